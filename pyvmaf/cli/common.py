@@ -1,0 +1,72 @@
+"""What the verbs share: checks, options, progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from pyvmaf.errors import InputError
+
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="FINGERPRINT",
+        help="Refuse to run unless this stage's code has this fingerprint (the workflow passes it).",
+        rich_help_panel="For the workflow",
+    ),
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", "-t", min=1, help="Worker threads.")]
+
+Advance = Callable[[int, int], None]
+"""Called with (done, total); total 0 while it is not known."""
+
+
+def check_engine(stage: str, expected: str | None) -> None:
+    """Refuse to work where the code is not the code that the plan was made for.
+
+    Raises:
+        InputError: the fingerprint asked for is not this installation's.
+    """
+    if expected is None:
+        return
+    from pyvmaf.fingerprint import fingerprint
+
+    found = fingerprint(stage)
+    if found != expected:
+        raise InputError(
+            f"the plan asks for stage {stage!r} with fingerprint {expected}, but the installed code has {found}: "
+            "run snakemake again so that it plans with this code, or install the code that the plan was made with"
+        )
+
+
+@contextmanager
+def progress(label: str, unit: str = "frames", show: bool | None = None) -> Iterator[Advance]:
+    """A progress bar on stderr, where that is a terminal; elsewhere nothing is printed.
+
+    Args:
+        label: what is being done.
+        unit: what is counted.
+        show: force it on or off.
+    """
+    if not (sys.stderr.isatty() if show is None else show):
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            total = "" if task.total is None else f"/{int(task.total)}"
+            speed = f" {task.speed:.1f}/s" if task.speed else ""
+            return Text(f"{int(task.completed)}{total} {unit}{speed}")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

@@ -1,0 +1,70 @@
+"""Folds that keep together what must not be on both sides: the one place where rows are split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split of n rows.
+
+    Attributes:
+        held_out: name of the group (or `fold<k>`) whose rows are in `test`.
+        train: int64 row indices to fit on, ascending.
+        test: int64 row indices to judge on, ascending.
+    """
+
+    held_out: str
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def _groups(groups: Sequence[str] | NDArray[np.str_]) -> NDArray[np.str_]:
+    names = np.asarray(groups, dtype=np.str_)
+    if names.ndim != 1 or names.size == 0:
+        raise InputError(f"a split needs one group name per row, not an array of shape {names.shape}")
+    return names
+
+
+def leave_one_group_out(groups: Sequence[str] | NDArray[np.str_]) -> list[Fold]:
+    """One fold per distinct group, in sorted order of the names (LOSO when the groups are sources).
+
+    Raises:
+        InputError: there is one group only, so nothing would be left to train on.
+    """
+    names = _groups(groups)
+    distinct = np.unique(names)
+    if distinct.size < 2:
+        raise InputError(
+            f"leave-one-group-out needs at least 2 groups, the table has {distinct.size} ({distinct[0]!r}): "
+            "add clips of another source"
+        )
+    rows = np.arange(names.size, dtype=np.int64)
+    return [Fold(str(g), rows[names != g], rows[names == g]) for g in distinct]
+
+
+def grouped_kfold(groups: Sequence[str] | NDArray[np.str_], k: int, seed: int) -> list[Fold]:
+    """`k` folds over whole groups, balanced by rows, the groups shuffled with `seed`.
+
+    Raises:
+        InputError: `k` < 2 or more than there are groups.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    names = _groups(groups)
+    n = np.unique(names).size
+    if not 2 <= k <= n:
+        raise InputError(f"grouped k-fold with k={k} needs 2 <= k <= number of groups, which is {n}")
+    splitter = GroupKFold(n_splits=k, shuffle=True, random_state=seed)
+    rows = np.zeros((names.size, 1))
+    return [
+        Fold(f"fold{i}", np.sort(train).astype(np.int64), np.sort(test).astype(np.int64))
+        for i, (train, test) in enumerate(splitter.split(rows, groups=names))
+    ]
