@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Makes this checkout ready to run: system packages, .venv from the lock with hashes, the extension.
+# Idempotent: when nothing changed since the last run it only compares one hash.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+python=${PYTHON:-python3}
+venv=.venv
+stamp=$venv/.setup-stamp
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() {
+    say "$*"
+    exit 2
+}
+
+# What the environment is made from. The extension's sources are part of it, Python sources are not:
+# the install is editable.
+inputs() {
+    find requirements/lock.txt pyproject.toml CMakeLists.txt cmake native scripts -type f \
+        -not -path '*/vendor/*' -not -path '*/target/*' -not -name Cargo.lock -not -name '*.pyc' -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum
+    "$python" --version 2>&1
+    pwd # an editable install points at this folder
+}
+
+system_packages() {
+    local missing=()
+    command -v cc >/dev/null || missing+=(gcc)
+    command -v c++ >/dev/null || missing+=(g++)
+    command -v make >/dev/null || missing+=(make)
+    command -v cargo >/dev/null || missing+=(cargo)
+    command -v nasm >/dev/null || missing+=(nasm)
+    command -v xxd >/dev/null || missing+=(xxd)
+    command -v pkg-config >/dev/null || missing+=(pkg-config)
+    command -v "$python" >/dev/null || missing+=(python3)
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
+    if ! "$python" -c 'import os, sysconfig; raise SystemExit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' 2>/dev/null; then
+        missing+=(python3-dev)
+    fi
+    if [ ${#missing[@]} -eq 0 ]; then return; fi
+    local root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        sudo -n true 2>/dev/null || die "missing system packages: ${missing[*]} (install them, for example: apt-get install ${missing[*]})"
+        root=(sudo -n)
+    fi
+    command -v apt-get >/dev/null || die "missing system packages: ${missing[*]} (there is no apt-get here to install them with)"
+    say "installing ${missing[*]}"
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c '
+        apt-get -qq install -y --no-install-recommends "$@" >/dev/null 2>&1 ||
+            { apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@" >/dev/null; }
+    ' sh "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
+}
+
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(inputs | sha256sum)" ]; then
+    exit 0
+fi
+
+system_packages
+"$python" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' ||
+    die "Python 3.11 or later is needed, $python is $("$python" --version 2>&1); set PYTHON to another one"
+
+rm -f "$stamp"
+if ! "$venv/bin/python" -c '' 2>/dev/null; then
+    say "making $venv"
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+fi
+locked=$venv/.lock-stamp
+if [ "$(cat "$locked" 2>/dev/null)" != "$(sha256sum <requirements/lock.txt)" ]; then
+    say "installing requirements/lock.txt (about 6 GB with torch; a few minutes)"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lock.txt
+    sha256sum <requirements/lock.txt >"$locked"
+fi
+say "building the extension (libvmaf from its pinned source; about half a minute)"
+PATH="$PWD/$venv/bin:$PATH" "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --no-build-isolation --no-deps --editable .
+"$venv/bin/python" -c 'import pyvmaf; pyvmaf.engine()'
+inputs | sha256sum >"$stamp"
+say "ready: $venv/bin/vmaf-train"
