@@ -1,0 +1,137 @@
+#include "frames.hpp"
+
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "error.hpp"
+
+namespace pyvmaf {
+
+namespace {
+
+std::string size_text(std::size_t width, std::size_t height) {
+  return std::to_string(width) + "x" + std::to_string(height);
+}
+
+std::string plane_text(const char* what, std::size_t index) {
+  return "plane " + std::to_string(index) + " of the " + what + " frame";
+}
+
+template <typename Sample>
+Sample sample_at(const Plane& plane, std::size_t row, std::size_t column) {
+  Sample value;
+  std::memcpy(&value,
+              plane.data + static_cast<std::ptrdiff_t>(row) * plane.row_stride +
+                  static_cast<std::ptrdiff_t>(column) * plane.column_stride,
+              sizeof(Sample));
+  return value;
+}
+
+[[noreturn]] void throw_out_of_range(const Plane& plane, unsigned bpc, std::size_t width,
+                                     std::size_t height, const char* what, std::size_t index) {
+  const unsigned limit = 1U << bpc;
+  for (std::size_t row = 0; row < height; ++row) {
+    for (std::size_t column = 0; column < width; ++column) {
+      const unsigned value = sample_at<std::uint16_t>(plane, row, column);
+      if (value >= limit) {
+        throw std::invalid_argument(plane_text(what, index) + " holds " + std::to_string(value) +
+                                    " at row " + std::to_string(row) + ", column " +
+                                    std::to_string(column) + ": more than the " +
+                                    std::to_string(limit - 1) + " that " + std::to_string(bpc) +
+                                    " bits allow");
+      }
+    }
+  }
+  throw std::invalid_argument(plane_text(what, index) + " changed while it was read");
+}
+
+// Copies and returns the OR of all samples, which tells whether any needs more bits than allowed.
+unsigned copy_rows_16(const Plane& plane, std::uint8_t* target, std::ptrdiff_t target_stride,
+                      std::size_t width, std::size_t height) {
+  unsigned seen = 0;
+  for (std::size_t row = 0; row < height; ++row) {
+    auto* out = reinterpret_cast<std::uint16_t*>(target + static_cast<std::ptrdiff_t>(row) *
+                                                              target_stride);
+    const std::uint8_t* in = plane.data + static_cast<std::ptrdiff_t>(row) * plane.row_stride;
+    std::uint16_t bits = 0;
+    if (plane.column_stride == 2) {
+      std::memcpy(out, in, width * 2);
+      for (std::size_t column = 0; column < width; ++column) {
+        bits = static_cast<std::uint16_t>(bits | out[column]);
+      }
+    } else {
+      for (std::size_t column = 0; column < width; ++column) {
+        out[column] = sample_at<std::uint16_t>(plane, row, column);
+        bits = static_cast<std::uint16_t>(bits | out[column]);
+      }
+    }
+    seen |= bits;
+  }
+  return seen;
+}
+
+void copy_rows_8(const Plane& plane, std::uint8_t* target, std::ptrdiff_t target_stride,
+                 std::size_t width, std::size_t height) {
+  for (std::size_t row = 0; row < height; ++row) {
+    std::uint8_t* out = target + static_cast<std::ptrdiff_t>(row) * target_stride;
+    const std::uint8_t* in = plane.data + static_cast<std::ptrdiff_t>(row) * plane.row_stride;
+    if (plane.column_stride == 1) {
+      std::memcpy(out, in, width);
+    } else {
+      for (std::size_t column = 0; column < width; ++column) {
+        out[column] = in[static_cast<std::ptrdiff_t>(column) * plane.column_stride];
+      }
+    }
+  }
+}
+
+// A chroma plane of an odd picture may be one sample larger than libvmaf's.
+bool fits(std::size_t given, std::size_t room, std::size_t luma, bool subsampled) {
+  return given == room || (subsampled && luma % 2 == 1 && given == room + 1);
+}
+
+}  // namespace
+
+void copy_frame(const Planes& planes, VmafPicture& picture, const char* what) {
+  const std::size_t wanted = picture.pix_fmt == VMAF_PIX_FMT_YUV400P ? 1 : 3;
+  if (planes.size() < wanted) {
+    throw std::invalid_argument("the " + std::string(what) + " frame has " +
+                                std::to_string(planes.size()) + " planes, the context needs " +
+                                std::to_string(wanted));
+  }
+  const std::size_t item_size = picture.bpc > 8 ? 2 : 1;
+  for (std::size_t index = 0; index < wanted; ++index) {
+    const Plane& plane = planes[index];
+    const std::size_t width = picture.w[index];
+    const std::size_t height = picture.h[index];
+    if (plane.item_size != item_size) {
+      throw std::invalid_argument(plane_text(what, index) + " holds uint" +
+                                  std::to_string(8 * plane.item_size) + " samples, a " +
+                                  std::to_string(picture.bpc) + "-bit context needs uint" +
+                                  std::to_string(8 * item_size));
+    }
+    const bool half_width = index > 0 && picture.pix_fmt != VMAF_PIX_FMT_YUV444P;
+    const bool half_height = index > 0 && picture.pix_fmt == VMAF_PIX_FMT_YUV420P;
+    if (!fits(plane.width, width, picture.w[0], half_width) ||
+        !fits(plane.height, height, picture.h[0], half_height)) {
+      throw std::invalid_argument(plane_text(what, index) + " is " +
+                                  size_text(plane.width, plane.height) + ", the context needs " +
+                                  size_text(width, height));
+    }
+  }
+  for (std::size_t index = 0; index < wanted; ++index) {
+    const Plane& plane = planes[index];
+    const std::size_t width = picture.w[index];
+    const std::size_t height = picture.h[index];
+    auto* target = static_cast<std::uint8_t*>(picture.data[index]);
+    if (item_size == 1) {
+      copy_rows_8(plane, target, picture.stride[index], width, height);
+    } else if (copy_rows_16(plane, target, picture.stride[index], width, height) >>
+               picture.bpc) {
+      throw_out_of_range(plane, picture.bpc, width, height, what, index);
+    }
+  }
+}
+
+}  // namespace pyvmaf

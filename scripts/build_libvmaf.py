@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Build the pinned libvmaf as a static library and say where it is.
+
+CMake calls this while it configures; it can be run by hand too. cargo serves as a download client
+that verifies checksums, meson builds. The result is one folder per set of inputs (manifest, options,
+patches, compilers) inside the cache folder, so a build that changes nothing costs a few milliseconds.
+Only the standard library is used: this runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+# Options of libvmaf's own meson build. Its command-line tools, tests and pages are of no use here.
+MESON_OPTIONS = (
+    "--buildtype=release",
+    "--default-library=static",
+    "--libdir=lib",
+    "-Db_staticpic=true",
+    "-Db_ndebug=if-release",
+    "-Dbuilt_in_models=true",
+    "-Denable_asm=true",
+    "-Denable_avx512=true",
+    "-Denable_float=false",
+    "-Denable_cuda=false",
+    "-Denable_tests=false",
+    "-Denable_docs=false",
+    "-Denable_tools=false",
+)
+
+# (file below libvmaf/, text that must occur exactly once, replacement). Every CPU with AVX2 has
+# LZCNT and BMI; without these flags the compiler spells "count leading zeros" as a slower loop in
+# VIF's logarithms. Results stay bit-identical and the choice of code path stays at run time.
+EDITS = (
+    (
+        "src/meson.build",
+        "avx2_cflags = ['-mavx', '-mavx2', '-mfma']",
+        "avx2_cflags = ['-mavx', '-mavx2', '-mfma', '-mlzcnt', '-mbmi', '-mbmi2']",
+    ),
+    (
+        "src/meson.build",
+        "avx512_cflags = ['-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512cd', '-mavx512vl']",
+        "avx512_cflags = ['-mavx512f', '-mavx512dq', '-mavx512bw', '-mavx512cd', '-mavx512vl', "
+        "'-mlzcnt', '-mbmi', '-mbmi2']",
+    ),
+)
+
+BUILT_IN_MODELS = (
+    "vmaf_v0_6_1",
+    "vmaf_b_v0_6_3",
+    "vmaf_v0_6_1neg",
+    "vmaf_4k_v0_6_1",
+    "vmaf_4k_v0_6_1neg",
+    *(f"vmaf_v1_0_16_{rate}{view}" for rate in ("", "hfr_") for view in ("3d0h", "3d0h_2160", "5d0h", "1d5h_2160")),
+)
+
+# Raise this when the binding changes what reaches libvmaf (for example how chroma is cut): features
+# measured before would then not be the features measured now.
+BINDING_REVISION = 1
+
+
+class BuildError(Exception):
+    """Something outside this script has to be put right; the message says what."""
+
+
+def recipe() -> dict[str, object]:
+    """Everything that decides the numbers libvmaf gives, apart from its source and the compiler."""
+    return {"meson": MESON_OPTIONS, "edits": EDITS, "binding": BINDING_REVISION}
+
+
+def digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def first_line(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0].strip()
+
+
+def run(command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
+    with log.open("ab") as sink:
+        sink.write(("$ " + " ".join(command) + "\n").encode())
+        sink.flush()
+        status = subprocess.run(command, cwd=cwd, env=env, stdout=sink, stderr=sink).returncode
+    if status:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
+        raise BuildError(f"{tail}\n`{' '.join(command[:3])} …` ended with status {status}")
+
+
+def need_tools() -> None:
+    # Debian's package names; a C or C++ compiler is checked by CMake before this runs.
+    packages = {"cargo": "cargo", "nasm": "nasm", "xxd": "xxd", "pkg-config": "pkg-config"}
+    missing = sorted(package for tool, package in packages.items() if not shutil.which(tool))
+    if missing:
+        raise BuildError(
+            f"libvmaf's build needs {', '.join(missing)}: install with `apt-get install {' '.join(missing)}`"
+        )
+
+
+def meson_command() -> list[str]:
+    if importlib.util.find_spec("mesonbuild") is not None:
+        return [sys.executable, "-m", "mesonbuild.mesonmain"]
+    meson = shutil.which("meson")
+    if meson is None:
+        raise BuildError("meson is missing: `pip install meson ninja` in the build's environment")
+    return [meson]
+
+
+def ninja_path(given: str | None) -> str:
+    beside = Path(sys.executable).with_name("ninja")
+    for candidate in (given, str(beside), shutil.which("ninja"), shutil.which("ninja-build")):
+        if candidate and Path(candidate).name.startswith("ninja") and shutil.which(candidate):
+            return candidate
+    raise BuildError("ninja is missing: `pip install ninja` in the build's environment")
+
+
+def vendor(manifest: Path, work: Path, env: dict[str, str], log: Path) -> Path:
+    """Fetch the crate (checksums verified by cargo) below `work`; return the crate's folder."""
+    package = work / "package"
+    package.mkdir()
+    shutil.copy(manifest, package / "Cargo.toml")
+    (package / "lib.rs").touch()
+    run(["cargo", "vendor", "--versioned-dirs", "vendor"], package, env, log)
+    found = sorted(package.glob("vendor/vmaf-head-sys-*"))
+    if len(found) != 1:
+        raise BuildError(f"cargo vendor gave {len(found)} folders of vmaf-head-sys, not 1")
+    return found[0]
+
+
+def vendored_commit(crate: Path) -> str:
+    text = (crate / "vendored" / "VMAF_VERSION").read_text()
+    match = re.search(r"^commit: ([0-9a-f]{40})$", text, re.MULTILINE)
+    if match is None:
+        raise BuildError("the crate does not say which libvmaf commit it holds")
+    return match.group(1)
+
+
+def edit(source: Path) -> None:
+    for name, old, new in EDITS:
+        path = source / name
+        text = path.read_text()
+        if text.count(old) != 1:
+            raise BuildError(f"{name} holds the text to be replaced {text.count(old)} times, not once: {old!r}")
+        path.write_text(text.replace(old, new))
+
+
+def check_models(library: Path) -> None:
+    """libvmaf builds without its models, silently, when xxd fails: look for each."""
+    data = library.read_bytes()
+    missing = [name for name in BUILT_IN_MODELS if f"src_{name}_json".encode() not in data]
+    if missing:
+        raise BuildError(f"{library.name} lacks the built-in models {', '.join(missing)}")
+
+
+def keep_licences(crate: Path, target: Path) -> None:
+    """Copy the licence texts of what the library holds out of its own source."""
+    target.mkdir(parents=True)
+    vmaf = crate / "vendored" / "vmaf"
+    shutil.copy(vmaf / "LICENSE", target / "libvmaf.txt")
+    features = vmaf / "libvmaf" / "src" / "feature"
+    heads = {
+        "xiph.txt": features / "third_party" / "xiph" / "psnr_hvs.c",
+        "iqa.txt": features / "iqa" / "convolve.c",
+    }
+    for name, path in heads.items():
+        text = path.read_text(errors="replace")
+        comment = re.match(r"\s*/\*(.*?)\*/", text, re.DOTALL)
+        if comment is None or "Redistribution" not in comment.group(1):
+            raise BuildError(f"{path.name} no longer starts with its licence")
+        lines = (line.strip().lstrip("*").strip() for line in comment.group(1).splitlines())
+        (target / name).write_text("\n".join(lines).strip() + "\n")
+
+
+def build(manifest: Path, prefix: Path, cc: str, cxx: str, ninja: str | None, jobs: int) -> None:
+    need_tools()
+    meson = meson_command()
+    env = {
+        **os.environ,
+        "CC": cc,
+        "CXX": cxx,
+        "NINJA": ninja_path(ninja),
+        # Flags of the surroundings must not change the numbers that this library gives.
+        **dict.fromkeys(("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"), ""),
+    }
+    with tempfile.TemporaryDirectory(prefix="build-", dir=prefix.parent) as name:
+        work = Path(name)
+        log = prefix.parent / "build.log"
+        log.write_bytes(b"")
+        crate = vendor(manifest, work, env, log)
+        source = crate / "vendored" / "vmaf" / "libvmaf"
+        edit(source)
+        staged = work / "prefix"
+        tree = work / "tree"
+        run(
+            [*meson, "setup", str(tree), str(source), f"--prefix={staged}", *MESON_OPTIONS],
+            work,
+            env,
+            log,
+        )
+        run([*meson, "compile", "-C", str(tree), "-j", str(jobs)], work, env, log)
+        run([*meson, "install", "-C", str(tree), "--no-rebuild"], work, env, log)
+        check_models(staged / "lib" / "libvmaf.a")
+        keep_licences(crate, staged / "licences")
+        commit = vendored_commit(crate)
+        pc = staged / "lib" / "pkgconfig" / "libvmaf.pc"
+        version = re.search(r"^Version: (\S+)$", pc.read_text(), re.MULTILINE)
+        if version is None:
+            raise BuildError(f"{pc.name} holds no version")
+        # The installed file names the staging folder; the prefix has to be where it ends up.
+        text = re.sub(r"^prefix=.*$", f"prefix={prefix}", pc.read_text(), flags=re.MULTILINE)
+        pc.write_text(text)
+        made = {
+            "version": version.group(1),
+            "commit": commit,
+            "crate": crate.name,
+            "recipe": digest(recipe()),
+            "flags_text": " ".join(option.removeprefix("-D") for option in MESON_OPTIONS),
+            "compiler": first_line(cc, "--version"),
+        }
+        (staged / "libvmaf.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n")
+        staged.rename(prefix)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--manifest", type=Path, required=True, help="Cargo.toml that pins the crate")
+    parser.add_argument("--cache", type=Path, required=True, help="folder that keeps finished builds")
+    parser.add_argument("--cc", default="cc")
+    parser.add_argument("--cxx", default="c++")
+    parser.add_argument("--ninja", help="ninja to use; by default the one of this environment")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    arguments = parser.parse_args()
+    manifest: Path = arguments.manifest.resolve()
+    inputs = {
+        "manifest": manifest.read_text(),
+        "script": Path(__file__).read_text(),
+        "cc": first_line(arguments.cc, "--version"),
+        "cxx": first_line(arguments.cxx, "--version"),
+    }
+    cache: Path = arguments.cache.resolve()
+    cache.mkdir(parents=True, exist_ok=True)
+    prefix = cache / digest(inputs)[:16]
+    try:
+        # Two builds of one cache (an editable install while a wheel is made) take turns.
+        with (cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (prefix / "libvmaf.json").is_file():
+                build(
+                    manifest,
+                    prefix,
+                    arguments.cc,
+                    arguments.cxx,
+                    arguments.ninja,
+                    arguments.jobs,
+                )
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(prefix)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
