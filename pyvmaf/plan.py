@@ -1,0 +1,346 @@
+"""What a configuration asks for: the names from which the workflow's rules make their paths.
+
+The Snakefile reads this at every start, on a cluster twice per job, so only the standard library, PyYAML and
+jsonschema are imported, and everything is looked up in dictionaries that are made once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from pyvmaf.codecs import codec as codec_entry
+from pyvmaf.errors import InputError, MissingFileError, unknown_name
+from pyvmaf.features.catalog import feature_set
+
+_T = TypeVar("_T")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One distorted version of every clip.
+
+    Attributes:
+        name: "{preset}-crf{crf}", the file's name.
+        encoder: FFmpeg's name of the encoder.
+        preset, crf, bit_depth, extra: as the configuration's ladder says.
+    """
+
+    name: str
+    encoder: str
+    preset: str
+    crf: int
+    bit_depth: int
+    extra: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One corpus file: where it lies, what it says, and its entries by key."""
+
+    name: str
+    path: str
+    spec: Mapping[str, Any]
+    clips: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def fetched(self) -> bool:
+        """Whether its bytes come from packages that have to be fetched."""
+        return bool(self.spec["kind"] == "packages")
+
+    def source(self, clip: str) -> str:
+        """The video file of a clip of a folder corpus; a relative root is seen from the corpus file."""
+        root = os.path.join(os.path.dirname(self.path), self.spec["root"])
+        return os.path.normpath(os.path.join(root, self.clips[clip]["path"]))
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model file: where it lies and what it says."""
+
+    name: str
+    path: str
+    spec: Mapping[str, Any]
+
+    @property
+    def table(self) -> str:
+        """Name of the table that it is trained on."""
+        return str(self.spec["target"]["table"])
+
+
+class Plan:
+    """A configuration together with the corpus and model files that it names.
+
+    Args:
+        config: the configuration, validated, with its defaults filled in.
+        bundled: the workflow's ``config`` folder, where corpora and models are looked for last.
+        schemas: the folder of the generated schemas.
+
+    Raises:
+        InputError: a name is in no table or folder, or a file says something that is not allowed.
+    """
+
+    def __init__(self, config: Mapping[str, Any], bundled: Path, schemas: Path) -> None:
+        self._config = config
+        self._bundled = bundled
+        self._schemas = schemas
+        self.codecs: dict[str, dict[str, Rung]] = {name: self._rungs(name) for name in _distinct(config, "codecs")}
+        self.corpora: dict[str, Corpus] = {name: self._corpus(name) for name in _distinct(config, "corpora")}
+        self.models: dict[str, Model] = {name: self._model(name) for name in _distinct(config, "models")}
+        measured = {feature for spec in _listed(config["features"]) for feature in feature_set(spec)}
+        for model in self.models.values():
+            self.table(model.table)
+            wanted = [f for spec in _listed(model.spec["inputs"]["features"]) for f in feature_set(spec)]
+            if missing := [feature for feature in wanted if feature not in measured]:
+                raise InputError(
+                    f"model {model.name} needs {', '.join(missing)}, which `features: {config['features']}` of the "
+                    "configuration does not measure: add them there"
+                )
+
+    # -- names ------------------------------------------------------------------------------------
+
+    @cached_property
+    def tables(self) -> list[str]:
+        """Tables that some model is trained on."""
+        return sorted({model.table for model in self.models.values()})
+
+    def clips(self) -> list[tuple[str, str]]:
+        """Every (corpus, clip)."""
+        return [(name, clip) for name, corpus in self.corpora.items() for clip in corpus.clips]
+
+    def rungs(self, codec: str) -> list[str]:
+        """Names of a ladder's rungs."""
+        return list(self._ladder(codec))
+
+    def rung(self, codec: str, name: str) -> Rung:
+        """One rung of a ladder.
+
+        Raises:
+            InputError: the configuration has no such ladder or rung.
+        """
+        ladder = self._ladder(codec)
+        if name not in ladder:
+            raise unknown_name(f"rung of {codec}", name, ladder)
+        return ladder[name]
+
+    def corpus(self, name: str) -> Corpus:
+        """One corpus of the configuration.
+
+        Raises:
+            InputError: the configuration names no such corpus.
+        """
+        return _get("corpus", name, self.corpora)
+
+    def entry(self, corpus: str, clip: str) -> Mapping[str, Any]:
+        """What a corpus file says about one clip.
+
+        Raises:
+            InputError: it has no such clip.
+        """
+        return _get(f"clip of {corpus}", clip, self.corpus(corpus).clips)
+
+    def model(self, name: str) -> Model:
+        """One model of the configuration.
+
+        Raises:
+            InputError: the configuration names no such model.
+        """
+        return _get("model", name, self.models)
+
+    def seeds(self, model: str) -> list[int]:
+        """Seeds that a model is trained with."""
+        given = self._config["seeds"]
+        return list(self.model(model).spec["seeds"] if given is None else dict.fromkeys(given))
+
+    def modes(self, model: str) -> list[str]:
+        """Int8 variants of a model: those that its file names, less those that the configuration leaves out."""
+        named = [variant["mode"] for variant in self.model(model).spec["quantised"]]
+        wanted = self._config["quantized"]
+        return named if wanted is None else [mode for mode in named if mode in wanted]
+
+    def table(self, name: str) -> list[tuple[str, str]]:
+        """The (corpus, codec) pairs whose shards make up a table.
+
+        Raises:
+            InputError: the configuration has no such table, or it names what the run does not use.
+        """
+        table = _get("table", name, self._config["tables"])
+        corpora = self.corpora if table["corpora"] is None else table["corpora"]
+        codecs = self.codecs if table["codecs"] is None else table["codecs"]
+        for corpus in corpora:
+            _get(f"corpus of table {name!r} (or not in `corpora`)", corpus, self.corpora)
+        for codec in codecs:
+            _get(f"codec of table {name!r} (or not in `codecs`)", codec, self.codecs)
+        return [(corpus, codec) for corpus in corpora for codec in codecs]
+
+    @cached_property
+    def features(self) -> str:
+        """The features to measure, as the command line takes them."""
+        return ",".join(_listed(self._config["features"]))
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def _ladder(self, codec: str) -> dict[str, Rung]:
+        return _get("codec", codec, self.codecs)
+
+    def _rungs(self, name: str) -> dict[str, Rung]:
+        ladder = _get("ladder", name, self._config["ladders"])
+        encoder = codec_entry(ladder["encoder"] or name)
+        try:
+            presets = [encoder.check_preset(preset) for preset in ladder["presets"]]
+            crfs = [encoder.check_crf(crf) for crf in ladder["crfs"]]
+            encoder.pixel_format("420", ladder["bit_depth"])
+        except InputError as err:
+            raise InputError(f"ladder {name!r} of the configuration: {err}") from err
+        rungs = [
+            Rung(f"{preset}-crf{crf}", encoder.name, preset, crf, ladder["bit_depth"], tuple(ladder["extra"]))
+            for preset in presets
+            for crf in crfs
+        ]
+        return {rung.name: rung for rung in rungs}
+
+    def _corpus(self, name: str) -> Corpus:
+        path, spec = self._read("corpus", "corpora", name)
+        clips: dict[str, Mapping[str, Any]] = {}
+        for entry in spec["entries"]:
+            if clips.setdefault(entry["key"], entry) is not entry:
+                raise InputError(f"{path}: the key {entry['key']!r} stands there twice")
+        return Corpus(name, path, spec, clips)
+
+    def _model(self, name: str) -> Model:
+        path, spec = self._read("model", "models", name)
+        return Model(name, path, spec)
+
+    def _read(self, kind: str, folder: str, name: str) -> tuple[str, dict[str, Any]]:
+        # Looked at from the working folder first, so that a run elsewhere can bring its own.
+        given = self._config[f"{folder}_folder"]
+        places = [Path(given), self._bundled / folder]
+        for place in places:
+            path = place / f"{name}.yaml"
+            if path.is_file():
+                spec = read_yaml(path)
+                schema = self._schema(kind)
+                return _from_here(path), conform(spec, schema, _from_here(path))
+        found = sorted({path.stem for place in places for path in place.glob("*.yaml")})
+        raise unknown_name(f"{kind} (no {name}.yaml in {given} or in the workflow's config/{folder})", name, found)
+
+    def _schema(self, kind: str) -> dict[str, Any]:
+        return read_yaml(self._schemas / f"{kind}.schema.yaml")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is not YAML, or no mapping.
+    """
+    try:
+        data = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506 (the safe loader, in C where there is one)
+    except FileNotFoundError as err:
+        raise MissingFileError(f"no such file: {path}") from err
+    except yaml.YAMLError as err:
+        raise InputError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds {type(data).__name__}, not a mapping of keys")
+    return data
+
+
+def check_keys(data: Mapping[str, Any], schema: Mapping[str, Any], where: str, at: str = "") -> None:
+    """Refuse a key that `schema` does not know, with the nearest one that it does.
+
+    Raises:
+        InputError: there is one; the message names its place in `where`.
+    """
+    schema = _branch(schema, data)
+    properties = schema.get("properties", {})
+    if schema.get("additionalProperties", True) is False and "patternProperties" not in schema:
+        for key in data:
+            if key not in properties:
+                raise InputError(f"{where}: {unknown_name(f'key below {at!r}' if at else 'key', str(key), properties)}")
+    for key, value in data.items():
+        inner = _inner(schema, key)
+        place = f"{at}.{key}" if at else str(key)
+        if isinstance(value, Mapping):
+            check_keys(value, inner, where, place)
+        elif isinstance(value, list):
+            items = _branch(inner, value).get("items", {})
+            for position, item in enumerate(value):
+                if isinstance(item, Mapping):
+                    check_keys(item, items, where, f"{place}[{position}]")
+
+
+def conform(data: dict[str, Any], schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`data` with the defaults of `schema` filled in, after it was checked.
+
+    Args:
+        data: what a YAML file holds; filled in place.
+        schema: a schema as `vmaf-train config --write` generates it, free of references.
+        where: what to call the file in errors.
+
+    Raises:
+        InputError: a key is unknown, missing, or has a value that is not allowed.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    check_keys(data, schema, where)
+    error = best_match(Draft202012Validator(schema).iter_errors(data))
+    if error is not None:
+        place = ".".join(map(str, error.absolute_path))
+        raise InputError(f"{where}: {f'{place}: ' if place else ''}{error.message}")
+    _fill(data, schema)
+    return data
+
+
+def _fill(data: Any, schema: Mapping[str, Any]) -> None:
+    schema = _branch(schema, data)
+    if isinstance(data, dict):
+        for key, inner in schema.get("properties", {}).items():
+            if "default" in inner:
+                data.setdefault(key, inner["default"])
+        for key, value in data.items():
+            _fill(value, _inner(schema, key))
+    elif isinstance(data, list):
+        for item in data:
+            _fill(item, schema.get("items", {}))
+
+
+def _branch(schema: Mapping[str, Any], data: Any) -> Mapping[str, Any]:
+    """Of a choice ("this or null") the alternative that describes a mapping or a list."""
+    kind = "object" if isinstance(data, Mapping) else "array"
+    return next((choice for choice in schema.get("anyOf", ()) if choice.get("type") == kind), schema)
+
+
+def _inner(schema: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The schema of the value below `key`; mappings of names have one schema for all."""
+    found: Mapping[str, Any] | None = schema.get("properties", {}).get(key)
+    return found or next(iter(schema.get("patternProperties", {}).values()), {})
+
+
+def _from_here(path: Path) -> str:
+    """A path as Snakemake should see it: relative where it lies in the working folder, absolute elsewhere."""
+    full = os.path.abspath(path)
+    here = os.path.join(os.getcwd(), "")
+    return full[len(here) :] if full.startswith(here) else full
+
+
+def _listed(value: str | Sequence[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _distinct(config: Mapping[str, Any], key: str) -> Sequence[str]:
+    return list(dict.fromkeys(config[key]))
+
+
+def _get(kind: str, name: str, table: Mapping[str, _T]) -> _T:
+    if name not in table:
+        raise unknown_name(kind, name, table)
+    return table[name]
