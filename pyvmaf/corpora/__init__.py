@@ -1,0 +1,3 @@
+"""Stage corpora: from packages or folders to pristine clips with hashes."""
+
+from __future__ import annotations

