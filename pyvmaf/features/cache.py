@@ -1,0 +1,120 @@
+"""What was computed once is not computed again: scores by the bytes that they were computed from.
+
+An entry holds the scores of one extractor on one pair (or on one reference), or of one model. Its name is the
+hash of everything that decides them: both files' SHA-256, the frames, what was done to them, extractor and options,
+and libvmaf's identity. An entry carries a checksum of its values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.errors import IntegrityError
+from pyvmaf.provenance import content_hash, write_bytes
+
+SCHEMA = 1
+SUFFIX = ".scores"
+
+Scores = dict[str, NDArray[np.float64]]
+
+
+def _digest(scores: Mapping[str, NDArray[np.float64]]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(scores):
+        digest.update(name.encode() + b"\0")
+        digest.update(np.ascontiguousarray(scores[name], dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def read(path: Path) -> tuple[dict[str, Any], Scores]:
+    """The key and the scores of an entry.
+
+    Raises:
+        IntegrityError: the entry is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as entry:
+            stated = entry.metadata() or {}
+            scores = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118  # it is no mapping
+        key = json.loads(stated["key"])
+        checksum = stated["sha256"]
+    except (SafetensorError, OSError, KeyError, ValueError) as err:
+        raise IntegrityError(f"cache entry {path} is damaged ({err}): it will be computed again") from err
+    found = _digest(scores)
+    if found != checksum:
+        raise IntegrityError(
+            f"cache entry {path} is damaged: its values hash to {found}, it was written with {checksum}: "
+            "it will be computed again"
+        )
+    if path.stem != content_hash(key):
+        raise IntegrityError(f"cache entry {path} holds the scores of another key: it will be computed again")
+    return key, scores
+
+
+def check(path: str | os.PathLike[str]) -> None:
+    """Check one entry.
+
+    Raises:
+        IntegrityError: it is damaged.
+    """
+    read(Path(path))
+
+
+def entries(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Every entry of a cache folder, in a fixed order."""
+    yield from sorted(Path(folder).rglob(f"*{SUFFIX}"))
+
+
+class Cache:
+    """Entries in a folder, which several processes may use at once.
+
+    Attributes:
+        hits: entries that were found whole.
+        stored: entries that were written.
+        damaged: entries that were found damaged, one message each.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.hits = 0
+        self.stored = 0
+        self.damaged: list[str] = []
+
+    def path(self, key: Mapping[str, Any]) -> Path:
+        """Where the entry of `key` lies."""
+        name = content_hash({"schema": SCHEMA, **key})
+        return self.folder / name[:2] / f"{name}{SUFFIX}"
+
+    def get(self, key: Mapping[str, Any], names: tuple[str, ...]) -> Scores | None:
+        """The scores `names` of `key`; None where the entry is absent, damaged or lacks one of them."""
+        path = self.path(key)
+        if not path.exists():
+            return None
+        try:
+            _, scores = read(path)
+        except IntegrityError as err:
+            self.damaged.append(str(err))
+            return None
+        if not set(names) <= set(scores):
+            return None
+        self.hits += 1
+        return {name: scores[name] for name in names}
+
+    def put(self, key: Mapping[str, Any], scores: Scores) -> None:
+        """Store the scores of `key`, over whatever was there."""
+        from safetensors.numpy import save
+
+        plain = {name: np.ascontiguousarray(values, dtype="<f8") for name, values in scores.items()}
+        metadata = {"key": json.dumps({"schema": SCHEMA, **key}, sort_keys=True), "sha256": _digest(plain)}
+        write_bytes(self.path(key), save(plain, metadata=metadata))
+        self.stored += 1

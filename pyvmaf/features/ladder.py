@@ -1,0 +1,332 @@
+"""Features and teacher scores of a whole ladder of encodes: what the cache has not is computed in one pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.errors import InputError
+from pyvmaf.extractors import model_info
+from pyvmaf.features.cache import Cache
+from pyvmaf.features.catalog import FEATURES, Feature, Selection, Unit, select, unit_obstacle, usable
+from pyvmaf.features.extract import ALL, Scores, Task, Window, check_formats, keys_of, run, widened_to
+from pyvmaf.features.frames import Format, Raw, Video, parse_size
+
+if TYPE_CHECKING:
+    from pyvmaf.engine import Model
+
+DEFAULT_MODEL = "vmaf_v0.6.1"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """The scores of one distorted clip.
+
+    Attributes:
+        indices: int64, frame numbers counted from 0.
+        features: by training name, in catalog order; float64, one value per frame; NaN throughout where unavailable.
+        vmaf: float64, the model's score per frame; None where no model was asked for.
+    """
+
+    indices: NDArray[np.int64]
+    features: dict[str, NDArray[np.float64]]
+    vmaf: NDArray[np.float64] | None
+
+
+@dataclass
+class Ladder:
+    """What was found for a reference and its distorted versions.
+
+    Attributes:
+        rungs: by the names that the distorted clips were given.
+        unavailable: features that could not be computed, with the reason.
+        frames: how many frames the clips have, as far as the window reaches.
+        format: how the frames were laid out when they were compared.
+        computed: extractor runs that were needed, as text ("vif on crf28").
+        cached: how many results the cache held.
+        damaged: messages about cache entries that had to be computed again.
+    """
+
+    rungs: dict[str, Rung]
+    unavailable: dict[str, str]
+    frames: int
+    format: Format
+    computed: list[str] = field(default_factory=list)
+    cached: int = 0
+    damaged: list[str] = field(default_factory=list)
+
+
+class Teacher:
+    """A model of libvmaf that gives per-frame targets.
+
+    Attributes:
+        name: built-in version or path.
+        keys: the scores that it reads, by the extractor that gives them.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.keys: dict[Unit, tuple[str, ...]] = {}
+        shared = {f.key: f.unit for f in FEATURES.values() if f.unit}
+        for feature in model_info(name).features:
+            # A score that the catalog's own extractor gives under the same name is the same score.
+            unit = shared.get(feature.key) or Unit(
+                feature.extractor, tuple((k, _spelled(v)) for k, v in feature.options)
+            )
+            self.keys[unit] = (*self.keys.get(unit, ()), feature.key)
+        self._loaded: Model | None = None
+
+    def predict(self, scores: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """The model's score per frame from the scores that it reads (of a collection, the bagged one)."""
+        from pyvmaf.engine import Model, predict, predict_collection
+
+        if self._loaded is None:
+            self._loaded = Model(self.name)
+        if self._loaded.info.collection:
+            return predict_collection(self._loaded, scores)["bagging"]
+        return predict(self._loaded, scores)
+
+
+def _spelled(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def open_pair(
+    reference: str | os.PathLike[str],
+    distorted: Mapping[str, str | os.PathLike[str]],
+    *,
+    raw: Raw | None = None,
+    scale: bool | str = False,
+    match_depth: bool = False,
+) -> tuple[Video, dict[str, Video]]:
+    """Open a reference and distorted clips so that their frames can be compared.
+
+    Args:
+        reference, distorted: files; the distorted ones by name.
+        raw: layout of files that end in .yuv.
+        scale: True scales distorted clips to the reference's size; "WxH" scales both sides to that size.
+        match_depth: widen 8 bit to the other side's depth where they differ.
+
+    Raises:
+        InputError: formats differ and no conversion was asked for.
+    """
+
+    def opened(path: str | os.PathLike[str], size: tuple[int, int] | None) -> Video:
+        is_raw = raw if Path(path).suffix.lower() == ".yuv" else None
+        video = Video(path, raw=is_raw)
+        if size is not None and size != (video.coded.width, video.coded.height):
+            video = Video(path, raw=is_raw, size=size)
+        return video
+
+    common = parse_size(scale) if isinstance(scale, str) else None
+    ref = opened(reference, common)
+    target = (ref.format.width, ref.format.height) if scale else None
+    videos = {name: opened(path, target) for name, path in distorted.items()}
+    if match_depth:
+        depth = max(v.format.bits for v in (ref, *videos.values()))
+        ref = widened_to(ref, depth)
+        videos = {name: widened_to(v, depth) for name, v in videos.items()}
+    check_formats(ref, list(videos.values()))
+    return ref, videos
+
+
+def extract_ladder(
+    reference: str | os.PathLike[str],
+    distorted: Mapping[str, str | os.PathLike[str]],
+    *,
+    features: str | Iterable[str] = "canonical6",
+    model: str | None = DEFAULT_MODEL,
+    cache: str | os.PathLike[str] | None = None,
+    threads: int = 1,
+    window: Window = ALL,
+    shortest: bool = False,
+    raw: Raw | None = None,
+    scale: bool | str = False,
+    match_depth: bool = False,
+    backend: str = "cpu",
+    advance: Callable[[int, int], None] | None = None,
+) -> Ladder:
+    """Per-frame features and model scores of distorted versions of one reference.
+
+    The reference is decoded once, what depends on it alone (motion) is computed once, and whatever the cache holds
+    is not computed at all.
+
+    Args:
+        reference: the pristine clip.
+        distorted: its distorted versions, by name.
+        features: training names and names of sets.
+        model: a built-in model of libvmaf or the path of its JSON, None for none.
+        cache: folder of the cache, None for none.
+        threads: worker threads; any number gives the same bytes.
+        window: which frames.
+        shortest: stop at the shortest clip.
+        raw, scale, match_depth: as in `open_pair`.
+        backend: "cpu", or "cuda" where the build and the machine have it.
+        advance: called with (pairs of frames done, total or 0).
+
+    Raises:
+        InputError: the clips cannot be compared, or a feature asked for by name cannot be computed on them.
+        UnavailableError: the backend is not in this build.
+    """
+    if not distorted:
+        raise InputError(f"no distorted clips were given for {os.fspath(reference)}")
+    selection = features if isinstance(features, Selection) else select(features)
+    teacher = Teacher(model) if model else None
+    ref, videos = open_pair(reference, distorted, raw=raw, scale=scale, match_depth=match_depth)
+    form = ref.format
+    able, unavailable = usable(selection, form)
+    check_teacher(teacher, form)
+    extra = teacher.keys if teacher else {}
+    units = tuple(dict.fromkeys([*(f.unit for f in able if f.unit), *extra]))
+    keys = {unit: keys_of(unit, form, extra) for unit in units}
+    shared = [u for u in units if u.reference_only]
+    paired = [u for u in units if not u.reference_only]
+
+    # How long a pair is that --shortest accepts does not follow from the reference alone.
+    store = Cache(cache) if cache is not None and not shortest else None
+    names = _Names(store, ref, videos, window)
+    found: dict[str, Scores] = {name: {} for name in videos}
+    common: Scores = {}
+    missing_shared = [u for u in shared if not _take(store, names.unit(u, None), keys[u], common)]
+    missing = {
+        name: tuple(u for u in paired if not _take(store, names.unit(u, name), keys[u], found[name])) for name in videos
+    }
+    computed = [f"{u} on the reference" for u in missing_shared]
+    computed += [f"{u} on {name}" for name, todo in missing.items() for u in todo]
+    todo = [name for name in videos if missing[name]]
+    # The reference alone still needs company: its scores are only right for as many frames as the pairs have.
+    companions = todo or (list(videos)[:1] if missing_shared or not units else [])
+    if companions:
+        tasks = [Task(videos[name], missing[name]) for name in companions]
+        extraction = run(
+            ref,
+            tasks,
+            missing_shared,
+            extra_keys=extra,
+            window=window,
+            shortest=shortest,
+            threads=threads,
+            backend=backend,
+            advance=advance,
+        )
+        indices, frames = extraction.indices, extraction.frames
+        common.update(extraction.reference)
+        for unit in missing_shared:
+            _keep(store, names.unit(unit, None), {k: extraction.reference[k] for k in keys[unit]})
+        for name, scores in zip(companions, extraction.distorted, strict=True):
+            found[name].update(scores)
+            for unit in missing[name]:
+                _keep(store, names.unit(unit, name), {k: scores[k] for k in keys[unit]})
+    else:
+        first: Scores = {**common, **next(iter(found.values()))}
+        count = next(iter(first.values())).size
+        indices = window.first + window.step * np.arange(count, dtype=np.int64)
+        frames = int(indices[-1]) + 1
+    rungs: dict[str, Rung] = {}
+    for name in videos:
+        scores = {**common, **found[name]}
+        lengths = {values.size for values in scores.values()}
+        if lengths - {indices.size}:
+            raise InputError(
+                f"{videos[name].path} has scores of {sorted(lengths)} frames in the cache where {indices.size} are wanted: "
+                "the files changed while they were read, run again"
+            )
+        vmaf: NDArray[np.float64] | None = None
+        if teacher:
+            vmaf = _predicted(store, names.model(teacher.name, name), teacher, scores)
+        rungs[name] = Rung(indices, _columns(selection, able, scores, indices.size), vmaf)
+    return Ladder(
+        rungs=rungs,
+        unavailable=unavailable,
+        frames=frames,
+        format=form,
+        computed=computed,
+        cached=store.hits if store else 0,
+        damaged=store.damaged if store else [],
+    )
+
+
+def check_teacher(teacher: Teacher | None, form: Format) -> None:
+    if teacher is None:
+        return
+    for unit in teacher.keys:
+        reason = unit_obstacle(unit, form)
+        if reason:
+            raise InputError(f"model {teacher.name!r} cannot score {form.size} {form.pix_fmt} frames: {reason}")
+
+
+class _Names:
+    """Keys of cache entries: everything that decides a score."""
+
+    def __init__(self, store: Cache | None, ref: Video, videos: Mapping[str, Video], window: Window) -> None:
+        if store is None:
+            return
+        from pyvmaf.engine import identity
+        from pyvmaf.provenance import sha256_file
+
+        self._engine = identity()
+        self._reference = self._file(sha256_file(ref.path), ref)
+        self._distorted = {name: self._file(sha256_file(v.path), v) for name, v in videos.items()}
+        self._window = {"first": window.first, "stop": window.stop, "step": window.step}
+
+    @staticmethod
+    def _file(sha256: str, video: Video) -> dict[str, Any]:
+        raw = f"{video.coded.size} {video.coded.pix_fmt}" if video.raw else None
+        return {"sha256": sha256, "raw": raw, "as": f"{video.format.size} {video.format.pix_fmt}"}
+
+    def _common(self, name: str | None) -> dict[str, Any]:
+        return {
+            "libvmaf": self._engine,
+            "frames": self._window,
+            "reference": self._reference,
+            "distorted": None if name is None else self._distorted[name],
+        }
+
+    def unit(self, unit: Unit, name: str | None) -> dict[str, Any]:
+        if not hasattr(self, "_engine"):
+            return {}
+        return {**self._common(name), "extractor": unit.extractor, "options": dict(unit.options)}
+
+    def model(self, model: str, name: str) -> dict[str, Any]:
+        if not hasattr(self, "_engine"):
+            return {}
+        path = Path(model)
+        if path.suffix == ".json":
+            from pyvmaf.provenance import sha256_file
+
+            model = f"sha256:{sha256_file(path)}"
+        return {**self._common(name), "model": model}
+
+
+def _take(store: Cache | None, key: Mapping[str, Any], names: Sequence[str], into: Scores) -> bool:
+    scores = store.get(key, tuple(names)) if store else None
+    if scores is None:
+        return False
+    into.update(scores)
+    return True
+
+
+def _keep(store: Cache | None, key: Mapping[str, Any], scores: Scores) -> None:
+    if store:
+        store.put(key, scores)
+
+
+def _predicted(store: Cache | None, key: Mapping[str, Any], teacher: Teacher, scores: Scores) -> NDArray[np.float64]:
+    known: Scores = {}
+    if not _take(store, key, ("vmaf",), known):
+        known["vmaf"] = teacher.predict(scores)
+        _keep(store, key, known)
+    return known["vmaf"]
+
+
+def _columns(
+    selection: Selection, able: Sequence[Feature], scores: Scores, frames: int
+) -> dict[str, NDArray[np.float64]]:
+    keys = {f.name: f.key for f in able}
+    return {name: scores[keys[name]] if name in keys else np.full(frames, np.nan) for name in selection.names}
