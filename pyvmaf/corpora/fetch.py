@@ -87,7 +87,7 @@ def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda 
     started = time.perf_counter()
     root = corpus_root(corpus, corpus_file, folder)
     wanted: dict[str, str] = {}
-    for item in (*corpus.entries, *corpus.extras):
+    for item in corpus.pinned:
         if wanted.setdefault(item.path, item.sha256) != item.sha256:
             raise InputError(f"{corpus_file} gives {item.path} two hashes: {wanted[item.path]} and {item.sha256}")
     downloaded: list[str] = []

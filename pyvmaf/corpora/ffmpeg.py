@@ -28,6 +28,8 @@ Advance = Callable[[int, int], None]
 # Without these a container carries the muxer's version, dates and random identifiers.
 DETERMINISTIC = ("-fflags", "+bitexact", "-map_metadata", "-1", "-map_chapters", "-1")
 
+# Loaded here, because a child must not load anything between fork and exec.
+_LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _KILL_AFTER_S = 5.0
 
@@ -93,7 +95,7 @@ def _resolve(choice: str) -> FFmpeg:
 
 def _die_with_parent() -> None:
     """In the child: be killed when the parent is, even by a signal that lets it do nothing."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager
@@ -140,7 +142,7 @@ def run(
     command = [
         os.fspath(program.path),
         *("-hide_banner", "-nostdin", "-nostats", "-y", "-loglevel", "info", "-progress", "pipe:1"),
-        *map(os.fspath, arguments),
+        *(os.fspath(word) for word in arguments),
     ]
     # A pipe for the log could fill up while the progress is read; a file cannot.
     with tempfile.TemporaryFile() as log, _terminated_is_an_exception():

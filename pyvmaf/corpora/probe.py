@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -136,10 +135,12 @@ def pixel_layout(pix_fmt: str) -> tuple[str, int]:
     try:
         layout = VideoFormat(pix_fmt, 16, 16)
     except ValueError as err:
-        raise InputError(f"unknown pixel format {pix_fmt!r}: use FFmpeg's name, such as yuv420p or yuv420p10le") from err
+        raise InputError(
+            f"unknown pixel format {pix_fmt!r}: use FFmpeg's name, such as yuv420p or yuv420p10le"
+        ) from err
     parts = layout.components
     bits = parts[0].bits
-    if layout.is_rgb or not layout.is_planar and len(parts) > 1:
+    if layout.is_rgb or (not layout.is_planar and len(parts) > 1):
         return "rgb", bits
     if len(parts) < 3:
         return "400", bits
@@ -286,9 +287,9 @@ def inspect(path: str | os.PathLike[str], raw: RawFormat | None = None, advance:
     from pyvmaf.corpora.shots import ShotDetector
 
     detector = ShotDetector()
-    with Reader(path, raw) as reader, closing(reader.frames()) as frames:
+    with Reader(path, raw) as reader:
         size = (reader.format.width, reader.format.height)
-        for frame in frames:
+        for frame in reader.frames():
             if (frame.width, frame.height) != size:
                 raise InputError(
                     f"{path} changes its size from {size[0]}x{size[1]} to {frame.width}x{frame.height} at frame "

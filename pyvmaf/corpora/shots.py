@@ -45,7 +45,10 @@ class ShotDetector:
 
     def add(self, frame: VideoFrame) -> None:
         """Take the next frame, of any size and pixel format."""
-        self.add_thumbnail(frame.reformat(WIDTH, HEIGHT, "gray", interpolation="AREA").to_ndarray())
+        import numpy as np
+
+        small = frame.reformat(WIDTH, HEIGHT, "gray", interpolation="AREA").to_ndarray()
+        self.add_thumbnail(small.astype(np.uint8, copy=False))
 
     def add_thumbnail(self, thumbnail: NDArray[np.uint8]) -> None:
         """Take the next frame as a thumbnail of shape (HEIGHT, WIDTH), 0 to 255."""

@@ -44,7 +44,9 @@ class Raw(_Strict):
 
     size: Size = Field(description="Width and height, WxH.")
     pix_fmt: str = Field(default="yuv420p", description="FFmpeg's name of the pixel format.")
-    fps: str = Field(default="25", pattern=r"^[1-9][0-9]*(/[1-9][0-9]*)?$", description="Frames per second, a fraction.")
+    fps: str = Field(
+        default="25", pattern=r"^[1-9][0-9]*(/[1-9][0-9]*)?$", description="Frames per second, a fraction."
+    )
 
     def format(self) -> RawFormat:
         """The same for the reader."""
@@ -62,22 +64,25 @@ class Probe(_Strict):
     frames: int = Field(gt=0)
 
 
-class Extra(_Strict):
-    """A file that is fetched and checked along with the corpus, but is no clip of it."""
+class Pinned(_Strict):
+    """A video file of the corpus, and the bytes that it must have."""
 
-    path: str = Field(description="As in an entry.")
-    sha256: Sha256 = Field(description="SHA-256 of the file.")
-    description: str = Field(default="", description="What it is good for.")
-
-
-class Entry(_Strict):
-    """One clip."""
-
-    key: Key = Field(description="Name of the clip: lower-case letters, digits and underscores.")
     path: str = Field(
         description="The video: relative to the root for a folder, <package>/<member inside the zip> for packages."
     )
     sha256: Sha256 = Field(description="SHA-256 of the video file.")
+
+
+class Extra(Pinned):
+    """A file that is fetched and checked along with the corpus, but is no clip of it."""
+
+    description: str = Field(default="", description="What it is good for.")
+
+
+class Entry(Pinned):
+    """One clip."""
+
+    key: Key = Field(description="Name of the clip: lower-case letters, digits and underscores.")
     source: Label = Field(description="The scene; a split keeps all clips of one scene together.")
     group: Label = Field(description="Something coarser than the scene: the film, the recording session.")
     frames: tuple[int, int] | None = Field(default=None, description="First and last frame, inclusive; all without it.")
@@ -88,7 +93,9 @@ class Entry(_Strict):
     )
     scale: Size | None = Field(default=None, description="Size WxH to scale to, after the crop.")
     pix_fmt: str | None = Field(
-        default=None, pattern=_PLAIN_PATTERN, description="Pixel format to convert to; without it the format of the video is kept."
+        default=None,
+        pattern=_PLAIN_PATTERN,
+        description="Pixel format to convert to; without it the format of the video is kept.",
     )
     mos: float | None = Field(default=None, description="Mean opinion score, where viewers rated the video.")
     raw: Raw | None = Field(default=None, description="Format of a headerless .yuv file.")
@@ -131,10 +138,15 @@ class Corpus(_Strict):
             if self.root is not None or not self.packages:
                 raise ValueError("a packages corpus has packages and no root")
             names = {package.name for package in self.packages}
-            for item in (*self.entries, *self.extras):
+            for item in self.pinned:
                 if item.path.partition("/")[0] not in names:
                     raise ValueError(f"path {item.path!r} must start with one of the packages: {', '.join(names)}")
         return self
+
+    @property
+    def pinned(self) -> tuple[Pinned, ...]:
+        """Every file: those of the entries and the extras."""
+        return (*self.entries, *self.extras)
 
     def entry(self, key: str) -> Entry:
         """The clip of that name.
@@ -177,7 +189,10 @@ def find_corpus(name: str | os.PathLike[str]) -> Path:
     folder = Path("config") / "corpora"
     found = folder / f"{path}.yaml"
     if not found.is_file():
-        raise unknown_name("corpus", str(name), sorted(item.stem for item in folder.glob("*.yaml")))
+        names = sorted(item.stem for item in folder.glob("*.yaml"))
+        if not names:
+            raise MissingFileError(f"no corpus {path}: there is no {found} here; give the path of a corpus file")
+        raise unknown_name("corpus", str(name), names)
     return found
 
 
@@ -199,7 +214,9 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
     except yaml.YAMLError as err:
         raise InputError(f"{os.fspath(path)} is no YAML: {' '.join(str(err).split())}") from err
     if not isinstance(value, dict):
-        raise InputError(f"{os.fspath(path)} holds no corpus: it must be a mapping with name, kind, license and entries")
+        raise InputError(
+            f"{os.fspath(path)} holds no corpus: it must be a mapping with name, kind, license and entries"
+        )
     try:
         return Corpus.model_validate(value)
     except ValidationError as err:
