@@ -40,7 +40,9 @@ class Ladder(Section):
     )
     presets: list[str | int] = Field(min_length=1, description="Presets, as the encoder spells them.")
     crfs: list[int] = Field(min_length=1, description="Quality numbers (CRF; QP for libvvenc), lower is better.")
-    bit_depth: Literal[8, 10] = Field(default=8, description="Bits per sample of the distorted clips.")
+    bit_depth: Literal[8, 10] | None = Field(
+        default=None, description="Bits per sample; null: as the reference has, or the only ones the encoder can."
+    )
     extra: list[str] = Field(default=[], description="Further FFmpeg options for the encode, as alternating words.")
 
 
@@ -54,7 +56,6 @@ class Table(Section):
 class Threads(Section):
     """CPU threads of the rules that can use more than one, and of those that must not."""
 
-    prepare_clip: int = Field(default=1, ge=1, description="Cutting, scaling and storing one clip.")
     encode_rung: int = Field(
         default=1,
         ge=1,
@@ -121,7 +122,7 @@ class Config(Section):
             "libx264": Ladder(presets=["medium"], crfs=[23, 30, 37, 44]),
             "libx265": Ladder(presets=["medium"], crfs=[24, 31, 38, 45]),
             "libsvtav1": Ladder(presets=["8"], crfs=[30, 42, 52, 62]),
-            "libvvenc": Ladder(presets=["faster"], crfs=[27, 34, 41, 48], bit_depth=10),
+            "libvvenc": Ladder(presets=["faster"], crfs=[27, 34, 41, 48]),
             "libvpx-vp9": Ladder(presets=["good"], crfs=[30, 42, 52, 62]),
         },
         description="How each codec encodes. Only the ladders named in `codecs` are made.",

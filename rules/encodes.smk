@@ -1,0 +1,31 @@
+"""Encodes: one distorted clip per rung of a ladder, each with the record of how it was made."""
+
+
+rule encode_rung:
+    """Encode one clip with one preset and CRF."""
+    input:
+        "results/corpora/{corpus}/{clip}.mkv",
+    output:
+        video=ensure(
+            "results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv", non_empty=True
+        ),
+        record=ensure(
+            "results/encodes/{corpus}/{clip}/{codec}/{rung}.json", non_empty=True
+        ),
+        manifest="results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv.manifest.json",
+    log:
+        "logs/encode_rung/{corpus}/{clip}/{codec}/{rung}.log",
+    benchmark:
+        "benchmarks/encode_rung/{corpus}/{clip}/{codec}/{rung}.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: THREADS["encode_rung"]
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=120,
+    params:
+        options=rung_options,
+        engine=fingerprint("encodes"),
+    shell:
+        "vmaf-train encode {input:q} {output.video:q} {params.options:q}"
+        " --engine {params.engine:q} > {log:q} 2>&1"

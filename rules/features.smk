@@ -1,0 +1,40 @@
+"""Features: libvmaf over a whole ladder, the reference decoded once."""
+
+
+rule extract_features:
+    """Per-frame features and teacher scores of all rungs of one clip and codec."""
+    input:
+        reference="results/corpora/{corpus}/{clip}.mkv",
+        rungs=rungs_of("mkv"),
+        records=rungs_of("json"),
+    output:
+        table=ensure("results/features/{corpus}/{clip}/{codec}.parquet", non_empty=True),
+        manifest="results/features/{corpus}/{clip}/{codec}.parquet.manifest.json",
+    log:
+        "logs/extract_features/{corpus}/{clip}/{codec}.log",
+    benchmark:
+        "benchmarks/extract_features/{corpus}/{clip}/{codec}.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: THREADS["extract_features"]
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=240,
+    params:
+        clip=clip_labels,
+        what={
+            "features": PLAN.features,
+            "teacher": config["teacher"],
+            "backend": config["backend"],
+        },
+        rungs=lambda wildcards, input: [
+            f"{Path(rung).stem}={rung}" for rung in input.rungs
+        ],
+        cache=untracked(config["cache"]),
+        engine=fingerprint("features"),
+    shell:
+        "vmaf-train extract-features --reference {input.reference:q} --corpus {wildcards.corpus:q}"
+        " --clip {wildcards.clip:q} --codec {wildcards.codec:q} --group {params.clip[group]:q}"
+        " --source {params.clip[source]:q} --features {params.what[features]:q} --model {params.what[teacher]:q}"
+        " --backend {params.what[backend]:q} --cache {params.cache:q} --engine {params.engine:q}"
+        " --threads {threads} --output {output.table:q} {params.rungs:q} > {log:q} 2>&1"

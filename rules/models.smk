@@ -1,0 +1,85 @@
+"""Models: train each seed with all its folds, judge over the seeds, export what was judged."""
+
+
+rule fit_model:
+    """All folds of one seed and the model on all sources, trained together."""
+    input:
+        spec=spec_file("model"),
+        table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
+    output:
+        weights=ensure(
+            "results/models/{model}/seed{seed}/weights.safetensors", non_empty=True
+        ),
+        loso=ensure("results/models/{model}/seed{seed}/loso.json", non_empty=True),
+        predictions=ensure(
+            "results/models/{model}/seed{seed}/predictions.parquet", non_empty=True
+        ),
+        manifest="results/models/{model}/seed{seed}/weights.safetensors.manifest.json",
+    log:
+        "logs/fit_model/{model}/seed{seed}.log",
+    benchmark:
+        "benchmarks/fit_model/{model}/seed{seed}.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: THREADS["fit_model"]
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=240,
+    params:
+        spec=lambda wildcards: PLAN.model(wildcards.model).part("fit"),
+        engine=fingerprint("models"),
+    shell:
+        "vmaf-train fit --config {input.spec:q} --features {input.table:q} --seed {wildcards.seed}"
+        " --output $(dirname {output.weights:q}) --engine {params.engine:q} --threads {threads} > {log:q} 2>&1"
+
+
+rule judge_model:
+    """PROMOTE or HOLD over all seeds of a model; a model that is held is a result, not a failure."""
+    input:
+        spec=spec_file("model"),
+        loso=per_seed("loso.json"),
+    output:
+        verdict=ensure("results/models/{model}/verdict.json", non_empty=True),
+        manifest="results/models/{model}/verdict.json.manifest.json",
+    log:
+        "logs/judge_model/{model}.log",
+    conda:
+        "../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=lambda wildcards: PLAN.model(wildcards.model).part("judge"),
+        engine=fingerprint("models"),
+    shell:
+        "vmaf-train judge --config {input.spec:q} --output {output.verdict:q} --as-result"
+        " --engine {params.engine:q} {input.loso:q} > {log:q} 2>&1"
+
+
+rule export_model:
+    """ONNX and sidecar of one seed's model, checked against the network that was trained."""
+    input:
+        spec=spec_file("model"),
+        weights="results/models/{model}/seed{seed}/weights.safetensors",
+        loso="results/models/{model}/seed{seed}/loso.json",
+        verdict="results/models/{model}/verdict.json",
+        table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
+    output:
+        onnx=ensure("results/models/{model}/seed{seed}/model.onnx", non_empty=True),
+        sidecar=ensure("results/models/{model}/seed{seed}/model.json", non_empty=True),
+        manifest="results/models/{model}/seed{seed}/model.onnx.manifest.json",
+    log:
+        "logs/export_model/{model}/seed{seed}.log",
+    conda:
+        "../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        spec=lambda wildcards: PLAN.model(wildcards.model).part("export"),
+        engine=fingerprint("models"),
+    shell:
+        "vmaf-train export --config {input.spec:q} --checkpoint {input.weights:q} --verdict {input.verdict:q}"
+        " --features {input.table:q} --output {output.onnx:q} --engine {params.engine:q} > {log:q} 2>&1"

@@ -1,0 +1,56 @@
+"""Reports: the pictures and figures that people read."""
+
+
+rule render_report:
+    """One page that opens offline."""
+    input:
+        registry="results/registry/registry.json",
+        verdicts=verdicts,
+        loso=per_seed("loso.json"),
+        predictions=per_seed("predictions.parquet"),
+        sidecars=per_seed("model.json"),
+        quantized=quantized_models("json"),
+        shards=all_shards("parquet"),
+        records=all_shards("jsonl"),
+    output:
+        page=ensure("results/reports/report.html", non_empty=True),
+        manifest="results/reports/report.html.manifest.json",
+    log:
+        "logs/render_report/report.log",
+    benchmark:
+        "benchmarks/render_report/report.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        engine=fingerprint("reports"),
+    shell:
+        "vmaf-train report --results results --output {output.page:q} --engine {params.engine:q} > {log:q} 2>&1"
+
+
+rule summarize_run:
+    """The closing figures of each model."""
+    input:
+        registry="results/registry/registry.json",
+        verdicts=verdicts,
+        loso=per_seed("loso.json"),
+        sidecars=per_seed("model.json"),
+        quantized=quantized_models("json"),
+    output:
+        summary=ensure("results/reports/summary.json", non_empty=True),
+        manifest="results/reports/summary.json.manifest.json",
+    log:
+        "logs/summarize_run/summary.log",
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        engine=fingerprint("reports"),
+    shell:
+        "vmaf-train summary --results results --output {output.summary:q} --engine {params.engine:q} > {log:q} 2>&1"

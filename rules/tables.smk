@@ -1,0 +1,49 @@
+"""Tables: ladders put together into shards, shards into training tables."""
+
+
+rule build_shard:
+    """One shard per corpus and codec: its per-frame rows, and its complete encode records."""
+    input:
+        ladders=shard_ladders,
+        records=shard_encodes("json"),
+    output:
+        shard=ensure("results/shards/{corpus}/{codec}.parquet", non_empty=True),
+        records=ensure("results/shards/{corpus}/{codec}.jsonl", non_empty=True),
+        manifest="results/shards/{corpus}/{codec}.parquet.manifest.json",
+    log:
+        "logs/build_shard/{corpus}/{codec}.log",
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=30,
+    params:
+        engine=fingerprint("tables"),
+    shell:
+        "vmaf-train shard --output {output.shard:q} --records {output.records:q} --engine {params.engine:q}"
+        " {input.ladders:q} > {log:q} 2>&1"
+
+
+rule combine_table:
+    """A training table out of shards."""
+    input:
+        shards=table_shards,
+    output:
+        table=ensure("results/tables/{table}.parquet", non_empty=True),
+        manifest="results/tables/{table}.parquet.manifest.json",
+    log:
+        "logs/combine_table/{table}.log",
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=30,
+    params:
+        shards=lambda wildcards, input: [
+            f"{Path(shard).parent.name}={shard}" for shard in input.shards
+        ],
+        engine=fingerprint("tables"),
+    shell:
+        "vmaf-train combine --output {output.table:q} --engine {params.engine:q} {params.shards:q} > {log:q} 2>&1"
