@@ -1,0 +1,132 @@
+"""Reading the manifests of a results tree: which file each one vouches for, and what it was made from.
+
+A manifest names paths as seen from the folder that its run worked in. That folder is not written down (no
+absolute path is), but it follows from where the manifest lies, so a tree can be moved or mounted anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyvmaf.errors import IntegrityError
+from pyvmaf.provenance import MANIFEST_SUFFIX, read_manifest
+
+
+@dataclass(frozen=True)
+class Named:
+    """One file that a manifest names.
+
+    Attributes:
+        role: what the file is to the verb ("weights", "table").
+        path: where it is now, absolute.
+        recorded: the path as the manifest holds it.
+        sha256: the hash that was recorded, None for a file that did not exist then.
+    """
+
+    role: str
+    path: Path
+    recorded: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One manifest with its paths resolved.
+
+    Attributes:
+        path: the manifest file.
+        artefact: the file that it lies beside.
+        root: the folder that the run worked in.
+        outputs: what the verb left behind, files with wall-clock values included.
+        inputs: what it read.
+        body: the manifest as it stands in the file.
+    """
+
+    path: Path
+    artefact: Path
+    root: Path
+    outputs: tuple[Named, ...]
+    inputs: tuple[Named, ...]
+    body: dict[str, Any]
+
+    @property
+    def verb(self) -> str:
+        """The command's name ("fit")."""
+        return str(self.body.get("entrypoint", "")).rpartition(" ")[2] or "?"
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether `path` is named as manifests are."""
+    return path.name.endswith(MANIFEST_SUFFIX) and path.name != MANIFEST_SUFFIX
+
+
+def _items(block: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not isinstance(block, dict):
+        return
+    for role, value in sorted(block.items()):
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict) and isinstance(item.get("path"), str):
+                yield role, item
+
+
+def _root(artefact: Path, recorded: Iterable[str]) -> Path:
+    """The run's folder: `artefact` less the longest recorded path that it ends with."""
+    parts = artefact.parts
+    best = 1
+    for path in recorded:
+        words = tuple(path.split("/"))
+        if len(words) > best and parts[-len(words) :] == words:
+            best = len(words)
+    return Path(*parts[:-best])
+
+
+def _within(root: Path, recorded: str) -> Path:
+    # normpath, not resolve: a symbolic link must stay visible as one.
+    return Path(os.path.normpath(root / recorded))
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read one manifest file (named by its own path, not the artefact's).
+
+    Raises:
+        MissingFileError: there is no such file.
+        IntegrityError: it is damaged, was changed by hand, or names no file.
+    """
+    artefact = path.with_name(path.name.removesuffix(MANIFEST_SUFFIX))
+    body = read_manifest(artefact)
+    outputs = list(_items(body.get("outputs")))
+    run = body.get("run")
+    outputs += _items(run.get("timings") if isinstance(run, dict) else None)
+    if not outputs:
+        raise IntegrityError(f"{path} names no output: it vouches for nothing")
+    root = _root(Path(os.path.abspath(artefact)), (str(item["path"]) for _, item in outputs))
+
+    def named(role: str, item: dict[str, Any]) -> Named:
+        recorded = str(item["path"])
+        sha = item.get("sha256")
+        return Named(role, _within(root, recorded), recorded, sha if isinstance(sha, str) else None)
+
+    return Manifest(
+        path=path,
+        artefact=artefact,
+        root=root,
+        outputs=tuple(named(role, item) for role, item in outputs),
+        inputs=tuple(named(role, item) for role, item in _items(body.get("inputs"))),
+        body=body,
+    )
+
+
+def walk(tree: Path) -> Iterator[Path]:
+    """Everything below `tree` that is not a folder, in sorted order; links are listed, never followed."""
+    for folder, folders, files in os.walk(tree):
+        folders.sort()
+        here = Path(folder)
+        # A link to a folder is an entry of its own: what lies behind it belongs to another tree.
+        linked = [name for name in folders if (here / name).is_symlink()]
+        folders[:] = [name for name in folders if name not in linked]
+        for name in sorted([*files, *linked]):
+            yield here / name

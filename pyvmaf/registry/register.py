@@ -1,0 +1,641 @@
+"""The registry: which models ship, and the hash of everything that says why.
+
+One entry per promoted model. Its ONNX file is that of the seed whose mean PLCC over the folds is the median
+of all seeds (the lower one of two, the smaller seed of equals). Choosing the best seed instead would pick it
+on the very rows that were held out to judge it, and so promise more than another run gives.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
+from pyvmaf.provenance import read_json, sha256_file, write_json, write_manifest
+
+REGISTRY_NAME = "registry.json"
+SELECTION_RULE = "median mean PLCC over the seeds (the lower of two, the smaller seed of equals)"
+KINDS = ("fr", "nr", "filter", "mos", "saliency")
+
+# A registry and a sidecar are read before anything is trusted, so a huge one is refused unread.
+_MAX_JSON_BYTES = 1 << 20
+_QUANT_MODES = {"static_qdq": "static", "dynamic": "dynamic", "qat": "qat"}
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What `register` wrote.
+
+    Attributes:
+        path: the registry.
+        models: ids that ship.
+        held: id and reason of each model that does not.
+        int8_refused: id, mode and reason of each int8 variant that failed its gate.
+    """
+
+    path: Path
+    models: tuple[str, ...]
+    held: tuple[tuple[str, str], ...]
+    int8_refused: tuple[tuple[str, str, str], ...]
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """A published JSON schema of this stage: ``registry`` or ``verify``."""
+    import json
+
+    text = resources.files("pyvmaf.registry").joinpath("schemas", f"{name}.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def violations(data: Any, name: str) -> list[str]:
+    """What in `data` is not as the schema `name` says, one sentence each; empty where all is well."""
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(schema(name))
+    errors = sorted(validator.iter_errors(data), key=lambda err: [str(part) for part in err.absolute_path])
+    return [f"{'.'.join(str(part) for part in err.absolute_path) or 'the file'}: {err.message}" for err in errors]
+
+
+def _read_small(path: Path) -> Any:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError as err:
+        raise MissingFileError(f"no such file: {path}") from err
+    if size > _MAX_JSON_BYTES:
+        raise IntegrityError(f"{path} has {size} bytes; a registry or sidecar has at most {_MAX_JSON_BYTES}: refused")
+    return read_json(path)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    data = _read_small(path)
+    if not isinstance(data, dict):
+        raise IntegrityError(f"{path} holds {type(data).__name__}, not an object: it was not written by this program")
+    return data
+
+
+def _need(data: Mapping[str, Any], key: str, path: Path) -> Any:
+    try:
+        return data[key]
+    except KeyError as err:
+        raise IntegrityError(f"{path} has no key {key!r}: write it again with this version") from err
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What the stages before left behind
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    path: Path
+    model: str
+    promoted: bool
+    data: dict[str, Any]
+
+    @property
+    def per_seed(self) -> dict[int, float]:
+        return {int(seed): float(plcc) for seed, plcc in self.data["gate"]["per_seed_plccs"].items()}
+
+
+@dataclass(frozen=True)
+class _Sidecar:
+    path: Path
+    model: str
+    seed: int
+    data: dict[str, Any]
+
+    @property
+    def onnx(self) -> Path:
+        return self.path.parent / str(self.data.get("onnx", "model.onnx"))
+
+
+@dataclass(frozen=True)
+class _Int8:
+    path: Path
+    model: str
+    seed: int
+    mode: str
+    data: dict[str, Any]
+
+    @property
+    def onnx(self) -> Path:
+        return self.path.with_suffix(".onnx")
+
+
+def _layout(path: Path) -> tuple[str, int]:
+    """Model and seed that stand in ``…/{model}/seed{seed}/file``."""
+    match = re.fullmatch(r"seed(\d+)", path.parent.name)
+    if match is None:
+        raise InputError(f"{path} does not lie in a folder …/<model>/seed<number>: which model and seed is it of?")
+    return path.parent.parent.name, int(match[1])
+
+
+def find_artefacts(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """The JSON files among `paths` that `register` reads; a folder stands for those below it.
+
+    Raises:
+        MissingFileError: one of `paths` does not exist.
+        InputError: nothing was found.
+    """
+    found: list[Path] = []
+    for given in map(Path, paths):
+        if given.is_dir():
+            found += sorted(given.glob("models/*/verdict.json"))
+            found += sorted(given.glob("models/*/seed*/model.json"))
+            found += [
+                p for p in sorted(given.glob("quantized/*/seed*/*.json")) if not p.name.endswith(".manifest.json")
+            ]
+        elif given.exists():
+            found.append(given)
+        else:
+            raise MissingFileError(f"no such file: {given}")
+    if not found:
+        raise InputError("there is nothing to register: name verdicts, sidecars and int8 reports, or a results folder")
+    return found
+
+
+class _Artefacts:
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.verdicts: dict[str, _Verdict] = {}
+        self.sidecars: dict[str, dict[int, _Sidecar]] = {}
+        self.int8: dict[tuple[str, int], list[_Int8]] = {}
+        for path in paths:
+            self.add(path)
+        if not self.verdicts:
+            raise InputError("there is no verdict.json among the files: a model without a verdict is not registered")
+
+    def add(self, path: Path) -> None:
+        data = _mapping(path)
+        if "verdict" in data and "gate" in data:
+            model = str(data["model"])
+            if model in self.verdicts:
+                raise InputError(f"two verdicts on {model}: {self.verdicts[model].path} and {path}")
+            self.verdicts[model] = _Verdict(path, model, data["verdict"] == "PROMOTE", data)
+        elif "onnx_opset" in data:
+            model, seed = _layout(path)
+            self.sidecars.setdefault(model, {})[seed] = _Sidecar(path, model, seed, data)
+        elif "passed" in data and "drop" in data:
+            model, seed = _layout(path)
+            self.int8.setdefault((model, seed), []).append(_Int8(path, model, seed, path.stem, data))
+        else:
+            raise InputError(
+                f"{path} is neither a verdict, a sidecar nor an int8 report: its keys are {', '.join(sorted(data)[:8])}"
+            )
+
+
+def choose_seed(per_seed: Mapping[int, float]) -> int:
+    """The seed that ships: median mean PLCC, the lower of two, the smaller seed of equals.
+
+    Args:
+        per_seed: mean PLCC over the folds, by seed.
+
+    Raises:
+        InputError: there is no seed.
+    """
+    if not per_seed:
+        raise InputError("a verdict without seeds: judge the model again")
+    ranked = sorted(per_seed, key=lambda seed: (per_seed[seed], seed))
+    middle = per_seed[ranked[(len(ranked) - 1) // 2]]
+    return min(seed for seed in ranked if per_seed[seed] == middle)
+
+
+def hold_reason(gate: Mapping[str, Any]) -> str:
+    """Why a gate says no, with each measured value that missed and its threshold."""
+
+    def figure(value: float | None) -> str:
+        return "not defined (constant predictions)" if value is None else f"{value:.4f}"
+
+    reasons = []
+    if not gate["mean_plcc_pass"]:
+        reasons.append(f"mean PLCC {figure(gate['mean_plcc'])}, at least {gate['mean_plcc_threshold']:g} is asked for")
+    if not gate["plcc_spread_pass"]:
+        spread = figure(gate["plcc_spread"])
+        reasons.append(f"spread of PLCC over the seeds {spread}, at most {gate['plcc_spread_max']:g} is allowed")
+    if not gate["per_seed_pass"]:
+        worst = ", ".join(f"seed {s}: {figure(gate['per_seed_plccs'][str(s)])}" for s in gate["failing_seeds"])
+        reasons.append(f"PLCC of a seed below {gate['per_seed_min']:g} ({worst})")
+    return "; ".join(reasons) or "the verdict gives no reason"
+
+
+def int8_reason(report: Mapping[str, Any]) -> str:
+    """Why an int8 variant was refused, with the measured drop and its budget."""
+    return str(report.get("reason") or f"PLCC drop {report['drop']:.5f} against a budget of {report['budget']:g}")
+
+
+def _pinned(path: Path, expected: str, where: Path) -> str:
+    """The hash of `path`, which must be the one that `where` pins."""
+    found = sha256_file(path)
+    if found != expected:
+        raise IntegrityError(f"{path} hashes to {found}, but {where} pins {expected}: not registered")
+    return found
+
+
+def _relative(path: Path, registry: Path) -> str:
+    return Path(os.path.relpath(path, registry.parent)).as_posix()
+
+
+class _Builder:
+    def __init__(self, registry: Path, found: _Artefacts) -> None:
+        self.registry = registry
+        self.found = found
+        self.files: list[Path] = []
+        self.refused: list[tuple[str, str, str]] = []
+
+    def name(self, path: Path) -> str:
+        self.files.append(path)
+        return _relative(path, self.registry)
+
+    def held(self, verdict: _Verdict) -> dict[str, Any]:
+        return {
+            "id": verdict.model,
+            "reason": hold_reason(verdict.data["gate"]),
+            "gate": verdict.data["gate"],
+            "verdict": self.name(verdict.path),
+            "verdict_sha256": sha256_file(verdict.path),
+        }
+
+    def entry(self, verdict: _Verdict) -> dict[str, Any]:
+        per_seed = verdict.per_seed
+        seed = choose_seed(per_seed)
+        sidecars = self.found.sidecars.get(verdict.model, {})
+        if seed not in sidecars:
+            have = ", ".join(map(str, sorted(sidecars))) or "none"
+            raise InputError(
+                f"model {verdict.model} ships seed {seed}, but of its sidecars only these seeds were named: {have}"
+            )
+        sidecar = sidecars[seed]
+        data = sidecar.data
+        if data["name"] != verdict.model:
+            raise IntegrityError(
+                f"{sidecar.path} says it is of {data['name']!r}, but it lies where {verdict.model!r} does"
+            )
+        table = self.table_of(verdict, sidecar)
+        weights = sidecar.path.with_name("weights.safetensors")
+        entry = {
+            "id": verdict.model,
+            "kind": data["kind"],
+            "onnx": self.name(sidecar.onnx),
+            "sha256": _pinned(sidecar.onnx, _need(data, "sha256", sidecar.path), sidecar.path),
+            "opset": data["onnx_opset"],
+            "license": data["license"],
+            "dataset": data["dataset"],
+            "train_commit": data["train_commit"],
+            "train_config_hash": data["train_config_hash"],
+            "smoke": False,
+            "sidecar": self.name(sidecar.path),
+            "sidecar_sha256": sha256_file(sidecar.path),
+            "weights": self.name(weights),
+            "weights_sha256": _pinned(weights, verdict.data["per_seed"][str(seed)]["weights_sha256"], verdict.path),
+            "verdict": self.name(verdict.path),
+            "verdict_sha256": sha256_file(verdict.path),
+            "table_sha256": table,
+            "gate": verdict.data["gate"],
+            "selection": {
+                "rule": SELECTION_RULE,
+                "seed": seed,
+                "candidates": [{"seed": s, "mean_plcc": per_seed[s]} for s in sorted(per_seed)],
+            },
+        }
+        if data.get("description"):
+            entry["description"] = str(data["description"])[:256]
+        entry.update(self.int8(verdict.model, seed, entry["sha256"]))
+        return entry
+
+    def table_of(self, verdict: _Verdict, sidecar: _Sidecar) -> str:
+        judged = str(verdict.data["corpus"]["sha256"])
+        trained = sidecar.data.get("table_sha256", judged)
+        if trained != judged:
+            raise IntegrityError(
+                f"{verdict.path} judged the table {judged}, but {sidecar.path} was trained on {trained}: judge it again"
+            )
+        return judged
+
+    def int8(self, model: str, seed: int, fp32: str) -> dict[str, Any]:
+        passed: list[tuple[float, str, _Int8]] = []
+        refused = []
+        for report in sorted(self.found.int8.get((model, seed), []), key=lambda r: r.mode):
+            if report.data["passed"]:
+                passed.append((float(report.data["drop"]), report.mode, report))
+                continue
+            reason = int8_reason(report.data)
+            self.refused.append((model, report.mode, reason))
+            refused.append(
+                {
+                    "mode": report.mode,
+                    "reason": reason,
+                    "drop": report.data["drop"],
+                    "budget": report.data["budget"],
+                    "report": self.name(report.path),
+                    "report_sha256": sha256_file(report.path),
+                }
+            )
+        fields: dict[str, Any] = {"int8_refused": refused} if refused else {}
+        if not passed:
+            return {"quant_mode": "fp32", **fields}
+        drop, mode, best = min(passed, key=lambda item: item[:2])
+        pinned = best.data["fp32"]["sha256"]
+        if pinned != fp32:
+            raise IntegrityError(f"{best.path} was made from the ONNX file {pinned}, but {model} ships {fp32}")
+        return {
+            "quant_mode": _QUANT_MODES.get(mode, mode),
+            "int8": self.name(best.onnx),
+            "int8_sha256": _pinned(best.onnx, best.data["int8"]["sha256"], best.path),
+            "int8_report": self.name(best.path),
+            "int8_report_sha256": sha256_file(best.path),
+            "quant_calibration_set": ", ".join(best.data["calibration"]["sources"]),
+            "quant_accuracy_budget_plcc": best.data["budget"],
+            "quant_drop_plcc": drop,
+            **fields,
+        }
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Writing and reading registries
+
+# Path and hash of what an entry names; those that are absent from an entry are skipped.
+_PINS = (
+    ("onnx", "sha256"),
+    ("sidecar", "sidecar_sha256"),
+    ("weights", "weights_sha256"),
+    ("verdict", "verdict_sha256"),
+    ("int8", "int8_sha256"),
+    ("int8_report", "int8_report_sha256"),
+)
+
+
+def _validated(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    wrong = violations(data, "registry")
+    if wrong:
+        raise PyvmafError(f"{path} would not be a valid registry: {'; '.join(wrong[:3])}: not written")
+    return data
+
+
+def register(
+    paths: Iterable[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+) -> Shipped:
+    """Write the registry of what verdicts, sidecars and int8 reports say, every hash computed anew.
+
+    Args:
+        paths: ``verdict.json`` of each model, ``model.json`` of each model and seed, and the JSON report of each
+            int8 variant, in any order; or a results folder, which stands for all of those below it.
+        output: the registry to write, with its manifest beside it. What was there is replaced.
+
+    Returns:
+        What ships and what does not. A held model is listed under ``held`` with its measured values; an int8
+        variant that failed its gate is listed with its reason and left out.
+
+    Raises:
+        MissingFileError: a file that was named, or that a sidecar names, is not there.
+        InputError: a model's sidecar for the seed that ships was not given, or there is no verdict.
+        IntegrityError: a file is not the one that its sidecar, report or verdict pins.
+    """
+    registry = Path(output)
+    read = find_artefacts(paths)
+    found = _Artefacts(read)
+    builder = _Builder(registry, found)
+    verdicts = [found.verdicts[model] for model in sorted(found.verdicts)]
+    models = [builder.entry(v) for v in verdicts if v.promoted]
+    held = [builder.held(v) for v in verdicts if not v.promoted]
+    data = _validated({"schema_version": 1, "models": models, "held": held}, registry)
+    write_json(registry, data)
+    named = set(builder.files)
+    write_manifest(
+        registry,
+        verb="register",
+        stage="registry",
+        args={"output": registry},
+        inputs={"named": sorted(named), "read": sorted(set(read) - named)},
+        outputs={"registry": registry},
+        details={"models": [m["id"] for m in models], "held": [h["id"] for h in held]},
+    )
+    return Shipped(
+        path=registry,
+        models=tuple(m["id"] for m in models),
+        held=tuple((h["id"], h["reason"]) for h in held),
+        int8_refused=tuple(builder.refused),
+    )
+
+
+def check_registry(path: str | os.PathLike[str]) -> list[str]:
+    """What is wrong with a registry and the files that it lists, one sentence each; empty where all is well.
+
+    Raises:
+        MissingFileError: there is no such file.
+    """
+    registry = Path(path)
+    try:
+        data = _read_small(registry)
+    except IntegrityError as err:
+        return [str(err)]
+    wrong = [f"is not as the schema says: {sentence}" for sentence in violations(data, "registry")]
+    if wrong:
+        return wrong
+    ids = [entry["id"] for entry in [*data["models"], *data["held"]]]
+    wrong += [f"lists {name!r} more than once" for name in sorted({i for i in ids if ids.count(i) > 1})]
+    for entry in data["models"]:
+        for name, pin in _PINS:
+            if name in entry:
+                file = registry.parent / entry[name]
+                try:
+                    found = sha256_file(file)
+                except MissingFileError:
+                    wrong.append(f"{entry['id']}: {name} {entry[name]} is not there")
+                    continue
+                if found != entry[pin]:
+                    wrong.append(f"{entry['id']}: {name} {entry[name]} hashes to {found}, registered was {entry[pin]}")
+    return wrong
+
+
+def load_registry(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """A registry whose form is as its schema says (the files it lists are not hashed; see `check_registry`).
+
+    Raises:
+        MissingFileError: there is no such file.
+        IntegrityError: it is too large, not JSON, or not as the schema says.
+    """
+    registry = Path(path)
+    data = _mapping(registry)
+    wrong = violations(data, "registry")
+    if wrong:
+        raise IntegrityError(f"{registry} is not a valid registry: {'; '.join(wrong[:3])}")
+    return data
+
+
+def resolve(path: str | os.PathLike[str], name: str, *, int8: bool = False) -> Path:
+    """The ONNX file of a registered model, its bytes checked against the registry.
+
+    Args:
+        path: the registry.
+        name: a model's id.
+        int8: the quantised variant instead. There is no fall-back to fp32 where none ships.
+
+    Raises:
+        InputError: no such model, or it is held, or it has no int8 variant.
+        IntegrityError: the file's bytes are not those that were registered.
+    """
+    from pyvmaf.errors import unknown_name
+
+    registry = Path(path)
+    data = load_registry(registry)
+    entries = {entry["id"]: entry for entry in data["models"]}
+    for held in data["held"]:
+        if held["id"] == name:
+            raise InputError(f"model {name!r} is held, not shipped: {held['reason']}")
+    if name not in entries:
+        raise unknown_name("model", name, entries)
+    entry = entries[name]
+    if int8 and "int8" not in entry:
+        why = "; ".join(f"{r['mode']}: {r['reason']}" for r in entry.get("int8_refused", [])) or "none was made"
+        raise InputError(f"model {name!r} ships no int8 variant ({why})")
+    file, pin = ("int8", "int8_sha256") if int8 else ("onnx", "sha256")
+    onnx = registry.parent / entry[file]
+    _pinned(onnx, entry[pin], registry)
+    return onnx
+
+
+# ---------------------------------------------------------------------------------------------------------
+# One model by hand
+
+
+def register_model(
+    model: str | os.PathLike[str],
+    *,
+    kind: str,
+    dataset: str,
+    license: str,  # noqa: A002  (the option's name in the published command)
+    train_commit: str,
+    registry: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    description: str | None = None,
+    train_config: str | os.PathLike[str] | None = None,
+    normalization: str | os.PathLike[str] | None = None,
+    output_range: tuple[float, float] = (0.0, 100.0),
+) -> Path:
+    """Write the sidecar of one ONNX file and enter it into a registry, other entries untouched.
+
+    There is no verdict for such a model, and its entry says so (``gate`` is absent and ``notes`` state it).
+
+    Args:
+        model: the ONNX file; the sidecar ``<stem>.json`` is written beside it.
+        kind: one of `KINDS`.
+        dataset: what it was trained on.
+        license: licence of the weights, an SPDX expression.
+        train_commit: commit of the training code.
+        registry: the registry to add to; ``registry.json`` beside the model by default, made if absent.
+        name: the model's id; the file's stem by default.
+        description: one sentence, at most 256 characters.
+        train_config: the file it was trained by; its hash goes into the sidecar.
+        normalization: JSON file ``{"mean": [...], "std": [...]}`` with what a caller must apply, one value per
+            input column; none for a graph that takes raw features.
+        output_range: smallest and largest value to expect.
+
+    Returns:
+        The registry.
+
+    Raises:
+        InputError: an unknown kind, an id that is not allowed, or a graph with other than one output.
+        IntegrityError: the file is not an ONNX model, or uses operators that are not allowed.
+    """
+    from pyvmaf.errors import unknown_name
+
+    path = Path(model)
+    identity = name or path.stem
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS)
+    target = Path(registry) if registry is not None else path.with_name(REGISTRY_NAME)
+    opset, inputs, outputs = _signature(path)
+    if len(outputs) != 1:
+        raise InputError(f"{path} has {len(outputs)} outputs ({', '.join(outputs)}); a registered model has one")
+    sha = sha256_file(path)
+    sidecar = {
+        "schema_version": 1,
+        "name": identity,
+        "kind": kind,
+        "onnx": path.name,
+        "onnx_opset": opset,
+        "sha256": sha,
+        "input_name": inputs[0],
+        "input_names": inputs,
+        "output_name": outputs[0],
+        "input_normalization": None if normalization is None else _normalization(Path(normalization)),
+        "expected_output_range": list(output_range),
+        "dataset": dataset,
+        "train_commit": train_commit,
+        "train_config_hash": f"sha256:{sha256_file(train_config)}" if train_config is not None else None,
+        "license": license,
+    }
+    beside = path.with_suffix(".json")
+    entry: dict[str, Any] = {
+        "id": identity,
+        "kind": kind,
+        "onnx": _relative(path, target),
+        "sha256": sha,
+        "opset": opset,
+        "license": license,
+        "dataset": dataset,
+        "train_commit": train_commit,
+        "train_config_hash": sidecar["train_config_hash"],
+        "smoke": False,
+        "quant_mode": "fp32",
+        "sidecar": _relative(beside, target),
+        "notes": "Entered by hand: no verdict stands behind it.",
+    }
+    if description is not None:
+        entry["description"] = description
+    data = load_registry(target) if target.exists() else {"schema_version": 1, "models": [], "held": []}
+    # Checked with a stand-in for the one hash that is not known before the sidecar is written.
+    _merge(data, {**entry, "sidecar_sha256": "0" * 64})
+    _validated(data, target)
+    write_json(beside, sidecar)
+    entry["sidecar_sha256"] = sha256_file(beside)
+    _merge(data, entry)
+    write_json(target, data)
+    write_manifest(
+        target,
+        verb="register",
+        stage="registry",
+        args={"model": path, "kind": kind, "dataset": dataset, "license": license, "train_commit": train_commit},
+        inputs={"model": path, **({"train_config": Path(train_config)} if train_config is not None else {})},
+        outputs={"registry": target, "sidecar": beside},
+    )
+    return target
+
+
+def _normalization(path: Path) -> dict[str, list[float]]:
+    data = _mapping(path)
+    if set(data) != {"mean", "std"} or not all(isinstance(v, list) for v in data.values()):
+        raise InputError(f'{path}: a normalisation is {{"mean": [...], "std": [...]}}, not {", ".join(sorted(data))}')
+    if len(data["mean"]) != len(data["std"]):
+        raise InputError(f"{path}: {len(data['mean'])} means, but {len(data['std'])} standard deviations")
+    return {name: [float(value) for value in data[name]] for name in ("mean", "std")}
+
+
+def _merge(data: dict[str, Any], entry: dict[str, Any]) -> None:
+    others = [e for e in data["models"] if e["id"] != entry["id"]]
+    data["models"] = sorted([*others, entry], key=lambda e: str(e["id"]))
+    data["held"] = [h for h in data["held"] if h["id"] != entry["id"]]
+
+
+def _signature(path: Path) -> tuple[int, list[str], list[str]]:
+    """Opset, input names and output names of an ONNX file whose operators are all allowed."""
+    import onnx
+
+    from pyvmaf.models.onnx_check import check_file
+
+    check_file(path)
+    graph = onnx.load(path, load_external_data=False)
+    opset = next(int(o.version) for o in graph.opset_import if o.domain in ("", "ai.onnx"))
+    constants = {tensor.name for tensor in graph.graph.initializer}
+    return (
+        opset,
+        [i.name for i in graph.graph.input if i.name not in constants],
+        [o.name for o in graph.graph.output],
+    )
