@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,14 +147,17 @@ def run(
     ]
     # A pipe for the log could fill up while the progress is read; a file cannot.
     with tempfile.TemporaryFile() as log, _terminated_is_an_exception():
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        )
+        with warnings.catch_warnings():
+            # Newer Pythons warn of preexec_fn beside threads; this one makes one system call and takes no lock.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
         try:
             assert process.stdout is not None
             for line in process.stdout:

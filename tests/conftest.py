@@ -1,0 +1,71 @@
+"""What the tests of all stages share: the real clips of the embedded corpus."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+CACHE = REPOSITORY / ".cache" / "test-corpus"
+
+_STALE_AFTER_S = 24 * 3600
+
+
+def _prepare_embedded() -> tuple[dict[str, Path], dict[str, Path]]:
+    """Fetch and prepare the embedded corpus once per version of corpus file and code; other processes wait."""
+    from pyvmaf.corpora.fetch import corpus_root, fetch
+    from pyvmaf.corpora.prepare import clip_paths, prepare
+    from pyvmaf.corpora.spec import load_corpus
+    from pyvmaf.fingerprint import fingerprint
+
+    corpus_file = REPOSITORY / "config" / "corpora" / "embedded.yaml"
+    version = hashlib.sha256(corpus_file.read_bytes() + fingerprint("corpora").encode()).hexdigest()[:16]
+    packages, folder = CACHE / "packages", CACHE / f"clips-{version}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    corpus = load_corpus(corpus_file)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        files = fetch(corpus, corpus_file, packages).files
+        clips = clip_paths(corpus, folder)
+        for key, path in clips.items():
+            if not path.with_name(f"{path.name}.manifest.json").is_file():
+                prepare(corpus, key, corpus_root(corpus, corpus_file, packages), path)
+        folder.touch()
+        for other in CACHE.glob("clips-*"):
+            if time.time() - other.stat().st_mtime > _STALE_AFTER_S:
+                shutil.rmtree(other, ignore_errors=True)
+    return clips, {path.name: path for path in files}
+
+
+@pytest.fixture(scope="session")
+def _embedded() -> tuple[dict[str, Path], dict[str, Path]]:
+    from pyvmaf.errors import IntegrityError, PyvmafError
+
+    try:
+        return _prepare_embedded()
+    except IntegrityError:
+        raise
+    except PyvmafError as err:
+        if os.environ.get("PYVMAF_REQUIRE_NETWORK") == "1" or "cannot download" not in str(err):
+            raise
+        pytest.skip(f"the embedded corpus is not available: {err}")
+
+
+@pytest.fixture(scope="session")
+def embedded_corpus(_embedded: tuple[dict[str, Path], dict[str, Path]]) -> dict[str, Path]:
+    """The nine prepared clips by key ("carphone"). Read-only: they are shared by all tests and test runs."""
+    return _embedded[0]
+
+
+@pytest.fixture(scope="session")
+def embedded_files(_embedded: tuple[dict[str, Path], dict[str, Path]]) -> dict[str, Path]:
+    """The fetched files by name: bigbuckbunny.mp4, bikes.mp4, carphone_pristine.mp4, carphone_distorted.mp4,
+    cityCC0.mpg. Read-only.
+    """
+    return _embedded[1]
