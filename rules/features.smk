@@ -37,4 +37,4 @@ rule extract_features:
         " --clip {wildcards.clip:q} --codec {wildcards.codec:q} --group {params.clip[group]:q}"
         " --source {params.clip[source]:q} --features {params.what[features]:q} --model {params.what[teacher]:q}"
         " --backend {params.what[backend]:q} --cache {params.cache:q} --engine {params.engine:q}"
-        " --threads {threads} --output {output.table:q} {params.rungs:q} > {log:q} 2>&1"
+        " --match-depth --threads {threads} --output {output.table:q} {params.rungs:q} > {log:q} 2>&1"

@@ -22,7 +22,7 @@ rule build_shard:
         engine=fingerprint("tables"),
     shell:
         "vmaf-train shard --output {output.shard:q} --records {output.records:q} --engine {params.engine:q}"
-        " {input.ladders:q} > {log:q} 2>&1"
+        " {input.ladders:q} {input.records:q} > {log:q} 2>&1"
 
 
 rule combine_table:

@@ -1,7 +1,66 @@
+"""shard, combine."""
+
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from pyvmaf.cli.common import EngineOption, check_engine
+
+STAGE = "tables"
+PANEL = "tables: feature tables put together"
+
 
 def register(app: typer.Typer) -> None:
-    pass
+    """Add this stage's verbs."""
+
+    @app.command("shard", rich_help_panel=PANEL)
+    def shard(
+        inputs: Annotated[
+            list[Path],
+            typer.Argument(metavar="TABLE.parquet... RECORD.json...", help="Feature tables and the encodes' records."),
+        ],
+        output: Annotated[Path, typer.Option("--output", "-o", help="The shard to write (.parquet).")],
+        records: Annotated[
+            Path, typer.Option("--records", help="Where to write the complete corpus rows (.jsonl), one per encode.")
+        ],
+        engine: EngineOption = None,
+    ) -> None:
+        """Put the feature tables of one corpus and codec into a shard, and complete the encodes' records.
+
+        Example: vmaf-train shard -o libx264.parquet --records libx264.jsonl features/*/libx264.parquet
+        encodes/*/libx264/*.json
+        """
+        check_engine(STAGE, engine)
+        from pyvmaf.tables.build import build_shard
+
+        ladders = [path for path in inputs if path.suffix == ".parquet"]
+        rows = build_shard(ladders, [path for path in inputs if path.suffix == ".json"], output, records)
+        typer.echo(f"{output}: {rows} rows of {len(ladders)} ladders")
+
+    @app.command("combine", rich_help_panel=PANEL)
+    def combine(
+        inputs: Annotated[
+            list[str], typer.Argument(metavar="LABEL=TABLE...", help="Tables, each with its corpus label.")
+        ],
+        output: Annotated[Path, typer.Option("--output", "-o", help="The training table to write (.parquet).")],
+        engine: EngineOption = None,
+    ) -> None:
+        """Put shards into one training table. A label may repeat; a feature that an input lacks becomes NaN.
+
+        Example: vmaf-train combine -o default.parquet mine=shards/mine/libx264.parquet mine=shards/mine/libx265.parquet
+        """
+        check_engine(STAGE, engine)
+        from pyvmaf.errors import InputError
+        from pyvmaf.tables.build import combine as run
+
+        pairs = []
+        for value in inputs:
+            label, equals, path = value.partition("=")
+            if not equals or not label or not path:
+                raise InputError(f"{value!r} is not of the form LABEL=TABLE")
+            pairs.append((label, Path(path)))
+        rows = run(pairs, output)
+        typer.echo(f"{output}: {rows} rows of {len(pairs)} tables")

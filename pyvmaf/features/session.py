@@ -155,14 +155,14 @@ class Session:
             form = frame_format(frame)
             return form, planes_of(frame, form.layout, form.bits)
         planes: tuple[Any, ...] = tuple(np.asarray(p) for p in frame)
-        luma = planes[0] if planes else np.empty(0)
-        if luma.ndim != 2:
+        luma: NDArray[Any] = planes[0] if planes else np.empty(0)
+        if luma.ndim != 2 or not luma.size:
             raise InputError(f"frame {self._count}: the {what} frame has no 2-D luma plane, its shape is {luma.shape}")
         if luma.dtype not in (np.uint8, np.uint16):
             raise InputError(f"frame {self._count}: the {what} samples are {luma.dtype}, they must be uint8 or uint16")
         bits = self._bits or (8 if luma.dtype == np.uint8 else 10)
         layout = self._layout if len(planes) > 1 else "400"
-        return Format(luma.shape[1], luma.shape[0], layout, bits), planes
+        return Format(len(luma[0]), len(luma), layout, bits), planes
 
     def _start(self, form: Format) -> None:
         able, self.unavailable = usable(self._selection, form)

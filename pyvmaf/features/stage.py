@@ -1,0 +1,118 @@
+"""The stage's verb: a ladder of encodes in, its feature table and manifest out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pyvmaf.errors import InputError, MissingFileError
+from pyvmaf.features.ladder import DEFAULT_MODEL, Ladder, extract_ladder
+
+
+def read_records(rungs: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """The encode record beside each rung.
+
+    Raises:
+        MissingFileError: a rung has none.
+        IntegrityError: a record is not of the corpus-row schema.
+    """
+    from pyvmaf.encodes.record import check
+    from pyvmaf.provenance import read_json
+
+    records = {}
+    for rung, path in rungs.items():
+        record = path.with_suffix(".json")
+        if not record.exists():
+            raise MissingFileError(f"{path} has no encode record beside it: {record} is missing; encode it again")
+        records[rung] = read_json(record)
+        check(records[rung], str(record))
+    return records
+
+
+def extract_features(
+    reference: Path,
+    rungs: Mapping[str, Path],
+    output: Path,
+    *,
+    labels: Mapping[str, str],
+    features: str = "canonical6",
+    model: str = DEFAULT_MODEL,
+    cache: Path | None = None,
+    threads: int = 1,
+    match_depth: bool = False,
+    scale: bool = False,
+    backend: str = "cpu",
+    advance: Callable[[int, int], None] | None = None,
+) -> Ladder:
+    """Extract a ladder and write its table to `output`, with a manifest.
+
+    Args:
+        reference: the pristine clip.
+        rungs: encodes by rung name, each with its record (.json) beside it.
+        output: the parquet file.
+        labels: ``corpus``, ``group``, ``source``, ``clip`` and ``codec``.
+        features, model, cache, threads, match_depth, scale, backend, advance: as in `extract_ladder`.
+
+    Raises:
+        InputError: the clips cannot be compared, a record is of another encode, or a name is unknown.
+    """
+    from pyvmaf.features.table import ladder_table, write_table
+    from pyvmaf.provenance import engine_block, sha256_file, write_manifest
+
+    started = time.monotonic()
+    records = read_records(rungs)
+    found = sha256_file(reference)
+    for rung, record in records.items():
+        if record["src_sha256"] != found:
+            raise InputError(
+                f"{rungs[rung]} was encoded from a reference with SHA-256 {record['src_sha256']}, but {reference} has "
+                f"{found}: encode it again from this reference"
+            )
+    ladder = extract_ladder(
+        reference,
+        rungs,
+        features=features,
+        model=model,
+        cache=cache,
+        threads=threads,
+        match_depth=match_depth,
+        scale=scale,
+        backend=backend,
+        advance=advance,
+    )
+    table = ladder_table(ladder, labels, records, model, engine_block("features"))
+    write_table(table, output)
+    args = {
+        "features": features,
+        "model": model,
+        "match_depth": match_depth,
+        "scale": scale,
+        "backend": backend,
+        **labels,
+    }
+    details = {
+        "frames": ladder.frames,
+        "rows": table.num_rows,
+        "rungs": list(ladder.rungs),
+        "size": ladder.format.size,
+        "pix_fmt": ladder.format.pix_fmt,
+        "unavailable": ladder.unavailable,
+    }
+    inputs: dict[str, Any] = {
+        "reference": reference,
+        "rungs": list(rungs.values()),
+        "records": [p.with_suffix(".json") for p in rungs.values()],
+    }
+    write_manifest(
+        output,
+        verb="extract-features",
+        stage="features",
+        args=args,
+        inputs=inputs,
+        outputs={"table": output},
+        details=details,
+        seconds=time.monotonic() - started,
+    )
+    return ladder

@@ -1,0 +1,164 @@
+"""Feature tables: one parquet file per ladder, one row per frame of each rung."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.features.catalog import FEATURES
+from pyvmaf.features.ladder import Ladder
+from pyvmaf.provenance import atomic_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXT_COLUMNS: tuple[str, ...] = ("corpus", "group", "source", "clip", "codec", "encoder", "preset", "rung")
+"""Columns that say which row this is; stored with dictionaries."""
+
+LEADING: tuple[str, ...] = (
+    "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", "frame_index",
+)  # fmt: skip
+"""The columns before the features, in order. `source` is the scene that a split keeps together, `group` the film."""
+
+TARGET = "vmaf"
+"""The column after the features: the teacher's score."""
+
+METADATA_KEY = b"pyvmaf"
+
+
+def columns(features: Iterable[str]) -> tuple[str, ...]:
+    """All columns of a table that holds these features, in order."""
+    present = set(features)
+    return (*LEADING, *(name for name in FEATURES if name in present), TARGET)
+
+
+def schema(features: Iterable[str]) -> pa.Schema:
+    """The arrow schema of a table that holds these features."""
+    import pyarrow as pa
+
+    def kind(name: str) -> pa.DataType:
+        if name in TEXT_COLUMNS:
+            return pa.dictionary(pa.int32(), pa.string())
+        return pa.int64() if name in ("crf", "frame_index") else pa.float64()
+
+    return pa.schema([pa.field(name, kind(name)) for name in columns(features)])
+
+
+def ladder_table(
+    ladder: Ladder,
+    labels: Mapping[str, str],
+    records: Mapping[str, Mapping[str, Any]],
+    model: str,
+    engine: Mapping[str, Any],
+) -> pa.Table:
+    """The table of a ladder.
+
+    Args:
+        ladder: what was extracted.
+        labels: ``corpus``, ``group``, ``source``, ``clip`` and ``codec`` of all its rows.
+        records: the encode record of each rung, from which come encoder, preset and CRF.
+        model: the teacher.
+        engine: what computed it; kept in the file's metadata.
+    """
+    import pyarrow as pa
+
+    names = tuple(next(iter(ladder.rungs.values())).features)
+    parts = []
+    for rung, scores in ladder.rungs.items():
+        record = records[rung]
+        n = scores.indices.size
+        text = {**labels, "encoder": record["encoder"], "preset": str(record["preset"]), "rung": rung}
+        data: dict[str, Any] = {
+            name: pa.array([value], pa.string()).take(pa.array([0] * n)) for name, value in text.items()
+        }
+        data["crf"] = pa.array([int(record["crf"])] * n, pa.int64())
+        data["frame_index"] = pa.array(scores.indices, pa.int64())
+        data |= {name: pa.array(values) for name, values in scores.features.items()}
+        data[TARGET] = pa.array(scores.vmaf) if scores.vmaf is not None else pa.nulls(n, pa.float64())
+        order = columns(names)
+        parts.append(pa.table({name: data[name] for name in order}))
+    merged = pa.concat_tables(parts).cast(schema(names))
+    return merged.replace_schema_metadata(
+        metadata(features=names, unavailable=ladder.unavailable, model=model, engine=engine)
+    )
+
+
+def metadata(
+    *, features: Sequence[str], unavailable: Mapping[str, Any], model: str, engine: Mapping[str, Any]
+) -> dict[bytes, bytes]:
+    """The block that a table carries in its file metadata."""
+    block = {
+        "features": list(features),
+        "unavailable": dict(unavailable),
+        "model": model,
+        "engine": dict(engine),
+    }
+    return {METADATA_KEY: json.dumps(block, sort_keys=True).encode()}
+
+
+def read_metadata(found: pa.Schema, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The block in a table's metadata.
+
+    Raises:
+        IntegrityError: there is none, so no feature table.
+    """
+    block = (found.metadata or {}).get(METADATA_KEY)
+    if block is None:
+        raise IntegrityError(
+            f"{os.fspath(path)} is parquet, but no table of pyvmaf: its metadata lack the feature spec"
+        )
+    value: dict[str, Any] = json.loads(block)
+    return value
+
+
+def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
+    """Write a table atomically as parquet with zstd."""
+    import pyarrow.parquet as pq
+
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def open_table(path: str | os.PathLike[str]) -> Any:
+    """A `pyarrow.parquet.ParquetFile`.
+
+    Raises:
+        MissingFileError: there is no such file.
+        IntegrityError: it is damaged or no parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not Path(path).is_file():
+        raise MissingFileError(f"no such file: {os.fspath(path)}")
+    try:
+        return pq.ParquetFile(Path(path))
+    except (pa.ArrowInvalid, OSError) as err:
+        raise IntegrityError(f"{os.fspath(path)} is not a parquet file that can be read ({err})") from err
+
+
+def read_table(path: str | os.PathLike[str]) -> pa.Table:
+    """A whole table with its metadata.
+
+    Raises:
+        MissingFileError: there is no such file.
+        IntegrityError: it is damaged, or no table of this project.
+    """
+    import pyarrow as pa
+
+    file = open_table(path)
+    try:
+        table: pa.Table = file.read()
+    except (pa.ArrowInvalid, OSError) as err:
+        raise IntegrityError(f"{os.fspath(path)} is damaged ({err})") from err
+    read_metadata(table.schema, path)
+    missing = [name for name in LEADING if name not in table.column_names]
+    if missing:
+        raise InputError(
+            f"{os.fspath(path)} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}"
+        )
+    return table

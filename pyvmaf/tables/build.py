@@ -1,0 +1,211 @@
+"""Shards and training tables: feature tables put together, row group by row group."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyvmaf.errors import InputError
+from pyvmaf.features.catalog import FEATURES
+from pyvmaf.features.table import LEADING, TARGET, metadata, open_table, read_metadata, schema
+from pyvmaf.provenance import atomic_path, read_json, read_manifest, relative, write_manifest, write_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class _Input:
+    """One parquet input: its file, its metadata, and how many rows were taken from it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = open_table(path)
+        self.schema: pa.Schema = self.file.schema_arrow
+        self.spec = read_metadata(self.schema, path)
+        missing = [name for name in (*LEADING, TARGET) if name not in self.schema.names]
+        if missing:
+            raise InputError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(self.schema.names)}")
+        self.features = [name for name in FEATURES if name in self.schema.names]
+        self.rows = 0
+
+    def groups(self, target: pa.Schema, label: str | None) -> Iterator[pa.Table]:
+        import pyarrow as pa
+
+        for index in range(self.file.num_row_groups):
+            table = self.file.read_row_group(index)
+            self.rows += table.num_rows
+            data: dict[str, Any] = {}
+            for field in target:
+                if field.name == "corpus" and label is not None:
+                    data[field.name] = pa.array([label], pa.string()).take(pa.array([0] * table.num_rows))
+                elif field.name in table.column_names:
+                    data[field.name] = table[field.name]
+                else:
+                    data[field.name] = pa.array([float("nan")] * table.num_rows, pa.float64())
+            yield pa.table(data).cast(target)
+
+
+def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path) -> dict[str, Any]:
+    """Write all inputs below one another, and say what was put together. Memory holds one row group at a time."""
+    import pyarrow.parquet as pq
+
+    models = {str(item.spec["model"]) for item in inputs}
+    if len(models) > 1:
+        described = ", ".join(f"{item.path} by {item.spec['model']}" for item in inputs)
+        raise InputError(f"the targets come from different teachers: {described}: put together tables of one teacher")
+    features = [name for name in FEATURES if any(name in item.features for item in inputs)]
+    filled = {relative(item.path): [n for n in features if n not in item.features] for item in inputs}
+    unavailable: dict[str, dict[str, Any]] = {}
+    for item in inputs:
+        for name, reason in item.spec["unavailable"].items():
+            unavailable.setdefault(name, {})[relative(item.path)] = reason
+    target = schema(features)
+    block = metadata(features=features, unavailable=unavailable, model=models.pop(), engine=inputs[0].spec["engine"])
+    distribution: dict[str, int] = {}
+    with (
+        atomic_path(output) as temporary,
+        pq.ParquetWriter(temporary, target.with_metadata(block), compression="zstd") as writer,
+    ):
+        for item, label in zip(inputs, labels, strict=True):
+            for table in item.groups(target, label):
+                writer.write_table(table)
+                for name, rows in _counts(table):
+                    distribution[name] = distribution.get(name, 0) + rows
+    return {
+        "rows": sum(item.rows for item in inputs),
+        "rows_by_input": {relative(item.path): item.rows for item in inputs},
+        "filled_with_nan": {path: names for path, names in filled.items() if names},
+        "columns": target.names,
+        "corpora": distribution,
+    }
+
+
+def _counts(table: pa.Table) -> list[tuple[str, int]]:
+    counts: Any = table["corpus"].value_counts()
+    return [(entry["values"], entry["counts"]) for entry in counts.to_pylist()]
+
+
+def build_shard(ladders: Sequence[Path], records: Sequence[Path], output: Path, rows_output: Path) -> int:
+    """Put the ladders of one corpus and codec into one shard, and complete their encode records.
+
+    Args:
+        ladders: feature tables.
+        records: encode records (.json), each beside its encode and that one's manifest.
+        output: the shard, parquet.
+        rows_output: complete corpus rows, one JSON object per line, with the times that were measured.
+
+    Returns:
+        the number of frame rows.
+
+    Raises:
+        InputError: a rung has a record and no features, or the other way round.
+    """
+    import json
+
+    started = time.monotonic()
+    if not ladders:
+        raise InputError(f"no feature tables were given for {output}")
+    inputs = [_Input(path) for path in sorted(ladders)]
+    details = _merge(inputs, [None] * len(inputs), output)
+    rows = _complete_records(ladders, records)
+    write_text(rows_output, "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows))
+    write_manifest(
+        output,
+        verb="shard",
+        stage="tables",
+        args={},
+        inputs={"ladders": sorted(ladders), "records": sorted(records)},
+        outputs={"shard": output},
+        timings={"records": rows_output},
+        details={**details, "records": len(rows)},
+        seconds=time.monotonic() - started,
+    )
+    return int(details["rows"])
+
+
+def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[dict[str, Any]]:
+    import numpy as np
+
+    from pyvmaf.encodes.record import ROW_FEATURES, complete
+    from pyvmaf.features.table import read_table
+
+    measured: dict[tuple[str, str, str], Any] = {}
+    for path in ladders:
+        table = read_table(path)
+        spec = read_metadata(table.schema, path)
+        frame = table.select(
+            [*(n for n in ROW_FEATURES if n in table.column_names), "clip", "codec", "rung", TARGET]
+        ).to_pandas()
+        run = read_manifest(path).get("run", {})
+        for (clip, codec, rung), rows in frame.groupby(["clip", "codec", "rung"], observed=True, sort=False):
+            # A ladder is measured in one pass; a rung's part of the time is its part of the rows.
+            seconds = None if run.get("seconds") is None else run["seconds"] * len(rows) / len(frame)
+            measured[str(clip), str(codec), str(rung)] = (rows, spec, seconds)
+    completed = []
+    for path in sorted(records):
+        encode = path.with_suffix(".mkv")
+        # results/encodes/{corpus}/{clip}/{codec}/{rung}.json
+        key = (path.parent.parent.name, path.parent.name, path.stem)
+        if key not in measured:
+            raise InputError(f"{path} has no rows in the feature tables given ({', '.join(map(str, ladders))})")
+        rows, spec, seconds = measured.pop(key)
+        features = {
+            name: (float(np.mean(rows[name])), float(np.std(rows[name])))
+            for name in ROW_FEATURES
+            if name in rows.columns
+        }
+        encoding = read_manifest(encode).get("run", {})
+        completed.append(
+            complete(
+                read_json(path),
+                vmaf=float(np.mean(rows[TARGET])),
+                vmaf_model=str(spec["model"]),
+                features=features,
+                vmaf_binary_version=str(spec["engine"].get("libvmaf")),
+                encode_seconds=encoding.get("seconds"),
+                score_seconds=seconds,
+                timestamp=encoding.get("finished_utc"),
+            )
+        )
+    if measured:
+        raise InputError(f"rungs without an encode record: {', '.join('/'.join(key) for key in measured)}")
+    return completed
+
+
+def combine(inputs: Mapping[str, Path] | Sequence[tuple[str, Path]], output: Path) -> int:
+    """Put tables into one training table; each input's rows get the corpus label that it is given.
+
+    Features that an input lacks become NaN and are listed in the manifest.
+
+    Args:
+        inputs: (label, table) pairs; a label may repeat.
+        output: the training table, parquet.
+
+    Returns:
+        the number of frame rows.
+
+    Raises:
+        InputError: nothing was given, the targets come from different teachers, or the tables hold no rows.
+    """
+    started = time.monotonic()
+    pairs = list(inputs.items()) if isinstance(inputs, Mapping) else list(inputs)
+    if not pairs:
+        raise InputError(f"no tables were given for {output}")
+    files = [_Input(path) for _, path in pairs]
+    if not sum(item.file.metadata.num_rows for item in files):
+        raise InputError(f"no rows: {', '.join(os.fspath(path) for _, path in pairs)} are empty")
+    details = _merge(files, [label for label, _ in pairs], output)
+    write_manifest(
+        output,
+        verb="combine",
+        stage="tables",
+        args={"labels": [label for label, _ in pairs]},
+        inputs={"tables": [path for _, path in pairs]},
+        outputs={"table": output},
+        details=details,
+        seconds=time.monotonic() - started,
+    )
+    return int(details["rows"])
