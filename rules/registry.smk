@@ -23,4 +23,5 @@ rule register_models:
     params:
         engine=fingerprint("registry"),
     shell:
-        "vmaf-train register --output {output.registry:q} --engine {params.engine:q} {input.verdicts:q} > {log:q} 2>&1"
+        "vmaf-train register --output {output.registry:q} --engine {params.engine:q}"
+        " {input.verdicts:q} {input.sidecars:q} {input.reports:q} > {log:q} 2>&1"

@@ -9,7 +9,9 @@ rule render_report:
         loso=per_seed("loso.json"),
         predictions=per_seed("predictions.parquet"),
         sidecars=per_seed("model.json"),
+        models=exported_models,
         quantized=quantized_models("json"),
+        int8=quantized_models("onnx"),
         shards=all_shards("parquet"),
         records=all_shards("jsonl"),
     output:
@@ -26,9 +28,12 @@ rule render_report:
         mem_mb=2000,
         runtime=20,
     params:
+        options=dict(config["report"]),
         engine=fingerprint("reports"),
     shell:
-        "vmaf-train report --results results --output {output.page:q} --engine {params.engine:q} > {log:q} 2>&1"
+        "vmaf-train report --output {output.page:q} --points {params.options[points]} --engine {params.engine:q}"
+        " {input.registry:q} {input.verdicts:q} {input.loso:q} {input.predictions:q} {input.sidecars:q}"
+        " {input.quantized:q} {input.shards:q} {input.records:q} > {log:q} 2>&1"
 
 
 rule summarize_run:
@@ -38,7 +43,9 @@ rule summarize_run:
         verdicts=verdicts,
         loso=per_seed("loso.json"),
         sidecars=per_seed("model.json"),
+        models=exported_models,
         quantized=quantized_models("json"),
+        int8=quantized_models("onnx"),
     output:
         summary=ensure("results/reports/summary.json", non_empty=True),
         manifest="results/reports/summary.json.manifest.json",
@@ -53,4 +60,5 @@ rule summarize_run:
     params:
         engine=fingerprint("reports"),
     shell:
-        "vmaf-train summary --results results --output {output.summary:q} --engine {params.engine:q} > {log:q} 2>&1"
+        "vmaf-train summary --output {output.summary:q} --engine {params.engine:q} {input.registry:q}"
+        " {input.verdicts:q} {input.loso:q} {input.sidecars:q} {input.quantized:q} > {log:q} 2>&1"

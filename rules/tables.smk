@@ -6,6 +6,7 @@ rule build_shard:
     input:
         ladders=shard_ladders,
         records=shard_encodes("json"),
+        times=shard_times,
     output:
         shard=ensure("results/shards/{corpus}/{codec}.parquet", non_empty=True),
         records=ensure("results/shards/{corpus}/{codec}.jsonl", non_empty=True),
