@@ -1,7 +1,121 @@
+"""report, summary."""
+
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from pyvmaf.cli.common import EngineOption, check_engine
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[FILE]...",
+        help="verdict.json, loso.json, predictions.parquet, model.json, int8 reports, shards (.parquet and .jsonl) and "
+        "registry.json, in any order; or a results folder.",
+        show_default="results",
+    ),
+]
+Results = Annotated[Path | None, typer.Option("--results", help="A results folder: the same as naming it as FILE.")]
+
 
 def register(app: typer.Typer) -> None:
-    pass
+    """Add this stage's verbs."""
+    app.command("report")(report_command)
+    app.command("summary")(summary_command)
+
+
+def _named(files: list[Path] | None, results: Path | None) -> list[Path]:
+    named = [*(files or []), *([results] if results is not None else [])]
+    return named or [Path("results")]
+
+
+def report_command(
+    files: Files = None,
+    results: Results = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("results/reports/report.html"),
+    points: Annotated[int, typer.Option(min=10, help="Most points per fold in the scatter plots.")] = 400,
+    engine: EngineOption = None,
+) -> None:
+    """Write one self-contained HTML page of what a run reached; it opens offline."""
+    from pyvmaf.reports.page import write_report
+
+    check_engine("reports", engine)
+    size = write_report(_named(files, results), output, points=points)
+    typer.echo(f"wrote {output} ({size / 1e6:.1f} MB)")
+
+
+def summary_command(
+    files: Files = None,
+    results: Results = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The same figures as JSON.")] = Path(
+        "results/reports/summary.json"
+    ),
+    engine: EngineOption = None,
+) -> None:
+    """Print the closing figures of each model, and write them as JSON."""
+    from pyvmaf.reports.summary import write_summary
+
+    check_engine("reports", engine)
+    _print(write_summary(_named(files, results), output))
+    typer.echo(f"wrote {output}")
+
+
+def _print(data: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        # A log or a pipe has no width that a table must be squeezed into.
+        console = Console(width=160)
+    table = Table(title="Held-out sources, mean ± std over the seeds", title_justify="left")
+    table.add_column("model", no_wrap=True)
+    for title in ("params", "PLCC", "SROCC", "RMSE"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for title in ("ONNX bytes", "int8 bytes", "int8 drop of PLCC"):
+        table.add_column(title, justify="right")
+    for model in data["models"]:
+        held = model["verdict"] == "HOLD"
+        int8 = model["int8"] or [None]
+        table.add_row(
+            model["model"],
+            f"{model['n_params']}",
+            *(_spread(model["loso"][name], digits) for name, digits in (("plcc", 4), ("srocc", 4), ("rmse", 3))),
+            Text(model["verdict"] or "not judged", style="red" if held else "green"),
+            _plain(model["onnx_bytes"]),
+            "\n".join(_plain(v and v["bytes"]) for v in int8),
+            "\n".join(_drop(v) for v in int8),
+        )
+    console.print(table)
+    for model in data["models"]:
+        if model["reason"]:
+            typer.echo(f"{model['model']} is held: {model['reason']}")
+        worst = model["worst_fold"]
+        if worst:
+            typer.echo(
+                f"{model['model']}: worst of {model['n_folds']} folds x {len(model['seeds'])} seeds is "
+                f"{worst['held_out']} with PLCC {worst['plcc']:.4f} (seed {worst['seed']})"
+            )
+
+
+def _spread(figure: dict[str, float | None], digits: int) -> str:
+    mean, std = figure["mean"], figure["std"]
+    if mean is None:
+        return "not defined"
+    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
+
+
+def _plain(value: int | None) -> str:
+    return "none" if value is None else str(value)
+
+
+def _drop(variant: dict[str, Any] | None) -> str:
+    if variant is None:
+        return "none"
+    drop = "not defined" if variant["drop"] is None else f"{variant['drop']:.5f}"
+    return f"{drop} (budget {variant['budget']:g}, {'passed' if variant['passed'] else 'failed'})"

@@ -16,8 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
-from pyvmaf.provenance import read_json, sha256_file, write_json, write_manifest
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError, unknown_name
+from pyvmaf.provenance import dumps, read_json, sha256_bytes, sha256_file, write_json, write_manifest
 
 REGISTRY_NAME = "registry.json"
 SELECTION_RULE = "median mean PLCC over the seeds (the lower of two, the smaller seed of equals)"
@@ -225,8 +225,14 @@ def hold_reason(gate: Mapping[str, Any]) -> str:
 
 
 def int8_reason(report: Mapping[str, Any]) -> str:
-    """Why an int8 variant was refused, with the measured drop and its budget."""
-    return str(report.get("reason") or f"PLCC drop {report['drop']:.5f} against a budget of {report['budget']:g}")
+    """Why an int8 variant was refused: each measured value that missed, with what is allowed."""
+    reasons = []
+    for key, limit, what in (("drop", "budget", "PLCC drop"), ("rmse_int8_fp32", "rmse_max", "RMSE against fp32")):
+        value = report[key]
+        if value is None or value > report[limit]:
+            measured = "not defined" if value is None else f"{value:.5f}"
+            reasons.append(f"{what} {measured}, at most {report[limit]:g} is allowed")
+    return "; ".join(reasons) or "its report gives no reason"
 
 
 def _pinned(path: Path, expected: str, where: Path) -> str:
@@ -310,7 +316,7 @@ class _Builder:
 
     def table_of(self, verdict: _Verdict, sidecar: _Sidecar) -> str:
         judged = str(verdict.data["corpus"]["sha256"])
-        trained = sidecar.data.get("table_sha256", judged)
+        trained = sidecar.data["dataset_sha256"]
         if trained != judged:
             raise IntegrityError(
                 f"{verdict.path} judged the table {judged}, but {sidecar.path} was trained on {trained}: judge it again"
@@ -481,8 +487,6 @@ def resolve(path: str | os.PathLike[str], name: str, *, int8: bool = False) -> P
         InputError: no such model, or it is held, or it has no int8 variant.
         IntegrityError: the file's bytes are not those that were registered.
     """
-    from pyvmaf.errors import unknown_name
-
     registry = Path(path)
     data = load_registry(registry)
     entries = {entry["id"]: entry for entry in data["models"]}
@@ -521,10 +525,11 @@ def register_model(
 ) -> Path:
     """Write the sidecar of one ONNX file and enter it into a registry, other entries untouched.
 
-    There is no verdict for such a model, and its entry says so (``gate`` is absent and ``notes`` state it).
+    Where `export` left a sidecar beside the file, that one is kept: what is given must agree with it, and a held
+    model is refused. Otherwise no verdict stands behind the model, and its entry says so in ``notes``.
 
     Args:
-        model: the ONNX file; the sidecar ``<stem>.json`` is written beside it.
+        model: the ONNX file; its sidecar is ``<stem>.json`` beside it.
         kind: one of `KINDS`.
         dataset: what it was trained on.
         license: licence of the weights, an SPDX expression.
@@ -541,40 +546,46 @@ def register_model(
         The registry.
 
     Raises:
-        InputError: an unknown kind, an id that is not allowed, or a graph with other than one output.
-        IntegrityError: the file is not an ONNX model, or uses operators that are not allowed.
+        InputError: an unknown kind, a graph with other than one output or with operators that are not allowed, a
+            held model, or a sidecar that says otherwise.
+        PyvmafError: the entry would not be as the schema says (an id that is not allowed, a text too long).
     """
-    from pyvmaf.errors import unknown_name
-
     path = Path(model)
-    identity = name or path.stem
+    target = Path(registry) if registry is not None else path.with_name(REGISTRY_NAME)
+    beside = path.with_suffix(".json")
     if kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
-    target = Path(registry) if registry is not None else path.with_name(REGISTRY_NAME)
     opset, inputs, outputs = _signature(path)
     if len(outputs) != 1:
         raise InputError(f"{path} has {len(outputs)} outputs ({', '.join(outputs)}); a registered model has one")
     sha = sha256_file(path)
-    sidecar = {
-        "schema_version": 1,
-        "name": identity,
-        "kind": kind,
-        "onnx": path.name,
-        "onnx_opset": opset,
-        "sha256": sha,
-        "input_name": inputs[0],
-        "input_names": inputs,
-        "output_name": outputs[0],
-        "input_normalization": None if normalization is None else _normalization(Path(normalization)),
-        "expected_output_range": list(output_range),
-        "dataset": dataset,
-        "train_commit": train_commit,
-        "train_config_hash": f"sha256:{sha256_file(train_config)}" if train_config is not None else None,
-        "license": license,
-    }
-    beside = path.with_suffix(".json")
+    exported = _mapping(beside) if beside.exists() else {}
+    written_by_hand = "verdict" not in exported
+    if written_by_hand:
+        sidecar: dict[str, Any] = {
+            "schema_version": 1,
+            "name": name or path.stem,
+            "kind": kind,
+            "onnx": path.name,
+            "onnx_opset": opset,
+            "sha256": sha,
+            "input_name": inputs[0],
+            "input_names": inputs,
+            "output_name": outputs[0],
+            "input_normalization": None if normalization is None else _normalization(Path(normalization)),
+            "expected_output_range": list(output_range),
+            "dataset": dataset,
+            "train_commit": train_commit,
+            "train_config_hash": None if train_config is None else f"sha256:{sha256_file(train_config)}",
+            "license": license,
+        }
+    else:
+        sidecar = exported
+        _agrees(sidecar, beside, {"name": name, "kind": kind, "dataset": dataset, "license": license, "sha256": sha})
+        if sidecar["verdict"] != "PROMOTE":
+            raise InputError(f"{beside} says that {sidecar['name']} is held: {hold_reason(sidecar['gates'])}")
     entry: dict[str, Any] = {
-        "id": identity,
+        "id": sidecar["name"],
         "kind": kind,
         "onnx": _relative(path, target),
         "sha256": sha,
@@ -586,27 +597,37 @@ def register_model(
         "smoke": False,
         "quant_mode": "fp32",
         "sidecar": _relative(beside, target),
-        "notes": "Entered by hand: no verdict stands behind it.",
+        "sidecar_sha256": sha256_bytes(dumps(sidecar).encode()) if written_by_hand else sha256_file(beside),
     }
-    if description is not None:
-        entry["description"] = description
+    if written_by_hand:
+        entry["notes"] = "Entered by hand: no verdict stands behind it."
+    else:
+        entry |= {"gate": sidecar["gates"], "table_sha256": sidecar["dataset_sha256"]}
+    if description or sidecar.get("description"):
+        entry["description"] = description or sidecar["description"]
     data = load_registry(target) if target.exists() else {"schema_version": 1, "models": [], "held": []}
-    # Checked with a stand-in for the one hash that is not known before the sidecar is written.
-    _merge(data, {**entry, "sidecar_sha256": "0" * 64})
+    data["models"] = sorted([*(e for e in data["models"] if e["id"] != entry["id"]), entry], key=lambda e: str(e["id"]))
+    data["held"] = [h for h in data["held"] if h["id"] != entry["id"]]
     _validated(data, target)
-    write_json(beside, sidecar)
-    entry["sidecar_sha256"] = sha256_file(beside)
-    _merge(data, entry)
+    if written_by_hand:
+        write_json(beside, sidecar)
     write_json(target, data)
+    inputs_read = {"model": path, **({} if train_config is None else {"train_config": Path(train_config)})}
     write_manifest(
         target,
         verb="register",
         stage="registry",
         args={"model": path, "kind": kind, "dataset": dataset, "license": license, "train_commit": train_commit},
-        inputs={"model": path, **({"train_config": Path(train_config)} if train_config is not None else {})},
-        outputs={"registry": target, "sidecar": beside},
+        inputs=inputs_read if written_by_hand else {**inputs_read, "sidecar": beside},
+        outputs={"registry": target, "sidecar": beside} if written_by_hand else {"registry": target},
     )
     return target
+
+
+def _agrees(sidecar: Mapping[str, Any], path: Path, given: Mapping[str, str | None]) -> None:
+    for key, value in given.items():
+        if value is not None and sidecar[key] != value:
+            raise InputError(f"{path} says {key} {sidecar[key]!r}, but {value!r} was given: they must be the same")
 
 
 def _normalization(path: Path) -> dict[str, list[float]]:
@@ -618,20 +639,12 @@ def _normalization(path: Path) -> dict[str, list[float]]:
     return {name: [float(value) for value in data[name]] for name in ("mean", "std")}
 
 
-def _merge(data: dict[str, Any], entry: dict[str, Any]) -> None:
-    others = [e for e in data["models"] if e["id"] != entry["id"]]
-    data["models"] = sorted([*others, entry], key=lambda e: str(e["id"]))
-    data["held"] = [h for h in data["held"] if h["id"] != entry["id"]]
-
-
 def _signature(path: Path) -> tuple[int, list[str], list[str]]:
     """Opset, input names and output names of an ONNX file whose operators are all allowed."""
-    import onnx
+    from pyvmaf.models import allowlist
 
-    from pyvmaf.models.onnx_check import check_file
-
-    check_file(path)
-    graph = onnx.load(path, load_external_data=False)
+    graph = allowlist.parse(allowlist.read_model(path), str(path))
+    allowlist.check(graph, str(path))
     opset = next(int(o.version) for o in graph.opset_import if o.domain in ("", "ai.onnx"))
     constants = {tensor.name for tensor in graph.graph.initializer}
     return (

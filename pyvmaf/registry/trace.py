@@ -27,7 +27,7 @@ class Step:
         path: the file, as seen from the run's folder.
         sha256: its hash as the manifest that made it (or read it) recorded.
         verb: the command's name, None for a file that no manifest says how to make: a source.
-        argv: the command, as far as it shapes the result.
+        argv: the command, as far as it shapes the result; a call from Python is written as one.
         engine: identity of the code that ran.
         inputs: what it was made from, by path.
         stale: the hash that the reader recorded, where it is not the one that the maker did.
@@ -61,6 +61,15 @@ class Step:
             "seen": self.seen,
             "inputs": [step.as_data() for step in self.inputs],
         }
+
+
+def _command(manifest: Manifest) -> str:
+    """The command as typed; of a call from Python, which has none, the verb with what it was asked."""
+    argv = [str(word) for word in manifest.body.get("argv", [])]
+    if manifest.verb in argv:
+        return shlex.join(["vmaf-train", *argv[argv.index(manifest.verb) :]])
+    args = (f"{name}={value}" for name, value in sorted(manifest.body.get("args", {}).items()) if value is not None)
+    return f"{manifest.verb}({', '.join(args)})"
 
 
 def _makers(tree: Path) -> dict[Path, Manifest]:
@@ -121,7 +130,7 @@ def _follow(item: Named, makers: dict[Path, Manifest], seen: set[Path]) -> Step:
         path=item.recorded,
         sha256=made.sha256,
         verb=manifest.verb,
-        argv=shlex.join(str(word) for word in manifest.body.get("argv", [])),
+        argv=_command(manifest),
         engine={k: str(v) for k, v in manifest.body.get("engine", {}).items()},
         stale=item.sha256 if item.sha256 != made.sha256 else None,
         seen=manifest.path in seen,

@@ -1,0 +1,161 @@
+"""A finished run for tests: frame rows from a formula, everything after them made by the real stages.
+
+The formula gives features and scores the ranges and the shape that real ladders have, so that models learn it
+within seconds; no clip is decoded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CRFS = {"libx264": (18, 26, 34, 42), "libx265": (20, 28, 36, 44), "libsvtav1": (25, 37, 49, 60)}
+PRESETS = {"libx264": "medium", "libx265": "medium", "libsvtav1": "8"}
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Work in `folder`, as a run does: manifests name paths from there."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def rung_rows(source: int, codec: str, crf: int, frames: int) -> dict[str, np.ndarray]:
+    """Features and score of one rung; `source` shifts motion and how hard the scene is."""
+    rng = np.random.default_rng([source, sorted(CRFS).index(codec), crf])
+    strength = (crf - CRFS[codec][0]) / (CRFS[codec][-1] - CRFS[codec][0])
+    motion = 2.0 + 1.5 * source + np.cumsum(rng.normal(0, 0.15, frames)).clip(-1.5, 4)
+    loss = 0.02 + 0.42 * strength * (1 + 0.05 * motion / 5) + rng.normal(0, 0.01, frames)
+    loss = loss.clip(0.005, 0.6)
+    rows = {"adm2": 1 - 0.55 * loss**1.4, "motion2": motion}
+    for scale, factor in enumerate((1.9, 1.3, 0.9, 0.6)):
+        rows[f"vif_scale{scale}"] = np.exp(-factor * loss * (1 + 0.1 * scale)) - 0.01 * rng.random(frames)
+    rows["vmaf"] = (100 - 165 * loss * (1 - 0.01 * motion) + 35 * loss**2).clip(0, 100)
+    return rows
+
+
+def write_model(folder: Path, name: str, **changes: Any) -> Path:
+    """The YAML file of a small model."""
+    import yaml
+
+    spec: dict[str, Any] = {
+        "name": name,
+        "kind": "fr",
+        "description": f"{name}, six features",
+        "inputs": {"features": "canonical6"},
+        "network": {"type": "mlp", "hidden": [16, 8], "activation": "relu"},
+        "optimiser": {"name": "adam", "lr": 0.01},
+        "epochs": 40,
+        "batch_size": 64,
+        "seeds": [0, 1],
+        "gates": {"mean_plcc_min": 0.95, "plcc_spread_max": 0.05, "per_seed_min": 0.9},
+        "quantised": [{"mode": "static_qdq", "budget": 0.05, "rmse_max": 5.0}],
+    }
+    spec.update(changes)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def write_shards(corpus: str, sources: Sequence[str], frames: int) -> list[Path]:
+    """Shards and corpus rows below results/shards, with manifests."""
+    import pyarrow as pa
+
+    from pyvmaf.features.table import columns, metadata, schema, write_table
+    from pyvmaf.provenance import write_manifest, write_text
+
+    names = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
+    shards = []
+    for codec, crfs in CRFS.items():
+        parts, records = [], []
+        for number, source in enumerate(sources):
+            for crf in crfs:
+                rows = rung_rows(number, codec, crf, frames)
+                rung = f"{PRESETS[codec]}-crf{crf}"
+                text = {
+                    "corpus": corpus, "group": f"film{number % 2}", "source": source, "clip": source,
+                    "codec": codec, "encoder": codec, "preset": PRESETS[codec], "rung": rung,
+                }  # fmt: skip
+                data: dict[str, Any] = {key: pa.array([value] * frames) for key, value in text.items()}
+                data |= {"crf": pa.array([crf] * frames), "frame_index": pa.array(range(frames))}
+                data |= {name: pa.array(rows[name]) for name in (*names, "vmaf")}
+                parts.append(pa.table({name: data[name] for name in columns(names)}).cast(schema(names)))
+                records.append(record(corpus, source, codec, crf, rung, float(rows["vmaf"].mean()), frames))
+        merged = pa.concat_tables(parts)
+        engine = {"libvmaf": "a" * 40, "pyvmaf": "0"}
+        block = metadata(features=names, unavailable={}, model="vmaf_v0.6.1", engine=engine)
+        path = Path("results/shards") / corpus / f"{codec}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_table(merged.replace_schema_metadata(block), path)
+        lines = path.with_suffix(".jsonl")
+        write_text(lines, "".join(json.dumps(row, sort_keys=True) + "\n" for row in records))
+        write_manifest(
+            path, verb="shard", stage="tables", args={}, inputs={}, outputs={"shard": path}, timings={"records": lines}
+        )
+        shards.append(path)
+    return shards
+
+
+def record(
+    corpus: str, clip: str, codec: str, crf: int, rung: str, vmaf: float, frames: int
+) -> Mapping[str, Any]:
+    """The keys of a corpus row that a report reads, and the clock readings that it must not."""
+    rate = 3000 * 2 ** (-(crf - CRFS[codec][0]) / 6) * {"libx264": 1.0, "libx265": 0.7}.get(codec, 0.6)
+    return {
+        "encode_path": f"results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv",
+        "src": f"results/corpora/{corpus}/{clip}.mkv",
+        "encoder": codec, "preset": PRESETS[codec], "crf": crf, "bitrate_kbps": rate, "vmaf_score": vmaf,
+        "width": 640, "height": 360, "framerate": 25.0, "duration_s": frames / 25, "pix_fmt": "yuv420p",
+        "encode_time_ms": os.getpid() * 1.5, "score_time_ms": 1.0, "timestamp": "2000-01-01T00:00:00Z",
+    }  # fmt: skip
+
+
+def build(
+    root: Path,
+    *,
+    sources: Sequence[str] = ("bbb", "bikes_0", "carphone", "city_0"),
+    frames: int = 15,
+    models: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Path:
+    """Make a whole run below `root` and return its results folder.
+
+    By default `small` passes its gates, and `held` (never trained) does not.
+    """
+    from pyvmaf.models.export import export
+    from pyvmaf.models.fit import fit
+    from pyvmaf.models.judge import judge
+    from pyvmaf.quantized.quantize import quantize
+    from pyvmaf.registry.register import register
+    from pyvmaf.tables.build import combine
+
+    specs = {"small": {}, "held": {"epochs": 0, "inputs": {"features": "canonical6", "codec": "v1"}}}
+    with inside(root):
+        shards = write_shards("embedded", sources, frames)
+        table = Path("results/tables/default.parquet")
+        combine([("embedded", path) for path in shards], table)
+        for name, changes in (specs if models is None else models).items():
+            config = write_model(Path("config/models"), name, **changes)
+            seeds = changes.get("seeds", [0, 1])
+            home = Path("results/models") / name
+            for seed in seeds:
+                fit(config, table, home / f"seed{seed}", seed=seed)
+            verdict = home / "verdict.json"
+            judge(config, [home / f"seed{seed}/loso.json" for seed in seeds], verdict)
+            for seed in seeds:
+                folder = home / f"seed{seed}"
+                export(config, folder / "weights.safetensors", verdict, table, folder / "model.onnx")
+                int8 = Path("results/quantized") / name / f"seed{seed}" / "static_qdq.onnx"
+                quantize(config, folder / "model.onnx", folder / "weights.safetensors", table, int8)
+        register(["results"], "results/registry/registry.json")
+    return root / "results"
