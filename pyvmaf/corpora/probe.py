@@ -153,6 +153,7 @@ class Reader:
     Attributes:
         format: format as the header says it.
         declared: frames that the header promises, 0 where it does not.
+        seconds: duration of the video that the header promises, 0 where it does not.
     """
 
     def __init__(self, path: str | os.PathLike[str], raw: RawFormat | None = None) -> None:
@@ -207,17 +208,20 @@ class Reader:
             transfer=transfer,
             primaries=_PRIMARIES.get(int(context.color_primaries), "") if transfer else "",
         )
-        self.declared = self._declared()
-
-    def _declared(self) -> int:
-        if self._stream.frames:
-            return int(self._stream.frames)
+        # Whoever decodes a broken frame must learn of it, instead of getting a patched one.
+        context.options = {"err_detect": "explode"}
+        self.declared = int(self._stream.frames)
         # Matroska writes the stream's duration as a tag, "00:00:02.400000000".
         tag = re.match(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._stream.metadata.get("DURATION", ""))
+        self.seconds = 0.0
         if tag:
-            hours, minutes, seconds = tag.groups()
-            return round((int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * Fraction(self.format.fps))
-        return 0
+            hours, minutes, rest = tag.groups()
+            self.seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
+
+    @property
+    def about(self) -> int:
+        """Frames to expect, roughly, for a progress bar; 0 where nothing is known."""
+        return self.declared or round(self.seconds * Fraction(self.format.fps))
 
     def __enter__(self) -> Reader:
         return self
@@ -286,7 +290,7 @@ def inspect(path: str | os.PathLike[str], raw: RawFormat | None = None, advance:
     """
     from pyvmaf.corpora.shots import ShotDetector
 
-    detector = ShotDetector()
+    detector, end = ShotDetector(), 0.0
     with Reader(path, raw) as reader:
         size = (reader.format.width, reader.format.height)
         for frame in reader.frames():
@@ -297,13 +301,20 @@ def inspect(path: str | os.PathLike[str], raw: RawFormat | None = None, advance:
                 )
             detector.add(frame)
             if advance is not None:
-                advance(detector.frames, reader.declared)
+                advance(detector.frames, reader.about)
+            end = (frame.time or 0.0) + float(frame.duration * frame.time_base if frame.time_base else 0)
         if not detector.frames:
             raise InputError(f"{path} holds no frames")
-        # Headers round durations, and edit lists may hide a frame at either end.
+        # Edit lists may hide a frame at either end.
         if detector.frames < reader.declared - max(2, reader.declared // 100):
             raise IntegrityError(
                 f"{path}: its header promises {reader.declared} frames, but only {detector.frames} decode: "
+                "it is truncated; get a complete copy"
+            )
+        # Headers round durations, and the last frame of a varying rate does not say how long it stays.
+        if end < reader.seconds - max(3 / Fraction(reader.format.fps), reader.seconds / 50):
+            raise IntegrityError(
+                f"{path}: its header promises {reader.seconds:.2f} s, but its last frame ends at {end:.2f} s: "
                 "it is truncated; get a complete copy"
             )
         return Video(reader.format, detector.frames, detector.shots())

@@ -54,7 +54,7 @@ def clip_key(path: str) -> str:
     """
     stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path)
     key = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
-    if not re.match(KEY_PATTERN, key):
+    if not key:
         raise InputError(f"no key can be made of {path!r}: its name holds no letter or digit; rename it")
     return key[:100]
 
@@ -148,7 +148,7 @@ def scan(
         MissingFileError, InputError: root, labels or a video are wrong; two files get the same key.
         IntegrityError: a video is damaged.
     """
-    if not re.match(KEY_PATTERN, name):
+    if not re.fullmatch(KEY_PATTERN.strip("^$"), name):
         raise InputError(f"{name!r} is no name for a corpus: use lower-case letters, digits and underscores")
     scores = read_labels(labels) if labels else {}
     paths = find_videos(root)

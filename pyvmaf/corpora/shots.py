@@ -83,8 +83,8 @@ class ShotDetector:
         if change < MIN_CHANGE:
             return False
         around = self._changes[max(0, t - 1 - WINDOW) : t - 1] + self._changes[t : t + WINDOW]
-        # The second largest, so that another cut near by does not hide this one.
-        usual = sorted(around)[-2] if len(around) > 1 else 0.0
+        # The third largest, so that other cuts near by do not hide this one.
+        usual = sorted(around)[-3] if len(around) > 2 else 0.0
         return change >= MIN_RATIO * usual and self._difference(t - 1, t) >= MIN_DIFFERENCE
 
     def _difference(self, before: int, after: int) -> float:

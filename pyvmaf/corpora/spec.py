@@ -166,7 +166,7 @@ def size(text: str) -> tuple[int, int]:
     Raises:
         InputError: it is not of that form.
     """
-    if not re.match(_SIZE_PATTERN, text):
+    if not re.fullmatch(_SIZE_PATTERN.strip("^$"), text):
         raise InputError(f"{text!r} is no size: write WxH, such as 640x360")
     width, _, height = text.partition("x")
     return int(width), int(height)

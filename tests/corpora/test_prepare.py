@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from pyvmaf.corpora.collect import collect
+from pyvmaf.corpora.ffmpeg import ffmpeg
+from pyvmaf.corpora.prepare import clip_video, prepare
+from pyvmaf.corpora.probe import inspect
+from pyvmaf.corpora.spec import Corpus, load_corpus
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.provenance import read_json, read_manifest, sha256_file
+
+REPOSITORY = Path(__file__).parents[2]
+Make = Callable[..., Path]
+
+
+def corpus_of(path: Path, **entry: Any) -> Corpus:
+    item = {"key": "a", "path": path.name, "sha256": sha256_file(path), "source": "a", "group": "a", **entry}
+    value = {"name": "mine", "kind": "folder", "license": "", "root": str(path.parent), "entries": [item]}
+    return Corpus.model_validate(value)
+
+
+def decode_with_pyav(path: Path) -> bytes:
+    with av.open(str(path)) as container:
+        return b"".join(frame.to_ndarray().tobytes() for frame in container.decode(video=0))
+
+
+def decode_with_ffmpeg(path: Path, *options: str) -> bytes:
+    command = [str(ffmpeg().path), "-nostdin", "-v", "error", "-i", str(path), "-map", "0:v:0", *options]
+    command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-"]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("key", ["bikes_2", "city_2", "carphone"])
+def test_pyav_and_ffmpeg_decode_a_clip_to_the_same_samples(embedded_corpus: dict[str, Path], key: str) -> None:
+    clip = embedded_corpus[key]
+    assert decode_with_pyav(clip) == decode_with_ffmpeg(clip)
+
+
+def test_a_cut_clip_holds_exactly_the_frames_of_its_range(
+    embedded_corpus: dict[str, Path], embedded_files: dict[str, Path]
+) -> None:
+    # Independent: decode everything with PyAV, and slice and crop in numpy.
+    with av.open(str(embedded_files["cityCC0.mpg"])) as container:
+        source = [frame.to_ndarray(format="gray")[:404] for frame in container.decode(video=0)]
+    with av.open(str(embedded_corpus["city_2"])) as container:
+        clip = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    assert len(clip) == 74
+    assert np.array_equal(np.stack(source[116:190]), np.stack(clip))
+
+
+def test_a_scaled_clip_is_what_the_scaler_makes(
+    embedded_corpus: dict[str, Path], embedded_files: dict[str, Path]
+) -> None:
+    filters = "select='between(n,30,75)',scale=320:136:flags=lanczos+accurate_rnd+bitexact"
+    expected = decode_with_ffmpeg(embedded_files["bikes.mp4"], "-vf", filters)
+    assert decode_with_pyav(embedded_corpus["bikes_2"]) == expected
+
+
+def test_the_embedded_clips_are_what_their_corpus_says(embedded_corpus: dict[str, Path]) -> None:
+    found = {}
+    for key, path in embedded_corpus.items():
+        video, sha256 = clip_video(path)
+        assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        found[key] = (video.format.width, video.format.height, video.frames)
+        assert video.shots == ((0, video.frames - 1),)
+    assert found == {
+        "bigbuckbunny": (640, 360, 132),
+        **{f"bikes_{n}": (320, 136, frames) for n, frames in enumerate((30, 46, 61, 50, 55), start=1)},
+        "carphone": (176, 144, 120),
+        "city_1": (720, 404, 116),
+        "city_2": (720, 404, 74),
+    }
+
+
+def test_own_bytes_are_kept_where_nothing_is_to_be_done(
+    embedded_corpus: dict[str, Path], embedded_files: dict[str, Path]
+) -> None:
+    assert embedded_corpus["carphone"].read_bytes() == embedded_files["carphone_pristine.mp4"].read_bytes()
+    details = read_manifest(embedded_corpus["carphone"])["details"]
+    assert (details["own_bytes"], details["crop"], details["scale"], details["ffmpeg"]) == (True, None, None, None)
+    details = read_manifest(embedded_corpus["city_1"])["details"]
+    assert (details["own_bytes"], details["crop"]) == (False, [720, 404, 0, 0])
+
+
+def test_the_same_bytes_on_every_run(tmp_path: Path, make_video: Make) -> None:
+    source = make_video("twice.mkv", "64x48", 20)
+    corpus = corpus_of(source, frames=[3, 15], scale="32x24")
+    one = prepare(corpus, "a", source.parent, tmp_path / "x" / "a.mkv")
+    two = prepare(corpus, "a", source.parent, tmp_path / "y" / "a.mkv")
+    assert one.path.read_bytes() == two.path.read_bytes()
+    assert one.video.frames == 13
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "size", "expected", "options"),
+    [
+        ("yuv420p", "65x49", (64, 48), ["-c:v", "ffv1"]),
+        ("yuv422p", "65x49", (64, 49), ["-c:v", "ffv1"]),
+        ("yuv444p", "65x49", (65, 49), ["-c:v", "ffv1"]),
+        ("yuv420p10le", "65x49", (64, 48), ["-c:v", "ffv1"]),
+    ],
+)
+def test_odd_sizes_are_cropped_to_the_chroma_subsampling_without_loss(
+    tmp_path: Path, make_video: Make, pix_fmt: str, size: str, expected: tuple[int, int], options: list[str]
+) -> None:
+    source = make_video(f"odd-{pix_fmt}.mkv", size, 5, "-pix_fmt", pix_fmt, *options, source="testsrc")
+    done = prepare(corpus_of(source), "a", source.parent, tmp_path / "a.mkv")
+    assert (done.video.format.width, done.video.format.height) == expected
+    assert done.video.format.pix_fmt == pix_fmt
+    assert done.plan.own_bytes == (expected == (65, 49))
+    crop = read_manifest(done.path)["details"]["crop"]
+    assert crop == (None if expected == (65, 49) else [*expected, 0, 0])
+    width, height = expected
+    cropped = decode_with_ffmpeg(source, "-vf", f"crop={width}:{height}:0:0:exact=1")
+    assert decode_with_ffmpeg(done.path) == cropped
+
+
+def test_ten_bits_are_stored_without_loss(tmp_path: Path, make_video: Make) -> None:
+    source = make_video("ten.mkv", "64x48", 6, "-pix_fmt", "yuv420p10le", "-c:v", "ffv1")
+    done = prepare(corpus_of(source, frames=[1, 4]), "a", source.parent, tmp_path / "a.mkv")
+    frame = 64 * 48 * 3 // 2 * 2
+    assert decode_with_ffmpeg(done.path) == decode_with_ffmpeg(source)[frame : 5 * frame]
+
+
+def test_a_raw_file_becomes_a_clip(tmp_path: Path, make_video: Make) -> None:
+    source = make_video("raw.yuv", "64x48", 7, "-pix_fmt", "yuv420p", "-f", "rawvideo")
+    raw = {"size": "64x48", "fps": "30000/1001"}
+    done = prepare(corpus_of(source, raw=raw), "a", source.parent, tmp_path / "a.mkv")
+    assert done.video.frames == 7
+    assert done.video.format.fps == "30000/1001"
+    assert decode_with_pyav(done.path) == source.read_bytes()
+
+
+def test_a_video_with_strange_time_stamps_keeps_every_frame(tmp_path: Path, make_video: Make) -> None:
+    source = make_video("vfr.mkv", "64x48", 20, "-vf", "setpts=N*N/25/TB/4", "-fps_mode", "vfr", "-qp", "0")
+    count = inspect(source).frames
+    done = prepare(corpus_of(source, scale="32x24"), "a", source.parent, tmp_path / "a.mkv")
+    assert done.video.frames == count
+
+
+def test_a_turned_video_is_not_turned(tmp_path: Path, make_video: Make) -> None:
+    upright = make_video("upright.mp4", "64x48", 5)
+    source = upright.with_name("turned.mp4")
+    command = [str(ffmpeg().path), "-v", "error", "-y", "-display_rotation", "90", "-i", str(upright), "-c", "copy"]
+    subprocess.run([*command, str(source)], check=True)
+    done = prepare(corpus_of(source, frames=[0, 3]), "a", source.parent, tmp_path / "a.mkv")
+    assert (done.video.format.width, done.video.format.height) == (64, 48)
+
+
+def test_a_format_that_encoders_do_not_take_has_to_be_converted_by_name(tmp_path: Path, make_video: Make) -> None:
+    source = make_video("rgb.mkv", "64x48", 3, "-pix_fmt", "bgr0", "-c:v", "ffv1")
+    with pytest.raises(InputError, match="pixel format bgr0, but clips are planar YUV of 8 or 10 bits"):
+        prepare(corpus_of(source), "a", source.parent, tmp_path / "a.mkv")
+    done = prepare(corpus_of(source, pix_fmt="yuv420p"), "a", source.parent, tmp_path / "a.mkv")
+    assert done.video.format.pix_fmt == "yuv420p"
+
+
+def nothing_left(folder: Path) -> bool:
+    return not folder.exists() or not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"frames": [5, 99]}, r"frames 5 to 99, but .*short\.mkv has 12 frames \(0 to 11\)"),
+        ({"frames": [20, 30]}, r"frames 20 to 30, but .*short\.mkv has 12 frames \(0 to 11\)"),
+        ({"crop": "128x48"}, r"crop to 128x48, but short\.mkv is 64x48"),
+        ({"crop": "63x48"}, r"crop to 63x48, but with chroma yuv420p sizes are multiples of 2x2: use 62x48"),
+        ({"scale": "33x24"}, r"size 33x24, but with chroma yuv420p sizes are multiples of 2x2: use 32x24"),
+    ],
+)
+def test_impossible_requests(tmp_path: Path, make_video: Make, entry: dict[str, Any], message: str) -> None:
+    source = make_video("short.mkv", "64x48", 12)
+    with pytest.raises(InputError, match=message):
+        prepare(corpus_of(source, **entry), "a", source.parent, tmp_path / "out" / "a.mkv")
+    assert nothing_left(tmp_path / "out")
+
+
+def test_a_source_that_is_not_the_pinned_one(tmp_path: Path, make_video: Make) -> None:
+    source = make_video("pinned.mkv")
+    corpus = corpus_of(source, sha256="ab" * 32)
+    with pytest.raises(IntegrityError, match=rf"has SHA-256 {sha256_file(source)}, but {'ab' * 32} is pinned"):
+        prepare(corpus, "a", source.parent, tmp_path / "out" / "a.mkv")
+    with pytest.raises(MissingFileError, match="no such file"):
+        prepare(corpus, "a", tmp_path, tmp_path / "out" / "a.mkv")
+    assert nothing_left(tmp_path / "out")
+
+
+@pytest.mark.parametrize("own_bytes", [True, False])
+def test_a_truncated_source_is_no_clip(tmp_path: Path, make_video: Make, own_bytes: bool) -> None:
+    whole = make_video("whole.mp4", "64x48", 60, "-qp", "0", "-movflags", "+faststart").read_bytes()
+    source = tmp_path / "cut.mp4"
+    source.write_bytes(whole[: len(whole) // 2])
+    corpus = corpus_of(source) if own_bytes else corpus_of(source, scale="32x24")
+    with pytest.raises(IntegrityError, match=r"cut\.mp4.*truncated"):
+        prepare(corpus, "a", tmp_path, tmp_path / "out" / "a.mkv")
+    assert nothing_left(tmp_path / "out")
+
+
+def test_the_facts_of_a_clip_come_from_its_manifest_only_while_it_is_about_these_bytes(
+    tmp_path: Path, make_video: Make
+) -> None:
+    source = make_video("facts.mkv", "64x48", 12)
+    done = prepare(corpus_of(source), "a", source.parent, tmp_path / "a.mkv")
+    assert clip_video(done.path) == (done.video, done.sha256)
+    done.path.write_bytes(make_video("other.mkv", "32x32", 5).read_bytes())
+    video, sha256 = clip_video(done.path)
+    assert (video.frames, video.format.width) == (5, 32)
+    assert sha256 == sha256_file(done.path)
+
+
+def test_the_manifest_of_a_whole_corpus(tmp_path: Path, embedded_corpus: dict[str, Path]) -> None:
+    corpus = load_corpus(REPOSITORY / "config" / "corpora" / "embedded.yaml")
+    collect(corpus, embedded_corpus["carphone"].parent, tmp_path / "corpus.json")
+    content = read_json(tmp_path / "corpus.json")
+    assert content["groups"] == {"bigbuckbunny": 1, "bikes": 5, "carphone": 1, "city": 2}
+    assert len(content["sources"]) == 9
+    for key, path in embedded_corpus.items():
+        assert content["clips"][key]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert content["clips"]["bikes_3"]["source_frames"] == [76, 136]
+    assert read_manifest(tmp_path / "corpus.json")["outputs"]["manifest"]["exists"]
+    with pytest.raises(MissingFileError):
+        collect(corpus, tmp_path, tmp_path / "none.json")
+    assert not (tmp_path / "none.json").exists()

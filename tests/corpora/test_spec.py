@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pyvmaf.corpora.spec import find_corpus, load_corpus, size
+from pyvmaf.errors import InputError, MissingFileError
+
+REPOSITORY = Path(__file__).parents[2]
+SHA = "0" * 64
+
+
+def write(path: Path, **changes: Any) -> Path:
+    entry = {"key": "a", "path": "a.mkv", "sha256": SHA, "source": "a", "group": "a"}
+    value: dict[str, Any] = {"name": "mine", "kind": "folder", "license": "CC0", "root": ".", "entries": [entry]}
+    entry.update(changes.pop("entry", {}))
+    value.update(changes)
+    path.write_text(yaml.safe_dump(value))
+    return path
+
+
+def test_the_embedded_corpus_is_the_nine_scenes_of_four_films() -> None:
+    corpus = load_corpus(REPOSITORY / "config" / "corpora" / "embedded.yaml")
+    assert len(corpus.entries) == len({entry.source for entry in corpus.entries}) == 9
+    assert len({entry.group for entry in corpus.entries}) == 4
+    frames = [entry.frames for entry in corpus.entries if entry.group == "bikes"]
+    assert frames == [(0, 29), (30, 75), (76, 136), (137, 186), (187, 241)]
+    assert {package.sha256 for package in corpus.packages} == {
+        "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23",
+        "4ff1268763a1b22302d2060b2e35f80e94a44d9b3fa433ea7754d6ff1a7b6274",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"licence": "CC0"}, r"unknown key 'licence': did you mean 'license'\?"),
+        ({"entry": {"sha": SHA}}, r"unknown key 'entries\.0\.sha': did you mean 'sha256'\?"),
+        ({"entry": {"scale": "640"}}, r"entries\.0\.scale: .*\(it is '640'\)"),
+        ({"entry": {"key": "A-b"}}, r"entries\.0\.key: .*\(it is 'A-b'\)"),
+        ({"entry": {"key": "../x"}}, r"entries\.0\.key"),
+        ({"entry": {"frames": [5, 4]}}, r"entries\.0\.frames: frames 5 to 4 are no range"),
+        ({"entry": {"pix_fmt": "rgb24"}}, r"entries\.0\.pix_fmt.*'rgb24'"),
+        ({"entry": {"raw": {"sizes": "4x4", "size": "4x4"}}}, r"'entries\.0\.raw\.sizes': did you mean 'size'\?"),
+        ({"kind": "packages"}, "a packages corpus has packages and no root"),
+        ({"root": None}, "a folder corpus has a root"),
+        ({"entries": []}, r"entries: "),
+    ],
+)
+def test_mistakes_are_named_with_their_place(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = write(tmp_path / "mine.yaml", **changes)
+    with pytest.raises(InputError, match=message) as caught:
+        load_corpus(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_key_and_a_double_key_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nkind: folder\nroot: .\nentries: []\n")
+    with pytest.raises(InputError, match="key 'license' is missing"):
+        load_corpus(path)
+    entry = {"key": "a", "path": "a.mkv", "sha256": SHA, "source": "a", "group": "a"}
+    with pytest.raises(InputError, match="two entries have the key 'a'"):
+        load_corpus(write(path, entries=[entry, entry]))
+
+
+def test_files_that_are_no_corpus(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    with pytest.raises(MissingFileError, match="no such corpus file"):
+        load_corpus(path)
+    path.write_text("a: [1\n")
+    with pytest.raises(InputError, match="is no YAML"):
+        load_corpus(path)
+    path.write_text("- 1\n")
+    with pytest.raises(InputError, match="holds no corpus"):
+        load_corpus(path)
+    # Only data is read from YAML, never an object built.
+    path.write_text("!!python/object/apply:os.getcwd []\n")
+    with pytest.raises(InputError, match="is no YAML"):
+        load_corpus(path)
+
+
+def test_corpora_are_found_by_name_and_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingFileError, match="no corpus mine"):
+        find_corpus("mine")
+    folder = tmp_path / "config" / "corpora"
+    folder.mkdir(parents=True)
+    path = write(folder / "mine.yaml")
+    assert find_corpus("mine").resolve() == path
+    assert find_corpus(path) == path
+    with pytest.raises(InputError, match=r"unknown corpus 'mien': did you mean 'mine'\?"):
+        find_corpus("mien")
+    with pytest.raises(MissingFileError, match=r"no such corpus file: other\.yaml"):
+        find_corpus("other.yaml")
+
+
+def test_an_unknown_clip_is_refused_with_the_nearest_key(tmp_path: Path) -> None:
+    corpus = load_corpus(write(tmp_path / "mine.yaml", entry={"key": "bikes_1"}))
+    with pytest.raises(InputError, match=r"unknown clip of corpus mine 'bikes_2': did you mean 'bikes_1'\?"):
+        corpus.entry("bikes_2")
+
+
+@pytest.mark.parametrize("text", ["640", "640x", "0x10", "640X360", "a640x360", "640x360\n"])
+def test_sizes(text: str) -> None:
+    with pytest.raises(InputError, match="is no size"):
+        size(text)
+    assert size("640x360") == (640, 360)
