@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,3 +69,26 @@ def grouped_kfold(groups: Sequence[str] | NDArray[np.str_], k: int, seed: int) -
         Fold(f"fold{i}", np.sort(train).astype(np.int64), np.sort(test).astype(np.int64))
         for i, (train, test) in enumerate(splitter.split(rows, groups=names))
     ]
+
+
+def hash_split(
+    keys: Sequence[str] | NDArray[np.str_], val_share: float = 0.1, test_share: float = 0.1
+) -> NDArray[np.str_]:
+    """One of "train", "val", "test" per row, from a hash of its key alone: a key keeps its side when others come or go.
+
+    The hash is SHA-256 over ``vmaf-train-splits-v1:`` and the key, its first 8 bytes read as a fraction of 2^64:
+    below `test_share` is test, below `test_share` + `val_share` is val, the rest is train.
+
+    Raises:
+        InputError: the shares are negative or leave nothing to train on.
+    """
+    if min(val_share, test_share) < 0 or val_share + test_share >= 1:
+        raise InputError(f"shares must be 0 or more and sum to less than 1, not val {val_share} and test {test_share}")
+    names = _groups(keys)
+    distinct, index = np.unique(names, return_inverse=True)
+    sides = []
+    for name in distinct.tolist():
+        digest = hashlib.sha256(f"vmaf-train-splits-v1:{name}".encode()).digest()
+        u = int.from_bytes(digest[:8], "big") / 2**64
+        sides.append("test" if u < test_share else "val" if u < test_share + val_share else "train")
+    return np.asarray(sides, dtype=np.str_)[index]

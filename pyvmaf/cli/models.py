@@ -1,7 +1,217 @@
+"""``fit``, ``judge``, ``export``, ``eval``."""
+
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pyvmaf.cli.common import EngineOption, ThreadsOption, check_engine, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", metavar="YAML", help="The model: config/models/….yaml.")]
+TableOption = Annotated[
+    Path, typer.Option("--features", "--table", metavar="PARQUET", help="The training table: results/tables/….parquet.")
+]
+AsResult = Annotated[
+    bool,
+    typer.Option(
+        "--as-result",
+        help="Exit 0 where the gate says no: for a workflow, in which that is a result like another.",
+        rich_help_panel="For the workflow",
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
-    pass
+    """Add the verbs to the command."""
+    app.command("fit")(fit)
+    app.command("judge")(judge)
+    app.command("export")(export)
+    app.command("eval")(evaluate)
+
+
+def figure(value: float | None, digits: int = 4) -> str:
+    """A number for a terminal; a dash where it is not defined."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def fit(
+    config: ConfigOption,
+    features: TableOption,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for weights and report.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of initial weights, order of rows and dropout.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=0, help="Other than the config's; 0 keeps the initial weights.")
+    ] = None,
+    threads: ThreadsOption = 1,
+    engine: EngineOption = None,
+) -> None:
+    """Train one seed: every fold's model and the one on all rows, together, and judge each fold on unseen rows.
+
+    Example: vmaf-train fit --config config/models/vmaf_tiny_v2.yaml --features results/tables/default.parquet
+    --output runs/tiny
+    """
+    check_engine("models", engine)
+    from pyvmaf.models.fit import fit as run
+
+    with progress("fit", unit="epochs") as advance:
+        result = run(
+            config,
+            features,
+            output,
+            seed=seed,
+            epochs=epochs,
+            threads=threads,
+            on_epoch=lambda done, total, loss: advance(done, total, f"fit, loss {loss:.3f}"),
+        )
+    _print_folds(result.loso)
+    typer.echo(f"weights {result.weights}\nreport  {result.report}")
+
+
+def _print_folds(report: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{report['model']}, seed {report['seed']}: rows that each fold did not see")
+    table.add_column("held out")
+    for name in ("rows", "PLCC", "SROCC", "KROCC", "RMSE"):
+        table.add_column(name, justify="right")
+    for fold in report["folds"]:
+        table.add_row(
+            fold["held_out"],
+            str(fold["n_val"]),
+            *(figure(fold[k]) for k in ("plcc", "srocc", "krocc")),
+            figure(fold["rmse"], 3),
+        )
+    table.add_section()
+    table.add_row(
+        "mean", "", *(figure(report[f"mean_{k}"]) for k in ("plcc", "srocc", "krocc")), figure(report["mean_rmse"], 3)
+    )
+    Console().print(table)
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as err:
+        raise typer.BadParameter(f"{text!r} is no list of whole numbers such as 0,1,2") from err
+
+
+def judge(
+    reports: Annotated[list[Path], typer.Argument(metavar="LOSO.json…", help="The report of each seed's fit.")],
+    config: ConfigOption,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="JSON", help="Where the verdict goes.")],
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", metavar="LIST", help="Seeds that must be there, as 0,1,2. Default: those given."),
+    ] = None,
+    as_result: AsResult = False,
+    engine: EngineOption = None,
+) -> None:
+    """PROMOTE or HOLD over the seeds of a model. Exits 0 when promoted, 1 when held, 2 when something is missing.
+
+    Example: vmaf-train judge --config config/models/vmaf_tiny_v2.yaml --output verdict.json runs/*/loso.json
+    """
+    check_engine("models", engine)
+    from pyvmaf.models.judge import judge as run
+
+    verdict = run(config, reports, output, seeds=_seeds(seeds))
+    gate = verdict["gate"]
+    typer.echo(
+        f"{verdict['verdict']} {verdict['model']}: mean PLCC {figure(gate['mean_plcc'], 5)} "
+        f"(at least {gate['mean_plcc_threshold']}), spread over {len(verdict['seeds'])} seeds "
+        f"{figure(gate['plcc_spread'], 5)} (at most {gate['plcc_spread_max']}), {verdict['recommendation']}"
+    )
+    if verdict["seeds_not_judged"]:
+        typer.echo(f"not judged: seeds {verdict['seeds_not_judged']}, which {config} also names", err=True)
+    if not gate["passed"] and not as_result:
+        raise typer.Exit(1)
+
+
+def export(
+    config: ConfigOption,
+    checkpoint: Annotated[
+        Path, typer.Option("--checkpoint", "--weights", metavar="SAFETENSORS", help="Weights of one seed's fit.")
+    ],
+    verdict: Annotated[Path, typer.Option("--verdict", metavar="JSON", help="The model's verdict.")],
+    features: TableOption,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="ONNX", help="Where the model goes.")],
+    train_commit: Annotated[
+        str | None,
+        typer.Option("--train-commit", help="Version of the training code. Default: its fingerprint."),
+    ] = None,
+    engine: EngineOption = None,
+) -> None:
+    """Write the model that was trained on all rows as ONNX, with its sidecar, after comparing it with torch.
+
+    Example: vmaf-train export --config config/models/vmaf_tiny_v2.yaml --checkpoint runs/tiny/weights.safetensors
+    --verdict verdict.json --features results/tables/default.parquet --output vmaf_tiny_v2.onnx
+    """
+    check_engine("models", engine)
+    from pyvmaf.models.export import export as run
+
+    sidecar = run(config, checkpoint, verdict, features, output, train_commit=train_commit)
+    typer.echo(
+        f"{output}: {sidecar['n_params']} parameters, {sidecar['bytes']} bytes, opset {sidecar['onnx_opset']}, "
+        f"torch and onnxruntime within {sidecar['roundtrip']['error']:.1e} of the range, {sidecar['verdict']}"
+    )
+
+
+def evaluate(
+    model: Annotated[Path, typer.Option("--model", "-m", metavar="ONNX", help="The model file.")],
+    features: TableOption,
+    split: Annotated[
+        str, typer.Option("--split", help="train, val or test (by a hash of --key: 80, 10 and 10 %), or all.")
+    ] = "test",
+    key: Annotated[str, typer.Option("--key", help="Column whose values the split keeps together.")] = "source",
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only rows with this value of --key (repeatable); no split.")
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", help="Column to compare with.")] = None,
+    sidecar: Annotated[Path | None, typer.Option("--sidecar", metavar="JSON", help="The model's sidecar.")] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", help="Pin of the file, for int8 variants.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", "--json", metavar="JSON", help="Where a report goes.")
+    ] = None,
+    engine: EngineOption = None,
+) -> None:
+    """PLCC, SROCC, KROCC and RMSE of a model file on rows of a table.
+
+    Example: vmaf-train eval --model vmaf_tiny_v2.onnx --features results/tables/default.parquet --split all
+    """
+    check_engine("models", engine)
+    from rich.console import Console
+    from rich.table import Table
+
+    from pyvmaf.models.evaluate import evaluate as run
+
+    report = run(
+        model,
+        features,
+        split=split,
+        key=key,
+        only=only or (),
+        target=target,
+        sidecar=sidecar,
+        sha256=sha256,
+        output=output,
+    )
+    table = Table(title=f"{report['model']} against {report['target']}, {report['split']}")
+    for name in ("rows", "PLCC", "SROCC", "KROCC", "RMSE", "outside training range"):
+        table.add_column(name, justify="right")
+    table.add_row(
+        str(report["n"]),
+        *(figure(report[k]) for k in ("plcc", "srocc", "krocc")),
+        figure(report["rmse"], 3),
+        f"{report['outside_training_range']['share']:.1%}",
+    )
+    Console().print(table)
+    if report["trained_on_this_table"]:
+        typer.echo("The model was trained on this table: these figures say how well it fits, not how well it predicts.")

@@ -1,0 +1,181 @@
+"""What a model file may contain: checked in the protobuf itself, before any runtime sees it.
+
+The list is closed: what is not on it is refused, whatever it does. Graphs inside nodes (If, Loop) are scanned
+as the outer one is.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+MAX_BYTES = 50_000_000
+OPSETS = range(7, 22)
+MAX_LOOPS, MAX_TRIPS, MAX_DEPTH = 16, 1024, 8
+
+_OPERATORS = """
+Identity Reshape Flatten Squeeze Unsqueeze Transpose Concat Slice Gather Cast Shape Expand
+Constant ConstantOfShape Pad GatherND ScatterND
+Add Sub Mul Div Neg Abs Sqrt Pow Exp Log Erf Clip Min Max Sum Mean Reciprocal BitShift
+ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd Gemm MatMul
+Conv ConvTranspose MaxPool AveragePool GlobalAveragePool GlobalMaxPool Resize
+BatchNormalization LayerNormalization InstanceNormalization Dropout
+Relu LeakyRelu Sigmoid Tanh Softmax Elu Selu Softplus Softsign Gelu HardSigmoid HardSwish PRelu
+QuantizeLinear DequantizeLinear
+Loop If
+"""
+ALLOWED = frozenset(_OPERATORS.split())
+
+
+def read_model(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a model file.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is no regular file, or larger than `max_bytes`.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError as err:
+        raise MissingFileError(f"no such file: {path}") from err
+    with open(handle, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{path} is not a regular file: a model is read from one only")
+        if status.st_size > max_bytes:
+            raise InputError(f"{path} has {status.st_size} bytes, but a model may have at most {max_bytes}")
+        return stream.read(max_bytes + 1)
+
+
+def parse(data: bytes, where: str) -> ModelProto:
+    """The protobuf in `data`; nothing beside it is read.
+
+    Raises:
+        IntegrityError: it is not an ONNX model.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as err:
+        raise IntegrityError(f"{where} is not an ONNX file ({err}): export it again") from err
+    if not model.graph.node:
+        raise IntegrityError(f"{where} is not an ONNX file, or one without any operator")
+    return model
+
+
+def check(model: ModelProto, where: str) -> dict[str, int]:
+    """Refuse a model that holds anything but allowed operators and its own data.
+
+    Args:
+        model: the parsed file.
+        where: what to call it in errors.
+
+    Returns:
+        How often each operator occurs.
+
+    Raises:
+        InputError: an operator, domain, opset, loop or tensor is not allowed; the message names the first few.
+    """
+    found = _Scan()
+    for opset in model.opset_import:
+        if opset.domain not in ("", "ai.onnx"):
+            found.problems.append(f"operator set of domain {opset.domain!r}")
+        elif opset.version not in OPSETS:
+            found.problems.append(f"operator set {opset.version} (allowed: {OPSETS[0]} to {OPSETS[-1]})")
+    if not model.opset_import:
+        found.problems.append("no operator set")
+    if model.functions:
+        found.problems.append(f"{len(model.functions)} functions of its own")
+    if model.training_info:
+        found.problems.append("training information")
+    found.graph(model.graph, "", 0, {})
+    if found.loops > MAX_LOOPS:
+        found.problems.append(f"{found.loops} loops (at most {MAX_LOOPS})")
+    if found.problems:
+        more = f" and {len(found.problems) - 5} more" if len(found.problems) > 5 else ""
+        raise InputError(f"{where} holds what a model may not: {'; '.join(found.problems[:5])}{more}")
+    return dict(sorted(found.counts.items()))
+
+
+class _Scan:
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.counts: dict[str, int] = {}
+        self.loops = 0
+
+    def graph(self, graph: GraphProto, at: str, depth: int, outer: dict[str, TensorProto]) -> None:
+        if depth > MAX_DEPTH:
+            self.problems.append(f"graphs nested deeper than {MAX_DEPTH} at {at}")
+            return
+        constants = dict(outer)
+        constants.update((tensor.name, tensor) for tensor in graph.initializer)
+        # An input of the same name can be fed by the caller, so that it is no constant.
+        for value in graph.input:
+            constants.pop(value.name, None)
+        self.tensors(graph.initializer, at)
+        for sparse in graph.sparse_initializer:
+            self.tensors((sparse.values, sparse.indices), at)
+        for place, node in enumerate(graph.node):
+            self.node(node, f"{at}/{node.name or f'{node.op_type}#{place}'}", depth, constants)
+
+    def node(self, node: NodeProto, at: str, depth: int, constants: dict[str, TensorProto]) -> None:
+        if node.domain not in ("", "ai.onnx"):
+            self.problems.append(f"operator {node.domain}.{node.op_type} at {at}")
+        elif node.op_type not in ALLOWED:
+            self.problems.append(f"operator {node.op_type} at {at}")
+        self.counts[node.op_type] = self.counts.get(node.op_type, 0) + 1
+        if node.op_type == "Constant" and len(node.output) == 1:
+            for attribute in node.attribute:
+                if attribute.name == "value":
+                    constants[node.output[0]] = attribute.t
+        else:
+            for name in node.output:
+                constants.pop(name, None)
+        if node.op_type == "Loop":
+            self.loop(node, at, constants)
+        for attribute in node.attribute:
+            self.attribute(attribute, at, depth, constants)
+
+    def attribute(self, attribute: AttributeProto, at: str, depth: int, constants: dict[str, TensorProto]) -> None:
+        self.tensors((attribute.t, *attribute.tensors), at)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            self.tensors((sparse.values, sparse.indices), at)
+        if attribute.HasField("g"):
+            self.graph(attribute.g, at, depth + 1, constants)
+        for inner in attribute.graphs:
+            self.graph(inner, at, depth + 1, constants)
+
+    def tensors(self, tensors: Iterable[TensorProto], at: str) -> None:
+        from onnx import TensorProto
+
+        for tensor in tensors:
+            if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+                self.problems.append(f"tensor {tensor.name!r} stored in another file at {at or '/'}")
+
+    def loop(self, node: NodeProto, at: str, constants: dict[str, TensorProto]) -> None:
+        from onnx import TensorProto, numpy_helper
+
+        self.loops += 1
+        trips = constants.get(node.input[0]) if node.input else None
+        if trips is None or trips.data_type != TensorProto.INT64 or trips.external_data:
+            self.problems.append(f"loop without a constant number of rounds at {at}")
+            return
+        try:
+            value = numpy_helper.to_array(trips)
+        except (ValueError, TypeError):
+            self.problems.append(f"loop with a damaged number of rounds at {at}")
+            return
+        if value.size != 1 or not 0 <= int(value.reshape(-1)[0]) <= MAX_TRIPS:
+            self.problems.append(f"loop of {value.reshape(-1)[:4].tolist()} rounds at {at} (0 to {MAX_TRIPS} allowed)")

@@ -1,0 +1,116 @@
+"""``vmaf-train eval``: how well a model file agrees with the target on rows of a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.metrics import agreement
+from pyvmaf.models.load import load_model
+from pyvmaf.models.table import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
+from pyvmaf.provenance import build_run_provenance, sha256_file, write_json, write_manifest
+from pyvmaf.splits import hash_split
+
+SPLITS = ("all", "train", "val", "test")
+
+
+def evaluate(
+    model: Path,
+    table: Path,
+    *,
+    split: str = "test",
+    key: str = "source",
+    only: Sequence[str] = (),
+    target: str | None = None,
+    sidecar: Path | None = None,
+    sha256: str | None = None,
+    output: Path | None = None,
+) -> dict[str, Any]:
+    """Compare predictions with the target, and write the report where `output` is given.
+
+    Args:
+        model: the ONNX file.
+        table: parquet table with the model's features.
+        split: "train", "val" or "test" of the key-hash split (10 % each for val and test), or "all".
+        key: column whose values the split keeps together.
+        only: values of `key` to look at; the split is not applied then.
+        target: column to compare with; by default the one that the model was trained on.
+        sidecar, sha256: as in `load_model`.
+        output: JSON file for the report.
+
+    Raises:
+        InputError: a column or value is not in the table, or no rows are left.
+    """
+    started = time.perf_counter()
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    loaded = load_model(model, sidecar=sidecar, sha256=sha256)
+    column = target or str(loaded.sidecar.get("target", "vmaf"))
+    block = loaded.sidecar["codec"]
+    names = [*loaded.features, column, key, *(ENCODE_COLUMNS if block else ())]
+    data = read_columns(table, list(dict.fromkeys(names)))
+    keys = strings(data, key)
+    if only:
+        absent = sorted(set(only) - set(keys.tolist()))
+        if absent:
+            raise unknown_name(f"{key} of {table}", absent[0], sorted(set(keys.tolist())))
+        chosen, label = np.isin(keys, list(only)), f"{key} in {', '.join(only)}"
+    elif split == "all":
+        chosen, label = np.ones(keys.size, dtype=bool), "all"
+    else:
+        chosen, label = hash_split(keys) == split, split
+    X = np.column_stack([floats(data, n) for n in loaded.features])
+    y = floats(data, column)
+    usable = chosen & np.isfinite(X).all(axis=1) & np.isfinite(y)
+    rows = np.flatnonzero(usable)
+    if rows.size == 0:
+        values = np.unique(keys)
+        raise InputError(
+            f"{table} has no usable rows in split {label!r}: its {values.size} values of {key} "
+            f"({', '.join(values[:12].tolist())}) fall elsewhere. Name some with --only, or take --split all"
+        )
+    codec = None
+    if block:
+        encoder, preset = strings(data, "encoder")[rows], strings(data, "preset")[rows]
+        codec = codec_block(block["vocabulary"], encoder, preset, floats(data, "crf")[rows])
+    predicted = loaded.predict(X[rows], codec)
+    figures = agreement(predicted.scores, y[rows])
+    inputs = {"model": model, "features": table}
+    args = {"split": split, "key": key, "only": list(only), "target": column}
+    report: dict[str, Any] = {
+        "schema_version": 1,
+        "model": loaded.sidecar["name"],
+        "model_sha256": sha256_file(model),
+        "table_sha256": sha256_file(table),
+        "split": label,
+        "key": key,
+        "groups": sorted(set(keys[rows].tolist())),
+        "target": column,
+        "n": figures["n"],
+        "rows_left_out": int(np.count_nonzero(chosen)) - int(rows.size),
+        "plcc": None if np.isnan(figures["plcc"]) else figures["plcc"],
+        "srocc": None if np.isnan(figures["srocc"]) else figures["srocc"],
+        "krocc": None if np.isnan(figures["krocc"]) else figures["krocc"],
+        "rmse": figures["rmse"],
+        "outside_training_range": {"share": predicted.outside_share, "by_feature": predicted.outside},
+        "outside_output_range": predicted.unexpected_share,
+        "trained_on_this_table": loaded.sidecar["dataset_sha256"] == sha256_file(table),
+        "run_provenance": build_run_provenance(verb="eval", stage="models", args=args, inputs=inputs, outputs={}),
+    }
+    if output is not None:
+        write_json(output, report)
+        write_manifest(
+            output,
+            verb="eval",
+            stage="models",
+            args=args,
+            inputs=inputs,
+            outputs={"report": output},
+            seconds=time.perf_counter() - started,
+        )
+    return report

@@ -1,0 +1,237 @@
+"""``vmaf-train fit``: one seed of one model, all its folds and the model on all rows."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.codecs import vocabulary
+from pyvmaf.errors import InputError
+from pyvmaf.metrics import agreement
+from pyvmaf.models.spec import load_spec
+from pyvmaf.models.table import TrainingTable, read_table
+from pyvmaf.models.trainer import Fitted, Member, OnEpoch, StackedTrainer, torch_threads
+from pyvmaf.models.weights import Weights, save_weights
+from pyvmaf.provenance import atomic_path, build_run_provenance, sha256_file, write_json, write_manifest
+from pyvmaf.splits import leave_one_group_out
+
+WEIGHTS, REPORT, PREDICTIONS = "weights.safetensors", "loso.json", "predictions.parquet"
+FIGURES = ("plcc", "srocc", "krocc", "rmse")
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Where the files are, and the report."""
+
+    weights: Path
+    report: Path
+    predictions: Path
+    loso: dict[str, Any]
+
+
+def finite(value: float) -> float | None:
+    """`value`, or None where it is not defined, as JSON wants it."""
+    return float(value) if math.isfinite(value) else None
+
+
+def summarise(folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Mean of each figure over the folds, and the spread of PLCC (std with ddof 1); None where a fold has none."""
+    out: dict[str, float | None] = {}
+    for name in FIGURES:
+        values = [f[name] for f in folds]
+        out[f"mean_{name}"] = None if None in values else float(np.mean(values))
+    plccs = [f["plcc"] for f in folds]
+    defined = None not in plccs
+    out["std_plcc"] = float(np.std(plccs, ddof=1)) if defined and len(plccs) > 1 else None
+    out["min_plcc"] = float(min(plccs)) if defined else None
+    out["max_plcc"] = float(max(plccs)) if defined else None
+    return out
+
+
+def fit(
+    config: Path,
+    table: Path,
+    output: Path,
+    *,
+    seed: int,
+    epochs: int | None = None,
+    threads: int = 1,
+    on_epoch: OnEpoch | None = None,
+) -> FitResult:
+    """Train one seed and leave ``weights.safetensors``, ``loso.json`` and ``predictions.parquet`` in `output`.
+
+    Every fold's model predicts the rows that it did not see; those predictions are what is judged.
+
+    Args:
+        config: the model's YAML file.
+        table: parquet table to train on.
+        output: folder for the files.
+        seed: of initial weights, order of rows and dropout.
+        epochs: other than the config's; 0 keeps the initial weights.
+        threads: torch threads; the result does not depend on it.
+        on_epoch: called after each epoch.
+
+    Raises:
+        InputError: the config, the table or a column is not usable. Nothing is written then.
+    """
+    started = time.perf_counter()
+    spec = load_spec(config)
+    if spec.kind != "fr":
+        raise InputError(f"{config}: kind is {spec.kind!r}; rows of features train models of kind 'fr' only")
+    n_epochs = spec.epochs if epochs is None else epochs
+    if n_epochs < 0:
+        raise InputError(f"--epochs must be 0 or more, not {n_epochs}")
+    data = read_table(table, spec)
+    try:
+        folds = leave_one_group_out(data.groups)
+    except InputError as err:
+        raise InputError(f"{table}: {err}") from err
+
+    from pyvmaf.models.networks import build
+
+    network = build(spec.network, data.inputs.shape[1])
+    trainer = StackedTrainer(
+        network,
+        spec.optimiser,
+        batch_size=spec.batch_size,
+        epochs=n_epochs,
+        seed=seed,
+        standardise=spec.target.standardise,
+    )
+    members = [Member(f.held_out, f.train) for f in folds]
+    members.append(Member(None, np.arange(data.y.size, dtype=np.int64)))
+    with torch_threads(threads):
+        fitted = trainer.fit(members, data.X, data.y, data.codec, on_epoch)
+        predicted = [_predict(network, one, data, fold.test) for one, fold in zip(fitted, folds, strict=False)]
+
+    scored = []
+    for fold, one, p in zip(folds, fitted, predicted, strict=False):
+        figures: Mapping[str, Any] = agreement(p, data.y[fold.test])
+        entry: dict[str, Any] = {
+            "held_out": fold.held_out,
+            "n_train": int(fold.train.size),
+            "n_val": int(fold.test.size),
+            "train_loss": finite(one.losses[-1]) if n_epochs else None,
+        }
+        entry |= {name: finite(figures[name]) for name in FIGURES}
+        scored.append(entry)
+    together: Mapping[str, Any] = agreement(np.concatenate(predicted), np.concatenate([data.y[f.test] for f in folds]))
+
+    block = None if spec.inputs.codec is None else vocabulary(spec.inputs.codec)
+    info: dict[str, Any] = {
+        "model": spec.name,
+        "seed": seed,
+        "epochs": n_epochs,
+        "training": spec.training(),
+        "features": list(data.features),
+        "codec": None if block is None else {"version": block.version, "sha256": block.sha256, "width": block.width},
+        "table": table.stem,
+        "table_sha256": data.sha256,
+        "held_out": [m.held_out for m in members],
+    }
+    weights = Weights(
+        path=output / WEIGHTS,
+        info=info,
+        parameters=np.stack([f.parameters for f in fitted]).astype(np.float32),
+        scaler_mean=np.stack([f.scaler.mean for f in fitted]),
+        scaler_std=np.stack([f.scaler.std for f in fitted]),
+        feature_low=np.stack([f.scaler.low for f in fitted]),
+        feature_high=np.stack([f.scaler.high for f in fitted]),
+    )
+    result = FitResult(weights.path, output / REPORT, output / PREDICTIONS, {})
+    save_weights(weights)
+    _write_predictions(result.predictions, data, [(f.held_out, f.test) for f in folds], predicted)
+
+    args = {"config": config, "features": table, "seed": seed, "epochs": n_epochs}
+    inputs = {"config": config, "features": table}
+    outputs = {"weights": result.weights, "predictions": result.predictions}
+    result.loso.update(
+        {
+            "schema_version": 1,
+            "model": spec.name,
+            "seed": seed,
+            "corpus": table.stem,
+            "table": {
+                "name": table.stem,
+                "sha256": data.sha256,
+                "rows": data.n_total,
+                "rows_used": int(data.y.size),
+                "dropped": data.dropped,
+            },
+            "weights_sha256": sha256_file(result.weights),
+            "predictions_sha256": sha256_file(result.predictions),
+            "train_config_hash": weights.train_config_hash,
+            "n_params": network.n_parameters,
+            "split": {"protocol": spec.split.protocol, "by": spec.split.by},
+            "n_folds": len(folds),
+            "folds": scored,
+            **summarise(scored),
+            "pooled": {name: finite(together[name]) for name in FIGURES} | {"n": together["n"]},
+            "epochs": n_epochs,
+            "batch_size": spec.batch_size,
+            "lr": spec.optimiser.lr,
+            "weight_decay": spec.optimiser.weight_decay,
+            "num_codecs": 0 if block is None else block.width,
+            "encoder_vocab_version": None if block is None else block.version,
+            "note": "each figure is of rows whose "
+            f"{spec.split.by} the fold's model and scaler did not see; std with ddof 1 over folds",
+            "run_provenance": build_run_provenance(
+                verb="fit", stage="models", args=args, inputs=inputs, outputs=outputs
+            ),
+        }
+    )
+    write_json(result.report, result.loso)
+    write_manifest(
+        result.weights,
+        verb="fit",
+        stage="models",
+        args=args,
+        inputs=inputs,
+        outputs={**outputs, "report": result.report},
+        seconds=time.perf_counter() - started,
+    )
+    return result
+
+
+def _predict(network: Any, one: Fitted, data: TrainingTable, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    import torch
+
+    scaled = one.scaler(data.X[rows])
+    if data.codec is not None:
+        scaled = np.hstack([scaled, data.codec[rows]])
+    with torch.inference_mode():
+        x = torch.from_numpy(scaled.astype(np.float32))
+        return np.asarray(network.predict(torch.from_numpy(one.parameters), x).numpy(), dtype=np.float64)
+
+
+def _write_predictions(
+    path: Path,
+    data: TrainingTable,
+    folds: Sequence[tuple[str, NDArray[np.int64]]],
+    predicted: Sequence[NDArray[np.float64]],
+) -> None:
+    """Rows of every fold in the order of the folds, with what tells them apart, target and prediction."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    index = np.concatenate([rows for _, rows in folds])
+    names = [name for name, rows in folds for _ in range(rows.size)]
+    columns: dict[str, Any] = {"fold": pa.array(names, pa.string()).dictionary_encode()}
+    for name, values in data.rows.items():
+        if name in ("crf", "frame_index"):
+            column = values[index]
+            whole = pa.array(np.where(np.isfinite(column), column, 0).astype(np.int64), mask=~np.isfinite(column))
+            columns[name] = whole
+        else:
+            columns[name] = pa.array(values[index].tolist(), pa.string()).dictionary_encode()
+    columns["target"] = pa.array(data.y[index], pa.float64())
+    columns["prediction"] = pa.array(np.concatenate(predicted), pa.float64())
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.table(columns), temporary, compression="zstd")

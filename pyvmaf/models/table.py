@@ -1,0 +1,230 @@
+"""A training table as arrays: the columns that a model needs, the rows that can be used, and what was left out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.codecs import vocabulary
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.models.spec import ModelSpec
+from pyvmaf.provenance import sha256_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ENCODE_COLUMNS = ("encoder", "preset", "crf")
+ROW_COLUMNS = ("source", "group", "clip", "codec", "rung", "crf", "frame_index")
+"""What tells one row from another; predictions carry them."""
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """The usable rows of a table.
+
+    Attributes:
+        path, sha256: the file that was read.
+        features: names of the columns of `X`.
+        X: float64 [n, len(features)], finite.
+        codec: float64 [n, vocabulary width] in [0, 1], or None for a model without a codec block.
+        y: float64 [n], finite.
+        groups: str [n], what is held out together.
+        rows: the columns of `ROW_COLUMNS` that the table has, each [n].
+        n_total: rows of the file.
+        dropped: rows left out, and for how many of them each column was the reason.
+    """
+
+    path: Path
+    sha256: str
+    features: tuple[str, ...]
+    X: NDArray[np.float64]
+    codec: NDArray[np.float64] | None
+    y: NDArray[np.float64]
+    groups: NDArray[np.str_]
+    rows: dict[str, NDArray[Any]]
+    n_total: int
+    dropped: dict[str, Any]
+
+    @property
+    def inputs(self) -> NDArray[np.float64]:
+        """float64 [n, features + codec columns], the columns in the network's order."""
+        return self.X if self.codec is None else np.hstack([self.X, self.codec])
+
+
+def read_columns(path: Path, columns: list[str]) -> pa.Table:
+    """Columns of a parquet file, in the order asked for.
+
+    Raises:
+        MissingFileError: there is no such file.
+        IntegrityError: it is not a readable parquet file.
+        InputError: it lacks a column.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise MissingFileError(f"no such file: {path}")
+    try:
+        with pq.ParquetFile(path) as parquet:
+            present = parquet.schema_arrow.names
+            missing = [c for c in columns if c not in present]
+            if missing:
+                raise InputError(
+                    f"{path} has no column {', '.join(map(repr, missing))}; it has: {', '.join(present)}. "
+                    "Extract the features that are missing, or take them out of the model's inputs"
+                )
+            return parquet.read(columns=columns).select(columns)
+    except pa.ArrowException as err:
+        raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
+
+
+def strings(table: pa.Table, name: str) -> NDArray[np.str_]:
+    """A text column as numpy strings; a missing value is the empty string."""
+    import pyarrow as pa
+
+    column = table.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return np.asarray(["" if value is None else value for value in column.to_pylist()], dtype=np.str_)
+
+
+def floats(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """A numeric column as float64; a missing value is NaN.
+
+    Raises:
+        InputError: the column is not numeric.
+    """
+    import pyarrow as pa
+
+    column = table.column(name)
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise InputError(f"column {name!r} holds {column.type}, but numbers are needed")
+    # Arrow gives NaN for a missing number.
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _unavailable(table: pa.Table) -> dict[str, str]:
+    metadata = table.schema.metadata or {}
+    try:
+        stated = json.loads(metadata.get(b"pyvmaf", b"{}"))
+    except ValueError:
+        return {}
+    reasons = stated.get("unavailable", {}) if isinstance(stated, dict) else {}
+    return reasons if isinstance(reasons, dict) else {}
+
+
+def codec_block(version: str, encoder: NDArray[Any], preset: NDArray[Any], crf: NDArray[Any]) -> NDArray[np.float64]:
+    """The codec columns of each row, float64 [n, width].
+
+    Args:
+        version: of the vocabulary.
+        encoder, preset: str [n]; the empty string where it is not known.
+        crf: float [n]; NaN where it is not known.
+
+    Raises:
+        InputError: an encoder or preset that the vocabulary refuses.
+    """
+    known = vocabulary(version)
+    block = np.empty((encoder.size, known.width))
+    # A table has a handful of rungs and thousands of rows of each.
+    cells, index = np.unique(
+        np.array([f"{e}\0{p}\0{float(c)!r}" for e, p, c in zip(encoder, preset, crf, strict=True)]),
+        return_inverse=True,
+    )
+    encoded = []
+    for cell in cells:
+        e, p, c = str(cell).split("\0")
+        quality = float(c)
+        encoded.append(known.encode(e or None, p or None, None if np.isnan(quality) else quality))
+    if encoded:
+        block[:] = np.asarray(encoded)[index]
+    return block
+
+
+def read_table(path: Path, spec: ModelSpec) -> TrainingTable:
+    """Read what `spec` needs from a table; rows that lack a needed value are left out and counted.
+
+    Raises:
+        MissingFileError, IntegrityError: the file is not there or is damaged.
+        InputError: it has no rows, lacks columns, or more rows lack a value than the spec allows.
+    """
+    features = list(spec.inputs.names)
+    needed = [*features, spec.target.column, spec.split.by]
+    if spec.inputs.codec is not None:
+        needed += [c for c in ENCODE_COLUMNS if c not in needed]
+    present = set(read_schema(path))
+    extra = [c for c in ROW_COLUMNS if c in present and c not in needed]
+    table = read_columns(path, needed + extra)
+    n = table.num_rows
+    if n == 0:
+        raise InputError(f"{path} has no rows: there is nothing to train on")
+
+    X = np.column_stack([floats(table, name) for name in features])
+    y = floats(table, spec.target.column)
+    groups = strings(table, spec.split.by)
+    usable = np.isfinite(X).all(axis=1) & np.isfinite(y) & (groups != "")
+    reasons = {
+        name: int(count)
+        for name, count in zip(
+            [*features, spec.target.column, spec.split.by],
+            [*np.count_nonzero(~np.isfinite(X), axis=0), np.count_nonzero(~np.isfinite(y)), np.sum(groups == "")],
+            strict=True,
+        )
+        if count
+    }
+    n_dropped = n - int(np.count_nonzero(usable))
+    if n_dropped == n or n_dropped / n > spec.rows.max_dropped_share:
+        why = _unavailable(table)
+        named = "; ".join(
+            f"{name}: {count} rows" + (f" ({why[name]})" if name in why else "") for name, count in reasons.items()
+        )
+        raise InputError(
+            f"{path}: {n_dropped} of {n} rows lack a value that model {spec.name} needs ({named}), which is more than "
+            f"the allowed share {spec.rows.max_dropped_share}: take such columns out of the model's inputs, or "
+            "extract them"
+        )
+    keep = np.flatnonzero(usable)
+    codec = None
+    if spec.inputs.codec is not None:
+        encoder, preset = strings(table, "encoder")[keep], strings(table, "preset")[keep]
+        codec = codec_block(spec.inputs.codec, encoder, preset, floats(table, "crf")[keep])
+    rows: dict[str, NDArray[Any]] = {}
+    for name in ROW_COLUMNS:
+        if name in table.column_names:
+            column = floats(table, name) if name in ("crf", "frame_index") else strings(table, name)
+            rows[name] = column[keep]
+    return TrainingTable(
+        path=path,
+        sha256=sha256_file(path),
+        features=tuple(features),
+        X=np.ascontiguousarray(X[keep]),
+        codec=codec,
+        y=y[keep],
+        groups=groups[keep],
+        rows=rows,
+        n_total=n,
+        dropped={"rows": n_dropped, "by_column": reasons},
+    )
+
+
+def read_schema(path: Path) -> list[str]:
+    """Names of the columns of a parquet file.
+
+    Raises:
+        MissingFileError: there is no such file.
+        IntegrityError: it is not a readable parquet file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise MissingFileError(f"no such file: {path}")
+    try:
+        return list(pq.read_schema(path).names)
+    except pa.ArrowException as err:
+        raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err

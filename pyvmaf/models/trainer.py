@@ -1,0 +1,376 @@
+"""Stacked training: every fold of a cross-validation, and the model on all rows, in one loop.
+
+Members share shapes, batch size, epochs and optimiser settings; rows, scaler, initial weights, order of rows and
+dropout are each member's own, drawn from streams that depend on the seed and the member's name alone. Nothing a
+member computes involves another, so one trained in a stack equals the same one trained alone.
+
+Members whose rows fill fewer batches sit out the last steps of an epoch: members are sorted by number of batches,
+so those that are active are a prefix of the stack. A short last batch is filled up with rows of weight 0 and its
+loss is the mean over its true rows, as a torch DataLoader without drop_last gives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pyvmaf.errors import InputError, PyvmafError
+from pyvmaf.models.networks import Mlp, MlpKernel
+from pyvmaf.models.spec import Optimiser
+
+MIN_STD = 1e-8
+_CHUNK_BYTES = 32 << 20
+
+# Dropout draws 16-bit numbers, a quarter of the cost of floats: its share is a multiple of 1/65536.
+_DROPOUT_STEPS = 1 << 16
+
+OnEpoch = Callable[[int, int, float], None]
+"""Called after each epoch with (epochs done, epochs in all, mean of the members' training losses)."""
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Per-column standardisation, fitted on a member's own training rows.
+
+    Attributes:
+        mean, std: float64 [columns]; a std below 1e-8 (population form) is replaced by 1.
+        low, high: float64 [columns], range of the rows it was fitted on.
+    """
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @staticmethod
+    def fit(X: NDArray[np.float64]) -> Scaler:
+        """Fit on rows [n, columns], n >= 1."""
+        std = X.std(axis=0)
+        return Scaler(X.mean(axis=0), np.where(std < MIN_STD, 1.0, std), X.min(axis=0), X.max(axis=0))
+
+    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scale rows [n, columns]."""
+        return np.asarray((X - self.mean) / self.std, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model to fit.
+
+    Attributes:
+        held_out: name of the group that its rows leave out; None for the model on all rows.
+        rows: int64 indices of its training rows.
+    """
+
+    held_out: str | None
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained member.
+
+    Attributes:
+        member: what it was fitted on.
+        scaler: of the feature columns.
+        target: (mean, std) that its targets were standardised with, (0, 1) for none.
+        parameters: float [n_parameters] in the trainer's precision; the target's scale is folded in.
+        losses: float64 [epochs], mean squared training loss of each epoch on the scale that was fitted.
+    """
+
+    member: Member
+    scaler: Scaler
+    target: tuple[float, float]
+    parameters: NDArray[np.floating]
+    losses: NDArray[np.float64]
+
+
+def stream(seed: int, member: str | None, purpose: str) -> np.random.Generator:
+    """The random numbers of one member for one purpose, independent of which other members there are."""
+    name = f"{'all' if member is None else 'without:' + member}\0{purpose}"
+    words = np.frombuffer(hashlib.sha256(name.encode()).digest()[:16], dtype="<u4")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *map(int, words)])))
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Run torch on `n` threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Adam:
+    """Adam and AdamW over a stack, each member with its own step count (Kingma & Ba 2015; Loshchilov & Hutter 2019).
+
+    The arithmetic is that of torch.optim's single-tensor form.
+    """
+
+    def __init__(self, settings: Optimiser, flat: torch.Tensor, gradient: torch.Tensor, last_step: int) -> None:
+        self._settings = settings
+        self._flat, self._gradient = flat, gradient
+        self._m, self._v, self._d = torch.zeros_like(flat), torch.zeros_like(flat), torch.empty_like(flat)
+        self._prefixes: dict[int, tuple[torch.Tensor, ...]] = {}
+        t = np.arange(last_step + 1, dtype=np.float64)
+        t[0] = 1.0  # never used; keeps the tables free of 0/0
+        self._root_bc2 = np.sqrt(1.0 - settings.beta2**t)
+        self._step_size = settings.lr / (1.0 - settings.beta1**t)
+
+    def corrections(self, steps: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Bias corrections for step counts [n, members]: root of the second one, and the step size, [n, members, 1]."""
+        dtype = self._flat.dtype
+        root = torch.from_numpy(self._root_bc2[steps][..., None]).to(dtype)
+        size = torch.from_numpy(self._step_size[steps][..., None]).to(dtype)
+        return root, size
+
+    def step(self, k: int, root_bc2: torch.Tensor, step_size: torch.Tensor) -> None:
+        """Update the first `k` members; the corrections are [k, 1]."""
+        views = self._prefixes.get(k)
+        if views is None:
+            views = tuple(tensor[:k] for tensor in (self._flat, self._gradient, self._m, self._v, self._d))
+            self._prefixes[k] = views
+        p, g, m, v, d = views
+        s = self._settings
+        if s.weight_decay:
+            if s.name == "adamw":
+                p.mul_(1.0 - s.lr * s.weight_decay)
+            else:
+                g.add_(p, alpha=s.weight_decay)
+        m.lerp_(g, 1.0 - s.beta1)
+        v.mul_(s.beta2).addcmul_(g, g, value=1.0 - s.beta2)
+        torch.sqrt(v, out=d)
+        d.div_(root_bc2).add_(s.eps)
+        torch.div(m, d, out=d)
+        p.sub_(d.mul_(step_size))
+
+
+class _Data:
+    """One member's scaled rows, laid out for gathering, and its random streams."""
+
+    def __init__(
+        self,
+        member: Member,
+        X: NDArray[np.float64],
+        codec: NDArray[np.float64] | None,
+        y: NDArray[np.float64],
+        *,
+        seed: int,
+        standardise: bool,
+        widths: Sequence[int],
+        dtype: torch.dtype,
+    ) -> None:
+        rows = member.rows
+        if rows.size == 0:
+            raise InputError(f"nothing is left to train on when {member.held_out!r} is held out")
+        self.member = member
+        self.n = int(rows.size)
+        self.scaler = Scaler.fit(X[rows])
+        target = y[rows]
+        spread = float(target.std())
+        self.target = (float(target.mean()), spread if spread >= MIN_STD else 1.0) if standardise else (0.0, 1.0)
+        parts = [self.scaler(X[rows])]
+        if codec is not None:
+            parts.append(codec[rows])
+        parts += [np.ones((self.n, 1)), ((target - self.target[0]) / self.target[1])[:, None]]
+        # rows x [inputs, ones, target], so that one gather fills a batch.
+        self.rows = torch.from_numpy(np.ascontiguousarray(np.hstack(parts))).to(dtype)
+        self.order = stream(seed, member.held_out, "order")
+        self.dropout = [stream(seed, member.held_out, f"dropout {place}") for place in range(len(widths))]
+        self.permutation = torch.arange(self.n)
+
+    def shuffle(self, padded: int) -> None:
+        """Draw the next epoch's order; it is filled up to `padded` entries with row 0."""
+        self.permutation = torch.zeros(padded, dtype=torch.int64)
+        self.permutation[: self.n] = torch.from_numpy(self.order.permutation(self.n))
+
+
+class StackedTrainer:
+    """Fits members of one shape together. See the module's text for what holds."""
+
+    def __init__(
+        self,
+        network: Mlp,
+        optimiser: Optimiser,
+        *,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        standardise: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Keep the settings.
+
+        Args:
+            network: what to fit.
+            optimiser: how.
+            batch_size: rows per step.
+            epochs: passes over each member's rows.
+            seed: of every random stream.
+            standardise: whether targets are standardised while fitting.
+            dtype: precision of the arithmetic; float64 serves tests.
+        """
+        self.network, self.optimiser = network, optimiser
+        self.batch_size, self.epochs, self.seed = batch_size, epochs, seed
+        self.standardise, self.dtype = standardise, dtype
+
+    def fit(
+        self,
+        members: Sequence[Member],
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        codec: NDArray[np.float64] | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> list[Fitted]:
+        """Fit every member.
+
+        Args:
+            members: which rows each takes.
+            X: features [n, columns], finite, unscaled.
+            y: targets [n].
+            codec: further input columns [n, width] that are not scaled, or None.
+            on_epoch: called after each epoch.
+
+        Returns:
+            One result per member, in the order given.
+
+        Raises:
+            InputError: a member has no rows.
+            PyvmafError: a loss became NaN or infinite.
+        """
+        widths = self.network.dropped_widths
+        data = [
+            _Data(m, X, codec, y, seed=self.seed, standardise=self.standardise, widths=widths, dtype=self.dtype)
+            for m in members
+        ]
+        initial = [self.network.initial(stream(self.seed, m.held_out, "initial")) for m in members]
+        n_batches = np.array([-(-d.n // self.batch_size) for d in data])
+        order = np.argsort(-n_batches, kind="stable")
+        sorted_data = [data[i] for i in order]
+        flat = torch.from_numpy(np.stack([initial[i] for i in order])).to(self.dtype).contiguous()
+        with torch.inference_mode():
+            losses = self._loop(sorted_data, n_batches[order], flat, on_epoch)
+        place = np.argsort(order)
+        results = []
+        for i, (member, one) in enumerate(zip(members, data, strict=True)):
+            parameters = self._unfold(flat[place[i]], one.target)
+            results.append(Fitted(member, one.scaler, one.target, parameters, losses[:, place[i]].copy()))
+        return results
+
+    def _unfold(self, flat: torch.Tensor, target: tuple[float, float]) -> NDArray[np.floating]:
+        """Parameters that give the target's own unit: its scale goes into the last, linear layer."""
+        flat = flat.clone()
+        last = self.network.layers(flat[None])[-1]
+        last.mul_(target[1])
+        last[:, :, -1].add_(target[0])
+        return flat.numpy()
+
+    def _loop(
+        self, data: list[_Data], n_batches: NDArray[np.int64], flat: torch.Tensor, on_epoch: OnEpoch | None
+    ) -> NDArray[np.float64]:
+        M, B, last = len(data), self.batch_size, int(n_batches[0])
+        n_columns = data[0].rows.shape[1]
+        widths = self.network.dropped_widths
+        gradient = torch.zeros_like(flat)
+        adam = _Adam(self.optimiser, flat, gradient, self.epochs * last)
+        kernels: dict[int, MlpKernel] = {}
+        # The number of active members at each step of an epoch.
+        active = [int(np.count_nonzero(n_batches > s)) for s in range(last)]
+        weight = torch.zeros((last, M, 1, B), dtype=self.dtype)
+        for m, one in enumerate(data):
+            for s in range(int(n_batches[m])):
+                size = min(B, one.n - s * B)
+                weight[s, m, 0, :size] = 2.0 / size
+        per_step = (n_columns + sum(widths)) * M * B * flat.element_size()
+        chunk = max(1, min(last, _CHUNK_BYTES // per_step))
+        batches = torch.empty((chunk, M, n_columns, B), dtype=self.dtype)
+        masks = [torch.zeros((chunk, M, w, B), dtype=self.dtype) for w in widths]
+        loss_sums = torch.zeros((M, 1, 1), dtype=torch.float64)
+        losses = np.empty((self.epochs, M))
+        rows_of = [torch.tensor([min(B, max(0, d.n - s * B)) / (2.0 * d.n) for d in data]) for s in range(last)]
+        shares = torch.stack(rows_of)[..., None, None].to(torch.float64)
+
+        for epoch in range(self.epochs):
+            loss_sums.zero_()
+            for one, count in zip(data, n_batches, strict=True):
+                one.shuffle(int(count) * B)
+            for start in range(0, last, chunk):
+                stop = min(start + chunk, last)
+                self._fill(data, n_batches, start, stop, batches, masks)
+                steps = np.minimum(np.arange(start, stop)[:, None], n_batches - 1) + epoch * n_batches + 1
+                roots, sizes = adam.corrections(steps)
+                for begin, end, k in _runs(active, start, stop):
+                    kernel = kernels.get(k)
+                    if kernel is None:
+                        kernel = kernels[k] = self.network.kernel(flat[:k], gradient[:k], B)
+                    sums = loss_sums[:k]
+                    here = slice(begin - start, end - start)
+                    views = zip(
+                        batches[here, :k, :-1].unbind(0),
+                        batches[here, :k, -1:].unbind(0),
+                        weight[begin:end, :k].unbind(0),
+                        zip(*(m[here, :k].unbind(0) for m in masks), strict=True) if masks else _nothing(),
+                        roots[here, :k].unbind(0),
+                        sizes[here, :k].unbind(0),
+                        shares[begin:end, :k].unbind(0),
+                        strict=False,
+                    )
+                    for x, y, w, drop, root, size, share in views:
+                        kernel(x, y, w, drop)
+                        sums.addcmul_(kernel.twice_loss, share)
+                        adam.step(k, root, size)
+            losses[epoch] = loss_sums.view(M).numpy()
+            if not np.isfinite(losses[epoch]).all():
+                bad = [str(d.member.held_out) for d, v in zip(data, losses[epoch], strict=True) if not np.isfinite(v)]
+                raise PyvmafError(
+                    f"the training loss is not finite after epoch {epoch + 1} (held out: {', '.join(bad)}): "
+                    f"lower the learning rate, which is {self.optimiser.lr}"
+                )
+            if on_epoch is not None:
+                on_epoch(epoch + 1, self.epochs, float(losses[epoch].mean()))
+        return losses
+
+    def _fill(
+        self,
+        data: list[_Data],
+        n_batches: NDArray[np.int64],
+        start: int,
+        stop: int,
+        batches: torch.Tensor,
+        masks: list[torch.Tensor],
+    ) -> None:
+        """Gather the rows of steps `start` to `stop`, and draw their dropout masks."""
+        B = self.batch_size
+        threshold = round(self.network.dropout * _DROPOUT_STEPS)
+        scale = np.asarray(_DROPOUT_STEPS / (_DROPOUT_STEPS - threshold)).astype(batches.numpy().dtype)
+        for m, (one, count) in enumerate(zip(data, n_batches, strict=True)):
+            n = min(stop, int(count)) - start
+            if n <= 0:
+                continue
+            index = one.permutation[start * B : (start + n) * B]
+            batches[:n, m] = one.rows.index_select(0, index).view(n, B, -1).transpose(1, 2)
+            for rng, mask in zip(one.dropout, masks, strict=True):
+                drawn = rng.integers(0, _DROPOUT_STEPS, size=(n, *mask.shape[2:]), dtype=np.uint16)
+                np.multiply(drawn >= threshold, scale, out=mask[:n, m].numpy())
+
+
+def _nothing() -> Iterator[tuple[()]]:
+    while True:
+        yield ()
+
+
+def _runs(active: list[int], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Stretches of steps with the same number of active members, as (first, end, members)."""
+    begin = start
+    for s in range(start + 1, stop + 1):
+        if s == stop or active[s] != active[begin]:
+            yield begin, s, active[begin]
+            begin = s
