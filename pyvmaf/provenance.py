@@ -266,6 +266,7 @@ def write_manifest(
     details: Mapping[str, Any] | None = None,
     timings: Mapping[str, Path] | None = None,
     seconds: float | None = None,
+    measured: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write ``<artefact>.manifest.json`` and return its path. Call it after the outputs are in place.
 
@@ -276,6 +277,7 @@ def write_manifest(
         details: what the verb wants to state about its output (counts, reasons); same for identical runs.
         timings: outputs that hold wall-clock values; their hashes go into the ``run`` block.
         seconds: how long the work took.
+        measured: further figures that differ from run to run (latencies); they too go into the ``run`` block.
 
     Raises:
         PyvmafError: an output that was named does not exist.
@@ -297,6 +299,8 @@ def write_manifest(
         "argv": list(sys.argv),
         "timings": _describe_all(timings or {}),
     }
+    if measured:
+        body["run"]["measured"] = dict(measured)
     path = manifest_path(artefact)
     write_json(path, body)
     return path

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
@@ -22,8 +22,12 @@ EngineOption = Annotated[
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", "-t", min=1, help="Worker threads.")]
 
-Advance = Callable[[int, int], None]
-"""Called with (done, total); total 0 while it is not known."""
+
+class Advance(Protocol):
+    """Called with what is done and the total, 0 while that is not known, and perhaps another label."""
+
+    def __call__(self, done: int, total: int, label: str | None = None, /) -> None:
+        """Move the bar."""
 
 
 def check_engine(stage: str, expected: str | None) -> None:
@@ -54,7 +58,7 @@ def progress(label: str, unit: str = "frames", show: bool | None = None) -> Iter
         show: force it on or off.
     """
     if not (sys.stderr.isatty() if show is None else show):
-        yield lambda _done, _total: None
+        yield lambda _done, _total, _label=None: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -69,4 +73,6 @@ def progress(label: str, unit: str = "frames", show: bool | None = None) -> Iter
     columns = (TextColumn("{task.description}"), BarColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+        yield lambda done, total, text=None: bar.update(
+            task, completed=done, total=total or None, description=text or label
+        )
