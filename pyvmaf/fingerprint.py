@@ -18,7 +18,6 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -174,37 +173,41 @@ def _source(name: str, root: Path) -> Path | None:
 def _read(name: str, path: Path, text: bytes) -> _Module:
     tree = ast.parse(text)
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    top, lazy, words = _Imports(package).of(tree)
-    digest = hashlib.sha256("".join(_spell(tree)).encode("utf-8", "surrogatepass")).hexdigest()
-    return _Module(digest, top, lazy, words)
+    top, lazy, names = _Imports(package).of(tree)
+    words: list[str] = []
+    _spell(tree, words)
+    digest = hashlib.sha256("".join(words).encode("utf-8", "surrogatepass")).hexdigest()
+    return _Module(digest, top, lazy, names)
 
 
-def _spell(node: ast.AST) -> Iterator[str]:
-    """A syntax tree as text: class names and fields that are not empty.
+def _spell(node: ast.AST, out: list[str]) -> None:
+    """Append a syntax tree as text to `out`: class names and fields that are not empty.
 
     Leaving out empty fields makes the text the same for Python versions that differ only in having added an
     optional field. Statements that are just a string are docstrings, of modules, functions or attributes.
     """
-    yield type(node).__name__
-    yield "("
+    out.append(type(node).__name__)
     if isinstance(node, ast.Constant):
-        yield f"{type(node.value).__name__} {node.value!r}"
-    else:
-        for field, value in ast.iter_fields(node):
-            if isinstance(value, ast.AST):
-                yield f"{field}="
-                yield from _spell(value)
-            elif isinstance(value, list) and value:
-                yield f"{field}=["
+        out.append(f"({type(node.value).__name__} {node.value!r})")
+        return
+    out.append("(")
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, ast.AST):
+            out.append(f"{field}=")
+            _spell(value, out)
+        elif isinstance(value, list):
+            if value:
+                out.append(f"{field}=[")
                 for item in value:
                     if not isinstance(item, ast.AST):
-                        yield f"{item!r},"
+                        out.append(f"{item!r},")
                     elif not (isinstance(item, ast.Expr) and _is_text(item.value)):
-                        yield from _spell(item)
-                yield "]"
-            elif value is not None and value != []:
-                yield f"{field}={value!r},"
-    yield ")"
+                        _spell(item, out)
+                out.append("]")
+        elif value is not None:
+            out.append(f"{field}={value!r},")
+    out.append(")")
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -272,9 +275,10 @@ class _Store:
         self._path = _cache_folder() / f"fingerprint-{_SCHEME}.{sys.implementation.cache_tag}.json"
         self._new = False
         try:
-            self._entries: dict[str, Any] = json.loads(self._path.read_bytes())
+            found = json.loads(self._path.read_bytes())
         except (OSError, ValueError):
-            self._entries = {}
+            found = None
+        self._entries: dict[str, Any] = found if isinstance(found, dict) else {}
         self._used: set[str] = set()
         # The code that reads the trees is part of every key: editing it makes all entries new.
         self._reader = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
