@@ -39,13 +39,14 @@ def _variant(variants: Sequence[tuple[int, dict[str, Any], int]], shown: int, mo
     """One int8 mode of one model: the seed that ships, and the worst of all seeds."""
     by_seed = {seed: (data, size) for seed, data, size in variants}
     data, size = by_seed.get(shown, next(iter(by_seed.values())))
+    drops = [report["drop"] for report, _ in by_seed.values()]
     return {
         "mode": mode,
         "bytes": size,
         "plcc_fp32": data["plcc_fp32"],
         "plcc_int8": data["plcc_int8"],
         "drop": data["drop"],
-        "drop_worst_seed": max((d["drop"] for d, _ in by_seed.values()), default=None),
+        "drop_worst_seed": None if None in drops else max(drops),
         "budget": data["budget"],
         "rmse_int8_fp32": data["rmse_int8_fp32"],
         "n_heldout": data["n_heldout"],
