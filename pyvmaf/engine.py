@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast
@@ -30,11 +31,13 @@ from pyvmaf.extractors import (
     ModelFeature,
     ModelInfo,
     OptionValue,
+    adm_depends_on_cpu,
     check_frames,
     extractor,
     feature_key,
     model_info,
     parse_options,
+    report_name,
     score_keys,
     spell_options,
 )
@@ -53,11 +56,13 @@ __all__ = [
     "LIMITS",
     "MAX_INDEX",
     "MAX_NAMES",
+    "MAX_SIDE",
     "MODELS",
     "Context",
     "Model",
     "ModelFeature",
     "ModelInfo",
+    "adm_depends_on_cpu",
     "backends",
     "engine",
     "feature_key",
@@ -66,9 +71,11 @@ __all__ = [
     "model_info",
     "predict",
     "predict_collection",
+    "report_name",
     "score_keys",
     "set_cpu_mask",
     "set_log_level",
+    "spell_options",
 ]
 
 MAX_INDEX = 9_999_999
@@ -76,6 +83,9 @@ MAX_INDEX = 9_999_999
 
 MAX_NAMES = 128
 """Most names of scores in one context: libvmaf writes beyond its table at the next."""
+
+MAX_SIDE = 16384
+"""Largest width or height of frames."""
 
 PIX_FMTS = ("420", "422", "444", "400")
 LOG_LEVELS = ("none", "error", "warning", "info", "debug")
@@ -253,11 +263,10 @@ def frame_planes(frame: _VideoFrame) -> tuple[list[Plane], str, int]:
         raise InputError(f"frames of pixel format {name} cannot be read as they are: convert them to a planar YUV one")
     deep = match["deep"] or match["gray"]
     bits = int(deep.removesuffix("le")) if deep else 8
-    dtype: type[np.uint8] | type[np.uint16] = np.uint16 if bits > 8 else np.uint8
     planes: list[Plane] = []
     for plane in frame.planes:
-        rows = np.frombuffer(plane, dtype).reshape(plane.height, -1)
-        planes.append(rows[:, : plane.width])
+        samples: Plane = np.frombuffer(plane, np.uint16) if bits > 8 else np.frombuffer(plane, np.uint8)
+        planes.append(samples.reshape(plane.height, -1)[:, : plane.width])
     return planes, match["chroma"] or "400", bits
 
 
@@ -297,13 +306,13 @@ class Context:
         """
         _check_backend(backend)
         for what, value, low, high in (
-            ("width", width, 1, 65535),
-            ("height", height, 1, 65535),
+            ("width", width, 1, MAX_SIDE),
+            ("height", height, 1, MAX_SIDE),
             ("bits", bits, 8, 16),
             ("n_threads", n_threads, 0, 1024),
             ("n_subsample", n_subsample, 1, MAX_INDEX),
         ):
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            if not _is_integer(value) or not low <= value <= high:
                 raise InputError(f"{what} is {value!r}: must be an integer in {low}..{high}")
         if pix_fmt not in PIX_FMTS:
             raise unknown_name("pixel format", pix_fmt, PIX_FMTS)
@@ -487,7 +496,7 @@ class Context:
 
     def _planes(self, frame: Sequence[Plane] | _VideoFrame, what: str) -> Sequence[Plane]:
         if not hasattr(frame, "format"):
-            return cast("Sequence[Plane]", frame)
+            return frame
         planes, pix_fmt, bits = frame_planes(cast(_VideoFrame, frame))
         if bits != self.bits:
             raise InputError(f"the {what} frame has {bits} bits per sample, the context {self.bits}: convert one")
@@ -496,7 +505,7 @@ class Context:
         return planes
 
     def _check_index(self, index: int) -> None:
-        if isinstance(index, bool) or not isinstance(index, int):
+        if not _is_integer(index):
             raise InputError(f"frame index {index!r} is a {type(index).__name__}, not an integer")
         if not 0 <= index <= MAX_INDEX:
             raise InputError(f"frame index {index} is not in 0..{MAX_INDEX}")
@@ -664,6 +673,11 @@ class Context:
 
 def _effective(name: str, options: Mapping[str, OptionValue]) -> dict[str, OptionValue | None]:
     return {key: options.get(key, option.default) for key, option in extractor(name).options.items()}
+
+
+def _is_integer(value: object) -> bool:
+    """Whether it is an integer of Python or numpy; True and False are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _check_backend(backend: str) -> None:

@@ -108,7 +108,8 @@ def _text(alias: str | None, default: str | None, choices: tuple[str, ...] = ())
 
 _EOTF = ("bt1886", "pq")
 _SPEED = {
-    "speed_kernelscale": _float("ks", 1.0, 0.1, 4.0),
+    # libvmaf takes 0.1 to 4 but has filters for a few values only, and reads beyond its buffers for the others.
+    "speed_kernelscale": Option("float", 1.0, 0.5, 3.0, "ks", (0.5, 1.0, 1.5, 2.0, 3.0)),
     "speed_prescale": _float("ps", 1.0, 0.1, 4.0),
     "speed_prescale_method": _text("psm", "nearest", ("nearest", "bilinear", "bicubic", "lanczos4")),
     "speed_sigma_nn": _float("snn", 0.29, 0.1, 2.0),
@@ -227,7 +228,7 @@ EXTRACTORS: dict[str, Extractor] = {
                 "cambi_eotf": _text("ceot", "bt1886", _EOTF),
                 "cambi_high_res_speedup": _int("hrs", 0, 0, 2160, (0, 1080, 1440, 2160)),
             },
-            Limit(longer_side=216),
+            Limit(32, 32, longer_side=216),
         ),
         Extractor(
             "float_ssim",
@@ -252,7 +253,8 @@ EXTRACTORS: dict[str, Extractor] = {
         Extractor(
             "speed_temporal",
             ("Speed_temporal_feature_speed_temporal_score",),
-            options={**_SPEED, "speed_use_ref_diff": _flag("urd")},
+            # Scaling up overflows this extractor's buffers, not those of the chroma one.
+            options={**_SPEED, "speed_prescale": _float("ps", 1.0, 0.1, 1.0), "speed_use_ref_diff": _flag("urd")},
             limit=Limit(112, 96),
             ordered=True,
             every_frame=True,
@@ -397,6 +399,11 @@ def feature_key(base: str, name: str, options: Mapping[str, OptionValue] | None 
     return "_".join(parts)
 
 
+def report_name(key: str) -> str:
+    """The name that libvmaf's own reports show for a score: the short one where there is one."""
+    return _ALIASES.get(key, key)
+
+
 def score_keys(
     name: str, options: Mapping[str, OptionValue] | None = None, *, luma_only: bool = False
 ) -> tuple[str, ...]:
@@ -417,6 +424,24 @@ def score_keys(
         if all(values[key] for key in condition.split("&")):
             bases += extra
     return tuple(feature_key(base, name, parsed) for base in bases)
+
+
+def _quarter(width: int) -> int:
+    return -(-width // 4)
+
+
+def adm_depends_on_cpu(width: int) -> bool:
+    """Whether libvmaf's ADM gives other scores with AVX2, AVX-512 and without, by about 1e-5, at this width.
+
+    Its vectorised wavelet reads one sample beyond the row instead of the mirrored one where a band's width is one
+    more than a multiple of the vector: of 4 with AVX2, of 8 with AVX-512. Common widths (176, 320, 352, 640, 960,
+    1280, 1920, 3840) are not concerned, 720 is with AVX2.
+
+    Args:
+        width: luma width of the frames.
+    """
+    bands = (-(-width // (2 << scale)) for scale in (1, 2, 3))
+    return any(band % 4 == 1 for band in bands)
 
 
 def check_frames(
@@ -454,6 +479,19 @@ def check_frames(
         )
     if limit.even_420 and pix_fmt == "420" and (width % 2 or height % 2):
         raise InputError(f"extractor {name!r} needs even 4:2:0 frames, these are {width}x{height}: crop them")
+    if name == "adm":
+        if width <= 84 and _quarter(width) % 4 == 1:
+            raise InputError(
+                f"extractor 'adm' gives scores of frames {width} wide that depend on what was in memory before "
+                f"(libvmaf reads beyond a row there): crop or pad them to another width"
+            )
+        distance = float(options.get("adm_norm_view_dist", 3.0))
+        lines = int(options.get("adm_ref_display_height", 1080))
+        if distance * lines < 3240:
+            raise InputError(
+                f"extractor 'adm' needs adm_norm_view_dist times adm_ref_display_height to be at least 3240 "
+                f"(1080 lines from 3 heights), {distance:g} times {lines} is {distance * lines:g}"
+            )
     if bits > limit.max_bits:
         raise InputError(f"extractor {name!r} takes up to {limit.max_bits} bits per sample, the frames have {bits}")
 

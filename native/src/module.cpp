@@ -70,6 +70,17 @@ std::vector<unsigned> to_indices(const Indices& array) {
   return indices;
 }
 
+// "H" and "B" of Python's struct module, with any prefix that means native byte order. numpy writes
+// "=" for samples that are not aligned.
+bool holds(const py::buffer_info& info, char kind) {
+  std::string format = info.format;
+  const bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+  if (!format.empty() && (format[0] == '@' || format[0] == '=' || format[0] == (little ? '<' : '>'))) {
+    format.erase(0, 1);
+  }
+  return format.size() == 1 && format[0] == kind;
+}
+
 // The buffers of a frame's planes, held while the GIL is away.
 class Frame {
  public:
@@ -88,8 +99,7 @@ class Frame {
         throw py::value_error("plane " + std::to_string(index) + " of the " + what +
                               " frame is " + std::to_string(info.ndim) + "-D, not 2-D");
       }
-      const bool bytes = info.item_type_is_equivalent_to<std::uint8_t>();
-      if (!bytes && !info.item_type_is_equivalent_to<std::uint16_t>()) {
+      if (!holds(info, 'B') && !holds(info, 'H')) {
         throw py::type_error("plane " + std::to_string(index) + " of the " + what +
                              " frame holds samples of format '" + info.format +
                              "', not uint8 or uint16 in native byte order");
