@@ -153,7 +153,7 @@ class Quantised(_Section):
     rmse_max: float = Field(
         default=1.0, gt=0, description="Largest RMSE between int8 and fp32, in units of the target."
     )
-    calibration_rows: int = Field(default=512, ge=1, description="Rows that the activation ranges are measured on.")
+    calibration_rows: int = Field(default=4096, ge=1, description="Rows that the activation ranges are measured on.")
 
 
 class ModelSpec(_Section):

@@ -35,6 +35,7 @@ from pyvmaf.provenance import build_run_provenance, sha256_bytes, sha256_file, w
 OnFold = Callable[[int, int], None]
 """Called with (folds done, folds in all)."""
 
+_QUANTISED = ("Gemm", "MatMul")
 _LATENCY_ROWS, _LATENCY_RUNS = 240, 50
 
 
@@ -88,7 +89,7 @@ def _quiet() -> Iterator[None]:
 
 
 def static_qdq(data: bytes, features: NDArray[np.float64], codec: NDArray[np.float64] | None) -> bytes:
-    """`data` with its matrix products in int8: QuantizeLinear and DequantizeLinear around each, weights per output
+    """`data` with its matrix products in int8: QuantizeLinear and DequantizeLinear before each, weights per output
     channel, activations per tensor from the range that the calibration rows give them.
 
     Args:
@@ -112,11 +113,14 @@ def static_qdq(data: bytes, features: NDArray[np.float64], codec: NDArray[np.flo
             target,
             Reader(features, codec),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Gemm", "MatMul"],
+            op_types_to_quantize=list(_QUANTISED),
             per_channel=True,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
             calibration_providers=["CPUExecutionProvider"],
+            # A product's output stays float until the next one needs it in int8: quantising it too would clip the
+            # score itself to the calibration rows' range, and cost activations a second rounding.
+            extra_options={"OpTypesToExcludeOutputQuantization": list(_QUANTISED)},
         )
         with open(target, "rb") as stream:
             model = onnx.load_model_from_string(stream.read())
