@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError
-from pyvmaf.extractors import model_info
+from pyvmaf.extractors import adm_depends_on_cpu, model_info
 from pyvmaf.features.cache import Cache
 from pyvmaf.features.catalog import FEATURES, Feature, Selection, Unit, select, unit_obstacle, usable
 from pyvmaf.features.extract import ALL, Scores, Task, Window, check_formats, keys_of, run, widened_to
@@ -267,12 +267,14 @@ class _Names:
     def __init__(self, store: Cache | None, ref: Video, videos: Mapping[str, Video], window: Window) -> None:
         if store is None:
             return
-        from pyvmaf.engine import identity
+        from pyvmaf.engine import engine, identity
         from pyvmaf.provenance import sha256_file
 
         self._engine = identity()
         self._reference = self._file(sha256_file(ref.path), ref)
         self._distorted = {name: self._file(sha256_file(v.path), v) for name, v in videos.items()}
+        # At some widths libvmaf's ADM has other last digits with other instruction sets.
+        self._simd = engine()["simd"] if adm_depends_on_cpu(ref.format.width) else None
         self._window = {"first": window.first, "stop": window.stop, "step": window.step}
 
     @staticmethod
@@ -283,6 +285,7 @@ class _Names:
     def _common(self, name: str | None) -> dict[str, Any]:
         return {
             "libvmaf": self._engine,
+            "simd": self._simd,
             "frames": self._window,
             "reference": self._reference,
             "distorted": None if name is None else self._distorted[name],

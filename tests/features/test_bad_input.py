@@ -1,0 +1,160 @@
+"""A user's mistake: exit code 2, one message with the file and both values, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+VMAF_TRAIN = [sys.executable, "-m", "pyvmaf"]
+
+
+def refused(folder: Path, *arguments: str | Path, message: str) -> None:
+    before = sorted(folder.rglob("*"))
+    done = subprocess.run(
+        [*VMAF_TRAIN, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False, cwd=folder
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_files_that_are_no_pair(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    reference, distorted = pair
+    refused(tmp_path, "score", "none.mkv", distorted, "-o", "x.csv", message=r"no such file: none\.mkv")
+    text = tmp_path / "notes.mp4"
+    text.write_text("not a video at all\n" * 50)
+    refused(tmp_path, "score", reference, text, "-o", "x.csv", message=r"notes\.mp4 is not a video that can be read")
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    refused(tmp_path, "score", reference, empty, message=r"empty\.mp4 is empty: 0 bytes")
+    refused(tmp_path, "score", reference, tmp_path, message="is a folder, not a video")
+    refused(
+        tmp_path, "score", reference, distorted, "-o", "x.xlsx", message=r"suffix '\.xlsx' is none of \.json, \.csv"
+    )
+    refused(tmp_path, "score", reference, distorted, "--frames", "9:3", message="frames 9:3 .* holds no frames")
+    refused(tmp_path, "score", reference, distorted, "--frames", "100:200", message="frames 100:200 .* has 120")
+
+
+def test_sound_without_pictures(pair: tuple[Path, Path], ffmpeg: str, tmp_path: Path) -> None:
+    sound = tmp_path / "sound.wav"
+    subprocess.run([ffmpeg, "-v", "error", "-f", "lavfi", "-i", "sine=d=1", str(sound)], check=True, timeout=60)
+    refused(tmp_path, "score", pair[0], sound, message="has no video stream, only audio")
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
+def test_truncated_video(pair: tuple[Path, Path], convert: Callable[..., Path], tmp_path: Path, name: str) -> None:
+    whole = convert(pair[1], f"whole_{name}", "-c:v", "libx264", "-crf", "20")
+    cut = tmp_path / name
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
+    # Also against itself: the frame counts are equal then.
+    refused(tmp_path, "score", cut, cut, "-o", "x.csv", message=rf"{name} is (not a video|damaged|cut short)")
+    refused(tmp_path, "score", pair[0], cut, message=rf"{name}.* (not a video|damaged|cut short)|frame counts differ")
+
+
+def test_raw_video(tmp_path: Path, pair: tuple[Path, Path], convert: Callable[..., Path]) -> None:
+    raw = convert(pair[0], "carphone.yuv", "-pix_fmt", "yuv420p")
+    refused(tmp_path, "score", raw, raw, message="does not say its own size: give --size WxH")
+    refused(
+        tmp_path, "score", raw, raw, "--size", "170x144", message="no multiple of 36720, a frame of 170x144 yuv420p"
+    )
+    refused(tmp_path, "score", raw, raw, "--size", "big", message="a size is written WxH")
+    refused(
+        tmp_path, "score", raw, raw, "--size", "176x144", "--pix-fmt", "yuv420", message="did you mean 'yuv420p'"
+    )  # fmt: skip
+
+
+def test_frames_that_a_feature_cannot_take(
+    pair: tuple[Path, Path], convert: Callable[..., Path], tmp_path: Path
+) -> None:
+    small = convert(pair[0], "small.mkv", "-vf", "crop=32:32", "-frames:v", "4", "-c:v", "ffv1")
+    refused(tmp_path, "score", small, small, message="'adm' needs frames of at least 33x33, these are 32x32")
+    odd = convert(pair[0], "odd.mkv", "-vf", "crop=175:143:0:0:exact=1", "-frames:v", "4", "-c:v", "ffv1")
+    refused(
+        tmp_path, "score", odd, odd, "--features", "ciede2000",
+        message="feature 'ciede2000' cannot be computed on 175x143 yuv420p frames: .*even",
+    )  # fmt: skip
+    gray = convert(pair[0], "gray.mkv", "-pix_fmt", "gray", "-frames:v", "4", "-c:v", "ffv1")
+    refused(
+        tmp_path, "score", gray, gray, "--features", "psnr_cb",
+        message="feature 'psnr_cb' cannot be computed on 176x144 gray frames: it reads chroma",
+    )  # fmt: skip
+
+
+def test_what_a_set_cannot_have_is_a_column_with_a_reason(
+    pair: tuple[Path, Path], convert: Callable[..., Path], tmp_path: Path
+) -> None:
+    odd = convert(pair[0], "odd.mkv", "-vf", "crop=175:143:0:0:exact=1", "-frames:v", "4", "-c:v", "ffv1")
+    done = subprocess.run(
+        [*VMAF_TRAIN, "score", str(odd), str(odd), "--features", "full", "-o", "x.csv"],
+        capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert re.search("unavailable: ciede2000: .*even", done.stderr)
+    assert "unavailable: ssimulacra2: libvmaf has no such extractor" in done.stderr
+    header, first, *_ = (tmp_path / "x.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), first.split(","), strict=True))
+    assert row["ciede2000"] == row["ssimulacra2"] == ""
+    assert float(row["vmaf"]) > 90
+
+
+def test_unknown_names(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    refused(
+        tmp_path,
+        "score",
+        *pair,
+        "--features",
+        "vif_scal0",
+        message=r"unknown feature 'vif_scal0': did you mean 'vif_scale0'",
+    )
+    refused(
+        tmp_path,
+        "score",
+        *pair,
+        "--model",
+        "vmaf_v0.6.2",
+        message=r"unknown model 'vmaf_v0\.6\.2': did you mean 'vmaf_v0\.6\.1'",
+    )
+    refused(tmp_path, "score", *pair, "--backend", "cuda", message="cuda")
+    refused(tmp_path, "score", *pair, "--backend", "gpu", message="unknown backend 'gpu'")
+
+
+def test_interrupted_run_leaves_nothing(embedded_files: dict[str, Path], tmp_path: Path) -> None:
+    clip = str(embedded_files["bigbuckbunny.mp4"])
+    process = subprocess.Popen(
+        [*VMAF_TRAIN, "score", clip, clip, "--features", "full", "-o", "x.csv"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True,
+    )  # fmt: skip
+    time.sleep(2)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """On a file system that really is full."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False).returncode
+    ):
+        pytest.skip("mounting a small file system needs root")
+    try:
+        (disk / "kept.csv").write_text("old")
+        (disk / "filler").write_bytes(b"x" * 52_000)
+        refused(disk, "score", *pair, "-o", "kept.csv", message="no space is left on the disk")
+        assert (disk / "kept.csv").read_text() == "old"
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

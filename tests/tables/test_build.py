@@ -1,0 +1,132 @@
+"""Shards and training tables, from real ladders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pyvmaf.encodes.encode import encode
+from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.features.score import score
+from pyvmaf.features.stage import extract_features
+from pyvmaf.features.table import LEADING, read_metadata
+from pyvmaf.provenance import read_manifest
+from pyvmaf.tables.build import build_shard, combine
+
+
+@pytest.fixture(scope="module")
+def run(embedded_corpus: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips, two rungs: encodes with records, feature tables of different features."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for clip, features in (("carphone", "canonical6"), ("bikes_1", "canonical6,psnr_y")):
+            rungs = {}
+            for crf in (28, 42):
+                target = Path("results/encodes/embedded") / clip / "libx264" / f"ultrafast-crf{crf}.mkv"
+                encode(embedded_corpus[clip], target, codec="libx264", preset="ultrafast", crf=crf)
+                rungs[target.stem] = target
+            labels = {
+                "corpus": "embedded",
+                "group": clip.split("_")[0],
+                "source": clip,
+                "clip": clip,
+                "codec": "libx264",
+            }
+            output = Path("results/features/embedded") / clip / "libx264.parquet"
+            extract_features(embedded_corpus[clip], rungs, output, labels=labels, features=features, threads=2)
+    return folder
+
+
+@pytest.fixture
+def here(run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(run)
+    return run
+
+
+def inputs() -> tuple[list[Path], list[Path]]:
+    return sorted(Path("results/features").rglob("*.parquet")), sorted(
+        p for p in Path("results/encodes").rglob("*.json") if not p.name.endswith(".manifest.json")
+    )
+
+
+def test_feature_table_layout(here: Path, embedded_corpus: dict[str, Path]) -> None:
+    table = pq.read_table("results/features/embedded/bikes_1/libx264.parquet")
+    assert tuple(table.column_names[:10]) == LEADING
+    assert table.column_names[10:] == [
+        "adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2", "psnr_y", "vmaf",
+    ]  # fmt: skip
+    frame = table.to_pandas()
+    rung = frame[frame["rung"] == "ultrafast-crf42"]
+    alone = score(embedded_corpus["bikes_1"], "results/encodes/embedded/bikes_1/libx264/ultrafast-crf42.mkv")
+    for name in ("adm2", "motion2", "vmaf"):
+        np.testing.assert_array_equal(rung[name], alone[name])
+    assert set(rung["encoder"]) == {"libx264"}
+    assert set(rung["crf"]) == {42}
+    assert read_metadata(table.schema, "x")["model"] == "vmaf_v0.6.1"
+
+
+def test_shard_and_its_rows(here: Path) -> None:
+    ladders, records = inputs()
+    rows = build_shard(ladders, records, Path("s.parquet"), Path("s.jsonl"))
+    frame = pq.read_table("s.parquet").to_pandas()
+    assert len(frame) == rows == 2 * (120 + 46) or rows == len(frame)
+    assert frame.loc[frame["clip"] == "carphone", "psnr_y"].isna().all()
+    assert frame.loc[frame["clip"] == "bikes_1", "psnr_y"].notna().all()
+    lines = [json.loads(line) for line in Path("s.jsonl").read_text().splitlines()]
+    assert len(lines) == 4
+    assert all(len(line) == 54 for line in lines)
+    for line in lines:
+        part = frame[
+            (frame["rung"] == Path(line["encode_path"]).stem) & (frame["clip"] == Path(line["encode_path"]).parts[-3])
+        ]
+        assert line["vmaf_score"] == pytest.approx(part["vmaf"].mean(), abs=1e-9)
+        assert line["vif_scale0_std"] == pytest.approx(np.std(part["vif_scale0"].to_numpy()), abs=1e-12)
+        assert line["encode_time_ms"] > 0
+        assert line["score_time_ms"] > 0
+    manifest = read_manifest("s.parquet")
+    assert manifest["details"]["filled_with_nan"] == {"results/features/embedded/carphone/libx264.parquet": ["psnr_y"]}
+    assert manifest["run"]["timings"]["records"]["path"] == "s.jsonl"
+
+
+def test_shards_are_the_same_bytes_again(here: Path) -> None:
+    ladders, records = inputs()
+    build_shard(ladders, records, Path("a.parquet"), Path("a.jsonl"))
+    build_shard(ladders[::-1], records[::-1], Path("b.parquet"), Path("b.jsonl"))
+    assert Path("a.parquet").read_bytes() == Path("b.parquet").read_bytes()
+
+
+def test_combined_table_keeps_the_callers_labels(here: Path) -> None:
+    ladders, _ = inputs()
+    combine([("mine", ladders[0]), ("theirs", ladders[1])], Path("t.parquet"))
+    frame = pq.read_table("t.parquet").to_pandas()
+    assert dict(frame["corpus"].value_counts()) == read_manifest("t.parquet")["details"]["corpora"]
+    assert set(frame["corpus"]) == {"mine", "theirs"}
+
+
+def test_refusals(here: Path, tmp_path: Path) -> None:
+    ladders, records = inputs()
+    with pytest.raises(InputError, match="has no rows in the feature tables given"):
+        build_shard(ladders[:1], records, tmp_path / "s.parquet", tmp_path / "s.jsonl")
+    with pytest.raises(InputError, match="rungs without an encode record: carphone/libx264/ultrafast-crf28"):
+        build_shard(
+            ladders,
+            [r for r in records if "carphone" not in str(r) or "28" not in r.name],
+            tmp_path / "s.parquet",
+            tmp_path / "s.jsonl",
+        )
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(ladders[0].read_bytes()[:-100])
+    with pytest.raises(IntegrityError, match=r"broken\.parquet is not a parquet file"):
+        combine([("mine", broken)], tmp_path / "t.parquet")
+    other = tmp_path / "other.parquet"
+    table = pq.read_table(ladders[0])
+    spec = json.loads(table.schema.metadata[b"pyvmaf"]) | {"model": "vmaf_4k_v0.6.1"}
+    pq.write_table(table.replace_schema_metadata({b"pyvmaf": json.dumps(spec).encode()}), other)
+    with pytest.raises(InputError, match="targets come from different teachers"):
+        combine([("a", ladders[1]), ("b", other)], tmp_path / "t.parquet")
+    assert not (tmp_path / "t.parquet").exists()
