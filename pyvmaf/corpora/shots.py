@@ -18,8 +18,8 @@ WIDTH, HEIGHT = 32, 18
 
 # Mean change of the thumbnail, in grey levels of 255, below which nothing is a cut.
 MIN_CHANGE = 8.0
-# 1 - correlation of two thumbnails, from which on they count as different pictures.
-MIN_DIFFERENCE = 0.3
+# 1 - correlation of two thumbnails, from which on they count as different pictures. Hand-held shake reaches 0.4.
+MIN_DIFFERENCE = 0.45
 # How many times larger than the change of the frames around.
 MIN_RATIO = 2.0
 # Frames on either side that are "around".

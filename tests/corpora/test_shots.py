@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyvmaf.corpora.probe import inspect
 from pyvmaf.corpora.shots import HEIGHT, WIDTH, ShotDetector
 
-SHARED = Path(os.environ.get("PYVMAF_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "clips"
+SHARED = Path(os.environ.get("PYVMAF_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 
 
 def scene(seed: int, frames: int) -> list[NDArray[np.uint8]]:
@@ -44,14 +44,16 @@ def test_the_detector_finds_the_cuts_that_the_embedded_corpus_states(embedded_fi
 @pytest.mark.parametrize(
     ("name", "cuts"),
     [
-        ("bbb_cuts.mkv", [5, 98]),
+        ("clips/bbb_cuts.mkv", [5, 98]),
         # A cross-fade, which is no cut, and a hard cut.
-        ("jwst_fade.mkv", [62]),
-        ("code_static_1080p.mkv", []),
-        ("pdf_scroll.264", []),
-        ("wood_rabbit.mkv", []),
-        ("bus_cif.mkv", []),
-        ("skyline_hlg10.mkv", []),
+        ("clips/jwst_fade.mkv", [62]),
+        ("clips/code_static_1080p.mkv", []),
+        ("clips/pdf_scroll.264", []),
+        ("clips/wood_rabbit.mkv", []),
+        ("clips/bus_cif.mkv", []),
+        ("clips/skyline_hlg10.mkv", []),
+        # Violent shake of a camera in somebody's hand.
+        ("ugc/konvid_5115335471.mp4", []),
     ],
 )
 def test_real_cuts_fades_stills_and_fast_motion(name: str, cuts: list[int]) -> None:

@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from pyvmaf.codecs import CODECS
+from pyvmaf.corpora.ffmpeg import ffmpeg
+from pyvmaf.corpora.probe import inspect
+from pyvmaf.encodes.encode import bit_depth_for, encode, rung_name, split_extra
+from pyvmaf.encodes.record import check
+from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
+from pyvmaf.provenance import read_json, read_manifest, sha256_file
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small moving picture, lossless."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mkv"
+    make(path, "96x64", 30, "-pix_fmt", "yuv420p", "-qp", "0")
+    return path
+
+
+def make(path: Path, size: str, frames: int, *options: str, source: str = "testsrc2") -> Path:
+    command = [str(ffmpeg().path), "-nostdin", "-v", "error", "-y", "-f", "lavfi"]
+    command += ["-i", f"{source}=size={size}:rate=25", "-frames:v", str(frames), *options, str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def left_behind(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*")) if folder.exists() else []
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_two_encodes_are_the_same_bytes_and_hold_every_frame(clip: Path, tmp_path: Path, name: str) -> None:
+    entry = CODECS[name]
+    runs = [
+        encode(clip, tmp_path / str(n) / "rung.mkv", name, entry.preset_default, entry.crf_default) for n in range(2)
+    ]
+    assert runs[0].path.read_bytes() == runs[1].path.read_bytes()
+    video = inspect(runs[0].path)
+    assert video.frames == 30
+    assert (video.format.width, video.format.height) == (96, 64)
+    assert video.format.pix_fmt == ("yuv420p10le" if name == "libvvenc" else "yuv420p")
+    assert runs[0].record["encoder_version"] != "unknown"
+    # Nothing else may lie there: no log, no temporary file.
+    assert left_behind(tmp_path / "0") == ["rung.json", "rung.mkv", "rung.mkv.manifest.json"]
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_smaller_quality_number_gives_a_larger_and_better_encode(clip: Path, tmp_path: Path, name: str) -> None:
+    entry = CODECS[name]
+    best, worst = (
+        encode(clip, tmp_path / f"{crf}.mkv", name, entry.presets[-1], crf) for crf in (entry.crf_min, entry.crf_max)
+    )
+    assert best.record["encode_size_bytes"] > worst.record["encode_size_bytes"]
+    assert psnr(clip, best.path) > psnr(clip, worst.path)
+
+
+def psnr(one: Path, two: Path) -> float:
+    total = 0.0
+    with av.open(str(one)) as a, av.open(str(two)) as b:
+        pairs = list(zip(a.decode(video=0), b.decode(video=0), strict=True))
+        for left, right in pairs:
+            difference = left.to_ndarray(format="gray").astype(float) - right.to_ndarray(format="gray")
+            total -= float((difference**2).mean())
+    return total / len(pairs)
+
+
+@pytest.mark.parametrize("name", ["libx264", "libx265", "libsvtav1", "libvpx-vp9"])
+def test_ten_bits_on_request(clip: Path, tmp_path: Path, name: str) -> None:
+    entry = CODECS[name]
+    done = encode(clip, tmp_path / "a.mkv", name, entry.preset_default, entry.crf_default, bit_depth=10)
+    assert inspect(done.path).format.pix_fmt == done.record["pix_fmt"] == "yuv420p10le"
+    assert read_manifest(done.path)["details"]["widened_from_bits"] == 8
+
+
+def test_widening_to_ten_bits_multiplies_by_four(clip: Path, tmp_path: Path) -> None:
+    done = encode(clip, tmp_path / "a.mkv", "libx264", "ultrafast", 0, bit_depth=10, extra=["-x264-params", "qp=0"])
+    with av.open(str(clip)) as a, av.open(str(done.path)) as b:
+        for left, right in zip(a.decode(video=0), b.decode(video=0), strict=True):
+            # Lossless, so the samples themselves can be compared.
+            assert (left.to_ndarray().astype(int) * 4 == right.to_ndarray()).all()
+
+
+def test_the_record_and_the_manifest_say_what_was_done(
+    embedded_corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = tmp_path / "results" / "corpora"
+    clips.mkdir(parents=True)
+    for path in embedded_corpus["bikes_1"].parent.glob("bikes_1.mkv*"):
+        shutil.copy(path, clips)
+    monkeypatch.chdir(tmp_path)
+    source = Path("results/corpora/bikes_1.mkv")
+    done = encode(source, Path("results/encodes/slow-crf30.mkv"), "h264", "slow", 30, extra=["-g", "10"])
+    row = read_json(done.record_path)
+    assert row == done.record
+    check(row)
+    size = done.path.stat().st_size
+    assert row["src"] == "results/corpora/bikes_1.mkv"
+    assert row["src_sha256"] == sha256_file(source)
+    assert row["encode_path"] == "results/encodes/slow-crf30.mkv"
+    assert row["encode_size_bytes"] == size
+    assert row["bitrate_kbps"] == pytest.approx(size * 8 / (30 / 25) / 1000)
+    assert (row["encoder"], row["preset"], row["crf"]) == ("libx264", "slow", 30)
+    assert row["extra_params"] == ["-threads", "1", "-g", "10"]
+    assert (row["width"], row["height"], row["pix_fmt"], row["framerate"]) == (320, 136, "yuv420p", 25.0)
+    assert (row["shot_count"], row["shot_avg_duration_sec"], row["shot_duration_std_sec"]) == (1, 1.2, 0.0)
+    assert row["ffmpeg_version"] == ffmpeg().version
+    assert row["timestamp"] is row["encode_time_ms"] is row["vmaf_score"] is row["adm2_mean"] is None
+    body = read_manifest(done.path)
+    assert body["details"]["frames"] == 30
+    assert body["run"]["seconds"] == pytest.approx(done.seconds)
+    assert {body["outputs"][role]["path"] for role in ("encode", "record")} == {
+        row["encode_path"],
+        str(done.record_path),
+    }
+    assert {"timestamp", "vmaf_score", "enc_internal_qp_mean", "hdr_transfer"} <= set(body["details"]["unavailable"])
+    # The I frames that the extra option asked for.
+    with av.open(str(done.path)) as container:
+        keys = [place for place, packet in enumerate(container.demux(video=0)) if packet.is_keyframe and packet.size]
+    assert len(keys) == 3
+
+
+def test_the_run_identity_depends_on_what_shapes_the_bytes(clip: Path, tmp_path: Path) -> None:
+    one = encode(clip, tmp_path / "a" / "r.mkv", "libx264", "ultrafast", 40)
+    same = encode(clip, tmp_path / "b" / "r.mkv", "avc", "ultrafast", 40)
+    other = encode(clip, tmp_path / "c" / "r.mkv", "libx264", "ultrafast", 41)
+    assert one.record["run_id"] == same.record["run_id"] != other.record["run_id"]
+
+
+def test_the_frame_rate_is_kept(tmp_path: Path) -> None:
+    source = make(tmp_path / "ntsc.mkv", "64x48", 24, "-r", "30000/1001", "-pix_fmt", "yuv420p", "-qp", "0")
+    frames = inspect(source).frames
+    for name in ("libx264", "libvvenc"):
+        done = encode(source, tmp_path / f"{name}.mkv", name, CODECS[name].preset_default, 40)
+        video = inspect(done.path)
+        assert Fraction(video.format.fps) == Fraction(30000, 1001)
+        assert video.frames == frames
+
+
+def test_strange_time_stamps_and_a_rotation_tag_change_nothing(tmp_path: Path) -> None:
+    vfr = make(tmp_path / "v.mp4", "64x48", 20, "-vf", "setpts=N*N/25/TB/4", "-fps_mode", "vfr", "-pix_fmt", "yuv420p")
+    source = tmp_path / "turned.mp4"
+    command = [str(ffmpeg().path), "-v", "error", "-display_rotation", "90", "-i", str(vfr), "-c", "copy", str(source)]
+    subprocess.run(command, check=True)
+    done = encode(source, tmp_path / "r.mkv", "libx264", "ultrafast", 30)
+    video = inspect(done.path)
+    assert (video.frames, video.format.width, video.format.height) == (20, 64, 48)
+
+
+def test_an_hdr_reference_says_so(tmp_path: Path) -> None:
+    colours = ["-vf", "setparams=color_trc=smpte2084:color_primaries=bt2020:colorspace=bt2020nc"]
+    source = make(tmp_path / "hdr.mkv", "64x48", 5, "-pix_fmt", "yuv420p10le", "-qp", "0", *colours)
+    row = encode(source, tmp_path / "r.mkv", "libx265", "ultrafast", 30).record
+    assert (row["hdr_transfer"], row["hdr_primaries"], row["hdr_forced"]) == ("smpte2084", "bt2020", False)
+    assert row["pix_fmt"] == "yuv420p10le"
+
+
+def test_bits_are_never_lost_without_having_been_asked_for() -> None:
+    x264, vvc = CODECS["libx264"], CODECS["libvvenc"]
+    assert [bit_depth_for(x264, bits, None) for bits in (8, 10)] == [8, 10]
+    assert [bit_depth_for(vvc, bits, None) for bits in (8, 10)] == [10, 10]
+    assert bit_depth_for(x264, 10, 8) == 8
+    with pytest.raises(InputError, match="the reference has 12 bits per sample, but libx264 writes 8, 10"):
+        bit_depth_for(x264, 12, None)
+    with pytest.raises(InputError, match="libvvenc writes 10 bits per sample, but 8 were asked for"):
+        bit_depth_for(vvc, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("libx265", "medium", 52), "CRF 52 is outside of the range of libx265, 0 to 51"),
+        (("libx265", "mediun", 30), r"unknown preset of libx265 'mediun': did you mean 'medium'\?"),
+        (("libx26", "medium", 30), r"unknown codec 'libx26': did you mean 'libx26[45]'\?"),
+    ],
+)
+def test_wrong_requests_leave_nothing(
+    clip: Path, tmp_path: Path, arguments: tuple[str, str, int], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        encode(clip, tmp_path / "out" / "r.mkv", *arguments)
+    with pytest.raises(InputError, match=r"encodes are Matroska files, but .*r\.mp4"):
+        encode(clip, tmp_path / "out" / "r.mp4", "libx264", "medium", 30)
+    assert left_behind(tmp_path / "out") == []
+
+
+def test_references_that_an_encoder_does_not_take(tmp_path: Path) -> None:
+    odd = make(tmp_path / "odd.mkv", "65x49", 3, "-pix_fmt", "yuv420p", "-c:v", "ffv1", source="testsrc")
+    with pytest.raises(InputError, match=r"libx264 takes no odd sizes, but .*odd\.mkv is 65x49 with chroma 420.*64x48"):
+        encode(odd, tmp_path / "out" / "r.mkv", "libx264", "medium", 30)
+    full = make(tmp_path / "444.mkv", "64x48", 3, "-pix_fmt", "yuv444p", "-c:v", "ffv1")
+    with pytest.raises(InputError, match="libsvtav1 takes chroma 420, but the reference has 444"):
+        encode(full, tmp_path / "out" / "r.mkv", "libsvtav1", "8", 30)
+    text = tmp_path / "text.mkv"
+    text.write_text("hello")
+    with pytest.raises(InputError, match=r"text\.mkv is not a video"):
+        encode(text, tmp_path / "out" / "r.mkv", "libx264", "medium", 30)
+    with pytest.raises(MissingFileError, match=r"none\.mkv"):
+        encode(tmp_path / "none.mkv", tmp_path / "out" / "r.mkv", "libx264", "medium", 30)
+    assert left_behind(tmp_path / "out") == []
+
+
+def test_an_option_that_ffmpeg_refuses_is_its_own_words(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(PyvmafError, match=r"cannot encode .*clip\.mkv with libx264: FFmpeg .*nosuchoption"):
+        encode(clip, tmp_path / "out" / "r.mkv", "libx264", "medium", 30, extra=["-nosuchoption", "1"])
+    assert left_behind(tmp_path / "out") == []
+
+
+def test_an_option_that_drops_frames_is_found(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(PyvmafError, match="the reference has 30 frames, but the encode 7"):
+        encode(clip, tmp_path / "out" / "r.mkv", "libx264", "medium", 30, extra=["-frames", "7"])
+    assert left_behind(tmp_path / "out") == []
+
+
+def test_which_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingFileError, match="no FFmpeg at"):
+        ffmpeg(str(tmp_path / "none"))
+    with pytest.raises(InputError, match=r"is no FFmpeg|cannot be run"):
+        ffmpeg("/bin/echo")
+    assert ffmpeg(str(ffmpeg().path)).version == ffmpeg().version
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UnavailableError, match="no ffmpeg on PATH"):
+        ffmpeg("system")
+
+
+def test_an_ffmpeg_without_the_encoder(clip: Path, tmp_path: Path) -> None:
+    # A real FFmpeg that is asked for an encoder which nobody has.
+    entry = CODECS["libx264"]
+    lacking = tmp_path / "ffmpeg"
+    lacking.write_text(f'#!/bin/sh\nexec "{ffmpeg().path}" $(echo "$@" | sed s/libx264/libx999/)\n')
+    lacking.chmod(0o755)
+    with pytest.raises(UnavailableError, match="was built without libx999"):
+        encode(clip, tmp_path / "out" / "r.mkv", entry.name, "medium", 30, program=str(lacking))
+    assert left_behind(tmp_path / "out") == []
+
+
+_LONG = """
+import sys
+from pathlib import Path
+from pyvmaf.encodes.encode import encode
+encode(Path(sys.argv[1]), Path(sys.argv[2]), "libx265", "placebo", 1)
+"""
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_encode_leaves_neither_a_file_nor_a_process(tmp_path: Path, number: signal.Signals) -> None:
+    source = make(tmp_path / "long.mkv", "640x360", 200, "-pix_fmt", "yuv420p", "-qp", "0", "-preset", "ultrafast")
+    output = tmp_path / "out" / "r.mkv"
+    worker = subprocess.Popen([sys.executable, "-c", _LONG, str(source), str(output)], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        # The first FFmpeg that it starts is only asked for its version.
+        while not (encoders := [pid for pid in children(worker.pid) if "libx265" in command_line(pid)]):
+            assert worker.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        (encoder,) = encoders
+        assert [path.name.startswith(".r.mkv.") for path in output.parent.iterdir()] == [True]
+        worker.send_signal(number)
+        assert worker.wait(30) != 0
+    finally:
+        worker.kill()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{encoder}").exists() and "Z" not in Path(f"/proc/{encoder}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline, "FFmpeg is still running"
+        time.sleep(0.05)
+    assert not output.exists()
+    # Nobody can clean up after SIGKILL; the name of what stays says that it is temporary.
+    if number != signal.SIGKILL:
+        assert left_behind(output.parent) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small file system")
+def test_a_full_disk_is_said_clearly_and_leaves_nothing(clip: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small file system: {mounted.stderr.strip()}")
+    try:
+        command = [sys.executable, "-m", "pyvmaf", "encode", str(clip), str(small / "r.mkv")]
+        command += ["--codec", "h264", "--crf", "0"]
+        answer = subprocess.run(command, capture_output=True, text=True)
+        assert answer.returncode == 2
+        assert answer.stderr.startswith("error: no space is left on the disk")
+        assert answer.stderr.count("\n") == 1
+        assert left_behind(small) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_the_command(clip: Path, tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pyvmaf", "encode", str(clip), str(tmp_path / "r.mkv"), *words]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    answer = run("--codec", "vp9", "--crf", "40", "--extra=-cpu-used 6")
+    assert answer.returncode == 0, answer.stderr
+    assert "libvpx-vp9 good crf 40, yuv420p" in answer.stdout
+    assert read_json(tmp_path / "r.json")["extra_params"][-2:] == ["-cpu-used", "6"]
+    before = (tmp_path / "r.mkv").read_bytes()
+    answer = run("--codec", "vp99", "--crf", "40")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.startswith("error: unknown codec 'vp99': did you mean 'vp9'?")
+    answer = run("--codec", "vp9", "--crf", "40", "--engine", "0123456789abcdef")
+    assert answer.returncode == 2
+    assert "fingerprint 0123456789abcdef" in answer.stderr
+    # What was there before a failed command is still there.
+    assert (tmp_path / "r.mkv").read_bytes() == before
+
+
+def test_names() -> None:
+    assert rung_name("medium", 28) == "medium-crf28"
+    assert rung_name(8, 35) == "8-crf35"
+    assert split_extra("-a 'b c' -d") == ["-a", "b c", "-d"]
+    with pytest.raises(InputError, match="cannot be split"):
+        split_extra("-a 'b")

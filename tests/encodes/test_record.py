@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from pyvmaf.encodes.record import INTERNALS, KEYS, MEASURED, ROW_FEATURES, Record, check, complete, schema, unavailable
+from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.features.catalog import CANONICAL6
+
+# The keys of the published corpus schema, version by version.
+VERSION_1 = [
+    "schema_version",
+    "run_id",
+    "timestamp",
+    "src",
+    "src_sha256",
+    "width",
+    "height",
+    "pix_fmt",
+    "framerate",
+    "duration_s",
+    "encoder",
+    "encoder_version",
+    "preset",
+    "crf",
+    "extra_params",
+    "encode_path",
+    "encode_size_bytes",
+    "bitrate_kbps",
+    "encode_time_ms",
+    "vmaf_score",
+    "vmaf_model",
+    "score_time_ms",
+    "ffmpeg_version",
+    "vmaf_binary_version",
+    "exit_status",
+]
+VERSION_3 = [
+    "hdr_transfer",
+    "hdr_primaries",
+    "hdr_forced",
+    "shot_count",
+    "shot_avg_duration_sec",
+    "shot_duration_std_sec",
+]
+
+
+def fresh() -> Record:
+    row: dict[str, Any] = {
+        **dict.fromkeys(MEASURED),
+        **dict.fromkeys(INTERNALS, 0.0),
+        "schema_version": 3,
+        "run_id": "0" * 16,
+        "src": "a.mkv",
+        "src_sha256": "0" * 64,
+        "width": 2,
+        "height": 2,
+        "pix_fmt": "yuv420p",
+        "framerate": 25.0,
+        "duration_s": 1.0,
+        "encoder": "libx264",
+        "encoder_version": "1",
+        "preset": "medium",
+        "crf": 23,
+        "extra_params": [],
+        "encode_path": "b.mkv",
+        "encode_size_bytes": 1,
+        "bitrate_kbps": 1.0,
+        "ffmpeg_version": "n7",
+        "exit_status": 0,
+        "clip_mode": "full",
+        "hdr_transfer": "",
+        "hdr_primaries": "",
+        "hdr_forced": False,
+        "shot_count": 1,
+        "shot_avg_duration_sec": 1.0,
+        "shot_duration_std_sec": 0.0,
+    }
+    return cast("Record", row)
+
+
+def test_the_54_keys_are_those_of_the_published_schema() -> None:
+    assert len(VERSION_1) == 25
+    assert list(KEYS[:26]) == [*VERSION_1, "clip_mode"]
+    assert list(KEYS[26:32]) == VERSION_3
+    assert len(KEYS) == len(set(KEYS)) == 54
+    assert ROW_FEATURES == CANONICAL6
+    assert {f"{name}_{statistic}" for name in CANONICAL6 for statistic in ("mean", "std")} <= set(KEYS)
+    assert len(INTERNALS) == 10
+    assert set(INTERNALS) <= set(KEYS)
+
+
+def test_the_schema_is_a_schema_and_knows_every_key() -> None:
+    Draft202012Validator.check_schema(schema())
+    assert schema()["required"] == list(KEYS)
+    assert list(schema()["properties"]) == list(KEYS)
+    assert schema()["additionalProperties"] is False
+    assert all(value["description"] for value in schema()["properties"].values())
+
+
+def test_a_fresh_record_is_a_row() -> None:
+    check(fresh())
+    assert set(unavailable(fresh())) == {*MEASURED, *INTERNALS, "hdr_transfer", "hdr_primaries"}
+    hdr = cast("Record", {**fresh(), "hdr_transfer": "smpte2084", "hdr_primaries": "bt2020"})
+    check(hdr)
+    assert "hdr_transfer" not in unavailable(hdr)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_is_required(key: str) -> None:
+    row = dict(fresh())
+    del row[key]
+    with pytest.raises(IntegrityError, match=re.escape(f"'{key}' is a required property")):
+        check(row, "x.json")
+
+
+def test_unknown_keys_and_wrong_values() -> None:
+    with pytest.raises(IntegrityError, match=r"x\.json is no row of corpus schema 3: .*codec"):
+        check({**fresh(), "codec": "libx264"}, "x.json")
+    for key, value in (("crf", "23"), ("src_sha256", "abc"), ("schema_version", 2), ("exit_status", 1), ("width", 0)):
+        with pytest.raises(IntegrityError, match=rf"row of corpus schema 3: {key}: "):
+            check({**fresh(), key: value})
+
+
+def test_completing_a_record_fills_what_was_measured_and_nothing_else() -> None:
+    before = fresh()
+    features = {name: (float(place), place / 10) for place, name in enumerate(CANONICAL6)}
+    row = complete(
+        before,
+        vmaf=93.5,
+        vmaf_model="vmaf_v0.6.1",
+        features=features,
+        vmaf_binary_version="f85a8536",
+        encode_seconds=1.2345678,
+        score_seconds=None,
+        timestamp="2026-01-01T00:00:00Z",
+    )
+    assert before == fresh()
+    assert list(row) == list(before)
+    assert (row["vmaf_score"], row["vmaf_model"], row["vmaf_binary_version"]) == (93.5, "vmaf_v0.6.1", "f85a8536")
+    assert (row["encode_time_ms"], row["score_time_ms"]) == (1234.568, None)
+    for place, name in enumerate(CANONICAL6):
+        assert (row[f"{name}_mean"], row[f"{name}_std"]) == (place, place / 10)
+    unchanged = set(KEYS) - set(MEASURED)
+    assert {key: row[key] for key in unchanged} == {key: dict(before)[key] for key in unchanged}
+
+
+@given(mean=st.one_of(st.none(), st.floats(allow_infinity=False)), std=st.one_of(st.none(), st.floats(0, 1e6)))
+def test_what_is_not_a_number_stays_null(mean: float | None, std: float | None) -> None:
+    row = complete(fresh(), vmaf=None, vmaf_model="m", features={"adm2": (mean, std)}, vmaf_binary_version="v")
+    assert row["adm2_mean"] == (None if mean is None or math.isnan(mean) else mean)
+    assert row["adm2_std"] == std
+    assert row["vmaf_score"] is row["motion2_mean"] is None
+
+
+def test_a_feature_without_a_key_and_an_infinite_value_are_refused() -> None:
+    with pytest.raises(InputError, match=r"unknown feature of a corpus row 'vif_scale4'"):
+        complete(fresh(), vmaf=1, vmaf_model="m", features={"vif_scale4": (1, 1)}, vmaf_binary_version="v")
+    with pytest.raises(InputError, match="cannot hold inf"):
+        complete(fresh(), vmaf=math.inf, vmaf_model="m", features={}, vmaf_binary_version="v")
