@@ -11,8 +11,6 @@ from pyvmaf.cli.common import EngineOption, check_engine, progress
 from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.tree import Tree
-
     from pyvmaf.registry.trace import Step
     from pyvmaf.registry.verify import Outcome
 
@@ -176,40 +174,41 @@ def trace_command(
     json: Annotated[Path | None, typer.Option("--json", help="Also write the whole tree to this file.")] = None,
 ) -> None:
     """Show how an artefact came about: each command and what it read, back to the sources."""
-    from rich.console import Console
-    from rich.tree import Tree
-
     from pyvmaf.registry.trace import trace, write_trace
 
     step = trace(file, tree=tree)
     if json is not None:
         write_trace(step, json)
-    top = Tree(_label(step))
-    _grow(top, step, depth, all_inputs)
-    Console(soft_wrap=True, highlight=False).print(top)
+    typer.echo(_label(step))
+    _print_inputs(step, "", depth, all_inputs)
 
 
 def _label(step: Step) -> str:
-    from rich.markup import escape
-
-    label = f"[bold]{escape(step.path)}[/bold] {(step.sha256 or 'absent')[:12]}"
-    if step.verb is not None:
-        label += f"  ← {escape(step.argv or step.verb)}"
+    label = f"{step.path} {(step.sha256 or 'absent')[:12]}"
+    if step.seen:
+        return f"{label}  (see above)"
+    if step.command is not None:
+        label += f"  <- {step.command}"
     if step.stale is not None:
-        label += f"  [red]stale: it was read with {step.stale[:12]}[/red]"
-    return label + ("  (see above)" if step.seen and step.verb is not None else "")
+        label += f"  STALE: it was read with {step.stale[:12]}"
+    return label
 
 
-def _grow(branch: Tree, step: Step, depth: int, everything: bool) -> None:
+def _print_inputs(step: Step, indent: str, depth: int, everything: bool) -> None:
     if depth < 1:
         return
-    by_verb: dict[str | None, list[Step]] = {}
+    by_verb: dict[str, list[Step]] = {}
     for child in step.inputs:
-        by_verb.setdefault(child.verb, []).append(child)
-    for verb, children in sorted(by_verb.items(), key=lambda item: item[0] or ""):
+        by_verb.setdefault(child.verb or "", []).append(child)
+    lines: list[tuple[str, Step | None]] = []
+    for verb, children in sorted(by_verb.items()):
         shown = children if everything or len(children) <= _MOST_SIBLINGS else children[: _MOST_SIBLINGS - 1]
-        for child in shown:
-            _grow(branch.add(_label(child)), child, depth - 1, everything)
+        lines += [(_label(child), child) for child in shown]
         if len(shown) < len(children):
-            made = "sources" if verb is None else f"made by {verb}"
-            branch.add(f"… and {len(children) - len(shown)} more {made} (--all lists them)")
+            made = f"made by {verb}" if verb else "sources"
+            lines.append((f"... and {len(children) - len(shown)} more {made} (--all lists them)", None))
+    for place, (label, told) in enumerate(lines):
+        last = place == len(lines) - 1
+        typer.echo(f"{indent}{'└── ' if last else '├── '}{label}")
+        if told is not None:
+            _print_inputs(told, indent + ("    " if last else "│   "), depth - 1, everything)

@@ -500,7 +500,7 @@ def resolve(path: str | os.PathLike[str], name: str, *, int8: bool = False) -> P
         why = "; ".join(f"{r['mode']}: {r['reason']}" for r in entry.get("int8_refused", [])) or "none was made"
         raise InputError(f"model {name!r} ships no int8 variant ({why})")
     file, pin = ("int8", "int8_sha256") if int8 else ("onnx", "sha256")
-    onnx = registry.parent / entry[file]
+    onnx = registry.parent / str(entry[file])
     _pinned(onnx, entry[pin], registry)
     return onnx
 
@@ -605,14 +605,18 @@ def register_model(
         entry |= {"gate": sidecar["gates"], "table_sha256": sidecar["dataset_sha256"]}
     if description or sidecar.get("description"):
         entry["description"] = description or sidecar["description"]
-    data = load_registry(target) if target.exists() else {"schema_version": 1, "models": [], "held": []}
+    data: dict[str, Any] = {"schema_version": 1, "models": [], "held": []}
+    if target.exists():
+        data = load_registry(target)
     data["models"] = sorted([*(e for e in data["models"] if e["id"] != entry["id"]), entry], key=lambda e: str(e["id"]))
     data["held"] = [h for h in data["held"] if h["id"] != entry["id"]]
     _validated(data, target)
     if written_by_hand:
         write_json(beside, sidecar)
     write_json(target, data)
-    inputs_read = {"model": path, **({} if train_config is None else {"train_config": Path(train_config)})}
+    inputs_read: dict[str, Path] = {"model": path}
+    if train_config is not None:
+        inputs_read["train_config"] = Path(train_config)
     write_manifest(
         target,
         verb="register",

@@ -27,9 +27,9 @@ class Step:
         path: the file, as seen from the run's folder.
         sha256: its hash as the manifest that made it (or read it) recorded.
         verb: the command's name, None for a file that no manifest says how to make: a source.
-        argv: the command, as far as it shapes the result; a call from Python is written as one.
+        command: the command, as far as it shapes the result; a call from Python is written as one.
         engine: identity of the code that ran.
-        inputs: what it was made from, by path.
+        inputs: what it was made from: sources first, then by verb and path.
         stale: the hash that the reader recorded, where it is not the one that the maker did.
         seen: the step is told elsewhere in the tree, hence its inputs are left out here.
     """
@@ -37,7 +37,7 @@ class Step:
     path: str
     sha256: str | None
     verb: str | None = None
-    argv: str | None = None
+    command: str | None = None
     engine: dict[str, str] = field(default_factory=dict)
     inputs: list[Step] = field(default_factory=list)
     stale: str | None = None
@@ -55,7 +55,7 @@ class Step:
             "path": self.path,
             "sha256": self.sha256,
             "verb": self.verb,
-            "argv": self.argv,
+            "command": self.command,
             "engine": self.engine,
             "stale": self.stale,
             "seen": self.seen,
@@ -130,14 +130,19 @@ def _follow(item: Named, makers: dict[Path, Manifest], seen: set[Path]) -> Step:
         path=item.recorded,
         sha256=made.sha256,
         verb=manifest.verb,
-        argv=_command(manifest),
+        command=_command(manifest),
         engine={k: str(v) for k, v in manifest.body.get("engine", {}).items()},
         stale=item.sha256 if item.sha256 != made.sha256 else None,
         seen=manifest.path in seen,
     )
     if not step.seen:
         seen.add(manifest.path)
-        step.inputs = [_follow(i, makers, seen) for i in sorted(manifest.inputs, key=lambda i: i.recorded)]
+
+        def place(item: Named) -> tuple[str, str]:
+            maker = makers.get(item.path)
+            return ("" if maker is None else maker.verb, item.recorded)
+
+        step.inputs = [_follow(item, makers, seen) for item in sorted(manifest.inputs, key=place)]
     return step
 
 

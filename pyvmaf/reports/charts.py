@@ -68,7 +68,7 @@ def scatter(data: str, codecs: Sequence[str], span: tuple[float, float]) -> dict
         .add_params(picked)
     )
     layered = alt.layer(ideal, points, data=alt.NamedData(data)).properties(width=_CELL, height=_CELL)
-    return _spec(layered.facet(facet=_panel(), columns=4))
+    return _spec(layered.facet(facet=_panel(), columns=5))
 
 
 def _panel() -> alt.Facet:
@@ -95,7 +95,7 @@ def bars(
             y=alt.Y("fold:N", title=None, sort=None),
             yOffset=alt.YOffset("seed:N"),
             x=alt.X(f"{field}:Q", title=title, axis=alt.Axis(tickCount=5)),
-            color=alt.Color("seed:N", title="seed", legend=alt.Legend(orient="bottom")),
+            color=alt.Color("seed:O", title="seed", legend=alt.Legend(orient="bottom")),
             tooltip=[
                 alt.Tooltip("panel:N", title="model"),
                 alt.Tooltip("fold:N"),
@@ -111,7 +111,7 @@ def bars(
             .mark_rule(strokeDash=[5, 3], strokeWidth=1.5, color="#d62728")
             .encode(x=alt.X(f"max({limit}):Q"), tooltip=[alt.Tooltip(f"max({limit}):Q", title="limit")])
         )
-    layered = alt.layer(*layers, data=alt.NamedData(data)).properties(width=235, height=alt.Step(9))
+    layered = alt.layer(*layers, data=alt.NamedData(data)).properties(width=275, height=alt.Step(9))
     return _spec(layered.facet(facet=_panel(), columns=3).resolve_scale(x="independent"))
 
 
@@ -144,8 +144,8 @@ def curves(data: str, codecs: Sequence[str]) -> dict[str, Any]:
         .properties(name="marks")
         .add_params(picked)
     )
-    layered = alt.layer(lines, marks, data=alt.NamedData(data)).properties(width=_CELL + 10, height=_CELL - 20)
-    return _spec(layered.facet(facet=_panel(), columns=4).resolve_scale(x="independent"))
+    layered = alt.layer(lines, marks, data=alt.NamedData(data)).properties(width=_CELL - 4, height=_CELL - 20)
+    return _spec(layered.facet(facet=_panel(), columns=5).resolve_scale(x="independent"))
 
 
 def difference(data: str, codecs: Sequence[str]) -> dict[str, Any]:

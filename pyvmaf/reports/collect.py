@@ -118,7 +118,8 @@ _PLACES = (
     "shards/*/*.jsonl",
     "registry/registry.json",
 )
-_ONLY_NAMED = frozenset({".onnx", ".safetensors"})
+# A workflow may name these too: each is found through the JSON file beside it.
+_BESIDE = frozenset({".onnx", ".safetensors"})
 
 
 def _expand(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -155,6 +156,8 @@ def collect(paths: Iterable[str | os.PathLike[str]]) -> Run:
         model.seeds = {number: model.seeds[number] for number in sorted(model.seeds)}
         for seed in model.seeds.values():
             seed.variants.sort(key=lambda variant: variant.mode)
+            beside = [seed.onnx, *(variant.onnx for variant in seed.variants)]
+            run.files += [path for path in beside if path is not None and path.exists()]
             _check_predictions(model.name, seed)
     return run
 
@@ -164,7 +167,7 @@ def _add(run: Run, path: Path) -> None:
         model, number = _layout(path)
         return run.models.setdefault(model, Model(model)).seed(number)
 
-    if path.suffix in _ONLY_NAMED:
+    if path.suffix in _BESIDE:
         return
     if path.suffix == ".jsonl":
         run.records.append(path)
@@ -237,7 +240,7 @@ def read_shards(paths: Sequence[Path], features: Sequence[str]) -> pd.DataFrame:
     return whole
 
 
-def read_records(paths: Sequence[Path]) -> pd.DataFrame:
+def read_records(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Corpus rows of all shards, the keys that hold clock readings left out; corpus, clip and codec added.
 
     Raises:
@@ -245,10 +248,8 @@ def read_records(paths: Sequence[Path]) -> pd.DataFrame:
     """
     import json
 
-    import pandas as pd
-
     rows = []
-    for path in paths:
+    for path in sorted(paths):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             try:
                 row = json.loads(line)
@@ -259,7 +260,7 @@ def read_records(paths: Sequence[Path]) -> pd.DataFrame:
             except (ValueError, KeyError, AttributeError, IndexError) as err:
                 raise IntegrityError(f"{path}, line {number}, is no corpus row ({err}): it is damaged") from err
             rows.append(keep | {"corpus": path.parent.name, "clip": clip, "codec": codec, "rung": encode.stem})
-    return pd.DataFrame(rows)
+    return rows
 
 
 CLOCK_KEYS = frozenset({"timestamp", "encode_time_ms", "score_time_ms"})

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _TOLERANCE = 1e-9
 
 
+def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table as one mapping per row."""
+    rows: Any = frame.to_dict("records")
+    return list(rows)
+
+
 def evenly(n: int, most: int) -> NDArray[np.int64]:
     """Indices of at most `most` of `n` rows, evenly spaced, first and last included."""
     if n <= most:
@@ -136,32 +142,33 @@ def rate_quality(records: Sequence[Path], rows: pd.DataFrame | None) -> pd.DataF
     """Bitrate and mean VMAF of every encode: panel (clip), codec, rung, kbps, vmaf, low (5th percentile)."""
     import pandas as pd
 
-    found = read_records(sorted(records))
-    low: dict[tuple[str, str, str, str], float] = {}
+    found = read_records(records)
+    low: dict[Any, float] = {}
     if rows is not None:
-        keys = ["corpus", "clip", "codec", "rung"]
-        low = {tuple(key): float(v) for key, v in rows.groupby(keys, sort=False)["vmaf"].quantile(0.05).items()}  # type: ignore[misc]
-    several = found["corpus"].nunique() > 1
-    out = pd.DataFrame(
-        {
-            "panel": [f"{r.corpus}/{r.clip}" if several else r.clip for r in found.itertuples()],
-            "codec": found["codec"],
-            "rung": found["rung"],
-            "kbps": found["bitrate_kbps"].astype(float).round(3),
-            "vmaf": found["vmaf_score"].astype(float).round(4),
-            "low": [low.get((r.corpus, r.clip, r.codec, r.rung)) for r in found.itertuples()],
-        }
-    )
-    out["low"] = out["low"].astype(float).round(4)
-    return out.sort_values(["panel", "codec", "kbps"], kind="stable").reset_index(drop=True)
+        low = rows.groupby(["corpus", "clip", "codec", "rung"], sort=False)["vmaf"].quantile(0.05).to_dict()
+    several = len({r["corpus"] for r in found}) > 1
+    out: list[dict[str, Any]] = []
+    for r in found:
+        fifth = low.get((r["corpus"], r["clip"], r["codec"], r["rung"]))
+        out.append(
+            {
+                "panel": f"{r['corpus']}/{r['clip']}" if several else r["clip"],
+                "codec": r["codec"],
+                "rung": r["rung"],
+                "kbps": round(float(r["bitrate_kbps"]), 3),
+                "vmaf": None if r["vmaf_score"] is None else round(float(r["vmaf_score"]), 4),
+                "low": None if fifth is None else round(fifth, 4),
+            }
+        )
+    out.sort(key=lambda r: (r["panel"], r["codec"], r["kbps"]))
+    return pd.DataFrame(out)
 
 
 def records_digest(records: Sequence[Path]) -> str | None:
     """Hash over the corpus rows less their clock readings, None where there are none."""
     if not records:
         return None
-    found = read_records(sorted(records))
-    return content_hash([{k: v for k, v in row.items() if v == v} for row in found.to_dict("records")])
+    return content_hash(read_records(records))
 
 
 def int8_frame(run: Run) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
@@ -239,12 +246,12 @@ def corpora_frame(rows: pd.DataFrame, records: Sequence[Path]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    shapes: dict[tuple[str, str], tuple[str, str]] = {}
-    if records:
-        for r in read_records(sorted(records)).itertuples():
-            shapes[r.corpus, r.clip] = f"{r.width}x{r.height}", f"{r.framerate:g}"
+    shapes = {
+        (r["corpus"], r["clip"]): (f"{r['width']}x{r['height']}", f"{r['framerate']:g}") for r in read_records(records)
+    }
     out = []
-    for (corpus, clip), part in rows.groupby(["corpus", "clip"], sort=True):
+    keyed: Any = rows.groupby(["corpus", "clip"], sort=True)
+    for (corpus, clip), part in keyed:
         low, median, high = np.nanpercentile(part["vmaf"], [1, 50, 99])
         size, rate = shapes.get((corpus, clip), ("unknown", "unknown"))
         out.append(

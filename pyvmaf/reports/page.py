@@ -209,8 +209,16 @@ def _loso_section(page: _Page, run: Run) -> None:
     frame = measures.loso_frame(run)
     page.columns("loso", frame)
     rows = [
-        [text(r.panel), text(r.fold), text(r.seed), number(r.plcc), number(r.srocc), number(r.krocc), number(r.rmse, 3)]
-        for r in frame.itertuples()
+        [
+            text(r["panel"]),
+            text(r["fold"]),
+            text(r["seed"]),
+            number(r["plcc"]),
+            number(r["srocc"]),
+            number(r["krocc"]),
+            number(r["rmse"], 3),
+        ]
+        for r in measures.as_rows(frame)
     ]
     figures = table("Every fold of every seed", ("model", "held out", "seed", "PLCC", "SROCC", "KROCC", "RMSE"), rows)
     gap = charts.bars(
@@ -234,8 +242,15 @@ def _rates_section(page: _Page, run: Run, codecs: Sequence[str], rows: pd.DataFr
     frame = measures.rate_quality(run.records, rows)
     page.columns("rates", frame)
     cells = [
-        [text(r.panel), text(r.codec), text(r.rung), number(r.kbps, 1), number(r.vmaf, 2), number(r.low, 2)]
-        for r in frame.itertuples()
+        [
+            text(r["panel"]),
+            text(r["codec"]),
+            text(r["rung"]),
+            number(r["kbps"], 1),
+            number(r["vmaf"], 2),
+            number(r["low"], 2),
+        ]
+        for r in measures.as_rows(frame)
     ]
     figures = table(
         "Every rung of every clip", ("clip", "codec", "rung", "kbit/s", "mean VMAF", "5th percentile"), cells
@@ -279,7 +294,8 @@ def _int8_section(page: _Page, run: Run, codecs: Sequence[str], rows: pd.DataFra
         html += page.figure(
             "int8-shipped",
             charts.difference("int8-shipped", codecs),
-            f"The files that ship, run on {len(shipped)} evenly taken rows: what int8 adds to the fp32 score.",
+            f"The exported files, one seed of each model, run on rows evenly taken from all sources ({len(shipped)} points): "
+            "what int8 adds to the fp32 score.",
         )
     page.section("int8", "Int8 against fp32", html)
 
@@ -293,12 +309,12 @@ def _verdict_section(page: _Page, run: Run) -> None:
         good = model.verdict["verdict"] == "PROMOTE"
         rows = [
             [
-                text("mean PLCC over the seeds"), number(gate["mean_plcc"], 5),
+                text("mean of the seeds"), number(gate["mean_plcc"], 5),
                 Cell(f"≥ {gate['mean_plcc_threshold']:g}", number=True),
                 badge(gate["mean_plcc_pass"], "pass" if gate["mean_plcc_pass"] else "fail"),
             ],
             [
-                text("spread of the seeds (largest \N{MINUS SIGN} smallest)"), number(gate["plcc_spread"], 5),
+                text("spread of the seeds"), number(gate["plcc_spread"], 5),
                 Cell(f"≤ {gate['plcc_spread_max']:g}", number=True),
                 badge(gate["plcc_spread_pass"], "pass" if gate["plcc_spread_pass"] else "fail"),
             ],
@@ -307,19 +323,17 @@ def _verdict_section(page: _Page, run: Run) -> None:
             ok = int(seed) not in gate["failing_seeds"]
             rows.append(
                 [
-                    text(f"PLCC of seed {seed}"),
+                    text(f"seed {seed}"),
                     number(value, 5),
                     Cell(f"≥ {gate['per_seed_min']:g}", number=True),
                     badge(ok, "pass" if ok else "fail"),
                 ]
             )
-        parts.append(f"<h3>{escape(model.name)} {badge(good, str(model.verdict['verdict'])).html}</h3>")
-        caption = (
-            f"Judged on table {model.verdict['corpus']['sha256'][:16]}…, held out by {model.verdict['split']['by']}"
-        )
-        parts.append(table(caption, ("what", "measured", "asked for", "result"), rows))
+        parts.append(f"<div><h3>{escape(model.name)} {badge(good, str(model.verdict['verdict'])).html}</h3>")
+        caption = f"Mean PLCC over every held-out {model.verdict['split']['by']}"
+        parts.append(table(caption, ("what", "measured", "asked for", "result"), rows) + "</div>")
     if parts:
-        page.section("verdicts", "Verdicts", "".join(parts))
+        page.section("verdicts", "Verdicts", f'<div class="cards">{"".join(parts)}</div>')
 
 
 def _corpora_section(page: _Page, run: Run, rows: pd.DataFrame | None) -> None:
@@ -328,10 +342,10 @@ def _corpora_section(page: _Page, run: Run, rows: pd.DataFrame | None) -> None:
     clips = measures.corpora_frame(rows, run.records)
     cells = [
         [
-            text(r.clip), text(r.corpus), text(r.source), text(r.group), text(r.size), text(r.rate), number(int(r.frames)),
-            number(int(r.rungs)), number(int(r.rows)), number(r.low, 1), number(r.median, 1), number(r.high, 1),
+            text(r["clip"]), text(r["corpus"]), text(r["source"]), text(r["group"]), text(r["size"]), text(r["rate"]), number(int(r["frames"])),
+            number(int(r["rungs"])), number(int(r["rows"])), number(r["low"], 1), number(r["median"], 1), number(r["high"], 1),
         ]
-        for r in clips.itertuples()
+        for r in measures.as_rows(clips)
     ]  # fmt: skip
     head = (
         "clip", "corpus", "source", "group", "size", "frames/s", "frames", "rungs", "rows", "VMAF p1", "median", "p99",
@@ -418,7 +432,7 @@ def _runtime() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, out of the installed package."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle())
+    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # its stub wants what it makes optional
 
 
 def _inline(value: str) -> str:

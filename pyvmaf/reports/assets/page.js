@@ -35,7 +35,12 @@
       axis: { ...text, gridColor: line, domainColor: soft, tickColor: soft, gridOpacity: 0.6, titleFontWeight: "normal" },
       header: { ...text, labelColor: fg, labelFontWeight: 600 },
       legend: { ...text, symbolOpacity: 1, titleFontWeight: "normal", symbolSize: 60 },
-      range: { category: palettes[dark.matches ? "dark" : "light"] },
+      range: {
+        category: palettes[dark.matches ? "dark" : "light"],
+        ordinal: dark.matches
+          ? ["#2f7fb8", "#8fd0f5", "#7c8a97", "#c5d2dd", "#4a5f8f"]
+          : ["#08457e", "#4c9bd0", "#a9b4be", "#6b7f8f", "#a3c9f0"],
+      },
     };
   };
 
@@ -45,8 +50,9 @@
     spec.datasets = { ...(spec.datasets || {}), ...datasets };
     // As many panels beside one another as the window holds.
     if (spec.columns) {
-      const panel = spec.spec.width + 62;
-      spec.columns = Math.max(1, Math.min(spec.columns, Math.floor((element.clientWidth - 40) / panel)));
+      const gap = spec.resolve?.scale?.y ? 64 : 26;
+      const room = element.clientWidth - 100;
+      spec.columns = Math.max(1, Math.min(spec.columns, Math.floor(room / (spec.spec.width + gap))));
     }
     try {
       views.get(element)?.finalize();
