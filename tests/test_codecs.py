@@ -15,7 +15,7 @@ V1 = VOCABULARIES["v1"]
 
 
 def encoder_help(name: str) -> str:
-    command = [ffmpeg().path, "-hide_banner", "-h", f"encoder={name}"]
+    command = [str(ffmpeg().path), "-hide_banner", "-h", f"encoder={name}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

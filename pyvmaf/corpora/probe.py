@@ -312,7 +312,7 @@ def inspect(path: str | os.PathLike[str], raw: RawFormat | None = None, advance:
                 "it is truncated; get a complete copy"
             )
         # Headers round durations, and the last frame of a varying rate does not say how long it stays.
-        if end < reader.seconds - max(3 / Fraction(reader.format.fps), reader.seconds / 50):
+        if end < reader.seconds - max(float(3 / Fraction(reader.format.fps)), reader.seconds / 50):
             raise IntegrityError(
                 f"{path}: its header promises {reader.seconds:.2f} s, but its last frame ends at {end:.2f} s: "
                 "it is truncated; get a complete copy"
