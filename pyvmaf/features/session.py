@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, NativeError
+from pyvmaf.features import extract
 from pyvmaf.features.catalog import FEATURES, Unit, select, usable
-from pyvmaf.features.extract import BLOCK, Batch, keys_of
+from pyvmaf.features.extract import Batch, keys_of
 from pyvmaf.features.frames import Format, Planes, frame_format, planes_of
 from pyvmaf.features.ladder import DEFAULT_MODEL, Teacher, check_teacher
 
@@ -187,7 +188,7 @@ class Session:
         self._motion.read(self._count, reference, None)
         at = len(self._motion.indices) - 1
         sad = float(self._motion.native.feature_scores(_SAD, np.asarray([at]))[0])
-        if at + 1 >= BLOCK:
+        if at + 1 >= extract.BLOCK:
             # Start anew with this frame as the one before, so that memory does not grow with the stream.
             self._motion.native.close()
             self._motion = self._new_motion()
@@ -212,7 +213,7 @@ class Session:
         context.read(len(context.indices), reference, distorted)
         at = np.asarray([len(context.indices) - 1])
         scores = {key: float(context.native.feature_scores(key, at)[0]) for key in self._keys}
-        if len(context.indices) < BLOCK:
+        if len(context.indices) < extract.BLOCK:
             self._idle.append(context)
         else:
             context.native.close()

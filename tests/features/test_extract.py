@@ -24,7 +24,7 @@ def whole(pair: tuple[Path, Path]) -> Scores:
     return score(*pair, features=FEATURES)
 
 
-def same(a: Scores, b: Scores, rows: slice | np.ndarray = slice(None)) -> None:  # type: ignore[type-arg]
+def same(a: Scores, b: Scores, rows: slice | np.ndarray = slice(None)) -> None:
     for name, values in a.columns.items():
         np.testing.assert_array_equal(values, b[name][rows], err_msg=name)
 

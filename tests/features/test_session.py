@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pyvmaf.errors import InputError, NativeError
-from pyvmaf.features import extract, session
+from pyvmaf.features import extract
 from pyvmaf.features.frames import Planes, Video
 from pyvmaf.features.score import score
 from pyvmaf.features.session import Session
@@ -27,7 +27,7 @@ def test_rows_equal_the_batch(
     pair: tuple[Path, Path], frames: list[tuple[Planes, Planes]], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Contexts are renewed several times on the way.
-    monkeypatch.setattr(session, "BLOCK", 25)
+    monkeypatch.setattr(extract, "BLOCK", 25)
     rows = list(Session(FEATURES, threads=threads).stream(frames))
     batch = score(*pair, features=FEATURES)
     assert [row["frame_index"] for row in rows] == list(range(120))
@@ -52,7 +52,7 @@ def test_pyav_frames_and_strided_planes_score_alike(
         with av.open(str(path)) as container:
             return [frame for frame, _ in zip(container.decode(video=0), range(8), strict=False)]
 
-    def padded(planes: Planes) -> list[np.ndarray]:  # type: ignore[type-arg]
+    def padded(planes: Planes) -> list[np.ndarray]:
         wide = [np.zeros((p.shape[0], p.shape[1] * 2 + 5), p.dtype) for p in planes]
         for w, p in zip(wide, planes, strict=True):
             w[:, : 2 * p.shape[1] : 2] = p
@@ -88,10 +88,6 @@ def test_luma_only_and_a_single_frame(frames: list[tuple[Planes, Planes]], pair:
         (row,) = stream.finish()
     one = score(*pair, features="motion2,motion3,motion", frames=(0, 1))
     assert {n: row[n] for n in ("motion", "motion2")} == {n: one[n][0] for n in ("motion", "motion2")}
-
-
-def test_memory_of_a_motion_context_is_renewed() -> None:
-    assert session.BLOCK == extract.BLOCK
 
 
 def test_refusals(frames: list[tuple[Planes, Planes]]) -> None:
