@@ -15,12 +15,13 @@ import hashlib
 import importlib.util
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from numbers import Integral
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast
 
 from pyvmaf.errors import InputError, NativeError, UnavailableError, unknown_name
@@ -178,6 +179,16 @@ def engine() -> dict[str, Any]:
         "simd": native.simd_level(),
         "cuda": bool(built["cuda"]),
     }
+
+
+class _Callable(ModuleType):
+    """Lets ``pyvmaf.engine()`` work although ``pyvmaf.engine`` is this module once anybody has imported it."""
+
+    def __call__(self) -> dict[str, Any]:
+        return engine()
+
+
+sys.modules[__name__].__class__ = _Callable
 
 
 def set_log_level(level: Literal["none", "error", "warning", "info", "debug"]) -> None:

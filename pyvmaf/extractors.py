@@ -202,7 +202,7 @@ EXTRACTORS: dict[str, Extractor] = {
         Extractor(
             "psnr_hvs",
             ("psnr_hvs_y", "psnr_hvs_cb", "psnr_hvs_cr", "psnr_hvs"),
-            limit=Limit(9, 9, chroma=True, max_bits=12),
+            limit=Limit(16, 16, chroma=True, max_bits=12),
         ),
         Extractor("ciede", ("ciede2000",), limit=Limit(2, 2, even_420=True, chroma=True)),
         Extractor(
@@ -645,8 +645,18 @@ def model_info(source: str | Path) -> ModelInfo:
         document = json.loads(path.read_bytes())
         members = [document] if "model_dict" in document else [document[key] for key in sorted(document, key=int)]
         model = members[0]["model_dict"]
+        for key in ("model_type", "norm_type", "model"):
+            # libvmaf loads a file that lacks these, and crashes when it is asked for a score.
+            if not isinstance(model[key], str):
+                raise TypeError(f"{key!r} is no string")
         names = model["feature_names"]
         options = model.get("feature_opts_dicts") or [{}] * len(names)
+        if len(names) != len(options):
+            raise ValueError(f"{len(names)} feature_names but {len(options)} feature_opts_dicts")
+        if model["norm_type"] == "linear_rescale":
+            for key in ("slopes", "intercepts"):
+                if len(model[key]) != len(names) + 1:
+                    raise ValueError(f"{len(names)} feature_names but {len(model[key])} {key}: one more is needed")
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(f"{path} is no model in libvmaf's JSON format: {type(error).__name__}: {error}") from None
     return _info(str(path), zip(names, options, strict=True), len(members))

@@ -30,12 +30,16 @@ def _plane(rng: np.random.Generator, width: int, height: int, shift: float, bits
     return np.asarray((0.5 + 0.28 * wave + texture) * peak)
 
 
+def _samples(plane: NDArray[np.float64], bits: int) -> Plane:
+    clipped = np.clip(plane, 0, (1 << bits) - 1)
+    return clipped.astype(np.uint16) if bits > 8 else clipped.astype(np.uint8)
+
+
 def make_clip(
     frames: int, width: int = 96, height: int = 64, pix_fmt: str = "420", bits: int = 8, seed: int = 7
 ) -> Clip:
     """Pairs of a moving pattern and its quantised, noisy copy."""
     rng = np.random.default_rng(seed)
-    dtype = np.uint16 if bits > 8 else np.uint8
     peak = (1 << bits) - 1
     chroma = chroma_size(width, height, pix_fmt)
     sizes = [(width, height)] + ([] if pix_fmt == "400" else [chroma, chroma])
@@ -47,8 +51,8 @@ def make_clip(
             plane = _plane(rng, w, h, 3.0 * index, bits)
             step = peak / 24
             damaged = np.round(plane / step) * step + rng.normal(0.0, peak / 80, plane.shape)
-            reference.append(np.clip(plane, 0, peak).astype(dtype))
-            distorted.append(np.clip(damaged, 0, peak).astype(dtype))
+            reference.append(_samples(plane, bits))
+            distorted.append(_samples(damaged, bits))
         clip.append((reference, distorted))
     return clip
 
