@@ -7,6 +7,7 @@ jsonschema are imported, and everything is looked up in dictionaries that are ma
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -238,8 +239,9 @@ class Plan:
         path, spec = self._read("corpus", "corpora", name)
         clips: dict[str, Mapping[str, Any]] = {}
         for entry in spec["entries"]:
-            if clips.setdefault(entry["key"], entry) is not entry:
+            if entry["key"] in clips:
                 raise InputError(f"{path}: the key {entry['key']!r} stands there twice")
+            clips[entry["key"]] = entry
         return Corpus(name, path, spec, clips)
 
     def _model(self, name: str) -> Model:
@@ -303,6 +305,26 @@ def check_keys(data: Mapping[str, Any], schema: Mapping[str, Any], where: str, a
             for position, item in enumerate(value):
                 if isinstance(item, Mapping):
                     check_keys(item, items, where, f"{place}[{position}]")
+
+
+def read_numbers(data: Any, schema: Mapping[str, Any]) -> Any:
+    """`data` with text turned into the number or null that `schema` wants at its place.
+
+    On its command line Snakemake reads the inside of ``--config 'seeds=[0, 1]'`` as text.
+    """
+    if isinstance(data, Mapping):
+        inside = _branch(schema, data)
+        return {key: read_numbers(value, _inner(inside, key)) for key, value in data.items()}
+    if isinstance(data, list):
+        items = _branch(schema, data).get("items", {})
+        return [read_numbers(item, items) for item in data]
+    kinds = {choice.get("type") for choice in schema.get("anyOf", [schema])}
+    if isinstance(data, str) and not kinds & {"string"}:
+        if kinds & {"integer", "number"} and re.fullmatch(r"-?[0-9]+", data):
+            return int(data)
+        if "null" in kinds and data in ("null", "~"):
+            return None
+    return data
 
 
 def conform(data: dict[str, Any], schema: Mapping[str, Any], where: str) -> dict[str, Any]:

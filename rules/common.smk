@@ -8,7 +8,7 @@ from snakemake.utils import validate
 try:
     from pyvmaf.errors import PyvmafError
     from pyvmaf.fingerprint import fingerprint
-    from pyvmaf.plan import Plan, check_keys, read_yaml
+    from pyvmaf.plan import Plan, check_keys, read_numbers, read_yaml
 except ModuleNotFoundError as err:
     raise WorkflowError(
         f"this Python has no module {err.name!r}: `make setup`, or `pip install .` in the checkout, then run again"
@@ -20,8 +20,10 @@ HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCHEMAS = HOME / "workflow" / "schemas"
 
 try:
-    # Only for the nearest valid name in its message; what may stand where is checked by the line below it.
-    check_keys(config, read_yaml(SCHEMAS / "config.schema.yaml"), "configuration")
+    SCHEMA = read_yaml(SCHEMAS / "config.schema.yaml")
+    # Only for the nearest valid name in its message; what may stand where is checked by `validate`.
+    check_keys(config, SCHEMA, "configuration")
+    config.update(read_numbers(config, SCHEMA))
     validate(config, "../workflow/schemas/config.schema.yaml")
     PLAN = Plan(config, HOME / "config", SCHEMAS)
 except PyvmafError as err:
@@ -47,11 +49,11 @@ def untracked(value):
 
 
 def spec_file(kind):
-    """The YAML file of a corpus or model. What a rule reads of it is a parameter, so its age does not matter.
+    """Where the YAML file of a corpus or model lies: untracked, because what a rule reads of it is a parameter.
 
-    Only for files that nothing here makes: behind an `ancient` file that a job makes, Snakemake overlooks missing outputs.
+    So a comment, another key or another folder rebuilds nothing.
     """
-    return lambda wildcards: ancient(getattr(PLAN, kind)(getattr(wildcards, kind)).path)
+    return lambda wildcards, output: getattr(PLAN, kind)(getattr(wildcards, kind)).path
 
 
 def clip_source(wildcards):

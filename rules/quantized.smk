@@ -4,7 +4,6 @@
 rule quantize_model:
     """One int8 variant of one seed's model."""
     input:
-        spec=spec_file("model"),
         onnx="results/models/{model}/seed{seed}/model.onnx",
         sidecar="results/models/{model}/seed{seed}/model.json",
         weights="results/models/{model}/seed{seed}/weights.safetensors",
@@ -26,9 +25,10 @@ rule quantize_model:
         mem_mb=2000,
         runtime=30,
     params:
-        spec=lambda wildcards: PLAN.model(wildcards.model).part("quantize"),
+        spec=spec_file("model"),
+        reads=lambda wildcards: PLAN.model(wildcards.model).part("quantize"),
         engine=fingerprint("quantized"),
     shell:
-        "vmaf-train quantize-int8 --config {input.spec:q} --mode {wildcards.mode:q} --model {input.onnx:q}"
+        "vmaf-train quantize-int8 --config {params.spec:q} --mode {wildcards.mode:q} --model {input.onnx:q}"
         " --weights {input.weights:q} --features {input.table:q} --output {output.onnx:q} --as-result"
         " --engine {params.engine:q} > {log:q} 2>&1"

@@ -10,7 +10,12 @@ rule register_models:
         quantized=quantized_models("onnx"),
         reports=quantized_models("json"),
     output:
-        registry=ensure("results/registry/registry.json", non_empty=True),
+        registry=report(
+            ensure("results/registry/registry.json", non_empty=True),
+            caption="../workflow/report/registry.rst",
+            category="Run",
+            labels={"file": "registry"},
+        ),
         manifest="results/registry/registry.json.manifest.json",
     log:
         "logs/register_models/registry.log",

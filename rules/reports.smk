@@ -15,7 +15,12 @@ rule render_report:
         shards=all_shards("parquet"),
         records=all_shards("jsonl"),
     output:
-        page=ensure("results/reports/report.html", non_empty=True),
+        page=report(
+            ensure("results/reports/report.html", non_empty=True),
+            caption="../workflow/report/page.rst",
+            category="Run",
+            labels={"file": "page"},
+        ),
         manifest="results/reports/report.html.manifest.json",
     log:
         "logs/render_report/report.log",
@@ -47,7 +52,12 @@ rule summarize_run:
         quantized=quantized_models("json"),
         int8=quantized_models("onnx"),
     output:
-        summary=ensure("results/reports/summary.json", non_empty=True),
+        summary=report(
+            ensure("results/reports/summary.json", non_empty=True),
+            caption="../workflow/report/summary.rst",
+            category="Run",
+            labels={"file": "summary"},
+        ),
         manifest="results/reports/summary.json.manifest.json",
     log:
         "logs/summarize_run/summary.log",

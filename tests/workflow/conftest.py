@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+SNAKEFILE = REPOSITORY / "workflow" / "Snakefile"
+PROFILE = REPOSITORY / "profiles" / "default"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a dry-run says.
+
+    Attributes:
+        code: exit status.
+        jobs: how many jobs of each rule are planned, without the target rules.
+        text: everything that was printed.
+    """
+
+    code: int
+    jobs: Counter[str]
+    text: str
+
+    @property
+    def rules(self) -> set[str]:
+        return set(self.jobs)
+
+
+def _parse(code: int, text: str) -> Planned:
+    jobs: Counter[str] = Counter()
+    # A dry-run with --quiet prints the table twice: the first is enough.
+    table = re.search(r"Job stats:\n.*?\n-+ +-+\n(.*?)\ntotal ", text, re.DOTALL)
+    for line in table.group(1).splitlines() if table else []:
+        rule, count = line.split()
+        if not rule.startswith("all"):
+            jobs[rule] += int(count)
+    return Planned(code, jobs, text)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question to the planner: command-line arguments, and code that is said to have changed."""
+
+    arguments: tuple[str, ...] = ()
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in `folder`, which is another than the checkout."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def plan(folder: Path, cases: Mapping[str, Case]) -> dict[str, Planned]:
+    """Dry-run every case in `folder`; cases with the same changed code share one process."""
+    found: dict[str, Planned] = {}
+    head = ["--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--nolock", "--quiet", "rules", "host", "-n"]
+    kinds = {json.dumps(dict(case.changed), sort_keys=True) for case in cases.values()}
+    for kind in sorted(kinds):
+        chosen = {
+            name: [*head, *case.arguments]
+            for name, case in cases.items()
+            if json.dumps(dict(case.changed), sort_keys=True) == kind
+        }
+        job = {"cwd": str(folder), "fingerprints": json.loads(kind), "cases": chosen}
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("driver.py"))],
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.update({name: _parse(code, text) for name, (code, text) in json.loads(done.stdout).items()})
+    return found
+
+
+def write_yaml(path: Path, data: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, embedded_corpus: dict[str, Path]) -> Path:
+    """A folder in which the whole line has run on two clips. Nothing in it may be run again: others plan there."""
+    folder = tmp_path_factory.mktemp("workflow") / "run"
+    prepare_small_run(folder, embedded_corpus)
+    snakemake(folder, "--configfile", "small.yaml", "--cores", "2")
+    return folder
+
+
+def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
+    """Two real clips as a folder corpus, a model of few epochs, two codecs with two rungs each."""
+    videos = folder / "videos"
+    videos.mkdir(parents=True)
+    for name in ("carphone", "bikes_1"):
+        shutil.copyfile(clips[name], videos / f"{name}.mkv")
+    scan = ["manifest-scan", "--root", str(videos), "--name", "mine", "--output", "config/corpora/mine.yaml"]
+    subprocess.run([sys.executable, "-m", "pyvmaf", *scan], cwd=folder, check=True, capture_output=True)
+    corpus = folder / "config" / "corpora" / "mine.yaml"
+    data = yaml.safe_load(corpus.read_text())
+    for entry in data["entries"]:
+        entry["frames"] = [0, 15]
+    write_yaml(corpus, data)
+    model = yaml.safe_load((REPOSITORY / "config" / "models" / "vmaf_tiny_v2.yaml").read_text())
+    model.update(name="small", epochs=20, batch_size=16, seeds=[0, 1])
+    # With two sources and few frames nothing is learned that deserves a gate; the line is what is tested.
+    model["gates"] = {"mean_plcc_min": -1, "plcc_spread_max": 2, "per_seed_min": -1}
+    model["quantised"] = [{"mode": "static_qdq", "budget": 2, "rmse_max": 1000}]
+    write_yaml(folder / "config" / "models" / "small.yaml", model)
+    write_yaml(
+        folder / "small.yaml",
+        {
+            "corpora": ["mine"],
+            "codecs": ["libx264", "libsvtav1"],
+            "models": ["small"],
+            "ladders": {
+                "libx264": {"presets": ["medium"], "crfs": [30, 44]},
+                "libsvtav1": {"presets": [10], "crfs": [40, 60]},
+            },
+        },
+    )

@@ -1,0 +1,82 @@
+"""The whole line on two real clips: run, run again, report, and once more from scratch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pyvmaf.provenance import MANIFEST_SUFFIX, sha256_file
+from tests.workflow.conftest import prepare_small_run, snakemake
+
+pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]
+
+
+def artefacts(results: Path) -> dict[str, str]:
+    """What must be the same for every run: all files by hash; of a manifest, the hash of its content."""
+    found = {}
+    for path in sorted(results.rglob("*")):
+        if not path.is_file():
+            continue
+        name = path.relative_to(results).as_posix()
+        if name.endswith(MANIFEST_SUFFIX):
+            found[name] = json.loads(path.read_text())["content_sha256"]
+        elif name not in timings(results):
+            found[name] = sha256_file(path)
+    return found
+
+
+def timings(results: Path) -> set[str]:
+    """Files that hold measured times, as the manifests declare them."""
+    found = set()
+    for manifest in results.rglob(f"*{MANIFEST_SUFFIX}"):
+        for item in json.loads(manifest.read_text())["run"]["timings"].values():
+            entries = item if isinstance(item, list) else [item]
+            found |= {entry["path"].removeprefix("results/") for entry in entries}
+    return found
+
+
+def test_everything_is_there(finished_run: Path) -> None:
+    results = finished_run / "results"
+    assert (results / "registry" / "registry.json").is_file()
+    assert (results / "reports" / "report.html").read_text().lstrip().lower().startswith("<!doctype html")
+    models = json.loads((results / "reports" / "summary.json").read_text())["models"]
+    assert [model["model"] for model in models] == ["small"]
+    assert json.loads((results / "models" / "small" / "verdict.json").read_text())["seeds"] == [0, 1]
+    # Nothing was left half-done, and every rule that is worth it was measured.
+    assert not list(results.rglob(".*.tmp*"))
+    assert list((finished_run / "benchmarks" / "fit_model").rglob("*.tsv"))
+    assert len(list((finished_run / "logs" / "encode_rung").rglob("*.log"))) == 8
+
+
+def test_every_file_is_accounted_for(finished_run: Path) -> None:
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pyvmaf", "verify", "results"], cwd=finished_run, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_report_of_snakemake_works_offline(finished_run: Path) -> None:
+    snakemake(finished_run, "--configfile", "small.yaml", "--report", "snakemake.html")
+    page = (finished_run / "snakemake.html").read_text()
+    assert "results/reports/report.html" in page or "report.html" in page
+
+
+def test_a_second_run_from_scratch_gives_the_same_bytes(
+    finished_run: Path, embedded_corpus: Mapping[str, Path], tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    prepare_small_run(again, embedded_corpus)
+    # Another number of cores gives another order of the jobs.
+    snakemake(again, "--configfile", "small.yaml", "--cores", "1")
+    first, second = artefacts(finished_run / "results"), artefacts(again / "results")
+    assert set(first) == set(second)
+    assert {name for name in first if first[name] != second[name]} == set()
+    assert timings(again / "results") <= {f"shards/mine/{codec}.jsonl" for codec in ("libx264", "libsvtav1")}
+    shutil.rmtree(again)
