@@ -22,6 +22,8 @@ from pyvmaf.provenance import content_hash, write_bytes
 
 SCHEMA = 1
 SUFFIX = ".scores"
+# One key only: safetensors keeps its metadata in a hash map, whose order differs from run to run.
+_ENTRY = "entry"
 
 Scores = dict[str, NDArray[np.float64]]
 
@@ -44,11 +46,11 @@ def read(path: Path) -> tuple[dict[str, Any], Scores]:
 
     try:
         with safe_open(path, framework="numpy") as entry:
-            stated = entry.metadata() or {}
+            stated = json.loads((entry.metadata() or {})[_ENTRY])
             scores = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118  # it is no mapping
-        key = json.loads(stated["key"])
+        key = stated["key"]
         checksum = stated["sha256"]
-    except (SafetensorError, OSError, KeyError, ValueError) as err:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as err:
         raise IntegrityError(f"cache entry {path} is damaged ({err}): it will be computed again") from err
     found = _digest(scores)
     if found != checksum:
@@ -115,6 +117,6 @@ class Cache:
         from safetensors.numpy import save
 
         plain = {name: np.ascontiguousarray(values, dtype="<f8") for name, values in scores.items()}
-        metadata = {"key": json.dumps({"schema": SCHEMA, **key}, sort_keys=True), "sha256": _digest(plain)}
-        write_bytes(self.path(key), save(plain, metadata=metadata))
+        stated = {"key": {"schema": SCHEMA, **key}, "sha256": _digest(plain)}
+        write_bytes(self.path(key), save(plain, metadata={_ENTRY: json.dumps(stated, sort_keys=True)}))
         self.stored += 1
