@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,6 +106,43 @@ def test_equal_to_the_reports_of_the_library_s_own_tool(golden: Path, name: str,
         vmaf = [frame["vmaf"] for frame in metrics] if "vmaf" in metrics[0] else None
         assert vmaf is not None
         assert np.allclose(context.scores(model), vmaf, rtol=0, atol=0.5000001e-6)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "bits", "size"), [("420", 8, (176, 144)), ("420", 10, (320, 180)), ("444", 8, (352, 96))]
+)
+def test_equal_to_the_filter_of_ffmpeg(
+    clip: MakeClip, tmp_path: Path, pix_fmt: str, bits: int, size: tuple[int, int]
+) -> None:
+    """Another build of libvmaf, made by other people, fed by another program."""
+    import imageio_ffmpeg
+
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    filters = subprocess.run([ffmpeg, "-hide_banner", "-filters"], capture_output=True, text=True, check=True).stdout
+    if " libvmaf " not in filters:
+        pytest.skip(f"{ffmpeg} has no libvmaf filter")
+    pairs = clip(6, *size, pix_fmt, bits)
+    name = f"yuv{pix_fmt}p" + ("10le" if bits == 10 else "")
+    raw = ["-f", "rawvideo", "-pix_fmt", name, "-s", f"{size[0]}x{size[1]}"]
+    for side, file in enumerate(("reference", "distorted")):
+        planes = (plane.tobytes() for pair in pairs for plane in pair[side])
+        (tmp_path / f"{file}.yuv").write_bytes(b"".join(planes))
+    command = [ffmpeg, "-v", "error", *raw, "-i", "distorted.yuv", *raw, "-i", "reference.yuv"]
+    command += ["-lavfi", "libvmaf=log_fmt=json:log_path=log.json:feature=name=psnr", "-f", "null", "-"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    metrics = [frame["metrics"] for frame in json.loads((tmp_path / "log.json").read_text())["frames"]]
+    with Context(*size, pix_fmt, bits) as context:
+        model = context.use_model("vmaf_v0.6.1")
+        context.use_feature("psnr")
+        for index, pair in enumerate(pairs):
+            context.read(*pair, index)
+        context.flush()
+        found = {engine.report_name(key): context.feature_scores(key) for key in context.keys}
+        found["vmaf"] = context.scores(model)
+    compared = found.keys() & metrics[0].keys()
+    assert compared >= {"vmaf", "integer_adm2", "integer_motion2", "integer_vif_scale0", "psnr_y", "psnr_cb"}
+    for key in compared:
+        assert np.allclose(found[key], [frame[key] for frame in metrics], rtol=0, atol=0.5000001e-6), key
 
 
 @pytest.mark.parametrize(("pix_fmt", "bits"), [("420", 8), ("422", 10), ("444", 12), ("400", 8)])
