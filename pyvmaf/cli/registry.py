@@ -56,6 +56,9 @@ def register_command(
     normalization: Annotated[
         Path | None, typer.Option(help='By hand: JSON {"mean": […], "std": […]} that a caller must apply.')
     ] = None,
+    output_range: Annotated[
+        tuple[float, float], typer.Option(metavar="LOW HIGH", help="By hand: smallest and largest value to expect.")
+    ] = (0.0, 100.0),
     engine: EngineOption = None,
 ) -> None:
     """Enter what passed its gate into the registry, with every hash.
@@ -98,6 +101,7 @@ def register_command(
         name=name,
         description=description,
         normalization=normalization,
+        output_range=output_range,
     )
     typer.echo(f"wrote {model.with_suffix('.json')} and {written}")
 

@@ -202,7 +202,8 @@ def _fit_section(page: _Page, run: Run, codecs: Sequence[str], points: int) -> N
         caption = f"{model.name}, seed {seed.number}: prediction against teacher per held-out source ({drawn} rows)."
         parts.append(f"<h3>{escape(model.name)}</h3>")
         parts.append(page.figure(key, charts.scatter(key, codecs, (low, high)), caption, figures))
-    page.section("fit", "Prediction against teacher", "".join(parts))
+    if len(parts) > 1:
+        page.section("fit", "Prediction against teacher", "".join(parts))
 
 
 def _loso_section(page: _Page, run: Run) -> None:

@@ -1,0 +1,233 @@
+"""The registry: what ships, by which rule, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from pyvmaf.cli import app
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.models.load import load_model
+from pyvmaf.provenance import sha256_file, write_json
+from pyvmaf.registry.register import (
+    check_registry,
+    choose_seed,
+    load_registry,
+    register,
+    register_model,
+    resolve,
+    violations,
+)
+
+REGISTRY = Path("results/registry/registry.json")
+
+
+def edit(path: Path, **changes: Any) -> None:
+    write_json(path, {**json.loads(path.read_text()), **changes})
+
+
+@given(st.dictionaries(st.integers(0, 50), st.sampled_from([0.9, 0.95, 0.99, 0.991, 0.992]), min_size=1, max_size=9))
+def test_the_seed_that_ships_is_the_median_one(per_seed: dict[int, float]) -> None:
+    chosen = choose_seed(per_seed)
+    assert per_seed[chosen] == statistics.median_low(per_seed.values())
+    assert chosen == min(seed for seed, plcc in per_seed.items() if plcc == per_seed[chosen])
+
+
+def test_a_promoted_model_ships_with_every_hash_and_a_held_one_does_not(results: Path) -> None:
+    data = load_registry(REGISTRY)
+    assert [entry["id"] for entry in data["models"]] == ["small"]
+    entry = data["models"][0]
+    folder = results / "models/small"
+    seed = entry["selection"]["seed"]
+    plccs = {s: json.loads((folder / f"seed{s}/loso.json").read_text())["mean_plcc"] for s in (0, 1)}
+    assert plccs[seed] == min(plccs.values())
+    expected = {
+        "sha256": folder / f"seed{seed}/model.onnx",
+        "sidecar_sha256": folder / f"seed{seed}/model.json",
+        "weights_sha256": folder / f"seed{seed}/weights.safetensors",
+        "verdict_sha256": folder / "verdict.json",
+        "table_sha256": results / "tables/default.parquet",
+        "int8_sha256": results / f"quantized/small/seed{seed}/static_qdq.onnx",
+        "int8_report_sha256": results / f"quantized/small/seed{seed}/static_qdq.json",
+    }
+    for key, path in expected.items():
+        assert entry[key] == sha256_file(path), key
+    assert entry["quant_mode"] == "static"
+    assert entry["quant_calibration_set"] == "bbb, bikes_0, carphone"
+    held = data["held"]
+    assert [h["id"] for h in held] == ["held"]
+    verdict = json.loads((results / "models/held/verdict.json").read_text())
+    assert held[0]["gate"] == verdict["gate"]
+    assert f"{verdict['gate']['mean_plcc']:.4f}" in held[0]["reason"]
+    assert "0.95" in held[0]["reason"]
+    with pytest.raises(InputError, match="is held, not shipped: mean PLCC"):
+        resolve(REGISTRY, "held")
+
+
+def test_the_shipped_file_loads_and_its_int8_too(results: Path) -> None:
+    onnx = resolve(REGISTRY, "small")
+    assert load_model(onnx).sidecar["name"] == "small"
+    assert resolve(REGISTRY, "small", int8=True).name == "static_qdq.onnx"
+    with pytest.raises(InputError, match="did you mean 'small'"):
+        resolve(REGISTRY, "smal")
+    onnx.write_bytes(onnx.read_bytes()[:-1] + b"\0")
+    with pytest.raises(IntegrityError, match="pins"):
+        resolve(REGISTRY, "small")
+
+
+def test_files_and_folder_give_the_same_bytes(results: Path) -> None:
+    before = REGISTRY.read_bytes()
+    files = sorted([*results.glob("models/*/verdict.json"), *results.glob("models/*/seed*/model.json")])
+    files += [p for p in results.glob("quantized/*/seed*/*.json") if "manifest" not in p.name]
+    register(reversed(files), REGISTRY)
+    assert REGISTRY.read_bytes() == before
+
+
+def test_an_int8_that_failed_its_gate_is_left_out_with_its_reason(results: Path) -> None:
+    for path in results.glob("quantized/small/seed*/static_qdq.json"):
+        edit(path, passed=False, drop=0.7, rmse_int8_fp32=65.0)
+    shipped = register(["results"], REGISTRY)
+    assert shipped.models == ("small",)
+    entry = load_registry(REGISTRY)["models"][0]
+    assert entry["quant_mode"] == "fp32"
+    assert "int8" not in entry
+    assert entry["int8_refused"][0]["reason"] == (
+        "PLCC drop 0.70000, at most 0.5 is allowed; RMSE against fp32 65.00000, at most 50 is allowed"
+    )
+    with pytest.raises(InputError, match=r"ships no int8 variant .*PLCC drop"):
+        resolve(REGISTRY, "small", int8=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("models/small/seed{s}/model.onnx", "model.json pins"),
+        ("models/small/seed{s}/weights.safetensors", "verdict.json pins"),
+        ("quantized/small/seed{s}/static_qdq.onnx", "static_qdq.json pins"),
+    ],
+)
+def test_a_flipped_byte_is_not_registered(results: Path, file: str, said: str) -> None:
+    before = REGISTRY.read_bytes()
+    seed = load_registry(REGISTRY)["models"][0]["selection"]["seed"]
+    path = results / file.format(s=seed)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match=said) as caught:
+        register(["results"], REGISTRY)
+    assert sha256_file(path) in str(caught.value)
+    assert REGISTRY.read_bytes() == before
+
+
+def test_what_does_not_belong_together_is_refused(results: Path) -> None:
+    verdict = results / "models/small/verdict.json"
+    corpus = json.loads(verdict.read_text())["corpus"]
+    edit(verdict, corpus={**corpus, "sha256": "0" * 64})
+    with pytest.raises(IntegrityError, match=f"judged the table {'0' * 64}"):
+        register(["results"], REGISTRY)
+    with pytest.raises(InputError, match=r"ships seed \d, but .* only these seeds were named: none"):
+        register([verdict], REGISTRY)
+    with pytest.raises(MissingFileError, match=r"no such file: nowhere\.json"):
+        register(["nowhere.json"], REGISTRY)
+    with pytest.raises(InputError, match=r"no verdict\.json"):
+        register(results.glob("models/small/seed0/model.json"), REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": "Small"}, "does not match"),
+        ({"sha256": "xyz"}, "does not match"),
+        ({"onnx": "/somewhere/model.onnx"}, "does not match"),
+        ({"nickname": "s"}, "Additional properties"),
+        ({"quant_mode": "int4"}, "is not one of"),
+        ({"opset": 6}, "less than the minimum"),
+    ],
+)
+def test_the_schema_refuses(results: Path, change: dict[str, Any], said: str) -> None:
+    data = json.loads(REGISTRY.read_text())
+    assert violations(data, "registry") == []
+    data["models"][0] |= change
+    wrong = violations(data, "registry")
+    assert len(wrong) == 1
+    assert said in wrong[0]
+    write_json(REGISTRY, data)
+    with pytest.raises(IntegrityError, match="is not a valid registry"):
+        load_registry(REGISTRY)
+
+
+def test_check_registry_names_what_is_gone_or_changed(results: Path) -> None:
+    assert check_registry(REGISTRY) == []
+    entry = load_registry(REGISTRY)["models"][0]
+    (REGISTRY.parent / entry["int8"]).unlink()
+    sidecar = REGISTRY.parent / entry["sidecar"]
+    sidecar.write_text(sidecar.read_text() + " ")
+    wrong = check_registry(REGISTRY)
+    assert len(wrong) == 2
+    assert "small: sidecar" in wrong[0]
+    assert sha256_file(sidecar) in wrong[0]
+    assert "small: int8" in wrong[1]
+    assert "is not there" in wrong[1]
+    data = load_registry(REGISTRY)
+    data["models"] *= 2
+    write_json(REGISTRY, data)
+    assert any("more than once" in sentence for sentence in check_registry(REGISTRY))
+
+
+def test_by_hand_a_foreign_model_gets_a_sidecar_and_an_entry(results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    model = folder / "vmaf_tiny_fr_v1.onnx"
+    shutil.copy(results / "models/small/seed0/model.onnx", model)
+    options = ["--kind", "fr", "--dataset", "nflx", "--license", "CDLA-Permissive-2.0", "--train-commit", "abc123"]
+    done = CliRunner().invoke(app, ["register", "--model", str(model), *options])
+    assert done.exit_code == 0, done.output
+    sidecar = json.loads(model.with_suffix(".json").read_text())
+    assert sidecar["schema_version"] == 1
+    assert sidecar["name"] == "vmaf_tiny_fr_v1"
+    assert (sidecar["input_name"], sidecar["output_name"], sidecar["onnx_opset"]) == ("features", "score", 17)
+    assert sidecar["license"] == "CDLA-Permissive-2.0"
+    registry = folder / "registry.json"
+    entry = load_registry(registry)["models"][0]
+    assert entry["notes"] == "Entered by hand: no verdict stands behind it."
+    assert check_registry(registry) == []
+    # Again under another id: the first entry stays.
+    other = folder / "second.onnx"
+    shutil.copy(model, other)
+    register_model(other, kind="fr", dataset="nflx", license="MIT", train_commit="d", registry=registry)
+    assert [e["id"] for e in load_registry(registry)["models"]] == ["second", "vmaf_tiny_fr_v1"]
+
+
+def test_by_hand_an_exported_model_keeps_its_sidecar_and_a_held_one_is_refused(results: Path) -> None:
+    small = results / "models/small/seed0/model.onnx"
+    before = small.with_suffix(".json").read_bytes()
+    given: dict[str, Any] = {
+        "kind": "fr",
+        "dataset": "default",
+        "license": "BSD-2-Clause-Patent",
+        "train_commit": "abc",
+    }
+    registry = register_model(small, **given, registry="mine/registry.json")
+    assert small.with_suffix(".json").read_bytes() == before
+    assert load_registry(registry)["models"][0]["id"] == "small"
+    assert check_registry(registry) == []
+    with pytest.raises(InputError, match="says license 'BSD-2-Clause-Patent', but 'MIT' was given"):
+        register_model(small, **{**given, "license": "MIT"}, registry="mine/registry.json")
+    with pytest.raises(InputError, match="held is held: mean PLCC"):
+        register_model(results / "models/held/seed0/model.onnx", **given, registry="mine/registry.json")
+    with pytest.raises(InputError, match="did you mean 'filter'"):
+        register_model(small, **{**given, "kind": "filters"})
+
+
+def test_by_hand_the_command_asks_for_what_it_needs(results: Path) -> None:
+    done = CliRunner().invoke(app, ["register", "--model", "x.onnx", "--kind", "fr"])
+    assert isinstance(done.exception, InputError)
+    assert "--dataset, --license, --train-commit" in str(done.exception)

@@ -1,0 +1,229 @@
+"""verify finds what is wrong with a results tree; trace tells how a file came about."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from pyvmaf.cli import app
+from pyvmaf.errors import InputError, MissingFileError
+from pyvmaf.provenance import sha256_file, write_manifest, write_text
+from pyvmaf.registry.register import violations
+from pyvmaf.registry.trace import trace
+from pyvmaf.registry.verify import Outcome, verify
+
+
+def kinds(outcome: Outcome) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.path) for finding in outcome.findings]
+
+
+def test_a_finished_run_is_clean_from_anywhere(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = verify("results", threads=2)
+    assert outcome.findings == []
+    assert outcome.clean
+    files = [p for p in results.rglob("*") if p.is_file()]
+    assert outcome.files == len(files)
+    assert outcome.manifests == sum(p.name.endswith(".manifest.json") for p in files)
+    # The tree may be moved: no path in it is absolute.
+    shutil.copytree(results, results.parent / "moved/results")
+    shutil.copytree("config", "moved/config")
+    monkeypatch.chdir("/")
+    assert verify(results.parent / "moved/results").clean
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_any_flipped_byte_of_any_artefact_is_found(results: Path, data: st.DataObject) -> None:
+    files = sorted(p for p in results.rglob("*") if p.is_file())
+    path = data.draw(st.sampled_from(files))
+    before = path.read_bytes()
+    place = data.draw(st.integers(0, len(before) - 1))
+    flipped = bytearray(before)
+    flipped[place] ^= 1 << data.draw(st.integers(0, 7))
+    named_by_run = path.name.endswith(".manifest.json") and place > before.rfind(b'"run": {')
+    path.write_bytes(flipped)
+    try:
+        outcome = verify(results, threads=1)
+    finally:
+        path.write_bytes(before)
+    if named_by_run:
+        return  # when and where a run took place is not vouched for
+    shown = path.relative_to(results.parent).as_posix()
+    assert any(f.path == shown for f in outcome.findings), (shown, place, outcome.findings)
+
+
+def test_missing_unaccounted_and_left_over_files_are_named(results: Path) -> None:
+    (results / "models/small/seed0/predictions.parquet").unlink()
+    (results / "tables/notes.txt").write_text("mine")
+    (results / "tables/.x.parquet.abc.tmp.parquet").write_text("half")
+    (results / "tables/.gitkeep").touch()
+    outcome = verify(results)
+    assert kinds(outcome) == [
+        ("missing", "results/models/small/seed0/predictions.parquet"),
+        ("unaccounted", "results/tables/.x.parquet.abc.tmp.parquet"),
+        ("unaccounted", "results/tables/notes.txt"),
+    ]
+    assert "cut off" in outcome.findings[1].message
+
+
+def test_a_chain_made_from_other_bytes_is_stale(results: Path) -> None:
+    table = results / "tables/default.parquet"
+    old = sha256_file(table)
+    table.write_bytes(table.read_bytes() + b"\0")
+    shards = sorted(Path("results/shards").rglob("*.parquet"))
+    relative = Path("results/tables/default.parquet")
+    write_manifest(
+        relative, verb="combine", stage="tables", args={}, inputs={"tables": shards}, outputs={"table": relative}
+    )
+    outcome = verify(results)
+    assert {f.kind for f in outcome.findings} == {"stale"}
+    stale = {f.path for f in outcome.findings}
+    assert "results/models/small/seed0/weights.safetensors" in stale
+    assert "results/quantized/small/seed1/static_qdq.onnx" in stale
+    assert all(f.expected == old and f.found == sha256_file(table) for f in outcome.findings)
+
+
+def test_an_edited_configuration_makes_what_it_shaped_stale(results: Path) -> None:
+    config = results.parent / "config/models/small.yaml"
+    config.write_text(config.read_text() + "# later\n")
+    outcome = verify(results)
+    assert {f.kind for f in outcome.findings} == {"stale"}
+    assert all("small" in f.path for f in outcome.findings)
+    assert "was made from config/models/small.yaml as it was" in outcome.findings[0].message
+
+
+def test_a_changed_input_blames_the_input_and_not_its_readers(results: Path) -> None:
+    shard = results / "shards/embedded/libx264.parquet"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert kinds(verify(results)) == [("changed", "results/shards/embedded/libx264.parquet")]
+
+
+def test_links_conflicts_and_damaged_manifests(results: Path) -> None:
+    onnx = results / "models/held/seed0/model.onnx"
+    shutil.move(onnx, results.parent / "elsewhere.onnx")
+    onnx.symlink_to(results.parent / "elsewhere.onnx")
+    (results / "loop").symlink_to(results)
+    # A second manifest that vouches for other bytes of a file.
+    sidecar = results / "models/small/seed0/model.json.manifest.json"
+    shutil.copy(results / "models/small/seed0/model.onnx.manifest.json", sidecar)
+    stranger = results / "models/small/verdict.json.manifest.json"
+    stranger.write_text(stranger.read_text().replace("PROMOTE", "HOLD").replace('"judge"', '"edited"')[:-40])
+    found = kinds(verify(results))
+    assert ("link", "results/models/held/seed0/model.onnx") in found
+    assert ("link", "results/loop") in found
+    assert ("manifest", "results/models/small/verdict.json.manifest.json") in found
+    assert ("unaccounted", "results/models/small/verdict.json") in found
+
+
+def test_two_manifests_of_one_file_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, two = Path("results/a.txt"), Path("results/b.txt")
+    for path in (one, two):
+        write_text(path, path.name)
+    write_manifest(one, verb="x", stage="tables", args={}, inputs={}, outputs={"a": one, "b": two})
+    write_text(two, "other")
+    write_manifest(two, verb="y", stage="tables", args={}, inputs={}, outputs={"b": two})
+    assert kinds(verify("results")) == [("conflict", "results/b.txt")]
+
+
+def test_the_command_prints_writes_and_exits(results: Path) -> None:
+    runner = CliRunner()
+    done = runner.invoke(app, ["verify", "results", "--json", "results/verify.json"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("clean: ")
+    assert violations(json.loads(Path("results/verify.json").read_text()), "verify") == []
+    # The report accounts for itself.
+    assert verify(results).clean
+    (results / "models/small/verdict.json").unlink()
+    done = runner.invoke(app, ["verify", "results", "--json", "found.json"])
+    assert done.exit_code == 1
+    assert "missing\tresults/models/small/verdict.json\t" in done.stdout
+    written = json.loads(Path("found.json").read_text())
+    assert violations(written, "verify") == []
+    assert not written["clean"]
+    assert written["findings"][0]["kind"] == "missing"
+
+
+def test_what_is_no_folder_is_refused(results: Path) -> None:
+    with pytest.raises(MissingFileError, match="no such folder: nowhere"):
+        verify("nowhere")
+    with pytest.raises(InputError, match="is a file"):
+        verify("results/tables/default.parquet")
+
+
+def test_a_damaged_cache_entry_is_found(results: Path) -> None:
+    import numpy as np
+
+    from pyvmaf.features.cache import Cache
+
+    cache = Cache(results / "cache")
+    key = {"reference": "a", "distorted": "b"}
+    cache.put(key, {"adm2": np.arange(3.0)})
+    entry = cache.path(key)
+    outcome = verify(results)
+    assert outcome.clean
+    assert outcome.cache_entries == 1
+    data = bytearray(entry.read_bytes())
+    data[-1] ^= 1
+    entry.write_bytes(data)
+    outcome = verify(results)
+    assert [f.kind for f in outcome.findings] == ["cache"]
+
+
+def test_trace_goes_back_to_the_sources(results: Path) -> None:
+    step = trace("results/registry/registry.json")
+    paths = {s.path: s for s in step.steps()}
+    assert paths["results/registry/registry.json"].verb == "register"
+    assert paths["results/tables/default.parquet"].verb == "combine"
+    assert paths["results/shards/embedded/libx264.parquet"].verb == "shard"
+    assert paths["config/models/small.yaml"].verb is None
+    assert paths["results/tables/default.parquet"].sha256 == sha256_file("results/tables/default.parquet")
+    assert not any(s.stale for s in step.steps())
+    # Each step is told once.
+    told = [s.path for s in step.steps() if s.inputs]
+    assert len(told) == len(set(told))
+
+
+def test_trace_marks_a_stale_step_and_refuses_a_source(results: Path) -> None:
+    weights = Path("results/models/small/seed0/weights.safetensors")
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    write_manifest(weights, verb="fit", stage="models", args={}, inputs={}, outputs={"weights": weights})
+    stale = [s for s in trace("results/models/small/seed0/model.onnx").steps() if s.stale]
+    assert [s.path for s in stale] == [str(weights)]
+    (results.parent / "plain.txt").write_text("x")
+    with pytest.raises(InputError, match="is it a source"):
+        trace("plain.txt")
+    done = CliRunner().invoke(app, ["trace", "results/models/small/seed0/model.onnx", "--json", "t.json"])
+    assert done.exit_code == 0, done.output
+    assert "STALE" in done.stdout
+    assert json.loads(Path("t.json").read_text())["artefact"]["path"] == "results/models/small/seed0/model.onnx"
+
+
+def test_thousands_of_files_take_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.chdir(tmp_path)
+    n = 3000
+    outputs = []
+    for i in range(n):
+        path = Path(f"results/x/{i % 50}/{i}.bin")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(500))
+        outputs.append(path)
+    write_text(Path("results/x/all.txt"), "x")
+    write_manifest(
+        Path("results/x/all.txt"), verb="x", stage="tables", args={}, inputs={},
+        outputs={"all": Path("results/x/all.txt"), "parts": outputs},
+    )  # fmt: skip
+    started = time.perf_counter()
+    outcome = verify("results")
+    assert outcome.clean
+    assert outcome.hashed == n + 1
+    assert time.perf_counter() - started < 10

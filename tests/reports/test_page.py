@@ -1,0 +1,250 @@
+"""The page: parsed as a browser would, its numbers compared with those computed anew from the run's files."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from pyvmaf.cli import app
+from pyvmaf.errors import IntegrityError
+from pyvmaf.provenance import write_json
+from pyvmaf.registry.verify import verify
+from pyvmaf.reports.collect import collect, read_shards
+from pyvmaf.reports.measures import evenly, held_out, out_of_range
+from pyvmaf.reports.page import table, text, write_report
+
+PAGE = Path("results/reports/report.html")
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Parsed(HTMLParser):
+    """Tags with their attributes, tables as lists of rows, scripts, and whether every tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.scripts: dict[str, str] = {}
+        self.open: list[str] = []
+        self._script: str | None = None
+        self._rows: list[list[str]] = []
+        self._caption = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "script":
+            self._script = dict(attrs).get("id") or f"script{len(self.scripts)}"
+            self.scripts[self._script] = ""
+        elif tag == "table":
+            self._rows, self._caption = [], ""
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in ("td", "th"):
+            self._rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        if tag == "script":
+            self._script = None
+        elif tag == "table":
+            self.tables[self._caption] = self._rows
+
+    def handle_data(self, data: str) -> None:
+        if self._script is not None:
+            self.scripts[self._script] += data
+        elif "caption" in self.open:
+            self._caption += data
+        elif self.open and ("td" in self.open or "th" in self.open):
+            self._rows[-1][-1] += data
+
+    def table(self, start: str) -> list[list[str]]:
+        return next(rows for caption, rows in self.tables.items() if caption.startswith(start))
+
+
+@pytest.fixture(scope="module")
+def page(finished_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Parsed:
+    target = tmp_path_factory.mktemp("page") / "report.html"
+    size = write_report([finished_results], target, points=50)
+    html = target.read_text(encoding="utf-8")
+    assert size == len(html.encode()) < 5_000_000
+    return Parsed(html)
+
+
+def rows_of(page: Parsed, name: str) -> list[dict[str, Any]]:
+    """A data set as the page's own script unfolds it."""
+    columns = json.loads(page.scripts["data"])[name]
+    whole = {k: c if isinstance(c, list) else [c["words"][i] for i in c["at"]] for k, c in columns.items()}
+    return [dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True)]
+
+
+def test_the_page_needs_nothing_but_itself(page: Parsed) -> None:
+    assert page.open == []
+    for tag, attrs in page.tags:
+        for name, value in attrs.items():
+            if name in ("src", "href", "action", "data", "srcset", "poster", "background"):
+                assert (value or "").startswith("#"), (tag, name, value)
+    assert not [tag for tag, _ in page.tags if tag in ("link", "iframe", "object", "embed", "img", "base")]
+    policy = next(a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy") or ""
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+    assert "connect-src" not in policy  # so that default-src forbids every request
+    for key in ("data", "specs"):
+        assert "http" not in page.scripts[key]
+
+
+def test_the_page_can_be_read_without_seeing_or_scripts(page: Parsed) -> None:
+    assert ("html", {"lang": "en"}) in page.tags
+    figures = [a for t, a in page.tags if a.get("class") == "chart"]
+    assert len(figures) == len(json.loads(page.scripts["specs"]))
+    assert all(a["data-label"] for a in figures)
+    assert all(page.tables), "every table has a caption"
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    for tag, attrs in page.tags:
+        if tag == "a":
+            assert (attrs["href"] or "")[1:] in ids
+        if tag == "th":
+            assert attrs.get("scope") in ("row", "col")
+
+
+def test_every_field_that_a_chart_names_is_in_its_data(page: Parsed) -> None:
+    data = json.loads(page.scripts["data"])
+
+    def fields(node: Any) -> set[str]:
+        if isinstance(node, dict):
+            if "datasets" in node or ("data" in node and str(node["data"].get("name", "")).startswith("data-")):
+                return set()
+            own = {node["field"]} if isinstance(node.get("field"), str) else set()
+            return own.union(*(fields(v) for v in node.values()))
+        return set().union(*(fields(v) for v in node)) if isinstance(node, list) else set()
+
+    for key, spec in json.loads(page.scripts["specs"]).items():
+        named = spec["data"]["name"]
+        assert fields({k: v for k, v in spec.items() if k not in ("data", "datasets")}) <= set(data[named]), key
+
+
+def test_the_numbers_are_those_of_the_files(page: Parsed, finished_results: Path) -> None:
+    import pandas as pd
+    from scipy import stats
+
+    head, *body = page.table("Agreement with the teacher")
+    small = dict(zip(head, next(row for row in body if row[0] == "small"), strict=True))
+    plcc, rmse = [], []
+    for seed in (0, 1):
+        frame = pd.read_parquet(finished_results / f"models/small/seed{seed}/predictions.parquet")
+        folds = [part for _, part in frame.groupby("fold", observed=True)]
+        plcc.append(np.mean([stats.pearsonr(f["prediction"], f["target"])[0] for f in folds]))
+        rmse.append(np.mean([np.sqrt(np.mean((f["prediction"] - f["target"]) ** 2)) for f in folds]))
+        for row in page.table("Every fold of every seed"):
+            if row[0] == "small" and row[2] == str(seed):
+                part = frame[frame["fold"] == row[1]]
+                assert row[3] == f"{stats.pearsonr(part['prediction'], part['target'])[0]:.4f}"
+                assert row[5] == f"{stats.kendalltau(part['prediction'], part['target'])[0]:.4f}"
+    assert small["PLCC"] == f"{np.mean(plcc):.4f} ± {np.std(plcc, ddof=1):.4f}"
+    assert small["RMSE"] == f"{np.mean(rmse):.3f} ± {np.std(rmse, ddof=1):.3f}"
+    assert small["verdict"] == "✓ PROMOTE"
+    sizes = {(finished_results / f"models/small/seed{s}/model.onnx").stat().st_size for s in (0, 1)}
+    assert int(re.sub(r"\D", "", small["ONNX bytes"])) in sizes
+
+
+def test_points_and_curves_are_rows_of_the_run(page: Parsed, finished_results: Path) -> None:
+    points = rows_of(page, "fit-small")
+    assert len(points) == 3 * 50
+    shards = read_shards(sorted(finished_results.glob("shards/*/*.parquet")), ["adm2"])
+    teacher = shards.set_index(["clip", "rung", "frame_index"])["vmaf"]
+    for point in points:
+        assert point["target"] == pytest.approx(teacher[point["clip"], point["rung"], point["frame"]], abs=6e-4)
+    rates = rows_of(page, "rates")
+    assert len(rates) == 3 * 3 * 4
+    means = shards.groupby(["clip", "codec", "rung"])["vmaf"].mean()
+    for rate in rates:
+        assert rate["vmaf"] == pytest.approx(means[rate["panel"], rate["codec"], rate["rung"]], abs=6e-5)
+        assert rate["low"] <= rate["vmaf"]
+
+
+def test_the_share_out_of_range_counts_what_the_fold_did_not_see(page: Parsed, finished_results: Path) -> None:
+    names = ["adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2"]
+    frame = read_shards(sorted(finished_results.glob("shards/*/*.parquet")), names)
+    shares = out_of_range(collect([finished_results]), frame)
+    assert {s["models"] for s in shares} == {"held, small"}
+    for share in shares:
+        inside = frame[frame["source"] == share["fold"]][names]
+        others = frame[frame["source"] != share["fold"]][names]
+        outside = [
+            any(row[n] < others[n].min() or row[n] > others[n].max() for n in names) for _, row in inside.iterrows()
+        ]
+        assert share["share"] == pytest.approx(np.mean(outside))
+    # By the formula the scene with the most motion lies outside.
+    assert max(shares, key=lambda s: s["share"])["feature"] == "motion2"
+    assert len(page.table("Share of a held-out")) == 1 + len(shares)
+
+
+def test_the_same_run_gives_the_same_bytes_in_any_order(results: Path) -> None:
+    write_report(["results"], PAGE)
+    first = PAGE.read_bytes()
+    manifest = json.loads(Path(f"{PAGE}.manifest.json").read_text())["content_sha256"]
+    # Clock readings in the corpus rows are no part of the page.
+    for path in results.glob("shards/*/*.jsonl"):
+        path.write_text(re.sub(r'"encode_time_ms": [\d.]+', '"encode_time_ms": 7.5', path.read_text()))
+    files = [p for p in results.rglob("*") if p.suffix in (".json", ".jsonl", ".parquet") and "manifest" not in p.name]
+    files = [p for p in files if "tables" not in p.parts]
+    write_report(["results"], PAGE)
+    assert PAGE.read_bytes() == first
+    assert json.loads(Path(f"{PAGE}.manifest.json").read_text())["content_sha256"] == manifest
+    write_report(list(reversed(files)), PAGE)
+    assert PAGE.read_bytes() == first
+
+
+def test_the_command_leaves_a_page_that_verify_accounts_for(results: Path) -> None:
+    done = CliRunner().invoke(app, ["report", "results", "--points", "20"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith(f"wrote {PAGE}")
+    assert verify("results").clean
+
+
+def test_a_page_of_reports_alone_has_no_empty_sections(results: Path) -> None:
+    write_report(sorted(results.glob("models/*/seed*/loso.json")), PAGE)
+    page = Parsed(PAGE.read_text())
+    titles = [a["id"] for t, a in page.tags if t == "h2"]
+    assert titles == ["summary", "loso", "provenance"]
+
+
+def test_a_loso_report_that_is_not_of_the_predictions_is_refused(results: Path) -> None:
+    path = results / "models/small/seed0/loso.json"
+    body = json.loads(path.read_text())
+    body["folds"][1]["plcc"] += 1e-6
+    write_json(path, body)
+    seed = collect(["results"]).models["small"].seeds[0]
+    with pytest.raises(IntegrityError, match=r"PLCC of fold bikes_0 is .* but the LOSO report says"):
+        held_out(seed, 100)
+
+
+@given(st.integers(0, 5000), st.integers(2, 500))
+def test_evenly_taken_rows_are_distinct_ordered_and_reach_both_ends(n: int, most: int) -> None:
+    rows = evenly(n, most).tolist()
+    assert len(rows) == min(n, most)
+    assert rows == sorted(set(rows))
+    if n:
+        assert (rows[0], rows[-1]) == (0, n - 1)
+
+
+@given(st.text(max_size=40))
+def test_text_in_tables_stays_text(value: str) -> None:
+    found = Parsed(table("caption", ("a", "b"), [[text(value), text("x")]])).table("caption")
+    clean = value.replace("\r\n", "\n")
+    assert len(found) == 2
+    assert len(found[1]) == 2
+    assert found[1][0] == clean
