@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.models.networks import Mlp
+if TYPE_CHECKING:
+    from pyvmaf.models.networks import Mlp
 
 FEATURES, CODEC, SCORE = "features", "codec", "score"
 
