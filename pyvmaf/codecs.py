@@ -40,7 +40,9 @@ class Codec:
         quality_option, preset_option: FFmpeg options that carry the quality number and the preset.
         options: further options of every encode; a caller's extra options come later and win.
         params_option: FFmpeg option that carries the encoder's own ``key=value:…`` list.
-        thread_params: entries of that list that pin the thread count; ``{threads}`` is replaced.
+        thread_params: entries of that list that pin the thread count; ``{threads}`` is replaced by it, and
+            ``{pool}`` by the threads beside the calling one, 0 for a single thread.
+        attempts: how often to encode before an incomplete result counts as an error.
         even_size: whether it refuses sizes that are no multiple of the chroma subsampling.
         version: pattern that finds the encoder's version in FFmpeg's log, in group 1.
     """
@@ -61,6 +63,7 @@ class Codec:
     options: tuple[str, ...] = ()
     params_option: str | None = None
     thread_params: tuple[str, ...] = ()
+    attempts: int = 1
     even_size: bool = False
 
     @property
@@ -129,7 +132,8 @@ class Codec:
         Raises:
             InputError: preset or CRF are not the codec's, or `extra` sets what is set elsewhere.
         """
-        params = [item.format(threads=threads) for item in self.thread_params]
+        pool = 0 if threads == 1 else threads
+        params = [item.format(threads=threads, pool=pool) for item in self.thread_params]
         kept: list[str] = []
         words = iter(extra)
         for word in words:
@@ -230,6 +234,10 @@ _TABLE = (
         version=r"libvvenc version: (\S+)",
         quality_option="-qp",
         params_option="-vvenc-params",
+        # With a thread pool, even one of a single thread, it loses a race in about one of ten short clips and ends
+        # before the frames that it holds back are written, without an error. Without a pool it never did.
+        thread_params=("threads={pool}",),
+        attempts=5,
         even_size=True,
     ),
     Codec(

@@ -191,7 +191,11 @@ def _fail(program: FFmpeg, what: str, code: int, log: str) -> NoReturn:
         name = unknown.group(1) or unknown.group(2)
         raise UnavailableError(f"cannot {what}: FFmpeg {program.version} was built without {name}; use another FFmpeg")
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error|invalid|fail|not |cannot|unable|refus|unrecogni|unknown", line, re.IGNORECASE)]
+    telling = [
+        line
+        for line in lines
+        if re.search(r"error|invalid|fail|not |cannot|unable|refus|unrecogni|unknown", line, re.IGNORECASE)
+    ]
     tail = "; ".join((telling or lines)[-3:]) or "it said nothing"
     ending = f"was ended by signal {-code}" if code < 0 else f"exited with {code}"
     raise PyvmafError(f"cannot {what}: FFmpeg {program.version} {ending}: {tail}")

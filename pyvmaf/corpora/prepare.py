@@ -13,7 +13,7 @@ from pyvmaf.corpora.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
 from pyvmaf.corpora.probe import Format, RawFormat, Video, inspect, pixel_layout, read_format
 from pyvmaf.corpora.spec import Corpus, Entry, size
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
-from pyvmaf.provenance import atomic_path, confined, read_manifest, sha256_file, write_manifest
+from pyvmaf.provenance import atomic_path, confined, sha256_file, write_manifest
 
 # Files of these containers can be decoded from anywhere and say their frame rate; others are stored anew.
 _KEPT_CONTAINERS = frozenset({"matroska", "webm", "mov", "mp4"})
@@ -233,25 +233,6 @@ def _too_few(entry: Entry, source: Path, whole: int, made: int) -> str:
             f"{whole} frames (0 to {whole - 1}): correct the range"
         )
     return f"{source} decodes to {whole} frames, but only {made} of {entry.key!r} could be stored: it may be damaged"
-
-
-def clip_video(path: Path) -> tuple[Video, str]:
-    """What a reference clip is, and its SHA-256: from its manifest where that is about these very bytes.
-
-    Raises:
-        MissingFileError, InputError, IntegrityError: as `probe.inspect`.
-    """
-    from pyvmaf.errors import MissingFileError
-
-    sha256 = sha256_file(path)
-    try:
-        manifest = read_manifest(path)
-        if manifest["outputs"]["clip"]["sha256"] == sha256:
-            return Video.from_dict(manifest["details"]["video"]), sha256
-    except (MissingFileError, IntegrityError, KeyError, TypeError):
-        # No manifest of ours: the file itself is asked.
-        pass
-    return inspect(path), sha256
 
 
 def clip_paths(corpus: Corpus, folder: Path, keys: Sequence[str] = ()) -> dict[str, Path]:

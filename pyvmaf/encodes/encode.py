@@ -12,12 +12,16 @@ from typing import cast
 
 from pyvmaf.codecs import Codec
 from pyvmaf.codecs import codec as find_codec
+from pyvmaf.corpora.clip import clip_video
 from pyvmaf.corpora.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
-from pyvmaf.corpora.prepare import clip_video
 from pyvmaf.corpora.probe import Reader, Video
 from pyvmaf.encodes.record import INTERNALS, MEASURED, SCHEMA_VERSION, Record, check, unavailable
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.provenance import atomic_path, content_hash, relative, write_json, write_manifest
+
+
+class IncompleteError(IntegrityError):
+    """An encode holds another number of frames than its reference."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def encode(
 
     Raises:
         MissingFileError, InputError: the reference or a request is wrong.
-        IntegrityError: the reference is damaged, or the encode has another number of frames.
+        IntegrityError: the reference is damaged.
+        IncompleteError: the encode has another number of frames.
         UnavailableError: this FFmpeg lacks the encoder.
         PyvmafError: the encoder refused.
         OSError: ENOSPC, the disk is full.
@@ -124,12 +129,17 @@ def encode(
     tool = ffmpeg(program)
     what = f"encode {reference} with {entry.name}"
     with atomic_path(output) as temporary:
-        started = time.perf_counter()
-        log = run(
-            tool, _command(reference, video, arguments, temporary), what=what, frames=video.frames, advance=advance
-        )
-        seconds = time.perf_counter() - started
-        _check_result(temporary, video, pix_fmt, what, tool)
+        command = _command(reference, video, arguments, temporary)
+        for attempt in range(1, entry.attempts + 1):
+            started = time.perf_counter()
+            log = run(tool, command, what=what, frames=video.frames, advance=advance)
+            seconds = time.perf_counter() - started
+            try:
+                _check_result(temporary, video, pix_fmt, what, tool)
+                break
+            except IncompleteError:
+                if attempt == entry.attempts:
+                    raise
     record = _record(reference, sha256, video, output, entry, preset, crf, pix_fmt, arguments, log, tool)
     record_path = output.with_suffix(".json")
     check(record, str(record_path))
@@ -172,10 +182,14 @@ def _command(reference: Path, video: Video, arguments: Sequence[str], output: Pa
 
 
 def _check_result(path: Path, video: Video, pix_fmt: str, what: str, tool: FFmpeg) -> None:
-    with Reader(path) as reader:
-        form, frames = reader.format, reader.packets()
+    try:
+        with Reader(path) as reader:
+            form, frames = reader.format, reader.packets()
+    except InputError:
+        # A file without a single frame is none that can be opened.
+        form, frames = video.format, 0
     if frames != video.frames:
-        raise IntegrityError(
+        raise IncompleteError(
             f"cannot {what}: the reference has {video.frames} frames, but the encode {frames} (FFmpeg {tool.version})"
         )
     wanted = (video.format.width, video.format.height, pix_fmt)

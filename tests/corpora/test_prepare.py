@@ -10,9 +10,10 @@ import av
 import numpy as np
 import pytest
 
+from pyvmaf.corpora.clip import clip_video
 from pyvmaf.corpora.collect import collect
 from pyvmaf.corpora.ffmpeg import ffmpeg
-from pyvmaf.corpora.prepare import clip_video, prepare
+from pyvmaf.corpora.prepare import prepare
 from pyvmaf.corpora.probe import inspect
 from pyvmaf.corpora.spec import Corpus, load_corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError

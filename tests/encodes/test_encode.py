@@ -16,7 +16,7 @@ import pytest
 from pyvmaf.codecs import CODECS
 from pyvmaf.corpora.ffmpeg import ffmpeg
 from pyvmaf.corpora.probe import inspect
-from pyvmaf.encodes.encode import bit_depth_for, encode, rung_name, split_extra
+from pyvmaf.encodes.encode import IncompleteError, bit_depth_for, encode, rung_name, split_extra
 from pyvmaf.encodes.record import check
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
 from pyvmaf.provenance import read_json, read_manifest, sha256_file
@@ -224,6 +224,32 @@ def test_an_option_that_drops_frames_is_found(clip: Path, tmp_path: Path) -> Non
     with pytest.raises(PyvmafError, match="the reference has 30 frames, but the encode 7"):
         encode(clip, tmp_path / "out" / "r.mkv", "libx264", "medium", 30, extra=["-frames", "7"])
     assert left_behind(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(("good_after", "succeeds"), [(3, True), (9, False)])
+def test_an_encoder_that_sometimes_ends_early_is_asked_again(
+    clip: Path, tmp_path: Path, good_after: int, succeeds: bool
+) -> None:
+    # A real FFmpeg that is given no frames the first times, as libvvenc sometimes behaves with a thread pool.
+    program = tmp_path / "ffmpeg"
+    program.write_text(
+        f'''#!/bin/sh
+if [ "$1" = -version ]; then exec "{ffmpeg().path}" -version; fi
+echo >> "{tmp_path}/runs"
+if [ $(wc -l < "{tmp_path}/runs") -lt {good_after} ]; then set -- -ss 100 "$@"; fi
+exec "{ffmpeg().path}" "$@"
+'''
+    )
+    program.chmod(0o755)
+    output = tmp_path / "out" / "r.mkv"
+    if succeeds:
+        done = encode(clip, output, "libvvenc", "faster", 40, program=str(program))
+        assert inspect(done.path).frames == 30
+    else:
+        with pytest.raises(IncompleteError, match="the reference has 30 frames, but the encode 0"):
+            encode(clip, output, "libvvenc", "faster", 40, program=str(program))
+        assert left_behind(output.parent) == []
+    assert (tmp_path / "runs").read_text().count("\n") == (3 if succeeds else CODECS["libvvenc"].attempts)
 
 
 def test_which_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

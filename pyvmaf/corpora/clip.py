@@ -1,0 +1,26 @@
+"""What later stages ask about a reference clip; apart from the rest, so that they depend on nothing more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyvmaf.corpora.probe import Video, inspect
+from pyvmaf.errors import IntegrityError, MissingFileError
+from pyvmaf.provenance import read_manifest, sha256_file
+
+
+def clip_video(path: Path) -> tuple[Video, str]:
+    """What a reference clip is, and its SHA-256: from its manifest where that is about these very bytes.
+
+    Raises:
+        MissingFileError, InputError, IntegrityError: as `probe.inspect`.
+    """
+    sha256 = sha256_file(path)
+    try:
+        manifest = read_manifest(path)
+        if manifest["outputs"]["clip"]["sha256"] == sha256:
+            return Video.from_dict(manifest["details"]["video"]), sha256
+    except (MissingFileError, IntegrityError, KeyError, TypeError):
+        # No manifest of ours: the file itself is asked.
+        pass
+    return inspect(path), sha256
