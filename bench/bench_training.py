@@ -71,7 +71,7 @@ def plain(job: _Job) -> tuple[float, list[float]]:
         for rows in torch.split(order, job.batch):
             optimiser.zero_grad()
             loss = torch.nn.functional.mse_loss(job.module(job.x[rows]), job.y[rows])
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             total += loss.item() * len(rows)
         losses.append(total / len(job.x))
@@ -82,7 +82,7 @@ def lightning(job: _Job) -> tuple[float, list[float]]:
     """A LightningModule with a DataLoader; logger, checkpoints and progress bar off."""
     import pytorch_lightning as pl
 
-    class Module(pl.LightningModule):  # type: ignore[misc]
+    class Module(pl.LightningModule):
         def __init__(self) -> None:
             super().__init__()
             self.net = job.module
