@@ -124,8 +124,10 @@ def verify_command(
     from pyvmaf.registry.verify import verify, write_report
 
     check_engine("registry", engine)
-    with progress("verifying", unit="bytes") as advance:
-        outcome = verify(tree, threads=threads, cache=cache, advance=advance)
+    with progress("verifying", unit="MiB") as advance:
+        outcome = verify(
+            tree, threads=threads, cache=cache, advance=lambda done, total: advance(done >> 20, total >> 20)
+        )
     if json is not None:
         write_report(outcome, tree, json)
     _print_outcome(outcome)

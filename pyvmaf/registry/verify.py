@@ -128,7 +128,9 @@ def verify(
         raise MissingFileError(f"no such folder: {os.fspath(tree)}")
     if not root.is_dir():
         raise InputError(f"{os.fspath(tree)} is a file: name the results folder that it lies in")
-    check = _Check(root, Path(os.path.abspath(cache)) if cache else root / "cache")
+    if cache is not None and not Path(cache).is_dir():
+        raise MissingFileError(f"no such cache folder: {os.fspath(cache)}")
+    check = _Check(root, Path(os.path.abspath(cache)) if cache is not None else root / "cache")
     check.collect()
     check.hash(threads or os.cpu_count() or 1, advance)
     check.judge_outputs()
@@ -162,7 +164,8 @@ class _Check:
 
     def collect(self) -> None:
         """Look at every file once, and read the manifests."""
-        for path in walk(self.root):
+        inside = self.root in self.cache.parents or self.cache == self.root
+        for path in [*walk(self.root), *(() if inside else walk(self.cache))]:
             status = path.lstat()
             if self.cache in path.parents and stat.S_ISREG(status.st_mode) and not path.name.startswith("."):
                 self.entries.append(path)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # Figures in a LOSO report and those computed here from the same float64 columns differ by rounding only.
 _TOLERANCE = 1e-9
 
+# Points of one model, so that a page stays a few megabytes however many folds there are.
+_MOST_POINTS = 6000
+
 
 def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """A table as one mapping per row."""
@@ -62,12 +65,13 @@ def codec_order(run: Run, rows: pd.DataFrame | None) -> list[str]:
     return sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
-def held_out(seed: Seed, most: int) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+def held_out(seed: Seed, most: int, panels: int) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Points to draw for one seed, and its figures per fold, computed anew from the predictions.
 
     Args:
         seed: with predictions and LOSO report.
-        most: points per fold.
+        most: points per fold; fewer where there are many folds.
+        panels: folds to draw, those with the lowest PLCC where there are more.
 
     Returns:
         A table with the columns panel, codec, clip, rung, frame, target, prediction, and one mapping per fold with
@@ -81,28 +85,37 @@ def held_out(seed: Seed, most: int) -> tuple[pd.DataFrame, list[dict[str, Any]]]
     if seed.predictions is None or seed.loso is None:
         raise IntegrityError(f"seed {seed.number} has no predictions or no LOSO report")
     frame = read_predictions(seed.predictions)
-    parts, folds = [], []
+    found = {str(name): part for name, part in frame.groupby("fold", observed=True, sort=False)}
+    folds = []
     for stated in seed.loso["folds"]:
-        name = stated["held_out"]
-        part = frame[frame["fold"] == name]
-        found = agreement(part["prediction"].to_numpy(), part["target"].to_numpy())
-        fold: dict[str, Any] = {"held_out": name, "n_val": len(part)}
-        for figure in FIGURES:
-            value = None if found[figure] != found[figure] else float(found[figure])  # type: ignore[literal-required]
-            said = stated[figure]
+        part = found[stated["held_out"]]
+        figures = agreement(part["prediction"].to_numpy(), part["target"].to_numpy())
+        fold: dict[str, Any] = {"held_out": stated["held_out"], "n_val": len(part)}
+        for name, computed in zip(
+            FIGURES, (figures["plcc"], figures["srocc"], figures["krocc"], figures["rmse"]), strict=True
+        ):
+            value, said = (None if computed != computed else computed), stated[name]
             if (value is None) != (said is None) or (value is not None and abs(value - said) > _TOLERANCE):
                 raise IntegrityError(
-                    f"{seed.predictions}: {figure.upper()} of fold {name} is {value}, but the LOSO report says {said}: "
-                    "they are not of the same fit"
+                    f"{seed.predictions}: {name.upper()} of fold {fold['held_out']} is {value}, but the LOSO report says "
+                    f"{said}: they are not of the same fit"
                 )
-            fold[figure] = value
+            fold[name] = value
         folds.append(fold)
-        taken = part.iloc[evenly(len(part), most)]
-        said_plcc = "not defined" if fold["plcc"] is None else f"{fold['plcc']:.4f}"
+    drawn = folds
+    if len(folds) > panels:
+        worst = sorted(folds, key=lambda f: (f["plcc"] is not None, f["plcc"] or 0.0))[:panels]
+        drawn = [fold for fold in folds if fold in worst]
+    points = min(most, max(20, _MOST_POINTS // len(drawn)))
+    parts = []
+    for fold in drawn:
+        part = found[fold["held_out"]]
+        taken = part.iloc[evenly(len(part), points)]
+        plcc = "not defined" if fold["plcc"] is None else f"{fold['plcc']:.4f}"
         parts.append(
             pd.DataFrame(
                 {
-                    "panel": f"{name} · PLCC {said_plcc}",
+                    "panel": f"{fold['held_out']} \N{MIDDLE DOT} PLCC {plcc}",
                     "codec": taken["codec"].astype(str),
                     "clip": taken["clip"].astype(str),
                     "rung": taken["rung"].astype(str),

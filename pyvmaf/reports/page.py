@@ -29,6 +29,9 @@ _POLICY = (
 )
 _NONE = "\N{EN DASH}"
 
+# More panels than this would be looked at by nobody and make the page slow; the tables hold everything.
+_MOST_PANELS = 24
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -84,7 +87,7 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> 
         cells += [f"<td{' class=num' if cell.number else ''}>{cell.html}</td>" for cell in row[1:]]
         trs.append(f"<tr>{''.join(cells)}</tr>")
     return (
-        f'<div class="scroll" tabindex="0"><table><caption>{escape(caption)}</caption>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}</caption>'
         f"<thead><tr>{ths}</tr></thead><tbody>{''.join(trs)}</tbody></table></div>"
     )
 
@@ -176,9 +179,7 @@ def _fit_section(page: _Page, run: Run, codecs: Sequence[str], points: int) -> N
         seed = model.shown
         if seed.predictions is None or seed.loso is None:
             continue
-        shown, folds = measures.held_out(seed, points)
-        if not len(shown):
-            continue
+        shown, folds = measures.held_out(seed, points, _MOST_PANELS)
         key = f"fit-{model.name}"
         page.columns(key, shown)
         low = min(0.0, float(shown["prediction"].min()), float(shown["target"].min()))
@@ -199,7 +200,11 @@ def _fit_section(page: _Page, run: Run, codecs: Sequence[str], points: int) -> N
         )
         total = sum(f["n_val"] for f in folds)
         drawn = f"all {total}" if len(shown) == total else f"{len(shown)} evenly taken of {total}"
-        caption = f"{model.name}, seed {seed.number}: prediction against teacher per held-out source ({drawn} rows)."
+        panels = shown["panel"].nunique()
+        which = (
+            "per held-out source" if panels == len(folds) else f"of the {panels} of {len(folds)} with the lowest PLCC"
+        )
+        caption = f"{model.name}, seed {seed.number}: prediction against teacher {which} ({drawn} rows)."
         parts.append(f"<h3>{escape(model.name)}</h3>")
         parts.append(page.figure(key, charts.scatter(key, codecs, (low, high)), caption, figures))
     if len(parts) > 1:
@@ -241,7 +246,8 @@ def _rates_section(page: _Page, run: Run, codecs: Sequence[str], rows: pd.DataFr
     if not run.records:
         return
     frame = measures.rate_quality(run.records, rows)
-    page.columns("rates", frame)
+    clips = sorted(set(frame["panel"]))
+    page.columns("rates", frame[frame["panel"].isin(clips[:_MOST_PANELS])])
     cells = [
         [
             text(r["panel"]),
@@ -260,6 +266,8 @@ def _rates_section(page: _Page, run: Run, codecs: Sequence[str], rows: pd.DataFr
         "Mean VMAF of each encode against its bitrate (logarithmic, measured from the file), per clip and codec. These are "
         "the rungs that the models are trained on."
     )
+    if len(clips) > _MOST_PANELS:
+        caption += f" Drawn are the first {_MOST_PANELS} of {len(clips)} clips; the table has all."
     page.section("rates", "Rate and quality", page.figure("rates", charts.curves("rates", codecs), caption, figures))
 
 

@@ -175,6 +175,12 @@ def test_a_damaged_cache_entry_is_found(results: Path) -> None:
     entry.write_bytes(data)
     outcome = verify(results)
     assert [f.kind for f in outcome.findings] == ["cache"]
+    # A cache that several runs share lies elsewhere.
+    shutil.move(results / "cache", results.parent / "shared")
+    assert verify(results).clean
+    assert [f.kind for f in verify(results, cache="shared").findings] == ["cache"]
+    with pytest.raises(MissingFileError, match="no such cache folder: cache"):
+        verify(results, cache="cache")
 
 
 def test_trace_goes_back_to_the_sources(results: Path) -> None:

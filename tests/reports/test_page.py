@@ -229,7 +229,17 @@ def test_a_loso_report_that_is_not_of_the_predictions_is_refused(results: Path) 
     write_json(path, body)
     seed = collect(["results"]).models["small"].seeds[0]
     with pytest.raises(IntegrityError, match=r"PLCC of fold bikes_0 is .* but the LOSO report says"):
-        held_out(seed, 100)
+        held_out(seed, 100, 9)
+
+
+def test_many_folds_are_drawn_as_their_worst(finished_results: Path) -> None:
+    seed = collect([finished_results]).models["small"].seeds[0]
+    points, folds = held_out(seed, 30, 2)
+    assert len(folds) == 3
+    best = max(folds, key=lambda f: f["plcc"])["held_out"]
+    drawn = {panel.split(" ")[0] for panel in points["panel"]}
+    assert drawn == {f["held_out"] for f in folds} - {best}
+    assert len(points) == 2 * 30
 
 
 @given(st.integers(0, 5000), st.integers(2, 500))
