@@ -217,12 +217,16 @@ class _Check:
                 sizes[path] = size
         order = sorted(sizes, key=lambda path: (-sizes[path], path))
         total, done = sum(sizes.values()), 0
-        with ThreadPoolExecutor(threads) as pool:
+        pool = ThreadPoolExecutor(threads)
+        try:
             for path, digest in zip(order, pool.map(self.digest, order), strict=True):
                 if digest is not None:
                     self.hashes[path] = digest
                 done += sizes[path]
                 advance(done, total)
+        finally:
+            # After Ctrl-C nobody waits for the files that are still in the queue.
+            pool.shutdown(cancel_futures=True)
         self.outcome.hashed = len(self.hashes)
         self.outcome.bytes = total
 

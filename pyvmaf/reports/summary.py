@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pyvmaf.errors import PyvmafError
-from pyvmaf.provenance import write_json, write_manifest
+from pyvmaf.provenance import dumps, read_manifest, write_json, write_manifest
 from pyvmaf.reports.collect import FIGURES, Model, Run, Seed, collect
 
 SCHEMA = "pyvmaf-summary-v1"
@@ -119,8 +119,19 @@ def _fitted(model: Model) -> bool:
     return any(seed.loso is not None for seed in model.seeds.values())
 
 
+def _stands(target: Path, data: dict[str, Any]) -> bool:
+    """Whether just these figures are there already, with a manifest that vouches for them.
+
+    They are then left as they are, so that looking at a finished run again changes nothing in it.
+    """
+    try:
+        return target.read_bytes() == dumps(data).encode() and bool(read_manifest(target))
+    except (OSError, PyvmafError):
+        return False
+
+
 def write_summary(paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str]) -> dict[str, Any]:
-    """Write ``summary.json`` and return it.
+    """Write ``summary.json`` and return it. Where the same figures are there already, nothing is written.
 
     Args:
         paths: as `collect` takes them.
@@ -140,6 +151,8 @@ def write_summary(paths: Iterable[str | os.PathLike[str]], output: str | os.Path
     if error is not None:
         place = ".".join(str(part) for part in error.absolute_path) or "the whole"
         raise PyvmafError(f"{target} would not be a valid summary: {place}: {error.message}: not written")
+    if _stands(target, data):
+        return data
     write_json(target, data)
     write_manifest(
         target,

@@ -67,6 +67,11 @@ def test_the_command_prints_it_all_and_leaves_a_manifest(results: Path) -> None:
     ):
         assert expected in done.stdout
     assert verify("results").clean
+    # Looking again changes nothing, whatever way it is asked for.
+    files = [SUMMARY, Path(f"{SUMMARY}.manifest.json")]
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
+    assert CliRunner().invoke(app, ["summary"]).stdout == done.stdout
+    assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in files] == before
 
 
 def test_predictions_of_another_fit_are_refused(results: Path) -> None:
