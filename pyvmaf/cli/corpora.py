@@ -72,7 +72,7 @@ def prepare(
 
     Example: vmaf-train prepare --corpus embedded
 
-    One clip: vmaf-train prepare --corpus embedded --clip bikes_1 --output /tmp/bikes_1.mkv --packages results/corpora/embedded/.packages
+    One clip: vmaf-train prepare --corpus embedded --clip bikes_1 --output bikes_1.mkv --packages results/corpora/embedded/.packages
     """
     check_engine("corpora", engine)
     from pyvmaf.corpora.fetch import PACKAGES_FOLDER, corpus_root

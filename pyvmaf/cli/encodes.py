@@ -44,7 +44,7 @@ def encode(
     The same command gives the same bytes on every run. The record (NAME.json) is a row of the corpus schema,
     version 3: what is measured later is null.
 
-    Example: vmaf-train encode results/corpora/embedded/carphone.mkv /tmp/medium-crf28.mkv --codec h264 --crf 28
+    Example: vmaf-train encode results/corpora/embedded/carphone.mkv medium-crf28.mkv --codec h264 --crf 28
     """
     check_engine("encodes", engine)
     from pyvmaf.codecs import codec as find_codec
