@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,12 @@ def test_environments_are_the_locked_versions() -> None:
             )
         scripts.add((REPOSITORY / "envs" / f"{name}.post-deploy.sh").read_text())
     assert len(scripts) == 1
+
+
+def test_an_environment_without_a_checkout_says_what_to_set(tmp_path: Path) -> None:
+    script = next((REPOSITORY / "envs").glob("*.post-deploy.sh"))
+    done = subprocess.run(
+        ["bash", str(script)], cwd=tmp_path, capture_output=True, text=True, env={"PATH": "/bin:/usr/bin"}
+    )
+    assert done.returncode == 1
+    assert f"no checkout of vmaf-train in {tmp_path}: set PYVMAF_SOURCE" in done.stderr
