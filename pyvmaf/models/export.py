@@ -42,13 +42,14 @@ class Exported:
     Attributes:
         data: the bytes.
         operators: how often each operator occurs.
-        error: largest |torch - onnxruntime| over the trial batches, relative to the target's range.
+        error: largest |torch - onnxruntime| over the trial batches, relative to the target's range;
+            None where they were not compared.
         n_parameters: weights and biases.
     """
 
     data: bytes
     operators: dict[str, int]
-    error: float
+    error: float | None
     n_parameters: int
 
 
@@ -65,13 +66,14 @@ def _block(spec: ModelSpec, weights: Weights) -> Vocabulary | None:
     return known
 
 
-def export_member(spec: ModelSpec, weights: Weights, held_out: str | None = None) -> Exported:
+def export_member(spec: ModelSpec, weights: Weights, held_out: str | None = None, *, compare: bool = True) -> Exported:
     """The ONNX file of one member of a fit, after every check that an export has to pass.
 
     Args:
         spec: the model.
         weights: of a fit of that model.
         held_out: which member; None for the one that was trained on all rows.
+        compare: whether to run it against torch, which takes seconds to import.
 
     Raises:
         InputError: the weights are not of this spec, or the file would hold what it may not.
@@ -96,7 +98,7 @@ def export_member(spec: ModelSpec, weights: Weights, held_out: str | None = None
         opset=spec.export.opset,
     )
     operators = check_file(data, spec)
-    error = parity(data, spec, network, weights, place, block)
+    error = parity(data, spec, network, weights, place, block) if compare else None
     return Exported(data, operators, error, network.n_parameters)
 
 
@@ -193,6 +195,8 @@ def parity(data: bytes, spec: ModelSpec, network: Mlp, weights: Weights, place: 
     """
     import torch
 
+    from pyvmaf.models.trainer import torch_threads
+
     mean, std = weights.scaler_mean[place], weights.scaler_std[place]
     module = network.as_module(torch.from_numpy(weights.parameters[place])).eval()
     runtime = session(data)
@@ -201,7 +205,7 @@ def parity(data: bytes, spec: ModelSpec, network: Mlp, weights: Weights, place: 
     errors = []
     for raw, codec in trial_batches(weights.feature_low[place], weights.feature_high[place], block):
         x = (raw if baked else (raw - mean) / std).astype(np.float32)
-        with torch.inference_mode():
+        with torch_threads(1), torch.inference_mode():
             inputs = torch.from_numpy(x)
             if baked:
                 inputs = (inputs - torch.from_numpy(mean.astype(np.float32))) / torch.from_numpy(std.astype(np.float32))

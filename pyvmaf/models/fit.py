@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from pyvmaf.codecs import vocabulary
 from pyvmaf.errors import InputError
 from pyvmaf.metrics import agreement
+from pyvmaf.models.judge import finite
 from pyvmaf.models.spec import load_spec
 from pyvmaf.models.table import TrainingTable, read_table
 from pyvmaf.models.trainer import Fitted, Member, OnEpoch, StackedTrainer, torch_threads
@@ -34,11 +34,6 @@ class FitResult:
     report: Path
     predictions: Path
     loso: dict[str, Any]
-
-
-def finite(value: float) -> float | None:
-    """`value`, or None where it is not defined, as JSON wants it."""
-    return float(value) if math.isfinite(value) else None
 
 
 def summarise(folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,11 @@ from pyvmaf.provenance import build_run_provenance, read_json, sha256_file, writ
 PROMOTE, HOLD = "PROMOTE", "HOLD"
 _PER_SEED = ("mean_plcc", "std_plcc", "min_plcc", "max_plcc", "mean_srocc", "mean_krocc", "mean_rmse")
 _NEEDED = ("model", "seed", "table", "weights_sha256", "train_config_hash", "mean_plcc", "folds")
+
+
+def finite(value: float) -> float | None:
+    """`value`, or None where it is not defined, as JSON wants it."""
+    return float(value) if math.isfinite(value) else None
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -21,7 +21,8 @@ import torch
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, PyvmafError
-from pyvmaf.models.networks import Mlp, MlpKernel
+from pyvmaf.models.kernels import MlpKernel
+from pyvmaf.models.networks import Mlp
 from pyvmaf.models.spec import Optimiser
 
 MIN_STD = 1e-8
