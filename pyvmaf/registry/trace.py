@@ -72,6 +72,16 @@ def _command(manifest: Manifest) -> str:
     return f"{manifest.verb}({', '.join(args)})"
 
 
+def _packages(manifest: Manifest) -> list[Step]:
+    """The registry packages that `fetch` was told to take files out of: where every trace of the embedded clips ends."""
+    pinned = manifest.body.get("args", {}).get("packages", [])
+    return [
+        Step(f"package {package['name']}=={package['version']} ({package['filename']})", package["sha256"])
+        for package in (pinned if isinstance(pinned, list) else [])
+        if isinstance(package, dict) and {"name", "version", "filename", "sha256"} <= package.keys()
+    ]
+
+
 def _makers(tree: Path) -> dict[Path, Manifest]:
     """The manifest that each file below `tree` was made by."""
     makers: dict[Path, Manifest] = {}
@@ -142,7 +152,8 @@ def _follow(item: Named, makers: dict[Path, Manifest], seen: set[Path]) -> Step:
             maker = makers.get(item.path)
             return ("" if maker is None else maker.verb, item.recorded)
 
-        step.inputs = [_follow(item, makers, seen) for item in sorted(manifest.inputs, key=place)]
+        step.inputs = _packages(manifest)
+        step.inputs += [_follow(item, makers, seen) for item in sorted(manifest.inputs, key=place)]
     return step
 
 

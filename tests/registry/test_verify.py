@@ -197,6 +197,19 @@ def test_trace_goes_back_to_the_sources(results: Path) -> None:
     assert len(told) == len(set(told))
 
 
+def test_trace_ends_at_the_pinned_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source, clip = Path("results/corpora/c/.packages/p/a.mp4"), Path("results/corpora/c/a.mkv")
+    write_text(source, "bytes")
+    pin = {"name": "p", "version": "1.2", "filename": "p-1.2.whl", "sha256": "ab" * 32}
+    write_manifest(source, verb="fetch", stage="corpora", args={"packages": [pin]}, inputs={}, outputs={"f": source})
+    write_text(clip, "clip")
+    write_manifest(clip, verb="prepare", stage="corpora", args={}, inputs={"s": source}, outputs={"clip": clip})
+    done = CliRunner().invoke(app, ["trace", str(clip)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1].endswith(f"package p==1.2 (p-1.2.whl) {'ab' * 6}")
+
+
 def test_trace_marks_a_stale_step_and_refuses_a_source(results: Path) -> None:
     weights = Path("results/models/small/seed0/weights.safetensors")
     weights.write_bytes(weights.read_bytes() + b"\0")
