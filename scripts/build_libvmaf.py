@@ -157,7 +157,7 @@ def edit(source: Path) -> None:
 
 
 def check_models(library: Path) -> None:
-    """libvmaf builds without its models, silently, when xxd fails: look for each."""
+    """Look for each model: libvmaf builds without them, silently, when xxd fails."""
     data = library.read_bytes()
     missing = [name for name in BUILT_IN_MODELS if f"src_{name}_json".encode() not in data]
     if missing:
