@@ -318,12 +318,12 @@ def _verdict_section(page: _Page, run: Run) -> None:
         good = model.verdict["verdict"] == "PROMOTE"
         rows = [
             [
-                text("mean of the seeds"), number(gate["mean_plcc"], 5),
+                text("mean of seeds"), number(gate["mean_plcc"], 5),
                 Cell(f"≥ {gate['mean_plcc_threshold']:g}", number=True),
                 badge(gate["mean_plcc_pass"], "pass" if gate["mean_plcc_pass"] else "fail"),
             ],
             [
-                text("spread of the seeds"), number(gate["plcc_spread"], 5),
+                text("spread of seeds"), number(gate["plcc_spread"], 5),
                 Cell(f"≤ {gate['plcc_spread_max']:g}", number=True),
                 badge(gate["plcc_spread_pass"], "pass" if gate["plcc_spread_pass"] else "fail"),
             ],
@@ -340,7 +340,7 @@ def _verdict_section(page: _Page, run: Run) -> None:
             )
         parts.append(f"<div><h3>{escape(model.name)} {badge(good, str(model.verdict['verdict'])).html}</h3>")
         caption = f"Mean PLCC over every held-out {model.verdict['split']['by']}"
-        parts.append(table(caption, ("what", "measured", "asked for", "result"), rows) + "</div>")
+        parts.append(table(caption, ("what", "measured", "gate", "result"), rows) + "</div>")
     if parts:
         page.section("verdicts", "Verdicts", f'<div class="cards">{"".join(parts)}</div>')
 
