@@ -11,7 +11,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 from scipy import stats
@@ -77,6 +77,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Line]:
     return made
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(0, 40), min_size=1, max_size=6),
     n=st.integers(1, 120),
