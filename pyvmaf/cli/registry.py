@@ -29,7 +29,7 @@ def register_command(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FILE]...",
+            metavar="FILE",
             help="verdict.json of each model, model.json of each seed, and the JSON report of each int8 variant, in "
             "any order; or a results folder.",
             show_default=False,

@@ -12,7 +12,7 @@ from pyvmaf.cli.common import EngineOption, check_engine
 Files = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[FILE]...",
+        metavar="FILE",
         help="verdict.json, loso.json, predictions.parquet, model.json, int8 reports, shards (.parquet and .jsonl) and "
         "registry.json, in any order; or a results folder.",
         show_default="results",
