@@ -127,9 +127,9 @@ class Config(Section):
         default={
             "libx264": Ladder(presets=["medium"], crfs=[23, 30, 37, 44]),
             "libx265": Ladder(presets=["medium"], crfs=[24, 31, 38, 45]),
-            "libsvtav1": Ladder(presets=["8"], crfs=[30, 42, 52, 62]),
+            "libsvtav1": Ladder(presets=["8"], crfs=[35, 48, 57, 63]),
             "libvvenc": Ladder(presets=["faster"], crfs=[27, 34, 41, 48]),
-            "libvpx-vp9": Ladder(presets=["good"], crfs=[30, 42, 52, 62]),
+            "libvpx-vp9": Ladder(presets=["good"], crfs=[34, 46, 56, 63]),
         },
         description="How each codec encodes. Only the ladders named in `codecs` are made.",
     )
