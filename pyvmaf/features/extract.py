@@ -300,10 +300,12 @@ def run(
     videos = [reference, *(t.video for t in tasks)]
     form = reference.format
     check_formats(reference, videos[1:])
-    counts = [v.count_packets() for v in videos]
-    if len(set(counts)) > 1 and not shortest and window.stop is None:
-        _compare_counts(videos)
-    total = len(window.indices(min(counts))) * max(1, len(tasks))
+    counts = [v.stated_frames for v in videos]
+    if None in counts or len(set(counts)) > 1:
+        counts = [v.count_packets() for v in videos]
+        if len(set(counts)) > 1 and not shortest and window.stop is None:
+            _compare_counts(videos)
+    total = len(window.indices(min(c for c in counts if c is not None))) * max(1, len(tasks))
     extra = extra_keys or {}
     keys = [tuple(k for u in t.units for k in keys_of(u, form, extra)) for t in tasks]
     reference_keys = [k for u in reference_units for k in keys_of(u, form, extra)]
@@ -314,7 +316,8 @@ def run(
     pool = _Pool(tasks, form, keys, threads, backend)
     try:
         seen = 0
-        for index, frames in _together(videos, shortest=shortest, window=window, right=right):
+        luma = not any(reads_chroma(t.units, form) for t in tasks)
+        for index, frames in _together(videos, luma=luma, shortest=shortest, window=window, right=right):
             seen = index + 1
             if motion is not None and index >= start:
                 motion.read(index, frames[0], None)
@@ -347,10 +350,10 @@ def run(
 
 
 def _together(
-    videos: Sequence[Video], *, shortest: bool, window: Window, right: int
+    videos: Sequence[Video], *, luma: bool, shortest: bool, window: Window, right: int
 ) -> Iterator[tuple[int, list[Planes]]]:
     """Frames of all clips side by side, as far as the window and the halo behind it reach."""
-    streams = [v.frames() for v in videos]
+    streams = [v.frames(luma=luma) for v in videos]
     for index in count():
         if window.stop is not None and index >= window.stop + right:
             return

@@ -156,6 +156,7 @@ class Video:
         if self.path.stat().st_size == 0:
             raise InputError(f"{self.path} is empty: 0 bytes")
         self.fps: Fraction | None = None
+        self.stated_frames: int | None = None
         self._rearrange: str | None = None
         if raw is None and self.path.suffix.lower() == ".yuv":
             raise InputError(
@@ -182,6 +183,7 @@ class Video:
                 f"{raw.format.pix_fmt}: it is cut short, or --size or --pix-fmt is wrong"
             )
         self.fps = raw.fps
+        self.stated_frames = total // size
         return raw.format
 
     def _open(self) -> av.container.InputContainer:
@@ -203,6 +205,7 @@ class Video:
             stream = container.streams.video[0]
             context = stream.codec_context
             self.fps = stream.average_rate or stream.guessed_rate
+            self.stated_frames = _stated_frames(container, stream, self.fps)
             pix_fmt = context.pix_fmt
             if not pix_fmt or not context.width:
                 raise InputError(
@@ -220,8 +223,7 @@ class Video:
     def count_packets(self) -> int:
         """How many coded pictures the container lists, without decoding: quick, and almost always the frame count."""
         if self.raw:
-            size = sum(h * w for h, w in self.coded.plane_sizes()) * (1 if self.coded.bits == 8 else 2)
-            return self.path.stat().st_size // size
+            return self.stated_frames or 0
         import av
 
         with self._open() as container:
@@ -237,8 +239,11 @@ class Video:
         """How many frames decode, by decoding all of them."""
         return sum(1 for _ in self._decode()) if not self.raw else self.count_packets()
 
-    def frames(self) -> Iterator[Planes]:
+    def frames(self, *, luma: bool = False) -> Iterator[Planes]:
         """Every frame in display order. The planes are views that stay valid as long as they are held.
+
+        Args:
+            luma: leave chroma out.
 
         Raises:
             InputError: a frame cannot be decoded, changes its size, or the file ends before its own header says.
@@ -247,6 +252,7 @@ class Video:
             yield from self._raw_frames()
             return
         shift = self.format.bits - self.coded.bits
+        layout = "400" if luma else self.coded.layout
         scale = (self.format.width, self.format.height) != (self.coded.width, self.coded.height)
         for index, frame in enumerate(self._decode()):
             if (frame.width, frame.height) != (self.coded.width, self.coded.height):
@@ -263,7 +269,7 @@ class Video:
                 )
             elif self._rearrange:
                 frame = frame.reformat(format=self._rearrange)
-            yield widened(planes_of(frame, self.coded.layout, self.coded.bits), shift)
+            yield widened(planes_of(frame, layout, self.coded.bits), shift)
 
     def _raw_frames(self) -> Iterator[Planes]:
         if (self.format.width, self.format.height) != (self.coded.width, self.coded.height):
@@ -313,13 +319,26 @@ class Video:
         stated = _seconds(stream.metadata.get("DURATION"))
         if stated is None or last is None or not self.fps:
             return
-        start = float((stream.start_time or 0) * (stream.time_base or 0))
+        # Counted from zero, not from the stream's start: what FFmpeg calls that is the first packet's time, and in
+        # VVC that packet is not the first to be shown.
         period = 1 / float(self.fps)
-        if stated - (last - start + period) > max(2 * period, 0.1):
+        if stated - (last + period) > max(2 * period, 0.1):
             raise InputError(
-                f"{self.path} is cut short: its header says {stated:.3f} s, its frames end at {last - start + period:.3f} s "
+                f"{self.path} is cut short: its header says {stated:.3f} s, its frames end at {last + period:.3f} s "
                 f"({frames} frames)"
             )
+
+
+def _stated_frames(container: Any, stream: Any, fps: Fraction | None) -> int | None:
+    """How many frames the header tells, where it does."""
+    import av
+
+    if stream.frames:
+        return int(stream.frames)
+    seconds = _seconds(stream.metadata.get("DURATION"))
+    if seconds is None and container.duration and len(container.streams) == 1:
+        seconds = container.duration / av.time_base
+    return round(seconds * fps) if seconds and fps else None
 
 
 def _seconds(stamp: str | None) -> float | None:
