@@ -96,11 +96,11 @@ def _print(data: dict[str, Any]) -> None:
         if model["reason"]:
             typer.echo(f"{model['model']} is held: {model['reason']}")
         worst = model["worst_fold"]
-        if worst:
-            typer.echo(
-                f"{model['model']}: worst of {model['n_folds']} folds x {len(model['seeds'])} seeds is "
-                f"{worst['held_out']} with PLCC {worst['plcc']:.4f} (seed {worst['seed']})"
-            )
+        plcc = "not defined (constant predictions)" if worst["plcc"] is None else f"{worst['plcc']:.4f}"
+        typer.echo(
+            f"{model['model']}: worst of {model['n_folds']} folds x {len(model['seeds'])} seeds is "
+            f"{worst['held_out']} with PLCC {plcc} (seed {worst['seed']})"
+        )
 
 
 def _spread(figure: dict[str, float | None], digits: int) -> str:

@@ -227,6 +227,8 @@ def _loso_section(page: _Page, run: Run) -> None:
         for r in measures.as_rows(frame)
     ]
     figures = table("Every fold of every seed", ("model", "held out", "seed", "PLCC", "SROCC", "KROCC", "RMSE"), rows)
+    missing = [f"{r['panel']}, {r['fold']}, seed {r['seed']}" for r in measures.as_rows(frame[frame["plcc"].isna()])]
+    constant = f" Without a bar, because the predictions are constant: {'; '.join(missing)}." if missing else ""
     gap = charts.bars(
         "loso", "gap", "1 \N{MINUS SIGN} PLCC (shorter is better)", limit="allowed", tooltips=("plcc", "srocc", "rmse")
     )
@@ -235,7 +237,7 @@ def _loso_section(page: _Page, run: Run) -> None:
         "loso-gap",
         gap,
         "Distance from perfect correlation, 1 \N{MINUS SIGN} PLCC, per held-out source and seed. The dashed line is what the gate "
-        "allows for the mean over the sources.",
+        "allows for the mean over the sources." + constant,
         figures,
     )
     html += page.figure("loso-rmse", rmse, "Root mean squared error per held-out source and seed.")

@@ -98,11 +98,10 @@ def summarise_model(model: Model) -> dict[str, Any]:
     }
 
 
-def _worst(losos: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    folds = [(f["plcc"], f["held_out"], loso["seed"]) for loso in losos for f in loso["folds"] if f["plcc"] is not None]
-    if not folds:
-        return None
-    plcc, held_out, seed = min(folds)
+def _worst(losos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    folds = [(f["plcc"], f["held_out"], loso["seed"]) for loso in losos for f in loso["folds"]]
+    # A fold whose predictions are constant has no correlation: nothing is worse.
+    plcc, held_out, seed = min(folds, key=lambda f: (f[0] is not None, f[0] or 0.0, f[1:]))
     return {"plcc": plcc, "held_out": held_out, "seed": seed}
 
 

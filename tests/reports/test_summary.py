@@ -83,6 +83,25 @@ def test_predictions_of_another_fit_are_refused(results: Path) -> None:
     assert not SUMMARY.exists()
 
 
+def test_a_fold_of_constant_predictions_is_the_worst_and_leaves_no_mean(results: Path) -> None:
+    path = results / "models/small/seed1/loso.json"
+    body = json.loads(path.read_text())
+    body["folds"][2] |= {"plcc": None, "srocc": None, "krocc": None}
+    body |= {"mean_plcc": None, "mean_srocc": None, "mean_krocc": None}
+    write_json(path, body)
+    (results / "models/small/seed1/predictions.parquet").unlink()
+    done = CliRunner().invoke(app, ["summary", "results"])
+    assert done.exit_code == 0, done.output
+    small = next(m for m in json.loads(SUMMARY.read_text())["models"] if m["model"] == "small")
+    assert small["loso"]["plcc"] == {"mean": None, "std": None}
+    assert small["worst_fold"] == {"plcc": None, "held_out": "carphone", "seed": 1}
+    assert "carphone with PLCC not defined (constant predictions) (seed 1)" in done.stdout
+    done = CliRunner().invoke(app, ["report", "results"])
+    assert done.exit_code == 0, done.output
+    page = Path("results/reports/report.html").read_text()
+    assert "because the predictions are constant: small, carphone, seed 1." in page
+
+
 def test_what_was_not_made_by_a_run_is_refused(results: Path) -> None:
     with pytest.raises(InputError, match=r"there is no loso\.json"):
         write_summary(["results/tables"], SUMMARY)
