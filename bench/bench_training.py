@@ -52,7 +52,8 @@ class _Job:
     def __init__(self, spec: ModelSpec, network: Mlp, member: Member, X: NDArray[np.float64], y: NDArray[np.float64]):
         scaler = Scaler.fit(X[member.rows])
         self.x = torch.from_numpy(scaler(X[member.rows])).float()
-        self.y = torch.from_numpy(y[member.rows]).float()[:, None]
+        target = y[member.rows]
+        self.y = torch.from_numpy((target - target.mean()) / target.std()).float()[:, None]
         initial = network.initial(stream(SEED, member.held_out, "initial"))
         self.module = network.as_module(torch.from_numpy(initial).float())
         order = stream(SEED, member.held_out, "order")
@@ -139,7 +140,14 @@ def main() -> bool:
     X, y, source = table()
     members = [Member(f"scene{s}", np.flatnonzero(source != s)) for s in range(SOURCES)]
     members.append(Member(None, np.arange(ROWS)))
-    trainer = StackedTrainer(network, spec.optimiser, batch_size=spec.batch_size, epochs=EPOCHS, seed=SEED)
+    trainer = StackedTrainer(
+        network,
+        spec.optimiser,
+        batch_size=spec.batch_size,
+        epochs=EPOCHS,
+        seed=SEED,
+        standardise=spec.target.standardise,
+    )
     seconds: dict[str, float] = {"stacked": np.inf, "plain torch": np.inf, "lightning": np.inf}
     losses: dict[str, NDArray[np.float64]] = {}
     peers: dict[str, Peer] = {"plain torch": plain, "lightning": lightning}

@@ -77,8 +77,9 @@ class Target(_Section):
         default=(0.0, 100.0), description="Expected output range, for checks and sidecar."
     )
     standardise: bool = Field(
-        default=False,
-        description="Fit (target - mean) / std of the training rows; the inverse is folded into the last layer.",
+        default=True,
+        description="Fit (target - mean) / std of the training rows; the inverse is folded into the last layer. Raw "
+        "targets of 0 to 100 leave small networks far from converged, and some with no unit alive.",
     )
 
     @model_validator(mode="after")

@@ -136,7 +136,7 @@ def test_the_manifest_accounts_for_every_file(tmp_path: Path, table: Path, write
 
 
 def test_zero_epochs_keep_the_initial_weights(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
-    spec = write_spec(target={"table": "made"})
+    spec = write_spec(target={"table": "made", "standardise": False})
     done = command("fit", "-c", spec, "--features", table, "--output", tmp_path / "out", "--epochs", 0, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out" / "loso.json").read_text())
