@@ -44,7 +44,7 @@ def leave_one_group_out(groups: Sequence[str] | NDArray[np.str_]) -> list[Fold]:
     distinct = np.unique(names)
     if distinct.size < 2:
         raise InputError(
-            f"leave-one-group-out needs at least 2 groups, the table has {distinct.size} ({distinct[0]!r}): "
+            f"leave-one-group-out needs at least 2 groups, the table has {distinct.size} ({str(distinct[0])!r}): "
             "add clips of another source"
         )
     rows = np.arange(names.size, dtype=np.int64)

@@ -1,0 +1,60 @@
+"""The command as a whole: quick to start, light, and clear about what goes wrong."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "onnx", "onnxruntime", "pandas", "pyarrow", "scipy", "sklearn", "altair", "av", "pyvmaf._native")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pyvmaf", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pyvmaf", "--help"], capture_output=True, text=True, check=True
+    )
+    imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert "typer" in imported
+    assert not imported & set(HEAVY)
+
+
+def test_every_verb_explains_itself() -> None:
+    listed = re.findall(r"^  ([a-z][a-z0-9-]+)  ", run("--help").stdout.split("Commands:")[1], re.MULTILINE)
+    assert {"fetch", "prepare", "encode", "score", "shard", "combine", "fit", "judge", "export", "eval"} <= set(listed)
+    assert {"quantize-int8", "register", "verify", "report", "summary", "manifest-scan"} <= set(listed)
+    for verb in listed:
+        done = run(verb, "--help")
+        assert done.returncode == 0, verb
+        assert len(done.stdout) > 200, verb
+
+
+def test_a_mistyped_verb_is_an_error() -> None:
+    done = run("scor")
+    assert done.returncode == 2
+    assert "scor" in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    done = subprocess.run(
+        ["vmaf-train", f"--show-completion={shell}"], capture_output=True, text=True, check=False,
+        env={"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "_VMAF_TRAIN_COMPLETE" in done.stdout
+
+
+def test_a_stale_plan_is_refused() -> None:
+    done = run("combine", "--engine", "0123456789abcdef", "-o", "x.parquet", "a=b.parquet")
+    assert done.returncode == 2
+    assert re.search(
+        r"the plan asks for stage 'tables' with fingerprint 0123456789abcdef, but the installed code has \w{16}",
+        done.stderr,
+    )

@@ -1,0 +1,48 @@
+"""Agreement figures against their definitions, computed another way."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyvmaf.errors import InputError
+from pyvmaf.metrics import agreement, krocc, plcc, rmse, srocc
+
+pairs = st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=2, max_size=25)
+
+
+def average_ranks(values: list[int]) -> list[float]:
+    return [sum(v < x for v in values) + (sum(v == x for v in values) + 1) / 2 for x in values]
+
+
+def pearson(x: list[float], y: list[float]) -> float:
+    mx, my = sum(x) / len(x), sum(y) / len(y)
+    top = sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True))
+    return top / math.sqrt(sum((a - mx) ** 2 for a in x) * sum((b - my) ** 2 for b in y))
+
+
+@given(pairs)
+def test_ties_and_all_against_brute_force(rows: list[tuple[int, int]]) -> None:
+    x, y = [r[0] for r in rows], [r[1] for r in rows]
+    assert rmse(x, y) == pytest.approx(math.sqrt(sum((a - b) ** 2 for a, b in rows) / len(rows)))
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        assert all(math.isnan(f(x, y)) for f in (plcc, srocc, krocc))
+        return
+    assert plcc(x, y) == pytest.approx(pearson([*map(float, x)], [*map(float, y)]), abs=1e-12)
+    assert srocc(x, y) == pytest.approx(pearson(average_ranks(x), average_ranks(y)), abs=1e-12)
+    signs = [np.sign(a[0] - b[0]) * np.sign(a[1] - b[1]) for a, b in combinations(rows, 2)]
+    untied = [sum(a != b for a, b in combinations(v, 2)) for v in (x, y)]
+    assert krocc(x, y) == pytest.approx(sum(signs) / math.sqrt(untied[0] * untied[1]), abs=1e-12)
+
+
+def test_what_cannot_be_judged() -> None:
+    with pytest.raises(InputError, match="1 of 3 pairs hold NaN"):
+        agreement([1, 2, float("nan")], [1, 2, 3])
+    with pytest.raises(InputError, match=r"\(3,\) and \(2,\)"):
+        plcc([1, 2, 3], [1, 2])
+    assert agreement([], [])["n"] == 0
