@@ -9,7 +9,7 @@ setup:
 	@scripts/setup.sh
 
 demo: setup
-	snakemake --cores $(cores)
+	snakemake --cores $(cores) --quiet rules reason host
 	vmaf-train summary
 
 test: lint

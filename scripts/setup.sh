@@ -24,6 +24,13 @@ inputs() {
     pwd # an editable install points at this folder
 }
 
+install_packages() {
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c '
+        apt-get -qq install -y --no-install-recommends "$@" >/dev/null 2>&1 ||
+            { apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@" >/dev/null; }
+    ' sh "$@"
+}
+
 system_packages() {
     local missing=()
     command -v cc >/dev/null || missing+=(gcc)
@@ -38,18 +45,31 @@ system_packages() {
     if ! "$python" -c 'import os, sysconfig; raise SystemExit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' 2>/dev/null; then
         missing+=(python3-dev)
     fi
-    if [ ${#missing[@]} -eq 0 ]; then return; fi
+    # Not needed, but its libvmaf is 5 to 10 % faster than gcc's, with the same bits.
+    local wanted=()
+    command -v clang++ >/dev/null || wanted+=(clang)
+    if [ ${#missing[@]} -eq 0 ] && [ ${#wanted[@]} -eq 0 ]; then return; fi
     local root=()
     if [ "$(id -u)" -ne 0 ]; then
-        sudo -n true 2>/dev/null || die "missing system packages: ${missing[*]} (install them, for example: apt-get install ${missing[*]})"
-        root=(sudo -n)
+        if sudo -n true 2>/dev/null; then
+            root=(sudo -n)
+        elif [ ${#missing[@]} -eq 0 ]; then
+            return
+        else
+            die "missing system packages: ${missing[*]} (install them, for example: apt-get install ${missing[*]})"
+        fi
     fi
-    command -v apt-get >/dev/null || die "missing system packages: ${missing[*]} (there is no apt-get here to install them with)"
-    say "installing ${missing[*]}"
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c '
-        apt-get -qq install -y --no-install-recommends "$@" >/dev/null 2>&1 ||
-            { apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@" >/dev/null; }
-    ' sh "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
+    if ! command -v apt-get >/dev/null; then
+        [ ${#missing[@]} -eq 0 ] || die "missing system packages: ${missing[*]} (there is no apt-get here to install them with)"
+        return
+    fi
+    say "installing ${missing[*]} ${wanted[*]}"
+    if [ ${#missing[@]} -gt 0 ]; then
+        install_packages "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
+    fi
+    if [ ${#wanted[@]} -gt 0 ]; then
+        install_packages "${wanted[@]}" || say "going on without ${wanted[*]}: libvmaf will be built with $(cc --version | head -n 1)"
+    fi
 }
 
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(inputs | sha256sum)" ]; then

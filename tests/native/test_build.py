@@ -94,11 +94,12 @@ def test_a_build_that_changes_nothing_builds_nothing(tmp_path: Path) -> None:
     script = REPOSITORY / "scripts" / "build_libvmaf.py"
     manifest = REPOSITORY / "native" / "libvmaf" / "Cargo.toml"
     build_libvmaf = _script()
+    cc, cxx = build_libvmaf.compilers("cc", "c++")
     inputs = {
         "manifest": manifest.read_text(),
         "script": script.read_text(),
-        "cc": build_libvmaf.first_line("cc", "--version"),
-        "cxx": build_libvmaf.first_line("c++", "--version"),
+        "cc": build_libvmaf.first_line(cc, "--version"),
+        "cxx": build_libvmaf.first_line(cxx, "--version"),
     }
     prefix = tmp_path / build_libvmaf.digest(inputs)[:16]
     prefix.mkdir()
