@@ -12,10 +12,11 @@ BAR_MB, BAR_GROWTH = 300.0, 1.1
 SCORE_BYTES = 16 * 8
 
 _CHILD = """
-import resource, sys
+import re, sys
 from pyvmaf.features.score import score
 n = len(score(sys.argv[1], sys.argv[2], threads=2))
-print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+# getrusage would count the parent's size at the fork, too.
+print(n, int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024)
 """
 
 

@@ -105,14 +105,16 @@ class Batch:
         layout = form.layout if self.planes == 3 else "400"
         self.keys = keys
         self.indices: list[int] = []
+        self.rungs: list[int] = []
         self.native = Context(form.width, form.height, layout, form.bits, backend=backend)
         for unit in units:
             self.native.use_feature(unit.extractor, dict(unit.options))
 
-    def read(self, index: int, reference: Planes, distorted: Planes | None) -> None:
+    def read(self, index: int, reference: Planes, distorted: Planes | None, rung: int = 0) -> None:
         pair = None if distorted is None else distorted[: self.planes]
         self.native.read(reference[: self.planes], pair, len(self.indices))
         self.indices.append(index)
+        self.rungs.append(rung)
 
     def harvest(self) -> tuple[NDArray[np.int64], Scores]:
         """Every score of every frame seen; libvmaf keeps silent about some that it failed to compute."""
@@ -176,7 +178,8 @@ class _Pool:
         self.raise_error()
 
     def _work(self) -> None:
-        contexts: dict[int, Batch] = {}
+        # Rungs that want the same extractors share a context: its buffers are large, and stay warm.
+        contexts: dict[tuple[Unit, ...], Batch] = {}
         try:
             while not self._stop.is_set():
                 try:
@@ -186,28 +189,31 @@ class _Pool:
                 if item is None:
                     break
                 rung, index, reference, distorted = item
-                context = contexts.get(rung)
+                units = self._tasks[rung].units
+                context = contexts.get(units)
                 if context is None:
-                    context = contexts[rung] = Batch(
-                        self._tasks[rung].units, self._form, self._keys[rung], self._backend
-                    )
-                context.read(index, reference, distorted)
+                    context = contexts[units] = Batch(units, self._form, self._keys[rung], self._backend)
+                context.read(index, reference, distorted, rung)
                 del item, reference, distorted
                 with self._lock:
                     self.done += 1
                 if len(context.indices) >= BLOCK:
-                    self._take(rung, contexts.pop(rung))
-            for rung in list(contexts):
-                self._take(rung, contexts.pop(rung))
+                    self._take(contexts.pop(units))
+            while contexts and not self._stop.is_set():
+                self._take(contexts.popitem()[1])
         except BaseException as err:
             with self._lock:
                 self._error = self._error or err
             self._stop.set()
 
-    def _take(self, rung: int, context: Batch) -> None:
-        block = context.harvest()
+    def _take(self, context: Batch) -> None:
+        indices, scores = context.harvest()
+        rungs = np.asarray(context.rungs)
         with self._lock:
-            self.collected[rung].blocks.append(block)
+            for rung in np.unique(rungs):
+                rows = rungs == rung
+                block = indices[rows], {key: values[rows] for key, values in scores.items()}
+                self.collected[rung].blocks.append(block)
 
     def raise_error(self) -> None:
         if self._error is not None:
