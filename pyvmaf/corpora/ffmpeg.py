@@ -116,6 +116,33 @@ def _terminated_is_an_exception() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Put Ctrl-C and SIGTERM off until the block is done.
+
+    Raised inside `subprocess.Popen`, they would leave behind a process that nobody knows of.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    handlers = {
+        number: signal.signal(number, lambda number, frame: caught.append((number, frame)))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for came, frame in caught:
+            handler = handlers[signal.Signals(came)]
+            if callable(handler):
+                handler(came, frame)
+            else:
+                os.kill(os.getpid(), came)
+
+
 def run(
     program: FFmpeg,
     arguments: Sequence[str | os.PathLike[str]],
@@ -147,18 +174,19 @@ def run(
     ]
     # A pipe for the log could fill up while the progress is read; a file cannot.
     with tempfile.TemporaryFile() as log, _terminated_is_an_exception():
-        with warnings.catch_warnings():
-            # Newer Pythons warn of preexec_fn beside threads; this one makes one system call and takes no lock.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            )
+        process: subprocess.Popen[str] | None = None
         try:
+            with warnings.catch_warnings(), _signals_wait():
+                # Newer Pythons warn of preexec_fn beside threads; this one makes one system call and takes no lock.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                )
             assert process.stdout is not None
             for line in process.stdout:
                 key, _, value = line.partition("=")
@@ -166,14 +194,14 @@ def run(
                     advance(int(value), frames)
             code = process.wait()
         finally:
-            if process.poll() is None:
+            if process is not None and process.poll() is None:
                 process.terminate()
                 try:
                     process.wait(_KILL_AFTER_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-            if process.stdout is not None:
+            if process is not None and process.stdout is not None:
                 process.stdout.close()
         log.seek(0)
         text = log.read().decode(errors="replace")
