@@ -262,6 +262,11 @@ CODECS: dict[str, Codec] = {entry.name: entry for entry in _TABLE}
 _ALIASES = {alias: entry.name for entry in _TABLE for alias in entry.aliases}
 
 
+def rung_name(preset: str | int, crf: int) -> str:
+    """Name of a rung, which is also the stem of its file: "medium-crf28"."""
+    return f"{preset}-crf{crf}"
+
+
 def codec(name: str) -> Codec:
     """The codec of that name or alias ("libx264", "x264", "h264", "avc" are one); upper case does not matter.
 

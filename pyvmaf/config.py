@@ -18,7 +18,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from pyvmaf.errors import InputError, MissingFileError
+from pyvmaf.errors import InputError
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
+from pyvmaf.provenance import read_yaml
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -73,6 +75,15 @@ class Threads(Section):
     )
 
 
+_LADDERS = {
+    "libx264": Ladder(presets=["medium"], crfs=[23, 30, 37, 44]),
+    "libx265": Ladder(presets=["medium"], crfs=[24, 31, 38, 45]),
+    "libsvtav1": Ladder(presets=["8"], crfs=[35, 48, 57, 63]),
+    "libvvenc": Ladder(presets=["faster"], crfs=[27, 34, 41, 48]),
+    "libvpx-vp9": Ladder(presets=["good"], crfs=[34, 46, 56, 63]),
+}
+
+
 class Config(Section):
     """Everything that the default run can be told."""
 
@@ -82,7 +93,7 @@ class Config(Section):
         description="Corpora to use: names of files in `corpora_folder`, or of those that come with the workflow.",
     )
     codecs: list[Name] = Field(
-        default=["libx264", "libx265", "libsvtav1", "libvvenc", "libvpx-vp9"],
+        default=list(_LADDERS),
         min_length=1,
         description="Ladders to encode every clip with: names from `ladders`.",
     )
@@ -98,10 +109,10 @@ class Config(Section):
         default=None, description="Int8 variants to make of each model; null: all that its file names; []: none."
     )
     features: str | list[str] = Field(
-        default="canonical6", description="Features to measure: a set (canonical6, full) or a list of names."
+        default=DEFAULT_FEATURES, description="Features to measure: a set (canonical6, full) or a list of names."
     )
     teacher: str = Field(
-        default="vmaf_v0.6.1", description="VMAF model whose per-frame scores are the training target."
+        default=DEFAULT_MODEL, description="VMAF model whose per-frame scores are the training target."
     )
     backend: Literal["cpu", "cuda"] = Field(
         default="cpu", description="Where features are computed. cuda needs a build and a device for it."
@@ -124,13 +135,7 @@ class Config(Section):
         default="config/models", description="Where {model}.yaml are looked for first; relative to the working folder."
     )
     ladders: dict[Name, Ladder] = Field(
-        default={
-            "libx264": Ladder(presets=["medium"], crfs=[23, 30, 37, 44]),
-            "libx265": Ladder(presets=["medium"], crfs=[24, 31, 38, 45]),
-            "libsvtav1": Ladder(presets=["8"], crfs=[35, 48, 57, 63]),
-            "libvvenc": Ladder(presets=["faster"], crfs=[27, 34, 41, 48]),
-            "libvpx-vp9": Ladder(presets=["good"], crfs=[34, 46, 56, 63]),
-        },
+        default=_LADDERS,
         description="How each codec encodes. Only the ladders named in `codecs` are made.",
     )
     tables: dict[Name, Table] = Field(
@@ -149,13 +154,7 @@ def load(path: Path) -> Config:
         InputError: it is not YAML, or a key or value is not allowed.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as err:
-        raise MissingFileError(f"no such file: {path}") from err
-    except (UnicodeDecodeError, yaml.YAMLError) as err:
-        raise InputError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
-    try:
-        return Config.model_validate(data or {})
+        return Config.model_validate(read_yaml(path))
     except ValidationError as err:
         raise InputError(f"{path}: {_explain(err)}") from err
 

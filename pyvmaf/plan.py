@@ -15,14 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from pyvmaf.codecs import codec as codec_entry
-from pyvmaf.errors import InputError, MissingFileError, unknown_name
+from pyvmaf.codecs import rung_name
+from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import select
+from pyvmaf.provenance import read_yaml
 
 _T = TypeVar("_T")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _FITTED = ("name", "kind", "inputs", "network", "target", "optimiser", "epochs", "batch_size", "split", "rows")
 _STEPS = {
@@ -229,7 +228,7 @@ class Plan:
         except InputError as err:
             raise InputError(f"ladder {name!r} of the configuration: {err}") from err
         rungs = [
-            Rung(f"{preset}-crf{crf}", encoder.name, preset, crf, ladder["bit_depth"], tuple(ladder["extra"]))
+            Rung(rung_name(preset, crf), encoder.name, preset, crf, ladder["bit_depth"], tuple(ladder["extra"]))
             for preset in presets
             for crf in crfs
         ]
@@ -263,24 +262,6 @@ class Plan:
 
     def _schema(self, kind: str) -> dict[str, Any]:
         return read_yaml(self._schemas / f"{kind}.schema.yaml")
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
-
-    Raises:
-        MissingFileError: there is no such file.
-        InputError: it is not YAML, or no mapping.
-    """
-    try:
-        data = yaml.load(path.read_bytes(), Loader=_LOADER)  # noqa: S506 (the safe loader, in C where there is one)
-    except FileNotFoundError as err:
-        raise MissingFileError(f"no such file: {path}") from err
-    except yaml.YAMLError as err:
-        raise InputError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
-    if not isinstance(data, dict):
-        raise InputError(f"{path} holds {type(data).__name__}, not a mapping of keys")
-    return data
 
 
 def check_keys(data: Mapping[str, Any], schema: Mapping[str, Any], where: str, at: str = "") -> None:

@@ -133,6 +133,29 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise IntegrityError(f"{os.fspath(path)} is not JSON ({err}): it is damaged or was cut short") from err
 
 
+def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty file is an empty one.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is not YAML, or no mapping.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        data = yaml.load(Path(path).read_bytes(), Loader=loader)  # noqa: S506 (the safe loader, in C where there is one)
+    except FileNotFoundError as err:
+        raise MissingFileError(f"no such file: {os.fspath(path)}") from err
+    except yaml.YAMLError as err:
+        raise InputError(f"{os.fspath(path)} is not YAML: {' '.join(str(err).split())}") from err
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise InputError(f"{os.fspath(path)} holds {type(data).__name__}, not a mapping of keys")
+    return data
+
+
 def relative(path: str | os.PathLike[str]) -> str:
     """`path` as it is seen from the working directory; of a path outside of it only the file name is kept."""
     full = Path(os.path.abspath(path))

@@ -1,4 +1,4 @@
-"""What the tests of all stages share: the real clips of the embedded corpus."""
+"""What tests of several stages share: the real clips of the embedded corpus, and a finished run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,23 @@ def embedded_files(_embedded: tuple[dict[str, Path], dict[str, Path]]) -> dict[s
     cityCC0.mpg. Read-only.
     """
     return _embedded[1]
+
+
+@pytest.fixture(scope="session")
+def finished_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of a finished run. Read-only: it is shared by all test processes."""
+    from tests.finished_run import shared
+
+    base = tmp_path_factory.getbasetemp()
+    # Each process of pytest-xdist has a folder of its own in that of the session.
+    return shared(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+
+
+@pytest.fixture
+def results(finished_results: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of the finished run to break; the working directory is the folder that it lies in."""
+    from tests.finished_run import inside
+
+    shutil.copytree(finished_results.parent, tmp_path, dirs_exist_ok=True)
+    with inside(tmp_path):
+        yield tmp_path / "results"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyvmaf.codecs import CODECS, VOCABULARIES, codec, vocabulary
+from pyvmaf.codecs import CODECS, VOCABULARIES, codec, rung_name, vocabulary
 from pyvmaf.corpora.ffmpeg import ffmpeg
 from pyvmaf.errors import InputError
 
@@ -164,3 +164,8 @@ def test_unknown_vocabulary() -> None:
     with pytest.raises(InputError, match="unknown codec vocabulary 'v0'"):
         vocabulary("v0")
     assert vocabulary("v1") is V1
+
+
+def test_rung_names() -> None:
+    assert rung_name("medium", 28) == "medium-crf28"
+    assert rung_name(8, 35) == "8-crf35"

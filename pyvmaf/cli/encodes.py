@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from pyvmaf.cli.common import EngineOption, check_engine, progress
+from pyvmaf.codecs import CODECS
+from pyvmaf.codecs import codec as find_codec
 
 FFmpegOption = Annotated[
     str, typer.Option("--ffmpeg", metavar="WHICH", help="FFmpeg to use: embedded, system, or a path.")
@@ -23,9 +25,11 @@ def encode(
     output: Annotated[Path, typer.Argument(help="The encode, NAME.mkv; its record becomes NAME.json.")],
     codec: Annotated[
         str,
-        typer.Option(help="libx264, libx265, libsvtav1, libvvenc, libvpx-vp9, or an alias such as h264, av1, vvc."),
+        typer.Option(help=f"{', '.join(CODECS)}, or an alias such as h264, av1, vvc."),
     ],
-    crf: Annotated[int, typer.Option(help="Quality number of the codec; smaller is better.")],
+    crf: Annotated[
+        int | None, typer.Option(help="Quality number of the codec, smaller is better; its default without.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="Preset of the codec; its default preset without.")] = None,
     bit_depth: Annotated[
         int | None, typer.Option(help="8 or 10; as the reference without, or the codec's only one.")
@@ -47,17 +51,18 @@ def encode(
     Example: vmaf-train encode results/corpora/embedded/carphone.mkv medium-crf28.mkv --codec h264 --crf 28
     """
     check_engine("encodes", engine)
-    from pyvmaf.codecs import codec as find_codec
     from pyvmaf.encodes.encode import encode as run
     from pyvmaf.encodes.encode import split_extra
 
-    with progress(f"{codec} crf {crf}") as advance:
+    entry = find_codec(codec)
+    quality = entry.crf_default if crf is None else crf
+    with progress(f"{entry.name} crf {quality}") as advance:
         done = run(
             reference,
             output,
             codec,
-            find_codec(codec).preset_default if preset is None else preset,
-            crf,
+            entry.preset_default if preset is None else preset,
+            quality,
             bit_depth=bit_depth,
             extra=split_extra(extra),
             threads=encoder_threads,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pyvmaf.cli.common import EngineOption, ThreadsOption, check_engine, progress
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 
 STAGE = "features"
 PANEL = "features: libvmaf over pairs and ladders"
@@ -98,8 +99,8 @@ def register(app: typer.Typer) -> None:
         codec: Annotated[str, typer.Option("--codec", help="Codec of the ladder.")],
         source: Annotated[str, typer.Option("--source", help="Scene that a split keeps together.")],
         group: Annotated[str, typer.Option("--group", help="Film or recording session that the scene is from.")],
-        features: FeaturesOption = "canonical6",
-        model: ModelOption = "vmaf_v0.6.1",
+        features: FeaturesOption = DEFAULT_FEATURES,
+        model: ModelOption = DEFAULT_MODEL,
         cache: Annotated[
             Path | None, typer.Option("--cache", help="Folder of the feature cache; none without.")
         ] = None,
@@ -153,8 +154,8 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option("--output", "-o", help="Write one row per frame to a .json, .csv or .parquet file."),
         ] = None,
-        features: FeaturesOption = "canonical6",
-        model: ModelOption = "vmaf_v0.6.1",
+        features: FeaturesOption = DEFAULT_FEATURES,
+        model: ModelOption = DEFAULT_MODEL,
         threads: ThreadsOption = 2,
         frames: Annotated[
             str | None,

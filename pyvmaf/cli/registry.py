@@ -163,11 +163,15 @@ def _print_outcome(outcome: Outcome) -> None:
     if outcome.clean:
         typer.echo(f"clean: {looked}")
         return
-    kinds: dict[str, int] = {}
+    from pyvmaf.registry.verify import MEANING, Kind
+
+    kinds: dict[Kind, int] = {}
     for finding in outcome.findings:
         kinds[finding.kind] = kinds.get(finding.kind, 0) + 1
     counted = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     typer.echo(f"not clean: {counted}. Looked at {looked}")
+    for kind in sorted(kinds):
+        typer.echo(f"  {kind}: {MEANING[kind]}")
 
 
 def trace_command(

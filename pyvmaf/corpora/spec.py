@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pyvmaf.corpora.probe import RawFormat
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
+from pyvmaf.provenance import read_yaml
 
 # What may stand in paths and wildcards of the workflow.
 KEY_PATTERN = r"^[a-z0-9][a-z0-9_]*$"
@@ -203,22 +204,8 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
         MissingFileError: there is no such file.
         InputError: it is no YAML, or a key or value is wrong; the message names file, place and the nearest key.
     """
-    import yaml
-
     try:
-        text = Path(path).read_bytes()
-    except FileNotFoundError as err:
-        raise MissingFileError(f"no such corpus file: {os.fspath(path)}") from err
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as err:
-        raise InputError(f"{os.fspath(path)} is no YAML: {' '.join(str(err).split())}") from err
-    if not isinstance(value, dict):
-        raise InputError(
-            f"{os.fspath(path)} holds no corpus: it must be a mapping with name, kind, license and entries"
-        )
-    try:
-        return Corpus.model_validate(value)
+        return Corpus.model_validate(read_yaml(path))
     except ValidationError as err:
         raise InputError(f"{os.fspath(path)}: {_explain(err)}") from err
 

@@ -41,11 +41,6 @@ class Encoded:
     seconds: float
 
 
-def rung_name(preset: str | int, crf: int) -> str:
-    """Name of a rung, which is also the stem of its file: "medium-crf28"."""
-    return f"{preset}-crf{crf}"
-
-
 def bit_depth_for(entry: Codec, reference: int, wanted: int | None) -> int:
     """Bits per sample of an encode.
 

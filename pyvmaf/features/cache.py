@@ -82,14 +82,12 @@ class Cache:
 
     Attributes:
         hits: entries that were found whole.
-        stored: entries that were written.
         damaged: entries that were found damaged, one message each.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self.hits = 0
-        self.stored = 0
         self.damaged: list[str] = []
 
     def path(self, key: Mapping[str, Any]) -> Path:
@@ -119,4 +117,3 @@ class Cache:
         plain = {name: np.ascontiguousarray(values, dtype="<f8") for name, values in scores.items()}
         stated = {"key": {"schema": SCHEMA, **key}, "sha256": _digest(plain)}
         write_bytes(self.path(key), save(plain, metadata={_ENTRY: json.dumps(stated, sort_keys=True)}))
-        self.stored += 1

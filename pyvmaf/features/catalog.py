@@ -120,6 +120,12 @@ CANONICAL6: tuple[str, ...] = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2",
 FULL: tuple[str, ...] = tuple(FEATURES)
 """Every feature of the catalog."""
 
+DEFAULT_FEATURES = "canonical6"
+"""What is measured where nobody says what."""
+
+DEFAULT_MODEL = "vmaf_v0.6.1"
+"""The model whose scores are computed where nobody names one."""
+
 SETS: Mapping[str, tuple[str, ...]] = {"canonical6": CANONICAL6, "full": FULL}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
@@ -393,8 +393,3 @@ def widened_to(video: Video, bits: int) -> Video:
         return video
     size = (video.format.width, video.format.height) if video.format.size != video.coded.size else None
     return Video(video.path, raw=video.raw, size=size, bits=bits)
-
-
-def same_window(window: Window, frames: int) -> Window:
-    """`window` with its end filled in."""
-    return window if window.stop is not None else replace(window, stop=frames)

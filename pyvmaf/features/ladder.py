@@ -14,14 +14,22 @@ from numpy.typing import NDArray
 from pyvmaf.errors import InputError
 from pyvmaf.extractors import adm_depends_on_cpu, model_info
 from pyvmaf.features.cache import Cache
-from pyvmaf.features.catalog import FEATURES, Feature, Selection, Unit, select, unit_obstacle, usable
+from pyvmaf.features.catalog import (
+    DEFAULT_FEATURES,
+    DEFAULT_MODEL,
+    FEATURES,
+    Feature,
+    Selection,
+    Unit,
+    select,
+    unit_obstacle,
+    usable,
+)
 from pyvmaf.features.extract import ALL, Scores, Task, Window, check_formats, keys_of, run, widened_to
 from pyvmaf.features.frames import Format, Raw, Video, parse_size
 
 if TYPE_CHECKING:
     from pyvmaf.engine import Model
-
-DEFAULT_MODEL = "vmaf_v0.6.1"
 
 
 @dataclass(frozen=True)
@@ -140,7 +148,7 @@ def extract_ladder(
     reference: str | os.PathLike[str],
     distorted: Mapping[str, str | os.PathLike[str]],
     *,
-    features: str | Iterable[str] = "canonical6",
+    features: str | Iterable[str] = DEFAULT_FEATURES,
     model: str | None = DEFAULT_MODEL,
     cache: str | os.PathLike[str] | None = None,
     threads: int = 1,

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 from pyvmaf.features.extract import ALL, Window
 from pyvmaf.features.frames import Raw
-from pyvmaf.features.ladder import DEFAULT_MODEL, extract_ladder
+from pyvmaf.features.ladder import extract_ladder
 from pyvmaf.provenance import atomic_path, dumps, write_text
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def score(
     reference: str | os.PathLike[str],
     distorted: str | os.PathLike[str],
     *,
-    features: str | Iterable[str] = "canonical6",
+    features: str | Iterable[str] = DEFAULT_FEATURES,
     model: str | None = DEFAULT_MODEL,
     threads: int = 1,
     frames: tuple[int, int | None] | None = None,

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features import extract
-from pyvmaf.features.catalog import FEATURES, Unit, select, usable
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, Unit, select, usable
 from pyvmaf.features.extract import Batch, keys_of
 from pyvmaf.features.frames import Format, Planes, frame_format, planes_of
-from pyvmaf.features.ladder import DEFAULT_MODEL, Teacher, check_teacher
+from pyvmaf.features.ladder import Teacher, check_teacher
 
 if TYPE_CHECKING:
     import av
@@ -53,7 +53,7 @@ class Session:
 
     def __init__(
         self,
-        features: str | Iterable[str] = "canonical6",
+        features: str | Iterable[str] = DEFAULT_FEATURES,
         model: str | None = DEFAULT_MODEL,
         *,
         threads: int = 1,

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pyvmaf.errors import InputError, MissingFileError
-from pyvmaf.features.ladder import DEFAULT_MODEL, Ladder, extract_ladder
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
+from pyvmaf.features.ladder import Ladder, extract_ladder
 
 
 def read_records(rungs: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
@@ -37,7 +38,7 @@ def extract_features(
     output: Path,
     *,
     labels: Mapping[str, str],
-    features: str = "canonical6",
+    features: str = DEFAULT_FEATURES,
     model: str = DEFAULT_MODEL,
     cache: Path | None = None,
     threads: int = 1,

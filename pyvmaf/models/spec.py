@@ -9,12 +9,12 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pyvmaf.codecs import VOCABULARIES
-from pyvmaf.errors import InputError, MissingFileError, unknown_name
+from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES, SETS
+from pyvmaf.provenance import read_yaml
 
 Kind = Literal["fr", "nr", "filter", "mos", "saliency"]
 """fr: reference and distorted. nr: distorted only. filter, mos, saliency: as their names say."""
@@ -287,17 +287,7 @@ def load_spec(path: Path) -> ModelSpec:
         MissingFileError: there is no such file.
         InputError: it is not YAML or not a spec.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as err:
-        raise MissingFileError(f"no such file: {path}") from err
-    except UnicodeDecodeError as err:
-        raise InputError(f"{path} is not text: a model spec is a YAML file") from err
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as err:
-        raise InputError(f"{path} is not YAML: {' '.join(str(err).split())}") from err
-    spec = parse_spec(data, str(path))
+    spec = parse_spec(read_yaml(path), str(path))
     if spec.name != path.stem:
         raise InputError(f"{path}: name is {spec.name!r}, but the file is called {path.stem!r}: make them the same")
     return spec

@@ -16,7 +16,7 @@ import pytest
 from pyvmaf.codecs import CODECS
 from pyvmaf.corpora.ffmpeg import ffmpeg
 from pyvmaf.corpora.probe import inspect
-from pyvmaf.encodes.encode import IncompleteError, bit_depth_for, encode, rung_name, split_extra
+from pyvmaf.encodes.encode import IncompleteError, bit_depth_for, encode, split_extra
 from pyvmaf.encodes.record import check
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
 from pyvmaf.provenance import read_json, read_manifest, sha256_file
@@ -361,9 +361,7 @@ def test_the_command(clip: Path, tmp_path: Path) -> None:
     assert (tmp_path / "r.mkv").read_bytes() == before
 
 
-def test_names() -> None:
-    assert rung_name("medium", 28) == "medium-crf28"
-    assert rung_name(8, 35) == "8-crf35"
+def test_extra_options() -> None:
     assert split_extra("-a 'b c' -d") == ["-a", "b c", "-d"]
     with pytest.raises(InputError, match="cannot be split"):
         split_extra("-a 'b")

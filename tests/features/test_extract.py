@@ -159,3 +159,11 @@ class TestCache:
         cut = next(iter(entries(tmp_path)))
         cut.write_bytes(cut.read_bytes()[:20])
         assert len(self.extract(pair, clips, tmp_path).damaged) == 1
+
+
+def test_semi_planar_frames_score_as_planar_ones(
+    pair: tuple[Path, Path], whole: Scores, convert: Callable[..., Path]
+) -> None:
+    """NV12 holds the same samples in another order."""
+    interleaved = convert(pair[1], "nv12.nut", "-pix_fmt", "nv12", "-c:v", "rawvideo")
+    same(score(pair[0], interleaved, features=FEATURES), whole)

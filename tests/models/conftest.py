@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import sys
@@ -95,31 +96,31 @@ def command(*words: object, cwd: Path) -> Done:
     return Done(int(code or 0), out.getvalue(), err.getvalue())
 
 
+def spec_file(folder: Path, name: str = "small", **changes: Any) -> Path:
+    """A small model's YAML; keyword arguments replace top-level keys."""
+    spec: dict[str, Any] = {
+        "name": name,
+        "description": "A model for tests",
+        "inputs": {"features": "canonical6"},
+        "network": {"hidden": [8], "activation": "relu"},
+        "target": {"table": "made", "standardise": True},
+        "optimiser": {"lr": 0.01},
+        "epochs": 25,
+        "batch_size": 32,
+        "seeds": [0, 1],
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(spec | changes))
+    return path
+
+
 SpecWriter = Callable[..., Path]
 
 
 @pytest.fixture
 def write_spec(tmp_path: Path) -> SpecWriter:
-    """Writes a small model's YAML; keyword arguments replace top-level keys."""
-
-    def write(name: str = "small", **changes: Any) -> Path:
-        spec: dict[str, Any] = {
-            "name": name,
-            "description": "A model for tests",
-            "inputs": {"features": "canonical6"},
-            "network": {"hidden": [8], "activation": "relu"},
-            "target": {"table": "made", "standardise": True},
-            "optimiser": {"lr": 0.01},
-            "epochs": 25,
-            "batch_size": 32,
-            "seeds": [0, 1],
-        }
-        spec.update(changes)
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(spec))
-        return path
-
-    return write
+    """`spec_file` into the test's own folder."""
+    return functools.partial(spec_file, tmp_path)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from pyvmaf.models.networks import build
 from pyvmaf.models.spec import load_spec
 from pyvmaf.models.weights import load_weights
 from pyvmaf.provenance import read_manifest, sha256_bytes, sha256_file
-from tests.models.conftest import table_columns, write_table
+from tests.models.conftest import spec_file, table_columns, write_table
 
 
 class Line(NamedTuple):
@@ -68,25 +68,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Line]:
-    import yaml
-
     root = tmp_path_factory.mktemp("lines")
     table = write_table(root / "made.parquet", table_columns())
     made = {}
     for name, changes in VARIANTS.items():
-        spec = root / f"{name}.yaml"
-        data = {
-            "name": name,
-            "description": "A model for tests",
-            "inputs": {"features": "canonical6"},
-            "target": {"table": "made", "standardise": True},
-            "optimiser": {"lr": 0.01},
-            "epochs": 20,
-            "batch_size": 32,
-            "seeds": [0],
-            **changes,
-        }
-        spec.write_text(yaml.safe_dump(data))
+        spec = spec_file(root, name, epochs=20, seeds=[0], **changes)
         fitted = fit(spec, table, root / name, seed=0)
         judge(spec, [fitted.report], root / name / "verdict.json")
         line = Line(spec, table, fitted.weights, root / name / "verdict.json", root / name / "model.onnx")

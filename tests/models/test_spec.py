@@ -95,8 +95,8 @@ def test_files_that_are_no_specs(tmp_path: Path) -> None:
         load_spec(tmp_path / "absent.yaml")
     for name, content, said in (
         ("a.yaml", b"{", "not YAML"),
-        ("b.yaml", b"\xff\xfe\x00", "not text"),
-        ("c.yaml", b"- 1", "not list"),
+        ("b.yaml", b"\xff\xfe\x00", "not YAML"),
+        ("c.yaml", b"- 1", "holds list"),
         ("d.yaml", b"name: m\ndescription: d\ninputs: {}\nnetwork: {hidden: [4]}\nepochs: 1", "called 'd'"),
     ):
         path = tmp_path / name

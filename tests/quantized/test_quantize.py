@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
@@ -25,7 +24,7 @@ from pyvmaf.models.spec import load_spec
 from pyvmaf.models.weights import load_weights
 from pyvmaf.provenance import read_manifest, sha256_file
 from pyvmaf.quantized.quantize import calibration_rows, quantize, require_passed, static_qdq
-from tests.models.conftest import command, table_columns, write_table
+from tests.models.conftest import command, spec_file, table_columns, write_table
 
 
 class Line(NamedTuple):
@@ -55,20 +54,9 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Line]:
     table = write_table(root / "made.parquet", table_columns())
     made = {}
     for name, changes in VARIANTS.items():
-        spec, folder = root / f"{name}.yaml", root / name
-        data = {
-            "name": name,
-            "description": "A model for tests",
-            "inputs": {"features": "canonical6"},
-            "target": {"table": "made", "standardise": True},
-            "optimiser": {"lr": 0.01},
-            "epochs": 40,
-            "batch_size": 32,
-            "seeds": [0],
-            "quantised": [{"mode": "static_qdq", "calibration_rows": 90, "rmse_max": 3.0}],
-            **changes,
-        }
-        spec.write_text(yaml.safe_dump(data))
+        folder = root / name
+        int8 = [{"mode": "static_qdq", "calibration_rows": 90, "rmse_max": 3.0}]
+        spec = spec_file(root, name, epochs=40, seeds=[0], quantised=int8, **changes)
         fitted = fit(spec, table, folder, seed=0)
         judge(spec, [fitted.report], folder / "verdict.json")
         export(spec, fitted.weights, folder / "verdict.json", table, folder / "model.onnx")

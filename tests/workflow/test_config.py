@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 
 from pyvmaf import config as configuration
 from pyvmaf.errors import InputError, MissingFileError
-from pyvmaf.plan import Plan, check_keys, conform, read_yaml
+from pyvmaf.plan import Plan, check_keys, conform
+from pyvmaf.provenance import read_yaml
 
 REPOSITORY = Path(__file__).parents[2]
 BUNDLED = REPOSITORY / "config"
