@@ -8,6 +8,9 @@ differs. Nothing that is hashed is imported.
 
 What does not count: ``pyvmaf/cli`` (it parses and prints), imports under ``if TYPE_CHECKING:``, and the
 ``__init__`` of a package from which only another module is taken. See `modules` for what a stage is made of.
+
+Packages whose verbs no rule calls (`ASIDE`) have fingerprints of their own, which their reports hold: editing
+them replans nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ from typing import Any, NamedTuple
 from pyvmaf.errors import unknown_name
 
 STAGES = ("corpora", "encodes", "features", "tables", "models", "quantized", "registry", "reports")
+
+ASIDE = {"checks": "checks", "studies": "models/studies"}
+"""Folders of code that people run by hand, by name: no part of a stage unless one of its modules imports them."""
 
 _NATIVE_STAGES = frozenset({"features"})
 _PACKAGE = "pyvmaf"
@@ -73,7 +79,7 @@ def modules(stage: str, root: Path | None = None) -> tuple[str, ...]:
     """Dotted names of the modules whose code makes up `stage`, sorted.
 
     Args:
-        stage: one of `STAGES`.
+        stage: one of `STAGES` or `ASIDE`.
         root: a package folder to look at instead of the installed one.
 
     Raises:
@@ -86,7 +92,7 @@ def fingerprint(stage: str, root: Path | None = None) -> str:
     """16 hex digits that change when the code that computes `stage` changes.
 
     Args:
-        stage: one of `STAGES`.
+        stage: one of `STAGES` or `ASIDE`.
         root: a package folder to hash instead of the installed one.
 
     Raises:
@@ -96,8 +102,8 @@ def fingerprint(stage: str, root: Path | None = None) -> str:
 
 
 def _known(stage: str) -> str:
-    if stage not in STAGES:
-        raise unknown_name("stage", stage, STAGES)
+    if stage not in STAGES and stage not in ASIDE:
+        raise unknown_name("stage", stage, (*STAGES, *ASIDE))
     return stage
 
 
@@ -126,7 +132,7 @@ def _fingerprint(stage: str, root: Path) -> str:
 def _closure(stage: str, root: Path) -> dict[str, _Module]:
     """Every module of the stage and those that they import, by dotted name."""
     store = _store()
-    waiting = [_dotted(path, root) for path in sorted((root / stage).rglob("*.py"))]
+    waiting = [_dotted(path, root) for path in _own(stage, root) if path.suffix == ".py"]
     found: dict[str, _Module] = {}
     while waiting:
         name = waiting.pop()
@@ -144,10 +150,17 @@ def _closure(stage: str, root: Path) -> dict[str, _Module]:
     return found
 
 
+def _own(stage: str, root: Path) -> list[Path]:
+    """Files in the folder of `stage`, less those of packages aside."""
+    folder = root / ASIDE.get(stage, stage)
+    apart = [root / path for name, path in ASIDE.items() if name != stage]
+    found = (p for p in folder.rglob("*") if p.is_file() and not any(other in p.parents for other in apart))
+    return sorted(found)
+
+
 def _data_files(stage: str, root: Path, found: dict[str, _Module]) -> list[Path]:
     """The stage's own data files, and those that modules from elsewhere name and have beside them."""
-    own = (root / stage).rglob("*")
-    files = {p for p in own if p.is_file() and p.suffix not in _NOT_DATA and p.suffix and "__pycache__" not in p.parts}
+    files = {p for p in _own(stage, root) if p.suffix not in _NOT_DATA and p.suffix and "__pycache__" not in p.parts}
     for name, module in found.items():
         path = _source(name, root)
         if path is not None:

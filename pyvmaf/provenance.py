@@ -42,6 +42,8 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
     "quantized": ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy"),
     "registry": (),
     "reports": ("altair", "numpy", "pandas", "vl-convert-python"),
+    "checks": ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy"),
+    "studies": ("numpy", "pyarrow", "scikit-learn", "scipy", "torch"),
 }
 
 

@@ -124,6 +124,21 @@ def test_a_new_file_of_a_stage_counts(changed: Callable[[Edit], set[str]]) -> No
     assert changed(append("reports/README.md", "words\n")) == set()
 
 
+@pytest.mark.parametrize("name", sorted(fp.ASIDE))
+def test_packages_aside_replan_nothing(name: str, package: Path, edited: Callable[[Edit], Path]) -> None:
+    def grow(root: Path) -> None:
+        folder = root / fp.ASIDE[name]
+        folder.mkdir(exist_ok=True)
+        (folder / "another.py").write_text("X = 1\n")
+        (folder / "another.json").write_text("{}\n")
+
+    copy = edited(grow)
+    differs = {
+        stage for stage in (*fp.STAGES, *fp.ASIDE) if fp.fingerprint(stage, copy) != fp.fingerprint(stage, package)
+    }
+    assert differs == {name}
+
+
 def test_data_files_count_where_their_module_is_used(package: Path, changed: Callable[[Edit], set[str]]) -> None:
     schema = next((package / "encodes").glob("*.json")).relative_to(package).as_posix()
     stages = changed(append(schema, "\n"))
