@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pyvmaf.models.inputs import Preparation
 from pyvmaf.models.networks import Mlp, build
 from pyvmaf.models.spec import ModelSpec, load_spec
-from pyvmaf.models.trainer import Member, Scaler, StackedTrainer, stream, torch_threads
+from pyvmaf.models.trainer import Member, StackedTrainer, stream, torch_threads
 
 ROWS, SOURCES, EPOCHS, REPEATS, SEED = 11_000, 9, 5, 3, 0
 SPEC = Path(__file__).parents[1] / "config" / "models" / "vmaf_tiny_v2.yaml"
@@ -50,7 +51,7 @@ class _Job:
     """One member as a peer trains it: scaled tensors, initial weights, and the order of rows of each epoch."""
 
     def __init__(self, spec: ModelSpec, network: Mlp, member: Member, X: NDArray[np.float64], y: NDArray[np.float64]):
-        scaler = Scaler.fit(X[member.rows])
+        scaler = Preparation.fit(X[member.rows])
         self.x = torch.from_numpy(scaler(X[member.rows])).float()
         target = y[member.rows]
         self.y = torch.from_numpy((target - target.mean()) / target.std()).float()[:, None]

@@ -15,7 +15,8 @@ from pyvmaf.codecs import Vocabulary, vocabulary
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.fingerprint import fingerprint
 from pyvmaf.models import allowlist
-from pyvmaf.models.graph import CODEC, FEATURES, SCORE, Scaling, build_onnx
+from pyvmaf.models.graph import CODEC, FEATURES, SCORE, build_onnx
+from pyvmaf.models.inputs import Preparation, of_member
 from pyvmaf.models.judge import read_verdict
 from pyvmaf.models.spec import ModelSpec, load_spec
 from pyvmaf.models.weights import Weights, load_weights
@@ -87,18 +88,18 @@ def export_member(spec: ModelSpec, weights: Weights, held_out: str | None = None
     n_features, n_codec = len(spec.inputs.names), 0 if block is None else block.width
     network = build(spec.network, n_features + n_codec)
     parameters = weights.parameters[place]
-    scaling = Scaling(weights.scaler_mean[place], weights.scaler_std[place])
+    prepare = of_member(spec, weights, place)
     data = build_onnx(
         network,
         parameters,
         name=spec.name,
         n_features=n_features,
         n_codec=n_codec,
-        scaling=scaling if spec.export.scaler == "baked" else None,
+        prepare=prepare,
         opset=spec.export.opset,
     )
     operators = check_file(data, spec)
-    error = parity(data, spec, network, weights, place, block) if compare else None
+    error = parity(data, spec, network, weights.parameters[place], prepare, block) if compare else None
     return Exported(data, operators, error, network.n_parameters)
 
 
@@ -186,7 +187,14 @@ def trial_batches(
     return out
 
 
-def parity(data: bytes, spec: ModelSpec, network: Mlp, weights: Weights, place: int, block: Vocabulary | None) -> float:
+def parity(
+    data: bytes,
+    spec: ModelSpec,
+    network: Mlp,
+    parameters: NDArray[np.float32],
+    prepare: Preparation,
+    block: Vocabulary | None,
+) -> float:
     """Largest difference between torch and onnxruntime over the trial batches, relative to the output's range, or
     to the output itself where that is larger.
 
@@ -197,22 +205,15 @@ def parity(data: bytes, spec: ModelSpec, network: Mlp, weights: Weights, place: 
 
     from pyvmaf.models.trainer import torch_threads
 
-    mean, std = weights.scaler_mean[place], weights.scaler_std[place]
-    module = network.as_module(torch.from_numpy(weights.parameters[place])).eval()
+    module = network.as_module(torch.from_numpy(parameters)).eval()
     runtime = session(data)
-    baked = spec.export.scaler == "baked"
     span = spec.target.range[1] - spec.target.range[0]
     errors = []
-    for raw, codec in trial_batches(weights.feature_low[place], weights.feature_high[place], block):
-        x = (raw if baked else (raw - mean) / std).astype(np.float32)
+    for raw, codec in trial_batches(prepare.low, prepare.high, block):
+        given = raw.astype(np.float32).astype(np.float64)  # that rounding is the input's, not the graph's
         with torch_threads(1), torch.inference_mode():
-            inputs = torch.from_numpy(x)
-            if baked:
-                inputs = (inputs - torch.from_numpy(mean.astype(np.float32))) / torch.from_numpy(std.astype(np.float32))
-            if codec is not None:
-                inputs = torch.cat([inputs, torch.from_numpy(codec.astype(np.float32))], dim=1)
-            expected = module(inputs)[:, 0].double().numpy()
-        found = run(runtime, x, codec)
+            expected = module(torch.from_numpy(prepare(given, codec).astype(np.float32)))[:, 0].double().numpy()
+        found = run(runtime, prepare.graph_inputs(given), codec)
         if found.shape != (len(raw),):
             raise PyvmafError(f"the export of {spec.name} answers {len(raw)} rows with shape {found.shape}")
         errors.append(np.max(np.abs(found - expected) / np.maximum(span, np.abs(expected))))
@@ -317,6 +318,8 @@ def export(
             "std": weights.scaler_std[place].tolist(),
             "in_graph": spec.export.scaler == "baked",
         },
+        "input_guard": spec.inputs.guard,
+        "input_transforms": dict(spec.inputs.transforms),
         "feature_ranges": {name: [float(a), float(b)] for name, a, b in zip(spec.inputs.names, low, high, strict=True)},
         "codec": None
         if block is None

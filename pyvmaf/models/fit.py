@@ -98,6 +98,7 @@ def fit(
         batch_size=spec.batch_size,
         epochs=n_epochs,
         seed=seed,
+        inputs=spec.inputs,
         standardise=spec.target.standardise,
     )
     members = [Member(f.held_out, f.train) for f in folds]
@@ -135,10 +136,10 @@ def fit(
         path=output / WEIGHTS,
         info=info,
         parameters=np.stack([f.parameters for f in fitted]).astype(np.float32),
-        scaler_mean=np.stack([f.scaler.mean for f in fitted]),
-        scaler_std=np.stack([f.scaler.std for f in fitted]),
-        feature_low=np.stack([f.scaler.low for f in fitted]),
-        feature_high=np.stack([f.scaler.high for f in fitted]),
+        scaler_mean=np.stack([f.prepare.mean for f in fitted]),
+        scaler_std=np.stack([f.prepare.std for f in fitted]),
+        feature_low=np.stack([f.prepare.low for f in fitted]),
+        feature_high=np.stack([f.prepare.high for f in fitted]),
     )
     result = FitResult(weights.path, output / REPORT, output / PREDICTIONS, {})
     save_weights(weights)
@@ -198,11 +199,9 @@ def fit(
 def _predict(network: Any, one: Fitted, data: TrainingTable, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     import torch
 
-    scaled = one.scaler(data.X[rows])
-    if data.codec is not None:
-        scaled = np.hstack([scaled, data.codec[rows]])
+    inputs = one.prepare(data.X[rows], None if data.codec is None else data.codec[rows])
     with torch.inference_mode():
-        x = torch.from_numpy(scaled.astype(np.float32))
+        x = torch.from_numpy(inputs.astype(np.float32))
         return np.asarray(network.predict(torch.from_numpy(one.parameters), x).numpy(), dtype=np.float64)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pyvmaf.models.inputs import Preparation
 
 if TYPE_CHECKING:
     from pyvmaf.models.networks import Mlp
@@ -18,14 +20,6 @@ FEATURES, CODEC, SCORE = "features", "codec", "score"
 _IR_VERSION = 8
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """mean and std of the feature columns, float64 [columns]."""
-
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-
-
 def build_onnx(
     network: Mlp,
     parameters: NDArray[np.float32],
@@ -33,7 +27,7 @@ def build_onnx(
     name: str,
     n_features: int,
     n_codec: int,
-    scaling: Scaling | None,
+    prepare: Preparation,
     opset: int,
 ) -> bytes:
     """A model file: ``features`` [batch, n_features] and, where there is a codec block, ``codec`` [batch, n_codec] in,
@@ -44,7 +38,8 @@ def build_onnx(
         parameters: float32 [n_parameters].
         name: of the graph.
         n_features, n_codec: columns of the two inputs; 0 codec columns for a model without that input.
-        scaling: applied to the features inside the graph; None where the caller scales.
+        prepare: what happens to the features before the network; the graph does all of it but scaling, where that
+            is the caller's.
         opset: operator set of ai.onnx.
     """
     from onnx import TensorProto, helper, numpy_helper
@@ -61,9 +56,15 @@ def build_onnx(
 
     inputs = [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["batch", n_features])]
     current = FEATURES
-    if scaling is not None:
-        mean = constant("scaler.mean", scaling.mean.astype(np.float32))
-        std = constant("scaler.std", scaling.std.astype(np.float32))
+    if prepare.bounds is not None:
+        low, high = (prepare.graph_inputs(limit).astype(np.float32) for limit in prepare.bounds)
+        floor = node("Max", [current, constant("guard.low", low)], "guard.floor")
+        current = node("Min", [floor, constant("guard.high", high)], "guard.inside")
+    if any(prepare.transforms):
+        current = _bend(current, prepare.transforms, node, constant)
+    if not prepare.scaled_by_caller:
+        mean = constant("scaler.mean", prepare.mean.astype(np.float32))
+        std = constant("scaler.std", prepare.std.astype(np.float32))
         current = node("Div", [node("Sub", [current, mean], "scaler.centred"), std], "scaler.scaled")
     if n_codec:
         inputs.append(helper.make_tensor_value_info(CODEC, TensorProto.FLOAT, ["batch", n_codec]))
@@ -96,3 +97,32 @@ def build_onnx(
         graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION, producer_name="pyvmaf"
     )
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _bend(
+    current: str,
+    transforms: Sequence[str | None],
+    node: Callable[..., str],
+    constant: Callable[[str, NDArray[np.generic]], str],
+) -> str:
+    """Transform some of the columns without taking them apart: x keep + log(x take + offset) + sqrt(x take).
+
+    A column that a function is not for goes into it as a constant whose value there is 0.
+    """
+
+    def column(*names: str | None) -> NDArray[np.float32]:
+        return np.array([name in names for name in transforms], np.float32)
+
+    parts = [node("Mul", [current, constant("transform.keep", column(None))], "transform.kept")]
+    if {"log", "log1p"} & set(transforms):
+        offset = 1 - column("log")
+        taken = node("Mul", [current, constant("transform.log_take", column("log", "log1p"))], "transform.log_taken")
+        moved = node("Add", [taken, constant("transform.log_offset", offset)], "transform.log_moved")
+        parts.append(node("Log", [moved], "transform.log"))
+    if "sqrt" in transforms:
+        taken = node("Mul", [current, constant("transform.sqrt_take", column("sqrt"))], "transform.sqrt_taken")
+        parts.append(node("Sqrt", [taken], "transform.sqrt"))
+    out = parts[0]
+    for place, part in enumerate(parts[1:]):
+        out = node("Add", [out, part], f"transform.sum{place}")
+    return out

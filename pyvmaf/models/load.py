@@ -20,6 +20,7 @@ from pyvmaf.codecs import VOCABULARIES
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models import allowlist
 from pyvmaf.models.export import check_sidecar, run, session
+from pyvmaf.models.inputs import of_sidecar
 from pyvmaf.provenance import read_json, sha256_bytes
 
 MAX_SIDECAR_BYTES = 1 << 20
@@ -106,10 +107,7 @@ class Model:
         self._runtime = runtime
         self.sidecar = sidecar
         """What the sidecar says."""
-        scaling = sidecar["input_normalization"]
-        self._mean, self._std = np.asarray(scaling["mean"]), np.asarray(scaling["std"])
-        ranges = np.asarray([sidecar["feature_ranges"][name] for name in sidecar["features"]])
-        self._low, self._high = ranges[:, 0], ranges[:, 1]
+        self._prepare = of_sidecar(sidecar)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -182,9 +180,8 @@ class Model:
         block = self._codec(codec, len(X))
         if len(X) == 0:
             return Prediction(np.empty(0), {}, 0.0, 0.0)
-        scaled = X if self.sidecar["input_normalization"]["in_graph"] else (X - self._mean) / self._std
-        scores = run(self._runtime, scaled, block)
-        beyond = (self._low > X) | (self._high < X)
+        scores = run(self._runtime, self._prepare.graph_inputs(X), block)
+        beyond = (self._prepare.low > X) | (self._prepare.high < X)
         shares = {name: float(s) for name, s in zip(self.features, beyond.mean(axis=0), strict=True) if s}
         low, high = self.sidecar["expected_output_range"]
         unexpected = (scores < low) | (scores > high)

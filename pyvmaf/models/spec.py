@@ -33,6 +33,14 @@ class Inputs(_Section):
     codec: str | None = Field(
         default=None, description="Version of the codec vocabulary whose block is a second input, or null for none."
     )
+    guard: Literal["none", "clamp"] = Field(
+        default="none",
+        description="clamp: each feature is kept inside the range of the training rows, in the graph too. none: values "
+        "outside of it pass, and a network answers with whatever it continues to.",
+    )
+    transforms: dict[str, Literal["log", "log1p", "sqrt"]] = Field(
+        default={}, description="Applied to a feature before it is scaled, in the graph: feature name to function."
+    )
 
     @field_validator("features")
     @classmethod
@@ -51,10 +59,22 @@ class Inputs(_Section):
             raise unknown_name("codec vocabulary", value, VOCABULARIES)
         return value
 
+    @model_validator(mode="after")
+    def _transforms_of_inputs(self) -> Inputs:
+        for name in self.transforms:
+            if name not in self.names:
+                raise unknown_name("input to transform", name, self.names)
+        return self
+
     @property
     def names(self) -> tuple[str, ...]:
         """Feature names in the order of the network's input columns."""
         return resolve_features(self.features)
+
+    @property
+    def column_transforms(self) -> tuple[str | None, ...]:
+        """The transform of each of `names`, None for a column without; empty where no column has one."""
+        return tuple(self.transforms.get(name) for name in self.names) if self.transforms else ()
 
 
 class Network(_Section):
@@ -178,6 +198,15 @@ class ModelSpec(_Section):
     rows: Rows = Rows()
     export: Export = Export()
     quantised: tuple[Quantised, ...] = (Quantised(),)
+
+    @model_validator(mode="after")
+    def _transforms_in_graph(self) -> ModelSpec:
+        if self.inputs.transforms and self.export.scaler == "sidecar":
+            raise ValueError(
+                "inputs.transforms belong into the graph, but export.scaler: sidecar leaves the features to callers, who "
+                "scale and do no more: take scaler: baked"
+            )
+        return self
 
     @field_validator("seeds")
     @classmethod

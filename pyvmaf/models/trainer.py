@@ -21,11 +21,11 @@ import torch
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, PyvmafError
+from pyvmaf.models.inputs import MIN_STD, Preparation
 from pyvmaf.models.kernels import MlpKernel
 from pyvmaf.models.networks import Mlp
-from pyvmaf.models.spec import Optimiser
+from pyvmaf.models.spec import Inputs, Optimiser
 
-MIN_STD = 1e-8
 _CHUNK_BYTES = 32 << 20
 
 # Dropout draws 16-bit numbers, a quarter of the cost of floats: its share is a multiple of 1/65536.
@@ -33,31 +33,6 @@ _DROPOUT_STEPS = 1 << 16
 
 OnEpoch = Callable[[int, int, float], None]
 """Called after each epoch with (epochs done, epochs in all, mean of the members' training losses)."""
-
-
-@dataclass(frozen=True)
-class Scaler:
-    """Per-column standardisation, fitted on a member's own training rows.
-
-    Attributes:
-        mean, std: float64 [columns]; a std below 1e-8 (population form) is replaced by 1.
-        low, high: float64 [columns], range of the rows it was fitted on.
-    """
-
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-
-    @staticmethod
-    def fit(X: NDArray[np.float64]) -> Scaler:
-        """Fit on rows [n, columns], n >= 1."""
-        std = X.std(axis=0)
-        return Scaler(X.mean(axis=0), np.where(std < MIN_STD, 1.0, std), X.min(axis=0), X.max(axis=0))
-
-    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scale rows [n, columns]."""
-        return np.asarray((X - self.mean) / self.std, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -79,14 +54,14 @@ class Fitted:
 
     Attributes:
         member: what it was fitted on.
-        scaler: of the feature columns.
+        prepare: turns raw rows into the network's inputs.
         target: (mean, std) that its targets were standardised with, (0, 1) for none.
         parameters: float [n_parameters] in the trainer's precision; the target's scale is folded in.
         losses: float64 [epochs], mean squared training loss of each epoch on the scale that was fitted.
     """
 
     member: Member
-    scaler: Scaler
+    prepare: Preparation
     target: tuple[float, float]
     parameters: NDArray[np.floating]
     losses: NDArray[np.float64]
@@ -164,6 +139,7 @@ class _Data:
         codec: NDArray[np.float64] | None,
         y: NDArray[np.float64],
         *,
+        inputs: Inputs | None,
         seed: int,
         standardise: bool,
         widths: Sequence[int],
@@ -174,13 +150,15 @@ class _Data:
             raise InputError(f"nothing is left to train on when {member.held_out!r} is held out")
         self.member = member
         self.n = int(rows.size)
-        self.scaler = Scaler.fit(X[rows])
+        self.prepare = (
+            Preparation.fit(X[rows])
+            if inputs is None
+            else Preparation.fit(X[rows], guard=inputs.guard, transforms=inputs.column_transforms, names=inputs.names)
+        )
         target = y[rows]
         spread = float(target.std())
         self.target = (float(target.mean()), spread if spread >= MIN_STD else 1.0) if standardise else (0.0, 1.0)
-        parts = [self.scaler(X[rows])]
-        if codec is not None:
-            parts.append(codec[rows])
+        parts = [self.prepare(X[rows], None if codec is None else codec[rows])]
         parts += [np.ones((self.n, 1)), ((target - self.target[0]) / self.target[1])[:, None]]
         # rows x [inputs, ones, target], so that one gather fills a batch.
         self.rows = torch.from_numpy(np.ascontiguousarray(np.hstack(parts))).to(dtype)
@@ -205,6 +183,7 @@ class StackedTrainer:
         batch_size: int,
         epochs: int,
         seed: int,
+        inputs: Inputs | None = None,
         standardise: bool = False,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -216,12 +195,13 @@ class StackedTrainer:
             batch_size: rows per step.
             epochs: passes over each member's rows.
             seed: of every random stream.
+            inputs: guard and transforms of the feature columns; None for neither.
             standardise: whether targets are standardised while fitting.
             dtype: precision of the arithmetic; float64 serves tests.
         """
         self.network, self.optimiser = network, optimiser
         self.batch_size, self.epochs, self.seed = batch_size, epochs, seed
-        self.standardise, self.dtype = standardise, dtype
+        self.inputs, self.standardise, self.dtype = inputs, standardise, dtype
 
     def fit(
         self,
@@ -244,12 +224,22 @@ class StackedTrainer:
             One result per member, in the order given.
 
         Raises:
-            InputError: a member has no rows.
+            InputError: a member has no rows, or a column values that its transform is not defined for.
             PyvmafError: a loss became NaN or infinite.
         """
         widths = self.network.dropped_widths
         data = [
-            _Data(m, X, codec, y, seed=self.seed, standardise=self.standardise, widths=widths, dtype=self.dtype)
+            _Data(
+                m,
+                X,
+                codec,
+                y,
+                inputs=self.inputs,
+                seed=self.seed,
+                standardise=self.standardise,
+                widths=widths,
+                dtype=self.dtype,
+            )
             for m in members
         ]
         initial = [self.network.initial(stream(self.seed, m.held_out, "initial")) for m in members]
@@ -263,7 +253,7 @@ class StackedTrainer:
         results = []
         for i, (member, one) in enumerate(zip(members, data, strict=True)):
             parameters = self._unfold(flat[place[i]], one.target)
-            results.append(Fitted(member, one.scaler, one.target, parameters, losses[:, place[i]].copy()))
+            results.append(Fitted(member, one.prepare, one.target, parameters, losses[:, place[i]].copy()))
         return results
 
     def _unfold(self, flat: torch.Tensor, target: tuple[float, float]) -> NDArray[np.floating]:

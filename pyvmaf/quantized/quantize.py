@@ -25,6 +25,7 @@ from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.metrics import agreement, rmse
 from pyvmaf.models.export import check_file, export_member, run, session
 from pyvmaf.models.graph import CODEC, FEATURES
+from pyvmaf.models.inputs import of_member
 from pyvmaf.models.judge import finite
 from pyvmaf.models.load import load_model
 from pyvmaf.models.spec import ModelSpec, Quantised, load_spec
@@ -153,9 +154,7 @@ def _graph_inputs(
     spec: ModelSpec, weights: Weights, place: int, table: TrainingTable, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Rows of a table as the graph of a member takes them."""
-    X = table.X[rows]
-    if spec.export.scaler == "sidecar":
-        X = (X - weights.scaler_mean[place]) / weights.scaler_std[place]
+    X = of_member(spec, weights, place).graph_inputs(table.X[rows])
     return X, None if table.codec is None else table.codec[rows]
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.models import trainer as trainer_module
+from pyvmaf.models.inputs import Preparation
 from pyvmaf.models.networks import Mlp, build
 from pyvmaf.models.spec import Network, Optimiser
-from pyvmaf.models.trainer import Fitted, Member, Scaler, StackedTrainer, stream, torch_threads
+from pyvmaf.models.trainer import Fitted, Member, StackedTrainer, stream, torch_threads
 
 F64 = NDArray[np.float64]
 
@@ -123,7 +124,7 @@ def test_losses_are_those_of_the_epoch() -> None:
     one = fit(mlp((), columns=5), members(len(y), (70, 150)), X, y, optimiser=Optimiser(lr=1e-12), dtype=torch.float64)
     for f in one:
         # With a step this small nothing moves: each epoch's loss is that of the initial weights.
-        x = torch.from_numpy(f.scaler(X[f.member.rows]))
+        x = torch.from_numpy(f.prepare(X[f.member.rows]))
         p = mlp(()).predict(torch.from_numpy(f.parameters), x).numpy()
         np.testing.assert_allclose(f.losses, np.mean((p - y[f.member.rows]) ** 2), rtol=1e-6)
 
@@ -199,7 +200,7 @@ def test_without_epochs_the_initial_weights_come_back() -> None:
 def test_a_standardised_target_comes_back_in_its_own_unit() -> None:
     X, y = data(600)
     (one,) = fit(mlp((16, 8)), [Member(None, np.arange(600))], X, y, standardise=True, epochs=60)
-    p = mlp((16, 8)).predict(torch.from_numpy(one.parameters), torch.from_numpy(one.scaler(X)).float()).numpy()
+    p = mlp((16, 8)).predict(torch.from_numpy(one.parameters), torch.from_numpy(one.prepare(X)).float()).numpy()
     assert one.target == pytest.approx((y.mean(), y.std()))
     assert np.sqrt(np.mean((p - y) ** 2)) < 3
     # The loss is of the standardised target.
@@ -238,11 +239,11 @@ def test_the_scaler_is_sklearns_and_tames_constant_columns() -> None:
     from sklearn.preprocessing import StandardScaler
 
     X, _ = data()
-    ours, theirs = Scaler.fit(X), StandardScaler().fit(X)
+    ours, theirs = Preparation.fit(X), StandardScaler().fit(X)
     np.testing.assert_allclose(ours.mean, theirs.mean_, rtol=1e-12)
     np.testing.assert_allclose(ours.std, theirs.scale_, rtol=1e-12)
     np.testing.assert_allclose(ours(X), theirs.transform(X), atol=1e-12)
-    flat = Scaler.fit(np.full((5, 2), [3.0, 1e9]) + np.array([[0, 0.0]] * 5))
+    flat = Preparation.fit(np.full((5, 2), [3.0, 1e9]) + np.array([[0, 0.0]] * 5))
     assert flat.std.tolist() == [1.0, 1.0]
     assert flat(np.array([[3.0, 1e9]])).tolist() == [[0.0, 0.0]]
 
