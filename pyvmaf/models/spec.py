@@ -177,6 +177,25 @@ class Quantised(_Section):
     calibration_rows: int = Field(default=4096, ge=1, description="Rows that the activation ranges are measured on.")
 
 
+class Ensemble(_Section):
+    """The seeds of a model used together: their mean, and an interval around it."""
+
+    nominal_coverage: float = Field(
+        default=0.95, ge=0.5, le=0.999, description="Share of rows that the intervals are to hold."
+    )
+    method: Literal["conformal", "gaussian"] = Field(
+        default="conformal",
+        description="conformal: half-widths calibrated on held-out residuals. gaussian: z standard deviations of the "
+        "members, which says how much they disagree and not how far off they are together.",
+    )
+    coverage_tolerance: float = Field(
+        default=0.02,
+        gt=0,
+        le=0.5,
+        description="Largest difference between the nominal coverage and the one measured on held-out rows.",
+    )
+
+
 class ModelSpec(_Section):
     """One file of config/models."""
 
@@ -198,6 +217,9 @@ class ModelSpec(_Section):
     rows: Rows = Rows()
     export: Export = Export()
     quantised: tuple[Quantised, ...] = (Quantised(),)
+    ensemble: Ensemble | None = Field(
+        default=None, description="Also make one model of all seeds that were judged; null for none."
+    )
 
     @model_validator(mode="after")
     def _transforms_in_graph(self) -> ModelSpec:
