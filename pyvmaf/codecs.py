@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 from pyvmaf.errors import InputError, unknown_name
@@ -280,45 +280,147 @@ def codec(name: str) -> Codec:
     return found
 
 
+# Encoders that corpora name and vocabularies have slots for, though nothing here drives them. Preset ordinals and
+# ranges of the quality number (best, worst) are those of vocabulary v5; ranges as FFmpeg's wrappers take them.
+_NVENC = {"p1": 0, "p2": 2, "p3": 3, "p4": 5, "p5": 6, "p6": 7, "p7": 9}
+_QSV = {"veryfast": 2, "faster": 3, "fast": 4, "medium": 5, "slow": 6, "slower": 7, "veryslow": 8}
+_AMF = {"speed": 0, "balanced": 3, "quality": 6, "high_quality": 9}
+_SVT = {str(preset): round(_ORDINAL_MAX * (13 - preset) / 13) for preset in range(14)}
+_AOM = {str(speed): round(_ORDINAL_MAX * (8 - speed) / 8) for speed in range(9)}
+
+_OTHER_ENCODERS: Mapping[str, tuple[Mapping[str, int], tuple[int, int]]] = {
+    "libaom-av1": (_AOM, (0, 63)),
+    "h264_nvenc": (_NVENC, (0, 51)),
+    "hevc_nvenc": (_NVENC, (0, 51)),
+    "av1_nvenc": (_NVENC, (0, 63)),
+    "h264_amf": (_AMF, (0, 51)),
+    "hevc_amf": (_AMF, (0, 51)),
+    "av1_amf": (_AMF, (0, 255)),
+    "h264_qsv": (_QSV, (1, 51)),
+    "hevc_qsv": (_QSV, (1, 51)),
+    "av1_qsv": (_QSV, (1, 51)),
+    # Its -q:v grows with quality, and it has no presets.
+    "h264_videotoolbox": ({}, (100, 0)),
+    "hevc_videotoolbox": ({}, (100, 0)),
+}
+_OTHER_ALIASES = {"libaom": "libaom-av1", "aom": "libaom-av1", "aom-av1": "libaom-av1"}
+
+
+def encoder_name(name: str) -> str:
+    """The name under which vocabularies list an encoder, from its name or an alias; upper case does not matter.
+
+    Raises:
+        InputError: neither the project nor any vocabulary knows it; the message quotes the nearest name.
+    """
+    wanted = name.strip().lower()
+    wanted = _ALIASES.get(wanted, _OTHER_ALIASES.get(wanted, wanted))
+    if wanted in CODECS or wanted in _OTHER_ENCODERS:
+        return wanted
+    raise unknown_name("codec", name, [*CODECS, *_OTHER_ENCODERS, *_ALIASES, *_OTHER_ALIASES])
+
+
+@dataclass(frozen=True)
+class QualityAxis:
+    """How an encoder's quality number becomes a column: (number - best) / (worst - best).
+
+    Attributes:
+        span: (best, worst) of every encoder that has none of its own; None: such a number counts as missing.
+        spans: encoder → its own (best, worst).
+        clip_at: encoder → number at which its own is clipped first.
+        clipped: whether the column is clipped to [0, 1].
+        missing: the column where no number is known.
+    """
+
+    span: tuple[int, int] | None
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    clip_at: Mapping[str, int] = field(default_factory=dict)
+    clipped: bool = True
+    missing: float = 0.5
+
+    def __call__(self, encoder: str | None, number: float | None) -> float:
+        """The column of one number; both may be unknown."""
+        span = self.spans.get(encoder or "", self.span)
+        if number is None or span is None:
+            return self.missing
+        best, worst = span
+        value = (min(number, self.clip_at.get(encoder or "", number)) - best) / (worst - best)
+        return min(max(value, 0.0), 1.0) if self.clipped else value
+
+
 @dataclass(frozen=True)
 class Vocabulary:
-    """How an encode becomes columns of a model's input.
+    """How an encode becomes columns of a model's input: a one-hot over `slots`, the preset, the quality number.
 
-    The block is a one-hot over `slots`, then the preset's ordinal / 9, then the quality number / 63; every column
-    lies in [0, 1]. The source of layout and ordinals is the published card of fr_regressor_v2.
+    A vocabulary is closed and frozen. What shapes its columns is hashed, a model's sidecar holds the hash, and
+    loading compares it.
 
     Attributes:
         version: name of this vocabulary ("v1").
-        slots: codec names in column order; the last one stands for every codec that has no slot.
-        preset_ordinals: codec → preset → ordinal, frozen with the version.
-        crf_max: codec → the number at which its CRF is clipped, frozen with the version.
+        slots: codec names in column order; ``unknown``, where there is such a slot, stands for every encoder that
+            has none. An encoder is never put into another one's slot.
+        preset_ordinals: encoder → preset → ordinal, divided by 9 in the column. An encoder without an entry has
+            `preset_missing` for any preset.
+        preset_missing: the column where no preset is known.
+        quality: how the quality number becomes a column; None: the block is the one-hot alone.
+        legacy: whether the hash is taken over the fields that vocabulary v1 was published with.
     """
 
     version: str
     slots: tuple[str, ...]
     preset_ordinals: Mapping[str, Mapping[str, int]] = field(repr=False)
-    crf_max: Mapping[str, int] = field(repr=False)
+    preset_missing: float
+    quality: QualityAxis | None = field(repr=False)
+    legacy: bool = field(default=False, repr=False)
+
+    @property
+    def layout(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        one_hot = tuple(f"encoder_onehot[{slot}]" for slot in self.slots)
+        return one_hot if self.quality is None else (*one_hot, "preset_norm", "crf_norm")
 
     @property
     def width(self) -> int:
         """Number of columns."""
-        return len(self.slots) + 2
+        return len(self.layout)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether every column lies in [0, 1] whatever the quality number is."""
+        return self.quality is None or self.quality.clipped
 
     @cached_property
     def sha256(self) -> str:
         """Hash over everything that shapes the columns; a model's sidecar holds it."""
         from pyvmaf.provenance import content_hash
 
-        return content_hash(
-            {
-                "version": self.version,
-                "slots": self.slots,
-                "preset_ordinals": {name: dict(table) for name, table in self.preset_ordinals.items()},
-                "crf_max": dict(self.crf_max),
-                "ordinal_max": _ORDINAL_MAX,
-                "ordinal_missing": _ORDINAL_MISSING,
-                "crf_axis": _CRF_AXIS,
-            }
+        presets = {name: dict(table) for name, table in self.preset_ordinals.items()}
+        content: dict[str, object] = {"version": self.version, "slots": self.slots, "preset_ordinals": presets}
+        content["ordinal_max"] = _ORDINAL_MAX
+        if self.legacy and self.quality is not None:
+            content["crf_max"] = dict(self.quality.clip_at)
+            content |= {"ordinal_missing": _ORDINAL_MISSING, "crf_axis": _CRF_AXIS}
+        else:
+            content["preset_missing"] = self.preset_missing
+            content["quality"] = None if self.quality is None else asdict(self.quality)
+        return content_hash(content)
+
+    def slot(self, encoder: str | None) -> str:
+        """The slot of an encoder's name or alias; None, "" and "unknown" are an encoder that is not known.
+
+        Raises:
+            InputError: no table knows the name, or this vocabulary has neither a slot for it nor one for
+                unknown encoders.
+        """
+        if encoder in self.slots:
+            return str(encoder)
+        name = UNKNOWN if encoder in (None, "", UNKNOWN) else encoder_name(str(encoder))
+        if name in self.slots:
+            return name
+        if UNKNOWN in self.slots:
+            return UNKNOWN
+        raise InputError(
+            f"codec vocabulary {self.version} has no slot for {name!r}, and none for unknown encoders; its slots: "
+            f"{', '.join(self.slots)}. Take a vocabulary that lists it, or leave such rows out"
         )
 
     def encode(self, encoder: str | None, preset: str | int | None, crf: float | None) -> list[float]:
@@ -326,45 +428,112 @@ class Vocabulary:
 
         Args:
             encoder: name or alias of the codec; None or "unknown" where nothing is known.
-            preset: the encoder's preset; None counts as the middle, 5 of 9.
-            crf: the quality number, clipped to the encoder's range; None is the middle of the axis.
+            preset: the encoder's preset; None where it is not known.
+            crf: the quality number; None where it is not known.
 
         Raises:
-            InputError: a codec or preset that no table knows, or a CRF below 0 or not finite.
+            InputError: an encoder that has no place here, a preset that the encoder has not, or a quality number
+                below 0 or not finite.
         """
-        known = None if encoder in (None, "", UNKNOWN) else codec(str(encoder))
-        if known is None and preset is None and crf is None:
+        if encoder in (None, "", UNKNOWN) and preset is None and crf is None:
             return self.blind()
-        slot = known.name if known is not None and known.name in self.slots else UNKNOWN
+        slot = self.slot(encoder)
         columns = [float(name == slot) for name in self.slots]
-        ordinal: float = _ORDINAL_MISSING
-        if preset is not None and known is not None:
-            table = self.preset_ordinals.get(known.name, known.preset_ordinals)
-            ordinal = table[known.check_preset(preset)]
-        columns.append(ordinal / _ORDINAL_MAX)
-        if crf is None:
-            columns.append(0.5)
-        elif not 0 <= crf < float("inf"):
+        if self.quality is None:
+            return columns
+        if crf is not None and not 0 <= crf < float("inf"):
             raise InputError(f"CRF {crf} of {encoder} is no quality number: it must be 0 or more")
-        else:
-            top = _CRF_AXIS if known is None else self.crf_max.get(known.name, known.crf_max)
-            columns.append(min(crf, top) / _CRF_AXIS)
-        return columns
+        column = self.preset_missing
+        table = self.preset_ordinals.get(slot)
+        if preset is not None and table:
+            if str(preset) not in table:
+                raise unknown_name(f"preset of {slot}", str(preset), table)
+            column = table[str(preset)] / _ORDINAL_MAX
+        return [*columns, column, self.quality(slot, crf)]
 
     def blind(self) -> list[float]:
-        """The columns for a video of which nothing is known: slot ``unknown``, the middle of both axes."""
-        return [*(float(name == UNKNOWN) for name in self.slots), 0.5, 0.5]
+        """The columns for a video of which nothing is known: slot ``unknown``, the middle of both axes.
+
+        Raises:
+            InputError: there is no such slot.
+        """
+        # A single slot tells nothing apart: it is what every video has.
+        one_hot = [1.0] if len(self.slots) == 1 else [float(name == self.slot(None)) for name in self.slots]
+        return one_hot if self.quality is None else [*one_hot, 0.5, 0.5]
+
+    @property
+    def blind_or_none(self) -> list[float] | None:
+        """As `blind`, or None where the vocabulary has no slot for an unknown encoder."""
+        return self.blind() if UNKNOWN in self.slots or len(self.slots) == 1 else None
 
 
 _V1 = ("libx264", "libx265", "libsvtav1", "libvvenc", "libvpx-vp9")
+_HARDWARE = ("h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_qsv", "hevc_qsv", "av1_qsv")
+_V1_ORDINALS = {name: CODECS[name].preset_ordinals for name in _V1}
+_V5_ORDINALS = {
+    **{name: _SVT if name == "libsvtav1" else ordinals for name, ordinals in _V1_ORDINALS.items()},
+    **{name: ordinals for name, (ordinals, _) in _OTHER_ENCODERS.items() if ordinals},
+}
+_V5_RANGES = {
+    **{name: (CODECS[name].crf_min, CODECS[name].crf_max) for name in _V1},
+    **{name: span for name, (_, span) in _OTHER_ENCODERS.items()},
+}
 
 VOCABULARIES: dict[str, Vocabulary] = {
-    "v1": Vocabulary(
-        version="v1",
-        slots=(*_V1, UNKNOWN),
-        preset_ordinals={name: CODECS[name].preset_ordinals for name in _V1},
-        crf_max={name: CODECS[name].crf_max for name in _V1},
-    ),
+    entry.version: entry
+    for entry in (
+        # The published card of fr_regressor_v2.
+        Vocabulary(
+            version="v1",
+            slots=(*_V1, UNKNOWN),
+            preset_ordinals=_V1_ORDINALS,
+            preset_missing=_ORDINAL_MISSING / _ORDINAL_MAX,
+            quality=QualityAxis((0, _CRF_AXIS), clip_at={name: CODECS[name].crf_max for name in _V1}),
+            legacy=True,
+        ),
+        # fr_regressor_v2 as it was shipped, and the ensemble's members: no clipping, and a missing CRF is x264's
+        # default.
+        Vocabulary(
+            version="v2",
+            slots=(*_V1, *_HARDWARE, UNKNOWN),
+            preset_ordinals={**_V1_ORDINALS, **{name: _OTHER_ENCODERS[name][0] for name in _HARDWARE}},
+            preset_missing=_ORDINAL_MISSING / _ORDINAL_MAX,
+            quality=QualityAxis((0, _CRF_AXIS), clipped=False, missing=23 / _CRF_AXIS),
+        ),
+        # fr_regressor_v3 as it was shipped: presets are not told apart, and the quality number counts from 19 to 37,
+        # the ends of the corpus that it was trained on. Where the original put an encoder without a slot into that
+        # of libx264, it is refused here.
+        Vocabulary(
+            version="v3",
+            slots=(
+                *("libx264", "libaom-av1", "libx265", "h264_nvenc", "hevc_nvenc", "av1_nvenc", "h264_amf", "hevc_amf"),
+                *("av1_amf", "h264_qsv", "hevc_qsv", "av1_qsv", "libvvenc", "libsvtav1", "h264_videotoolbox"),
+                "hevc_videotoolbox",
+            ),
+            preset_ordinals={},
+            preset_missing=0.5,
+            quality=QualityAxis((19, 37), clipped=False),
+        ),
+        # The MOS head's: user-generated videos, whatever encoded them.
+        Vocabulary(version="v4", slots=("ugc-mixed",), preset_ordinals={}, preset_missing=0.5, quality=None),
+        # Every encoder above, with what was wrong set right: ordinals grow with slowness for each encoder, and a
+        # quality number counts over its encoder's own range.
+        Vocabulary(
+            version="v5",
+            slots=(*_V1, *_OTHER_ENCODERS, UNKNOWN),
+            preset_ordinals=_V5_ORDINALS,
+            preset_missing=0.5,
+            quality=QualityAxis(None, spans=_V5_RANGES),
+        ),
+        # The same for the encoders that the project drives itself.
+        Vocabulary(
+            version="v6",
+            slots=(*_V1, UNKNOWN),
+            preset_ordinals={name: _V5_ORDINALS[name] for name in _V1},
+            preset_missing=0.5,
+            quality=QualityAxis(None, spans={name: _V5_RANGES[name] for name in _V1}),
+        ),
+    )
 }
 
 
