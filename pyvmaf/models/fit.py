@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,13 @@ from pyvmaf.splits import leave_one_group_out
 
 WEIGHTS, REPORT, PREDICTIONS = "weights.safetensors", "loso.json", "predictions.parquet"
 FIGURES = ("plcc", "srocc", "krocc", "rmse")
+
+
+OnHeldOut = Callable[[int, Mapping[str, "float | None"]], None]
+"""Called with the epochs done and the `summarise`d figures that the folds have on their held-out rows by then."""
+
+LOOKS = 10
+"""How often held-out rows are looked at during a fit for whoever wants to end it early."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ def fit(
     epochs: int | None = None,
     threads: int = 1,
     on_epoch: OnEpoch | None = None,
+    on_held_out: OnHeldOut | None = None,
 ) -> FitResult:
     """Train one seed and leave ``weights.safetensors``, ``loso.json`` and ``predictions.parquet`` in `output`.
 
@@ -72,6 +80,7 @@ def fit(
         epochs: other than the config's; 0 keeps the initial weights.
         threads: torch threads; the result does not depend on it.
         on_epoch: called after each epoch.
+        on_held_out: called about `LOOKS` times on the way; what it raises ends the fit, and nothing is written.
 
     Raises:
         InputError: the config, the table or a column is not usable. Nothing is written then.
@@ -103,8 +112,17 @@ def fit(
     )
     members = [Member(f.held_out, f.train) for f in folds]
     members.append(Member(None, np.arange(data.y.size, dtype=np.int64)))
+
+    def look(done: int, so_far: Callable[[], list[Fitted]]) -> None:
+        if on_held_out is not None and done % max(1, n_epochs // LOOKS) == 0:
+            found: list[Mapping[str, Any]] = [
+                agreement(_predict(network, one, data, fold.test), data.y[fold.test])
+                for one, fold in zip(so_far(), folds, strict=False)
+            ]
+            on_held_out(done, summarise([{name: finite(f[name]) for name in FIGURES} for f in found]))
+
     with torch_threads(threads):
-        fitted = trainer.fit(members, data.X, data.y, data.codec, on_epoch)
+        fitted = trainer.fit(members, data.X, data.y, data.codec, on_epoch, look if on_held_out is not None else None)
         predicted = [_predict(network, one, data, fold.test) for one, fold in zip(fitted, folds, strict=False)]
 
     scored = []

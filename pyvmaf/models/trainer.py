@@ -67,6 +67,10 @@ class Fitted:
     losses: NDArray[np.float64]
 
 
+OnMembers = Callable[[int, Callable[[], list[Fitted]]], None]
+"""Called after an epoch with the epochs done and a function that gives the members as they are."""
+
+
 def stream(seed: int, member: str | None, purpose: str) -> np.random.Generator:
     """The random numbers of one member for one purpose, independent of which other members there are."""
     name = f"{'all' if member is None else 'without:' + member}\0{purpose}"
@@ -210,6 +214,7 @@ class StackedTrainer:
         y: NDArray[np.float64],
         codec: NDArray[np.float64] | None = None,
         on_epoch: OnEpoch | None = None,
+        on_members: OnMembers | None = None,
     ) -> list[Fitted]:
         """Fit every member.
 
@@ -219,6 +224,7 @@ class StackedTrainer:
             y: targets [n].
             codec: further input columns [n, width] that are not scaled, or None.
             on_epoch: called after each epoch.
+            on_members: called after each epoch but the last; what it raises ends the fit.
 
         Returns:
             One result per member, in the order given.
@@ -247,14 +253,25 @@ class StackedTrainer:
         order = np.argsort(-n_batches, kind="stable")
         sorted_data = [data[i] for i in order]
         flat = torch.from_numpy(np.stack([initial[i] for i in order])).to(self.dtype).contiguous()
-        with torch.inference_mode():
-            losses = self._loop(sorted_data, n_batches[order], flat, on_epoch)
         place = np.argsort(order)
-        results = []
-        for i, (member, one) in enumerate(zip(members, data, strict=True)):
-            parameters = self._unfold(flat[place[i]], one.target)
-            results.append(Fitted(member, one.prepare, one.target, parameters, losses[:, place[i]].copy()))
-        return results
+        losses = np.empty((self.epochs, len(members)))
+
+        def members_after(epochs: int) -> list[Fitted]:
+            results = []
+            for i, (member, one) in enumerate(zip(members, data, strict=True)):
+                parameters = self._unfold(flat[place[i]], one.target)
+                results.append(Fitted(member, one.prepare, one.target, parameters, losses[:epochs, place[i]].copy()))
+            return results
+
+        def after_epoch(done: int, epochs: int, loss: float) -> None:
+            if on_epoch is not None:
+                on_epoch(done, epochs, loss)
+            if on_members is not None and done < epochs:
+                on_members(done, lambda: members_after(done))
+
+        with torch.inference_mode():
+            self._loop(sorted_data, n_batches[order], flat, losses, after_epoch)
+        return members_after(self.epochs)
 
     def _unfold(self, flat: torch.Tensor, target: tuple[float, float]) -> NDArray[np.floating]:
         """Parameters that give the target's own unit: its scale goes into the last, linear layer."""
@@ -265,8 +282,13 @@ class StackedTrainer:
         return flat.numpy()
 
     def _loop(
-        self, data: list[_Data], n_batches: NDArray[np.int64], flat: torch.Tensor, on_epoch: OnEpoch | None
-    ) -> NDArray[np.float64]:
+        self,
+        data: list[_Data],
+        n_batches: NDArray[np.int64],
+        flat: torch.Tensor,
+        losses: NDArray[np.float64],
+        on_epoch: OnEpoch,
+    ) -> None:
         M, B, last = len(data), self.batch_size, int(n_batches[0])
         n_columns = data[0].rows.shape[1]
         widths = self.network.dropped_widths
@@ -285,7 +307,6 @@ class StackedTrainer:
         batches = torch.empty((chunk, M, n_columns, B), dtype=self.dtype)
         masks = [torch.zeros((chunk, M, w, B), dtype=self.dtype) for w in widths]
         loss_sums = torch.zeros((M, 1, 1), dtype=torch.float64)
-        losses = np.empty((self.epochs, M))
         rows_of = [torch.tensor([min(B, max(0, d.n - s * B)) / (2.0 * d.n) for d in data]) for s in range(last)]
         shares = torch.stack(rows_of)[..., None, None].to(torch.float64)
 
@@ -325,9 +346,7 @@ class StackedTrainer:
                     f"the training loss is not finite after epoch {epoch + 1} (held out: {', '.join(bad)}): "
                     f"lower the learning rate, which is {self.optimiser.lr}"
                 )
-            if on_epoch is not None:
-                on_epoch(epoch + 1, self.epochs, float(losses[epoch].mean()))
-        return losses
+            on_epoch(epoch + 1, self.epochs, float(losses[epoch].mean()))
 
     def _fill(
         self,
