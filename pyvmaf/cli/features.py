@@ -1,4 +1,4 @@
-"""extract-features, score, features."""
+"""extract-features, hard-negatives, score, features."""
 
 from __future__ import annotations
 
@@ -145,6 +145,59 @@ def register(app: typer.Typer) -> None:
             f"{output}: {len(ladder.rungs)} rungs of {ladder.frames} frames; {len(ladder.computed)} extractor runs, "
             f"{ladder.cached} results from the cache"
         )
+
+    @app.command("hard-negatives", rich_help_panel=PANEL)
+    def hard_negatives(
+        corpora: Annotated[
+            list[Path],
+            typer.Argument(metavar="CORPUS.json...", help="Manifests of prepared corpora, clips beside them."),
+        ],
+        output: Annotated[Path, typer.Option("--output", "-o", help="The table to write (.parquet).")],
+        features: FeaturesOption = DEFAULT_FEATURES,
+        model: ModelOption = DEFAULT_MODEL,
+        frames: Annotated[
+            int, typer.Option("--frames", min=2, help="Frames of each clip that are measured, from its first one.")
+        ] = 24,
+        cache: Annotated[
+            Path | None, typer.Option("--cache", help="Folder of the feature cache; none without.")
+        ] = None,
+        backend: BackendOption = "cpu",
+        threads: ThreadsOption = 1,
+        engine: EngineOption = None,
+    ) -> None:
+        """Measure pairs that no encoder makes: frozen, black, flat and swapped pictures, for `judge` to look at.
+
+        Per frame the features and what the teacher says, for every clip and case. Nothing is encoded or written
+        in between.
+
+        Example: vmaf-train hard-negatives results/corpora/embedded/corpus.json -o hard_negatives.parquet
+        """
+        check_engine(STAGE, engine)
+        from pyvmaf.features.negatives import hard_negatives as run
+        from pyvmaf.features.negatives import summary
+
+        with progress("hard negatives", unit="clips") as advance:
+            table = run(
+                corpora,
+                output,
+                features=features,
+                model=model,
+                frames=frames,
+                cache=cache,
+                threads=threads,
+                backend=backend,
+                advance=advance,
+            )
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        shown = Table(box=box.SIMPLE_HEAD, title=f"{output}: {model}, mean of each clip", title_justify="left")
+        for heading in ("case", "clips", "lowest", "highest", "what is compared"):
+            shown.add_column(heading, justify="left" if heading in ("case", "what is compared") else "right")
+        for row in summary(table):
+            shown.add_row(row.case, str(row.clips), f"{row.lowest:.2f}", f"{row.highest:.2f}", row.about)
+        Console().print(shown)
 
     @app.command("score", rich_help_panel=PANEL)
     def score(

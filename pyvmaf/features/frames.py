@@ -174,6 +174,13 @@ class Video:
     def __repr__(self) -> str:
         return f"Video({str(self.path)!r}, {self.format.size} {self.format.pix_fmt})"
 
+    def identity(self) -> dict[str, Any]:
+        """What decides the frames that are read: the file's bytes, and what is done to them."""
+        from pyvmaf.provenance import sha256_file
+
+        raw = f"{self.coded.size} {self.coded.pix_fmt}" if self.raw else None
+        return {"sha256": sha256_file(self.path), "raw": raw, "as": f"{self.format.size} {self.format.pix_fmt}"}
+
     def _probe_raw(self, raw: Raw) -> Format:
         size = sum(h * w for h, w in raw.format.plane_sizes()) * (1 if raw.format.bits == 8 else 2)
         total = self.path.stat().st_size

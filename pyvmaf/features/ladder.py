@@ -31,6 +31,8 @@ from pyvmaf.features.frames import Format, Raw, Video, parse_size
 if TYPE_CHECKING:
     from pyvmaf.engine import Model
 
+Clip = str | os.PathLike[str] | Video
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -106,8 +108,8 @@ def _spelled(value: Any) -> str:
 
 
 def open_pair(
-    reference: str | os.PathLike[str],
-    distorted: Mapping[str, str | os.PathLike[str]],
+    reference: Clip,
+    distorted: Mapping[str, Clip],
     *,
     raw: Raw | None = None,
     scale: bool | str = False,
@@ -116,7 +118,7 @@ def open_pair(
     """Open a reference and distorted clips so that their frames can be compared.
 
     Args:
-        reference, distorted: files; the distorted ones by name.
+        reference, distorted: files, or videos that were opened already; the distorted ones by name.
         raw: layout of files that end in .yuv.
         scale: True scales distorted clips to the reference's size; "WxH" scales both sides to that size.
         match_depth: widen 8 bit to the other side's depth where they differ.
@@ -125,7 +127,9 @@ def open_pair(
         InputError: formats differ and no conversion was asked for.
     """
 
-    def opened(path: str | os.PathLike[str], size: tuple[int, int] | None) -> Video:
+    def opened(path: Clip, size: tuple[int, int] | None) -> Video:
+        if isinstance(path, Video):
+            return path
         is_raw = raw if Path(path).suffix.lower() == ".yuv" else None
         video = Video(path, raw=is_raw)
         if size is not None and size != (video.coded.width, video.coded.height):
@@ -145,8 +149,8 @@ def open_pair(
 
 
 def extract_ladder(
-    reference: str | os.PathLike[str],
-    distorted: Mapping[str, str | os.PathLike[str]],
+    reference: Clip,
+    distorted: Mapping[str, Clip],
     *,
     features: str | Iterable[str] = DEFAULT_FEATURES,
     model: str | None = DEFAULT_MODEL,
@@ -166,7 +170,7 @@ def extract_ladder(
     is not computed at all.
 
     Args:
-        reference: the pristine clip.
+        reference: the pristine clip, a file or an opened video.
         distorted: its distorted versions, by name.
         features: training names and names of sets.
         model: a built-in model of libvmaf or the path of its JSON, None for none.
@@ -183,7 +187,7 @@ def extract_ladder(
         UnavailableError: the backend is not in this build.
     """
     if not distorted:
-        raise InputError(f"no distorted clips were given for {os.fspath(reference)}")
+        raise InputError(f"no distorted clips were given for {reference}")
     selection = features if isinstance(features, Selection) else select(features)
     teacher = Teacher(model) if model else None
     ref, videos = open_pair(reference, distorted, raw=raw, scale=scale, match_depth=match_depth)
@@ -276,19 +280,13 @@ class _Names:
         if store is None:
             return
         from pyvmaf.engine import engine, identity
-        from pyvmaf.provenance import sha256_file
 
         self._engine = identity()
-        self._reference = self._file(sha256_file(ref.path), ref)
-        self._distorted = {name: self._file(sha256_file(v.path), v) for name, v in videos.items()}
+        self._reference = ref.identity()
+        self._distorted = {name: video.identity() for name, video in videos.items()}
         # At some widths libvmaf's ADM has other last digits with other instruction sets.
         self._simd = engine()["simd"] if adm_depends_on_cpu(ref.format.width) else None
         self._window = {"first": window.first, "stop": window.stop, "step": window.step}
-
-    @staticmethod
-    def _file(sha256: str, video: Video) -> dict[str, Any]:
-        raw = f"{video.coded.size} {video.coded.pix_fmt}" if video.raw else None
-        return {"sha256": sha256, "raw": raw, "as": f"{video.format.size} {video.format.pix_fmt}"}
 
     def _common(self, name: str | None) -> dict[str, Any]:
         return {
