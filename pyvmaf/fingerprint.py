@@ -16,6 +16,7 @@ them replans nothing.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import os
@@ -29,7 +30,7 @@ from pyvmaf.errors import unknown_name
 
 STAGES = ("corpora", "encodes", "features", "tables", "models", "quantized", "registry", "reports")
 
-ASIDE = {"checks": "checks", "studies": "models/studies"}
+ASIDE = {"audit": "audit", "checks": "checks", "studies": "models/studies"}
 """Folders of code that people run by hand, by name: no part of a stage unless one of its modules imports them."""
 
 _NATIVE_STAGES = frozenset({"features"})
@@ -49,6 +50,8 @@ _SHALLOW = frozenset({"pyvmaf", "pyvmaf.provenance"})
 
 # Beside modules, but never read by them at run time.
 _NOT_DATA = frozenset({".py", ".pyc", ".pyi", ".so", ".md", ".typed"})
+
+_PARTS = Path("logs", "engine")
 
 # Old versions of sources pile up in the store while somebody edits; beyond this many it is emptied of them.
 _MOST_ENTRIES = 1000
@@ -101,6 +104,38 @@ def fingerprint(stage: str, root: Path | None = None) -> str:
     return _fingerprint(_known(stage), _folder(root))
 
 
+def record_parts(stage: str, folder: Path) -> None:
+    """Write down what the fingerprint of `stage` is made of, so that an audit can later say which part changed.
+
+    One small file per fingerprint in ``logs/engine`` below `folder`. Not being able to write it is no error.
+    """
+    path = folder / _PARTS / f"{fingerprint(stage)}.json"
+    if path.exists():
+        return
+    from pyvmaf.provenance import write_json
+
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"stage": stage, "parts": _parts(stage, _folder(None))})
+
+
+def recorded_parts(digest: str, folder: Path) -> dict[str, str] | None:
+    """The parts of the code with fingerprint `digest`, by name; None where neither this code nor a run has it.
+
+    Args:
+        digest: a fingerprint.
+        folder: where runs worked; see `record_parts`.
+    """
+    for stage in STAGES:
+        if fingerprint(stage) == digest:
+            return _parts(stage, _folder(None))
+    try:
+        parts = json.loads((folder / _PARTS / f"{digest}.json").read_bytes())["parts"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return dict(parts)
+
+
 def _known(stage: str) -> str:
     if stage not in STAGES and stage not in ASIDE:
         raise unknown_name("stage", stage, (*STAGES, *ASIDE))
@@ -113,19 +148,23 @@ def _folder(root: Path | None) -> Path:
 
 @cache
 def _fingerprint(stage: str, root: Path) -> str:
+    lines = [f"scheme {_SCHEME}", *(f"{part} {digest}" for part, digest in _parts(stage, root).items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:_DIGITS]
+
+
+@cache
+def _parts(stage: str, root: Path) -> dict[str, str]:
+    """The identity of each part of a stage: modules, data files, the native build."""
     found = _closure(stage, root)
-    lines = [f"scheme {_SCHEME}"]
-    lines += [f"module {name} {found[name].tree}" for name in sorted(found)]
-    lines += [
-        f"data {path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        for path in _data_files(stage, root, found)
-    ]
+    parts = {f"module {name}": found[name].tree for name in sorted(found)}
+    for path in _data_files(stage, root, found):
+        parts[f"data {path.relative_to(root).as_posix()}"] = hashlib.sha256(path.read_bytes()).hexdigest()
     if stage in _NATIVE_STAGES:
         # Only this stage pays for knowing the native build.
         from pyvmaf.engine import identity
 
-        lines.append(f"native {identity()}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:_DIGITS]
+        parts["native"] = identity()
+    return parts
 
 
 @cache

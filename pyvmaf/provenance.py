@@ -41,6 +41,7 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
     "models": ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy", "torch"),
     "quantized": ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy"),
     "registry": (),
+    "audit": (),
     "reports": ("altair", "numpy", "pandas", "vl-convert-python"),
     "checks": ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy"),
     "studies": ("numpy", "pyarrow", "scikit-learn", "scipy", "torch"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Protocol
 
 import typer
@@ -38,7 +39,7 @@ def check_engine(stage: str, expected: str | None) -> None:
     """
     if expected is None:
         return
-    from pyvmaf.fingerprint import fingerprint
+    from pyvmaf.fingerprint import fingerprint, record_parts
 
     found = fingerprint(stage)
     if found != expected:
@@ -46,6 +47,7 @@ def check_engine(stage: str, expected: str | None) -> None:
             f"the plan asks for stage {stage!r} with fingerprint {expected}, but the installed code has {found}: "
             "run snakemake again so that it plans with this code, or install the code that the plan was made with"
         )
+    record_parts(stage, Path.cwd())
 
 
 @contextmanager

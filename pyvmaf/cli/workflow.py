@@ -1,4 +1,4 @@
-"""``config`` and ``fingerprint``: what the workflow is told, and what code it plans with."""
+"""``config``, ``fingerprint`` and ``audit``: what the workflow is told, what code it plans with, what it would do."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs to the command."""
     app.command("config")(config)
     app.command("fingerprint")(fingerprint)
+    app.command("audit", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(audit)
 
 
 def config(
@@ -56,3 +57,31 @@ def fingerprint(
         if modules:
             for module in fingerprints.modules(name):
                 typer.echo(f"           {module}")
+
+
+def audit(
+    context: typer.Context,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", "--json", metavar="JSON", help="Where the whole report goes.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Look at the plan only: do not read results for damage, orphans, versions.")
+    ] = False,
+) -> None:
+    """What the next run would do, why, what depends on it and what it will cost; nothing is run or written.
+
+    Everything else is handed to Snakemake's planner, so the audit is of the run with the same words. Exits 0 where
+    there is nothing to do, 1 where there is, 2 for an error.
+
+    Example: vmaf-train audit --configfile mine.yaml --config 'seeds=[0, 1, 2, 3]'
+
+    A damaged file that no plan would make again is listed too: delete it, and the next run makes it and what
+    depends on it.
+    """
+    from pyvmaf.audit.audit import audit as run
+    from pyvmaf.audit.page import show
+
+    report = run(context.args, quick=quick, output=output)
+    show(report)
+    if not report["nothing_to_do"]:
+        raise typer.Exit(1)

@@ -1,0 +1,216 @@
+"""The jobs of the workflow as Snakemake plans them, as plain records.
+
+Snakemake's own planner is asked, once: whether a job is pending is what the plan column of ``snakemake --summary``
+says. What a reason means in detail (which parameter, from what to what) it prints nowhere, so that is read from the
+records that it keeps of earlier runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyvmaf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Change:
+    """Why a job is pending for a reason of its own.
+
+    Attributes:
+        kind: missing, incomplete, forced, parameters, inputs, newer, rule or environment.
+        old: what was recorded: representations of parameters, or input paths.
+        new: what would be used now: parameters by name, or input paths.
+    """
+
+    kind: str
+    old: tuple[str, ...] = ()
+    new: Mapping[str, Any] | tuple[str, ...] = ()
+
+
+@dataclass
+class Job:
+    """One job of the plan.
+
+    Attributes:
+        rule: name of its rule.
+        outputs: paths, as the rule states them.
+        wildcards: values of the rule's wildcards.
+        pending: whether the next run would run it.
+        changes: reasons of its own; empty for a job that is only pending because of jobs before it.
+        after: indices of the pending jobs that it waits for.
+        benchmark: file with what it cost, or None where the rule keeps none.
+        environment: path of the rule's conda file, or None.
+    """
+
+    rule: str
+    outputs: tuple[str, ...]
+    wildcards: dict[str, str]
+    pending: bool
+    changes: list[Change] = field(default_factory=list)
+    after: list[int] = field(default_factory=list)
+    benchmark: str | None = None
+    environment: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a workflow, and where it works.
+
+    Attributes:
+        jobs: every job that has output files.
+        folder: the folder that paths are relative to.
+        whole: whether the workflow's default targets were planned, so that a file that no job makes is an orphan.
+    """
+
+    jobs: list[Job]
+    folder: str
+    whole: bool
+
+
+def load(arguments: Sequence[str]) -> Plan:
+    """Plan the workflow as ``snakemake ARGUMENTS`` would, running and writing nothing.
+
+    Args:
+        arguments: targets and options as Snakemake takes them, such as ``--configfile mine.yaml``.
+
+    Raises:
+        InputError: Snakemake refuses the options or the workflow; the message is its own.
+    """
+    from snakemake import cli
+    from snakemake.api import SnakemakeApi
+    from snakemake.exceptions import WorkflowError
+    from snakemake.settings.types import (
+        ConfigSettings,
+        DAGSettings,
+        DeploymentSettings,
+        OutputSettings,
+        Quietness,
+        ResourceSettings,
+    )
+
+    said = io.StringIO()
+    before = os.getcwd()
+    try:
+        with contextlib.redirect_stderr(said):
+            _, args = cli.parse_args(list(arguments))
+    except SystemExit as err:
+        raise InputError(f"snakemake refuses these options: {_last_line(said.getvalue())}") from err
+    except (cli.CliException, WorkflowError, OSError, ValueError) as err:
+        raise InputError(f"snakemake refuses these options: {err}") from err
+    try:
+        with (
+            contextlib.redirect_stderr(said),
+            contextlib.redirect_stdout(said),
+            SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api,
+        ):
+            planned = api.workflow(
+                resource_settings=ResourceSettings(
+                    cores=args.cores or 1,
+                    default_resources=args.default_resources,
+                    overwrite_threads=args.set_threads,
+                    overwrite_resources=args.set_resources,
+                ),
+                config_settings=ConfigSettings(
+                    config=cli.parse_config(args.config),
+                    configfiles=args.configfile,
+                    config_args=args.config,
+                    replace_workflow_config=args.replace_workflow_config,
+                ),
+                deployment_settings=DeploymentSettings(
+                    deployment_method=args.software_deployment_method, conda_prefix=args.conda_prefix
+                ),
+                snakefile=args.snakefile,
+                workdir=args.directory,
+            ).dag(
+                dag_settings=DAGSettings(
+                    targets=args.targets,
+                    forcetargets=args.force,
+                    forceall=args.forceall,
+                    forcerun=args.forcerun,
+                    until=args.until,
+                    omit_from=args.omit_from,
+                    force_incomplete=args.rerun_incomplete,
+                    rerun_triggers=args.rerun_triggers,
+                    max_checksum_file_size=args.max_checksum_file_size,
+                    batch=args.batch,
+                )
+            )
+            # What `--summary` does, short of printing: see Workflow.summary.
+            workflow = planned.workflow_api._workflow
+            workflow.dag_settings = planned.dag_settings
+            workflow._prepare_dag(forceall=args.forceall, ignore_incomplete=True, lock_warn_only=True)
+            workflow._build_dag()
+            return Plan(_records(workflow), os.getcwd(), not args.targets and not args.until and not args.omit_from)
+    except Exception as err:
+        # Its errors have no common base; what comes from elsewhere is not about the workflow.
+        if not isinstance(err, SyntaxError) and not type(err).__module__.startswith("snakemake"):
+            raise
+        raise InputError(f"snakemake cannot plan this workflow: {' '.join(str(err).split())}") from err
+    finally:
+        os.chdir(before)
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "see snakemake --help"
+
+
+def _records(workflow: Any) -> list[Job]:
+    dag, persistence = workflow.dag, workflow.persistence
+    planned = [job for job in dag.jobs if job.output]
+    index = {id(job): place for place, job in enumerate(planned)}
+    records = []
+    for job in planned:
+        reason = dag.reason(job)
+        record = Job(
+            rule=job.rule.name,
+            outputs=tuple(map(str, job.output)),
+            wildcards=dict(job.wildcards_dict),
+            pending=bool(reason),
+            benchmark=None if job.benchmark is None else str(job.benchmark),
+            environment=_environment(job),
+        )
+        if reason:
+            record.changes = _changes(job, reason, persistence)
+            record.after = sorted(
+                index[id(other)] for other in dag.dependencies[job] if id(other) in index and dag.reason(other)
+            )
+        records.append(record)
+    return records
+
+
+def _environment(job: Any) -> str | None:
+    spec = job.conda_env_spec
+    file = getattr(spec, "file", None)
+    return None if file is None else str(getattr(file, "path", file))
+
+
+def _changes(job: Any, reason: Any, persistence: Any) -> list[Change]:
+    """All reasons of the job's own. Once an earlier job makes it run, Snakemake looks no further: this does."""
+    first = job.output[0]
+    found = []
+    if reason.forced:
+        found.append(Change("forced"))
+    if reason._missing_output:
+        found.append(Change("missing", new=tuple(sorted(map(str, reason.missing_output)))))
+    if reason._incomplete_output:
+        found.append(Change("incomplete", new=tuple(sorted(map(str, reason.incomplete_output)))))
+    if reason._updated_input:
+        found.append(Change("newer", new=tuple(sorted(map(str, reason.updated_input)))))
+    if changed := persistence.params_changed(job):
+        fresh = {
+            name: value for name, value in job.params.items() if persistence._serialize_param(value) in changed.only_new
+        }
+        found.append(Change("parameters", tuple(sorted(changed.only_old)), fresh))
+    if any(persistence.input_changed(job)):
+        found.append(Change("inputs", tuple(persistence.input(first) or ()), tuple(map(str, job.input))))
+    if any(persistence.code_changed(job)):
+        found.append(Change("rule"))
+    if any(persistence.software_stack_changed(job)):
+        found.append(Change("environment"))
+    return found
