@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from pyvmaf.cli import corpora, encodes, features, models, quantized, registry, reports, tables, workflow
+from pyvmaf.cli import checks, corpora, encodes, features, models, quantized, registry, reports, tables, workflow
 from pyvmaf.errors import PyvmafError
 
 EXIT_ERROR = 2
@@ -22,6 +22,8 @@ app = typer.Typer(
     "The stages, in order: corpora (fetch, prepare, manifest-scan), encodes (encode), features "
     "(extract-features, score, features), tables (shard, combine), models (fit, judge, export, eval), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, summary). "
+    "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "
+    "bisect-model-quality. "
     "The workflow runs them all: snakemake --cores N.\n\n"
     "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted.",
     no_args_is_help=True,
@@ -46,7 +48,7 @@ def _root(
     pass
 
 
-for _stage in (corpora, encodes, features, tables, models, quantized, registry, reports, workflow):
+for _stage in (corpora, encodes, features, tables, models, quantized, registry, reports, checks, workflow):
     _stage.register(app)
 
 

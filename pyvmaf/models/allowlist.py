@@ -75,19 +75,8 @@ def parse(data: bytes, where: str) -> ModelProto:
     return model
 
 
-def check(model: ModelProto, where: str) -> dict[str, int]:
-    """Refuse a model that holds anything but allowed operators and its own data.
-
-    Args:
-        model: the parsed file.
-        where: what to call it in errors.
-
-    Returns:
-        How often each operator occurs.
-
-    Raises:
-        InputError: an operator, domain, opset, loop or tensor is not allowed; the message names the first few.
-    """
+def scan(model: ModelProto) -> tuple[dict[str, int], list[str]]:
+    """How often each operator occurs in a parsed file, and everything in it that is not allowed, with its place."""
     found = _Scan()
     for opset in model.opset_import:
         if opset.domain not in ("", "ai.onnx"):
@@ -103,10 +92,27 @@ def check(model: ModelProto, where: str) -> dict[str, int]:
     found.graph(model.graph, "", 0, {})
     if found.loops > MAX_LOOPS:
         found.problems.append(f"{found.loops} loops (at most {MAX_LOOPS})")
-    if found.problems:
-        more = f" and {len(found.problems) - 5} more" if len(found.problems) > 5 else ""
-        raise InputError(f"{where} holds what a model may not: {'; '.join(found.problems[:5])}{more}")
-    return dict(sorted(found.counts.items()))
+    return dict(sorted(found.counts.items())), found.problems
+
+
+def check(model: ModelProto, where: str) -> dict[str, int]:
+    """Refuse a model that holds anything but allowed operators and its own data.
+
+    Args:
+        model: the parsed file.
+        where: what to call it in errors.
+
+    Returns:
+        How often each operator occurs.
+
+    Raises:
+        InputError: an operator, domain, opset, loop or tensor is not allowed; the message names the first few.
+    """
+    operators, problems = scan(model)
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise InputError(f"{where} holds what a model may not: {'; '.join(problems[:5])}{more}")
+    return operators
 
 
 class _Scan:

@@ -1,0 +1,401 @@
+"""The model files that the checks look at: scanned before anything runs them, with a sidecar where there is one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError, UnavailableError, unknown_name
+from pyvmaf.models import allowlist
+from pyvmaf.models.inputs import of_sidecar
+from pyvmaf.models.load import Model, load_model
+from pyvmaf.models.table import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
+from pyvmaf.provenance import read_json, sha256_bytes
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+SCHEMAS = Path(__file__).parent / "schemas"
+REGISTRY = Path("results/registry/registry.json")
+"""Where a model that is given by its id is looked up unless another registry is named."""
+
+CPU = "CPUExecutionProvider"
+_SHORT = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+_SHORT |= {"openvino": "OpenVINOExecutionProvider", "dml": "DmlExecutionProvider", "coreml": "CoreMLExecutionProvider"}
+
+_FLOAT = 1
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]*(:int8)?")
+
+Feeds = dict[str, NDArray[np.float32]]
+"""What a graph is fed with, by input name."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model file that passed the scan.
+
+    Attributes:
+        name: of the model where its sidecar says it, else the file's.
+        path, data, sha256: the file.
+        opset: of ai.onnx.
+        operators: how often each occurs.
+        shapes: of each graph input, in order; None where an axis is dynamic.
+        outputs: names of the graph's outputs.
+        model: the loaded model where the file has a sidecar.
+        sidecar: where that lies.
+    """
+
+    name: str
+    path: Path
+    data: bytes
+    sha256: str
+    opset: int
+    operators: dict[str, int]
+    shapes: dict[str, tuple[int | None, ...]]
+    outputs: tuple[str, ...]
+    model: Model | None
+    sidecar: Path | None
+
+    def described(self) -> Model:
+        """The loaded model.
+
+        Raises:
+            InputError: the file has no sidecar.
+        """
+        if self.model is None:
+            raise InputError(
+                f"{self.path} has no sidecar beside it, which says what its inputs mean: name one with --sidecar"
+            )
+        return self.model
+
+
+def read_graph(path: Path) -> tuple[bytes, ModelProto, dict[str, int]]:
+    """Bytes, protobuf and operators of an ONNX file that passed size limit and operator scan.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is no regular file, too large, or holds what a model may not.
+        IntegrityError: it is no ONNX file.
+    """
+    data = allowlist.read_model(path)
+    model = allowlist.parse(data, str(path))
+    return data, model, allowlist.check(model, str(path))
+
+
+def graph_inputs(model: ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """Shapes of what has to be fed, by name and in order; None where an axis is dynamic.
+
+    Raises:
+        InputError: an input takes something else than float32.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    shapes = {}
+    for value in model.graph.input:
+        if value.name in constants:
+            continue
+        tensor = value.type.tensor_type
+        if tensor.elem_type != _FLOAT:
+            raise InputError(f"input {value.name!r} takes ONNX element type {tensor.elem_type}, not float32 (1)")
+        shapes[value.name] = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
+    return shapes
+
+
+def described_by(path: Path) -> tuple[Path, str | None] | None:
+    """Sidecar of a model file and, for an int8 variant, the file's own pin; None where nothing describes it.
+
+    A variant shares its parent's sidecar, which lies beside it as ``model.json`` or where a results folder has it.
+    """
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return None
+    found = read_json(beside)
+    if not isinstance(found, dict) or not isinstance(found.get("int8"), dict):
+        return beside, None
+    parent, seed = found["fp32"], found["seed"]
+    for candidate in (
+        path.with_name("model.json"),
+        *(up / "models" / found["model"] / f"seed{seed}" / "model.json" for up in path.resolve().parents[2:4]),
+    ):
+        if candidate.is_file() and read_json(candidate).get("sha256") == parent["sha256"]:
+            return candidate, str(found["int8"]["sha256"])
+    raise MissingFileError(
+        f"{path} is an int8 variant of the file with sha256 {parent['sha256']}, but its sidecar is neither beside it "
+        "nor in the results folder: name it with --sidecar"
+    )
+
+
+def _registered(reference: str, registry: Path) -> tuple[Path, Path | None, str]:
+    """File, sidecar and pin of a registered model, given as its id or as id:int8."""
+    from pyvmaf.registry.register import load_registry, resolve
+
+    name, _, variant = reference.partition(":")
+    if not registry.is_file():
+        raise MissingFileError(
+            f"{reference} is no file, and there is no registry {registry} to look it up in: name one with --registry"
+        )
+    path = resolve(registry, name, int8=variant == "int8")
+    (entry,) = (e for e in load_registry(registry)["models"] if e["id"] == name)
+    sidecar = registry.parent / entry["sidecar"] if "sidecar" in entry else None
+    return path, sidecar, str(entry["int8_sha256" if variant else "sha256"])
+
+
+def open_subject(
+    reference: str | Path,
+    *,
+    sidecar: Path | None = None,
+    sha256: str | None = None,
+    registry: Path = REGISTRY,
+) -> Subject:
+    """Read, scan and (where there is a sidecar) load a model.
+
+    Args:
+        reference: an ONNX file, a sidecar, or the id of a registered model ("name", "name:int8").
+        sidecar: what describes the file; by default what lies beside it.
+        sha256: pin of the file.
+        registry: where ids are looked up.
+
+    Raises:
+        MissingFileError: a file is not there.
+        InputError: the file may not be loaded, or an id is not in the registry.
+        IntegrityError: bytes are not those that were pinned, or a file is damaged.
+    """
+    path = Path(reference)
+    if not path.exists() and _ID.fullmatch(str(reference)):
+        path, found, pin = _registered(str(reference), registry)
+        sidecar, sha256 = sidecar or found, sha256 or pin
+    elif path.suffix == ".json" and path.is_file():
+        described = read_json(path)
+        if not isinstance(described, dict) or not isinstance(described.get("onnx"), str):
+            raise InputError(f"{path} is no sidecar: it names no ONNX file. Give the model or its sidecar")
+        sidecar, path = path, path.with_name(described["onnx"])
+    data, proto, operators = read_graph(path)
+    if sidecar is None:
+        known = described_by(path)
+        if known is not None:
+            sidecar, sha256 = known[0], sha256 or known[1]
+    found_sha = sha256_bytes(data)
+    if sha256 is not None and found_sha != sha256:
+        raise IntegrityError(
+            f"{path} has sha256 {found_sha}, but {sha256} is pinned: it is not the file that was meant"
+        )
+    model = None if sidecar is None else load_model(path, sidecar=sidecar, sha256=sha256)
+    return Subject(
+        name=path.stem if model is None else str(model.sidecar["name"]),
+        path=path,
+        data=data,
+        sha256=found_sha,
+        opset=next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0),
+        operators=operators,
+        shapes=graph_inputs(proto),
+        outputs=tuple(value.name for value in proto.graph.output),
+        model=model,
+        sidecar=sidecar,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What they are fed with
+
+
+def parse_shape(text: str, subject: Subject) -> dict[str, tuple[int, ...]]:
+    """The shape of every input of a graph.
+
+    Args:
+        text: rows alone ("240"), the first input's shape ("240x6" or "1,3,224,224"), or each by name
+            ("features=240x6,codec=240x8"). What is not said comes from the graph; dynamic axes of other inputs take
+            the same number of rows.
+        subject: the model.
+
+    Raises:
+        InputError: it is no shape, contradicts the graph, or leaves a dynamic axis open.
+    """
+    inputs = subject.shapes
+
+    def dims(word: str) -> tuple[int, ...]:
+        try:
+            sizes = tuple(int(part) for part in re.split("[x,]", word))
+        except ValueError as err:
+            raise InputError(f"{text!r} is no shape: write rows (240), 240x6, or features=240x6,codec=240x8") from err
+        if min(sizes) < 1:
+            raise InputError(f"shape {text!r} has an axis of {min(sizes)}: every axis is 1 or more")
+        return sizes
+
+    given: dict[str, tuple[int, ...]] = {}
+    if "=" in text:
+        for part in re.split(r",(?=[^,=]+=)", text):
+            name, _, word = part.partition("=")
+            if name not in inputs:
+                raise unknown_name(f"input of {subject.path.name}", name, inputs)
+            given[name] = dims(word)
+    else:
+        given[next(iter(inputs))] = dims(text)
+    rows = next(iter(given.values()))[0]
+    shapes = {}
+    for name, declared in inputs.items():
+        asked = given.get(name, (rows,))
+        if len(asked) == 1 and len(declared) > 1:
+            asked = (*asked, *(size or 0 for size in declared[1:]))
+        if len(asked) != len(declared) or any(d is not None and a != d for a, d in zip(asked, declared, strict=True)):
+            shown = "x".join("N" if d is None else str(d) for d in declared)
+            raise InputError(
+                f"input {name!r} of {subject.path.name} is {shown}, but {text!r} asks for {'x'.join(map(str, asked))}"
+            )
+        if 0 in asked:
+            raise InputError(f"input {name!r} of {subject.path.name} has further dynamic axes: give its whole shape")
+        shapes[name] = asked
+    return shapes
+
+
+def made_rows(model: Model, n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Raw features and codec blocks of `n` rows inside a model's training range; every eighth row is a corner of it."""
+    rng = np.random.default_rng(seed)
+    ranges = np.asarray([model.sidecar["feature_ranges"][name] for name in model.features])
+    low, high = ranges[:, 0], ranges[:, 1]
+    X = low + (high - low) * rng.random((n, low.size))
+    corners = np.arange(n) % 8 == 7
+    X[corners] = np.where(rng.random((int(corners.sum()), low.size)) < 0.5, low, high)
+    block = model.sidecar["codec"]
+    if block is None:
+        return X, None
+    layout = block["layout"]
+    slots = [place for place, name in enumerate(layout) if name.startswith("encoder_onehot[")]
+    codec = rng.random((n, len(layout)))
+    codec[:, slots] = np.eye(len(slots))[rng.integers(0, len(slots), size=n)]
+    return X, codec
+
+
+def feeds_of(subject: Subject, X: NDArray[np.float64], codec: NDArray[np.float64] | None) -> Feeds:
+    """What the graph takes for raw features and codec blocks."""
+    sidecar = subject.described().sidecar
+    feeds = {sidecar["input_name"]: np.ascontiguousarray(of_sidecar(sidecar).graph_inputs(X), dtype=np.float32)}
+    if codec is not None:
+        feeds[sidecar["codec"]["input_name"]] = np.ascontiguousarray(codec, dtype=np.float32)
+    return feeds
+
+
+def made_feeds(subject: Subject, shapes: Mapping[str, Sequence[int]], seed: int = 0) -> Feeds:
+    """Made-up inputs of given shapes: rows inside the training range where a sidecar names it, else standard normal."""
+    if subject.model is not None:
+        rows = next(iter(shapes.values()))[0]
+        return feeds_of(subject, *made_rows(subject.model, rows, seed))
+    rng = np.random.default_rng(seed)
+    return {name: rng.standard_normal(tuple(shape)).astype(np.float32) for name, shape in shapes.items()}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Usable rows of a table.
+
+    Attributes:
+        X: raw features, float64 [n, columns], finite.
+        codec: codec blocks of the vocabulary that was asked for, or None.
+        y: the target, float64 [n], or None where none was asked for.
+        n_total, left_out: rows of the table, and how many of them lacked a value.
+    """
+
+    X: NDArray[np.float64]
+    codec: NDArray[np.float64] | None
+    y: NDArray[np.float64] | None
+    n_total: int
+    left_out: int
+
+    def spread(self, n: int) -> Rows:
+        """At most `n` of them, evenly spaced."""
+        if len(self.X) <= n:
+            return self
+        keep = np.linspace(0, len(self.X) - 1, n).round().astype(np.int64)
+        return Rows(
+            self.X[keep],
+            None if self.codec is None else self.codec[keep],
+            None if self.y is None else self.y[keep],
+            self.n_total,
+            self.left_out,
+        )
+
+
+def read_rows(
+    table: Path, features: Sequence[str], *, vocabulary: str | None = None, target: str | None = None
+) -> Rows:
+    """The rows of a parquet table that have every value.
+
+    Args:
+        table: the file.
+        features: columns of `X`.
+        vocabulary: version of the codec vocabulary; None for no codec block.
+        target: column of `y`; None for none.
+
+    Raises:
+        InputError: a column is missing, or no row has every value.
+    """
+    named = [*features, *([target] if target else []), *(ENCODE_COLUMNS if vocabulary else ())]
+    data = read_columns(table, list(dict.fromkeys(named)))
+    X = np.column_stack([floats(data, name) for name in features])
+    y = None if target is None else floats(data, target)
+    usable = np.isfinite(X).all(axis=1) & (True if y is None else np.isfinite(y))
+    keep = np.flatnonzero(usable)
+    if keep.size == 0:
+        raise InputError(f"no row of {table} ({len(X)} in all) has a value in every one of {', '.join(named)}")
+    codec = None
+    if vocabulary:
+        encoder, preset = strings(data, "encoder")[keep], strings(data, "preset")[keep]
+        codec = codec_block(vocabulary, encoder, preset, floats(data, "crf")[keep])
+    return Rows(X[keep], codec, None if y is None else y[keep], len(X), len(X) - int(keep.size))
+
+
+def rows_for(model: Model, table: Path, target: str | None = None) -> Rows:
+    """The rows of a table that a model can be asked about."""
+    block = model.sidecar["codec"]
+    return read_rows(table, model.features, vocabulary=block and block["vocabulary"], target=target)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What runs them
+
+
+def provider(name: str) -> str:
+    """The onnxruntime provider of a name or short name.
+
+    Raises:
+        UnavailableError: this installation's onnxruntime has no such provider.
+    """
+    import onnxruntime as ort
+
+    full = _SHORT.get(name.lower(), name)
+    have = ort.get_available_providers()
+    if full not in have:
+        raise UnavailableError(
+            f"provider {full} is not in the installed onnxruntime {ort.__version__}, which has {', '.join(have)}: "
+            "install the build of onnxruntime that brings it, or leave it out"
+        )
+    return full
+
+
+def start(data: bytes, name: str, threads: int = 1, optimise: bool = True) -> Any:
+    """An onnxruntime session on one provider, for bytes that were scanned before.
+
+    Raises:
+        UnavailableError: the provider is not installed, or could not be started on this machine.
+        InputError: the runtime refuses the graph.
+    """
+    import onnxruntime as ort
+
+    full = provider(name)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = ort.InferenceSession(data, options, providers=[full])
+    except Exception as err:  # the runtime's own classes share no base with each other but this
+        raise InputError(f"onnxruntime refuses the graph: {' '.join(str(err).split())}") from err
+    # onnxruntime goes on with the CPU where another provider fails to start.
+    if session.get_providers()[0] != full:
+        raise UnavailableError(f"provider {full} is installed, but does not start on this machine")
+    return session

@@ -1,0 +1,385 @@
+"""``check-ops``, ``audit-compat``, ``validate-norm``, ``cross-backend``, ``profile``, ``bisect-model-quality``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pyvmaf.cli.common import ThreadsOption, progress
+from pyvmaf.cli.models import figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.table import Table
+
+ModelOption = Annotated[
+    str,
+    typer.Option("--model", "-m", metavar="MODEL", help="An ONNX file, its sidecar, or the id of a registered one."),
+]
+ModelsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="An ONNX file, its sidecar, or the id of a registered model (NAME, or NAME:int8). Repeatable: the others "
+        "are compared with the first.",
+    ),
+]
+RowsOption = Annotated[
+    Path, typer.Option("--features", "--table", metavar="PARQUET", help="A table with the model's features, unscaled.")
+]
+SidecarOption = Annotated[
+    Path | None, typer.Option("--sidecar", metavar="JSON", help="The sidecar, where it is not beside the model.")
+]
+RegistryOption = Annotated[Path, typer.Option("--registry", metavar="JSON", help="Where ids are looked up.")]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--json", "--output", "-o", "--out-json", metavar="JSON", help="Also write the report to this file."),
+]
+FailOnWarning = Annotated[bool, typer.Option("--fail-on-warning", help="Exit 1 where there is a warning.")]
+REGISTRY = Path("results/registry/registry.json")
+_WIDTH = 140
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    app.command("check-ops")(check_ops)
+    app.command("audit-compat")(audit_compat)
+    app.command("validate-norm")(validate_norm)
+    app.command("cross-backend")(cross_backend)
+    app.command("profile")(profile)
+    app.command("bisect-model-quality")(bisect_model_quality)
+
+
+def _table(title: str, left: tuple[str, ...], right: tuple[str, ...] = ()) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in left:
+        table.add_column(name, overflow="fold")
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    console = Console()
+    # A file or a pipe has no width of its own; the one that is assumed breaks paths.
+    (console if console.is_terminal else Console(width=_WIDTH)).print(table)
+
+
+def _said(ok: bool) -> str:
+    return "yes" if ok else "NO"
+
+
+def check_ops(
+    model: Annotated[list[Path], typer.Option("--model", "-m", metavar="ONNX", help="Any ONNX file. Repeatable.")],
+    json: ReportOption = None,
+) -> None:
+    """Scan the operators of ONNX files without running them. Exits 0 when all are allowed, 1 when not, 2 on errors.
+
+    Example: vmaf-train check-ops --model model.onnx
+    """
+    from pyvmaf.checks.check_ops import check_ops as run
+
+    report = run(model, output=json)
+    for found in report["models"]:
+        operators = ", ".join(f"{name} x{count}" for name, count in found["operators"].items())
+        opsets = ", ".join(f"{domain} {version}" for domain, version in found["opsets"].items())
+        typer.echo(f"{'ok     ' if not found['problems'] else 'REFUSED'} {found['path']} ({opsets}): {operators}")
+        for problem in found["problems"]:
+            typer.echo(f"        {problem}")
+    if not report["passed"]:
+        raise typer.Exit(1)
+
+
+def audit_compat(
+    model_dir: Annotated[
+        Path,
+        typer.Option("--model-dir", "--registry", metavar="PATH", help="A folder of models, or a registry.json."),
+    ] = REGISTRY,
+    fail_on_warning: FailOnWarning = False,
+    json: ReportOption = None,
+) -> None:
+    """Check that models, sidecars, int8 reports and registries fit together. Exits 1 on an error that it finds.
+
+    Example: vmaf-train audit-compat --model-dir results/models --fail-on-warning
+    """
+    from pyvmaf.checks.audit_compat import audit_compat as run
+
+    report = run(model_dir, output=json)
+    if report["findings"]:
+        table = _table("What does not fit", ("level", "file", "what"))
+        for found in report["findings"]:
+            table.add_row(found["level"], found["path"], found["message"])
+        _print(table)
+    typer.echo(
+        f"{report['target']}: {len(report['models'])} models, {len(report['registries'])} registries, "
+        f"{report['errors']} errors, {report['warnings']} warnings"
+    )
+    if report["errors"] or (fail_on_warning and report["warnings"]):
+        raise typer.Exit(1)
+
+
+def validate_norm(
+    model: ModelOption,
+    features: RowsOption,
+    max_mean_shift: Annotated[
+        float, typer.Option("--max-mean-shift", min=0, help="Warn beyond so many training standard deviations.")
+    ] = 1.0,
+    sigmas: Annotated[float, typer.Option("--sigmas", min=0, help="How far counts as far out.")] = 3.0,
+    max_beyond: Annotated[
+        float, typer.Option("--max-beyond", min=0, max=1, help="Warn where a larger share of rows is further out.")
+    ] = 0.05,
+    sidecar: SidecarOption = None,
+    registry: RegistryOption = REGISTRY,
+    fail_on_warning: FailOnWarning = False,
+    json: ReportOption = None,
+) -> None:
+    """Compare a table's features with what the model's scaler was fitted on, in training standard deviations.
+
+    Example: vmaf-train validate-norm --model model.onnx --features results/tables/default.parquet
+    """
+    from pyvmaf.checks.validate_norm import validate_norm as run
+
+    report = run(
+        model,
+        features,
+        max_mean_shift=max_mean_shift,
+        sigmas=sigmas,
+        max_beyond=max_beyond,
+        sidecar=sidecar,
+        registry=registry,
+        output=json,
+    )
+    table = _table(
+        f"{report['model']} on {report['table']}, {report['n']} rows",
+        ("feature",),
+        ("mean", "in training", "shift", "std ratio", f"beyond {sigmas:g} sigma", "outside range", "warnings"),
+    )
+    for found in report["features"]:
+        table.add_row(
+            found["name"],
+            figure(found["mean"]),
+            figure(found["train_mean"]) + (f" ({found['transform']})" if found["transform"] else ""),
+            f"{found['mean_shift']:+.2f}",
+            f"{found['std_ratio']:.2f}",
+            f"{found['beyond_share']:.1%}",
+            f"{found['outside_range_share']:.1%}",
+            str(len(found["warnings"]) or "-"),
+        )
+    _print(table)
+    for warning in report["warnings"]:
+        typer.echo(f"warning: {warning}")
+    if report["trained_on_this_table"]:
+        typer.echo("The model was trained on this table.")
+    if report["warnings"] and fail_on_warning:
+        raise typer.Exit(1)
+
+
+def cross_backend(
+    model: ModelsOption,
+    features: Annotated[
+        Path | None, typer.Option("--features", "--table", metavar="PARQUET", help="Take rows of this table.")
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option("--shape", help="Make rows of this shape: 256, 256x6, or features=256x6,codec=256x8."),
+    ] = None,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--provider",
+            "-p",
+            metavar="NAME",
+            help="cpu, cuda or another provider of onnxruntime, with settings as in cpu:threads=2 or cpu:unoptimised; "
+            "or reference, ONNX's evaluator in numpy. Repeatable; the first is what the others are compared with. "
+            "Default: cpu, cpu:unoptimised, reference, and whatever else is installed.",
+        ),
+    ] = None,
+    n_rows: Annotated[int, typer.Option("--n-rows", min=1, help="At most so many rows.")] = 256,
+    atol: Annotated[float, typer.Option("--atol", min=0, help="Largest difference allowed.")] = 1e-3,
+    sidecar: SidecarOption = None,
+    registry: RegistryOption = REGISTRY,
+    fail_on_mismatch: Annotated[bool, typer.Option("--fail-on-mismatch", help="Exit 1 beyond --atol.")] = False,
+    json: ReportOption = None,
+) -> None:
+    """Compare the scores of runtimes, settings, or variants of a model (fp32 and int8) on the same rows.
+
+    Example: vmaf-train cross-backend --model model.onnx --provider cpu --provider cuda
+    --features results/tables/default.parquet --fail-on-mismatch
+    """
+    from pyvmaf.checks.cross_backend import cross_backend as run
+
+    report = run(
+        model,
+        table=features,
+        shape=shape,
+        providers=provider or (),
+        n_rows=n_rows,
+        atol=atol,
+        sidecar=sidecar,
+        registry=registry,
+        output=json,
+    )
+    table = _table(
+        f"Against the first, {report['n_rows']} rows ({report['rows']}), at most {report['atol']:g}",
+        ("model", "backend"),
+        ("largest", "mean", "at", "first says", "this says", "within"),
+    )
+    for found in report["runs"]:
+        table.add_row(
+            found["path"],
+            found["backend"],
+            f"{found['max_abs_diff']:.2e}",
+            f"{found['mean_abs_diff']:.2e}",
+            str(found["worst_row"]),
+            *(figure(value) for value in found["worst_pair"]),
+            _said(found["passed"]),
+        )
+    _print(table)
+    if not report["passed"] and fail_on_mismatch:
+        raise typer.Exit(1)
+
+
+def profile(
+    model: ModelsOption,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shape",
+            help="Rows (240), 240x6, or features=240x6,codec=240x8. Repeatable. Default: 1 and 240, a clip's frames.",
+        ),
+    ] = None,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option("--provider", "-p", metavar="NAME", help="cpu, cuda, … Repeatable. Default: cpu."),
+    ] = None,
+    warmup: Annotated[int, typer.Option("--warmup", min=0, help="Runs before the clock starts.")] = 5,
+    iters: Annotated[int, typer.Option("--iters", min=1, help="Timed runs.")] = 100,
+    threads: ThreadsOption = 1,
+    sidecar: SidecarOption = None,
+    registry: RegistryOption = REGISTRY,
+    json: ReportOption = None,
+) -> None:
+    """Time models and measure their memory, per shape and provider, each in a process of its own.
+
+    Example: vmaf-train profile --model model.onnx --model static_qdq.onnx --shape 1 --shape 240
+    """
+    from pyvmaf.checks.profile import SHAPES
+    from pyvmaf.checks.profile import profile as run
+
+    with progress("profile", unit="measurements") as advance:
+        report = run(
+            model,
+            shapes=shape or SHAPES,
+            providers=provider or ("cpu",),
+            warmup=warmup,
+            iterations=iters,
+            threads=threads,
+            sidecar=sidecar,
+            registry=registry,
+            output=json,
+            on_run=advance,
+        )
+    table = _table(
+        f"{iters} runs after {warmup} others, threads: {threads}",
+        ("model", "provider", "shape"),
+        ("mean ms", "p50 ms", "p99 ms", "of the first", "load ms", "peak MiB"),
+    )
+    for found in report["runs"]:
+        table.add_row(
+            found["path"],
+            found["provider"].removesuffix("ExecutionProvider"),
+            ", ".join("x".join(map(str, sizes)) for sizes in found["shapes"].values()),
+            *(figure(found[key]) for key in ("mean_ms", "p50_ms", "p99_ms")),
+            f"{found['times_first']:.2f}x",
+            figure(found["load_ms"], 1),
+            figure(found["peak_rss_delta_kib"] / 1024, 1),
+        )
+    _print(table)
+
+
+def bisect_model_quality(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL…", help="Files or ids, in order: good to bad.")],
+    features: RowsOption,
+    min_plcc: Annotated[float | None, typer.Option("--min-plcc", help="A good model's PLCC is at least this.")] = None,
+    min_srocc: Annotated[
+        float | None, typer.Option("--min-srocc", help="A good model's SROCC is at least this.")
+    ] = None,
+    max_rmse: Annotated[float | None, typer.Option("--max-rmse", help="A good model's RMSE is at most this.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Column to compare with. Default: what the model was trained on.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option("--columns", metavar="A,B,…", help="What a model without a sidecar takes. Default: canonical6."),
+    ] = None,
+    input_name: Annotated[
+        str | None,
+        typer.Option("--input-name", help="Input of a model without a sidecar. Default: whatever it is called."),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="Evaluate all instead of halving: is the series in order?")
+    ] = False,
+    fail_on_first_bad: Annotated[bool, typer.Option("--fail-on-first-bad", help="Exit 1 where a model fails.")] = False,
+    registry: RegistryOption = REGISTRY,
+    json: ReportOption = None,
+) -> None:
+    """Find the first model of a series that falls short of exactly one of --min-plcc, --min-srocc, --max-rmse.
+
+    Example: vmaf-train bisect-model-quality --features table.parquet --min-plcc 0.95 monday.onnx tuesday.onnx today.onnx
+    """
+    from pyvmaf.checks.bisect import bisect_model_quality as run
+    from pyvmaf.features.catalog import CANONICAL6
+
+    with progress("bisect", unit="models") as advance:
+        report = run(
+            models,
+            features,
+            min_plcc=min_plcc,
+            min_srocc=min_srocc,
+            max_rmse=max_rmse,
+            target=target,
+            columns=CANONICAL6 if columns is None else columns.split(","),
+            input_name=input_name,
+            every=every,
+            registry=registry,
+            output=json,
+            on_model=lambda done, name: advance(done, 0, name),
+        )
+    _print_series(report)
+    if report["first_bad"] is not None and fail_on_first_bad:
+        raise typer.Exit(1)
+
+
+def _print_series(report: Mapping[str, Any]) -> None:
+    limit = report["limit"]
+    asked = f"{limit['figure'].upper()} {'at least' if limit['kind'] == 'min' else 'at most'} {limit['value']:g}"
+    table = _table(
+        f"{report['n_evaluated']} of {report['n_models']} models evaluated, {asked}",
+        ("#", "model"),
+        ("rows", "PLCC", "SROCC", "RMSE", "good"),
+    )
+    for found in report["models"]:
+        table.add_row(
+            str(found["place"] + 1),
+            found["path"],
+            str(found["n"]),
+            *(figure(found[key]) for key in ("plcc", "srocc", "rmse")),
+            _said(found["passed"]),
+        )
+    _print(table)
+    if report["first_bad"] is None:
+        typer.echo("no model that was evaluated fails")
+    else:
+        typer.echo(f"first bad: {report['first_bad_path']}, the {report['first_bad'] + 1}. of {report['n_models']}")
+    for note in report["notes"]:
+        typer.echo(f"note: {note}")
