@@ -140,9 +140,13 @@ def export(
     checkpoint: Annotated[
         Path, typer.Option("--checkpoint", "--weights", metavar="SAFETENSORS", help="Weights of one seed's fit.")
     ],
-    verdict: Annotated[Path, typer.Option("--verdict", metavar="JSON", help="The model's verdict.")],
-    features: TableOption,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="ONNX", help="Where the model goes.")],
+    verdict: Annotated[
+        Path | None, typer.Option("--verdict", metavar="JSON", help="The model's verdict. Initial weights need none.")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option("--features", metavar="PARQUET", help="The table that the verdict judged.")
+    ] = None,
     train_commit: Annotated[
         str | None,
         typer.Option("--train-commit", help="Version of the training code. Default: its fingerprint."),

@@ -33,6 +33,9 @@ from pyvmaf.provenance import (
 if TYPE_CHECKING:
     from pyvmaf.models.networks import Mlp
 
+UNTRAINED = "UNTRAINED"
+"""What stands in a sidecar in place of a verdict where the weights are the initial ones."""
+
 SIDECAR_SCHEMA = Path(__file__).with_name("schemas") / "model.schema.json"
 
 
@@ -179,11 +182,11 @@ def trial_batches(
     ]
     if block is None:
         return [(x, None) for x in batches]
-    codes = np.vstack([np.eye(len(block.slots)), np.array(block.blind())[None, :-2]])
+    codes = np.eye(len(block.slots))
     out: list[tuple[NDArray[np.float64], NDArray[np.float64] | None]] = []
     for x in batches:
         slots = codes[rng.integers(0, len(codes), size=len(x))]
-        out.append((x, np.hstack([slots, rng.random((len(x), 2))])))
+        out.append((x, np.hstack([slots, rng.random((len(x), block.width - len(codes)))])))
     return out
 
 
@@ -247,40 +250,16 @@ def check_sidecar(sidecar: Any, where: str) -> None:
         raise IntegrityError(f"{where} is no valid sidecar: {at}: {error.message}")
 
 
-def export(
-    config: Path,
-    checkpoint: Path,
-    verdict: Path,
-    table: Path,
-    output: Path,
-    *,
-    train_commit: str | None = None,
-) -> dict[str, Any]:
-    """Write ``model.onnx`` and its sidecar (same name, ``.json``), and return the sidecar.
-
-    A model that was held is exported too; its sidecar says so, and the registry will not ship it.
-
-    Args:
-        config: the model's YAML file.
-        checkpoint: ``weights.safetensors`` of the seed.
-        verdict: ``verdict.json`` of the model.
-        table: the table that it was trained on.
-        output: the ONNX file.
-        train_commit: version of the training code; by default the fingerprint of the stage's code.
-
-    Raises:
-        InputError: the verdict judged other weights or another table, or the file would hold what it may not.
-        PyvmafError: torch and onnxruntime disagree.
-    """
-    started = time.perf_counter()
-    spec = load_spec(config)
-    weights = load_weights(checkpoint)
+def _judged(spec: ModelSpec, weights: Weights, verdict: Path, table: Path) -> dict[str, Any]:
+    """The verdict, which must be on these weights and on this table."""
     judged = read_verdict(verdict)
-    seed = weights.info["seed"]
-    table_sha256, weights_sha256 = sha256_file(table), weights.sha256()
+    table_sha256, weights_sha256, seed = sha256_file(table), weights.sha256(), weights.info["seed"]
     if judged["model"] != spec.name:
         raise InputError(f"{verdict} judged model {judged['model']!r}, not {spec.name!r}")
-    for what, found in ((f"{table} is", table_sha256), (f"{checkpoint} was trained on", weights.info["table_sha256"])):
+    for what, found in (
+        (f"{table} is", table_sha256),
+        (f"{weights.path} was trained on", weights.info["table_sha256"]),
+    ):
         if found != judged["corpus"]["sha256"]:
             raise InputError(
                 f"{verdict} judged the table with sha256 {judged['corpus']['sha256']}, but {what} {found}: "
@@ -289,14 +268,58 @@ def export(
     seen = judged["per_seed"].get(str(seed), {}).get("weights_sha256")
     if seen != weights_sha256:
         raise InputError(
-            f"{verdict} judged weights {seen} for seed {seed}, but {checkpoint} is {weights_sha256}: judge again"
+            f"{verdict} judged weights {seen} for seed {seed}, but {weights.path} is {weights_sha256}: judge again"
+        )
+    return judged
+
+
+def export(
+    config: Path,
+    checkpoint: Path,
+    verdict: Path | None,
+    table: Path | None,
+    output: Path,
+    *,
+    train_commit: str | None = None,
+) -> dict[str, Any]:
+    """Write ``model.onnx`` and its sidecar (same name, ``.json``), and return the sidecar.
+
+    A model that was held is exported too; its sidecar says so, and the registry will not ship it. Initial weights
+    (of a fit with 0 epochs) are exported without a verdict, as "UNTRAINED", which no registry takes.
+
+    Args:
+        config: the model's YAML file.
+        checkpoint: ``weights.safetensors`` of the seed.
+        verdict: ``verdict.json`` of the model; None for initial weights only.
+        table: the table that it was trained on; None where there is no verdict.
+        output: the ONNX file.
+        train_commit: version of the training code; by default the fingerprint of the stage's code.
+
+    Raises:
+        InputError: the verdict judged other weights or another table, there is none for trained weights, or the file
+            would hold what it may not.
+        PyvmafError: torch and onnxruntime disagree.
+    """
+    started = time.perf_counter()
+    spec = load_spec(config)
+    weights = load_weights(checkpoint)
+    seed = weights.info["seed"]
+    inputs = {"config": config, "checkpoint": checkpoint}
+    if verdict is not None and table is not None:
+        judged = _judged(spec, weights, verdict, table)
+        inputs |= {"verdict": verdict, "features": table}
+    elif weights.info["epochs"] == 0:
+        judged = {"verdict": UNTRAINED, "gate": None}
+    else:
+        raise InputError(
+            f"{checkpoint} holds weights that were trained for {weights.info['epochs']} epochs: judge them, and name "
+            "the verdict and the table; only initial weights (--epochs 0) are exported without"
         )
 
     exported = export_member(spec, weights)
     place = weights.place(None)
     block = _block(spec, weights)
     sidecar_path = output.with_suffix(".json")
-    inputs = {"config": config, "checkpoint": checkpoint, "verdict": verdict, "features": table}
     args = {**inputs, "train_commit": train_commit}
     low, high = weights.feature_low[place], weights.feature_high[place]
     sidecar: dict[str, Any] = {
@@ -328,13 +351,13 @@ def export(
             "vocabulary": block.version,
             "vocabulary_sha256": block.sha256,
             "slots": list(block.slots),
-            "layout": [*(f"encoder_onehot[{slot}]" for slot in block.slots), "preset_norm", "crf_norm"],
-            "blind": block.blind(),
+            "layout": list(block.layout),
+            "blind": block.blind_or_none,
         },
         "expected_output_range": list(spec.target.range),
         "target": spec.target.column,
         "dataset": weights.info["table"],
-        "dataset_sha256": table_sha256,
+        "dataset_sha256": weights.info["table_sha256"],
         "train_commit": train_commit or f"fingerprint:{fingerprint('models')}",
         "train_config_hash": weights.train_config_hash,
         "seed": seed,

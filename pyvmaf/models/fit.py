@@ -16,13 +16,13 @@ from pyvmaf.errors import InputError
 from pyvmaf.metrics import agreement
 from pyvmaf.models.judge import finite
 from pyvmaf.models.spec import load_spec
-from pyvmaf.models.table import TrainingTable, read_table
+from pyvmaf.models.table import TrainingTable, beside_folds, make_folds, read_table
 from pyvmaf.models.trainer import Fitted, Member, OnEpoch, StackedTrainer, torch_threads
 from pyvmaf.models.weights import Weights, save_weights
 from pyvmaf.provenance import atomic_path, build_run_provenance, sha256_file, write_json, write_manifest
-from pyvmaf.splits import leave_one_group_out
+from pyvmaf.splits import rows_used
 
-WEIGHTS, REPORT, PREDICTIONS = "weights.safetensors", "loso.json", "predictions.parquet"
+WEIGHTS, REPORT, PREDICTIONS, MODEL = "weights.safetensors", "loso.json", "predictions.parquet", "model.onnx"
 FIGURES = ("plcc", "srocc", "krocc", "rmse")
 
 
@@ -70,7 +70,8 @@ def fit(
 ) -> FitResult:
     """Train one seed and leave ``weights.safetensors``, ``loso.json`` and ``predictions.parquet`` in `output`.
 
-    Every fold's model predicts the rows that it did not see; those predictions are what is judged.
+    Every fold's model predicts the rows that it did not see; those predictions are what is judged. Initial weights
+    (0 epochs) are exported as well, as ``model.onnx`` with its sidecar, which says that nobody trained or judged them.
 
     Args:
         config: the model's YAML file.
@@ -93,10 +94,8 @@ def fit(
     if n_epochs < 0:
         raise InputError(f"--epochs must be 0 or more, not {n_epochs}")
     data = read_table(table, spec)
-    try:
-        folds = leave_one_group_out(data.groups)
-    except InputError as err:
-        raise InputError(f"{table}: {err}") from err
+    folds = make_folds(spec.split, data)
+    beside, not_beside = beside_folds(spec.split, data)
 
     from pyvmaf.models.networks import build
 
@@ -110,8 +109,9 @@ def fit(
         inputs=spec.inputs,
         standardise=spec.target.standardise,
     )
-    members = [Member(f.held_out, f.train) for f in folds]
-    members.append(Member(None, np.arange(data.y.size, dtype=np.int64)))
+    every = [*folds, *beside]
+    members = [Member(f.held_out, f.train) for f in every]
+    members.append(Member(None, rows_used(folds)))
 
     def look(done: int, so_far: Callable[[], list[Fitted]]) -> None:
         if on_held_out is not None and done % max(1, n_epochs // LOOKS) == 0:
@@ -123,20 +123,27 @@ def fit(
 
     with torch_threads(threads):
         fitted = trainer.fit(members, data.X, data.y, data.codec, on_epoch, look if on_held_out is not None else None)
-        predicted = [_predict(network, one, data, fold.test) for one, fold in zip(fitted, folds, strict=False)]
+        predicted = [_predict(network, one, data, fold.test) for one, fold in zip(fitted, every, strict=False)]
+        validated = [
+            _predict(network, one, data, fold.val) if fold.val.size else None
+            for one, fold in zip(fitted, every, strict=False)
+        ]
 
     scored = []
-    for fold, one, p in zip(folds, fitted, predicted, strict=False):
-        figures: Mapping[str, Any] = agreement(p, data.y[fold.test])
+    for fold, one, p, v in zip(every, fitted, predicted, validated, strict=False):
         entry: dict[str, Any] = {
             "held_out": fold.held_out,
             "n_train": int(fold.train.size),
             "n_val": int(fold.test.size),
             "train_loss": finite(one.losses[-1]) if n_epochs else None,
         }
-        entry |= {name: finite(figures[name]) for name in FIGURES}
+        entry |= _figures(p, data.y[fold.test])
+        if v is not None:
+            entry["validation"] = {"n": int(fold.val.size), **_figures(v, data.y[fold.val])}
         scored.append(entry)
-    together: Mapping[str, Any] = agreement(np.concatenate(predicted), np.concatenate([data.y[f.test] for f in folds]))
+    scored, scored_beside = scored[: len(folds)], scored[len(folds) :]
+    predicted = predicted[: len(folds)]
+    together = _figures(np.concatenate(predicted), np.concatenate([data.y[f.test] for f in folds]))
 
     block = None if spec.inputs.codec is None else vocabulary(spec.inputs.codec)
     info: dict[str, Any] = {
@@ -183,11 +190,20 @@ def fit(
             "predictions_sha256": sha256_file(result.predictions),
             "train_config_hash": weights.train_config_hash,
             "n_params": network.n_parameters,
-            "split": {"protocol": spec.split.protocol, "by": spec.split.by},
+            "split": spec.split.described() | {"rows_not_used": int(data.y.size - members[-1].rows.size)},
             "n_folds": len(folds),
             "folds": scored,
             **summarise(scored),
-            "pooled": {name: finite(together[name]) for name in FIGURES} | {"n": together["n"]},
+            "pooled": together | {"n": int(sum(f.test.size for f in folds))},
+            "beside": {
+                "by": spec.split.beside,
+                "n_folds": len(beside),
+                "folds": scored_beside,
+                **summarise(scored_beside),
+            }
+            if beside
+            else None,
+            "no_beside": not_beside,
             "epochs": n_epochs,
             "batch_size": spec.batch_size,
             "lr": spec.optimiser.lr,
@@ -211,7 +227,16 @@ def fit(
         outputs={**outputs, "report": result.report},
         seconds=time.perf_counter() - started,
     )
+    if n_epochs == 0:
+        from pyvmaf.models.export import export
+
+        export(config, result.weights, None, None, output / MODEL)
     return result
+
+
+def _figures(predicted: NDArray[np.float64], target: NDArray[np.float64]) -> dict[str, float | None]:
+    found: Mapping[str, Any] = agreement(predicted, target)
+    return {name: finite(found[name]) for name in FIGURES}
 
 
 def _predict(network: Any, one: Fitted, data: TrainingTable, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -140,10 +140,16 @@ class Model:
             if codec is not None:
                 raise InputError(f"model {self.sidecar['name']} has no codec input: leave the codec out")
             return None
+        known = VOCABULARIES[block["vocabulary"]]
         if codec is None:
+            if block["blind"] is None:
+                raise InputError(
+                    f"model {self.sidecar['name']} needs the codec of each video: its vocabulary {known.version} has "
+                    f"no slot for an unknown one ({', '.join(known.slots)})"
+                )
             return np.tile(np.asarray(block["blind"], dtype=np.float64), (n, 1))
         if isinstance(codec, tuple) and len(codec) == 3 and isinstance(codec[0], str | None):
-            codec = VOCABULARIES[block["vocabulary"]].encode(*codec)
+            codec = known.encode(*codec)
         columns = np.asarray(codec, dtype=np.float64)
         if columns.ndim == 1:
             columns = np.tile(columns, (n, 1))
@@ -152,7 +158,9 @@ class Model:
                 f"the codec block of model {self.sidecar['name']} for {n} rows is [{n}, {len(block['layout'])}] "
                 f"({', '.join(block['layout'])}), not {columns.shape}"
             )
-        if not (np.isfinite(columns).all() and columns.min(initial=0) >= 0 and columns.max(initial=0) <= 1):
+        # Some published vocabularies do not clip the quality number, which is the last column.
+        within = columns if known.bounded else columns[:, :-1]
+        if not (np.isfinite(columns).all() and within.min(initial=0) >= 0 and within.max(initial=0) <= 1):
             raise InputError(f"the codec block of model {self.sidecar['name']} holds values outside of [0, 1]")
         return columns
 

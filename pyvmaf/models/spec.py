@@ -9,12 +9,13 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pyvmaf.codecs import VOCABULARIES
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES, SETS
 from pyvmaf.provenance import read_yaml
+from pyvmaf.splits import CONTENT_HASH_POLICY, CONTENT_HASH_SEED, HOLDOUT_MODES
 
 Kind = Literal["fr", "nr", "filter", "mos", "saliency"]
 """fr: reference and distorted. nr: distorted only. filter, mos, saliency: as their names say."""
@@ -122,14 +123,193 @@ class Optimiser(_Section):
     eps: float = Field(default=1e-8, gt=0, description="Added to the root of the second moment.")
 
 
+_MODE_NAMES = {
+    "netflix-source": "primary-source",
+    "konvid-holdout": "secondary-holdout",
+    "netflix-source-and-konvid-holdout": "primary-source-and-secondary-holdout",
+    "netflix-only": "primary-only",
+    "konvid-only": "secondary-only",
+}
+HoldoutMode = Literal[
+    "primary-source",
+    "secondary-holdout",
+    "primary-source-and-secondary-holdout",
+    "primary-only",
+    "secondary-only",
+    "netflix-source",
+    "konvid-holdout",
+    "netflix-source-and-konvid-holdout",
+    "netflix-only",
+    "konvid-only",
+]
+
+
+def _plain_mode(mode: str) -> str:
+    return _MODE_NAMES.get(mode, mode)
+
+
+_SPLIT_KEYS: dict[str, tuple[str, ...]] = {
+    "leave_one_out": (),
+    "kfold": ("k", "seed"),
+    "hash": ("val_share", "test_share"),
+    "content_hash": ("seed",),
+    "holdout": ("mode", "primary", "secondary", "source", "share", "seed"),
+}
+
+
 class Split(_Section):
     """Which rows are held out together."""
 
-    protocol: Literal["leave_one_out"] = Field(
-        default="leave_one_out", description="One fold per distinct value of `by`."
+    protocol: Literal["leave_one_out", "kfold", "hash", "content_hash", "holdout"] = Field(
+        default="leave_one_out",
+        description="leave_one_out: a fold per value of `by`. kfold: `k` folds over whole values. hash: one fold, by a "
+        "hash of the value. content_hash: one fold of 80/10/10, policy content-name-blake2s-80-10-10. holdout: one "
+        "fold over two corpora, see `mode`.",
     )
-    by: Literal["source", "group"] = Field(
-        default="source", description="source: the scene (LOSO). group: the film or recording session, which is harder."
+    by: str = Field(
+        default="source",
+        min_length=1,
+        description="Column whose values stay together: source (the scene; LOSO), group (the film or recording session, "
+        "which is harder), or any other of the table.",
+    )
+    beside: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Column, usually group, whose values are left out one by one as well, for figures beside those of "
+        "the protocol; null: none. Where it divides the table as `by` does there is nothing to add.",
+    )
+    shared_sources: bool = Field(
+        default=False,
+        description="Let a source be on both sides of a fold, as leaving out one codec needs. The figures then say "
+        "nothing about pictures that the model has not seen.",
+    )
+    k: int = Field(default=5, ge=2, description="kfold: number of folds.")
+    seed: int | str | None = Field(
+        default=None,
+        description="kfold, holdout: a whole number that the values are shuffled with, null for 0. content_hash: text "
+        f"that goes into the hash, null for {CONTENT_HASH_SEED}.",
+    )
+    val_share: float = Field(default=0.1, ge=0, lt=1, description="hash: share of the values for validation.")
+    test_share: float = Field(default=0.1, gt=0, lt=1, description="hash: share of the values to judge on.")
+    mode: Annotated[HoldoutMode, AfterValidator(_plain_mode)] | None = Field(
+        default=None,
+        description="holdout: what is held out: `source` of the primary corpus, a `share` of the secondary's values, or "
+        "both; the `-only` modes leave the other corpus out of training, too. The names with netflix and konvid mean "
+        "the same.",
+    )
+    primary: str | None = Field(default=None, min_length=1, description="holdout: name of the primary corpus.")
+    secondary: str | None = Field(default=None, min_length=1, description="holdout: name of the secondary corpus.")
+    source: str | None = Field(
+        default=None, min_length=1, description="holdout: the value of `by` that is held out of the primary corpus."
+    )
+    share: float = Field(
+        default=0.1, gt=0, lt=1, description="holdout: share of the secondary corpus's values that is held out."
+    )
+
+    @model_validator(mode="after")
+    def _keys_of_the_protocol(self) -> Split:
+        used = _SPLIT_KEYS[self.protocol]
+        for key in sorted(set().union(*_SPLIT_KEYS.values()) - set(used)):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                owners = ", ".join(name for name, keys in _SPLIT_KEYS.items() if key in keys)
+                raise ValueError(f"{key} is no key of protocol {self.protocol}, but of {owners}")
+        if self.protocol == "content_hash" and isinstance(self.seed, int):
+            raise ValueError(
+                f"the seed of content_hash is text such as {CONTENT_HASH_SEED}, not the number {self.seed}"
+            )
+        if self.protocol in ("kfold", "holdout") and (
+            isinstance(self.seed, str) or (self.seed is not None and self.seed < 0)
+        ):
+            raise ValueError(f"the seed of {self.protocol} is a whole number of 0 or more, not {self.seed!r}")
+        if self.val_share + self.test_share >= 1:
+            raise ValueError(f"val_share {self.val_share} and test_share {self.test_share} leave nothing to train on")
+        if self.protocol == "holdout":
+            if self.mode is None:
+                raise ValueError(f"holdout needs a mode: {', '.join(HOLDOUT_MODES)}")
+            out_of_primary, out_of_secondary = HOLDOUT_MODES[self.mode]
+            needed = [("primary", out_of_primary is not None), ("secondary", out_of_secondary is not None)]
+            for key, wanted in [*needed, ("source", out_of_primary is True)]:
+                if wanted and getattr(self, key) is None:
+                    raise ValueError(f"holdout of mode {self.mode} needs {key}")
+        return self
+
+    @property
+    def number(self) -> int:
+        """The seed as a number."""
+        return self.seed if isinstance(self.seed, int) else 0
+
+    @property
+    def text(self) -> str:
+        """The seed as text."""
+        return self.seed if isinstance(self.seed, str) else CONTENT_HASH_SEED
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the protocol reads."""
+        names = (
+            self.by,
+            *((self.beside,) if self.beside else ()),
+            *(("corpus",) if self.protocol == "holdout" else ()),
+        )
+        return tuple(dict.fromkeys(names))
+
+    def described(self) -> dict[str, Any]:
+        """What says how the rows were divided, for reports: the protocol, `by`, and the keys that the protocol uses."""
+        out: dict[str, Any] = {"protocol": self.protocol, "by": self.by, "shared_sources": self.shared_sources}
+        out |= {key: getattr(self, key) for key in _SPLIT_KEYS[self.protocol]}
+        if self.protocol == "content_hash":
+            out |= {"policy": CONTENT_HASH_POLICY, "seed": self.text}
+        elif "seed" in out:
+            out["seed"] = self.number
+        return out
+
+
+class HardNegatives(_Section):
+    """Limits on pairs that no ladder holds; see `pyvmaf.features.negatives.CASES`. All in units of the target."""
+
+    identical_min: float = Field(
+        default=90.0, description="Least score of a clip against itself; a clip's score is the mean of its frames."
+    )
+    flat_min: float = Field(default=90.0, description="Least score of a picture of one grey against itself.")
+    black_max: float = Field(
+        default=20.0,
+        description="Largest score of a black picture, or of the teacher plus teacher_error_max where that is more.",
+    )
+    swapped_max: float = Field(
+        default=20.0,
+        description="Largest score of another clip, or of the teacher plus teacher_error_max where that is more.",
+    )
+    teacher_error_max: float = Field(
+        default=10.0,
+        ge=0,
+        description="Largest |score - teacher's score| of a frozen clip, and of a clip against a flat reference.",
+    )
+    range_margin: float = Field(
+        default=10.0,
+        ge=0,
+        description="How far beyond target.range the score of any frame of any case may lie; it must be finite, too.",
+    )
+
+
+class Monotonicity(_Section):
+    """Limit on ladders: of two encodes of a clip by one codec and preset, that of the lower CRF is better."""
+
+    tolerance: float = Field(
+        default=1.0,
+        ge=0,
+        description="How much worse, in units of the target, a lower CRF may be predicted; where the teacher itself sees "
+        "it worse, that much more.",
+    )
+
+
+class Extrapolation(_Section):
+    """Limit on what is held out beside the sources (split.beside)."""
+
+    worst_plcc_min: float | None = Field(
+        default=0.95,
+        ge=-1,
+        le=1,
+        description="PLCC that each group reaches which a seed did not see, in every seed; null: reported only.",
     )
 
 
@@ -139,6 +319,16 @@ class Gates(_Section):
     mean_plcc_min: float = Field(default=0.95, ge=-1, le=1, description="Mean over seeds of the mean PLCC over folds.")
     plcc_spread_max: float = Field(default=0.005, ge=0, description="Largest minus smallest mean PLCC among the seeds.")
     per_seed_min: float = Field(default=0.95, ge=-1, le=1, description="Mean PLCC that each seed must reach.")
+    hard_negatives: HardNegatives | None = Field(
+        default=HardNegatives(),
+        description="Limits on flat, frozen, black and swapped pictures; null: not judged, and none are made.",
+    )
+    monotonicity: Monotonicity | None = Field(
+        default=Monotonicity(), description="Limit on the order within a ladder; null: not judged."
+    )
+    extrapolation: Extrapolation = Field(
+        default=Extrapolation(), description="Limit on what is held out beside the sources."
+    )
 
 
 class Rows(_Section):
@@ -146,6 +336,11 @@ class Rows(_Section):
 
     max_dropped_share: float = Field(
         default=0.05, ge=0, lt=1, description="Refuse a table where more than this share of rows lacks a needed value."
+    )
+    unlisted_encoders: Literal["refuse", "leave_out"] = Field(
+        default="refuse",
+        description="Rows of encoders that the codec vocabulary has no place for: refuse the table, or leave such rows "
+        "out and count them.",
     )
 
 
@@ -166,15 +361,61 @@ class Export(_Section):
     max_bytes: int = Field(default=1_000_000, ge=1, le=50_000_000, description="Refuse a larger file.")
 
 
+DROP_BUDGETS = {"dynamic": 0.01, "static": 0.005, "static_qdq": 0.01, "qat": 0.002}
+"""Largest mean drop of PLCC through int8 on held-out rows, by mode."""
+
+
 class Quantised(_Section):
     """One int8 variant."""
 
-    mode: Literal["static_qdq"] = Field(default="static_qdq", description="How it is quantised; also the file's name.")
-    budget: float = Field(default=0.01, ge=0, description="Largest mean drop of PLCC on held-out sources.")
-    rmse_max: float = Field(
-        default=1.0, gt=0, description="Largest RMSE between int8 and fp32, in units of the target."
+    mode: Literal["dynamic", "static", "static_qdq", "qat"] = Field(
+        default="static_qdq",
+        description="How it is quantised; also the file's name. dynamic: int8 weights, activations as they come; it "
+        "needs operators that no model may have, so it is measured and refused. static: one scale per weight tensor. "
+        "static_qdq: one per output channel. qat: that after a fine-tuning that sees the rounding.",
     )
-    calibration_rows: int = Field(default=4096, ge=1, description="Rows that the activation ranges are measured on.")
+    budget: float | None = Field(
+        default=None,
+        ge=0,
+        description="Largest mean drop of PLCC on held-out rows; null for that of the mode: "
+        + ", ".join(f"{mode} {budget:g}" for mode, budget in DROP_BUDGETS.items())
+        + ".",
+    )
+    rmse_max: float | None = Field(
+        default=None,
+        gt=0,
+        description="Largest RMSE between int8 and fp32 on held-out rows, in units of the target; null for 1 % of the "
+        "width of its range.",
+    )
+    srocc_min: float = Field(
+        default=0.995,
+        ge=-1,
+        le=1,
+        description="Least rank agreement (SROCC) between int8 and fp32 scores that each fold's held-out rows must have.",
+    )
+    calibration_rows: int = Field(
+        default=65_536,
+        ge=1,
+        le=1 << 24,
+        description="Rows of the training sources that activation ranges are measured on, at most.",
+    )
+    epochs: int = Field(default=3, ge=0, le=10_000, description="qat: passes over the training rows.")
+    lr: float | None = Field(
+        default=None, gt=0, description="qat: learning rate, falling to 0; null for a tenth of the optimiser's."
+    )
+    batch_size: int = Field(default=512, ge=1, le=1 << 20, description="qat: rows per step.")
+
+    @model_validator(mode="after")
+    def _keys_of_the_mode(self) -> Quantised:
+        for key in ("epochs", "lr", "batch_size"):
+            if self.mode != "qat" and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} is a key of mode qat only: {self.mode} trains nothing")
+        return self
+
+    @property
+    def largest_drop(self) -> float:
+        """`budget`, or that of the mode."""
+        return DROP_BUDGETS[self.mode] if self.budget is None else self.budget
 
 
 class Ensemble(_Section):
@@ -216,7 +457,7 @@ class ModelSpec(_Section):
     gates: Gates = Gates()
     rows: Rows = Rows()
     export: Export = Export()
-    quantised: tuple[Quantised, ...] = (Quantised(),)
+    quantised: tuple[Quantised, ...] = tuple(Quantised(mode=mode) for mode in DROP_BUDGETS)  # type: ignore[arg-type]
     ensemble: Ensemble | None = Field(
         default=None, description="Also make one model of all seeds that were judged; null for none."
     )

@@ -12,12 +12,24 @@ from numpy.typing import NDArray
 
 from pyvmaf.codecs import vocabulary
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.models.spec import ModelSpec
+from pyvmaf.models.spec import ModelSpec, Split
 from pyvmaf.provenance import sha256_file
+from pyvmaf.splits import (
+    Fold,
+    check_apart,
+    content_hash_split,
+    fold_of_sides,
+    grouped_kfold,
+    hash_split,
+    holdout,
+    leave_one_group_out,
+    same_partition,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SOURCE = "source"
 ENCODE_COLUMNS = ("encoder", "preset", "crf")
 ROW_COLUMNS = ("source", "group", "clip", "codec", "rung", "crf", "frame_index")
 """What tells one row from another; predictions carry them."""
@@ -33,7 +45,8 @@ class TrainingTable:
         X: float64 [n, len(features)], finite.
         codec: float64 [n, vocabulary width] in [0, 1], or None for a model without a codec block.
         y: float64 [n], finite.
-        groups: str [n], what is held out together.
+        groups: str [n], what is held out together: the column that the split goes by.
+        keys: every text column that the split reads, by name, each [n]; ``source`` where the table has one.
         rows: the columns of `ROW_COLUMNS` that the table has, each [n].
         n_total: rows of the file.
         dropped: rows left out, and for how many of them each column was the reason.
@@ -46,6 +59,7 @@ class TrainingTable:
     codec: NDArray[np.float64] | None
     y: NDArray[np.float64]
     groups: NDArray[np.str_]
+    keys: dict[str, NDArray[np.str_]]
     rows: dict[str, NDArray[Any]]
     n_total: int
     dropped: dict[str, Any]
@@ -146,15 +160,96 @@ def codec_block(version: str, encoder: NDArray[Any], preset: NDArray[Any], crf: 
     return block
 
 
+def make_folds(split: Split, table: TrainingTable) -> list[Fold]:
+    """The folds of a split over the rows of a table; the protocols with a fixed division have one.
+
+    Raises:
+        InputError: the rows cannot be divided like that, or a source would be on both sides of a fold.
+    """
+    groups = table.keys[split.by]
+    try:
+        if split.protocol == "leave_one_out":
+            folds = leave_one_group_out(groups)
+        elif split.protocol == "kfold":
+            folds = grouped_kfold(groups, split.k, split.number)
+        elif split.protocol == "hash":
+            folds = [fold_of_sides(hash_split(groups, split.val_share, split.test_share))]
+        elif split.protocol == "content_hash":
+            folds = [fold_of_sides(content_hash_split(groups, split.text))]
+        else:
+            folds = [
+                holdout(
+                    table.keys["corpus"],
+                    groups,
+                    str(split.mode),
+                    primary=split.primary,
+                    secondary=split.secondary,
+                    source=split.source,
+                    share=split.share,
+                    seed=split.number,
+                )
+            ]
+        _check_sources(split, table, folds)
+    except InputError as err:
+        raise InputError(f"{table.path}: {err}") from err
+    return folds
+
+
+def beside_folds(split: Split, table: TrainingTable) -> tuple[list[Fold], str | None]:
+    """The folds whose figures stand beside those of the protocol, or none and why there are none.
+
+    Their names begin with the column's: "group:bikes".
+
+    Raises:
+        InputError: a source would be on both sides of a fold.
+    """
+    if split.beside is None:
+        return [], None
+    values = table.keys[split.beside]
+    if np.unique(values).size < 2:
+        return [], f"the table has one {split.beside} only"
+    if split.protocol == "leave_one_out" and same_partition(values, table.keys[split.by]):
+        return [], f"{split.beside} divides the rows as {split.by} does"
+    folds = [Fold(f"{split.beside}:{f.held_out}", f.train, f.test) for f in leave_one_group_out(values)]
+    try:
+        _check_sources(split, table, folds)
+    except InputError as err:
+        raise InputError(f"{table.path}: {err}") from err
+    return folds, None
+
+
+def _check_sources(split: Split, table: TrainingTable, folds: list[Fold]) -> None:
+    if SOURCE in table.keys and not split.shared_sources:
+        try:
+            check_apart(folds, table.keys[SOURCE], SOURCE)
+        except InputError as err:
+            raise InputError(f"{err}. Where that is meant, say split.shared_sources: true") from err
+
+
+def _listed(version: str, encoder: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Which rows' encoders a vocabulary has a place for."""
+    known = vocabulary(version)
+    names, index = np.unique(encoder, return_inverse=True)
+    able = np.ones(names.size, dtype=bool)
+    for place, name in enumerate(names.tolist()):
+        try:
+            known.slot(name)
+        except InputError:
+            able[place] = False
+    return np.asarray(able[index], dtype=np.bool_)
+
+
 def read_table(path: Path, spec: ModelSpec) -> TrainingTable:
     """Read what `spec` needs from a table; rows that lack a needed value are left out and counted.
 
     Raises:
         MissingFileError, IntegrityError: the file is not there or is damaged.
-        InputError: it has no rows, lacks columns, or more rows lack a value than the spec allows.
+        InputError: it has no rows, none with a value of the target, lacks columns, or more rows lack a value than the
+            spec allows; an encoder has no place in the spec's vocabulary.
     """
     features = list(spec.inputs.names)
-    needed = [*features, spec.target.column, spec.split.by]
+    key_names = list(spec.split.columns)
+    needed = list(dict.fromkeys([*features, spec.target.column, *key_names]))
     if spec.inputs.codec is not None:
         needed += [c for c in ENCODE_COLUMNS if c not in needed]
     present = set(read_schema(path))
@@ -166,17 +261,17 @@ def read_table(path: Path, spec: ModelSpec) -> TrainingTable:
 
     X = np.column_stack([floats(table, name) for name in features])
     y = floats(table, spec.target.column)
-    groups = strings(table, spec.split.by)
-    usable = np.isfinite(X).all(axis=1) & np.isfinite(y) & (groups != "")
-    reasons = {
-        name: int(count)
-        for name, count in zip(
-            [*features, spec.target.column, spec.split.by],
-            [*np.count_nonzero(~np.isfinite(X), axis=0), np.count_nonzero(~np.isfinite(y)), np.sum(groups == "")],
-            strict=True,
+    keys = {name: strings(table, name) for name in key_names}
+    lacking = {name: ~np.isfinite(column) for name, column in zip(features, X.T, strict=True)}
+    lacking[spec.target.column] = ~np.isfinite(y)
+    lacking |= {name: column == "" for name, column in keys.items()}
+    usable = ~np.logical_or.reduce(list(lacking.values()))
+    reasons = {name: int(count) for name, mask in lacking.items() if (count := np.count_nonzero(mask))}
+    if reasons.get(spec.target.column) == n:
+        raise InputError(
+            f"{path}: none of {n} rows has a value of {spec.target.column!r}, which model {spec.name} is to predict: "
+            "there is nothing to learn from"
         )
-        if count
-    }
     n_dropped = n - int(np.count_nonzero(usable))
     if n_dropped == n or n_dropped / n > spec.rows.max_dropped_share:
         why = _unavailable(table)
@@ -188,11 +283,23 @@ def read_table(path: Path, spec: ModelSpec) -> TrainingTable:
             f"the allowed share {spec.rows.max_dropped_share}: take such columns out of the model's inputs, or "
             "extract them"
         )
+    if spec.inputs.codec is not None and spec.rows.unlisted_encoders == "leave_out":
+        listed = _listed(spec.inputs.codec, strings(table, "encoder"))
+        if not (usable & listed).any():
+            raise InputError(f"{path}: no row's encoder has a place in codec vocabulary {spec.inputs.codec}")
+        if not listed.all():
+            reasons["encoder"] = int(np.count_nonzero(~listed))
+        usable &= listed
     keep = np.flatnonzero(usable)
     codec = None
     if spec.inputs.codec is not None:
         encoder, preset = strings(table, "encoder")[keep], strings(table, "preset")[keep]
-        codec = codec_block(spec.inputs.codec, encoder, preset, floats(table, "crf")[keep])
+        try:
+            codec = codec_block(spec.inputs.codec, encoder, preset, floats(table, "crf")[keep])
+        except InputError as err:
+            raise InputError(f"{path}: {err}") from err
+    if SOURCE in table.column_names and SOURCE not in keys:
+        keys[SOURCE] = strings(table, SOURCE)
     rows: dict[str, NDArray[Any]] = {}
     for name in ROW_COLUMNS:
         if name in table.column_names:
@@ -205,10 +312,11 @@ def read_table(path: Path, spec: ModelSpec) -> TrainingTable:
         X=np.ascontiguousarray(X[keep]),
         codec=codec,
         y=y[keep],
-        groups=groups[keep],
+        groups=keys[spec.split.by][keep],
+        keys={name: column[keep] for name, column in keys.items()},
         rows=rows,
         n_total=n,
-        dropped={"rows": n_dropped, "by_column": reasons},
+        dropped={"rows": n - int(keep.size), "by_column": reasons},
     )
 
 

@@ -29,9 +29,10 @@ from pyvmaf.models.inputs import of_member
 from pyvmaf.models.judge import finite
 from pyvmaf.models.load import load_model
 from pyvmaf.models.spec import ModelSpec, Quantised, load_spec
-from pyvmaf.models.table import TrainingTable, read_table
+from pyvmaf.models.table import TrainingTable, make_folds, read_table
 from pyvmaf.models.weights import Weights, load_weights
 from pyvmaf.provenance import build_run_provenance, sha256_bytes, sha256_file, write_bytes, write_json, write_manifest
+from pyvmaf.splits import Fold, rows_used
 
 OnFold = Callable[[int, int], None]
 """Called with (folds done, folds in all)."""
@@ -158,19 +159,19 @@ def _graph_inputs(
     return X, None if table.codec is None else table.codec[rows]
 
 
-def _fold(spec: ModelSpec, mode: Quantised, weights: Weights, table: TrainingTable, held_out: str) -> dict[str, Any]:
-    """What int8 costs the model that did not see `held_out`, on the rows of `held_out`."""
-    place = weights.place(held_out)
-    fp32 = export_member(spec, weights, held_out, compare=False).data
-    calibration = calibration_rows(table.groups, held_out, mode.calibration_rows)
+def _fold(spec: ModelSpec, mode: Quantised, weights: Weights, table: TrainingTable, fold: Fold) -> dict[str, Any]:
+    """What int8 costs the model of a fold, on the rows that it did not see."""
+    place = weights.place(fold.held_out)
+    fp32 = export_member(spec, weights, fold.held_out, compare=False).data
+    calibration = fold.train[calibration_rows(table.groups[fold.train], None, mode.calibration_rows)]
     int8 = MODES[mode.mode](fp32, *_graph_inputs(spec, weights, place, table, calibration))
     check_file(int8, spec)
-    rows = np.flatnonzero(table.groups == held_out)
+    rows = fold.test
     inputs = _graph_inputs(spec, weights, place, table, rows)
     a, b = run(session(fp32), *inputs), run(session(int8), *inputs)
     before, after = agreement(a, table.y[rows]), agreement(b, table.y[rows])
     return {
-        "held_out": held_out,
+        "held_out": fold.held_out,
         "n": int(rows.size),
         "n_calibration": int(calibration.size),
         "plcc_fp32": finite(before["plcc"]),
@@ -250,20 +251,18 @@ def quantize(
             "export the model again"
         )
     data = read_table(table, spec)
-    names = [h for h in trained.held_out if h is not None]
-    if sorted(set(data.groups.tolist())) != sorted(names):
-        raise InputError(f"{weights} has folds {names}, but {table} has {sorted(set(data.groups.tolist()))}")
-
+    held_out = make_folds(spec.split, data)
     folds = []
-    for done, name in enumerate(names, start=1):
-        folds.append(_fold(spec, settings, trained, data, name))
+    for done, fold in enumerate(held_out, start=1):
+        folds.append(_fold(spec, settings, trained, data, fold))
         if on_fold is not None:
-            on_fold(done, len(names))
+            on_fold(done, len(held_out))
     place = trained.place(None)
-    calibration = calibration_rows(data.groups, None, settings.calibration_rows)
+    used = rows_used(held_out)
+    calibration = used[calibration_rows(data.groups[used], None, settings.calibration_rows)]
     int8 = MODES[mode](shipped, *_graph_inputs(spec, trained, place, data, calibration))
     operators = check_file(int8, spec)
-    everything = _graph_inputs(spec, trained, place, data, np.arange(data.y.size, dtype=np.int64))
+    everything = _graph_inputs(spec, trained, place, data, used)
     seen = rmse(run(session(shipped), *everything), run(session(int8), *everything))
 
     drop, worst = (
@@ -288,7 +287,7 @@ def quantize(
         "table_sha256": data.sha256,
         "calibration": {
             "rows": int(calibration.size),
-            "sources": names,
+            "sources": sorted(set(data.groups[used].tolist())),
             "rows_sha256": sha256_bytes(calibration.astype("<i8").tobytes()),
             "rule": "evenly spaced rows of each training source, equally many of each; a fold's own leave its "
             f"{spec.split.by} out",
@@ -296,7 +295,7 @@ def quantize(
         "heldout": {
             "rule": f"each fold's model, quantised with rows of its training {spec.split.by}s, on the rows of the "
             f"{spec.split.by} that it did not see",
-            "sources": names,
+            "sources": sorted({name for f in held_out for name in data.groups[f.test].tolist()}),
         },
         "n_heldout": int(sum(f["n"] for f in folds)),
         "folds": folds,

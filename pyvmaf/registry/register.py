@@ -582,6 +582,8 @@ def register_model(
     else:
         sidecar = exported
         _agrees(sidecar, beside, {"name": name, "kind": kind, "dataset": dataset, "license": license, "sha256": sha})
+        if sidecar["verdict"] == "UNTRAINED":
+            raise InputError(f"{beside} says that {sidecar['name']} holds initial weights: train and judge it first")
         if sidecar["verdict"] != "PROMOTE":
             raise InputError(f"{beside} says that {sidecar['name']} is held: {hold_reason(sidecar['gates'])}")
     entry: dict[str, Any] = {

@@ -262,7 +262,9 @@ def test_a_changed_vocabulary_is_noticed(lines: dict[str, Line], monkeypatch: py
     import dataclasses
 
     line = lines["coded"]
-    changed = dataclasses.replace(VOCABULARIES["v1"], crf_max={})
+    v1 = VOCABULARIES["v1"]
+    assert v1.quality is not None
+    changed = dataclasses.replace(v1, quality=dataclasses.replace(v1.quality, clip_at={}))
     monkeypatch.setitem(VOCABULARIES, "v1", changed)
     with pytest.raises(IntegrityError, match="a vocabulary must not change"):
         export_member(load_spec(line.spec), load_weights(line.weights))
