@@ -126,7 +126,14 @@ DEFAULT_FEATURES = "canonical6"
 DEFAULT_MODEL = "vmaf_v0.6.1"
 """The model whose scores are computed where nobody names one."""
 
-SETS: Mapping[str, tuple[str, ...]] = {"canonical6": CANONICAL6, "full": FULL}
+SETS: Mapping[str, tuple[str, ...]] = {
+    "canonical6": CANONICAL6,
+    "A": (*CANONICAL6, "ssimulacra2"),
+    "B": ("adm2", "adm_scale3", "vif_scale2", "motion2", "ssimulacra2", "psnr_hvs", "float_ssim"),
+    "full": FULL,
+}
+"""Sets of features by name, each in the order in which models take them. A and B are the subsets of published feature
+studies; both hold ssimulacra2, which libvmaf does not compute and a table has to bring along."""
 
 
 @dataclass(frozen=True)
