@@ -42,21 +42,25 @@ def _sidecar_findings(path: Path, sidecar: dict[str, Any], proto: Any, operators
         yield wrong(f"describes {sidecar['onnx']}, but lies beside {path.name}")
     if "bytes" in sidecar and sidecar["bytes"] != path.stat().st_size:
         yield wrong(f"says {sidecar['bytes']} bytes, but {path.name} has {path.stat().st_size}")
+    yield from _scaler_findings(path, sidecar, proto)
+    if sidecar["verdict"] == "PROMOTE" and not sidecar["gates"]["passed"]:
+        yield wrong("says PROMOTE, but its gates did not pass")
+
+
+def _tensor_findings(path: Path, sidecar: dict[str, Any], proto: Any) -> Iterator[_Finding]:
+    """Inputs and outputs of a graph that are not those of its sidecar, which an int8 variant shares."""
     wanted = {sidecar["input_name"]: len(sidecar["features"])}
     if sidecar["codec"] is not None:
         wanted[sidecar["codec"]["input_name"]] = len(sidecar["codec"]["layout"])
     shapes = graph_inputs(proto)
     found = {name: shape[-1] if shape else None for name, shape in shapes.items()}
     if found != wanted:
-        yield wrong(f"describes inputs {wanted} (columns), but {path.name} takes {found}")
+        yield _Finding("error", path, f"takes {found} (columns by input), but its sidecar describes {wanted}")
     if any(shape and shape[0] is not None for shape in shapes.values()):
         yield _Finding("warning", path, "takes one batch size only")
     outputs = [value.name for value in proto.graph.output]
     if outputs != [sidecar["output_name"]]:
-        yield wrong(f"names the output {sidecar['output_name']!r}, but {path.name} gives {outputs}")
-    yield from _scaler_findings(path, sidecar, proto)
-    if sidecar["verdict"] == "PROMOTE" and not sidecar["gates"]["passed"]:
-        yield wrong("says PROMOTE, but its gates did not pass")
+        yield _Finding("error", path, f"gives {outputs}, but its sidecar names the output {sidecar['output_name']!r}")
 
 
 def _scaler_findings(path: Path, sidecar: dict[str, Any], proto: Any) -> Iterator[_Finding]:
@@ -131,9 +135,13 @@ def _model_findings(path: Path) -> Iterator[_Finding]:
     from pyvmaf.models.export import check_sidecar
 
     check_sidecar(stated, str(sidecar))
-    if pin is None:
-        yield from _sidecar_findings(path, stated, proto, operators)
-    yield from _run_findings(path)
+    found = [
+        *(_sidecar_findings(path, stated, proto, operators) if pin is None else ()),
+        *_tensor_findings(path, stated, proto),
+    ]
+    yield from found
+    if not any(f.level == "error" for f in found):
+        yield from _run_findings(path)
 
 
 def _registry_findings(path: Path) -> Iterator[_Finding]:

@@ -1,0 +1,129 @@
+"""Which file is meant, what describes it, and what it is fed with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyvmaf.checks.subject import feeds_of, made_feeds, made_rows, open_subject, parse_shape, read_rows, rows_for, start
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError, UnavailableError
+from pyvmaf.models import allowlist
+from pyvmaf.models.load import load_model
+from tests.checks.conftest import Linear
+
+
+def test_a_model_by_file_sidecar_and_id(finished_results: Path, fp32: Path) -> None:
+    registry = finished_results / "registry" / "registry.json"
+    shipped = json.loads(registry.read_text())["models"][0]
+    by_file = open_subject(fp32)
+    assert by_file.name == "small"
+    assert by_file.described().features[0] == "adm2"
+    assert open_subject(fp32.with_suffix(".json")).sha256 == by_file.sha256
+    assert open_subject("small", registry=registry).sha256 == shipped["sha256"]
+    assert open_subject("small:int8", registry=registry).sha256 == shipped["int8_sha256"]
+
+
+def test_an_int8_variant_finds_the_sidecar_of_its_parent(fp32: Path, int8: Path, tmp_path: Path) -> None:
+    assert open_subject(int8).sidecar == fp32.with_suffix(".json")
+    moved = shutil.copy(int8, tmp_path / "static_qdq.onnx")
+    shutil.copy(int8.with_suffix(".json"), tmp_path / "static_qdq.json")
+    with pytest.raises(MissingFileError, match=r"int8 variant of the file with sha256 .* name it with --sidecar"):
+        open_subject(moved)
+    shutil.copy(fp32.with_suffix(".json"), tmp_path / "model.json")
+    assert open_subject(moved).described().features == open_subject(fp32).described().features
+
+
+def test_what_is_not_the_file_that_was_meant_is_refused(fp32: Path, int8: Path, linear: Linear, tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"nowhere\.onnx"):
+        open_subject(tmp_path / "nowhere.onnx")
+    with pytest.raises(MissingFileError, match=r"small is no file, and there is no registry .*--registry"):
+        open_subject("small", registry=tmp_path / "registry.json")
+    with pytest.raises(InputError, match="operator Hardmax"):
+        open_subject(linear("forbidden.onnx", [1.0], op="Hardmax"))
+    with pytest.raises(IntegrityError, match="is pinned"):
+        open_subject(fp32, sha256="0" * 64)
+    tampered = tmp_path / "model.onnx"
+    tampered.write_bytes(int8.read_bytes())
+    shutil.copy(fp32.with_suffix(".json"), tmp_path / "model.json")
+    with pytest.raises(IntegrityError, match="not the file that was judged"):
+        open_subject(tampered)
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(InputError, match="is no sidecar"):
+        open_subject(tmp_path / "other.json")
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "huge.onnx", "wb") as stream:
+        stream.truncate(allowlist.MAX_BYTES + 1)
+    with pytest.raises(InputError, match=f"{allowlist.MAX_BYTES + 1} bytes, but a model may have at most"):
+        open_subject(tmp_path / "huge.onnx")
+
+
+def test_a_model_without_a_sidecar_is_one_without_meaning(linear: Linear) -> None:
+    subject = open_subject(linear("bare.onnx", [1.0, 2.0]))
+    assert subject.shapes == {"input": (None, 2)}
+    with pytest.raises(InputError, match="no sidecar beside it"):
+        subject.described()
+
+
+def test_shapes(with_codec: Path, linear: Linear) -> None:
+    subject = open_subject(with_codec)
+    whole = {"features": (240, 6), "codec": (240, 8)}
+    for text in ("240", "240x6", "240,6", "features=240x6,codec=240x8", "codec=240x8"):
+        assert parse_shape(text, subject) == whole
+    for text, message in {
+        "240x7": "input 'features' of model.onnx is Nx6, but '240x7' asks for 240x7",
+        "0": "has an axis of 0",
+        "many": "is no shape",
+        "feature=3x6": "did you mean 'features'",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            parse_shape(text, subject)
+    assert parse_shape("3", open_subject(linear("bare.onnx", [1.0]))) == {"input": (3, 1)}
+
+
+@pytest.mark.parametrize("which", ["fp32", "int8", "with_codec"])
+def test_a_graph_is_fed_as_its_loader_feeds_it(which: str, request: pytest.FixtureRequest) -> None:
+    subject = open_subject(request.getfixturevalue(which))
+    model = subject.described()
+    X, codec = made_rows(model, 40)
+    (scores,) = start(subject.data, "cpu").run(None, feeds_of(subject, X, codec))
+    loaded = load_model(subject.path, sidecar=subject.sidecar, sha256=subject.sha256).predict(X, codec)
+    np.testing.assert_array_equal(scores, loaded.scores.astype(np.float32))
+    assert loaded.outside_share == 0
+    assert made_feeds(subject, parse_shape("7", subject)).keys() == subject.shapes.keys()
+
+
+def test_rows_of_a_table(with_codec: Path, table: Path) -> None:
+    import pyarrow.parquet as pq
+
+    rows = rows_for(open_subject(with_codec).described(), table, "vmaf")
+    frame = pq.read_table(table).to_pandas()
+    assert len(rows.X) == len(frame) == rows.n_total
+    np.testing.assert_array_equal(rows.y, frame["vmaf"])
+    np.testing.assert_array_equal(rows.X[:, 5], frame["motion2"])
+    assert rows.codec is not None
+    np.testing.assert_array_equal(rows.codec[:, 0], (frame["encoder"] == "libx264").astype(float))
+    few = rows.spread(10)
+    assert len(few.X) == 10
+    np.testing.assert_array_equal(few.X[[0, -1]], rows.X[[0, -1]])
+    with pytest.raises(InputError, match="has no column 'mos'"):
+        read_rows(table, ["adm2"], target="mos")
+
+
+def test_a_provider_that_is_not_installed(fp32: Path) -> None:
+    with pytest.raises(UnavailableError, match="CUDAExecutionProvider is not in the installed onnxruntime"):
+        start(fp32.read_bytes(), "cuda")
+
+
+def test_a_graph_that_the_runtime_refuses(linear: Linear, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(linear("bare.onnx", [1.0]))
+    model.graph.node[0].input[1] = "nothing"
+    with pytest.raises(InputError, match="onnxruntime refuses the graph"):
+        start(model.SerializeToString(), "cpu")

@@ -1,0 +1,432 @@
+"""Each check against an answer that was worked out in another way, and its command with exit status and report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from pyvmaf.checks import bisect as bisecting
+from pyvmaf.checks.audit_compat import audit_compat
+from pyvmaf.checks.bisect import bisect_model_quality
+from pyvmaf.checks.check_ops import check_ops
+from pyvmaf.checks.cross_backend import Backend, cross_backend
+from pyvmaf.checks.profile import _peak, _reset, profile
+from pyvmaf.checks.subject import SCHEMAS
+from pyvmaf.checks.validate_norm import validate_norm
+from pyvmaf.errors import InputError, PyvmafError, UnavailableError
+from pyvmaf.models.load import load_model
+from pyvmaf.provenance import read_manifest, sha256_file
+from tests.checks.conftest import Linear
+from tests.models.conftest import command
+
+
+def written(path: Path, verb: str) -> dict[str, Any]:
+    """A report that was written, held against its published schema, with its manifest."""
+    report: dict[str, Any] = json.loads(path.read_text())
+    schema = json.loads((SCHEMAS / f"{verb}.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(report)
+    assert report["run_provenance"]["entrypoint"] == f"vmaf-train {verb}"
+    assert report["run_provenance"]["engine"]["stage"] == "checks"
+    assert read_manifest(path)["entrypoint"] == f"vmaf-train {verb}"
+    return report
+
+
+# ---------------------------------------------------------------------------------------------------------
+# check-ops
+
+
+def test_check_ops(with_codec: Path, linear: Linear, tmp_path: Path) -> None:
+    clean = command("check-ops", "--model", with_codec, "--json", "ops.json", cwd=tmp_path)
+    assert clean.returncode == 0, clean.stderr
+    report = written(tmp_path / "ops.json", "check-ops")
+    counted: dict[str, int] = {}
+    for node in onnx.load(with_codec).graph.node:
+        counted[node.op_type] = counted.get(node.op_type, 0) + 1
+    assert report["models"][0]["operators"] == counted
+    assert report["models"][0]["opsets"] == {"ai.onnx": 17}
+
+    forbidden = linear("forbidden.onnx", [1.0], op="Hardmax")
+    refused = command("check-ops", "--model", with_codec, "--model", forbidden, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "REFUSED forbidden.onnx" in refused.stdout
+    assert "operator Hardmax at" in refused.stdout
+    assert not check_ops([forbidden])["passed"]
+
+    (tmp_path / "text.onnx").write_text("no model")
+    assert command("check-ops", "--model", "text.onnx", cwd=tmp_path).returncode == 2
+
+
+# ---------------------------------------------------------------------------------------------------------
+# validate-norm
+
+
+def shifted(table: Path, path: Path, change: Callable[[Any], None]) -> Path:
+    frame = pq.read_table(table).to_pandas()
+    change(frame)
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
+    return path
+
+
+def test_the_training_table_has_no_shift(fp32: Path, table: Path, tmp_path: Path) -> None:
+    done = command(
+        "validate-norm", "-m", fp32, "--features", table, "--json", "n.json", "--fail-on-warning", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    report = written(tmp_path / "n.json", "validate-norm")
+    assert report["trained_on_this_table"]
+    for found in report["features"]:
+        assert abs(found["mean_shift"]) < 1e-9
+        assert found["std_ratio"] == pytest.approx(1)
+        assert found["outside_range_share"] == 0
+
+
+def test_a_shift_is_measured_in_training_deviations(fp32: Path, table: Path, tmp_path: Path) -> None:
+    scaling = json.loads(fp32.with_suffix(".json").read_text())["input_normalization"]
+    std = scaling["std"][5]
+
+    def change(frame: Any) -> None:
+        frame["motion2"] += 1.25 * std
+        # Six per cent of the rows far out, of another feature, with its mean where it was.
+        n = len(frame)
+        out = np.arange(n) < round(0.06 * n)
+        frame.loc[out, "adm2"] = scaling["mean"][0] + np.where(np.arange(out.sum()) % 2, 9, -9) * scaling["std"][0]
+        frame.loc[n - 1, "vif_scale3"] = np.nan
+
+    other = shifted(table, tmp_path / "other.parquet", change)
+    report = validate_norm(fp32, other)
+    by_name = {found["name"]: found for found in report["features"]}
+    assert by_name["motion2"]["mean_shift"] == pytest.approx(1.25)
+    assert by_name["adm2"]["beyond_share"] == pytest.approx(0.06, abs=0.01)
+    assert by_name["vif_scale3"]["not_finite"] == 1
+    assert [warning.partition(":")[0] for warning in report["warnings"]] == ["adm2", "vif_scale3", "motion2"]
+    assert not report["passed"]
+    # The limits are those of the caller.
+    loose = validate_norm(fp32, other, max_mean_shift=1.3, max_beyond=0.1)
+    assert [warning.partition(":")[0] for warning in loose["warnings"]] == ["vif_scale3"]
+
+    assert command("validate-norm", "-m", fp32, "--features", other, cwd=tmp_path).returncode == 0
+    failed = command("validate-norm", "-m", fp32, "--features", other, "--fail-on-warning", cwd=tmp_path)
+    assert failed.returncode == 1
+    assert "warning: motion2: its mean lies +1.25 standard deviations" in failed.stdout
+
+
+def test_a_feature_without_values(fp32: Path, table: Path, tmp_path: Path) -> None:
+    other = shifted(table, tmp_path / "other.parquet", lambda frame: frame.__setitem__("motion2", np.nan))
+    with pytest.raises(InputError, match="no finite value in column 'motion2'"):
+        validate_norm(fp32, other)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# cross-backend
+
+
+def test_independent_runtimes_agree(with_codec: Path, table: Path, tmp_path: Path) -> None:
+    done = command(
+        "cross-backend", "-m", with_codec, "--features", table, "--json", "x.json", "--fail-on-mismatch", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    report = written(tmp_path / "x.json", "cross-backend")
+    backends = [run["backend"] for run in report["runs"]]
+    assert backends[:3] == ["CPUExecutionProvider", "CPUExecutionProvider:unoptimised", "reference"]
+    assert report["n_rows"] == min(256, pq.read_metadata(table).num_rows)
+    assert report["runs"][0]["max_abs_diff"] == 0
+    # Other code in another order of sums: never the very same figures, never far from them.
+    assert 0 < report["runs"][2]["max_abs_diff"] < 1e-3
+
+
+def test_the_difference_to_int8_is_that_of_the_scores(fp32: Path, int8: Path, table: Path, tmp_path: Path) -> None:
+    report = cross_backend([fp32, int8], table=table, providers=["cpu"], n_rows=50)
+    frame = pq.read_table(table).to_pandas()
+    rows = frame.iloc[np.linspace(0, len(frame) - 1, 50).round().astype(int)]
+    a = load_model(fp32).predict(rows).scores
+    pin = sha256_file(int8)
+    b = load_model(int8, sidecar=fp32.with_suffix(".json"), sha256=pin).predict(rows).scores
+    assert report["max_abs_diff"] == pytest.approx(np.abs(a - b).max(), rel=1e-5)
+    assert report["runs"][1]["worst_row"] == np.abs(a - b).argmax()
+    assert report["runs"][1]["mean_abs_diff"] == pytest.approx(np.abs(a - b).mean(), rel=1e-4)
+    words = ("cross-backend", "-m", fp32, "-m", int8, "-p", "cpu", "--features", table)
+    assert command(*words, cwd=tmp_path).returncode == 0
+    assert command(*words, "--fail-on-mismatch", cwd=tmp_path).returncode == 1
+    assert command(*words, "--fail-on-mismatch", "--atol", "100", cwd=tmp_path).returncode == 0
+
+
+def test_made_up_rows_for_a_model_without_a_sidecar(linear: Linear) -> None:
+    report = cross_backend([linear("bare.onnx", [1.0, -2.0])], shape="9x2", providers=["cpu", "reference"])
+    assert report["rows"] == "made up"
+    assert report["n_rows"] == 9
+    assert report["passed"]
+
+
+def test_not_a_number_on_one_side_is_a_mismatch(linear: Linear) -> None:
+    # log of a negative product is NaN, abs of it is not.
+    first, second = linear("abs.onnx", [1.0], op="Abs"), linear("log.onnx", [1.0], op="Log")
+    report = cross_backend([first, second], shape="64x1", providers=["cpu"], atol=1e9)
+    assert report["runs"][1]["finite_on_one_side_only"] > 0
+    assert not report["passed"]
+
+
+def test_backends_by_name() -> None:
+    assert Backend.parse("cpu:threads=2") == Backend("CPUExecutionProvider:threads=2", "CPUExecutionProvider", 2)
+    assert not Backend.parse("cpu:unoptimised").optimise
+    for text in ("cpu:threads=0", "cpu:fast", "reference:threads=2"):
+        with pytest.raises(InputError, match="is no setting of"):
+            Backend.parse(text)
+    with pytest.raises(UnavailableError, match=r"which has .*CPUExecutionProvider"):
+        Backend.parse("TensorrtExecutionProvider")
+
+
+def test_what_cannot_be_compared(fp32: Path, table: Path, linear: Linear, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not both"):
+        cross_backend([fp32], table=table, shape="3")
+    with pytest.raises(InputError, match="name two models or two providers"):
+        cross_backend([fp32], providers=["cpu"])
+    with pytest.raises(InputError, match="takes"):
+        cross_backend([fp32, linear("bare.onnx", [1.0])])
+    absent = command("cross-backend", "-m", fp32, "-p", "cpu", "-p", "cuda", cwd=tmp_path)
+    assert absent.returncode == 2
+    assert "CUDAExecutionProvider is not in the installed onnxruntime" in absent.stderr
+
+
+# ---------------------------------------------------------------------------------------------------------
+# profile
+
+
+def test_profile(fp32: Path, int8: Path, tmp_path: Path) -> None:
+    words = ("-m", fp32, "-m", int8, "--shape", "1", "--iters", "30", "--warmup", "2")
+    done = command("profile", *words, "--json", "p.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = written(tmp_path / "p.json", "profile")
+    first, second = report["runs"]
+    for run in (first, second):
+        assert 0 < run["min_ms"] <= run["p50_ms"] <= run["p99_ms"]
+        assert run["min_ms"] <= run["mean_ms"]
+        assert run["shapes"] == {"features": [1, 6]}
+        assert 0 < run["peak_rss_delta_kib"] < 1 << 20
+    assert first["times_first"] == 1
+    assert second["times_first"] == pytest.approx(second["p50_ms"] / first["p50_ms"])
+    # Times differ from run to run: the hashed part of the manifest must not hold the report's bytes.
+    manifest = read_manifest(tmp_path / "p.json")
+    assert manifest["outputs"] == {}
+    assert manifest["run"]["timings"]["report"]["sha256"] == sha256_file(tmp_path / "p.json")
+
+
+def test_a_larger_model_needs_more_memory(linear: Linear) -> None:
+    rng = np.random.default_rng(0)
+    small, large = linear("small.onnx", [1.0]), linear("large.onnx", rng.random(2_000_000).tolist())
+    report = profile([small, large], shapes=["1"], iterations=3, warmup=0)
+    grown = report["runs"][1]["peak_rss_delta_kib"] - report["runs"][0]["peak_rss_delta_kib"]
+    assert grown > 7_000  # the weights alone are 7,812 KiB
+
+
+def test_the_peak_is_that_of_now() -> None:
+    before = _reset()
+    block = np.ones(32 << 20, dtype=np.uint8)
+    assert _peak() - before > 30_000
+    del block
+
+
+def test_nothing_to_time(fp32: Path) -> None:
+    with pytest.raises(InputError, match="at least 1"):
+        profile([fp32], iterations=0)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# bisect-model-quality
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows whose target is a known sum of two columns."""
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(size=(2, 400))
+    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    pq.write_table(pa.table({"a": a, "b": b, "mos": a}), path)
+    return path
+
+
+def series(linear: Linear, slopes: list[float]) -> list[Path]:
+    """Models a + slope * b: PLCC with a falls as the slope grows."""
+    return [linear(f"m{place}-{slope}.onnx", [1.0, slope]) for place, slope in enumerate(slopes)]
+
+
+def test_the_first_bad_model(linear: Linear, labelled: Path, tmp_path: Path) -> None:
+    slopes = [0.1 * k for k in range(20)]
+    models = series(linear, slopes)
+    frame = pq.read_table(labelled).to_pandas()
+    plcc = [float(np.corrcoef(frame["a"], frame["a"] + s * frame["b"])[0, 1]) for s in slopes]
+    limit = (plcc[12] + plcc[13]) / 2
+    words = ("bisect-model-quality", *models, "--features", labelled, "--min-plcc", limit, "--columns", "a,b")
+    done = command(*words, "--json", "b.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "first bad: m13-" in done.stdout
+    report = written(tmp_path / "b.json", "bisect-model-quality")
+    assert report["first_bad"] == 13
+    assert report["monotone"] is None
+    assert report["n_evaluated"] <= 7
+    for found in report["models"]:
+        assert found["plcc"] == pytest.approx(plcc[found["place"]], abs=1e-6)
+    assert command(*words, "--fail-on-first-bad", cwd=tmp_path).returncode == 1
+    every = bisect_model_quality(models, labelled, min_plcc=limit, columns=["a", "b"], every=True)
+    assert every["first_bad"] == 13
+    assert every["n_evaluated"] == 20
+    assert every["monotone"] is True
+
+
+@given(n=st.integers(1, 60), data=st.data())
+def test_halving_finds_what_looking_at_all_finds(n: int, data: st.DataObject) -> None:
+    """With the evaluation replaced by a known answer: any length, any place of the change, few evaluations."""
+    first = data.draw(st.integers(0, n))
+    calls: list[int] = []
+
+    class Known:
+        model, operators = None, ()
+
+        def __init__(self, place: int) -> None:
+            self.sha256, self.name, self.path, self.place = f"{place:064x}", f"m{place}", Path(f"m{place}"), place
+
+    def answer(subject: Known, *_: object) -> np.ndarray:
+        calls.append(subject.place)
+        good = np.arange(9.0)
+        return np.stack([good, good if subject.place < first else good[::-1]])
+
+    with pytest.MonkeyPatch.context() as patch, pytest.MonkeyPatch.context() as more:
+        patch.setattr(bisecting, "open_subject", lambda reference, **_: Known(int(reference)))
+        patch.setattr(bisecting, "_bare", answer)
+        more.setattr(bisecting, "publish", lambda body, *_, **__: body)
+        more.setattr(bisecting, "sha256_file", lambda _: "0" * 64)
+        report = bisect_model_quality([str(p) for p in range(n)], Path("rows"), min_srocc=0.5)
+    assert report["first_bad"] == (first if first < n else None)
+    assert len(calls) == len(set(calls)) <= 2 + int(np.ceil(np.log2(max(n, 2))))
+
+
+def test_a_series_that_is_not_in_order(linear: Linear, labelled: Path) -> None:
+    models = series(linear, [9.0, 0.0, 9.0, 0.0])
+    report = bisect_model_quality(models, labelled, max_rmse=1, columns=["a", "b"])
+    assert report["first_bad"] == 0
+    assert report["monotone"] is False
+    assert "not in order" in report["notes"][0]
+    # The same bytes are evaluated once, however often they occur.
+    every = bisect_model_quality(models[1:], labelled, max_rmse=1, columns=["a", "b"], every=True)
+    assert every["first_bad"] == 1
+    assert every["monotone"] is False
+
+
+def test_all_good_and_all_bad(linear: Linear, labelled: Path) -> None:
+    models = series(linear, [0.0, 0.1, 0.2])
+    good = bisect_model_quality(models, labelled, min_plcc=0.5, columns=["a", "b"])
+    assert good["first_bad"] is None
+    assert good["passed"]
+    assert "only the first and the last" in good["notes"][0]
+    assert bisect_model_quality(models, labelled, min_plcc=1.0, columns=["a", "b"])["first_bad"] in (0, 1)
+
+
+def test_constant_predictions_are_no_good_ones(linear: Linear, labelled: Path) -> None:
+    report = bisect_model_quality(
+        [*series(linear, [0.0]), linear("flat.onnx", [0.0, 0.0])], labelled, min_plcc=-1, columns=["a", "b"]
+    )
+    assert report["first_bad"] == 1
+    assert report["models"][1]["plcc"] is None
+
+
+def test_models_with_sidecars_are_asked_as_their_loader_asks_them(
+    fp32: Path, int8: Path, with_codec: Path, table: Path
+) -> None:
+    from pyvmaf.models.evaluate import evaluate
+
+    report = bisect_model_quality([fp32, int8, with_codec], table, min_plcc=0.9, every=True)
+    alone = evaluate(fp32, table, split="all")
+    assert report["models"][0]["plcc"] == pytest.approx(alone["plcc"])
+    assert report["models"][0]["rmse"] == pytest.approx(alone["rmse"])
+    assert report["first_bad"] == 2, "the model that was never trained"
+
+
+def test_exactly_one_limit(linear: Linear, labelled: Path, tmp_path: Path) -> None:
+    model = linear("m.onnx", [1.0, 1.0])
+    for words in ((), ("--min-plcc", ".9", "--max-rmse", "3")):
+        done = command("bisect-model-quality", model, "--features", labelled, *words, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "exactly one of" in done.stderr
+    for more, message in (
+        (("--columns", "a"), "but 1 columns would be fed"),
+        (("--columns", "a,b", "--input-name", "features"), "has no input 'features'"),
+        (("--columns", "a,c"), "has no column 'c'"),
+    ):
+        done = command("bisect-model-quality", model, "--features", labelled, "--min-plcc", ".9", *more, cwd=tmp_path)
+        assert done.returncode == 2
+        assert message in done.stderr
+
+
+# ---------------------------------------------------------------------------------------------------------
+# audit-compat
+
+
+def test_a_finished_run_fits_together(finished_results: Path, tmp_path: Path) -> None:
+    done = command(
+        "audit-compat",
+        "--model-dir",
+        finished_results,
+        "--fail-on-warning",
+        "--json",
+        tmp_path / "a.json",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    report = written(tmp_path / "a.json", "audit-compat")
+    assert len(report["models"]) == 6
+    assert len(report["registries"]) == 1
+    assert audit_compat(finished_results / "registry" / "registry.json")["passed"]
+
+
+def edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+SIDECAR = "models/small/seed0/model.json"
+
+
+@pytest.mark.parametrize(
+    ("what", "damage"),
+    [
+        ("says opset 16, but model.onnx is of opset 17", lambda r: edit(r / SIDECAR, onnx_opset=16)),
+        ("lists operators", lambda r: edit(r / SIDECAR, operators={"Gemm": 1})),
+        ("describes other.onnx", lambda r: edit(r / SIDECAR, onnx="other.onnx")),
+        ("names the output 'mos'", lambda r: edit(r / SIDECAR, output_name="mos")),
+        ("but its sidecar describes {'input': 6}", lambda r: edit(r / SIDECAR, input_name="input")),
+        ("is not the one inside", lambda r: edit(r / SIDECAR, input_normalization={"mean": [0.0] * 6, "std": [1.0] * 6, "in_graph": True})),
+        ("pins sha256 000", lambda r: edit(r / SIDECAR, sha256="0" * 64)),
+        ("'unknown' was unexpected", lambda r: edit(r / SIDECAR, unknown=1)),
+        ("is not JSON", lambda r: (r / SIDECAR).write_text("{")),
+        ("has no sidecar", lambda r: (r / SIDECAR).unlink()),
+        ("describes model.onnx, which is not there", lambda r: (r / SIDECAR).with_suffix(".onnx").unlink()),
+        ("which is never read", lambda r: (r / "models/small/seed0/model.onnx.data").write_text("")),
+        ("not an ONNX file", lambda r: (r / "models/small/seed0/model.onnx").write_text("no")),
+        ("did not pass its gate", lambda r: edit(r / "quantized/small/seed0/static_qdq.json", passed=False)),
+        ("int8_report", lambda r: edit(r / "quantized/small/seed0/static_qdq.json", passed=False)),
+        ("registered was", lambda r: shutil.copy(r / "models/held/seed0/model.onnx", r / SIDECAR.replace("json", "onnx"))),
+        ("is not as the schema says", lambda r: edit(r / "registry/registry.json", schema_version=9)),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_found(what: str, damage: Callable[[Path], object], results: Path) -> None:
+    damage(results)
+    report = audit_compat(Path("results"))
+    assert any(what in found["message"] for found in report["findings"]), report["findings"]
+    assert not report["passed"]
+
+
+def test_nothing_to_audit(tmp_path: Path) -> None:
+    with pytest.raises(PyvmafError, match="neither models"):
+        audit_compat(tmp_path)
+    assert command("audit-compat", "--model-dir", "absent", cwd=tmp_path).returncode == 2
