@@ -1,4 +1,4 @@
-"""``python -m bench [NAME...]``: run every benchmark, or those named (``extraction``, ``memory``, ``training``)."""
+"""``python -m bench [NAME...]``: run every ``bench_NAME.py`` of this folder, or those named."""
 
 from __future__ import annotations
 
