@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.codecs import vocabulary
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.features.catalog import FEATURES
 from pyvmaf.models.spec import ModelSpec, Split
 from pyvmaf.provenance import sha256_file
 from pyvmaf.splits import (
@@ -88,8 +89,12 @@ def read_columns(path: Path, columns: list[str]) -> pa.Table:
             present = parquet.schema_arrow.names
             missing = [c for c in columns if c not in present]
             if missing:
+                why = {c: FEATURES[c].unavailable for c in missing if c in FEATURES and FEATURES[c].unavailable}
+                hints = "".join(
+                    f" ({name}: {reason}, so it has to come with the table)" for name, reason in why.items()
+                )
                 raise InputError(
-                    f"{path} has no column {', '.join(map(repr, missing))}; it has: {', '.join(present)}. "
+                    f"{path} has no column {', '.join(map(repr, missing))}{hints}; it has: {', '.join(present)}. "
                     "Extract the features that are missing, or take them out of the model's inputs"
                 )
             return parquet.read(columns=columns).select(columns)
