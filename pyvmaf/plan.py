@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pyvmaf.codecs import codec as codec_entry
 from pyvmaf.codecs import rung_name
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.features.catalog import select
+from pyvmaf.features.catalog import FEATURES, SETS, select
 from pyvmaf.provenance import read_yaml
 
 _T = TypeVar("_T")
@@ -26,9 +26,10 @@ _T = TypeVar("_T")
 _FITTED = ("name", "kind", "inputs", "network", "target", "optimiser", "epochs", "batch_size", "split", "rows")
 _STEPS = {
     "fit": _FITTED,
-    "judge": ("name", "gates", "seeds"),
+    "judge": ("name", "kind", "inputs", "network", "target", "export", "gates", "seeds"),
     "export": (*_FITTED, "description", "license", "gates", "export"),
     "quantize": (*_FITTED, "export", "quantised"),
+    "ensemble": ("name", "description", "license", "ensemble"),
 }
 
 
@@ -94,6 +95,14 @@ class Model:
     def part(self, step: str) -> dict[str, Any]:
         """What a step reads of the file: a change elsewhere in it does not concern the step."""
         return {key: self.spec[key] for key in _STEPS[step]}
+
+    @property
+    def judged_on_negatives(self) -> bool:
+        """Whether it has limits on hard negatives: only what scores frames by their features can."""
+        inputs = self.spec["inputs"]
+        words = [inputs["features"]] if isinstance(inputs["features"], str) else inputs["features"]
+        frames = all(word in SETS or word in FEATURES for word in words) and not inputs.get("context")
+        return bool(self.spec["kind"] == "fr" and frames and self.spec["gates"]["hard_negatives"] is not None)
 
     @property
     def table(self) -> str:
@@ -184,6 +193,11 @@ class Plan:
         """Seeds that a model is trained with."""
         given = self._config["seeds"]
         return list(self.model(model).spec["seeds"] if given is None else dict.fromkeys(given))
+
+    @property
+    def ensembles(self) -> list[str]:
+        """Models whose seeds also become one model; with a single seed there is nothing to put together."""
+        return [name for name, model in self.models.items() if model.spec["ensemble"] and len(self.seeds(name)) > 1]
 
     def modes(self, model: str) -> list[str]:
         """Int8 variants of a model: those that its file names, less those that the configuration leaves out."""

@@ -129,6 +129,15 @@ def collected_corpora(wildcards):
     return [f"results/corpora/{corpus}/corpus.json" for corpus in PLAN.corpora]
 
 
+def clip_collections(wildcards):
+    corpora = dict.fromkeys(corpus for corpus, _ in PLAN.clips())
+    return [f"results/corpora/{corpus}/corpus.json" for corpus in corpora]
+
+
+def prepared_clips(wildcards):
+    return [f"results/corpora/{corpus}/{clip}.mkv" for corpus, clip in PLAN.clips()]
+
+
 def encoded_rungs(wildcards):
     return [
         f"results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv"
@@ -171,7 +180,21 @@ def per_seed(pattern):
     ]
 
 
+def judged_negatives(wildcards):
+    """What no ladder holds, where a model has limits on it."""
+    wanted = PLAN.clips() and PLAN.model(wildcards.model).judged_on_negatives
+    return ["results/features/hard_negatives.parquet"] if wanted else []
+
+
+def negatives_option(wildcards, input):
+    return ["--negatives", *input.negatives] if input.negatives else []
+
+
 exported_models = per_seed("model.onnx")
+
+
+def ensembles(wildcards):
+    return [f"results/models/{model}/ensemble.json" for model in PLAN.ensembles]
 
 
 def quantized_models(suffix):

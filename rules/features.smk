@@ -1,4 +1,4 @@
-"""Features: libvmaf over a whole ladder, the reference decoded once."""
+"""Features: libvmaf over whole ladders, the reference decoded once, and over pairs that no encoder makes."""
 
 
 rule extract_features:
@@ -38,3 +38,35 @@ rule extract_features:
         " --source {params.clip[source]:q} --features {params.what[features]:q} --model {params.what[teacher]:q}"
         " --backend {params.what[backend]:q} --cache {params.cache:q} --engine {params.engine:q}"
         " --match-depth --threads {threads} --output {output.table:q} {params.rungs:q} > {log:q} 2>&1"
+
+
+rule hard_negatives:
+    """Frozen, black, flat and swapped pictures made of every clip, for the judge of models."""
+    input:
+        corpora=clip_collections,
+        clips=prepared_clips,
+    output:
+        table=ensure("results/features/hard_negatives.parquet", non_empty=True),
+        manifest="results/features/hard_negatives.parquet.manifest.json",
+    log:
+        "logs/hard_negatives/hard_negatives.log",
+    benchmark:
+        "benchmarks/hard_negatives/hard_negatives.tsv"
+    conda:
+        "../envs/video.yaml"
+    threads: THREADS["extract_features"]
+    resources:
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        runtime=120,
+    params:
+        what={
+            "features": PLAN.features,
+            "teacher": config["teacher"],
+            "backend": config["backend"],
+        },
+        cache=untracked(config["cache"]),
+        engine=fingerprint("features"),
+    shell:
+        "vmaf-train hard-negatives --features {params.what[features]:q} --model {params.what[teacher]:q}"
+        " --backend {params.what[backend]:q} --cache {params.cache:q} --engine {params.engine:q}"
+        " --threads {threads} --output {output.table:q} {input.corpora:q} > {log:q} 2>&1"

@@ -37,6 +37,9 @@ rule judge_model:
     """PROMOTE or HOLD over all seeds of a model; a model that is held is a result, not a failure."""
     input:
         loso=per_seed("loso.json"),
+        weights=per_seed("weights.safetensors"),
+        predictions=per_seed("predictions.parquet"),
+        negatives=judged_negatives,
     output:
         verdict=report(
             ensure("results/models/{model}/verdict.json", non_empty=True),
@@ -56,10 +59,11 @@ rule judge_model:
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("judge"),
+        negatives=negatives_option,
         engine=fingerprint("models"),
     shell:
         "vmaf-train judge --config {params.spec:q} --output {output.verdict:q} --as-result"
-        " --engine {params.engine:q} {input.loso:q} > {log:q} 2>&1"
+        " --engine {params.engine:q} {params.negatives:q} {input.loso:q} > {log:q} 2>&1"
 
 
 rule export_model:
@@ -88,3 +92,32 @@ rule export_model:
     shell:
         "vmaf-train export --config {params.spec:q} --checkpoint {input.weights:q} --verdict {input.verdict:q}"
         " --features {input.table:q} --output {output.onnx:q} --engine {params.engine:q} > {log:q} 2>&1"
+
+
+rule ensemble_models:
+    """One model with intervals of all seeds of a model; intervals that fail their gate are a result, not a failure."""
+    input:
+        verdict="results/models/{model}/verdict.json",
+        loso=per_seed("loso.json"),
+        predictions=per_seed("predictions.parquet"),
+        onnx=exported_models,
+        sidecars=per_seed("model.json"),
+        table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
+    output:
+        ensemble=ensure("results/models/{model}/ensemble.json", non_empty=True),
+        manifest="results/models/{model}/ensemble.json.manifest.json",
+    log:
+        "logs/ensemble_models/{model}.log",
+    conda:
+        "../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=15,
+    params:
+        spec=spec_file("model"),
+        reads=lambda wildcards: PLAN.model(wildcards.model).part("ensemble"),
+        engine=fingerprint("models"),
+    shell:
+        "vmaf-train ensemble --config {params.spec:q} --verdict {input.verdict:q} --features {input.table:q}"
+        " --output {output.ensemble:q} --as-result --engine {params.engine:q} {input.sidecars:q} > {log:q} 2>&1"

@@ -108,6 +108,12 @@ def judge(
     reports: Annotated[list[Path], typer.Argument(metavar="LOSO.json…", help="The report of each seed's fit.")],
     config: ConfigOption,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="JSON", help="Where the verdict goes.")],
+    negatives: Annotated[
+        Path | None,
+        typer.Option(
+            "--negatives", metavar="PARQUET", help="What hard-negatives wrote. Without it a spec with limits is held."
+        ),
+    ] = None,
     seeds: Annotated[
         str | None,
         typer.Option("--seeds", metavar="LIST", help="Seeds that must be there, as 0,1,2. Default: those given."),
@@ -117,22 +123,66 @@ def judge(
 ) -> None:
     """PROMOTE or HOLD over the seeds of a model. Exits 0 when promoted, 1 when held, 2 when something is missing.
 
-    Example: vmaf-train judge --config config/models/vmaf_tiny_v2.yaml --output verdict.json runs/*/loso.json
+    Beside each report lie the weights and predictions of its fit, which are judged, too.
+
+    Example: vmaf-train judge --config config/models/vmaf_tiny_v2.yaml --negatives hard_negatives.parquet
+    --output verdict.json runs/*/loso.json
     """
     check_engine("models", engine)
     from pyvmaf.models.judge import judge as run
 
-    verdict = run(config, reports, output, seeds=_seeds(seeds))
+    verdict = run(config, reports, output, negatives=negatives, seeds=_seeds(seeds))
     gate = verdict["gate"]
     typer.echo(
         f"{verdict['verdict']} {verdict['model']}: mean PLCC {figure(gate['mean_plcc'], 5)} "
         f"(at least {gate['mean_plcc_threshold']}), spread over {len(verdict['seeds'])} seeds "
         f"{figure(gate['plcc_spread'], 5)} (at most {gate['plcc_spread_max']}), {verdict['recommendation']}"
     )
+    _print_gates(gate)
     if verdict["seeds_not_judged"]:
         typer.echo(f"not judged: seeds {verdict['seeds_not_judged']}, which {config} also names", err=True)
     if not gate["passed"] and not as_result:
         raise typer.Exit(1)
+
+
+def _print_gates(gate: Mapping[str, Any]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("gate", "measured", "limit", "result"):
+        table.add_column(name)
+
+    def row(name: str, measured: str, limit: str, passed: bool | None) -> None:
+        table.add_row(name, measured, limit, {True: "pass", False: "FAIL", None: "not judged"}[passed])
+
+    negatives, order, beyond = gate["hard_negatives"], gate["monotonicity"], gate["extrapolation"]
+    if negatives["judged"]:
+        for name, case in negatives["cases"].items():
+            worst = case["worst"]
+            ends = (("at least", worst["at_least"]), ("at most", worst["at_most"]))
+            limit = ", ".join(f"{word} {value:.1f}" for word, value in ends if value is not None)
+            measured = f"{figure(worst['score'], 1)} (teacher {worst['teacher']:.1f}) on {worst['clip']}"
+            row(f"{name}, worst clip", measured, limit, case["passed"])
+        reach = negatives["range"]
+        measured = f"{figure(reach['lowest'], 1)} to {figure(reach['highest'], 1)}"
+        row("every frame of these", measured, "{:g} to {:g}".format(*reach["allowed"]), reach["passed"])
+    else:
+        row("hard negatives", "-", "", negatives["passed"])
+    if order["judged"]:
+        measured = f"{order['ordered_share']:.2%} of pairs (teacher {order['teacher_ordered_share']:.2%}), worst "
+        measured += f"{order['worst']['excess']:+.2f}"
+        row("order of CRFs", measured, f"at most {order['tolerance']:g}", order["passed"])
+    else:
+        row("order of CRFs", "-", "", order["passed"])
+    if beyond["judged"]:
+        limit = "-" if beyond["worst_plcc_min"] is None else f"at least {beyond['worst_plcc_min']:g}"
+        measured = f"PLCC {figure(beyond['worst_plcc'])} on {beyond['worst']['held_out']}"
+        row(f"worst {beyond['by']}", measured, limit, beyond["passed"])
+    else:
+        row("what is held out beside", "-", "", beyond["passed"])
+    Console().print(table)
 
 
 def export(

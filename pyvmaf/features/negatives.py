@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.features.cases import CASES, LABELS, TEACHER
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES
 from pyvmaf.features.extract import Window
 from pyvmaf.features.frames import Format, Planes, Video
@@ -26,22 +27,8 @@ if TYPE_CHECKING:
 
     from pyvmaf.features.ladder import Ladder
 
-CASES: Mapping[str, str] = {
-    "identical": "the clip against itself",
-    "flat": "a picture of one grey against itself",
-    "flat_reference": "the clip against a picture of one grey as its reference; libvmaf's features hardly see it",
-    "frozen": "the clip's first frame, held, against the clip",
-    "black": "a black picture against the clip",
-    "swapped": "another clip against the clip",
-}
-"""Every case, with what is compared."""
-
 DEFAULT_FRAMES = 24
 """Frames of each clip that are measured, from its first one."""
-
-TEXT_COLUMNS: tuple[str, ...] = ("corpus", "group", "source", "clip", "case")
-LEADING: tuple[str, ...] = (*TEXT_COLUMNS, "frame_index")
-"""The columns before the features, in order; after them comes the teacher's score, as in a ladder's table."""
 
 
 @dataclass(frozen=True)
@@ -214,9 +201,9 @@ def schema(features: Sequence[str]) -> pa.Schema:
     names = [name for name in FEATURES if name in set(features)]
     return pa.schema(
         [
-            *((name, text) for name in TEXT_COLUMNS),
+            *((name, text) for name in LABELS),
             ("frame_index", pa.int64()),
-            *((name, pa.float64()) for name in (*names, "vmaf")),
+            *((name, pa.float64()) for name in (*names, TEACHER)),
         ]
     )
 
@@ -232,7 +219,7 @@ def _rows(clip: Clip, ladders: Sequence[Ladder]) -> pa.Table:
             rung = rungs[case]
             n = rung.indices.size
             text = {name: pa.array([value] * n) for name, value in {**labels, "case": case}.items()}
-            columns: dict[str, Any] = {**text, "frame_index": rung.indices, **rung.features, "vmaf": rung.vmaf}
+            columns: dict[str, Any] = {**text, "frame_index": rung.indices, **rung.features, TEACHER: rung.vmaf}
             parts.append(pa.table(columns).cast(schema(tuple(rung.features))))
     return pa.concat_tables(parts)
 
@@ -249,11 +236,11 @@ class CaseRow(NamedTuple):
 
 def summary(table: pa.Table) -> list[CaseRow]:
     """The teacher's scores of each case that a table of hard negatives holds, in the order of `CASES`."""
-    frames = table.select(["case", "corpus", "clip", "vmaf"])
-    clips: Any = frames.group_by(["case", "corpus", "clip"]).aggregate([("vmaf", "mean")])
+    frames = table.select(["case", "corpus", "clip", TEACHER])
+    clips: Any = frames.group_by(["case", "corpus", "clip"]).aggregate([(TEACHER, "mean")])
     means: dict[str, list[float]] = {}
     for row in clips.to_pylist():
-        means.setdefault(row["case"], []).append(row["vmaf_mean"])
+        means.setdefault(row["case"], []).append(row[f"{TEACHER}_mean"])
     return [
         CaseRow(case, len(means[case]), min(means[case]), max(means[case]), about)
         for case, about in CASES.items()
@@ -277,7 +264,7 @@ def hard_negatives(
 
     Args:
         collections: ``corpus.json`` of each corpus, beside its clips.
-        output: the parquet file: `LEADING`, the features in catalog order, ``vmaf``; a row per frame.
+        output: the parquet file, a row per frame: the columns of `pyvmaf.features.cases`.
         features, model, frames, cache, threads, backend: as in `measure`.
         advance: called with (clips done, all clips).
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from pyvmaf.documents import check_document, publish
 from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.models import gates
+from pyvmaf.models.gates import PREDICTIONS, WEIGHTS, Seed, spread
 from pyvmaf.models.spec import ModelSpec, load_spec
-from pyvmaf.provenance import build_run_provenance, read_json, sha256_file, write_json, write_manifest
+from pyvmaf.provenance import read_json, sha256_file
 
+SCHEMA = Path(__file__).with_name("schemas") / "verdict.schema.json"
 PROMOTE, HOLD = "PROMOTE", "HOLD"
 _PER_SEED = ("mean_plcc", "std_plcc", "min_plcc", "max_plcc", "mean_srocc", "mean_krocc", "mean_rmse")
-_NEEDED = ("model", "seed", "table", "weights_sha256", "train_config_hash", "mean_plcc", "folds")
-
-
-def finite(value: float) -> float | None:
-    """`value`, or None where it is not defined, as JSON wants it."""
-    return float(value) if math.isfinite(value) else None
+_NEEDED = (
+    "model", "seed", "table", "weights_sha256", "predictions_sha256", "train_config_hash", "mean_plcc", "folds",
+)  # fmt: skip
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -48,60 +46,51 @@ def read_verdict(path: Path) -> dict[str, Any]:
     verdict = read_json(path)
     if not isinstance(verdict, dict) or verdict.get("verdict") not in (PROMOTE, HOLD) or "gate" not in verdict:
         raise IntegrityError(f"{path} is no verdict of judge. Judge the model again")
+    check_document(verdict, SCHEMA, str(path))
     return verdict
 
 
-def gate(spec: ModelSpec, plccs: dict[int, float | None]) -> dict[str, Any]:
-    """Hold the mean PLCC of each seed against the spec's gates.
+def gate(spec: ModelSpec, seeds: Sequence[Seed], negatives: Path | None = None) -> dict[str, Any]:
+    """Every gate of a spec over its seeds, with each measured value beside its limit.
 
-    A seed whose PLCC is not defined (a fold's predictions were constant) fails, and so does the model.
+    Args:
+        spec: the model.
+        seeds: the fits.
+        negatives: table of hard negatives, or None.
+
+    Raises:
+        InputError, MissingFileError, IntegrityError: what the gates read is not there, damaged, or lacks a column.
     """
-    gates = spec.gates
-    known = [p for p in plccs.values() if p is not None]
-    complete = len(known) == len(plccs)
-    mean = float(np.mean(known)) if complete else None
-    spread = float(max(known) - min(known)) if complete else None
-    failing = sorted(s for s, p in plccs.items() if p is None or p < gates.per_seed_min)
-    mean_pass = mean is not None and mean >= gates.mean_plcc_min
-    spread_pass = spread is not None and spread <= gates.plcc_spread_max
-    return {
-        "passed": mean_pass and spread_pass and not failing,
-        "mean_plcc": mean,
-        "mean_plcc_threshold": gates.mean_plcc_min,
-        "mean_plcc_pass": mean_pass,
-        "std_plcc": float(np.std(known, ddof=1)) if complete and len(known) > 1 else None,
-        "plcc_spread": spread,
-        "plcc_spread_max": gates.plcc_spread_max,
-        "plcc_spread_pass": spread_pass,
-        "per_seed_plccs": {str(s): plccs[s] for s in sorted(plccs)},
-        "per_seed_min": gates.per_seed_min,
-        "per_seed_pass": not failing,
-        "failing_seeds": failing,
+    limits = spec.gates
+    found = gates.correlation(limits, {seed.number: seed.report["mean_plcc"] for seed in seeds}) | {
+        "hard_negatives": gates.hard_negatives(spec, negatives, seeds),
+        "monotonicity": gates.monotonicity(limits.monotonicity, seeds),
+        "extrapolation": gates.extrapolation(limits.extrapolation, seeds),
     }
+    why = gates.reasons(found)
+    return {"passed": not why, "reasons": why, **found}
 
 
-def _reasons(found: dict[str, Any]) -> list[str]:
-    reasons = []
-    if not found["mean_plcc_pass"]:
-        reasons.append(f"mean PLCC {found['mean_plcc']} is below {found['mean_plcc_threshold']}")
-    if not found["plcc_spread_pass"]:
-        reasons.append(f"spread over seeds {found['plcc_spread']} is above {found['plcc_spread_max']}")
-    if not found["per_seed_pass"]:
-        reasons.append(f"seeds {found['failing_seeds']} are below {found['per_seed_min']}")
-    return reasons
-
-
-def judge(config: Path, reports: Sequence[Path], output: Path, *, seeds: Sequence[int] | None = None) -> dict[str, Any]:
+def judge(
+    config: Path,
+    reports: Sequence[Path],
+    output: Path,
+    *,
+    negatives: Path | None = None,
+    seeds: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """Write the verdict over the reports of several seeds, and return it.
 
     Args:
         config: the model's YAML file.
-        reports: the ``loso.json`` of each seed.
+        reports: the ``loso.json`` of each seed, beside the weights and predictions that fit left with it.
         output: where the verdict goes.
+        negatives: table of hard negatives. Without it a model whose spec has limits on them is held.
         seeds: seeds that must be among the reports; None judges those that are given.
 
     Raises:
-        MissingFileError: a report is not there.
+        MissingFileError: a report, or what it stands beside, is not there.
+        IntegrityError: weights or predictions are not those that a report speaks of.
         InputError: there are no reports, they are of another model, miss a seed or repeat one, or were made from
             different tables or settings.
     """
@@ -127,44 +116,49 @@ def judge(config: Path, reports: Sequence[Path], output: Path, *, seeds: Sequenc
         if len(set(values.values())) > 1:
             raise InputError(f"the reports come from different {what} ({values}): fit every seed again")
 
-    found = gate(spec, {seed: report["mean_plcc"] for seed, (_, report) in by_seed.items()})
-    promoted = found["passed"]
     judged = sorted(by_seed)
-    verdict = {
-        "schema_version": 1,
+    fits = [Seed(seed, *by_seed[seed]) for seed in judged]
+    found = gate(spec, fits, negatives)
+    promoted = found["passed"]
+    unjudged = {part: found[part]["why"] for part in gates.PARTS if not found[part]["judged"]}
+    body = {
         "model": spec.name,
         "verdict": PROMOTE if promoted else HOLD,
         "seeds": judged,
         "seeds_not_judged": sorted(set(spec.seeds) - set(judged)),
+        "gates_not_judged": unjudged,
         "gate": found,
         "corpus": {"present": True, **first["table"]},
         "split": first["split"],
         "train_config_hash": first["train_config_hash"],
         "per_seed": {
-            str(seed): {
-                "report_sha256": sha256_file(by_seed[seed][0]),
-                "weights_sha256": by_seed[seed][1]["weights_sha256"],
+            str(seed.number): {
+                "report_sha256": sha256_file(seed.path),
+                "weights_sha256": seed.report["weights_sha256"],
             }
-            | {k: by_seed[seed][1].get(k) for k in _PER_SEED}
-            for seed in judged
+            | {k: seed.report.get(k) for k in _PER_SEED}
+            for seed in fits
         },
-        "recommendation": "ship the model of any of these seeds" if promoted else "; ".join(_reasons(found)),
-        "run_provenance": build_run_provenance(
-            verb="judge",
-            stage="models",
-            args={"config": config, "seeds": judged},
-            inputs={"config": config, "reports": [by_seed[s][0] for s in judged]},
-            outputs={},
-        ),
+        "over_seeds": {
+            figure: spread([seed.report.get(f"mean_{figure}") for seed in fits])
+            for figure in ("plcc", "srocc", "krocc", "rmse")
+        },
+        "per_fold": gates.per_fold([seed.report for seed in fits]),
+        "recommendation": "ship the model of any of these seeds" if promoted else "; ".join(found["reasons"]),
     }
-    write_json(output, verdict)
-    write_manifest(
+    return publish(
+        body,
         output,
+        schema=SCHEMA,
         verb="judge",
         stage="models",
         args={"config": config, "seeds": judged},
-        inputs={"config": config, "reports": [by_seed[s][0] for s in judged]},
-        outputs={"verdict": output},
-        seconds=time.perf_counter() - started,
+        inputs={
+            "config": config,
+            "reports": [seed.path for seed in fits],
+            "predictions": [seed.beside(PREDICTIONS) for seed in fits if found["monotonicity"]["judged"]],
+            "weights": [seed.beside(WEIGHTS) for seed in fits if found["hard_negatives"]["judged"]],
+            "negatives": [negatives] if negatives is not None and found["hard_negatives"]["judged"] else [],
+        },
+        started=started,
     )
-    return verdict
