@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyvmaf.codecs import vocabulary
 from pyvmaf.errors import InputError
 from pyvmaf.metrics import agreement
-from pyvmaf.models.judge import finite
+from pyvmaf.models.gates import finite
 from pyvmaf.models.spec import load_spec
 from pyvmaf.models.table import TrainingTable, beside_folds, make_folds, read_table
 from pyvmaf.models.trainer import Fitted, Member, OnEpoch, StackedTrainer, torch_threads
