@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,29 +25,72 @@ def quantize(
     ],
     features: TableOption,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="ONNX", help="Where the int8 model goes.")],
-    mode: Annotated[str, typer.Option("--mode", help="A quantised mode of the config.")] = "static_qdq",
+    mode: Annotated[
+        str, typer.Option("--mode", help="A quantised mode of the config: dynamic, static, static_qdq or qat.")
+    ] = "static_qdq",
+    calibration: Annotated[
+        int | None,
+        typer.Option("--n-calibration", min=1, metavar="ROWS", help="Most rows to measure activation ranges on."),
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option("--budget", min=0, help="Largest mean PLCC drop on held-out rows.")
+    ] = None,
+    rmse_gate: Annotated[
+        float | None, typer.Option("--rmse-gate", help="Largest RMSE between int8 and fp32 on held-out rows.")
+    ] = None,
+    srocc_gate: Annotated[
+        float | None, typer.Option("--srocc-gate", help="Least SROCC between int8 and fp32 on each fold's rows.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=0, help="Mode qat: passes over the training rows.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Mode qat: learning rate, falling to 0.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Mode qat: rows per step.")] = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="JSON", help="Where the report goes. Default: beside the model.")
     ] = None,
     as_result: AsResult = False,
     engine: EngineOption = None,
 ) -> None:
-    """Write an int8 variant, and measure on held-out sources what it costs. Exits 2 where that exceeds the budget.
+    """Write an int8 variant, and measure on held-out sources what it costs. Exits 2 where that exceeds a limit.
+
+    Limits and training are those of the config unless an option says otherwise.
 
     Example: vmaf-train quantize-int8 --config config/models/vmaf_tiny_v2.yaml --model model.onnx
     --weights weights.safetensors --features results/tables/default.parquet --output static_qdq.onnx
     """
     check_engine("quantized", engine)
+    from pyvmaf.provenance import read_manifest
     from pyvmaf.quantized.quantize import quantize as run
     from pyvmaf.quantized.quantize import require_passed
 
+    overrides = {
+        "calibration_rows": calibration,
+        "budget": budget,
+        "rmse_max": rmse_gate,
+        "srocc_min": srocc_gate,
+        "epochs": epochs,
+        "lr": lr,
+        "batch_size": batch_size,
+    }
     with progress("quantise", unit="folds") as advance:
-        report = run(config, model, weights, features, output, mode=mode, report=json, on_fold=advance)
-    typer.echo(
-        f"{output}: {report['int8']['bytes']} bytes (fp32 {report['fp32']['bytes']}), on held-out rows PLCC "
-        f"{figure(report['plcc_fp32'], 5)} to {figure(report['plcc_int8'], 5)}, mean drop {figure(report['drop'], 6)} "
-        f"(budget {report['budget']}), worst fold {figure(report['drop_worst_fold'], 6)}, RMSE against fp32 "
-        f"{figure(report['rmse_int8_fp32'], 3)}"
-    )
+        report = run(
+            config, model, weights, features, output, mode=mode, report=json, on_fold=advance, overrides=overrides
+        )
+    _print(output, report, read_manifest(output)["run"]["measured"]["note"])
     if not as_result:
         require_passed(report)
+
+
+def _print(output: Path, report: dict[str, Any], speed: str) -> None:
+    typer.echo(
+        f"{output} ({report['mode']}): on {report['n_heldout']} held-out rows PLCC {figure(report['plcc_fp32'], 5)} to "
+        f"{figure(report['plcc_int8'], 5)}, mean drop {figure(report['drop'], 6)} (budget {report['budget']:g}), worst "
+        f"fold {figure(report['drop_worst_fold'], 6)}, RMSE against fp32 {figure(report['rmse_int8_fp32'], 3)} (at most "
+        f"{report['rmse_max']:g}), rank agreement of the worst fold {figure(report['srocc_int8_fp32_min'], 5)} (at least "
+        f"{report['srocc_min']:g})"
+    )
+    typer.echo(f"  {report['size_note']}")
+    typer.echo(f"  {speed}")
+    for reason in report["missed"]:
+        typer.echo(f"  does not pass: {reason}")

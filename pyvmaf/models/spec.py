@@ -417,6 +417,10 @@ class Quantised(_Section):
         """`budget`, or that of the mode."""
         return DROP_BUDGETS[self.mode] if self.budget is None else self.budget
 
+    def learning_rate(self, optimiser: Optimiser) -> float:
+        """`lr`, or a tenth of the optimiser's."""
+        return optimiser.lr / 10 if self.lr is None else self.lr
+
 
 class Ensemble(_Section):
     """The seeds of a model used together: their mean, and an interval around it."""
@@ -424,10 +428,11 @@ class Ensemble(_Section):
     nominal_coverage: float = Field(
         default=0.95, ge=0.5, le=0.999, description="Share of rows that the intervals are to hold."
     )
-    method: Literal["conformal", "gaussian"] = Field(
-        default="conformal",
-        description="conformal: half-widths calibrated on held-out residuals. gaussian: z standard deviations of the "
-        "members, which says how much they disagree and not how far off they are together.",
+    method: Literal["normalised", "conformal", "gaussian"] = Field(
+        default="normalised",
+        description="How wide intervals are. normalised, conformal: calibrated on held-out residuals, divided by the "
+        "members' disagreement with or without its mean added. gaussian: standard deviations of the members, which say "
+        "how much they disagree and not how far off they are together.",
     )
     coverage_tolerance: float = Field(
         default=0.02,
@@ -457,7 +462,12 @@ class ModelSpec(_Section):
     gates: Gates = Gates()
     rows: Rows = Rows()
     export: Export = Export()
-    quantised: tuple[Quantised, ...] = tuple(Quantised(mode=mode) for mode in DROP_BUDGETS)  # type: ignore[arg-type]
+    quantised: tuple[Quantised, ...] = (
+        Quantised(mode="dynamic"),
+        Quantised(mode="static"),
+        Quantised(mode="static_qdq"),
+        Quantised(mode="qat"),
+    )
     ensemble: Ensemble | None = Field(
         default=None, description="Also make one model of all seeds that were judged; null for none."
     )

@@ -5,60 +5,64 @@ ranges measured on rows of those same sources. *What int8 costs* is measured fol
 exported the same way, is quantised with rows of the sources it was trained on, and both precisions predict the rows
 of the source that neither the weights, the scaler nor the activation ranges have seen. The mean drop over the folds
 is held against the budget; the worst fold is reported beside it.
+
+A variant that needs operators which no model file may hold is measured like the others, by the session that is made
+here for bytes that were made here. Its report says that it is refused, and why.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from pyvmaf.documents import check_document
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.metrics import agreement, rmse
+from pyvmaf.models import allowlist
 from pyvmaf.models.export import check_file, export_member, run, session
-from pyvmaf.models.graph import CODEC, FEATURES
-from pyvmaf.models.inputs import of_member
-from pyvmaf.models.judge import finite
+from pyvmaf.models.gates import finite
 from pyvmaf.models.load import load_model
-from pyvmaf.models.spec import ModelSpec, Quantised, load_spec
+from pyvmaf.models.spec import ModelSpec, Quantised, explain, load_spec
 from pyvmaf.models.table import TrainingTable, make_folds, read_table
 from pyvmaf.models.weights import Weights, load_weights
 from pyvmaf.provenance import build_run_provenance, sha256_bytes, sha256_file, write_bytes, write_json, write_manifest
+from pyvmaf.quantized.modes import MODES, Material
 from pyvmaf.splits import Fold, rows_used
 
 OnFold = Callable[[int, int], None]
 """Called with (folds done, folds in all)."""
 
-_QUANTISED = ("Gemm", "MatMul")
+SCHEMA = Path(__file__).with_name("schemas") / "int8.schema.json"
+
 _LATENCY_ROWS, _LATENCY_RUNS = 240, 50
 
 
-def calibration_rows(groups: NDArray[np.str_], held_out: str | None, n: int) -> NDArray[np.int64]:
-    """Indices of the rows that activation ranges are measured on: up to `n`, evenly spaced over the rows of each
-    source but `held_out`, as equally many of each source as there are.
+def calibration_rows(groups: NDArray[np.str_], train: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Those of the training rows that activation ranges are measured on: up to `n`, evenly spaced over the rows of
+    each source, as equally many of each source as there are.
 
     The rule draws no random numbers, so that the rows can be named again from the table alone.
 
     Args:
-        groups: source of each row.
-        held_out: source to leave out; None for none.
+        groups: source of each row of the table.
+        train: indices of the training rows, ascending.
         n: how many rows.
     """
-    sources = [s for s in np.unique(groups).tolist() if s != held_out]
+    mine = groups[train]
     chosen: list[NDArray[np.int64]] = []
     left = n
+    names, counts = np.unique(mine, return_counts=True)
     # Small sources first: what they cannot give is shared among the others.
-    by_size = sorted(sources, key=lambda s: (int(np.count_nonzero(groups == s)), s))
-    for place, source in enumerate(by_size):
-        rows = np.flatnonzero(groups == source)
+    by_size = np.argsort(counts, kind="stable")
+    for place, index in enumerate(by_size):
+        rows = train[mine == names[index]]
         take = min(rows.size, -(-left // (len(by_size) - place)))
         if take:
             chosen.append(rows[np.linspace(0, rows.size - 1, take).round().astype(np.int64)])
@@ -66,124 +70,64 @@ def calibration_rows(groups: NDArray[np.str_], held_out: str | None, n: int) -> 
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
 
 
-class _Rows:
-    """Rows as onnxruntime's calibration asks for them: one batch, then nothing."""
+def check_int8(data: bytes, spec: ModelSpec) -> tuple[dict[str, int], str | None]:
+    """The operators of an int8 file, and why the allowlist refuses it; None where it does not.
 
-    def __init__(self, features: NDArray[np.float64], codec: NDArray[np.float64] | None) -> None:
-        feeds = {FEATURES: features.astype(np.float32)}
-        if codec is not None:
-            feeds[CODEC] = codec.astype(np.float32)
-        self._batches = iter([feeds])
-
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        return next(self._batches, None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    # It advises a pre-processing step that does nothing for these graphs.
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
-def static_qdq(data: bytes, features: NDArray[np.float64], codec: NDArray[np.float64] | None) -> bytes:
-    """`data` with its matrix products in int8: QuantizeLinear and DequantizeLinear before each, weights per output
-    channel, activations per tensor from the range that the calibration rows give them.
-
-    Args:
-        data: an fp32 model of `export_member`.
-        features: calibration rows as the graph takes them [n, columns].
-        codec: their codec blocks [n, width], or None.
-
-    Returns:
-        A model file without metadata, the same for the same input.
+    Raises:
+        InputError: it is too large, or has another operator set.
+        PyvmafError: it is no valid ONNX.
     """
-    import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    where = f"the int8 file of {spec.name}"
+    model = allowlist.parse(data, where)
+    try:
+        allowlist.check(model, where)
+    except InputError as err:
+        return dict(sorted(Counter(node.op_type for node in model.graph.node).items())), str(err)
+    return check_file(data, spec), None
 
-    class Reader(_Rows, CalibrationDataReader):  # type: ignore[misc]
-        pass
 
-    with tempfile.TemporaryDirectory(prefix="pyvmaf-int8-") as folder, _quiet():
-        target = os.path.join(folder, "int8.onnx")
-        quantize_static(
-            onnx.load_model_from_string(data),
-            target,
-            Reader(features, codec),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_QUANTISED),
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            calibration_providers=["CPUExecutionProvider"],
-            # A product's output stays float until the next one needs it in int8: quantising it too would clip the
-            # score itself to the calibration rows' range, and cost activations a second rounding.
-            extra_options={"OpTypesToExcludeOutputQuantization": list(_QUANTISED)},
+class _Maker:
+    """Makes the int8 file of any member of a fit."""
+
+    def __init__(self, spec: ModelSpec, settings: Quantised, weights: Weights, table: TrainingTable) -> None:
+        self._spec, self._settings, self._weights, self._table = spec, settings, weights, table
+
+    def material(self, held_out: str | None, train: NDArray[np.int64]) -> Material:
+        """What the int8 file of a member is made of."""
+        return Material(
+            fp32=export_member(self._spec, self._weights, held_out, compare=False).data,
+            spec=self._spec,
+            settings=self._settings,
+            weights=self._weights,
+            held_out=held_out,
+            table=self._table,
+            train=train,
+            calibration=calibration_rows(self._table.groups, train, self._settings.calibration_rows),
         )
-        with open(target, "rb") as stream:
-            model = onnx.load_model_from_string(stream.read())
-    return _stripped(model, onnx.load_model_from_string(data))
 
-
-def _stripped(model: Any, parent: Any) -> bytes:
-    """Deterministic bytes of `model`, with the parent's operator set and nothing that says how it was made."""
-    del model.metadata_props[:]
-    del model.graph.metadata_props[:]
-    del model.graph.value_info[:]
-    for part in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
-        part.ClearField("doc_string")
-        del part.metadata_props[:]
-    model.graph.name = parent.graph.name
-    model.ir_version = parent.ir_version
-    model.producer_name, model.producer_version = parent.producer_name, parent.producer_version
-    del model.opset_import[:]
-    model.opset_import.extend(parent.opset_import)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-MODES: dict[str, Callable[[bytes, NDArray[np.float64], NDArray[np.float64] | None], bytes]] = {
-    "static_qdq": static_qdq,
-}
-"""How each mode turns an fp32 file and calibration rows into an int8 file."""
-
-
-def _graph_inputs(
-    spec: ModelSpec, weights: Weights, place: int, table: TrainingTable, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Rows of a table as the graph of a member takes them."""
-    X = of_member(spec, weights, place).graph_inputs(table.X[rows])
-    return X, None if table.codec is None else table.codec[rows]
-
-
-def _fold(spec: ModelSpec, mode: Quantised, weights: Weights, table: TrainingTable, fold: Fold) -> dict[str, Any]:
-    """What int8 costs the model of a fold, on the rows that it did not see."""
-    place = weights.place(fold.held_out)
-    fp32 = export_member(spec, weights, fold.held_out, compare=False).data
-    calibration = fold.train[calibration_rows(table.groups[fold.train], None, mode.calibration_rows)]
-    int8 = MODES[mode.mode](fp32, *_graph_inputs(spec, weights, place, table, calibration))
-    check_file(int8, spec)
-    rows = fold.test
-    inputs = _graph_inputs(spec, weights, place, table, rows)
-    a, b = run(session(fp32), *inputs), run(session(int8), *inputs)
-    before, after = agreement(a, table.y[rows]), agreement(b, table.y[rows])
-    return {
-        "held_out": fold.held_out,
-        "n": int(rows.size),
-        "n_calibration": int(calibration.size),
-        "plcc_fp32": finite(before["plcc"]),
-        "plcc_int8": finite(after["plcc"]),
-        "plcc_drop": finite(before["plcc"] - after["plcc"]),
-        "srocc_fp32": finite(before["srocc"]),
-        "srocc_int8": finite(after["srocc"]),
-        "srocc_drop": finite(before["srocc"] - after["srocc"]),
-        "rmse_fp32": finite(before["rmse"]),
-        "rmse_int8": finite(after["rmse"]),
-        "rmse_int8_fp32": rmse(a, b),
-    }
+    def fold(self, fold: Fold) -> dict[str, Any]:
+        """What int8 costs the model that did not see the fold's test rows, on those rows."""
+        material = self.material(fold.held_out, fold.train)
+        int8 = MODES[self._settings.mode](material)
+        check_int8(int8, self._spec)
+        inputs, target = material.graph_inputs(fold.test), self._table.y[fold.test]
+        a, b = run(session(material.fp32), *inputs), run(session(int8), *inputs)
+        before, after = agreement(a, target), agreement(b, target)
+        return {
+            "held_out": fold.held_out,
+            "n": int(fold.test.size),
+            "n_calibration": int(material.calibration.size),
+            "plcc_fp32": finite(before["plcc"]),
+            "plcc_int8": finite(after["plcc"]),
+            "plcc_drop": finite(before["plcc"] - after["plcc"]),
+            "srocc_fp32": finite(before["srocc"]),
+            "srocc_int8": finite(after["srocc"]),
+            "srocc_drop": finite(before["srocc"] - after["srocc"]),
+            "rmse_fp32": finite(before["rmse"]),
+            "rmse_int8": finite(after["rmse"]),
+            "rmse_int8_fp32": rmse(a, b),
+            "srocc_int8_fp32": finite(agreement(b, a)["srocc"]),
+        }
 
 
 def _mean(folds: list[dict[str, Any]], key: str) -> float | None:
@@ -205,6 +149,60 @@ def latency(data: bytes, n_features: int, n_codec: int) -> dict[str, float]:
     return {"p50_ms": float(p50), "p95_ms": float(p95)}
 
 
+def _worst(folds: list[dict[str, Any]], key: str, choose: Callable[[list[float]], float]) -> float | None:
+    values = [f[key] for f in folds]
+    return None if None in values else choose(values)
+
+
+def _settings(spec: ModelSpec, mode: str, overrides: Mapping[str, Any]) -> Quantised:
+    """The spec's settings of a mode, with what the caller wants otherwise."""
+    given = {key: value for key, value in overrides.items() if value is not None}
+    settings = spec.quantised_mode(mode)
+    if not given:
+        return settings
+    try:
+        return Quantised.model_validate({**settings.model_dump(), **given})
+    except ValidationError as err:
+        raise explain(err, Quantised, f"the settings of mode {mode}") from err
+
+
+def missed(body: Mapping[str, Any]) -> list[str]:
+    """Why a report's variant does not pass: each limit that it misses, and what the allowlist says."""
+    out = []
+    for key, limit, above, what in (
+        ("drop", "budget", True, "mean PLCC drop on held-out rows"),
+        ("rmse_int8_fp32", "rmse_max", True, "RMSE against fp32"),
+        ("srocc_int8_fp32_min", "srocc_min", False, "rank agreement with fp32 on the worst fold"),
+    ):
+        value, bound = body[key], body[limit]
+        if value is None:
+            out.append(f"{what} is not defined (constant predictions)")
+        elif not (value <= bound if above else value >= bound):
+            out.append(f"{what} {value:.6g}, at {'most' if above else 'least'} {bound:g} is allowed")
+    if body["allowlist"]["reason"] is not None:
+        out.append(f"refused by the operator allowlist: {body['allowlist']['reason']}")
+    return out
+
+
+def _size_note(int8: int, fp32: int) -> str:
+    if int8 > fp32:
+        return f"int8 is LARGER than fp32: {int8} bytes against {fp32} ({int8 / fp32:.2f} times)"
+    return f"int8 is smaller than fp32: {int8} bytes against {fp32} ({int8 / fp32:.2f} of it)"
+
+
+def latency_note(measured: Mapping[str, Any]) -> str:
+    """In one sentence, whether int8 is slower or faster than fp32.
+
+    Args:
+        measured: ``run.measured`` of an int8 file's manifest.
+    """
+    int8, fp32 = (1e3 * measured[key]["p50_ms"] for key in ("latency_int8", "latency_fp32"))
+    times = f"{int8:.0f} µs against {fp32:.0f} µs for {_LATENCY_ROWS} rows on one thread"
+    if int8 > fp32:
+        return f"int8 is SLOWER than fp32: {times} ({int8 / fp32:.2f} times)"
+    return f"int8 is no slower than fp32: {times} ({fp32 / int8:.2f} times as fast)"
+
+
 def quantize(
     config: Path,
     model: Path,
@@ -215,8 +213,10 @@ def quantize(
     mode: str = "static_qdq",
     report: Path | None = None,
     on_fold: OnFold | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write an int8 variant and its report, and return the report. A variant that fails its gate is written too.
+    """Write an int8 variant and its report, and return the report. A variant that fails its gate is written too, and
+    so is one that the operator allowlist refuses: `load_model` will not load it.
 
     Args:
         config: the model's YAML file.
@@ -227,14 +227,15 @@ def quantize(
         mode: one of the spec's quantised modes.
         report: the JSON report; by default `output` with the suffix ``.json``.
         on_fold: called after each fold.
+        overrides: other values for keys of the spec's entry for the mode; None keeps the spec's.
 
     Raises:
-        InputError: files do not belong together, or the result would hold what a model may not.
+        InputError: files do not belong together, a setting is not allowed, or the result is too large.
         IntegrityError: a file is not the one that was recorded.
     """
     started = time.perf_counter()
     spec = load_spec(config)
-    settings = spec.quantised_mode(mode)
+    settings = _settings(spec, mode, overrides or {})
     trained = load_weights(weights)
     fp32 = load_model(model)
     if fp32.sidecar["name"] != spec.name:
@@ -244,79 +245,92 @@ def quantize(
             f"{weights} was trained on the table with sha256 {trained.info['table_sha256']}, but {table} is "
             f"{table_sha}: calibration needs the same sources"
         )
-    shipped = export_member(spec, trained, compare=False).data
+    data = read_table(table, spec)
+    divided = make_folds(spec.split, data)
+    maker = _Maker(spec, settings, trained, data)
+    material = maker.material(None, rows_used(divided))
+    shipped = material.fp32
     if sha256_bytes(shipped) != fp32.sidecar["sha256"]:
         raise IntegrityError(
             f"{weights} exports to sha256 {sha256_bytes(shipped)}, but {model} is {fp32.sidecar['sha256']}: "
             "export the model again"
         )
-    data = read_table(table, spec)
-    held_out = make_folds(spec.split, data)
     folds = []
-    for done, fold in enumerate(held_out, start=1):
-        folds.append(_fold(spec, settings, trained, data, fold))
+    for done, fold in enumerate(divided, start=1):
+        folds.append(maker.fold(fold))
         if on_fold is not None:
-            on_fold(done, len(held_out))
-    place = trained.place(None)
-    used = rows_used(held_out)
-    calibration = used[calibration_rows(data.groups[used], None, settings.calibration_rows)]
-    int8 = MODES[mode](shipped, *_graph_inputs(spec, trained, place, data, calibration))
-    operators = check_file(int8, spec)
-    everything = _graph_inputs(spec, trained, place, data, used)
+            on_fold(done, len(divided))
+    int8 = MODES[mode](material)
+    operators, refusal = check_int8(int8, spec)
+    everything = material.graph_inputs(material.train)
     seen = rmse(run(session(shipped), *everything), run(session(int8), *everything))
 
-    drop, worst = (
-        _mean(folds, "plcc_drop"),
-        max((f["plcc_drop"] for f in folds if f["plcc_drop"] is not None), default=None),
-    )
-    rmse_mean = _mean(folds, "rmse_int8_fp32")
-    # Written like this so that what is not defined fails.
-    passed = drop is not None and drop <= settings.budget and rmse_mean is not None and rmse_mean <= settings.rmse_max
+    low, high = spec.target.range
     destination = output.with_suffix(".json") if report is None else report
     inputs = {"config": config, "model": model, "weights": weights, "features": table}
-    args = {**inputs, "mode": mode}
-    write_bytes(output, int8)
+    args = {**inputs, "mode": mode, "overrides": {k: v for k, v in (overrides or {}).items() if v is not None}}
     body: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "model": spec.name,
         "seed": trained.info["seed"],
         "mode": mode,
         "fp32": {"path": model.name, "sha256": fp32.sidecar["sha256"], "bytes": len(shipped)},
         "int8": {"path": output.name, "sha256": sha256_bytes(int8), "bytes": len(int8), "operators": operators},
+        "allowlist": {"passed": refusal is None, "reason": refusal},
         "size_ratio": len(int8) / len(shipped),
+        "larger_than_fp32": len(int8) > len(shipped),
+        "size_note": _size_note(len(int8), len(shipped)),
         "table_sha256": data.sha256,
         "calibration": {
-            "rows": int(calibration.size),
-            "sources": sorted(set(data.groups[used].tolist())),
-            "rows_sha256": sha256_bytes(calibration.astype("<i8").tobytes()),
-            "rule": "evenly spaced rows of each training source, equally many of each; a fold's own leave its "
-            f"{spec.split.by} out",
+            "rows": int(material.calibration.size),
+            "sources": sorted(set(data.groups[material.train].tolist())),
+            "rows_sha256": sha256_bytes(material.calibration.astype("<i8").tobytes()),
+            "rule": f"evenly spaced rows of each training {spec.split.by}, equally many of each; a fold's own leave out "
+            "what it holds out",
+        },
+        "training": None
+        if mode != "qat"
+        else {
+            "epochs": settings.epochs,
+            "lr": settings.learning_rate(spec.optimiser),
+            "batch_size": settings.batch_size,
+            "rule": "each member goes on from its fitted weights, on its own training rows",
         },
         "heldout": {
             "rule": f"each fold's model, quantised with rows of its training {spec.split.by}s, on the rows of the "
             f"{spec.split.by} that it did not see",
-            "sources": sorted({name for f in held_out for name in data.groups[f.test].tolist()}),
+            "sources": sorted({name for fold in divided for name in data.groups[fold.test].tolist()}),
         },
         "n_heldout": int(sum(f["n"] for f in folds)),
         "folds": folds,
         "plcc_fp32": _mean(folds, "plcc_fp32"),
         "plcc_int8": _mean(folds, "plcc_int8"),
-        "drop": drop,
-        "drop_worst_fold": worst,
+        "drop": _mean(folds, "plcc_drop"),
+        "drop_worst_fold": _worst(folds, "plcc_drop", max),
         "srocc_fp32": _mean(folds, "srocc_fp32"),
         "srocc_int8": _mean(folds, "srocc_int8"),
         "srocc_drop": _mean(folds, "srocc_drop"),
-        "rmse_int8_fp32": rmse_mean,
+        "rmse_int8_fp32": _mean(folds, "rmse_int8_fp32"),
         "rmse_int8_fp32_shipped": seen,
-        "budget": settings.budget,
-        "rmse_max": settings.rmse_max,
-        "passed": passed,
-        "run_provenance": build_run_provenance(
-            verb="quantize-int8", stage="quantized", args=args, inputs=inputs, outputs={"int8": output}
-        ),
+        "srocc_int8_fp32": _mean(folds, "srocc_int8_fp32"),
+        "srocc_int8_fp32_min": _worst(folds, "srocc_int8_fp32", min),
+        "budget": settings.largest_drop,
+        "rmse_max": 0.01 * (high - low) if settings.rmse_max is None else settings.rmse_max,
+        "srocc_min": settings.srocc_min,
     }
-    write_json(destination, body)
+    body["missed"] = missed(body)
+    body["passed"] = not body["missed"]
+    write_bytes(output, int8)
     n_codec = 0 if data.codec is None else data.codec.shape[1]
+    measured = {
+        "latency_fp32": latency(shipped, len(data.features), n_codec),
+        "latency_int8": latency(int8, len(data.features), n_codec),
+    }
+    body["run_provenance"] = build_run_provenance(
+        verb="quantize-int8", stage="quantized", args=args, inputs=inputs, outputs={"int8": output}
+    )
+    check_document(body, SCHEMA, str(destination))
+    write_json(destination, body)
     write_manifest(
         output,
         verb="quantize-int8",
@@ -325,22 +339,16 @@ def quantize(
         inputs=inputs,
         outputs={"int8": output, "report": destination},
         seconds=time.perf_counter() - started,
-        measured={
-            "latency_fp32": latency(shipped, len(data.features), n_codec),
-            "latency_int8": latency(int8, len(data.features), n_codec),
-        },
+        measured={**measured, "note": latency_note(measured)},
     )
     return body
 
 
-def require_passed(body: dict[str, Any]) -> None:
+def require_passed(body: Mapping[str, Any]) -> None:
     """Raise where the gate said no.
 
     Raises:
-        PyvmafError: the drop or the difference from fp32 is above what the spec allows.
+        PyvmafError: a limit is missed, or the operator allowlist refuses the file.
     """
     if not body["passed"]:
-        raise PyvmafError(
-            f"int8 variant {body['mode']} of {body['model']} fails its gate: mean PLCC drop {body['drop']} "
-            f"(budget {body['budget']}), RMSE against fp32 {body['rmse_int8_fp32']} (at most {body['rmse_max']})"
-        )
+        raise PyvmafError(f"int8 variant {body['mode']} of {body['model']} fails its gate: {'; '.join(body['missed'])}")
