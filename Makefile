@@ -1,9 +1,10 @@
-# setup: make this checkout ready · demo: the whole line on real clips · test: every check · bench: the bars
+# setup: make this checkout ready · demo: the whole line on real clips · audit: what a run would do, and why
+# test: every check · bench: the bars
 cores ?= $(shell nproc)
 bin := .venv/bin
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo audit test lint bench clean
 
 setup:
 	@scripts/setup.sh
@@ -11,6 +12,9 @@ setup:
 demo: setup
 	snakemake --cores $(cores) --quiet rules reason host
 	vmaf-train summary
+
+audit: setup
+	vmaf-train audit $(args)
 
 test: lint
 	pytest -n $(cores) --dist loadgroup

@@ -36,7 +36,7 @@ rule join:
     output: "joined.txt"
     shell: "cat {input} > {output}"
 """
-CONFIG = {"parts": [1, 2, 3], "settings": {"rate": 1, "epochs": 2, "widths": [16, 8]}}
+CONFIG: dict[str, Any] = {"parts": [1, 2, 3], "settings": {"rate": 1, "epochs": 2, "widths": [16, 8]}}
 
 
 def snakemake(folder: Path, *arguments: str) -> str:

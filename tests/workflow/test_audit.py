@@ -1,0 +1,117 @@
+"""The audit of a run of the whole line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workflow.conftest import PROFILE, SNAKEFILE
+
+pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]
+
+
+@pytest.fixture
+def run(finished_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def audit(folder: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    report = folder.parent / "audit.json"
+    own = ["--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--configfile", "small.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pyvmaf", "audit", "--output", str(report), *own, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, json.loads(report.read_text()) if report.is_file() else {}, done.stdout + done.stderr
+
+
+def test_a_finished_run_has_nothing_to_do(run: Path) -> None:
+    code, report, text = audit(run)
+    assert code == 0, text
+    assert report["nothing_to_do"]
+    assert report["jobs"] > 20
+    assert "Nothing to be done" in text
+    assert "every result is what its manifest says" in text
+
+
+def test_a_change_is_named_priced_and_followed(run: Path) -> None:
+    code, report, text = audit(run, "--config", "features=[canonical6, psnr_y]")
+    assert code == 1, text
+    own = {group["rule"]: group for group in report["groups"]}
+    assert set(own) == {"extract_features", "hard_negatives"}
+    assert own["extract_features"]["reasons"] == ["what.features: canonical6 -> canonical6,psnr_y"]
+    assert own["extract_features"]["jobs"] == 4
+    assert {item["rule"]: item["jobs"] for item in own["extract_features"]["then"]}["fit_model"] == 2
+    # Each ladder was measured, so all four have a price.
+    assert own["extract_features"]["unmeasured_jobs"] == 0
+    assert own["extract_features"]["cpu_minutes"] > 0
+    followers = {item["rule"] for item in report["artefacts"] if item["group"] is None}
+    assert {"build_shard", "combine_table", "fit_model", "judge_model", "register_models"} <= followers
+    assert "encode_rung" not in text
+
+
+def test_the_code_that_changed_is_named(run: Path) -> None:
+    # As if the last run had been made by code in which one module was another.
+    from pyvmaf.fingerprint import fingerprint
+
+    parts = run / "logs" / "engine" / f"{fingerprint('models')}.json"
+    recorded = json.loads(parts.read_text())
+    recorded["parts"]["module pyvmaf.models.trainer"] = "0" * 64
+    (parts.parent / "0123456789abcdef.json").write_text(json.dumps(recorded))
+    for path in (run / ".snakemake" / "metadata").rglob("*"):
+        if path.is_file():
+            path.write_text(path.read_text().replace(fingerprint("models"), "0123456789abcdef"))
+    code, report, text = audit(run)
+    assert code == 1, text
+    assert {reason for group in report["groups"] for reason in group["reasons"]} == {
+        "the code has changed: module pyvmaf.models.trainer"
+    }
+    assert {group["rule"] for group in report["groups"]} == {"fit_model", "judge_model", "export_model"}
+
+
+def test_what_no_plan_shows(run: Path) -> None:
+    shard = run / "results" / "shards" / "mine" / "libx264.parquet"
+    time = shard.stat()
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    import os
+
+    os.utime(shard, ns=(time.st_atime_ns, time.st_mtime_ns))
+    (run / "results" / "models" / "notes.txt").write_text("mine")
+    code, report, text = audit(run)
+    assert code == 1
+    assert report["pending"] == 0
+    found = {(item["kind"], item["path"]) for item in report["unseen"]}
+    assert ("changed", "results/shards/mine/libx264.parquet") in found
+    assert ("unaccounted", "results/models/notes.txt") in found
+    assert "Snakemake does not see" in text
+    assert audit(run, "--quick")[0] == 0
+    # A ladder that is no longer asked for is left behind.
+    _, report, _ = audit(run, "--config", "codecs=[libx264]")
+    orphans = {item["path"] for item in report["unseen"] if item["kind"] == "orphan"}
+    assert "results/shards/mine/libsvtav1.parquet" in orphans
+    assert not any("libx264" in path for path in orphans)
+
+
+def test_other_package_versions(run: Path) -> None:
+    from pyvmaf.provenance import content_hash
+
+    manifest = run / "results" / "models" / "small" / "seed0" / "weights.safetensors.manifest.json"
+    data = json.loads(manifest.read_text())
+    data["packages"]["torch"] = "1.0.0"
+    data["content_sha256"] = content_hash({k: v for k, v in data.items() if k not in ("run", "content_sha256")})
+    manifest.write_text(json.dumps(data))
+    code, report, _ = audit(run)
+    assert code == 1
+    [first, second] = [item["message"] for item in report["unseen"] if item["kind"] == "package"]
+    assert "torch 1.0.0" in first
+    assert "torch 1.0.0" in second
+    assert any("installed here" in message for message in (first, second))
+    assert any("training.yaml pins" in message for message in (first, second))
