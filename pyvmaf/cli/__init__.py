@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from pyvmaf.cli import checks, corpora, encodes, features, models, quantized, registry, reports, tables, workflow
+from pyvmaf.cli import (
+    checks,
+    corpora,
+    encodes,
+    ensembles,
+    features,
+    models,
+    quantized,
+    registry,
+    reports,
+    studies,
+    tables,
+    workflow,
+)
 from pyvmaf.errors import PyvmafError
 
 EXIT_ERROR = 2
@@ -20,10 +33,10 @@ app = typer.Typer(
     name="vmaf-train",
     help="From raw clips to registered, gated, quantised video-quality models.\n\n"
     "The stages, in order: corpora (fetch, prepare, manifest-scan), encodes (encode), features "
-    "(extract-features, score, features), tables (shard, combine), models (fit, judge, export, eval), "
+    "(extract-features, score, features), tables (shard, combine), models (fit, judge, export, ensemble, eval), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, summary). "
     "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "
-    "bisect-model-quality. "
+    "bisect-model-quality. To choose a model: tune, feature-correlation, subset-sweep. "
     "The workflow runs them all: snakemake --cores N.\n\n"
     "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted.",
     no_args_is_help=True,
@@ -48,7 +61,7 @@ def _root(
     pass
 
 
-for _stage in (corpora, encodes, features, tables, models, quantized, registry, reports, checks, workflow):
+for _stage in (corpora, encodes, features, tables, models, ensembles, quantized, registry, reports, checks, workflow):
     _stage.register(app)
 
 

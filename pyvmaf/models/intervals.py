@@ -1,28 +1,38 @@
 """Intervals around the mean of an ensemble, and how often they hold what they should.
 
-Members disagree by sigma (standard deviation, ddof 1). The Gaussian interval is mean ± z sigma. The conformal one is
-mean ± q sigma, where q is a quantile of |target - mean| / max(sigma, floor) over rows that no member was trained on
-(Papadopoulos et al., "Inductive confidence machines for regression", 2002; Lei et al., "Distribution-free predictive
-inference for regression", 2018). Whole sources are left out to calibrate and to measure, because rows of one source
-resemble one another, and rows of the next source are what an interval is for.
+The members' predictions of a row have a mean and a standard deviation sigma (ddof 1). Three ways to a half-width:
+
+- ``gaussian``: z sigma. It holds what it promises only if members err independently of one another, and they do not:
+  trained on the same rows, they are off together.
+- ``conformal``: q max(sigma, 1e-6). Of rows that no member was trained on, q is a quantile of
+  |target - mean| / max(sigma, 1e-6) (split conformal prediction, Papadopoulos et al. 2002).
+- ``normalised``: q (sigma + beta), the same with |target - mean| / (sigma + beta) (Papadopoulos, Gammerman and Vovk,
+  "Normalized nonconformity measures for regression conformal prediction", 2008); beta is the mean sigma of the rows
+  that it is calibrated on. Where members happen to agree closely, q max(sigma, 1e-6) is far too narrow, which widens
+  all other intervals; beta evens that out.
+
+Calibration and measurement leave whole sources out, because rows of one source resemble one another, and what an
+interval is for is the next source.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.errors import InputError
-from pyvmaf.metrics import plcc, rmse
+from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.metrics import agreement
 
 MIN_SIGMA = 1e-6
 """Smallest spread that a residual is divided by."""
 
-METHODS = ("conformal", "gaussian")
+METHODS = ("gaussian", "conformal", "normalised")
 
 
 def combine(members: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -43,27 +53,171 @@ def combine(members: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
 
 
 def gaussian_z(nominal: float) -> float:
-    """How many standard deviations a normal distribution holds `nominal` of itself within, 1.96 for .95."""
-    from statistics import NormalDist
-
+    """How many standard deviations around its mean hold `nominal` of a normal distribution (1.96 for .95)."""
     return NormalDist().inv_cdf((1 + nominal) / 2)
-
-
-def nonconformity(
-    target: NDArray[np.float64], mean: NDArray[np.float64], sigma: NDArray[np.float64], floor: float = MIN_SIGMA
-) -> NDArray[np.float64]:
-    """|target - mean| / max(sigma, floor), float64 [n]."""
-    return np.asarray(np.abs(target - mean) / np.maximum(sigma, floor), dtype=np.float64)
 
 
 def conformal_quantile(scores: NDArray[np.float64], nominal: float) -> float | None:
     """The score at 0-based rank ceil((n + 1) nominal) - 1 in ascending order.
 
-    A new score from the same distribution is no larger with a probability of at least `nominal`. None where n is too
-    small for that: fewer than nominal / (1 - nominal) scores hold no such rank (19 for .95).
+    A new score that is exchangeable with these is no larger with a probability of at least `nominal`. None where
+    there are too few for that: fewer than nominal / (1 - nominal), 19 for .95.
     """
-    # The product of .95 and 20 must not become 19.000000000000004 and then 20.
+    # 20 * .95 must not come out a little above 19.
     rank = math.ceil(round((scores.size + 1) * nominal, 9)) - 1
-    if rank >= scores.size:
-        return None
-    return float(np.partition(scores, rank)[rank])
+    return float(np.partition(scores, rank)[rank]) if rank < scores.size else None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns a sigma into the half-width of an interval.
+
+    Attributes:
+        nominal: share of rows that intervals are to hold.
+        rows: how many rows it was calibrated on.
+        z: standard deviations of the Gaussian interval.
+        q: factor of the conformal interval; None where there were too few rows.
+        beta: what is added to sigma in the normalised interval.
+        q_normalised: factor of the normalised interval; None where there were too few rows.
+    """
+
+    nominal: float
+    rows: int
+    z: float
+    q: float | None
+    beta: float
+    q_normalised: float | None
+
+    @staticmethod
+    def fit(
+        target: NDArray[np.float64], mean: NDArray[np.float64], sigma: NDArray[np.float64], nominal: float
+    ) -> Calibration:
+        """Calibrate on rows [n] that no member was trained on, n >= 1."""
+        residual = np.abs(target - mean)
+        beta = max(float(sigma.mean()), MIN_SIGMA)
+        return Calibration(
+            nominal=nominal,
+            rows=int(target.size),
+            z=gaussian_z(nominal),
+            q=conformal_quantile(residual / np.maximum(sigma, MIN_SIGMA), nominal),
+            beta=beta,
+            q_normalised=conformal_quantile(residual / (sigma + beta), nominal),
+        )
+
+    def half_width(self, sigma: NDArray[np.float64], method: str) -> NDArray[np.float64]:
+        """Half of the interval's width for each sigma, float64 [n].
+
+        Raises:
+            InputError: no such method, or it was calibrated on too few rows.
+        """
+        if method not in METHODS:
+            raise unknown_name("interval method", method, METHODS)
+        if method == "gaussian":
+            return np.asarray(self.z * sigma, dtype=np.float64)
+        factor = self.q if method == "conformal" else self.q_normalised
+        if factor is None:
+            needed = math.ceil(round(self.nominal / (1 - self.nominal), 9))
+            raise InputError(
+                f"{self.rows} held-out rows are too few to calibrate intervals that hold {self.nominal:g} of all rows: "
+                f"at least {needed} are needed"
+            )
+        scale = np.maximum(sigma, MIN_SIGMA) if method == "conformal" else sigma + self.beta
+        return np.asarray(factor * scale, dtype=np.float64)
+
+    def described(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {
+            "rows": self.rows,
+            "gaussian_z": self.z,
+            "conformal_q_residual": self.q,
+            "normalised_beta": self.beta,
+            "normalised_q": self.q_normalised,
+        }
+
+    @staticmethod
+    def of(described: Mapping[str, Any], nominal: float) -> Calibration:
+        """Back from `described`."""
+        return Calibration(
+            nominal=nominal,
+            rows=int(described["rows"]),
+            z=float(described["gaussian_z"]),
+            q=described["conformal_q_residual"],
+            beta=float(described["normalised_beta"]),
+            q_normalised=described["normalised_q"],
+        )
+
+
+def measure(
+    target: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    units: NDArray[np.str_],
+    nominal: float,
+) -> dict[str, Any]:
+    """How many held-out rows each method's intervals hold, calibrated without the unit that is looked at.
+
+    Args:
+        target, mean, sigma: float64 [n]; mean and sigma of members that were not trained on the row's unit.
+        units: str [n], what was held out together.
+        nominal: share of rows that intervals are to hold.
+
+    Returns:
+        ``coverage``: per method over all rows ``empirical_coverage`` and ``mean_width``, and over units
+        ``mean_over_units``, ``worst_unit`` and ``worst_coverage``; None throughout where some unit's calibration has
+        too few rows. ``per_unit``: the same per unit, with its agreement with the target.
+
+    Raises:
+        InputError: there is one unit only, so that nothing is left to calibrate on.
+    """
+    names = np.unique(units)
+    if names.size < 2:
+        raise InputError(
+            f"all {target.size} held-out rows are of one unit ({names[0] if names.size else 'none'}): coverage on rows "
+            "that calibration did not see needs at least 2"
+        )
+    held: dict[str, NDArray[np.float64]] = {method: np.full(target.size, np.nan) for method in METHODS}
+    width: dict[str, NDArray[np.float64]] = {method: np.full(target.size, np.nan) for method in METHODS}
+    per_unit = []
+    for name in names.tolist():
+        here = units == name
+        calibration = Calibration.fit(target[~here], mean[~here], sigma[~here], nominal)
+        shares: dict[str, float | None] = {}
+        widths: dict[str, float | None] = {}
+        for method in METHODS:
+            try:
+                half = calibration.half_width(sigma[here], method)
+            except InputError:
+                shares[method] = widths[method] = None
+                continue
+            held[method][here] = np.abs(target[here] - mean[here]) <= half
+            width[method][here] = 2 * half
+            shares[method], widths[method] = float(held[method][here].mean()), float(width[method][here].mean())
+        figures = agreement(mean[here], target[here])
+        per_unit.append(
+            {
+                "held_out": name,
+                "n": int(np.count_nonzero(here)),
+                "rmse": figures["rmse"],
+                "mean_sigma": float(sigma[here].mean()),
+                "calibration": calibration.described(),
+                "coverage": shares,
+                "mean_width": widths,
+            }
+        )
+    coverage: dict[str, Any] = {}
+    for method in METHODS:
+        if not np.isfinite(held[method]).all():
+            coverage[method] = dict.fromkeys(
+                ("empirical_coverage", "mean_width", "mean_over_units", "worst_unit", "worst_coverage")
+            )
+            continue
+        each: list[float] = [unit["coverage"][method] for unit in per_unit]
+        worst = int(np.argmin(each))
+        coverage[method] = {
+            "empirical_coverage": float(held[method].mean()),
+            "mean_width": float(width[method].mean()),
+            "mean_over_units": float(np.mean(each)),
+            "worst_unit": per_unit[worst]["held_out"],
+            "worst_coverage": each[worst],
+        }
+    return {"coverage": coverage, "per_unit": per_unit}

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,19 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models import allowlist
 from pyvmaf.models.export import check_sidecar, run, session
 from pyvmaf.models.inputs import of_sidecar
-from pyvmaf.provenance import read_json, sha256_bytes
+from pyvmaf.models.intervals import Calibration, combine
+from pyvmaf.provenance import sha256_bytes
 
 MAX_SIDECAR_BYTES = 1 << 20
 JAIL = "VMAF_TINY_MODEL_DIR"
 """Environment variable: where it is set, models are loaded from below that folder only."""
+
+OVERSHOOT = 0.01
+"""Share of the output range that scores may lie outside of it before a warning: a regression to 100 hits 100.2 at times."""
+
+
+class ModelWarning(UserWarning):
+    """A model's answer deserves doubt."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +47,19 @@ class Prediction:
         outside: share of rows outside the range of the training rows, by feature; features without any are left out.
         outside_share: share of rows with at least one feature outside.
         unexpected_share: share of scores outside the model's expected output range.
+        members: float64 [members, n], each member's scores; None but for an ensemble.
+        sigma: float64 [n], standard deviation over the members (ddof 1); None but for an ensemble.
+        low, high: float64 [n], ends of the interval; None but for an ensemble.
     """
 
     scores: NDArray[np.float64]
     outside: dict[str, float]
     outside_share: float
     unexpected_share: float
+    members: NDArray[np.float64] | None = None
+    sigma: NDArray[np.float64] | None = None
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
 
 
 def _confined(path: Path, root: Path | None) -> Path:
@@ -66,14 +83,30 @@ def _confined(path: Path, root: Path | None) -> Path:
     return real
 
 
-def _read_sidecar(path: Path, root: Path | None) -> dict[str, Any]:
-    real = _confined(path, root)
-    size = real.stat().st_size
-    if size > MAX_SIDECAR_BYTES:
-        raise InputError(f"{path} has {size} bytes, but a sidecar may have at most {MAX_SIDECAR_BYTES}")
-    sidecar = read_json(real)
+def _read_json(path: Path, root: Path | None, sha256: str | None = None) -> dict[str, Any]:
+    """A small JSON object.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it lies outside of `root`, is too large or no regular file.
+        IntegrityError: it is not JSON, no object, or not the file that was pinned.
+    """
+    data = allowlist.read_model(_confined(path, root), MAX_SIDECAR_BYTES)
+    if sha256 is not None and (found := sha256_bytes(data)) != sha256:
+        raise IntegrityError(f"{path} has sha256 {found}, but {sha256} is pinned: it is not the file that was judged")
+    try:
+        content = json.loads(data)
+    except ValueError as err:
+        raise IntegrityError(f"{path} is not JSON ({err}): it is damaged or was cut short") from err
+    if not isinstance(content, dict):
+        raise IntegrityError(f"{path} holds {type(content).__name__}, not an object")
+    return content
+
+
+def _read_sidecar(path: Path, root: Path | None, sha256: str | None = None) -> dict[str, Any]:
+    sidecar = _read_json(path, root, sha256)
     check_sidecar(sidecar, str(path))
-    return dict(sidecar)
+    return sidecar
 
 
 def _check_consistent(sidecar: dict[str, Any], path: Path) -> None:
@@ -178,7 +211,15 @@ class Model:
 
         Raises:
             InputError: columns are missing or not finite, or shapes do not fit.
+
+        Warns:
+            ModelWarning: scores lie outside of the expected range by more than `OVERSHOOT` of its width.
         """
+        found = self._predict(features, codec)
+        self._warn(found.scores)
+        return found
+
+    def _predict(self, features: Any, codec: Any) -> Prediction:
         X = self._matrix(features)
         bad = int(np.count_nonzero(~np.isfinite(X).all(axis=1)))
         if bad:
@@ -194,6 +235,76 @@ class Model:
         low, high = self.sidecar["expected_output_range"]
         unexpected = (scores < low) | (scores > high)
         return Prediction(scores, shares, float(beyond.any(axis=1).mean()), float(unexpected.mean()))
+
+    def _warn(self, scores: NDArray[np.float64]) -> None:
+        low, high = self.sidecar["expected_output_range"]
+        margin = OVERSHOOT * (high - low)
+        far = int(np.count_nonzero((scores < low - margin) | (scores > high + margin)))
+        if far:
+            warnings.warn(
+                f"{far} of {scores.size} scores of model {self.sidecar['name']} lie outside of its expected range "
+                f"{low:g} to {high:g}, from {scores.min():.4g} to {scores.max():.4g}",
+                ModelWarning,
+                stacklevel=3,
+            )
+
+
+class Ensemble(Model):
+    """Several models of one training as one, with intervals. Make one with `load_ensemble`."""
+
+    def __init__(self, members: Sequence[Model], manifest: dict[str, Any]) -> None:
+        """Keep the members and what the manifest says of them."""
+        self.members = tuple(members)
+        """The models, in the manifest's order."""
+        self.manifest = manifest
+        """What the manifest says."""
+        self.sidecar = {**members[0].sidecar, "name": manifest["id"]}
+        self._prepare = members[0]._prepare
+        confidence = manifest["confidence"]
+        self.method: str = confidence["interval"]
+        """How intervals are made: one of `pyvmaf.models.intervals.METHODS`."""
+        self.nominal: float = confidence["nominal_coverage"]
+        """Share of rows that intervals are to hold."""
+        keys = ("rows", "gaussian_z", "conformal_q_residual", "normalised_beta", "normalised_q")
+        self._rows = Calibration.of({key: confidence[key] for key in keys}, self.nominal)
+        clips = confidence["clip_mean"]
+        self._clips = None if clips is None else Calibration.of(clips, self.nominal)
+
+    def _predict(self, features: Any, codec: Any) -> Prediction:
+        """The mean over the members, with their spread and an interval for each row."""
+        found = [member._predict(features, codec) for member in self.members]
+        members = np.stack([one.scores for one in found])
+        if members.shape[1] == 0:
+            empty = np.empty(0)
+            return replace(found[0], members=members, sigma=empty, low=empty, high=empty)
+        mean, sigma = combine(members)
+        half = self._rows.half_width(sigma, self.method)
+        low, high = self.sidecar["expected_output_range"]
+        unexpected = float(((mean < low) | (mean > high)).mean())
+        return replace(
+            found[0],
+            scores=mean,
+            unexpected_share=unexpected,
+            members=members,
+            sigma=sigma,
+            low=mean - half,
+            high=mean + half,
+        )
+
+    def mean_interval(self, prediction: Prediction) -> tuple[float, float, float] | None:
+        """The interval of the mean score over all rows of one clip, calibrated on means over clips.
+
+        Args:
+            prediction: of the clip's frames.
+
+        Returns:
+            sigma, low and high; None where there were too few clips to calibrate on, or there are no rows.
+        """
+        if self._clips is None or prediction.members is None or prediction.members.shape[1] == 0:
+            return None
+        mean, sigma = combine(prediction.members.mean(axis=1, keepdims=True))
+        half = self._clips.half_width(sigma, self.method)
+        return float(sigma[0]), float(mean[0] - half[0]), float(mean[0] + half[0])
 
 
 def load_model(
@@ -220,14 +331,86 @@ def load_model(
         IntegrityError: the bytes are not those that were pinned, the sidecar does not conform, or it speaks of a
             codec vocabulary that is not this installation's.
     """
-    given = Path(path)
-    jail = Path(root) if root is not None else (Path(os.environ[JAIL]) if os.environ.get(JAIL) else None)
-    beside = Path(sidecar) if sidecar is not None else given.with_suffix(".json")
-    described = _read_sidecar(beside, jail)
+    return _load(Path(path), None if sidecar is None else Path(sidecar), sha256, None, _jail(root), threads)
+
+
+def _jail(root: str | os.PathLike[str] | None) -> Path | None:
+    if root is not None:
+        return Path(root)
+    return Path(os.environ[JAIL]) if os.environ.get(JAIL) else None
+
+
+def _load(
+    path: Path, sidecar: Path | None, sha256: str | None, sidecar_sha256: str | None, root: Path | None, threads: int
+) -> Model:
+    beside = path.with_suffix(".json") if sidecar is None else sidecar
+    described = _read_sidecar(beside, root, sidecar_sha256)
     _check_consistent(described, beside)
-    data = allowlist.read_model(_confined(given, jail))
+    data = allowlist.read_model(_confined(path, root))
     found, pinned = sha256_bytes(data), described["sha256"] if sha256 is None else sha256
     if found != pinned:
-        raise IntegrityError(f"{given} has sha256 {found}, but {pinned} is pinned: it is not the file that was judged")
-    allowlist.check(allowlist.parse(data, str(given)), str(given))
+        raise IntegrityError(f"{path} has sha256 {found}, but {pinned} is pinned: it is not the file that was judged")
+    allowlist.check(allowlist.parse(data, str(path)), str(path))
     return Model(session(data, threads), described)
+
+
+def load_ensemble(
+    path: str | os.PathLike[str],
+    *,
+    sha256: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    threads: int = 1,
+) -> Ensemble:
+    """Load an ensemble from its manifest, after every check of `load_model` on each member.
+
+    Args:
+        path: the manifest (``ensemble.json``); the members lie below its folder.
+        sha256: pin of the manifest, which pins its members; none by default.
+        root, threads: as in `load_model`.
+
+    Raises:
+        MissingFileError: a file is not there.
+        InputError: the ensemble is held, or a file may not be loaded.
+        IntegrityError: the bytes are not those that were pinned, or members and manifest disagree.
+    """
+    from pyvmaf.documents import check_document
+    from pyvmaf.models.ensemble import MANIFEST_SCHEMA
+
+    given, jail = Path(path), _jail(root)
+    manifest = _read_json(given, jail, sha256)
+    check_document(manifest, MANIFEST_SCHEMA, str(given))
+    if manifest["verdict"] != "PROMOTE":
+        why = manifest["coverage_gate"]["why"] or "its members are held"
+        raise InputError(f"{given} is held: {why}. Its members can be loaded one by one")
+    home = Path(os.path.realpath(given)).parent
+    members = []
+    for member in manifest["members"]:
+        # The schema lets no path out of the folder; a link might still lead out of it.
+        onnx, sidecar = home / member["onnx"], home / member["sidecar"]
+        _confined(onnx, home)
+        _confined(sidecar, home)
+        model = _load(onnx, sidecar, member["sha256"], member["sidecar_sha256"], jail, threads)
+        _check_member(model.sidecar, manifest, sidecar, given)
+        members.append(model)
+    if len(members) != manifest["ensemble_size"]:
+        raise IntegrityError(f"{given} names {len(members)} members, but says that it has {manifest['ensemble_size']}")
+    return Ensemble(members, manifest)
+
+
+def _check_member(sidecar: dict[str, Any], manifest: dict[str, Any], path: Path, where: Path) -> None:
+    codec = sidecar["codec"]
+    scaling = sidecar["input_normalization"]
+    stated = {
+        "feature_order": sidecar["features"],
+        "feature_mean": scaling["mean"],
+        "feature_std": scaling["std"],
+        "scaler_in_graph": scaling["in_graph"],
+        "codec_vocab": None if codec is None else codec["slots"],
+        "codec_vocab_version": None if codec is None else codec["vocabulary"],
+        "codec_vocab_sha256": None if codec is None else codec["vocabulary_sha256"],
+        "expected_output_range": sidecar["expected_output_range"],
+        "dataset_sha256": sidecar["dataset_sha256"],
+    }
+    for key, value in stated.items():
+        if manifest[key] != value:
+            raise IntegrityError(f"{where} says {key} {manifest[key]}, but its member {path} {value}")
