@@ -61,7 +61,20 @@ def _root(
     pass
 
 
-for _stage in (corpora, encodes, features, tables, models, ensembles, quantized, registry, reports, checks, workflow):
+for _stage in (
+    corpora,
+    encodes,
+    features,
+    tables,
+    models,
+    ensembles,
+    quantized,
+    registry,
+    reports,
+    checks,
+    studies,
+    workflow,
+):
     _stage.register(app)
 
 
