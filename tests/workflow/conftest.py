@@ -118,7 +118,21 @@ def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
     model = yaml.safe_load((REPOSITORY / "config" / "models" / "vmaf_tiny_v2.yaml").read_text())
     model.update(name="small", epochs=20, batch_size=16, seeds=[0, 1])
     # With two sources and few frames nothing is learned that deserves a gate; the line is what is tested.
-    model["gates"] = {"mean_plcc_min": -1, "plcc_spread_max": 2, "per_seed_min": -1}
+    model["gates"] = {
+        "mean_plcc_min": -1,
+        "plcc_spread_max": 2,
+        "per_seed_min": -1,
+        "hard_negatives": {
+            "identical_min": -1000,
+            "flat_min": -1000,
+            "black_max": 1000,
+            "swapped_max": 1000,
+            "teacher_error_max": 1000,
+            "range_margin": 1000,
+        },
+        "monotonicity": {"tolerance": 1000},
+        "extrapolation": {"worst_plcc_min": None},
+    }
     model["quantised"] = [{"mode": "static_qdq", "budget": 2, "rmse_max": 1000}]
     write_yaml(folder / "config" / "models" / "small.yaml", model)
     write_yaml(

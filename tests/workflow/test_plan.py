@@ -16,7 +16,8 @@ from tests.workflow.conftest import REPOSITORY, Case, Planned, plan, write_yaml
 pytestmark = pytest.mark.xdist_group("workflow")
 
 MAKE_VIDEO = {"fetch_corpus", "prepare_clip", "collect_corpus", "encode_rung"}
-FROM_FEATURES = {"extract_features", "build_shard", "combine_table"}
+FROM_LADDERS = {"extract_features", "build_shard", "combine_table"}
+FROM_FEATURES = FROM_LADDERS | {"hard_negatives"}
 FROM_FIT = {"fit_model", "judge_model"}
 FROM_EXPORT = {"export_model", "quantize_model"}
 CLOSING = {"register_models", "render_report", "summarize_run"}
@@ -54,6 +55,7 @@ def test_the_default_run(fresh: Mapping[str, Planned]) -> None:
         "extract_features": 45,
         "build_shard": 5,
         "combine_table": 1,
+        "hard_negatives": 1,
         "fit_model": 9,
         "judge_model": 3,
         "export_model": 9,
@@ -107,15 +109,15 @@ LEAVES: dict[str, tuple[Any, set[str]]] = {
     "cache": ("elsewhere", set()),
     "corpora_folder": ("config/../config/corpora", set()),
     "models_folder": ("config/../config/models", set()),
-    "ladders.libx264.crfs": ([30, 44, 50], {"encode_rung"} | FROM_FEATURES | FROM_TABLE),
-    "ladders.libx264.presets": (["fast"], {"encode_rung"} | FROM_FEATURES | FROM_TABLE),
-    "ladders.libx264.encoder": ("libx265", {"encode_rung"} | FROM_FEATURES | FROM_TABLE),
-    "ladders.libx264.bit_depth": (10, {"encode_rung"} | FROM_FEATURES | FROM_TABLE),
-    "ladders.libx264.extra": (["-g", "8"], {"encode_rung"} | FROM_FEATURES | FROM_TABLE),
+    "ladders.libx264.crfs": ([30, 44, 50], {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
+    "ladders.libx264.presets": (["fast"], {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
+    "ladders.libx264.encoder": ("libx265", {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
+    "ladders.libx264.bit_depth": (10, {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
+    "ladders.libx264.extra": (["-g", "8"], {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
     "tables.default.corpora": (["mine"], set()),
     "tables.default.codecs": (["libx264"], {"combine_table"} | FROM_TABLE),
     "report.points": (100, {"render_report"}),
-    "threads.encode_rung": (2, {"encode_rung"} | FROM_FEATURES | FROM_TABLE),
+    "threads.encode_rung": (2, {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
     "threads.extract_features": (1, set()),
     "threads.fit_model": (2, set()),
 }
@@ -224,7 +226,7 @@ def test_a_changed_model_rebuilds_from_where_it_matters(
     ("stage", "rules"),
     [
         ("corpora", (MAKE_VIDEO - {"fetch_corpus"}) | FROM_FEATURES | FROM_TABLE),
-        ("encodes", {"encode_rung"} | FROM_FEATURES | FROM_TABLE),
+        ("encodes", {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
         ("features", FROM_FEATURES | FROM_TABLE),
         ("tables", {"build_shard", "combine_table"} | FROM_TABLE),
         ("models", FROM_TABLE),

@@ -12,7 +12,10 @@ from pyvmaf.fingerprint import STAGES
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = [*sorted((REPOSITORY / "rules").glob("*.smk")), REPOSITORY / "workflow" / "Snakefile"]
-HEAVY = {"prepare_clip", "encode_rung", "extract_features", "fit_model", "quantize_model", "render_report"}
+HEAVY = {
+    *("prepare_clip", "encode_rung", "extract_features", "hard_negatives", "fit_model", "quantize_model"),
+    "render_report",
+}
 
 
 def _rules() -> dict[str, tuple[Path, str]]:

@@ -1,0 +1,216 @@
+"""Hard negatives against the same pairs written out as raw files and scored one by one."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import pyvmaf
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.features import ladder as ladder_module
+from pyvmaf.features.cases import CASES, LABELS, TEACHER
+from pyvmaf.features.frames import Format, Planes, Video, raw_format
+from pyvmaf.features.negatives import Clip, hard_negatives, partner, uniform
+from pyvmaf.features.table import read_metadata
+from pyvmaf.provenance import read_manifest, sha256_file
+
+FRAMES = 5
+C6 = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
+
+
+def corpus_file(folder: Path, clips: dict[str, tuple[Path, str, str]], name: str = "made") -> Path:
+    """A corpus manifest beside links to clips: key → file, source, group."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = {}
+    for key, (path, source, group) in clips.items():
+        (folder / f"{key}.mkv").symlink_to(path)
+        frames = Video(path).count_frames()
+        entries[key] = {
+            "path": f"somewhere/{key}.mkv", "sha256": sha256_file(path), "source": source, "group": group,
+            "video": {"frames": frames},
+        }  # fmt: skip
+    target = folder / "corpus.json"
+    target.write_text(json.dumps({"name": name, "clips": entries}))
+    return target
+
+
+@pytest.fixture(scope="module")
+def corpus(embedded_corpus: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    clips = {key: (embedded_corpus[key], key, key[:5]) for key in ("carphone", "bikes_1", "bikes_2")}
+    return corpus_file(tmp_path_factory.mktemp("corpus"), clips)
+
+
+@pytest.fixture(scope="module")
+def table(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("table") / "negatives.parquet"
+    hard_negatives([corpus], output, frames=FRAMES)
+    return output
+
+
+def raw_file(path: Path, frames: Iterable[Planes]) -> Path:
+    path.write_bytes(b"".join(plane.tobytes() for frame in frames for plane in frame))
+    return path
+
+
+def test_every_case_is_what_the_files_would_score(
+    table: Path, embedded_corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    """The frames of each case as a raw file, made here and scored as a pair of files."""
+    video = Video(embedded_corpus["carphone"])
+    # One frame more than is measured: motion looks ahead, and the clip goes on.
+    clip = [tuple(np.array(p) for p in f) for f in itertools.islice(video.frames(), FRAMES + 1)]
+    grey = tuple(np.full(p.shape, 128, np.uint8) for p in clip[0])
+    black = (np.full(clip[0][0].shape, 16, np.uint8), *grey[1:])
+    frames = {
+        "identical": (clip, clip),
+        "flat": ([grey] * len(clip), [grey] * len(clip)),
+        "flat_reference": ([grey] * len(clip), clip),
+        "frozen": (clip, [clip[0]] * len(clip)),
+        "black": (clip, [black] * len(clip)),
+    }
+    raw = raw_format("176x144", "yuv420p")
+    data = pd.read_parquet(table)
+    for case, (reference, distorted) in frames.items():
+        pair = [raw_file(tmp_path / f"{case}-{i}.yuv", side) for i, side in enumerate((reference, distorted))]
+        expected = pyvmaf.score(*pair, raw=raw, frames=(0, FRAMES))
+        rows = data[(data["clip"] == "carphone") & (data["case"] == case)]
+        assert rows["frame_index"].tolist() == list(range(FRAMES))
+        for name in (*C6, TEACHER):
+            assert rows[name].tolist() == expected[name].tolist(), (case, name)
+    swapped = pyvmaf.score(embedded_corpus["carphone"], embedded_corpus["bikes_1"], scale=True, frames=(0, FRAMES))
+    rows = data[(data["clip"] == "carphone") & (data["case"] == "swapped")]
+    for name in (*C6, TEACHER):
+        assert rows[name].tolist() == swapped[name].tolist(), name
+
+
+def test_the_teacher_says_what_the_cases_are_for(table: Path) -> None:
+    data = pd.read_parquet(table)
+    means = data.groupby("case", observed=True)[TEACHER].agg(["min", "max"])
+    assert set(means.index) == set(CASES)
+    assert means.loc["identical", "min"] > 95
+    assert means.loc["flat", "min"] > 95
+    assert means.loc["black", "max"] < 15
+    assert means.loc["swapped", "max"] < 30
+    # libvmaf's blind spot, which is why this case is held against the teacher and not against its meaning.
+    assert means.loc["flat_reference", "min"] > 90
+    flat = data[data["case"] == "flat"]
+    assert (flat[list(C6[:5])] == 1).all().all()
+    assert (flat["motion2"] == 0).all()
+
+
+def test_the_table_and_its_manifest(table: Path, corpus: Path) -> None:
+    file = pq.ParquetFile(table)
+    assert file.schema_arrow.names == [*LABELS, "frame_index", *C6, TEACHER]
+    block = read_metadata(file.schema_arrow, table)
+    assert block["features"] == list(C6)
+    assert block["model"] == "vmaf_v0.6.1"
+    manifest = read_manifest(table)
+    assert manifest["outputs"]["table"]["sha256"] == sha256_file(table)
+    clips = json.loads(corpus.read_text())["clips"].values()
+    assert {c["sha256"] for c in manifest["inputs"]["clips"]} == {clip["sha256"] for clip in clips}
+    assert manifest["details"]["swapped"] == {
+        "made/carphone": "made/bikes_1",
+        "made/bikes_1": "made/carphone",
+        "made/bikes_2": "made/carphone",
+    }
+
+
+def test_the_cache_gives_the_same_bytes_without_decoding(
+    corpus: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    hard_negatives([corpus], tmp_path / "first.parquet", frames=FRAMES, cache=cache, threads=2)
+    assert (tmp_path / "first.parquet").read_bytes() == table.read_bytes()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("nothing is left to compute")
+
+    monkeypatch.setattr(ladder_module, "run", refuse)
+    hard_negatives([corpus], tmp_path / "second.parquet", frames=FRAMES, cache=cache)
+    assert (tmp_path / "second.parquet").read_bytes() == table.read_bytes()
+    # A frame more is another question.
+    with pytest.raises(AssertionError, match="nothing is left"):
+        hard_negatives([corpus], tmp_path / "third.parquet", frames=FRAMES + 1, cache=cache)
+
+
+def test_ten_bits_and_a_short_clip(
+    embedded_corpus: dict[str, Path], convert: Callable[..., Path], tmp_path: Path
+) -> None:
+    deep = convert(embedded_corpus["carphone"], "deep.mkv", "-frames:v", "4", "-pix_fmt", "yuv420p10le", "-c:v", "ffv1")
+    clips = {"deep": (deep, "deep", "a"), "plain": (embedded_corpus["bikes_1"], "plain", "b")}
+    data = hard_negatives([corpus_file(tmp_path / "in", clips)], tmp_path / "out.parquet", frames=9).to_pandas()
+    # Eight bits can be widened to ten, but not the other way round.
+    counted = data.groupby(["clip", "case"], observed=True).size().to_dict()
+    assert counted == {("deep", case): 4 for case in CASES} | {("plain", c): 9 for c in CASES if c != "swapped"}
+    deep_rows = data[data["clip"] == "deep"]
+    assert deep_rows[deep_rows["case"] == "black"][TEACHER].max() < 15
+    assert deep_rows[deep_rows["case"] == "flat"][TEACHER].min() == pytest.approx(97.428, abs=0.01)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_a_uniform_picture_is_of_limited_range(bits: int) -> None:
+    form = Format(5, 3, "420", bits)
+    luma, cb, cr = uniform(form, 16)
+    assert (luma.shape, cb.shape, cr.shape) == ((3, 5), (2, 3), (2, 3))
+    assert {int(v) for v in luma.ravel()} == {16 << (bits - 8)}
+    assert {int(v) for v in np.concatenate([cb.ravel(), cr.ravel()])} == {1 << (bits - 1)}
+    assert [p.dtype for p in (luma, cb)] == [np.uint8 if bits == 8 else np.uint16] * 2
+    assert len(uniform(Format(5, 3, "400", bits), 128)) == 1
+
+
+def test_who_is_swapped_with_whom() -> None:
+    def clip(name: str, source: str, group: str) -> Clip:
+        return Clip("c", name, source, group, Path(name), "0", 9)
+
+    clips = [clip("a", "s1", "g1"), clip("b", "s1", "g1"), clip("d", "s2", "g1"), clip("e", "s3", "g2")]
+    plain = Format(8, 8, "420", 8)
+    formats = {c.path: plain for c in clips}
+    names = [getattr(partner(c, clips, formats), "name", None) for c in clips]
+    assert names == ["e", "e", "e", "a"]
+    # Without another group another source does; without one nothing is swapped.
+    assert [getattr(partner(c, clips[:3], formats), "name", None) for c in clips[:3]] == ["d", "d", "a"]
+    assert partner(clips[0], clips[:2], formats) is None
+    # What has more bits or another chroma layout cannot be brought to this format.
+    assert partner(clips[0], clips, {**formats, Path("e"): Format(8, 8, "420", 10)}) == clips[2]
+    assert partner(clips[3], clips, {**formats, Path("e"): Format(8, 8, "444", 8)}) is None
+
+
+def test_bad_input(corpus: Path, embedded_corpus: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    with pytest.raises(MissingFileError, match=r"absent\.json"):
+        hard_negatives([tmp_path / "absent.json"], out)
+    (tmp_path / "other.json").write_text('{"models": []}')
+    with pytest.raises(IntegrityError, match="no manifest of prepared clips"):
+        hard_negatives([tmp_path / "other.json"], out)
+    (tmp_path / "empty.json").write_text('{"name": "empty", "clips": {}}')
+    with pytest.raises(InputError, match="no clips"):
+        hard_negatives([tmp_path / "empty.json"], out)
+    with pytest.raises(InputError, match="2 or more"):
+        hard_negatives([corpus], out, frames=1)
+    changed = corpus_file(tmp_path / "changed", {"carphone": (embedded_corpus["carphone"], "s", "g")})
+    changed.write_text(changed.read_text().replace(sha256_file(embedded_corpus["carphone"]), "0" * 64))
+    with pytest.raises(IntegrityError, match="prepare the corpus again"):
+        hard_negatives([changed], out)
+    with pytest.raises(InputError, match="ssimulacra2"):
+        hard_negatives([corpus], out, features="ssimulacra2")
+    assert not out.exists()
+
+
+def test_the_verb(corpus: Path, table: Path, tmp_path: Path) -> None:
+    words = ["hard-negatives", str(corpus), "-o", "n.parquet", "--frames", str(FRAMES), "--threads", "2"]
+    done = subprocess.run([sys.executable, "-m", "pyvmaf", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.split() and line.split()[0] in CASES] == [
+        *CASES
+    ]
+    assert pd.read_parquet(tmp_path / "n.parquet").equals(pd.read_parquet(table))
