@@ -18,6 +18,7 @@ import numpy as np
 
 CRFS = {"libx264": (18, 26, 34, 42), "libx265": (20, 28, 36, 44), "libsvtav1": (25, 37, 49, 60)}
 PRESETS = {"libx264": "medium", "libx265": "medium", "libsvtav1": "8"}
+QUANTISED = [{"mode": "static_qdq", "budget": 0.5, "rmse_max": 50.0, "srocc_min": -1.0}]
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def write_model(folder: Path, name: str, **changes: Any) -> Path:
             "hard_negatives": {"black_max": 60, "swapped_max": 60, "teacher_error_max": 60, "range_margin": 150},
             "extrapolation": {"worst_plcc_min": 0.5},
         },
-        "quantised": [{"mode": "static_qdq", "budget": 0.5, "rmse_max": 50.0}],
+        "quantised": QUANTISED,
     }  # fmt: skip
     spec.update(changes)
     folder.mkdir(parents=True, exist_ok=True)
@@ -193,8 +194,9 @@ def build(
             for seed in seeds:
                 folder = home / f"seed{seed}"
                 export(config, folder / "weights.safetensors", verdict, table, folder / "model.onnx")
-                int8 = Path("results/quantized") / name / f"seed{seed}" / "static_qdq.onnx"
-                quantize(config, folder / "model.onnx", folder / "weights.safetensors", table, int8)
+                for mode in (variant["mode"] for variant in changes.get("quantised", QUANTISED)):
+                    int8 = Path("results/quantized") / name / f"seed{seed}" / f"{mode}.onnx"
+                    quantize(config, folder / "model.onnx", folder / "weights.safetensors", table, int8, mode=mode)
         register(["results"], "results/registry/registry.json")
     return root / "results"
 

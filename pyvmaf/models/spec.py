@@ -391,7 +391,7 @@ class Quantised(_Section):
         default=0.995,
         ge=-1,
         le=1,
-        description="Least rank agreement (SROCC) between int8 and fp32 scores that each fold's held-out rows must have.",
+        description="Least rank agreement: SROCC between int8 and fp32 scores of a fold's held-out rows, mean over folds.",
     )
     calibration_rows: int = Field(
         default=65_536,
