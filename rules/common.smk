@@ -198,9 +198,14 @@ def ensembles(wildcards):
 
 
 def quantized_models(suffix):
+    """Int8 files or reports, of all models or of the one that a rule is about."""
     return lambda wildcards: [
         f"results/quantized/{model}/seed{seed}/{mode}.{suffix}"
-        for model in PLAN.models
+        for model in ([wildcards.model] if hasattr(wildcards, "model") else PLAN.models)
         for seed in PLAN.seeds(model)
         for mode in PLAN.modes(model)
     ]
+
+
+def model_cards(wildcards):
+    return [f"results/reports/models/{model}.html" for model in PLAN.models]

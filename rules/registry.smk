@@ -9,6 +9,7 @@ rule register_models:
         sidecars=per_seed("model.json"),
         quantized=quantized_models("onnx"),
         reports=quantized_models("json"),
+        ensembles=ensembles,
     output:
         registry=report(
             ensure("results/registry/registry.json", non_empty=True),
@@ -29,4 +30,4 @@ rule register_models:
         engine=fingerprint("registry"),
     shell:
         "vmaf-train register --output {output.registry:q} --engine {params.engine:q}"
-        " {input.verdicts:q} {input.sidecars:q} {input.reports:q} > {log:q} 2>&1"
+        " {input.verdicts:q} {input.sidecars:q} {input.reports:q} {input.ensembles:q} > {log:q} 2>&1"

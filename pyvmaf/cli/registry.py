@@ -30,8 +30,8 @@ def register_command(
         list[Path] | None,
         typer.Argument(
             metavar="FILE",
-            help="verdict.json of each model, model.json of each seed, and the JSON report of each int8 variant, in "
-            "any order; or a results folder.",
+            help="verdict.json of each model, model.json of each seed, ensemble.json where there is one, and the JSON "
+            "report of each int8 variant, in any order; or a results folder.",
             show_default=False,
         ),
     ] = None,
@@ -80,6 +80,8 @@ def register_command(
             typer.echo(f"ships   {identity}")
         for identity, reason in shipped.held:
             typer.echo(f"held    {identity}: {reason}")
+        for identity, reason in shipped.ensembles_refused:
+            typer.echo(f"ensemble of {identity} does not ship, a single seed does: {reason}")
         for identity, mode, reason in shipped.int8_refused:
             typer.echo(f"int8 of {identity} ({mode}) does not ship: {reason}")
         typer.echo(f"wrote {shipped.path}")

@@ -41,12 +41,14 @@ class Rung:
     Attributes:
         indices: int64, frame numbers counted from 0.
         features: by training name, in catalog order; float64, one value per frame; NaN throughout where unavailable.
-        vmaf: float64, the model's score per frame; None where no model was asked for.
+        vmaf: float64, the (first) model's score per frame; None where no model was asked for.
+        models: float64 per frame, the score of each model that was asked for, by its name.
     """
 
     indices: NDArray[np.int64]
     features: dict[str, NDArray[np.float64]]
     vmaf: NDArray[np.float64] | None
+    models: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass
@@ -153,7 +155,7 @@ def extract_ladder(
     distorted: Mapping[str, Clip],
     *,
     features: str | Iterable[str] = DEFAULT_FEATURES,
-    model: str | None = DEFAULT_MODEL,
+    model: str | Sequence[str] | None = DEFAULT_MODEL,
     cache: str | os.PathLike[str] | None = None,
     threads: int = 1,
     window: Window = ALL,
@@ -173,7 +175,7 @@ def extract_ladder(
         reference: the pristine clip, a file or an opened video.
         distorted: its distorted versions, by name.
         features: training names and names of sets.
-        model: a built-in model of libvmaf or the path of its JSON, None for none.
+        model: a built-in model of libvmaf or the path of its JSON, or several of them; None for none.
         cache: folder of the cache, None for none.
         threads: worker threads; any number gives the same bytes.
         window: which frames.
@@ -189,12 +191,14 @@ def extract_ladder(
     if not distorted:
         raise InputError(f"no distorted clips were given for {reference}")
     selection = features if isinstance(features, Selection) else select(features)
-    teacher = Teacher(model) if model else None
+    named = (model,) if isinstance(model, str) else model or ()
+    teachers = [Teacher(name) for name in dict.fromkeys(named)]
     ref, videos = open_pair(reference, distorted, raw=raw, scale=scale, match_depth=match_depth)
     form = ref.format
     able, unavailable = usable(selection, form)
-    check_teacher(teacher, form)
-    extra = teacher.keys if teacher else {}
+    for teacher in teachers:
+        check_teacher(teacher, form)
+    extra = _keys(teachers)
     units = tuple(dict.fromkeys([*(f.unit for f in able if f.unit), *extra]))
     keys = {unit: keys_of(unit, form, extra) for unit in units}
     shared = [u for u in units if u.reference_only]
@@ -249,10 +253,9 @@ def extract_ladder(
                 f"{videos[name].path} has scores of {sorted(lengths)} frames in the cache where {indices.size} are wanted: "
                 "the files changed while they were read, run again"
             )
-        vmaf: NDArray[np.float64] | None = None
-        if teacher:
-            vmaf = _predicted(store, names.model(teacher.name, name), teacher, scores)
-        rungs[name] = Rung(indices, _columns(selection, able, scores, indices.size), vmaf)
+        judged = {t.name: _predicted(store, names.model(t.name, name), t, scores) for t in teachers}
+        vmaf = judged[teachers[0].name] if teachers else None
+        rungs[name] = Rung(indices, _columns(selection, able, scores, indices.size), vmaf, judged)
     return Ladder(
         rungs=rungs,
         unavailable=unavailable,
@@ -262,6 +265,15 @@ def extract_ladder(
         cached=store.hits if store else 0,
         damaged=store.damaged if store else [],
     )
+
+
+def _keys(teachers: Sequence[Teacher]) -> dict[Unit, tuple[str, ...]]:
+    """The scores that any of the models reads, by the extractor that gives them."""
+    keys: dict[Unit, tuple[str, ...]] = {}
+    for teacher in teachers:
+        for unit, names in teacher.keys.items():
+            keys[unit] = tuple(dict.fromkeys((*keys.get(unit, ()), *names)))
+    return keys
 
 
 def check_teacher(teacher: Teacher | None, form: Format) -> None:

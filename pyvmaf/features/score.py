@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,15 +57,18 @@ class Scores:
 
     Attributes:
         frame_index: int64, frame numbers counted from 0.
-        columns: float64 per frame: the features by training name in catalog order, then ``vmaf``.
+        columns: float64 per frame: the features by training name in catalog order, ``vmaf`` (the score of the first
+            model of libvmaf), further models by their names.
         unavailable: features of a set that cannot be computed on this pair (their columns are NaN), with the reason.
         model: the model behind ``vmaf``, None where there is none.
+        judged: what registered models say about the whole clip, by their names, as JSON values.
     """
 
     frame_index: NDArray[np.int64]
     columns: dict[str, NDArray[np.float64]]
     unavailable: dict[str, str] = field(default_factory=dict)
     model: str | None = None
+    judged: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.frame_index.size)
@@ -76,15 +79,21 @@ class Scores:
         return self.columns[name]
 
     def pooled(self) -> dict[str, dict[str, float]]:
-        """Every pool of every column that has values."""
-        return {name: pooled(values) for name, values in self.columns.items() if name not in self.unavailable}
+        """Every pool of every column that has values; spreads and ends of intervals are left out.
+
+        (The mean of the frames' intervals is no interval of the mean: `judged` has that one.)
+        """
+        bounds = {name for said in self.judged.values() for name in said.get("interval_columns", ())}
+        skipped = bounds | set(self.unavailable)
+        return {name: pooled(values) for name, values in self.columns.items() if name not in skipped}
 
     def to_arrow(self) -> pa.Table:
         """One row per frame: ``frame_index`` and the columns."""
         import pyarrow as pa
 
         columns = {"frame_index": self.frame_index, **self.columns}
-        return pa.table({name: pa.array(values) for name, values in columns.items()})
+        table = pa.table({name: pa.array(values) for name, values in columns.items()})
+        return table.replace_schema_metadata({"pyvmaf": dumps({"models": self.judged})}) if self.judged else table
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per frame: ``frame_index`` and the columns."""
@@ -118,10 +127,11 @@ class Scores:
             raise InputError(f"cannot write {target}: the suffix {suffix!r} is none of {', '.join(FORMATS)}")
 
     def as_json(self) -> dict[str, object]:
-        """What a .json file holds: frames, pooled figures, model, unavailable features."""
+        """What a .json file holds: frames, pooled figures, model, registered models, unavailable features."""
         rows = zip(self.frame_index.tolist(), *(v.tolist() for v in self.columns.values()), strict=True)
         return {
             "model": self.model,
+            **({"models": self.judged} if self.judged else {}),
             "unavailable": self.unavailable,
             "pooled": {c: {p: _json(v) for p, v in pools.items()} for c, pools in self.pooled().items()},
             "frames": [
@@ -143,7 +153,7 @@ def score(
     distorted: str | os.PathLike[str],
     *,
     features: str | Iterable[str] = DEFAULT_FEATURES,
-    model: str | None = DEFAULT_MODEL,
+    model: str | Sequence[str] | None = DEFAULT_MODEL,
     threads: int = 1,
     frames: tuple[int, int | None] | None = None,
     subsample: int = 1,
@@ -159,7 +169,7 @@ def score(
     Args:
         reference, distorted: video files of equal size, bit depth and frame count.
         features: training names and names of sets ("canonical6", "full"), as a list or with commas.
-        model: a built-in model of libvmaf or the path of its JSON; None for features only.
+        model: a built-in model of libvmaf or the path of its JSON, or several; None for features only.
         threads: worker threads; the scores do not depend on it.
         frames: (first, stop) of the frames to score, stop excluded. The rows equal those of the whole clip.
         subsample: score every n-th frame only. The rows equal those of the whole clip.
@@ -200,6 +210,6 @@ def score(
     )
     rung = ladder.rungs["distorted"]
     columns = dict(rung.features)
-    if rung.vmaf is not None:
-        columns["vmaf"] = rung.vmaf
-    return Scores(rung.indices, columns, ladder.unavailable, model)
+    for place, (name, values) in enumerate(rung.models.items()):
+        columns["vmaf" if place == 0 else Path(name).stem if name.endswith(".json") else name] = values
+    return Scores(rung.indices, columns, ladder.unavailable, next(iter(rung.models), None))

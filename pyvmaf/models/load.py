@@ -135,12 +135,19 @@ def _check_consistent(sidecar: dict[str, Any], path: Path) -> None:
 class Model:
     """A model that passed every check. Make one with `load_model`."""
 
-    def __init__(self, runtime: Any, sidecar: dict[str, Any]) -> None:
+    def __init__(self, runtime: Any, sidecar: dict[str, Any], *, int8: bool = False) -> None:
         """Keep the session and its sidecar."""
         self._runtime = runtime
+        self.int8 = int8
+        """Whether the file is an int8 variant of the model that the sidecar describes."""
         self.sidecar = sidecar
         """What the sidecar says."""
         self._prepare = of_sidecar(sidecar)
+
+    @property
+    def name(self) -> str:
+        """The model's id, of an int8 variant with ``.int8`` behind it."""
+        return f"{self.sidecar['name']}{'.int8' if self.int8 else ''}"
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -259,6 +266,7 @@ class Ensemble(Model):
         self.manifest = manifest
         """What the manifest says."""
         self.sidecar = {**members[0].sidecar, "name": manifest["id"]}
+        self.int8 = False
         self._prepare = members[0]._prepare
         confidence = manifest["confidence"]
         self.method: str = confidence["interval"]
@@ -331,7 +339,7 @@ def load_model(
         IntegrityError: the bytes are not those that were pinned, the sidecar does not conform, or it speaks of a
             codec vocabulary that is not this installation's.
     """
-    return _load(Path(path), None if sidecar is None else Path(sidecar), sha256, None, _jail(root), threads)
+    return load_pinned(path, sidecar=sidecar, sha256=sha256, root=root, threads=threads)
 
 
 def _jail(root: str | os.PathLike[str] | None) -> Path | None:
@@ -340,18 +348,44 @@ def _jail(root: str | os.PathLike[str] | None) -> Path | None:
     return Path(os.environ[JAIL]) if os.environ.get(JAIL) else None
 
 
-def _load(
-    path: Path, sidecar: Path | None, sha256: str | None, sidecar_sha256: str | None, root: Path | None, threads: int
+def load_pinned(
+    path: str | os.PathLike[str],
+    *,
+    sidecar: str | os.PathLike[str] | None = None,
+    sha256: str | None = None,
+    sidecar_sha256: str | None = None,
+    int8: bool = False,
+    root: str | os.PathLike[str] | None = None,
+    threads: int = 1,
 ) -> Model:
-    beside = path.with_suffix(".json") if sidecar is None else sidecar
-    described = _read_sidecar(beside, root, sidecar_sha256)
+    """`load_model` for whoever also pins the sidecar, or loads an int8 variant.
+
+    Args:
+        path, sidecar, sha256, root, threads: as in `load_model`.
+        sidecar_sha256: pin of the sidecar; none by default.
+        int8: whether the file is an int8 variant of what the sidecar describes.
+
+    Raises:
+        MissingFileError, InputError, IntegrityError: as in `load_model`.
+    """
+    given, jail = Path(path), _jail(root)
+    beside = given.with_suffix(".json") if sidecar is None else Path(sidecar)
+    described = _read_sidecar(beside, jail, sidecar_sha256)
     _check_consistent(described, beside)
-    data = allowlist.read_model(_confined(path, root))
+    data = allowlist.read_model(_confined(given, jail))
     found, pinned = sha256_bytes(data), described["sha256"] if sha256 is None else sha256
     if found != pinned:
-        raise IntegrityError(f"{path} has sha256 {found}, but {pinned} is pinned: it is not the file that was judged")
-    allowlist.check(allowlist.parse(data, str(path)), str(path))
-    return Model(session(data, threads), described)
+        raise IntegrityError(f"{given} has sha256 {found}, but {pinned} is pinned: it is not the file that was judged")
+    allowlist.check(allowlist.parse(data, str(given)), str(given))
+    return Model(session(data, threads), described, int8=int8)
+
+
+def peek(path: Path, key: str) -> Any:
+    """One value of a small JSON object that is yet to be checked; None where there is none, or no such object."""
+    try:
+        return _read_json(path, None).get(key)
+    except (InputError, IntegrityError):
+        return None
 
 
 def load_ensemble(
@@ -389,7 +423,14 @@ def load_ensemble(
         onnx, sidecar = home / member["onnx"], home / member["sidecar"]
         _confined(onnx, home)
         _confined(sidecar, home)
-        model = _load(onnx, sidecar, member["sha256"], member["sidecar_sha256"], jail, threads)
+        model = load_pinned(
+            onnx,
+            sidecar=sidecar,
+            sha256=member["sha256"],
+            sidecar_sha256=member["sidecar_sha256"],
+            root=jail,
+            threads=threads,
+        )
         _check_member(model.sidecar, manifest, sidecar, given)
         members.append(model)
     if len(members) != manifest["ensemble_size"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -25,7 +25,7 @@ KINDS = ("fr", "nr", "filter", "mos", "saliency")
 
 # A registry and a sidecar are read before anything is trusted, so a huge one is refused unread.
 _MAX_JSON_BYTES = 1 << 20
-_QUANT_MODES = {"static_qdq": "static", "dynamic": "dynamic", "qat": "qat"}
+_QUANT_MODES = {"dynamic": "dynamic", "static": "static", "static_qdq": "static", "qat": "qat"}
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,14 @@ class Shipped:
         models: ids that ship.
         held: id and reason of each model that does not.
         int8_refused: id, mode and reason of each int8 variant that failed its gate.
+        ensembles_refused: id and reason of each ensemble whose intervals failed theirs; a single seed ships instead.
     """
 
     path: Path
     models: tuple[str, ...]
     held: tuple[tuple[str, str], ...]
     int8_refused: tuple[tuple[str, str, str], ...]
+    ensembles_refused: tuple[tuple[str, str], ...] = ()
 
 
 @cache
@@ -149,6 +151,7 @@ def find_artefacts(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         if given.is_dir():
             found += sorted(given.glob("models/*/verdict.json"))
             found += sorted(given.glob("models/*/seed*/model.json"))
+            found += sorted(given.glob("models/*/ensemble.json"))
             found += [
                 p for p in sorted(given.glob("quantized/*/seed*/*.json")) if not p.name.endswith(".manifest.json")
             ]
@@ -166,6 +169,7 @@ class _Artefacts:
         self.verdicts: dict[str, _Verdict] = {}
         self.sidecars: dict[str, dict[int, _Sidecar]] = {}
         self.int8: dict[tuple[str, int], list[_Int8]] = {}
+        self.ensembles: dict[str, tuple[Path, dict[str, Any]]] = {}
         for path in paths:
             self.add(path)
         if not self.verdicts:
@@ -178,6 +182,11 @@ class _Artefacts:
             if model in self.verdicts:
                 raise InputError(f"two verdicts on {model}: {self.verdicts[model].path} and {path}")
             self.verdicts[model] = _Verdict(path, model, data["verdict"] == "PROMOTE", data)
+        elif data.get("kind") == "fr_ensemble":
+            model = str(_need(data, "id", path))
+            if model in self.ensembles:
+                raise InputError(f"two ensembles of {model}: {self.ensembles[model][0]} and {path}")
+            self.ensembles[model] = (path, data)
         elif "onnx_opset" in data:
             model, seed = _layout(path)
             self.sidecars.setdefault(model, {})[seed] = _Sidecar(path, model, seed, data)
@@ -186,7 +195,7 @@ class _Artefacts:
             self.int8.setdefault((model, seed), []).append(_Int8(path, model, seed, path.stem, data))
         else:
             raise InputError(
-                f"{path} is neither a verdict, a sidecar nor an int8 report: its keys are {', '.join(sorted(data)[:8])}"
+                f"{path} is neither a verdict, a sidecar, an ensemble nor an int8 report: its keys are {', '.join(sorted(data)[:8])}"
             )
 
 
@@ -227,14 +236,8 @@ def hold_reason(gate: Mapping[str, Any]) -> str:
 
 
 def int8_reason(report: Mapping[str, Any]) -> str:
-    """Why an int8 variant was refused: each measured value that missed, with what is allowed."""
-    reasons = []
-    for key, limit, what in (("drop", "budget", "PLCC drop"), ("rmse_int8_fp32", "rmse_max", "RMSE against fp32")):
-        value = report[key]
-        if value is None or value > report[limit]:
-            measured = "not defined" if value is None else f"{value:.5f}"
-            reasons.append(f"{what} {measured}, at most {report[limit]:g} is allowed")
-    return "; ".join(reasons) or "its report gives no reason"
+    """Why an int8 variant was refused: each limit that it missed with the measured value, and what the allowlist says."""
+    return "; ".join(report["missed"]) or "its report gives no reason"
 
 
 def _pinned(path: Path, expected: str, where: Path) -> str:
@@ -255,6 +258,7 @@ class _Builder:
         self.found = found
         self.files: list[Path] = []
         self.refused: list[tuple[str, str, str]] = []
+        self.ensembles_refused: list[tuple[str, str]] = []
 
     def name(self, path: Path) -> str:
         self.files.append(path)
@@ -314,6 +318,7 @@ class _Builder:
         if data.get("description"):
             entry["description"] = str(data["description"])[:256]
         entry.update(self.int8(verdict.model, seed, entry["sha256"]))
+        entry.update(self.ensemble(verdict))
         return entry
 
     def table_of(self, verdict: _Verdict, sidecar: _Sidecar) -> str:
@@ -324,6 +329,43 @@ class _Builder:
                 f"{verdict.path} judged the table {judged}, but {sidecar.path} was trained on {trained}: judge it again"
             )
         return judged
+
+    def ensemble(self, verdict: _Verdict) -> dict[str, Any]:
+        if verdict.model not in self.found.ensembles:
+            return {}
+        path, data = self.found.ensembles[verdict.model]
+        judged = sha256_file(verdict.path)
+        if data["verdict_sha256"] != judged:
+            raise IntegrityError(
+                f"{path} was made from the verdict {data['verdict_sha256']}, but {verdict.path} is {judged}: make it again"
+            )
+        named = {"manifest": self.name(path), "manifest_sha256": sha256_file(path)}
+        gate = data["coverage_gate"]
+        if data["verdict"] != "PROMOTE":
+            reason = gate["why"] or "its members are held"
+            self.ensembles_refused.append((verdict.model, reason))
+            return {"ensemble_refused": {"reason": reason, **named}}
+        members = []
+        for member in data["members"]:
+            onnx, sidecar = path.parent / member["onnx"], path.parent / member["sidecar"]
+            members.append(
+                {
+                    "seed": member["seed"],
+                    "onnx": self.name(onnx),
+                    "sha256": _pinned(onnx, member["sha256"], path),
+                    "sidecar": self.name(sidecar),
+                    "sidecar_sha256": _pinned(sidecar, member["sidecar_sha256"], path),
+                }
+            )
+        return {
+            "ensemble": {
+                **named,
+                "interval": data["confidence"]["interval"],
+                "nominal_coverage": gate["nominal_coverage"],
+                "empirical_coverage": gate["empirical_coverage"],
+                "members": members,
+            }
+        }
 
     def int8(self, model: str, seed: int, fp32: str) -> dict[str, Any]:
         passed: list[tuple[float, str, _Int8]] = []
@@ -347,12 +389,12 @@ class _Builder:
         fields: dict[str, Any] = {"int8_refused": refused} if refused else {}
         if not passed:
             return {"quant_mode": "fp32", **fields}
-        drop, mode, best = min(passed, key=lambda item: item[:2])
+        drop, _, best = min(passed, key=lambda item: item[:2])
         pinned = best.data["fp32"]["sha256"]
         if pinned != fp32:
             raise IntegrityError(f"{best.path} was made from the ONNX file {pinned}, but {model} ships {fp32}")
         return {
-            "quant_mode": _QUANT_MODES.get(mode, mode),
+            "quant_mode": _QUANT_MODES[best.data["mode"]],
             "int8": self.name(best.onnx),
             "int8_sha256": _pinned(best.onnx, best.data["int8"]["sha256"], best.path),
             "int8_report": self.name(best.path),
@@ -378,6 +420,19 @@ _PINS = (
 )
 
 
+def pins(entry: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What an entry names, as (role, path, sha256): the model's own files, then those of its ensemble."""
+    for name, pin in _PINS:
+        if name in entry:
+            yield name, entry[name], entry[pin]
+    for key in ("ensemble", "ensemble_refused"):
+        if key in entry:
+            yield f"{key} manifest", entry[key]["manifest"], entry[key]["manifest_sha256"]
+    for member in entry.get("ensemble", {}).get("members", ()):
+        yield f"member {member['seed']}", member["onnx"], member["sha256"]
+        yield f"sidecar of member {member['seed']}", member["sidecar"], member["sidecar_sha256"]
+
+
 def _validated(data: dict[str, Any], path: Path) -> dict[str, Any]:
     wrong = violations(data, "registry")
     if wrong:
@@ -392,8 +447,9 @@ def register(
     """Write the registry of what verdicts, sidecars and int8 reports say, every hash computed anew.
 
     Args:
-        paths: ``verdict.json`` of each model, ``model.json`` of each model and seed, and the JSON report of each
-            int8 variant, in any order; or a results folder, which stands for all of those below it.
+        paths: ``verdict.json`` of each model, ``model.json`` of each model and seed, ``ensemble.json`` where there is
+            one, and the JSON report of each int8 variant, in any order; or a results folder, which stands for all of
+            those below it.
         output: the registry to write, with its manifest beside it. What was there is replaced.
 
     Returns:
@@ -403,7 +459,7 @@ def register(
     Raises:
         MissingFileError: a file that was named, or that a sidecar names, is not there.
         InputError: a model's sidecar for the seed that ships was not given, or there is no verdict.
-        IntegrityError: a file is not the one that its sidecar, report or verdict pins.
+        IntegrityError: a file is not the one that its sidecar, ensemble, report or verdict pins.
     """
     registry = Path(output)
     read = find_artefacts(paths)
@@ -429,6 +485,7 @@ def register(
         models=tuple(m["id"] for m in models),
         held=tuple((h["id"], h["reason"]) for h in held),
         int8_refused=tuple(builder.refused),
+        ensembles_refused=tuple(builder.ensembles_refused),
     )
 
 
@@ -449,16 +506,14 @@ def check_registry(path: str | os.PathLike[str]) -> list[str]:
     ids = [entry["id"] for entry in [*data["models"], *data["held"]]]
     wrong += [f"lists {name!r} more than once" for name in sorted({i for i in ids if ids.count(i) > 1})]
     for entry in data["models"]:
-        for name, pin in _PINS:
-            if name in entry:
-                file = registry.parent / entry[name]
-                try:
-                    found = sha256_file(file)
-                except MissingFileError:
-                    wrong.append(f"{entry['id']}: {name} {entry[name]} is not there")
-                    continue
-                if found != entry[pin]:
-                    wrong.append(f"{entry['id']}: {name} {entry[name]} hashes to {found}, registered was {entry[pin]}")
+        for name, named, pin in pins(entry):
+            try:
+                found = sha256_file(registry.parent / named)
+            except MissingFileError:
+                wrong.append(f"{entry['id']}: {name} {named} is not there")
+                continue
+            if found != pin:
+                wrong.append(f"{entry['id']}: {name} {named} hashes to {found}, registered was {pin}")
     return wrong
 
 
@@ -477,6 +532,23 @@ def load_registry(path: str | os.PathLike[str]) -> dict[str, Any]:
     return data
 
 
+def find_entry(path: str | os.PathLike[str], name: str) -> dict[str, Any]:
+    """The entry of a model that ships.
+
+    Raises:
+        MissingFileError, IntegrityError: as `load_registry`.
+        InputError: no such model, or it is held.
+    """
+    data = load_registry(path)
+    entries: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in data["models"]}
+    for held in data["held"]:
+        if held["id"] == name:
+            raise InputError(f"model {name!r} is held, not shipped: {held['reason']}")
+    if name not in entries:
+        raise unknown_name("model", name, entries)
+    return entries[name]
+
+
 def resolve(path: str | os.PathLike[str], name: str, *, int8: bool = False) -> Path:
     """The ONNX file of a registered model, its bytes checked against the registry.
 
@@ -490,14 +562,7 @@ def resolve(path: str | os.PathLike[str], name: str, *, int8: bool = False) -> P
         IntegrityError: the file's bytes are not those that were registered.
     """
     registry = Path(path)
-    data = load_registry(registry)
-    entries = {entry["id"]: entry for entry in data["models"]}
-    for held in data["held"]:
-        if held["id"] == name:
-            raise InputError(f"model {name!r} is held, not shipped: {held['reason']}")
-    if name not in entries:
-        raise unknown_name("model", name, entries)
-    entry = entries[name]
+    entry = find_entry(registry, name)
     if int8 and "int8" not in entry:
         why = "; ".join(f"{r['mode']}: {r['reason']}" for r in entry.get("int8_refused", [])) or "none was made"
         raise InputError(f"model {name!r} ships no int8 variant ({why})")
