@@ -233,7 +233,8 @@ def int8_difference(run: Run, rows: pd.DataFrame, most: int) -> pd.DataFrame | N
             codec = np.array([block.encode(r.codec, r.preset, int(r.crf)) for r in taken.itertuples()])
         fp32 = load_model(seed.onnx).predict(taken[wanted], codec).scores
         for variant in seed.variants:
-            if not variant.onnx.exists():
+            # What the allowlist refuses is measured where it is made, and loaded nowhere else.
+            if not variant.onnx.exists() or not variant.data["allowlist"]["passed"]:
                 continue
             int8 = load_model(variant.onnx, sidecar=seed.sidecar_path, sha256=variant.data["int8"]["sha256"])
             delta = int8.predict(taken[wanted], codec).scores - fp32

@@ -43,14 +43,17 @@ def _variant(variants: Sequence[tuple[int, dict[str, Any], int]], shown: int, mo
     return {
         "mode": mode,
         "bytes": size,
+        "size_ratio": data["size_ratio"],
         "plcc_fp32": data["plcc_fp32"],
         "plcc_int8": data["plcc_int8"],
         "drop": data["drop"],
         "drop_worst_seed": None if None in drops else max(drops),
         "budget": data["budget"],
         "rmse_int8_fp32": data["rmse_int8_fp32"],
+        "srocc_int8_fp32": data["srocc_int8_fp32"],
         "n_heldout": data["n_heldout"],
         "passed": data["passed"],
+        "missed": data["missed"],
     }
 
 

@@ -63,7 +63,7 @@ def test_the_command_prints_it_all_and_leaves_a_manifest(results: Path) -> None:
         "PROMOTE",
         "HOLD",
         "held is held: mean PLCC",
-        f"{small['int8'][0]['drop']:.5f} (budget 0.5, passed)",
+        f"static_qdq {small['int8'][0]['drop']:.5f} (budget 0.5, passed)",
     ):
         assert expected in done.stdout
     assert verify("results").clean
