@@ -36,9 +36,47 @@ rule render_report:
         options=dict(config["report"]),
         engine=fingerprint("reports"),
     shell:
-        "vmaf-train report --output {output.page:q} --points {params.options[points]} --engine {params.engine:q}"
+        "vmaf-train report --output {output.page:q} --points {params.options[points]} --cards models"
+        " --engine {params.engine:q}"
         " {input.registry:q} {input.verdicts:q} {input.loso:q} {input.predictions:q} {input.sidecars:q}"
         " {input.quantized:q} {input.shards:q} {input.records:q} > {log:q} 2>&1"
+
+
+rule render_card:
+    """One page per model: data, protocol, figures, gates, limits, int8 variants, and how to make it again."""
+    input:
+        registry="results/registry/registry.json",
+        verdict="results/models/{model}/verdict.json",
+        loso=per_seed("loso.json"),
+        predictions=per_seed("predictions.parquet"),
+        sidecars=per_seed("model.json"),
+        models=exported_models,
+        quantized=quantized_models("json"),
+        int8=quantized_models("onnx"),
+        table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
+    output:
+        card=report(
+            ensure("results/reports/models/{model}.html", non_empty=True),
+            caption="../workflow/report/card.rst",
+            category="Models",
+            labels={"model": "{model}", "file": "card"},
+        ),
+        manifest="results/reports/models/{model}.html.manifest.json",
+    log:
+        "logs/render_card/{model}.log",
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        options=dict(config["report"]),
+        engine=fingerprint("reports"),
+    shell:
+        "vmaf-train card --model {wildcards.model:q} --features {input.table:q} --output $(dirname {output.card:q})"
+        " --points {params.options[points]} --engine {params.engine:q} {input.registry:q} {input.verdict:q}"
+        " {input.loso:q} {input.predictions:q} {input.sidecars:q} {input.quantized:q} > {log:q} 2>&1"
 
 
 rule summarize_run:

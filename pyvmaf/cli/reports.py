@@ -1,4 +1,4 @@
-"""report, summary."""
+"""report, card, summary."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ Files = Annotated[
         show_default="results",
     ),
 ]
+PointsOption = Annotated[int, typer.Option("--points", min=10, help="Most points per fold in the scatter plots.")]
 Results = Annotated[Path | None, typer.Option("--results", help="A results folder: the same as naming it as FILE.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this stage's verbs."""
     app.command("report")(report_command)
+    app.command("card")(card_command)
     app.command("summary")(summary_command)
 
 
@@ -36,15 +38,57 @@ def report_command(
     files: Files = None,
     results: Results = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("results/reports/report.html"),
-    points: Annotated[int, typer.Option(min=10, help="Most points per fold in the scatter plots.")] = 400,
+    points: PointsOption = 400,
+    cards: Annotated[
+        str | None,
+        typer.Option("--cards", metavar="FOLDER", help="Link to the models' cards there, seen from the page."),
+    ] = None,
     engine: EngineOption = None,
 ) -> None:
-    """Write one self-contained HTML page of what a run reached; it opens offline."""
+    """Write one self-contained HTML page of what a run reached; it opens offline.
+
+    Example: vmaf-train report results --cards models
+    """
     from pyvmaf.reports.page import write_report
 
     check_engine("reports", engine)
-    size = write_report(_named(files, results), output, points=points)
+    size = write_report(_named(files, results), output, points=points, cards=cards)
     typer.echo(f"wrote {output} ({size / 1e6:.1f} MB)")
+
+
+def card_command(
+    files: Files = None,
+    results: Results = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", metavar="ID", help="Of this model only. Repeatable.")
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            "--features",
+            "--table",
+            metavar="PARQUET",
+            help="The table that the models were trained on. Default: the one of their name in the results folder.",
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the cards.")] = Path(
+        "results/reports/models"
+    ),
+    report: Annotated[str, typer.Option("--report", help="The run's page as seen from a card.")] = "../report.html",
+    points: PointsOption = 400,
+    engine: EngineOption = None,
+) -> None:
+    """Write a card per model: data, protocol, figures, gates, limits, int8 variants, and how to make it again.
+
+    Example: vmaf-train card results --model vmaf_tiny_v2
+    """
+    from pyvmaf.reports.cards import write_cards
+
+    check_engine("reports", engine)
+    for path in write_cards(
+        _named(files, results), output, models=model or (), table=features, report=report, points=points
+    ):
+        typer.echo(f"wrote {path}")
 
 
 def summary_command(
@@ -88,7 +132,7 @@ def _print(data: dict[str, Any]) -> None:
             *(_spread(model["loso"][name], digits) for name, digits in (("plcc", 4), ("srocc", 4), ("rmse", 3))),
             Text(model["verdict"] or "not judged", style="red" if held else "green"),
             _plain(model["onnx_bytes"]),
-            "\n".join(_plain(v and v["bytes"]) for v in int8),
+            "\n".join(_size(v) for v in int8),
             "\n".join(_drop(v) for v in int8),
         )
     console.print(table)
@@ -114,8 +158,14 @@ def _plain(value: int | None) -> str:
     return "none" if value is None else str(value)
 
 
+def _size(variant: dict[str, Any] | None) -> str:
+    if variant is None:
+        return "none"
+    return f"{variant['bytes']} ({'LARGER' if variant['size_ratio'] > 1 else 'smaller'})"
+
+
 def _drop(variant: dict[str, Any] | None) -> str:
     if variant is None:
         return "none"
     drop = "not defined" if variant["drop"] is None else f"{variant['drop']:.5f}"
-    return f"{drop} (budget {variant['budget']:g}, {'passed' if variant['passed'] else 'failed'})"
+    return f"{variant['mode']} {drop} (budget {variant['budget']:g}, {'passed' if variant['passed'] else 'failed'})"

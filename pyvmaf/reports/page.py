@@ -1,158 +1,48 @@
-"""The page: one HTML file that needs nothing but itself.
-
-Its content policy forbids every request, so it cannot fetch anything even by mistake. Every chart has a caption and
-the table of its figures; where scripts are off the tables remain.
-"""
+"""The page of a run, for all its models; `pyvmaf.reports.cards` makes one page per model."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvmaf.provenance import engine_block, package_versions, write_manifest, write_text
 from pyvmaf.reports import charts, measures
 from pyvmaf.reports.collect import Run, collect
+from pyvmaf.reports.elements import NONE, Cell, Page, badge, digest, link, number, render, spread, table, text
 from pyvmaf.reports.summary import summarise
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data: blob:; "
-    "base-uri 'none'; form-action 'none'"
-)
-_NONE = "\N{EN DASH}"
-
 # More panels than this would be looked at by nobody and make the page slow; the tables hold everything.
 _MOST_PANELS = 24
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One table cell: ready HTML, and whether it is a number."""
-
-    html: str
-    number: bool = False
-
-
-def text(value: object) -> Cell:
-    """A cell with plain text."""
-    return Cell(escape(str(value)))
-
-
-def number(value: float | int | None, digits: int = 4, *, sign: bool = False) -> Cell:
-    """A cell with a number, a dash where there is none."""
-    if value is None or value != value:
-        return Cell(_NONE, number=True)
-    if isinstance(value, int):
-        return Cell(f"{value:,}".replace(",", "\u202f"), number=True)
-    return Cell(f"{value:{'+' if sign else ''}.{digits}f}", number=True)
-
-
-def spread(figure: Mapping[str, float | None], digits: int) -> Cell:
-    """A cell with mean ± standard deviation."""
-    mean, std = figure["mean"], figure["std"]
-    if mean is None:
-        return Cell(_NONE, number=True)
-    tail = "" if std is None else f' <span class="std">± {std:.{digits}f}</span>'
-    return Cell(f"{mean:.{digits}f}{tail}", number=True)
-
-
-def badge(good: bool, word: str) -> Cell:
-    """A cell with a verdict: word, sign and colour say the same."""
-    return Cell(f'<span class="badge {"good" if good else "bad"}">{"✓" if good else "✗"} {escape(word)}</span>')
-
-
-def digest(value: str | None) -> Cell:
-    """A cell with a hash, whole."""
-    return Cell(_NONE if value is None else f'<span class="hash">{escape(value)}</span>')
-
-
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """An HTML table; the first cell of each row is the row's heading."""
-    body = [list(row) for row in rows]
-    numeric = [bool(body) and all(row[i].number for row in body) for i in range(len(head))]
-    ths = "".join(
-        f'<th scope="col"{" class=num" if n else ""}>{escape(h)}</th>' for h, n in zip(head, numeric, strict=True)
-    )
-    trs = []
-    for row in body:
-        cells = [f'<th scope="row">{row[0].html}</th>']
-        cells += [f"<td{' class=num' if cell.number else ''}>{cell.html}</td>" for cell in row[1:]]
-        trs.append(f"<tr>{''.join(cells)}</tr>")
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{ths}</tr></thead><tbody>{''.join(trs)}</tbody></table></div>"
-    )
-
-
-@dataclass
-class _Page:
-    """What is gathered while the sections are written."""
-
-    title: str
-    lede: str = ""
-    sections: list[tuple[str, str, str]] = field(default_factory=list)
-    specs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    data: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def section(self, key: str, title: str, html: str) -> None:
-        self.sections.append((key, title, html))
-
-    def figure(self, key: str, spec: dict[str, Any], caption: str, figures: str = "") -> str:
-        """A chart with its caption, and its figures in a table that is folded away."""
-        self.specs[key] = spec
-        folded = (
-            f'<details class="data"><summary>The figures as a table</summary>{figures}</details>' if figures else ""
-        )
-        return (
-            f"<figure><figcaption>{escape(caption)}</figcaption>"
-            f'<div class="chart" data-spec="{escape(key)}" data-label="{escape(caption)}"></div>'
-            f"<noscript><p>Charts need scripts; the tables hold their figures.</p></noscript>{folded}</figure>"
-        )
-
-    def columns(self, key: str, frame: pd.DataFrame) -> None:
-        """Keep a data set by column, each word once."""
-        self.data[key] = {str(name): _column(frame[name]) for name in frame.columns}
-
-
-def _column(values: pd.Series[Any]) -> Any:
-    plain = values.tolist()
-    if not plain or not isinstance(plain[0], str):
-        return [None if v is None or v != v else v for v in plain]
-    words = list(dict.fromkeys(plain))
-    place = {word: i for i, word in enumerate(words)}
-    return {"words": words, "at": [place[v] for v in plain]}
 
 
 # ---------------------------------------------------------------------------------------------------------
 # Sections
 
 
-def _summary_table(models: Sequence[Mapping[str, Any]]) -> str:
+def _summary_table(models: Sequence[Mapping[str, Any]], cards: str | None) -> str:
     rows = []
     for m in models:
         verdict = text("not judged") if m["verdict"] is None else badge(m["verdict"] == "PROMOTE", m["verdict"])
         int8 = m["int8"]
         rows.append(
             [
-                text(m["model"]),
+                text(m["model"]) if cards is None else link(f"{cards}/{m['model']}.html", m["model"]),
                 number(m["n_params"]),
                 spread(m["loso"]["plcc"], 4),
                 spread(m["loso"]["srocc"], 4),
                 spread(m["loso"]["rmse"], 3),
                 verdict,
                 number(m["onnx_bytes"]),
-                Cell("<br>".join(number(v["bytes"]).html for v in int8) or _NONE, number=True),
-                Cell("<br>".join(number(v["drop"], 5).html for v in int8) or _NONE, number=True),
+                Cell("<br>".join(number(v["bytes"]).html for v in int8) or NONE, number=True),
+                Cell("<br>".join(number(v["drop"], 5).html for v in int8) or NONE, number=True),
                 Cell("<br>".join(badge(v["passed"], f"within {v['budget']:g}" if v["passed"] else "refused").html
-                                 for v in int8) or _NONE),
+                                 for v in int8) or NONE),
             ]
         )  # fmt: skip
     head = ("model", "parameters", "PLCC", "SROCC", "RMSE", "verdict", "ONNX bytes", "int8 bytes", "int8 drop", "int8")
@@ -170,7 +60,7 @@ def _span(values: Sequence[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _fit_section(page: _Page, run: Run, codecs: Sequence[str], points: int) -> None:
+def _fit_section(page: Page, run: Run, codecs: Sequence[str], points: int) -> None:
     parts = [
         "<p>Each point is one frame of a source that the model had not seen: neither its weights nor its scaler. On the "
         "dashed line prediction and teacher agree. A click on a codec in the legend brings it out.</p>"
@@ -211,7 +101,7 @@ def _fit_section(page: _Page, run: Run, codecs: Sequence[str], points: int) -> N
         page.section("fit", "Prediction against teacher", "".join(parts))
 
 
-def _loso_section(page: _Page, run: Run) -> None:
+def _loso_section(page: Page, run: Run) -> None:
     frame = measures.loso_frame(run)
     page.columns("loso", frame)
     rows = [
@@ -244,7 +134,7 @@ def _loso_section(page: _Page, run: Run) -> None:
     page.section("loso", "Leave one source out", html)
 
 
-def _rates_section(page: _Page, run: Run, codecs: Sequence[str], rows: pd.DataFrame | None) -> None:
+def _rates_section(page: Page, run: Run, codecs: Sequence[str], rows: pd.DataFrame | None) -> None:
     if not run.records:
         return
     frame = measures.rate_quality(run.records, rows)
@@ -273,7 +163,7 @@ def _rates_section(page: _Page, run: Run, codecs: Sequence[str], rows: pd.DataFr
     page.section("rates", "Rate and quality", page.figure("rates", charts.curves("rates", codecs), caption, figures))
 
 
-def _int8_section(page: _Page, run: Run, codecs: Sequence[str], rows: pd.DataFrame | None, points: int) -> None:
+def _int8_section(page: Page, run: Run, codecs: Sequence[str], rows: pd.DataFrame | None, points: int) -> None:
     frame, reports = measures.int8_frame(run)
     if not reports:
         return
@@ -282,16 +172,23 @@ def _int8_section(page: _Page, run: Run, codecs: Sequence[str], rows: pd.DataFra
         [
             text(r["model"]), text(r["seed"]), text(r["mode"]), number(r["plcc_fp32"], 5), number(r["plcc_int8"], 5),
             number(r["drop"], 5, sign=True), number(r["drop_worst_fold"], 5, sign=True), number(float(r["budget"]), 3),
-            number(r["rmse_int8_fp32"], 3), number(r["fp32"]["bytes"]), number(r["int8"]["bytes"]),
-            badge(r["passed"], "passed" if r["passed"] else "refused"),
+            number(r["rmse_int8_fp32"], 3), number(r["srocc_int8_fp32"], 5), number(r["fp32"]["bytes"]),
+            Cell(f"{number(r['int8']['bytes']).html} {'LARGER' if r['larger_than_fp32'] else 'smaller'}"),
+            badge(r["passed"], "passed" if r["passed"] else "refused"), text("; ".join(r["missed"])),
         ]
         for r in reports
     ]  # fmt: skip
     head = (
         "model", "seed", "mode", "PLCC fp32", "PLCC int8", "drop", "worst fold", "budget", "RMSE to fp32",
-        "fp32 bytes", "int8 bytes", "gate",
+        "SROCC to fp32", "fp32 bytes", "int8 bytes", "gate", "why not",
     )  # fmt: skip
     html = table("Every int8 variant: means over the held-out sources, against the budget", head, cells)
+    larger = sum(r["larger_than_fp32"] for r in reports)
+    html += (
+        f"<p>{larger} of {len(reports)} int8 files are larger than the fp32 file that they were made from: in the smallest "
+        "networks, scales, zero points and nodes weigh more than int8 weights save. How fast both are differs from run to "
+        "run, so it stands in the models' cards and in the files' manifests.</p>"
+    )
     html += page.figure(
         "int8-drop",
         charts.bars("int8", "drop", "drop of PLCC (shorter is better)", limit="budget", fmt=".5f",
@@ -311,7 +208,7 @@ def _int8_section(page: _Page, run: Run, codecs: Sequence[str], rows: pd.DataFra
     page.section("int8", "Int8 against fp32", html)
 
 
-def _verdict_section(page: _Page, run: Run) -> None:
+def _verdict_section(page: Page, run: Run) -> None:
     parts = []
     for model in run.models.values():
         if model.verdict is None:
@@ -347,7 +244,7 @@ def _verdict_section(page: _Page, run: Run) -> None:
         page.section("verdicts", "Verdicts", f'<div class="cards">{"".join(parts)}</div>')
 
 
-def _corpora_section(page: _Page, run: Run, rows: pd.DataFrame | None) -> None:
+def _corpora_section(page: Page, run: Run, rows: pd.DataFrame | None) -> None:
     if rows is None:
         return
     clips = measures.corpora_frame(rows, run.records)
@@ -368,7 +265,7 @@ def _corpora_section(page: _Page, run: Run, rows: pd.DataFrame | None) -> None:
     page.section("corpora", "Corpora", table(caption, head, cells))
 
 
-def _range_section(page: _Page, run: Run, rows: pd.DataFrame | None) -> None:
+def _range_section(page: Page, run: Run, rows: pd.DataFrame | None) -> None:
     if rows is None:
         return
     shares = measures.out_of_range(run, rows)
@@ -376,7 +273,7 @@ def _range_section(page: _Page, run: Run, rows: pd.DataFrame | None) -> None:
         return
     cells = [
         [
-            text(s["fold"]), text(s["models"]), number(s["rows"]), number(100 * s["share"], 2), text(s["feature"] or _NONE),
+            text(s["fold"]), text(s["models"]), number(s["rows"]), number(100 * s["share"], 2), text(s["feature"] or NONE),
             number(100 * s["feature_share"], 2), text(s["seen"]),
         ]
         for s in shares
@@ -397,7 +294,7 @@ def _range_section(page: _Page, run: Run, rows: pd.DataFrame | None) -> None:
     page.section("range", "Out of range", table(caption, head, cells))
 
 
-def _provenance_section(page: _Page, run: Run) -> None:
+def _provenance_section(page: Page, run: Run) -> None:
     block = engine_block("reports")
     facts = [[text(f"this page: {key}"), text(value)] for key, value in sorted(block.items())]
     facts += [[text(f"package {key}"), text(value)] for key, value in sorted(package_versions("reports").items())]
@@ -435,66 +332,19 @@ def _provenance_section(page: _Page, run: Run) -> None:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def _asset(name: str) -> str:
-    return resources.files("pyvmaf.reports").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _runtime() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, out of the installed package."""
-    import vl_convert
-
-    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # its stub wants what it makes optional
-
-
-def _inline(value: str) -> str:
-    # The parser ends a script at the first closing tag, wherever it stands.
-    return value.replace("</", "<\\/")
-
-
-def _json(value: Any) -> str:
-    return _inline(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
-
-
-def _html(page: _Page) -> str:
-    nav = "".join(f'<li><a href="#{key}">{escape(title)}</a></li>' for key, title, _ in page.sections)
-    body = "".join(
-        f'<section aria-labelledby="{key}"><h2 id="{key}">{escape(title)}</h2>{html}</section>'
-        for key, title, html in page.sections
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(page.title)}</title><style>{_asset('page.css')}</style></head><body>"
-        f'<a class="skip" href="#main">To the results</a><header><h1>{escape(page.title)}</h1>'
-        f'<p class="lede">{escape(page.lede)}</p><nav aria-label="Sections"><ul>{nav}</ul></nav></header>'
-        f'<main id="main">{body}</main>'
-        "<footer>Made by vmaf-train report. The page holds all that it shows and requests nothing.</footer>"
-        f'<script type="application/json" id="data">{_json(page.data)}</script>'
-        f'<script type="application/json" id="specs">{_json(page.specs)}</script>'
-        f'<script type="module">{_inline_script(_runtime())}</script>'
-        f'<script type="module">{_inline_script(_asset("page.js"))}</script></body></html>\n'
-    )
-
-
-def _inline_script(source: str) -> str:
-    if "</script" in source.lower():
-        raise ValueError("a script that is to stand in the page holds a closing tag")
-    return source
-
-
-def build_page(run: Run, *, points: int = 400) -> str:
+def build_page(run: Run, *, points: int = 400, cards: str | None = None) -> str:
     """The whole page as one text, the same for the same run.
 
     Args:
         run: what `collect` read.
         points: most points per fold in the scatter plots; which ones are drawn is decided without chance.
+        cards: folder of the models' cards as seen from the page, to link to; None for no links.
     """
     models = summarise(run)["models"]
     rows = measures.all_rows(run)
     codecs = measures.codec_order(run, rows)
     shipped = [m["model"] for m in models if m["verdict"] == "PROMOTE"]
-    page = _Page(title="What this run reached")
+    page = Page(title="What this run reached")
     held = len(models) - len(shipped)
     page.lede = (
         f"{len(shipped)} of {len(models)} models pass their gates"
@@ -502,7 +352,7 @@ def build_page(run: Run, *, points: int = 400) -> str:
         + (f"; {held} held. " if held else ". ")
         + "Every figure is of sources that the judged model had not seen."
     )
-    page.section("summary", "Models", _summary_table(models))
+    page.section("summary", "Models", _summary_table(models, cards))
     _fit_section(page, run, codecs, points)
     _loso_section(page, run)
     _rates_section(page, run, codecs, rows)
@@ -511,29 +361,36 @@ def build_page(run: Run, *, points: int = 400) -> str:
     _corpora_section(page, run, rows)
     _range_section(page, run, rows)
     _provenance_section(page, run)
-    return _html(page)
+    return render(page)
 
 
-def write_report(paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str], *, points: int = 400) -> int:
+def write_report(
+    paths: Iterable[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    points: int = 400,
+    cards: str | None = None,
+) -> int:
     """Write the page and return its size in bytes.
 
     Args:
         paths: as `pyvmaf.reports.collect.collect` takes them.
         output: the page, with its manifest beside it.
         points: most points per fold in the scatter plots.
+        cards: as in `build_page`.
 
     Raises:
         MissingFileError, InputError, IntegrityError: see `collect`.
     """
     target = Path(output)
     run = collect(paths)
-    html = build_page(run, points=points)
+    html = build_page(run, points=points, cards=cards)
     write_text(target, html)
     write_manifest(
         target,
         verb="report",
         stage="reports",
-        args={"output": target, "points": points},
+        args={"output": target, "points": points, "cards": cards},
         inputs={"read": run.files},
         outputs={"page": target},
         details={

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,59 +18,12 @@ from pyvmaf.errors import IntegrityError
 from pyvmaf.provenance import write_json
 from pyvmaf.registry.verify import verify
 from pyvmaf.reports.collect import collect, read_shards
+from pyvmaf.reports.elements import table, text
 from pyvmaf.reports.measures import evenly, held_out, out_of_range
-from pyvmaf.reports.page import table, text, write_report
+from pyvmaf.reports.page import write_report
+from tests.reports.conftest import Parsed
 
 PAGE = Path("results/reports/report.html")
-VOID = {"meta", "link", "br", "img", "input", "hr"}
-
-
-class Parsed(HTMLParser):
-    """Tags with their attributes, tables as lists of rows, scripts, and whether every tag is closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.tables: dict[str, list[list[str]]] = {}
-        self.scripts: dict[str, str] = {}
-        self.open: list[str] = []
-        self._script: str | None = None
-        self._rows: list[list[str]] = []
-        self._caption = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "script":
-            self._script = dict(attrs).get("id") or f"script{len(self.scripts)}"
-            self.scripts[self._script] = ""
-        elif tag == "table":
-            self._rows, self._caption = [], ""
-        elif tag == "tr":
-            self._rows.append([])
-        elif tag in ("td", "th"):
-            self._rows[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-        if tag == "script":
-            self._script = None
-        elif tag == "table":
-            self.tables[self._caption] = self._rows
-
-    def handle_data(self, data: str) -> None:
-        if self._script is not None:
-            self.scripts[self._script] += data
-        elif "caption" in self.open:
-            self._caption += data
-        elif self.open and ("td" in self.open or "th" in self.open):
-            self._rows[-1][-1] += data
-
-    def table(self, start: str) -> list[list[str]]:
-        return next(rows for caption, rows in self.tables.items() if caption.startswith(start))
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +152,7 @@ def test_the_same_run_gives_the_same_bytes_in_any_order(results: Path) -> None:
     for path in results.glob("shards/*/*.jsonl"):
         path.write_text(re.sub(r'"encode_time_ms": [\d.]+', '"encode_time_ms": 7.5', path.read_text()))
     files = [p for p in results.rglob("*") if p.suffix in (".json", ".jsonl", ".parquet") and "manifest" not in p.name]
-    files = [p for p in files if "tables" not in p.parts]
+    files = [p for p in files if not {"tables", "features"} & set(p.parts)]
     write_report(["results"], PAGE)
     assert PAGE.read_bytes() == first
     assert json.loads(Path(f"{PAGE}.manifest.json").read_text())["content_sha256"] == manifest

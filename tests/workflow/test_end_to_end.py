@@ -46,6 +46,8 @@ def test_everything_is_there(finished_run: Path) -> None:
     models = json.loads((results / "reports" / "summary.json").read_text())["models"]
     assert [model["model"] for model in models] == ["small"]
     assert json.loads((results / "models" / "small" / "verdict.json").read_text())["seeds"] == [0, 1]
+    assert "<h1>small</h1>" in (results / "reports" / "models" / "small.html").read_text()
+    assert 'href="models/small.html"' in (results / "reports" / "report.html").read_text()
     # Nothing was left half-done, and every rule that is worth it was measured.
     assert not list(results.rglob(".*.tmp*"))
     assert list((finished_run / "benchmarks" / "fit_model").rglob("*.tsv"))
@@ -78,5 +80,6 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(
     first, second = artefacts(finished_run / "results"), artefacts(again / "results")
     assert set(first) == set(second)
     assert {name for name in first if first[name] != second[name]} == set()
-    assert timings(again / "results") <= {f"shards/mine/{codec}.jsonl" for codec in ("libx264", "libsvtav1")}
+    times = {f"shards/mine/{codec}.jsonl" for codec in ("libx264", "libsvtav1")}
+    assert timings(again / "results") <= times | {"reports/models/small.html"}
     shutil.rmtree(again)

@@ -1,0 +1,221 @@
+"""Model cards: what they say is what the files of the run say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from pyvmaf.cli import app
+from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.provenance import read_manifest, sha256_file, write_json
+from pyvmaf.registry.verify import verify
+from pyvmaf.reports.cards import _gate_rows, _plain_words, write_cards
+from pyvmaf.reports.elements import NONE
+from pyvmaf.reports.page import write_report
+from tests.finished_run import inside
+from tests.reports.conftest import Parsed
+
+CARDS = Path("results/reports/models")
+
+
+@pytest.fixture(scope="module")
+def cards(finished_results: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The HTML of every card of the finished run, by model."""
+    folder = tmp_path_factory.mktemp("cards")
+    with inside(finished_results.parent):
+        written = write_cards(["results"], folder, report="../report.html", points=40)
+    return {path.stem: path.read_text(encoding="utf-8") for path in written}
+
+
+def facts(page: Parsed, caption: str) -> dict[str, str]:
+    return {row[0]: row[1] for row in page.table(caption)[1:]}
+
+
+def test_every_model_has_a_card_that_needs_nothing_but_itself(cards: dict[str, str]) -> None:
+    assert set(cards) == {"small", "held"}
+    for html in cards.values():
+        page = Parsed(html)
+        assert page.open == []
+        ids = [a["id"] for _, a in page.tags if "id" in a]
+        assert len(ids) == len(set(ids))
+        hrefs = [a["href"] or "" for t, a in page.tags if t == "a"]
+        assert {h for h in hrefs if not h.startswith("#")} == {"../report.html"}
+        assert {h[1:] for h in hrefs if h.startswith("#")} <= set(ids)
+        policy = next(a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy") or ""
+        assert policy.startswith("default-src 'none'")
+        for key in ("data", "specs"):
+            assert json.loads(page.scripts[key])
+            assert "http" not in page.scripts[key]
+
+
+def test_figures_per_fold_and_seed_are_those_of_the_predictions(cards: dict[str, str], finished_results: Path) -> None:
+    head, *body, means = Parsed(cards["small"]).table("Agreement with vmaf per held-out source")
+    frames = [pd.read_parquet(finished_results / f"models/small/seed{s}/predictions.parquet") for s in (0, 1)]
+    assert len(body) == frames[0]["fold"].nunique()
+    averages = []
+    for line in body:
+        row = dict(zip(head, line, strict=True))
+        parts = [frame[frame["fold"] == row["held out"]] for frame in frames]
+        plcc = [stats.pearsonr(p["prediction"], p["target"])[0] for p in parts]
+        srocc = [stats.spearmanr(p["prediction"], p["target"])[0] for p in parts]
+        assert [row["PLCC, seed 0"], row["PLCC, seed 1"]] == [f"{v:.5f}" for v in plcc]
+        assert row["PLCC"] == f"{np.mean(plcc):.5f} ± {np.std(plcc, ddof=1):.5f}"
+        assert row["SROCC"] == f"{np.mean(srocc):.5f} ± {np.std(srocc, ddof=1):.5f}"
+        assert int(re.sub(r"\D", "", row["rows"])) == len(parts[0])
+        averages.append(plcc)
+    assert dict(zip(head, means, strict=True))["PLCC, seed 0"] == f"{np.mean([a[0] for a in averages]):.5f}"
+
+
+def test_data_ranges_and_hashes_are_those_of_the_files(cards: dict[str, str], finished_results: Path) -> None:
+    page = Parsed(cards["small"])
+    table = pd.read_parquet(finished_results / "tables" / "default.parquet")
+    assert facts(page, "What it was trained on")["SHA-256 of the table"] == sha256_file(
+        finished_results / "tables" / "default.parquet"
+    )
+    head, *body = page.table("3 sources of 2 groups in 1 corpus")
+    for line in body:
+        row = dict(zip(head, line, strict=True))
+        part = table[table["source"] == row["source"]]
+        assert int(row["rows"]) == len(part)
+        assert row["vmaf min"] == f"{part['vmaf'].min():.1f}"
+        assert row["median"] == f"{part['vmaf'].median():.1f}"
+    ranges = {row[0]: row[1:3] for row in page.table("Range of each input")[1:]}
+    for name, (low, high) in ranges.items():
+        assert [low, high] == [f"{table[name].min():.4f}", f"{table[name].max():.4f}"]
+    hashes = {cell for row in page.table("SHA-256 of every file") for cell in row}
+    for name in (
+        "models/small/seed0/model.onnx",
+        "models/small/seed1/weights.safetensors",
+        "models/small/verdict.json",
+    ):
+        assert sha256_file(finished_results / name) in hashes
+
+
+def test_a_held_model_says_so_first(cards: dict[str, str]) -> None:
+    page = Parsed(cards["held"])
+    assert facts(page, "At a glance")["verdict"] == "✗ HOLD"
+    assert facts(page, "At a glance")["registry"] == "held: not for use"
+    assert "It is held and does not ship." in cards["held"]
+    assert "Anywhere but in experiments: it is not in the registry: mean PLCC" in cards["held"]
+    assert facts(Parsed(cards["small"]), "At a glance")["registry"] == "ships"
+    assert "Anywhere but in experiments" not in cards["small"]
+
+
+def test_int8_is_told_plainly(cards: dict[str, str], finished_results: Path) -> None:
+    page = Parsed(cards["small"])
+    head, *body = page.table("Each variant on held-out rows")
+    row = dict(zip(head, body[0], strict=True))
+    report = json.loads((finished_results / "quantized/small/seed0/static_qdq.json").read_text())
+    measured = read_manifest(finished_results / "quantized/small/seed0/static_qdq.onnx")["run"]["measured"]
+    assert row["drop"] == f"{report['drop']:+.6f}"
+    assert row["int8 ms"] == f"{measured['latency_int8']['p50_ms']:.4f}"
+    fp32, int8 = report["fp32"]["bytes"], report["int8"]["bytes"]
+    assert int8 > fp32, "a network this small grows"
+    assert (
+        f"static_qdq is larger than the fp32 file, {int8 / fp32:.2f} times: {int8:,} against {fp32:,} bytes"
+        in cards["small"]
+    )
+
+
+def test_words_for_larger_smaller_slower_faster() -> None:
+    assert [s.split()[2] for s in _plain_words("m", 100, 250, 1.5)] == ["larger", "slower"]
+    assert [s.split()[2] for s in _plain_words("m", 100, 50, 0.5)] == ["smaller", "faster"]
+    assert len(list(_plain_words("m", 100, 50, None))) == 1
+
+
+def test_the_commands_are_those_of_the_manifests(results: Path) -> None:
+    """What was made by the command is told as it was typed."""
+    import shlex
+
+    from tests.models.conftest import command
+
+    config = Path("config/models/small.yaml")
+    for seed in (0, 1):
+        home = f"results/models/small/seed{seed}"
+        words = ("fit", "--config", config, "--features", "results/tables/default.parquet", "--seed", seed, "-o", home)
+        done = command(*words, cwd=Path.cwd())
+        assert done.returncode == 0, done.stderr
+    (card,) = write_cards(["results"], CARDS, models=["small"])
+    assert shlex.join(["vmaf-train", *map(str, words)]) in card.read_text()
+
+
+def test_gates_of_every_kind_are_told_with_values_and_limits() -> None:
+    gate = {
+        "mean_plcc": 0.99, "mean_plcc_threshold": 0.95, "mean_plcc_pass": True,
+        "plcc_spread": None, "plcc_spread_max": 0.01, "plcc_spread_pass": False,
+        "per_seed_plccs": {"0": 0.99, "10": None, "2": 0.9}, "per_seed_min": 0.95, "failing_seeds": [2, 10],
+        "monotonicity": {
+            "judged": True, "passed": False, "why": "3 of 40 pairs", "tolerance": 0.5, "pairs": 40, "violations": 3,
+            "ordered_share": 0.9, "teacher_ordered_share": 1.0, "worst": {"excess": 1.25},
+        },
+        "extrapolation": {
+            "judged": True, "passed": True, "why": None, "by": "group", "worst_plcc": 0.97, "worst_plcc_min": None,
+            "worst": {"seed": 1, "held_out": "film0"},
+        },
+        "hard_negatives": {"judged": False, "passed": None, "why": "there is no table"},
+        "another": {"judged": True, "passed": True, "why": None},
+    }  # fmt: skip
+    told = {row[0].html: [re.sub(r"<[^>]+>", "", cell.html) for cell in row[1:]] for row in _gate_rows(gate)}
+    assert told["mean PLCC of the seeds"] == ["0.99000", "at least 0.95", "✓ pass", NONE]
+    assert told["spread over the seeds"] == ["not defined", "at most 0.01", "✗ fail", NONE]
+    assert list(told)[2:5] == ["seed 0", "seed 2", "seed 10"]
+    assert told["seed 10"][2] == "✗ fail"
+    assert told["order within ladders"][0].startswith("90.0 % of 40 pairs in order (teacher 100.0 %), 3 beyond")
+    assert told["order within ladders"][2:] == ["✗ fail", "3 of 40 pairs"]
+    assert told["worst group held out"][:2] == ["0.97000 (film0, seed 1)", "none"]
+    assert told["hard negatives"] == [NONE, NONE, "not judged", "there is no table"]
+    assert told["another"][2] == "✓ pass"
+
+
+def test_the_command_links_both_ways_and_verify_accounts_for_all(results: Path) -> None:
+    done = CliRunner().invoke(app, ["card", "results", "--points", "20"])
+    assert done.exit_code == 0, done.output
+    write_report(["results"], "results/reports/report.html", cards="models")
+    page = Parsed(Path("results/reports/report.html").read_text())
+    links = {a["href"] for t, a in page.tags if t == "a" and not (a["href"] or "").startswith("#")}
+    assert links == {"models/held.html", "models/small.html"}
+    for link in links:
+        assert (Path("results/reports") / str(link)).is_file()
+    assert verify("results").clean
+
+
+def test_only_latencies_differ_from_run_to_run(results: Path) -> None:
+    (card,) = write_cards(["results"], CARDS, models=["small"])
+    first, hashed = card.read_text(), read_manifest(card)["content_sha256"]
+    path = Path("results/quantized/small/seed0/static_qdq.onnx.manifest.json")
+    body = json.loads(path.read_text())
+    body["run"]["measured"]["latency_int8"]["p50_ms"] = 12.3456
+    path.write_text(json.dumps(body))
+    write_cards(["results"], CARDS, models=["small"])
+    assert "12.3456" in card.read_text()
+    assert card.read_text() != first
+    assert read_manifest(card)["content_sha256"] == hashed
+
+
+def test_another_table_and_other_predictions_are_refused(results: Path) -> None:
+    with pytest.raises(InputError, match="did you mean 'small'"):
+        write_cards(["results"], CARDS, models=["smal"])
+    other = Path("other.parquet")
+    shutil.copy("results/models/small/seed0/predictions.parquet", other)
+    with pytest.raises(IntegrityError, match="a card of another table would be wrong"):
+        write_cards(["results"], CARDS, models=["small"], table=other)
+    Path("results/tables/default.parquet").unlink()
+    write_cards(["results"], CARDS, models=["small"])
+    assert "The table itself was not at hand" in (CARDS / "small.html").read_text()
+    path = Path("results/models/small/seed0/loso.json")
+    body = json.loads(path.read_text())
+    for seed in (0, 1):
+        path = Path(f"results/models/small/seed{seed}/loso.json")
+        body = json.loads(path.read_text())
+        body["folds"][1]["srocc"] -= 1e-6
+        write_json(path, body)
+    with pytest.raises(IntegrityError, match="SROCC of fold"):
+        write_cards(["results"], CARDS, models=["small"])
