@@ -20,7 +20,7 @@ FROM_LADDERS = {"extract_features", "build_shard", "combine_table"}
 FROM_FEATURES = FROM_LADDERS | {"hard_negatives"}
 FROM_FIT = {"fit_model", "judge_model"}
 FROM_EXPORT = {"export_model", "quantize_model"}
-CLOSING = {"register_models", "render_report", "summarize_run"}
+CLOSING = {"register_models", "render_report", "render_card", "summarize_run"}
 FROM_TABLE = FROM_FIT | FROM_EXPORT | CLOSING
 SMALL = ("--configfile", "small.yaml")
 
@@ -62,6 +62,7 @@ def test_the_default_run(fresh: Mapping[str, Planned]) -> None:
         "quantize_model": 9,
         "register_models": 1,
         "render_report": 1,
+        "render_card": 3,
         "summarize_run": 1,
     }
 
@@ -116,7 +117,7 @@ LEAVES: dict[str, tuple[Any, set[str]]] = {
     "ladders.libx264.extra": (["-g", "8"], {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
     "tables.default.corpora": (["mine"], set()),
     "tables.default.codecs": (["libx264"], {"combine_table"} | FROM_TABLE),
-    "report.points": (100, {"render_report"}),
+    "report.points": (100, {"render_report", "render_card"}),
     "threads.encode_rung": (2, {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
     "threads.extract_features": (1, set()),
     "threads.fit_model": (2, set()),
@@ -232,7 +233,7 @@ def test_a_changed_model_rebuilds_from_where_it_matters(
         ("models", FROM_TABLE),
         ("quantized", {"quantize_model"} | CLOSING),
         ("registry", CLOSING),
-        ("reports", {"render_report", "summarize_run"}),
+        ("reports", {"render_report", "render_card", "summarize_run"}),
     ],
 )
 def test_changed_code_rebuilds_its_stage_and_what_follows(
