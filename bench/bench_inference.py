@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.clips import long_pair, report
-from pyvmaf import _native, engine
+from pyvmaf import _native
+from pyvmaf.engine import Model, predict
 from pyvmaf.features.catalog import CANONICAL6, FEATURES
 from pyvmaf.features.score import score
 from pyvmaf.models.export import run, session
@@ -54,19 +55,20 @@ def main() -> bool:
     scores = score(*long_pair(FRAMES), threads=2)
     features = {name: scores[name] for name in CANONICAL6}
     X = np.column_stack(list(features.values()))
-    svr = engine.Model("vmaf_v0.6.1")
+    svr = Model("vmaf_v0.6.1")
     named = {FEATURES[name].key: values for name, values in features.items()}
     keys = svr.info.keys
     ready = np.ascontiguousarray(np.column_stack([named[key] for key in keys]))
     calls: dict[str, Callable[[], object]] = {
-        "vmaf_v0.6.1, engine.predict": partial(engine.predict, svr, named),
+        "vmaf_v0.6.1, engine.predict": partial(predict, svr, named),
         "vmaf_v0.6.1, bare extension": partial(_native.predict, svr.raw, keys, ready, FRAMES),
     }
     names = []
     with tempfile.TemporaryDirectory(prefix="pyvmaf-bench-") as folder:
         table = Path(folder) / "default.parquet"
         half = np.where(np.arange(FRAMES) < FRAMES // 2, "first", "second")
-        pq.write_table(pa.table({**features, "vmaf": scores["vmaf"], "source": half, "group": half}), table)
+        columns = {**features, "vmaf": scores["vmaf"], "source": half, "group": half}
+        pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), table)
         for path in sorted(SPECS.glob("vmaf_tiny_v*.yaml")):
             spec = load_spec(path)
             fit(path, table, Path(folder) / spec.name, seed=0, epochs=0)
