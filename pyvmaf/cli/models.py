@@ -152,7 +152,7 @@ def _print_gates(gate: Mapping[str, Any]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("gate", "measured", "limit", "result"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name in ("gate", "result"))
 
     def row(name: str, measured: str, limit: str, passed: bool | None) -> None:
         table.add_row(name, measured, limit, {True: "pass", False: "FAIL", None: "not judged"}[passed])

@@ -422,7 +422,7 @@ class _Negatives:
                     beyond = max(
                         -math.inf if least is None else least - mean, -math.inf if largest is None else mean - largest
                     )
-                    beyond = math.inf if math.isnan(beyond) or math.isnan(mean) else beyond
+                    beyond = beyond if math.isfinite(mean) else math.inf
                     outside += beyond > 0
                     if beyond > worst[0]:
                         entry = {"seed": number, "clip": clip, "codec": codec, "score": finite(mean), "teacher": target}

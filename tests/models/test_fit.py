@@ -7,21 +7,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.fit import fit, summarise
-from pyvmaf.models.judge import gate, judge
-from pyvmaf.models.spec import parse_spec
 from pyvmaf.models.weights import load_weights
 from pyvmaf.provenance import read_manifest, sha256_file
 from tests.models.conftest import SpecWriter, command, table_columns, write_table
@@ -212,103 +207,6 @@ def test_a_figure_that_is_not_defined_is_null() -> None:
     assert found["mean_plcc"] is found["std_plcc"] is found["min_plcc"] is found["max_plcc"] is None
     assert found["mean_srocc"] == 0.9
     assert summarise([one])["std_plcc"] is None
-
-
-# -- judge ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def reports(tmp_path: Path, table: Path, write_spec: SpecWriter) -> tuple[Path, list[Path]]:
-    """A spec that its model passes, and the reports of its two seeds."""
-    spec = write_spec(gates={"mean_plcc_min": 0.8, "per_seed_min": 0.8, "plcc_spread_max": 0.1})
-    return spec, [fit(spec, table, tmp_path / f"seed{s}", seed=s).report for s in (0, 1)]
-
-
-def test_promote_and_hold(
-    tmp_path: Path, table: Path, reports: tuple[Path, list[Path]], write_spec: SpecWriter
-) -> None:
-    spec, paths = reports
-    out = tmp_path / "verdict.json"
-    done = command("judge", "-c", spec, "--output", out, "--seeds", "0,1", *paths, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("PROMOTE small: mean PLCC 0.9")
-    verdict = json.loads(out.read_text())
-    means = [json.loads(p.read_text())["mean_plcc"] for p in paths]
-    assert verdict["verdict"] == "PROMOTE"
-    assert verdict["gate"]["mean_plcc"] == pytest.approx(np.mean(means))
-    assert verdict["gate"]["plcc_spread"] == pytest.approx(abs(means[0] - means[1]))
-    assert verdict["gate"]["std_plcc"] == pytest.approx(np.std(means, ddof=1))
-    assert verdict["corpus"]["sha256"] == sha256_file(table)
-    assert verdict["per_seed"]["1"]["report_sha256"] == sha256_file(paths[1])
-
-    strict = write_spec(gates={"mean_plcc_min": 0.9999, "per_seed_min": 0.8, "plcc_spread_max": 0.1})
-    done = command("judge", "-c", strict, "--output", out, *paths, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stdout.startswith("HOLD small")
-    assert "below 0.9999" in done.stdout
-    assert json.loads(out.read_text())["gate"]["mean_plcc_pass"] is False
-    assert command("judge", "-c", strict, "-o", out, "--as-result", *paths, cwd=tmp_path).returncode == 0
-
-
-def test_what_cannot_be_judged(tmp_path: Path, reports: tuple[Path, list[Path]], write_spec: SpecWriter) -> None:
-    spec, paths = reports
-    out = tmp_path / "verdict.json"
-    done = command("judge", "-c", spec, "-o", out, tmp_path / "absent.json", cwd=tmp_path)
-    assert (done.returncode, out.exists()) == (2, False)
-    assert "absent.json" in done.stderr
-    with pytest.raises(InputError, match=r"but \[2\] were not reported"):
-        judge(spec, paths, out, seeds=(0, 1, 2))
-    with pytest.raises(InputError, match="seed 0 is reported twice"):
-        judge(spec, [paths[0], paths[0]], out)
-    with pytest.raises(InputError, match="no reports"):
-        judge(spec, [], out)
-    with pytest.raises(InputError, match="reports on model 'small', not on 'other'"):
-        judge(write_spec("other"), paths, out)
-
-    def changed(change: Callable[[dict[str, Any]], None]) -> list[Path]:
-        report = json.loads(paths[1].read_text())
-        change(report)
-        path = tmp_path / "changed.json"
-        path.write_text(json.dumps(report))
-        return [paths[0], path]
-
-    with pytest.raises(InputError, match="different tables"):
-        judge(spec, changed(lambda r: r["table"].update(sha256="0" * 64)), out)
-    with pytest.raises(InputError, match="different training settings"):
-        judge(spec, changed(lambda r: r.update(train_config_hash="sha256:0")), out)
-    with pytest.raises(IntegrityError, match="lacks folds"):
-        judge(spec, changed(lambda r: r.pop("folds")), out)
-    assert not out.exists()
-    # A seed less than the spec names is judged as what it is, and said.
-    assert judge(spec, paths[:1], out)["seeds_not_judged"] == [1]
-
-
-def test_a_seed_without_a_plcc_is_held() -> None:
-    spec = parse_spec({"name": "m", "description": "d", "inputs": {}, "network": {"hidden": []}, "epochs": 1}, "m.yaml")
-    found = gate(spec, {0: 0.99, 1: None})
-    assert (found["passed"], found["mean_plcc"], found["failing_seeds"]) == (False, None, [1])
-
-
-@settings(deadline=None)
-@given(
-    plccs=st.dictionaries(st.integers(0, 9), st.floats(0.9, 1.0), min_size=1),
-    mean_min=st.floats(0.9, 1.0),
-    seed_min=st.floats(0.9, 1.0),
-    spread_max=st.floats(0.0, 0.1),
-)
-def test_the_gate_is_its_three_conditions(
-    plccs: dict[int, float], mean_min: float, seed_min: float, spread_max: float
-) -> None:
-    gates = {"mean_plcc_min": mean_min, "per_seed_min": seed_min, "plcc_spread_max": spread_max}
-    spec = parse_spec(
-        {"name": "m", "description": "d", "inputs": {}, "network": {"hidden": []}, "epochs": 1, "gates": gates}, "m"
-    )
-    found = gate(spec, dict(plccs))
-    values = np.array(list(plccs.values()))
-    assert found["passed"] == bool(
-        values.mean() >= mean_min and values.max() - values.min() <= spread_max and (values >= seed_min).all()
-    )
-    assert found["failing_seeds"] == sorted(s for s, p in plccs.items() if p < seed_min)
 
 
 def test_the_command_refuses_another_engine(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
