@@ -1,7 +1,8 @@
-"""shard, combine."""
+"""shard, import-table, combine."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,13 @@ from pyvmaf.cli.common import EngineOption, check_engine
 
 STAGE = "tables"
 PANEL = "tables: feature tables put together"
+
+
+class Unit(Enum):
+    """What a row of a training table is."""
+
+    FRAME = "frame"
+    CLIP = "clip"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,12 +48,46 @@ def register(app: typer.Typer) -> None:
         rows = build_shard(ladders, [path for path in inputs if path.suffix == ".json"], output, records)
         typer.echo(f"{output}: {rows} rows of {len(ladders)} ladders")
 
+    @app.command("import-table", rich_help_panel=PANEL)
+    def import_table(
+        corpus: Annotated[str, typer.Option("--corpus", "-c", help="A corpus file, or the name of one.")],
+        output: Annotated[Path, typer.Option("--output", "-o", help="The shard to write (.parquet).")],
+        records: Annotated[
+            Path | None,
+            typer.Option("--records", help="Where to write what is known of each encode (.jsonl); beside the shard."),
+        ] = None,
+        engine: EngineOption = None,
+    ) -> None:
+        """Read tables that were made elsewhere: libvmaf logs with opinion scores, or vmaf-tune's corpus rows.
+
+        Every row is checked; what cannot be used is named and counted. The kinds of such corpora are feature-log and
+        corpus-jsonl, see docs/tables.md.
+
+        Example: vmaf-train import-table --corpus fr_mos -o results/shards/fr_mos/imported.parquet
+        """
+        check_engine(STAGE, engine)
+        from pyvmaf.corpora.spec import find_corpus
+        from pyvmaf.tables.imports import import_table as run
+
+        done = run(find_corpus(corpus), output, records or output.with_suffix(".jsonl"))
+        details = done.details
+        typer.echo(f"{output}: {done.rows} rows, one per {done.unit}, of {details['encodes']} encodes")
+        for reason, count in details["dropped"].items():
+            typer.echo(f"left out: {reason}: {count} of {details['rows_in']}", err=True)
+        if details["without_mos"]:
+            typer.echo(f"without an opinion score: {details['without_mos']} of {details['encodes']}", err=True)
+        for line in details["bad"]:
+            typer.echo(f"not usable: {line}", err=True)
+
     @app.command("combine", rich_help_panel=PANEL)
     def combine(
         inputs: Annotated[
             list[str], typer.Argument(metavar="LABEL=TABLE...", help="Tables, each with its corpus label.")
         ],
         output: Annotated[Path, typer.Option("--output", "-o", help="The training table to write (.parquet).")],
+        unit: Annotated[
+            Unit, typer.Option("--unit", help="What a row is: frame, or clip, which pools the frames of each encode.")
+        ] = Unit.FRAME,
         engine: EngineOption = None,
     ) -> None:
         """Put shards into one training table. A label may repeat; a feature that an input lacks becomes NaN.
@@ -62,5 +104,5 @@ def register(app: typer.Typer) -> None:
             if not equals or not label or not path:
                 raise InputError(f"{value!r} is not of the form LABEL=TABLE")
             pairs.append((label, Path(path)))
-        rows = run(pairs, output)
+        rows = run(pairs, output, unit=unit.value)
         typer.echo(f"{output}: {rows} rows of {len(pairs)} tables")

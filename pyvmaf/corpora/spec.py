@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pyvmaf.corpora.probe import RawFormat
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
@@ -25,6 +25,25 @@ Key = Annotated[str, Field(pattern=KEY_PATTERN, max_length=100)]
 Label = Annotated[str, Field(pattern=_LABEL_PATTERN, max_length=100)]
 Sha256 = Annotated[str, Field(pattern=_SHA256_PATTERN)]
 Size = Annotated[str, Field(pattern=_SIZE_PATTERN)]
+Column = Literal[
+    "group", "source", "clip", "codec", "encoder", "preset", "crf",
+    "width", "height", "fps", "bitrate_kbps", "n_frames", "mos", "mos_ci", "mos_std", "n_ratings",
+]  # fmt: skip
+"""What a log can say about a video beside its features."""
+
+
+def _one_group(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            groups = re.compile(value).groups
+        except re.error as err:
+            raise ValueError(f"{value!r} is no regular expression: {err}") from err
+        if groups < 1:
+            raise ValueError(f"{value!r} has no group: put what is to be taken into parentheses")
+    return value
+
+
+Pattern = Annotated[str | None, AfterValidator(_one_group)]
 
 
 class _Strict(BaseModel):
@@ -110,21 +129,114 @@ class Entry(Pinned):
         return value
 
 
+class Table(_Strict):
+    """A file of rows, and the bytes that it must have."""
+
+    path: str = Field(min_length=1, description="The file, relative to the root.")
+    sha256: Sha256 = Field(description="SHA-256 of the file.")
+
+
+class Frames(Table):
+    """An .npz file of per-frame values: one array [frames, columns] per video, and the names of the columns."""
+
+    where: dict[str, str] = Field(
+        default={},
+        description="Whose frames it holds: column of the tables to value; all rows where it is empty.",
+    )
+
+
+class FeatureLog(_Strict):
+    """Logs of libvmaf that somebody else made, one row per video, with what viewers said about it."""
+
+    tables: tuple[Table, ...] = Field(min_length=1, description="Tables of pooled values, .csv or .parquet.")
+    frames: tuple[Frames, ...] = Field(
+        default=(), description="Per-frame values of the same videos (.npz). They are pooled here, and must agree."
+    )
+    frame_key: str | None = Field(default=None, description="Column of the tables whose values name the npz's arrays.")
+    frame_names: str = Field(default="__features__", description="Array of the npz that names the columns.")
+    columns: dict[Column, str | tuple[str, ...]] = Field(
+        description="Column of a training table to the log's column that it is taken from; of several columns the "
+        "values are joined with '/'. source, clip and codec are needed."
+    )
+    features: dict[str, str] = Field(
+        default={}, description="Feature's name in the log to its training name; equal names need no entry."
+    )
+    codecs: dict[str, str] = Field(
+        default={},
+        description="Codec as the log writes it to the encoder that it stands for; names and aliases of encoders need "
+        "no entry.",
+    )
+    mos_scale: tuple[float, float] = Field(
+        default=(1.0, 5.0),
+        description="Ends of the scale of opinion scores. They are mapped linearly to 1 to 5, their intervals with them.",
+    )
+    teacher: str = Field(
+        min_length=1, description="What computed the log's VMAF. Tables of different teachers are not put together."
+    )
+    unit: Literal["clip", "frame"] = Field(
+        default="clip", description="What a row of the training table is: a video, or a frame of `frames`."
+    )
+    max_bad_share: float = Field(
+        default=0.05, ge=0, lt=1, description="Refuse a log where more than this share of rows cannot be used."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> FeatureLog:
+        missing = [name for name in ("source", "clip", "codec") if name not in self.columns]
+        if missing:
+            raise ValueError(f"columns lacks {', '.join(missing)}: say which columns of the log they are")
+        if self.unit == "frame" and not self.frames:
+            raise ValueError("unit: frame needs frames, the files of per-frame values")
+        if self.frames and self.frame_key is None:
+            raise ValueError("frames need frame_key, the column whose values name the arrays")
+        if self.mos_scale[0] >= self.mos_scale[1]:
+            raise ValueError(f"mos_scale {list(self.mos_scale)} is no scale: write [lowest, highest]")
+        return self
+
+
+class EncodeRows(_Strict):
+    """Rows of vmaf-tune's corpus (JSON Lines, schema versions 1 to 3), one per encode or one per frame."""
+
+    files: tuple[Table, ...] = Field(min_length=1, description="The .jsonl files; of equal encodes the first counts.")
+    source: Pattern = Field(
+        default=None,
+        description="Regular expression whose first group, found in `src`, is the source; its stem without.",
+    )
+    group: Pattern = Field(
+        default=None,
+        description="Regular expression whose first group, found in `src`, is the group; the source without.",
+    )
+    teacher: str | None = Field(
+        default=None, min_length=1, description="What computed the VMAF; null: what the rows say in vmaf_model."
+    )
+    max_bad_share: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Refuse files where more than this share of lines is damaged. Rows without features do not count: "
+        "they are left out and counted.",
+    )
+
+
 class Corpus(_Strict):
-    """A corpus: a name, where its videos come from, and its clips."""
+    """A corpus: a name, where its videos come from, and its clips; or tables that were made elsewhere."""
 
     name: Key = Field(description="Name of the corpus; the file is called {name}.yaml.")
-    kind: Literal["packages", "folder"] = Field(
-        description="packages: videos inside files of a package registry. folder: videos in a directory."
+    kind: Literal["packages", "folder", "feature-log", "corpus-jsonl"] = Field(
+        description="packages: videos inside files of a package registry. folder: videos in a directory. feature-log: "
+        "tables of libvmaf features and opinion scores. corpus-jsonl: rows of vmaf-tune's corpus."
     )
     license: str = Field(description="Licence of the videos.")
     description: str = Field(default="", description="What the corpus is.")
     packages: tuple[Package, ...] = Field(default=(), description="Files to fetch (kind packages).")
     root: str | None = Field(
-        default=None, description="Folder of the videos, relative to this file or absolute (kind folder)."
+        default=None,
+        description="Folder of the videos or tables, relative to this file or absolute (every kind but packages).",
     )
     extras: tuple[Extra, ...] = Field(default=(), description="Files to fetch that are no clips.")
-    entries: tuple[Entry, ...] = Field(min_length=1, description="The clips.")
+    entries: tuple[Entry, ...] = Field(default=(), description="The clips (kinds packages and folder).")
+    log: FeatureLog | None = Field(default=None, description="The tables (kind feature-log).")
+    rows: EncodeRows | None = Field(default=None, description="The rows (kind corpus-jsonl).")
 
     @model_validator(mode="after")
     def _consistent(self) -> Corpus:
@@ -133,6 +245,16 @@ class Corpus(_Strict):
             if entry.key in seen:
                 raise ValueError(f"two entries have the key {entry.key!r}: keys name files, so each may occur once")
             seen.add(entry.key)
+        made = {"feature-log": "log", "corpus-jsonl": "rows"}
+        for kind, key in made.items():
+            if (getattr(self, key) is None) == (self.kind == kind):
+                raise ValueError(f"a {kind} corpus has the key {key!r}, and no other has")
+        if self.kind in made:
+            if self.root is None or self.packages or self.entries or self.extras:
+                raise ValueError(f"a {self.kind} corpus has a root and no packages, entries or extras")
+            return self
+        if not self.entries:
+            raise ValueError("a corpus of videos has at least one entry")
         if self.kind == "folder" and (self.root is None or self.packages):
             raise ValueError("a folder corpus has a root and no packages")
         if self.kind == "packages":
@@ -145,9 +267,10 @@ class Corpus(_Strict):
         return self
 
     @property
-    def pinned(self) -> tuple[Pinned, ...]:
-        """Every file: those of the entries and the extras."""
-        return (*self.entries, *self.extras)
+    def pinned(self) -> tuple[Pinned | Table, ...]:
+        """Every file: those of the entries and the extras, or the tables."""
+        log = () if self.log is None else (*self.log.tables, *self.log.frames)
+        return (*self.entries, *self.extras, *log, *(() if self.rows is None else self.rows.files))
 
     def entry(self, key: str) -> Entry:
         """The clip of that name.
@@ -216,6 +339,11 @@ _PARTS: dict[str, type[BaseModel]] = {
     "extras": Extra,
     "raw": Raw,
     "probe": Probe,
+    "log": FeatureLog,
+    "rows": EncodeRows,
+    "tables": Table,
+    "files": Table,
+    "frames": Frames,
 }
 
 

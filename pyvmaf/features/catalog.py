@@ -136,6 +136,50 @@ SETS: Mapping[str, tuple[str, ...]] = {
 studies; both hold ssimulacra2, which libvmaf does not compute and a table has to bring along."""
 
 
+TEACHER = "vmaf"
+"""The teacher's score of a frame, where it is an input or a target beside the features."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """A property of a video that is no libvmaf feature, but can be an input of a model.
+
+    Attributes:
+        name: its column.
+        unit: what it is measured in.
+        low, high: the range in which it is believed; the upper end of an unbounded one is None.
+        about: what it says.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float | None
+    about: str
+
+
+CONTEXT: Mapping[str, Context] = {
+    entry.name: entry
+    for entry in (
+        Context("width", "pixels", 1, 65536, "width of the video as it was encoded"),
+        Context("height", "pixels", 1, 65536, "height of the video as it was encoded, before a display scales it"),
+        Context("fps", "Hz", 0.01, 1000, "frames per second of the video as it was encoded"),
+        Context("bitrate_kbps", "kbit/s", 0.001, None, "average rate of the encode"),
+    )
+}
+"""Every context column by its name, in the order of columns."""
+
+
+STATS: tuple[str, ...] = ("mean", "hmean", "std", "min", "max", "p5", "p50")
+"""What a clip's frames are pooled to (`pyvmaf.features.pool`), in the order of columns: ``adm2_mean``, ``vmaf_p5``."""
+
+
+def pooled_column(name: str) -> tuple[str, str] | None:
+    """Feature and stat of a column of a clip table ("adm2_mean", "vmaf_p5"); None where the name is no such column."""
+    feature, _, stat = name.rpartition("_")
+    return (feature, stat) if stat in STATS and (feature in FEATURES or feature == TEACHER) else None
+
+
 @dataclass(frozen=True)
 class Selection:
     """Features that were asked for.

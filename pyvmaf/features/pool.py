@@ -1,19 +1,14 @@
-"""Pooling: one figure per clip out of one figure per frame. The one place where it is defined for tables of clips.
-
-A pooled column is called ``{feature}_{stat}``: ``adm2_mean``, ``vmaf_p5``.
-"""
+"""Pooling: one figure per clip out of one figure per frame, as tables of clips hold it."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pyvmaf.errors import InputError
+from pyvmaf.features.catalog import STATS
 
-STATS: tuple[str, ...] = ("mean", "hmean", "std", "min", "max", "p5", "p50")
-"""What a clip's frames are pooled to, in the order of columns."""
+__all__ = ["STATS", "pool"]
 
 
 def pool(values: ArrayLike) -> dict[str, float]:
@@ -43,14 +38,3 @@ def pool(values: ArrayLike) -> dict[str, float]:
         "p5": float(p5),
         "p50": float(p50),
     }
-
-
-def pooled_name(feature: str, stat: str) -> str:
-    """Name of a pooled column."""
-    return f"{feature}_{stat}"
-
-
-def split_name(column: str, features: Iterable[str]) -> tuple[str, str] | None:
-    """Feature and stat of a pooled column; None where the name is not made of one of `features` and one of `STATS`."""
-    feature, _, stat = column.rpartition("_")
-    return (feature, stat) if stat in STATS and feature in set(features) else None

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from pyvmaf.codecs import VOCABULARIES
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.features.catalog import FEATURES, SETS
+from pyvmaf.features.catalog import CONTEXT, FEATURES, SETS, TEACHER, pooled_column
 from pyvmaf.provenance import read_yaml
 from pyvmaf.splits import CONTENT_HASH_POLICY, CONTENT_HASH_SEED, HOLDOUT_MODES
 
@@ -29,7 +29,16 @@ class Inputs(_Section):
     """What the network sees."""
 
     features: str | tuple[str, ...] = Field(
-        default="canonical6", description="A feature set (canonical6, full) or a list of feature names, in input order."
+        default="canonical6",
+        description="A feature set (canonical6, full) or a list of names, in input order: features of frames (adm2), or "
+        "of a clip table features pooled over the frames (adm2_mean; also hmean, std, min, max, p5, p50). vmaf is the "
+        "teacher's score, for models of another target.",
+    )
+    context: tuple[str, ...] = Field(
+        default=(),
+        description="Properties of the video that are inputs, too, appended to the features: "
+        + ", ".join(f"{entry.name} ({entry.unit})" for entry in CONTEXT.values())
+        + ".",
     )
     codec: str | None = Field(
         default=None, description="Version of the codec vocabulary whose block is a second input, or null for none."
@@ -38,6 +47,12 @@ class Inputs(_Section):
         default="none",
         description="clamp: each feature is kept inside the range of the training rows, in the graph too. none: values "
         "outside of it pass, and a network answers with whatever it continues to.",
+    )
+    guard_margin: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="How far outside of that range the guard lets values be, on either side, in widths of the range.",
     )
     transforms: dict[str, Literal["log", "log1p", "sqrt"]] = Field(
         default={}, description="Applied to a feature before it is scaled, in the graph: feature name to function."
@@ -51,6 +66,16 @@ class Inputs(_Section):
             raise ValueError("a model needs at least one feature")
         if len(set(names)) != len(names):
             raise ValueError(f"a feature is listed twice: {', '.join(names)}")
+        return value
+
+    @field_validator("context")
+    @classmethod
+    def _known_context(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in CONTEXT:
+                raise unknown_name("context", name, CONTEXT)
+        if len(set(value)) != len(value):
+            raise ValueError(f"a context is listed twice: {', '.join(value)}")
         return value
 
     @field_validator("codec")
@@ -67,10 +92,16 @@ class Inputs(_Section):
                 raise unknown_name("input to transform", name, self.names)
         return self
 
+    @model_validator(mode="after")
+    def _margin_of_a_guard(self) -> Inputs:
+        if self.guard_margin and self.guard == "none":
+            raise ValueError(f"guard_margin {self.guard_margin:g} is of a guard, but guard is none: take guard: clamp")
+        return self
+
     @property
     def names(self) -> tuple[str, ...]:
-        """Feature names in the order of the network's input columns."""
-        return resolve_features(self.features)
+        """Names of the input columns in the network's order: features, then context."""
+        return (*resolve_features(self.features), *self.context)
 
     @property
     def column_transforms(self) -> tuple[str | None, ...]:
@@ -473,6 +504,12 @@ class ModelSpec(_Section):
     )
 
     @model_validator(mode="after")
+    def _target_is_no_input(self) -> ModelSpec:
+        if self.target.column in self.inputs.names:
+            raise ValueError(f"{self.target.column} is the target: it cannot be an input as well")
+        return self
+
+    @model_validator(mode="after")
     def _transforms_in_graph(self) -> ModelSpec:
         if self.inputs.transforms and self.export.scaler == "sidecar":
             raise ValueError(
@@ -513,7 +550,7 @@ class ModelSpec(_Section):
         parts = self.model_dump(
             mode="json", include={"inputs", "network", "target", "optimiser", "batch_size", "split"}
         )
-        parts["inputs"]["features"] = list(self.inputs.names)
+        parts["inputs"]["features"] = list(resolve_features(self.inputs.features))
         return parts
 
 
@@ -527,10 +564,10 @@ def resolve_features(value: str | tuple[str, ...]) -> tuple[str, ...]:
     for word in (value,) if isinstance(value, str) else value:
         if word in SETS:
             names.extend(SETS[word])
-        elif word in FEATURES:
+        elif word in FEATURES or word == TEACHER or pooled_column(word) is not None:
             names.append(word)
         else:
-            raise unknown_name("feature", word, [*SETS, *FEATURES])
+            raise unknown_name("feature", word, [*SETS, *FEATURES, TEACHER, *(f"{name}_mean" for name in FEATURES)])
     return tuple(names)
 
 

@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES
-from pyvmaf.features.table import LEADING, TARGET, metadata, open_table, read_metadata, schema
+from pyvmaf.features.table import LEADING, TARGET, metadata, open_table, read_metadata, schema, write_table
 from pyvmaf.provenance import atomic_path, read_json, read_manifest, relative, write_manifest, write_text
+from pyvmaf.tables.clips import CLIP, FRAME, clip_table, pool_frames, pooled_columns, read_records, unit_of
+from pyvmaf.tables.clips import LEADING as CLIP_LEADING
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +27,9 @@ class _Input:
         self.file = open_table(path)
         self.schema: pa.Schema = self.file.schema_arrow
         self.spec = read_metadata(self.schema, path)
-        missing = [name for name in (*LEADING, TARGET) if name not in self.schema.names]
+        self.unit = unit_of(self.spec)
+        wanted = (*LEADING, TARGET) if self.unit == FRAME else CLIP_LEADING
+        missing = [name for name in wanted if name not in self.schema.names]
         if missing:
             raise InputError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(self.schema.names)}")
         self.features = [name for name in FEATURES if name in self.schema.names]
@@ -52,10 +56,13 @@ def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path)
     """Write all inputs below one another, and say what was put together. Memory holds one row group at a time."""
     import pyarrow.parquet as pq
 
-    models = {str(item.spec["model"]) for item in inputs}
-    if len(models) > 1:
-        described = ", ".join(f"{item.path} by {item.spec['model']}" for item in inputs)
-        raise InputError(f"the targets come from different teachers: {described}: put together tables of one teacher")
+    of_clips = [item for item in inputs if item.unit != FRAME]
+    if of_clips:
+        raise InputError(
+            f"a row of {', '.join(os.fspath(item.path) for item in of_clips)} is a clip, not a frame: make a table of "
+            "clips (unit: clip in the configuration's table, --unit clip), or leave it out"
+        )
+    teacher = _teacher(inputs)
     features = [name for name in FEATURES if any(name in item.features for item in inputs)]
     filled = {relative(item.path): [n for n in features if n not in item.features] for item in inputs}
     unavailable: dict[str, dict[str, Any]] = {}
@@ -63,7 +70,7 @@ def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path)
         for name, reason in item.spec["unavailable"].items():
             unavailable.setdefault(name, {})[relative(item.path)] = reason
     target = schema(features)
-    block = metadata(features=features, unavailable=unavailable, model=models.pop(), engine=inputs[0].spec["engine"])
+    block = metadata(features=features, unavailable=unavailable, model=teacher, engine=inputs[0].spec["engine"])
     distribution: dict[str, int] = {}
     with (
         atomic_path(output) as temporary,
@@ -80,6 +87,55 @@ def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path)
         "filled_with_nan": {path: names for path, names in filled.items() if names},
         "columns": target.names,
         "corpora": distribution,
+    }
+
+
+def _teacher(inputs: Sequence[_Input]) -> str:
+    """What computed the VMAF of all inputs."""
+    models = {str(item.spec["model"]) for item in inputs}
+    if len(models) > 1:
+        described = ", ".join(f"{item.path} by {item.spec['model']}" for item in inputs)
+        raise InputError(f"the targets come from different teachers: {described}: put together tables of one teacher")
+    return models.pop()
+
+
+def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) -> dict[str, Any]:
+    """Write the clips of all inputs below one another, and say what was put together; frames are pooled."""
+    teacher = _teacher(inputs)
+    parts, without = [], []
+    for item, label in zip(inputs, labels, strict=True):
+        table: pa.Table = item.file.read()
+        item.rows = table.num_rows
+        if item.unit == CLIP:
+            columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in table.column_names}
+        else:
+            beside = item.path.with_suffix(".jsonl")
+            records = read_records(beside) if beside.is_file() else {}
+            if not records:
+                without.append(relative(item.path))
+            columns = pool_frames(table, records, os.fspath(item.path))
+        columns["corpus"] = [label] * len(columns["clip"])
+        parts.append(columns)
+    names = dict.fromkeys(name for columns in parts for name in columns)
+    merged = {
+        name: [v for columns in parts for v in columns.get(name, [None] * len(columns["clip"]))] for name in names
+    }
+    table = clip_table(merged, teacher=teacher, engine=inputs[0].spec["engine"])
+    write_table(table, output)
+    filled = {
+        relative(item.path): [
+            name for name in table.column_names if name in pooled_columns(names) and name not in columns
+        ]
+        for item, columns in zip(inputs, parts, strict=True)
+    }
+    return {
+        "unit": CLIP,
+        "rows": table.num_rows,
+        "rows_by_input": {relative(item.path): item.rows for item in inputs},
+        "filled_with_nan": {path: names for path, names in filled.items() if names},
+        "without_records": without,
+        "columns": table.column_names,
+        "corpora": dict(_counts(table)),
     }
 
 
@@ -175,7 +231,9 @@ def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[
     return completed
 
 
-def combine(inputs: Mapping[str, Path] | Sequence[tuple[str, Path]], output: Path) -> int:
+def combine(
+    inputs: Mapping[str, Path] | Sequence[tuple[str, Path]], output: Path, *, unit: Literal["frame", "clip"] = FRAME
+) -> int:
     """Put tables into one training table; each input's rows get the corpus label that it is given.
 
     Features that an input lacks become NaN and are listed in the manifest.
@@ -183,12 +241,15 @@ def combine(inputs: Mapping[str, Path] | Sequence[tuple[str, Path]], output: Pat
     Args:
         inputs: (label, table) pairs; a label may repeat.
         output: the training table, parquet.
+        unit: what a row is to be. "clip" pools tables of frames, and takes each encode's size and rates from the
+            records beside its shard (same name, .jsonl), where there are some.
 
     Returns:
-        the number of frame rows.
+        the number of rows.
 
     Raises:
-        InputError: nothing was given, the targets come from different teachers, or the tables hold no rows.
+        InputError: nothing was given, the targets come from different teachers, the tables hold no rows, or a table
+            of clips is to be one of frames.
     """
     started = time.monotonic()
     pairs = list(inputs.items()) if isinstance(inputs, Mapping) else list(inputs)
@@ -197,12 +258,13 @@ def combine(inputs: Mapping[str, Path] | Sequence[tuple[str, Path]], output: Pat
     files = [_Input(path) for _, path in pairs]
     if not sum(item.file.metadata.num_rows for item in files):
         raise InputError(f"no rows: {', '.join(os.fspath(path) for _, path in pairs)} are empty")
-    details = _merge(files, [label for label, _ in pairs], output)
+    labels = [label for label, _ in pairs]
+    details = _merge(files, labels, output) if unit == FRAME else _merge_clips(files, labels, output)
     write_manifest(
         output,
         verb="combine",
         stage="tables",
-        args={"labels": [label for label, _ in pairs]},
+        args={"labels": labels, "unit": unit},
         inputs={"tables": [path for _, path in pairs]},
         outputs={"table": output},
         details=details,

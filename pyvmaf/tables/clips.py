@@ -1,0 +1,142 @@
+"""Tables of clips: one row per encode, its frames pooled, with what the video is and what viewers said about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.features.catalog import CONTEXT, FEATURES, STATS, TEACHER
+from pyvmaf.features.pool import pool
+from pyvmaf.features.table import METADATA_KEY, TEXT_COLUMNS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FRAME: Literal["frame"] = "frame"
+CLIP: Literal["clip"] = "clip"
+"""Units: what a row of a table is."""
+
+LEADING: tuple[str, ...] = (
+    "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", *CONTEXT, "n_frames",
+)  # fmt: skip
+"""The columns before the pooled features, in order. `source` is the scene that a split keeps together."""
+
+OPINION: tuple[str, ...] = ("mos", "mos_ci", "mos_std", "n_ratings")
+"""Columns after the features, where viewers rated the videos: mean opinion score on a scale of 1 to 5, half the width
+of its 95 % interval, standard deviation over the viewers, and their number."""
+
+ENCODE_KEY: tuple[str, ...] = ("clip", "codec", "rung")
+"""What names one encode of a corpus."""
+
+WHOLE: tuple[str, ...] = ("crf", "width", "height", "n_frames", "n_ratings")
+"""Columns of whole numbers; null where not known."""
+
+
+def unit_of(metadata: Mapping[str, Any]) -> str:
+    """What a row of a table is, from the block in its metadata."""
+    return str(metadata.get("unit", FRAME))
+
+
+def pooled_columns(present: Iterable[str]) -> tuple[str, ...]:
+    """Those of `present` that are pooled features, in the order of columns: the catalog's, the teacher's score last."""
+    names = set(present)
+    ordered = (f"{feature}_{stat}" for feature in (*FEATURES, TEACHER) for stat in STATS)
+    return tuple(name for name in ordered if name in names)
+
+
+def clip_table(columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Mapping[str, Any]) -> pa.Table:
+    """A table of clips.
+
+    Args:
+        columns: values by column, all of one length; None and NaN where something is not known. Columns of `LEADING`
+            that are absent are filled with that.
+        teacher: what computed the VMAF.
+        engine: what made the table; kept in the file's metadata.
+    """
+    import pyarrow as pa
+
+    n = len(next(iter(columns.values())))
+    names = (*LEADING, *pooled_columns(columns), *(name for name in OPINION if name in columns))
+    data: dict[str, Any] = {}
+    for name in names:
+        values = columns.get(name, [None] * n)
+        if name in TEXT_COLUMNS:
+            data[name] = pa.array(["" if v is None else str(v) for v in values], pa.string()).dictionary_encode()
+        else:
+            numbers = np.asarray([np.nan if v is None else float(v) for v in values], dtype=np.float64)
+            missing = ~np.isfinite(numbers)
+            if name in WHOLE:
+                data[name] = pa.array(np.where(missing, 0, numbers).astype(np.int64), mask=missing)
+            else:
+                data[name] = pa.array(numbers)
+    features = [name for name in FEATURES if any(f"{name}_{stat}" in data for stat in STATS)]
+    block = {"unit": CLIP, "features": features, "unavailable": {}, "model": teacher, "engine": dict(engine)}
+    return pa.table(data).replace_schema_metadata({METADATA_KEY: json.dumps(block, sort_keys=True).encode()})
+
+
+def read_records(path: Path) -> dict[tuple[str, ...], dict[str, Any]]:
+    """The records beside a shard (.jsonl), by clip, codec and rung.
+
+    Raises:
+        IntegrityError: a line is no record.
+    """
+    records = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            if "clip" in row:
+                key = tuple(str(row[name]) for name in ENCODE_KEY)
+            else:
+                # results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv
+                encode = Path(row["encode_path"])
+                key = (encode.parent.parent.name, encode.parent.name, encode.stem)
+        except (ValueError, KeyError, TypeError) as err:
+            raise IntegrityError(
+                f"{path}, line {number}, is no record of an encode ({err}): make the shard again"
+            ) from err
+        records[key] = row
+    return records
+
+
+def pool_frames(
+    table: pa.Table, records: Mapping[tuple[str, ...], Mapping[str, Any]], where: str
+) -> dict[str, list[Any]]:
+    """Columns of clip rows out of a table of frames.
+
+    Args:
+        table: frame rows with the columns of a feature table.
+        records: by clip, codec and rung: ``width``, ``height``, ``framerate`` and ``bitrate_kbps`` of each encode, and
+            opinion scores where there are some. Encodes without one get no such values.
+        where: what to call the table in errors.
+
+    Raises:
+        InputError: the table has no rows.
+    """
+    if not table.num_rows:
+        raise InputError(f"{where} has no rows: there is nothing to pool")
+    frames = table.to_pandas()
+    measured = [name for name in (*FEATURES, TEACHER) if name in frames.columns]
+    labels = [name for name in (*TEXT_COLUMNS, "crf") if name in frames.columns]
+    opinions = [name for name in OPINION if any(name in record for record in records.values())]
+    columns: dict[str, list[Any]] = {
+        name: [] for name in (*labels, *CONTEXT, "n_frames", *(f"{m}_{s}" for m in measured for s in STATS), *opinions)
+    }
+    for key, rows in frames.groupby(list(ENCODE_KEY), observed=True, sort=False):
+        first = rows.iloc[0]
+        record = records.get(tuple(map(str, key)), {})
+        for name in labels:
+            columns[name].append(first[name])
+        for name in CONTEXT:
+            columns[name].append(record.get("framerate" if name == "fps" else name))
+        columns["n_frames"].append(len(rows))
+        for name in measured:
+            for stat, value in pool(rows[name].to_numpy()).items():
+                columns[f"{name}_{stat}"].append(value)
+        for name in opinions:
+            columns[name].append(record.get(name))
+    return columns
