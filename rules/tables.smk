@@ -1,4 +1,8 @@
-"""Tables: ladders put together into shards, shards into training tables."""
+"""Tables: ladders put together into shards, shards into training tables; tables made elsewhere become shards, too."""
+
+
+# A shard of an imported corpus has a name that a ladder could have.
+ruleorder: import_table > build_shard
 
 
 rule build_shard:
@@ -26,10 +30,38 @@ rule build_shard:
         " {input.ladders:q} {input.records:q} > {log:q} 2>&1"
 
 
+rule import_table:
+    """The shard of a corpus of tables that were made elsewhere: read, checked row by row, counted."""
+    input:
+        files=lambda wildcards: PLAN.corpus(wildcards.corpus).files,
+    output:
+        shard=ensure("results/shards/{corpus}/imported.parquet", non_empty=True),
+        records=ensure("results/shards/{corpus}/imported.jsonl", non_empty=True),
+        manifest="results/shards/{corpus}/imported.parquet.manifest.json",
+    wildcard_constraints:
+        corpus="|".join(PLAN.imported) or "-",
+    log:
+        "logs/import_table/{corpus}.log",
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=30,
+    params:
+        spec=spec_file("corpus"),
+        reads=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
+        engine=fingerprint("tables"),
+    shell:
+        "vmaf-train import-table --corpus {params.spec:q} --output {output.shard:q} --records {output.records:q}"
+        " --engine {params.engine:q} > {log:q} 2>&1"
+
+
 rule combine_table:
     """A training table out of shards."""
     input:
         shards=table_shards,
+        records=table_records,
     output:
         table=ensure("results/tables/{table}.parquet", non_empty=True),
         manifest="results/tables/{table}.parquet.manifest.json",
@@ -45,6 +77,8 @@ rule combine_table:
         shards=lambda wildcards, input: [
             f"{Path(shard).parent.name}={shard}" for shard in input.shards
         ],
+        unit=lambda wildcards: PLAN.unit(wildcards.table),
         engine=fingerprint("tables"),
     shell:
-        "vmaf-train combine --output {output.table:q} --engine {params.engine:q} {params.shards:q} > {log:q} 2>&1"
+        "vmaf-train combine --output {output.table:q} --unit {params.unit:q} --engine {params.engine:q}"
+        " {params.shards:q} > {log:q} 2>&1"

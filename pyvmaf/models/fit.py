@@ -88,8 +88,8 @@ def fit(
     """
     started = time.perf_counter()
     spec = load_spec(config)
-    if spec.kind != "fr":
-        raise InputError(f"{config}: kind is {spec.kind!r}; rows of features train models of kind 'fr' only")
+    if spec.kind not in ("fr", "mos"):
+        raise InputError(f"{config}: kind is {spec.kind!r}; rows of features train models of kind 'fr' or 'mos' only")
     n_epochs = spec.epochs if epochs is None else epochs
     if n_epochs < 0:
         raise InputError(f"--epochs must be 0 or more, not {n_epochs}")
