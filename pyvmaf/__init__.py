@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyvmaf.engine import engine
-    from pyvmaf.features.score import Scores, score
+    from pyvmaf.features.score import Scores
     from pyvmaf.features.session import Session
+    from pyvmaf.use.load import load_model
+    from pyvmaf.use.score import score
 
 _HOMES = {
     "Scores": "pyvmaf.features.score",
     "Session": "pyvmaf.features.session",
     "engine": "pyvmaf.engine",
-    "score": "pyvmaf.features.score",
+    "load_model": "pyvmaf.use.load",
+    "score": "pyvmaf.use.score",
 }
 
-__all__ = ["Scores", "Session", "engine", "score"]
+__all__ = ["Scores", "Session", "engine", "load_model", "score"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pyvmaf.cli.common import EngineOption, ThreadsOption, check_engine, progress
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 STAGE = "features"
 PANEL = "features: libvmaf over pairs and ladders"
@@ -32,6 +36,18 @@ def _complete_model(incomplete: str) -> list[str]:
     return [name for name in MODELS if name.startswith(incomplete)]
 
 
+def _complete_models(incomplete: str) -> list[str]:
+    from pyvmaf.errors import PyvmafError
+    from pyvmaf.registry.register import load_registry
+    from pyvmaf.use.load import registry_path
+
+    try:
+        registered = [str(entry["id"]) for entry in load_registry(registry_path())["models"]]
+    except PyvmafError:
+        registered = []
+    return [name for name in registered if name.startswith(incomplete)] + _complete_model(incomplete)
+
+
 FeaturesOption = Annotated[
     str,
     typer.Option(
@@ -47,6 +63,18 @@ ModelOption = Annotated[
         "--model",
         help="A built-in model of libvmaf, or the path of a model in its JSON format.",
         autocompletion=_complete_model,
+    ),
+]
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="Repeatable: a model of libvmaf (or its JSON), the id of a registered model (ID.int8 for its int8 variant), "
+        f"or the path of a model.onnx or ensemble.json. [default: {DEFAULT_MODEL}]",
+        autocompletion=_complete_models,
+        show_default=False,
     ),
 ]
 MatchDepthOption = Annotated[
@@ -207,8 +235,35 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option("--output", "-o", help="Write one row per frame to a .json, .csv or .parquet file."),
         ] = None,
-        features: FeaturesOption = DEFAULT_FEATURES,
-        model: ModelOption = DEFAULT_MODEL,
+        features: Annotated[
+            str | None,
+            typer.Option(
+                "--features",
+                metavar="NAMES",
+                help="Training names and sets (canonical6, full), with commas; `vmaf-train features` lists them. "
+                f"[default: what the models read, {DEFAULT_FEATURES} for libvmaf's]",
+                autocompletion=_complete_features,
+                show_default=False,
+            ),
+        ] = None,
+        model: ModelsOption = None,
+        registry: Annotated[
+            Path | None,
+            typer.Option(
+                help="Registry of the ids. [default: $PYVMAF_REGISTRY, else results/registry/registry.json]",
+                show_default=False,
+            ),
+        ] = None,
+        codec: Annotated[
+            str | None,
+            typer.Option(
+                help="Encoder of the distorted video, for models that read it; `unknown` where nobody knows. "
+                "[default: what the file says]",
+                show_default=False,
+            ),
+        ] = None,
+        preset: Annotated[str | None, typer.Option(help="Its preset.", show_default=False)] = None,
+        crf: Annotated[float | None, typer.Option(help="Its CRF.", show_default=False)] = None,
         threads: ThreadsOption = 2,
         frames: Annotated[
             str | None,
@@ -241,20 +296,29 @@ def register(app: typer.Typer) -> None:
           vmaf-train score ref.yuv dis.yuv --size 1920x1080 --pix-fmt yuv420p10le
 
           vmaf-train score master.mov 540p.mp4 --scale reference --features canonical6,psnr_y,cambi
+
+          vmaf-train score reference.mkv distorted.mkv --model vmaf_v0.6.1 --model fr_regressor_v2_ensemble
         """
+        import warnings
+
         from pyvmaf.errors import InputError
         from pyvmaf.features.frames import raw_format
         from pyvmaf.features.score import FORMATS
-        from pyvmaf.features.score import score as run
+        from pyvmaf.models.load import ModelWarning
+        from pyvmaf.use.score import score as run
+        from pyvmaf.use.score import warnings_of
 
         if output is not None and output.suffix.lower() not in FORMATS:
             raise InputError(f"cannot write {output}: the suffix {output.suffix!r} is none of {', '.join(FORMATS)}")
-        with progress(distorted.name) as advance:
+        with progress(distorted.name) as advance, warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always", ModelWarning)
             scores = run(
                 reference,
                 distorted,
                 features=features,
-                model=model,
+                model=model or DEFAULT_MODEL,
+                registry=registry,
+                codec=None if (codec, preset, crf) == (None, None, None) else (codec, preset, crf),
                 threads=threads,
                 frames=_frames(frames),
                 subsample=subsample,
@@ -267,7 +331,11 @@ def register(app: typer.Typer) -> None:
             )
         if output is not None:
             scores.write(output)
-        _print_summary(scores.pooled(), f"{distorted.name} against {reference.name}, {len(scores)} frames, {model}")
+        by = ", ".join([*([scores.model] if scores.model else []), *scores.judged])
+        _print_summary(scores.pooled(), f"{distorted.name} against {reference.name}, {len(scores)} frames, {by}")
+        _print_judged(scores.judged)
+        for message in [*(str(doubt.message) for doubt in doubts), *warnings_of(scores.judged)]:
+            typer.echo(f"warning: {message}", err=True)
         for name, reason in scores.unavailable.items():
             typer.echo(f"unavailable: {name}: {reason}", err=True)
 
@@ -305,19 +373,36 @@ def register(app: typer.Typer) -> None:
         Console().print(table)
 
 
-def _print_summary(pools: dict[str, dict[str, float]], title: str) -> None:
+def _print_judged(judged: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, said in judged.items():
+        if "codec" in said:
+            typer.echo(f"{name}: {said['codec']}")
+        ends = said.get("mean_interval")
+        if ends is not None:
+            typer.echo(
+                f"{name}: mean {said['mean']:.2f}, between {ends['low']:.2f} and {ends['high']:.2f} for "
+                f"{said['nominal_coverage']:.0%} of videos ({said['interval']} intervals, which held "
+                f"{said['measured_coverage']:.1%} of frames of unseen sources)"
+            )
+
+
+def _print_summary(pools: Mapping[str, Mapping[str, float]], title: str) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    from pyvmaf.features.catalog import FEATURES
     from pyvmaf.features.score import POOLS
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column("", no_wrap=True)
     for pool in POOLS:
         table.add_column(pool.replace("harmonic_mean", "harmonic"), justify="right", no_wrap=True)
-    # The score is what most people came for.
-    for name in sorted(pools, key=lambda n: n != "vmaf"):
-        digits = 3 if name == "vmaf" else 4
+    # The scores are what most people came for.
+    for name in sorted(pools, key=lambda n: n in FEATURES):
+        digits = 4 if name in FEATURES else 3
         table.add_row(name, *(f"{pools[name][pool]:.{digits}f}" for pool in POOLS))
-    Console().print(table)
+    console = Console()
+    # A figure that is cut short is none; a line that the terminal folds can still be read.
+    wanted = Console(width=1000).measure(table).maximum
+    Console(width=max(console.width, wanted)).print(table)

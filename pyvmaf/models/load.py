@@ -91,7 +91,10 @@ def _read_json(path: Path, root: Path | None, sha256: str | None = None) -> dict
         InputError: it lies outside of `root`, is too large or no regular file.
         IntegrityError: it is not JSON, no object, or not the file that was pinned.
     """
-    data = allowlist.read_model(_confined(path, root), MAX_SIDECAR_BYTES)
+    real = _confined(path, root)
+    if (size := real.stat().st_size) > MAX_SIDECAR_BYTES:
+        raise InputError(f"{path} has {size} bytes, but a sidecar may have at most {MAX_SIDECAR_BYTES}")
+    data = allowlist.read_model(real, MAX_SIDECAR_BYTES)
     if sha256 is not None and (found := sha256_bytes(data)) != sha256:
         raise IntegrityError(f"{path} has sha256 {found}, but {sha256} is pinned: it is not the file that was judged")
     try:
@@ -140,6 +143,8 @@ class Model:
         self._runtime = runtime
         self.int8 = int8
         """Whether the file is an int8 variant of the model that the sidecar describes."""
+        self.warn = False
+        """Whether `predict` warns of scores outside of the expected range; `pyvmaf.load_model` turns it on."""
         self.sidecar = sidecar
         """What the sidecar says."""
         self._prepare = of_sidecar(sidecar)
@@ -220,10 +225,12 @@ class Model:
             InputError: columns are missing or not finite, or shapes do not fit.
 
         Warns:
-            ModelWarning: scores lie outside of the expected range by more than `OVERSHOOT` of its width.
+            ModelWarning: scores lie outside of the expected range by more than `OVERSHOOT` of its width, where `warn`
+                is on.
         """
         found = self._predict(features, codec)
-        self._warn(found.scores)
+        if self.warn:
+            self._warn(found.scores)
         return found
 
     def _predict(self, features: Any, codec: Any) -> Prediction:
@@ -266,7 +273,7 @@ class Ensemble(Model):
         self.manifest = manifest
         """What the manifest says."""
         self.sidecar = {**members[0].sidecar, "name": manifest["id"]}
-        self.int8 = False
+        self.int8, self.warn = False, False
         self._prepare = members[0]._prepare
         confidence = manifest["confidence"]
         self.method: str = confidence["interval"]

@@ -33,7 +33,7 @@ def is_path(model: str | os.PathLike[str]) -> bool:
 
 def is_ensemble(path: str | os.PathLike[str]) -> bool:
     """Whether a JSON file is the manifest of an ensemble; nothing in it is trusted for that."""
-    return peek(Path(path), "kind") == "fr_ensemble"
+    return bool(peek(Path(path), "kind") == "fr_ensemble")
 
 
 def load_model(
@@ -74,12 +74,15 @@ def load_model(
         >>> model.predict(pyvmaf.score("reference.mkv", "distorted.mkv").to_pandas()).scores
     """
     if is_path(model):
-        return _by_path(Path(model), int8, sidecar, sha256, root, threads)
-    if sidecar is not None or sha256 is not None:
+        loaded = _by_path(Path(model), int8, sidecar, sha256, root, threads)
+    elif sidecar is not None or sha256 is not None:
         raise InputError(f"sidecar and sha256 go with a path, but {model!r} is an id: the registry pins its files")
-    name = str(model)
-    int8 = int8 or name.endswith(INT8)
-    return _registered(name.removesuffix(INT8), registry_path(registry), int8, root, threads)
+    else:
+        name = str(model)
+        int8 = int8 or name.endswith(INT8)
+        loaded = _registered(name.removesuffix(INT8), registry_path(registry), int8, root, threads)
+    loaded.warn = True
+    return loaded
 
 
 def _registered(name: str, registry: Path, int8: bool, root: str | os.PathLike[str] | None, threads: int) -> Model:

@@ -1,0 +1,267 @@
+"""Score one pair of videos with any models: libvmaf's own, registered ones, and files, in one pass over the frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.errors import InputError, MissingFileError, unknown_name
+from pyvmaf.extractors import MODELS
+from pyvmaf.features import score as plain
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES
+from pyvmaf.features.frames import Raw
+from pyvmaf.features.score import Scores
+from pyvmaf.models.load import Ensemble, Model, Prediction
+from pyvmaf.use.load import INT8, is_ensemble, is_path, load_model, registry_path
+from pyvmaf.use.origin import Origin, origin
+
+AnyModel = str | os.PathLike[str] | Model
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of one call, told apart.
+
+    Attributes:
+        teachers: libvmaf's, by built-in name or path of their JSON.
+        learned: models of this project.
+    """
+
+    teachers: tuple[str, ...]
+    learned: tuple[Model, ...]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that the learned models read."""
+        return tuple(dict.fromkeys(name for model in self.learned for name in model.features))
+
+
+def find_models(models: Iterable[AnyModel], registry: str | os.PathLike[str] | None = None) -> Models:
+    """Load models by name.
+
+    Args:
+        models: each a built-in model of libvmaf, the path of one of libvmaf's JSON, the id of a registered model
+            (``.int8`` behind it for the int8 variant), the path of a model or ensemble, or a loaded model.
+        registry: as in `load_model`.
+
+    Raises:
+        InputError: a name is neither libvmaf's nor the registry's, or two models have one name.
+        MissingFileError, IntegrityError: as `load_model`.
+    """
+    teachers: list[str] = []
+    learned: list[Model] = []
+    for given in models:
+        if isinstance(given, Model):
+            learned.append(given)
+        elif given in MODELS:
+            teachers.append(str(given))
+        elif is_path(given):
+            path = os.fspath(given)
+            if path.endswith(".json") and Path(path).exists() and not is_ensemble(path):
+                teachers.append(path)
+            else:
+                learned.append(load_model(Path(path)))
+        else:
+            learned.append(_registered(str(given), registry_path(registry)))
+    names = [model.name for model in learned]
+    taken = {*FEATURES, "vmaf", "frame_index", *MODELS}
+    for name in names:
+        if names.count(name) > 1 or name in taken:
+            raise InputError(f"two columns would be called {name!r}: name each model once, and none like a feature")
+    return Models(tuple(dict.fromkeys(teachers)), tuple(learned))
+
+
+def _registered(name: str, registry: Path) -> Model:
+    from pyvmaf.registry.register import load_registry
+
+    if not registry.exists():
+        raise MissingFileError(
+            f"model {name!r} is none of libvmaf's ({', '.join(MODELS)}), and there is no registry at {registry} to look "
+            "it up in: run where the workflow ran, name a registry (--registry, $PYVMAF_REGISTRY), or give a path"
+        )
+    data = load_registry(registry)
+    if name.removesuffix(INT8) not in {entry["id"] for entry in [*data["models"], *data["held"]]}:
+        raise unknown_name(f"model (of libvmaf, or registered in {registry})", name, [
+            *(entry["id"] for entry in data["models"]), *MODELS
+        ])  # fmt: skip
+    return load_model(name, registry=registry)
+
+
+def score(
+    reference: str | os.PathLike[str],
+    distorted: str | os.PathLike[str],
+    *,
+    features: str | Iterable[str] | None = None,
+    model: AnyModel | Sequence[AnyModel] | None = DEFAULT_MODEL,
+    registry: str | os.PathLike[str] | None = None,
+    codec: tuple[str | None, str | int | None, float | None] | None = None,
+    threads: int = 1,
+    frames: tuple[int, int | None] | None = None,
+    subsample: int = 1,
+    shortest: bool = False,
+    raw: Raw | None = None,
+    scale: bool | str = False,
+    match_depth: bool = False,
+    backend: str = "cpu",
+    advance: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """Score a distorted video against its reference, in process and without temporary files.
+
+    Args:
+        reference, distorted: video files of equal size, bit depth and frame count.
+        features: training names and names of sets ("canonical6", "full"), as a list or with commas. By default what
+            the models read; canonical6 where they are libvmaf's, which bring their own.
+        model: one model or several, each a built-in one of libvmaf, the path of its JSON, the id of a registered
+            model (``vmaf_tiny_v2``, ``vmaf_tiny_v2.int8``), the path of a model.onnx or ensemble.json, or what
+            `load_model` returned; None for features only.
+        registry: where ids are looked up; by default $PYVMAF_REGISTRY, else results/registry/registry.json.
+        codec: (encoder, preset, CRF) of the distorted video for models that read them, None for what is not known.
+            By default what the file says: its encode record, else its stream.
+        threads: worker threads; the scores do not depend on it.
+        frames: (first, stop) of the frames to score, stop excluded. The rows equal those of the whole clip.
+        subsample: score every n-th frame only. The rows equal those of the whole clip.
+        shortest: stop at the end of the shorter clip.
+        raw: layout of files that end in .yuv, see `pyvmaf.features.frames.raw_format`.
+        scale: True scales the distorted clip to the reference's size (bicubic), "WxH" both clips to that size.
+        match_depth: widen the clip of fewer bits per sample to the other's depth.
+        backend: "cpu", or "cuda" where the build and the machine have it.
+        advance: called with (frames done, total or 0).
+
+    Returns:
+        One row per scored frame at full double precision: the features, ``vmaf`` for the (first) model of libvmaf, a
+        column per further model, and of an ensemble also ``{id}_sigma``, ``{id}_low`` and ``{id}_high``.
+        `Scores.judged` says what each registered model's score of the whole clip is, and how much to trust it.
+
+    Raises:
+        InputError: the pair cannot be compared as it is, or a model cannot be used; the message says what to do.
+        MissingFileError, IntegrityError: as `load_model`.
+        UnavailableError: the backend is not in this build.
+        NativeError: libvmaf failed.
+
+    Warns:
+        ModelWarning: scores lie far outside of a model's expected range.
+
+    Example:
+        >>> scores = pyvmaf.score("reference.mkv", "distorted.mkv", threads=2)
+        >>> scores["vmaf"].mean(), scores.pooled()["vmaf"]["p5"]
+        >>> pyvmaf.score("reference.mkv", "distorted.mkv", model=["vmaf_v0.6.1", "vmaf_tiny_v2"])["vmaf_tiny_v2"]
+    """
+    given = (model,) if isinstance(model, str | os.PathLike | Model) else tuple(model or ())
+    models = find_models(given, registry)
+    wanted = list(_words(features)) if features is not None else []
+    scores = plain.score(
+        reference,
+        distorted,
+        features=[*wanted, *models.features] or DEFAULT_FEATURES,
+        model=models.teachers,
+        threads=threads,
+        frames=frames,
+        subsample=subsample,
+        shortest=shortest,
+        raw=raw,
+        scale=scale,
+        match_depth=match_depth,
+        backend=backend,
+        advance=advance,
+    )
+    if not models.learned:
+        return scores
+    known = _origin(Path(distorted), codec, models)
+    columns, judged = dict(scores.columns), {}
+    for one in models.learned:
+        found, said = _judge(one, scores, known)
+        columns |= found
+        judged[one.name] = said
+    return replace(scores, columns=columns, judged=judged)
+
+
+def _words(features: str | Iterable[str]) -> Iterable[str]:
+    return features.split(",") if isinstance(features, str) else features
+
+
+def _origin(distorted: Path, codec: tuple[str | None, str | int | None, float | None] | None, models: Models) -> Origin:
+    if all(model.sidecar["codec"] is None for model in models.learned):
+        return Origin()
+    if codec is None:
+        return origin(distorted)
+    encoder, preset, crf = codec
+    return Origin(encoder, None if preset is None else str(preset), crf, "given")
+
+
+def _judge(model: Model, scores: Scores, known: Origin) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
+    """A model's columns, one value per frame, and what it says of the whole clip."""
+    rows = {name: scores[name] for name in model.features}
+    usable = np.asarray(np.isfinite(np.column_stack(list(rows.values()))).all(axis=1), dtype=np.bool_)
+    if not usable.any():
+        empty = [name for name, values in rows.items() if not np.isfinite(values).any()]
+        why = "; ".join(scores.unavailable[name] for name in empty if name in scores.unavailable)
+        raise InputError(
+            f"model {model.name} cannot score this pair: {', '.join(empty) or 'some feature'} has no finite value in any "
+            f"frame{f' ({why})' if why else ''}"
+        )
+    block = model.sidecar["codec"]
+    found = model.predict(
+        {name: values[usable] for name, values in rows.items()}, None if block is None else _codec(model, known)
+    )
+    columns = {model.name: _spread_out(found.scores, usable)}
+    for suffix, values in (("sigma", found.sigma), ("low", found.low), ("high", found.high)):
+        if values is not None:
+            columns[f"{model.name}_{suffix}"] = _spread_out(values, usable)
+    return columns, _said(model, found, int(np.count_nonzero(~usable)), list(columns)[1:], block and str(known))
+
+
+def _codec(model: Model, known: Origin) -> Any:
+    # A codec that no table knows is one that nothing is known of, unless somebody asked for it by name.
+    return known.triple if known.how != "unknown" else None
+
+
+def _spread_out(values: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
+    column = np.full(usable.size, np.nan)
+    column[usable] = values
+    return column
+
+
+def _said(
+    model: Model, found: Prediction, left_out: int, interval_columns: Sequence[str], codec: str | None
+) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "kind": model.sidecar["kind"],
+        "mean": float(found.scores.mean()),
+        "outside_training_range": {"share": found.outside_share, "by_feature": found.outside},
+        "outside_output_range": found.unexpected_share,
+        "frames_left_out": left_out,
+    }
+    if codec is not None:
+        said["codec"] = codec
+    if isinstance(model, Ensemble):
+        ends = model.mean_interval(found)
+        said |= {
+            "interval_columns": list(interval_columns),
+            "interval": model.method,
+            "nominal_coverage": model.nominal,
+            "measured_coverage": model.manifest["coverage_gate"]["empirical_coverage"],
+            "mean_interval": None if ends is None else dict(zip(("sigma", "low", "high"), ends, strict=True)),
+        }
+    return said
+
+
+def warnings_of(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a reader should know before trusting a score, one sentence each."""
+    sentences = []
+    for name, said in judged.items():
+        beyond = said["outside_training_range"]
+        if beyond["share"]:
+            which = ", ".join(f"{feature} in {share:.0%}" for feature, share in beyond["by_feature"].items())
+            sentences.append(
+                f"{name}: {beyond['share']:.1%} of the frames lie outside of what it was trained on ({which}): its scores "
+                "there are extrapolated"
+            )
+        if said["frames_left_out"]:
+            sentences.append(f"{name}: {said['frames_left_out']} frames without finite features have no score")
+    return sentences
