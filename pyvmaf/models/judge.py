@@ -68,6 +68,10 @@ def gate(spec: ModelSpec, seeds: Sequence[Seed], negatives: Path | None = None) 
         "extrapolation": gates.extrapolation(limits.extrapolation, seeds),
     }
     why = gates.reasons(found)
+    # Whatever they score: nobody trained them.
+    untrained = sorted(seed.number for seed in seeds if seed.report.get("epochs") == 0)
+    if untrained:
+        why.append(f"seeds {untrained} hold their initial weights")
     return {"passed": not why, "reasons": why, **found}
 
 
@@ -152,7 +156,7 @@ def judge(
         schema=SCHEMA,
         verb="judge",
         stage="models",
-        args={"config": config, "seeds": judged},
+        args={"config": config, "negatives": negatives, "seeds": judged},
         inputs={
             "config": config,
             "reports": [seed.path for seed in fits],
