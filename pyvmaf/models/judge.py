@@ -18,7 +18,7 @@ SCHEMA = Path(__file__).with_name("schemas") / "verdict.schema.json"
 PROMOTE, HOLD = "PROMOTE", "HOLD"
 _PER_SEED = ("mean_plcc", "std_plcc", "min_plcc", "max_plcc", "mean_srocc", "mean_krocc", "mean_rmse")
 _NEEDED = (
-    "model", "seed", "table", "weights_sha256", "predictions_sha256", "train_config_hash", "mean_plcc", "folds",
+    "model", "seed", "table", "weights_sha256", "predictions_sha256", "train_config_hash", "mean_plcc", "pooled", "folds",
 )  # fmt: skip
 
 
@@ -63,6 +63,7 @@ def gate(spec: ModelSpec, seeds: Sequence[Seed], negatives: Path | None = None) 
     """
     limits = spec.gates
     found = gates.correlation(limits, {seed.number: seed.report["mean_plcc"] for seed in seeds}) | {
+        "pooled": gates.pooled(limits.pooled, seeds),
         "hard_negatives": gates.hard_negatives(spec, negatives, seeds),
         "monotonicity": gates.monotonicity(limits.monotonicity, seeds),
         "extrapolation": gates.extrapolation(limits.extrapolation, seeds),

@@ -402,6 +402,16 @@ def test_initial_weights_are_never_registered(tmp_path: Path, table: Path, write
     assert not (tmp_path / "registry.json").exists()
 
 
+def test_initial_weights_are_held_whatever_they_score(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
+    from pyvmaf.models.judge import judge
+
+    anything = {"mean_plcc_min": -1, "per_seed_min": -1, "plcc_spread_max": 2}
+    spec = write_spec(gates={**anything, "hard_negatives": None, "monotonicity": None})
+    report = fit(spec, table, tmp_path / "out", seed=0, epochs=0).report
+    verdict = judge(spec, [report], tmp_path / "verdict.json")
+    assert (verdict["verdict"], verdict["recommendation"]) == ("HOLD", "seeds [0] hold their initial weights")
+
+
 def test_trained_weights_need_a_verdict(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
     spec = write_spec()
     trained = fit(spec, table, tmp_path / "out", seed=0, epochs=1)
