@@ -11,7 +11,7 @@ from pyvmaf.cli.common import EngineOption, ThreadsOption, check_engine, progres
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
 STAGE = "features"
@@ -96,6 +96,21 @@ def _pairs(values: list[str], what: str) -> dict[str, Path]:
             raise InputError(f"{name!r} is given twice: {pairs[name]} and {path}")
         pairs[name] = Path(path)
     return pairs
+
+
+def _numbers(values: list[str]) -> dict[str, float]:
+    from pyvmaf.errors import InputError
+
+    numbers = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        try:
+            if not equals:
+                raise ValueError
+            numbers[name] = float(text)
+        except ValueError:
+            raise InputError(f"--context {value!r} is not of the form NAME=NUMBER, for example fps=25") from None
+    return numbers
 
 
 def _frames(text: str | None) -> tuple[int, int | None] | None:
@@ -264,6 +279,15 @@ def register(app: typer.Typer) -> None:
         ] = None,
         preset: Annotated[str | None, typer.Option(help="Its preset.", show_default=False)] = None,
         crf: Annotated[float | None, typer.Option(help="Its CRF.", show_default=False)] = None,
+        context: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="NAME=NUMBER",
+                help="Height, fps or bitrate_kbps of the distorted video, for models that read them (repeatable). "
+                "[default: what the file says]",
+                show_default=False,
+            ),
+        ] = None,
         threads: ThreadsOption = 2,
         frames: Annotated[
             str | None,
@@ -319,6 +343,7 @@ def register(app: typer.Typer) -> None:
                 model=model or DEFAULT_MODEL,
                 registry=registry,
                 codec=None if (codec, preset, crf) == (None, None, None) else (codec, preset, crf),
+                context=_numbers(context or []),
                 threads=threads,
                 frames=_frames(frames),
                 subsample=subsample,
@@ -375,15 +400,19 @@ def register(app: typer.Typer) -> None:
 
 def _print_judged(judged: Mapping[str, Mapping[str, Any]]) -> None:
     for name, said in judged.items():
-        if "codec" in said:
-            typer.echo(f"{name}: {said['codec']}")
-        ends = said.get("mean_interval")
+        known = [said["codec"]] if "codec" in said else []
+        known += [f"{key} {value:g}" for key, value in said.get("context", {}).items()]
+        ends = said.get("score_interval")
         if ends is not None:
             typer.echo(
-                f"{name}: mean {said['mean']:.2f}, between {ends['low']:.2f} and {ends['high']:.2f} for "
+                f"{name}: mean {said['score']:.2f}, between {ends['low']:.2f} and {ends['high']:.2f} for "
                 f"{said['nominal_coverage']:.0%} of videos ({said['interval']} intervals, which held "
                 f"{said['measured_coverage']:.1%} of frames of unseen sources)"
             )
+        elif said["of"] == "clip":
+            typer.echo(f"{name}: {said['score']:.3f}")
+        if known:
+            typer.echo(f"{name} was told: {', '.join(known)}")
 
 
 def _print_summary(pools: Mapping[str, Mapping[str, float]], title: str) -> None:

@@ -79,11 +79,13 @@ class Scores:
         return self.columns[name]
 
     def pooled(self) -> dict[str, dict[str, float]]:
-        """Every pool of every column that has values; spreads and ends of intervals are left out.
+        """Every pool of every column that has values and is measured per frame.
 
-        (The mean of the frames' intervals is no interval of the mean: `judged` has that one.)
+        Spreads and ends of intervals are left out: the mean of the frames' intervals is no interval of the mean, which
+        is among what is `judged`.
         """
-        bounds = {name for said in self.judged.values() for name in said.get("interval_columns", ())}
+        bounds = {name for said in self.judged.values() for name in said["bounds"]}
+        bounds |= {name for name, said in self.judged.items() if said["of"] == "clip"}
         skipped = bounds | set(self.unavailable)
         return {name: pooled(values) for name, values in self.columns.items() if name not in skipped}
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pyvmaf.errors import PyvmafError
+from pyvmaf.errors import InputError, PyvmafError
+
+if TYPE_CHECKING:
+    from pyvmaf.features.frames import Raw
 
 # x264 and x265 write their settings into the first coded picture, as text.
 _SETTINGS = re.compile(rb"x26[45] .{0,3000}?\bcrf=(\d+(?:\.\d+)?)", re.DOTALL)
@@ -91,3 +95,37 @@ def _streamed(path: Path) -> Origin | None:
             found = _SETTINGS.search(head)
             return Origin(encoder, None, float(found[1]) if found else None, "stream")
     return None
+
+
+def stated(path: Path, raw: Raw | None = None) -> dict[str, float]:
+    """Width and height in pixels, frames per second and average rate in kbit/s of a video as it was encoded.
+
+    What a file does not say is left out: raw video has no rate that an encoder chose. The rate is that of the video
+    stream alone, its coded bytes over its frames' time.
+
+    Raises:
+        MissingFileError, InputError: it is no video.
+    """
+    from pyvmaf.features.frames import Video
+
+    is_raw = path.suffix.lower() == ".yuv"
+    video = Video(path, raw=raw if is_raw else None)
+    found = {"width": float(video.coded.width), "height": float(video.coded.height)}
+    if video.fps:
+        found["fps"] = float(video.fps)
+        if not is_raw:
+            found["bitrate_kbps"] = _rate(path, found["fps"])
+    return found
+
+
+def _rate(path: Path, fps: float) -> float:
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            sizes = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
+    except av.error.FFmpegError as err:
+        raise InputError(f"{path} is damaged: {err.strerror or err}") from err
+    if not sizes:
+        raise InputError(f"{path} holds no frames")
+    return sum(sizes) * 8 / 1000 / (len(sizes) / fps)

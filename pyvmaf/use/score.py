@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.extractors import MODELS
 from pyvmaf.features import score as plain
-from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES
+from pyvmaf.features.catalog import CONTEXT, DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, pooled_column
 from pyvmaf.features.frames import Raw
+from pyvmaf.features.pool import pool
 from pyvmaf.features.score import Scores
 from pyvmaf.models.load import Ensemble, Model, Prediction
 from pyvmaf.use.load import INT8, is_ensemble, is_path, load_model, registry_path
-from pyvmaf.use.origin import Origin, origin
+from pyvmaf.use.origin import Origin, origin, stated
 
 AnyModel = str | os.PathLike[str] | Model
 
@@ -37,9 +39,17 @@ class Models:
     learned: tuple[Model, ...]
 
     @property
-    def features(self) -> tuple[str, ...]:
-        """The features that the learned models read."""
-        return tuple(dict.fromkeys(name for model in self.learned for name in model.features))
+    def inputs(self) -> tuple[str, ...]:
+        """What the learned models read of frames: features, and the teacher's score."""
+        words = dict.fromkeys(name for model in self.learned for name in model.features)
+        parts = ((pooled_column(word) or (word,))[0] for word in words if word not in CONTEXT)
+        return tuple(dict.fromkeys(parts))
+
+    @property
+    def needed_teachers(self) -> tuple[str, ...]:
+        """Libvmaf's models that have to run, the ones that were asked for first."""
+        more = (DEFAULT_MODEL,) if TEACHER in self.inputs else ()
+        return tuple(dict.fromkeys((*self.teachers, *more)))
 
 
 def find_models(models: Iterable[AnyModel], registry: str | os.PathLike[str] | None = None) -> Models:
@@ -101,6 +111,7 @@ def score(
     model: AnyModel | Sequence[AnyModel] | None = DEFAULT_MODEL,
     registry: str | os.PathLike[str] | None = None,
     codec: tuple[str | None, str | int | None, float | None] | None = None,
+    context: Mapping[str, float] | None = None,
     threads: int = 1,
     frames: tuple[int, int | None] | None = None,
     subsample: int = 1,
@@ -123,6 +134,8 @@ def score(
         registry: where ids are looked up; by default $PYVMAF_REGISTRY, else results/registry/registry.json.
         codec: (encoder, preset, CRF) of the distorted video for models that read them, None for what is not known.
             By default what the file says: its encode record, else its stream.
+        context: for models that read them, properties of the distorted video ("height", "fps", "bitrate_kbps") to take
+            instead of what the file says.
         threads: worker threads; the scores do not depend on it.
         frames: (first, stop) of the frames to score, stop excluded. The rows equal those of the whole clip.
         subsample: score every n-th frame only. The rows equal those of the whole clip.
@@ -135,8 +148,9 @@ def score(
 
     Returns:
         One row per scored frame at full double precision: the features, ``vmaf`` for the (first) model of libvmaf, a
-        column per further model, and of an ensemble also ``{id}_sigma``, ``{id}_low`` and ``{id}_high``.
-        `Scores.judged` says what each registered model's score of the whole clip is, and how much to trust it.
+        column per further model, and of an ensemble also ``{id}_sigma``, ``{id}_low`` and ``{id}_high``. A model of
+        whole clips has the same score in every row. `Scores.judged` says what each registered model's score of the
+        clip is, and how much to trust it.
 
     Raises:
         InputError: the pair cannot be compared as it is, or a model cannot be used; the message says what to do.
@@ -155,11 +169,12 @@ def score(
     given = (model,) if isinstance(model, str | os.PathLike | Model) else tuple(model or ())
     models = find_models(given, registry)
     wanted = list(_words(features)) if features is not None else []
+    needed = [name for name in models.inputs if name in FEATURES]
     scores = plain.score(
         reference,
         distorted,
-        features=[*wanted, *models.features] or DEFAULT_FEATURES,
-        model=models.teachers,
+        features=[*wanted, *needed] or DEFAULT_FEATURES,
+        model=models.needed_teachers,
         threads=threads,
         frames=frames,
         subsample=subsample,
@@ -172,10 +187,10 @@ def score(
     )
     if not models.learned:
         return scores
-    known = _origin(Path(distorted), codec, models)
+    pair = _Pair(scores, Path(distorted), codec, dict(context or {}), raw)
     columns, judged = dict(scores.columns), {}
     for one in models.learned:
-        found, said = _judge(one, scores, known)
+        found, said = _judge(one, pair)
         columns |= found
         judged[one.name] = said
     return replace(scores, columns=columns, judged=judged)
@@ -185,40 +200,92 @@ def _words(features: str | Iterable[str]) -> Iterable[str]:
     return features.split(",") if isinstance(features, str) else features
 
 
-def _origin(distorted: Path, codec: tuple[str | None, str | int | None, float | None] | None, models: Models) -> Origin:
-    if all(model.sidecar["codec"] is None for model in models.learned):
-        return Origin()
-    if codec is None:
-        return origin(distorted)
-    encoder, preset, crf = codec
-    return Origin(encoder, None if preset is None else str(preset), crf, "given")
+class _Pair:
+    """What is known of a pair once its frames were measured; what is asked of the file is asked once."""
+
+    def __init__(
+        self,
+        scores: Scores,
+        distorted: Path,
+        codec: tuple[str | None, str | int | None, float | None] | None,
+        context: dict[str, float],
+        raw: Raw | None,
+    ) -> None:
+        for name in context:
+            if name not in CONTEXT:
+                raise unknown_name("context", name, CONTEXT)
+        self.scores = scores
+        self._distorted, self._codec, self._context, self._raw = distorted, codec, context, raw
+        self._stated: dict[str, float] | None = None
+
+    @cached_property
+    def origin(self) -> Origin:
+        if self._codec is None:
+            return origin(self._distorted)
+        encoder, preset, crf = self._codec
+        return Origin(encoder, None if preset is None else str(preset), crf, "given")
+
+    def frames(self, name: str) -> NDArray[np.float64]:
+        """A column of frames by the name that models have for it."""
+        if name != TEACHER or self.scores.model == DEFAULT_MODEL:
+            return self.scores[name]
+        return self.scores[DEFAULT_MODEL]
+
+    def context(self, name: str, model: str) -> float:
+        """A property of the distorted video.
+
+        Raises:
+            InputError: the file does not say it.
+        """
+        if name in self._context:
+            return self._context[name]
+        if self._stated is None:
+            self._stated = stated(self._distorted, self._raw)
+        if name not in self._stated:
+            raise InputError(
+                f"model {model} reads {name} ({CONTEXT[name].about}), which {self._distorted} does not say: give it, "
+                f"with --context {name}=NUMBER on the command line"
+            )
+        return self._stated[name]
 
 
-def _judge(model: Model, scores: Scores, known: Origin) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
+def _judge(model: Model, pair: _Pair) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
     """A model's columns, one value per frame, and what it says of the whole clip."""
-    rows = {name: scores[name] for name in model.features}
+    whole = any(pooled_column(name) for name in model.features)
+    n = 1 if whole else len(pair.scores)
+    rows: dict[str, NDArray[np.float64]] = {}
+    for name in model.features:
+        pooled = pooled_column(name)
+        if name in CONTEXT:
+            rows[name] = np.full(n, pair.context(name, model.name))
+        elif pooled is not None:
+            rows[name] = np.array([pool(pair.frames(pooled[0]))[pooled[1]]])
+        else:
+            rows[name] = pair.frames(name)
     usable = np.asarray(np.isfinite(np.column_stack(list(rows.values()))).all(axis=1), dtype=np.bool_)
     if not usable.any():
         empty = [name for name, values in rows.items() if not np.isfinite(values).any()]
-        why = "; ".join(scores.unavailable[name] for name in empty if name in scores.unavailable)
+        why = "; ".join(pair.scores.unavailable[name] for name in empty if name in pair.scores.unavailable)
         raise InputError(
             f"model {model.name} cannot score this pair: {', '.join(empty) or 'some feature'} has no finite value in any "
             f"frame{f' ({why})' if why else ''}"
         )
-    block = model.sidecar["codec"]
-    found = model.predict(
-        {name: values[usable] for name, values in rows.items()}, None if block is None else _codec(model, known)
-    )
-    columns = {model.name: _spread_out(found.scores, usable)}
+    coded = model.sidecar["codec"] is not None
+    # What nothing is known of is left to the model, which may have no place for it.
+    codec = pair.origin.triple if coded and pair.origin.how != "unknown" else None
+    found = model.predict({name: values[usable] for name, values in rows.items()}, codec)
+    columns = {model.name: found.scores}
     for suffix, values in (("sigma", found.sigma), ("low", found.low), ("high", found.high)):
         if values is not None:
-            columns[f"{model.name}_{suffix}"] = _spread_out(values, usable)
-    return columns, _said(model, found, int(np.count_nonzero(~usable)), list(columns)[1:], block and str(known))
-
-
-def _codec(model: Model, known: Origin) -> Any:
-    # A codec that no table knows is one that nothing is known of, unless somebody asked for it by name.
-    return known.triple if known.how != "unknown" else None
+            columns[f"{model.name}_{suffix}"] = values
+    places = np.ones(len(pair.scores), dtype=np.bool_) if whole else usable
+    said = _said(model, found, whole=whole, left_out=int(np.count_nonzero(~usable)), columns=list(columns))
+    if coded:
+        said["codec"] = str(pair.origin)
+    context = {name: float(rows[name][0]) for name in model.features if name in CONTEXT}
+    if context:
+        said["context"] = context
+    return {name: _spread_out(values, places) for name, values in columns.items()}, said
 
 
 def _spread_out(values: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -227,26 +294,23 @@ def _spread_out(values: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArr
     return column
 
 
-def _said(
-    model: Model, found: Prediction, left_out: int, interval_columns: Sequence[str], codec: str | None
-) -> dict[str, Any]:
+def _said(model: Model, found: Prediction, *, whole: bool, left_out: int, columns: Sequence[str]) -> dict[str, Any]:
     said: dict[str, Any] = {
         "kind": model.sidecar["kind"],
-        "mean": float(found.scores.mean()),
+        "of": "clip" if whole else "frames",
+        "score": float(found.scores.mean()),
         "outside_training_range": {"share": found.outside_share, "by_feature": found.outside},
         "outside_output_range": found.unexpected_share,
         "frames_left_out": left_out,
+        "bounds": list(columns[1:]),
     }
-    if codec is not None:
-        said["codec"] = codec
     if isinstance(model, Ensemble):
         ends = model.mean_interval(found)
         said |= {
-            "interval_columns": list(interval_columns),
             "interval": model.method,
             "nominal_coverage": model.nominal,
             "measured_coverage": model.manifest["coverage_gate"]["empirical_coverage"],
-            "mean_interval": None if ends is None else dict(zip(("sigma", "low", "high"), ends, strict=True)),
+            "score_interval": None if ends is None else dict(zip(("sigma", "low", "high"), ends, strict=True)),
         }
     return said
 
@@ -258,9 +322,9 @@ def warnings_of(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
         beyond = said["outside_training_range"]
         if beyond["share"]:
             which = ", ".join(f"{feature} in {share:.0%}" for feature, share in beyond["by_feature"].items())
+            what = "the clip lies" if said["of"] == "clip" else f"{beyond['share']:.1%} of the frames lie"
             sentences.append(
-                f"{name}: {beyond['share']:.1%} of the frames lie outside of what it was trained on ({which}): its scores "
-                "there are extrapolated"
+                f"{name}: {what} outside of what it was trained on ({which}): expect more of an error there"
             )
         if said["frames_left_out"]:
             sentences.append(f"{name}: {said['frames_left_out']} frames without finite features have no score")
