@@ -1,10 +1,10 @@
 # setup: make this checkout ready · demo: the whole line on real clips · audit: what a run would do, and why
-# test: every check · bench: the bars
+# test: every check · test-slurm: the line on a real SLURM of one node · bench: the bars
 cores ?= $(shell nproc)
 bin := .venv/bin
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
-.PHONY: setup demo audit test lint bench clean
+.PHONY: setup demo audit test test-slurm lint bench clean
 
 setup:
 	@scripts/setup.sh
@@ -18,6 +18,12 @@ audit: setup
 
 test: lint
 	pytest -n $(cores) --dist loadgroup
+
+# The plugin is kept out of .venv: with it every call of snakemake needs the program `which`.
+test-slurm: setup
+	scripts/slurm.sh up
+	pip install --quiet --no-deps --require-hashes --upgrade --target .cache/slurm -r requirements/slurm.txt
+	trap 'scripts/slurm.sh down' EXIT; PYTHONPATH=$(CURDIR)/.cache/slurm pytest -n 0 -s -m slurm tests/slurm
 
 lint: setup
 	ruff check

@@ -1,0 +1,110 @@
+"""The line on a real SLURM: jobs are lost, the run is interrupted, and in the end every byte is that of a local run.
+
+`make test-slurm` starts the cluster and runs this; without one it is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import REPOSITORY, SNAKEFILE, prepare_small_run, snakemake
+from tests.workflow.test_end_to_end import artefacts
+
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(
+        shutil.which("sbatch") is None or not Path("/etc/slurm/slurm.conf").is_file(),
+        reason="no SLURM runs here: `make test-slurm` starts one",
+    ),
+]
+
+PROFILE = REPOSITORY / "profiles" / "slurm"
+# The plugin first looks at a job after 40 s and then more and more rarely: right for a cluster, not for a test.
+SOON = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
+
+
+def squeue(*arguments: str) -> list[str]:
+    done = subprocess.run(["squeue", "-h", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def start(folder: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", "small.yaml"]
+    command += ["--workflow-profile", str(PROFILE), *SOON, *arguments]
+    # Its own session: the signal below goes to Snakemake alone, as a terminal's Ctrl-C to its foreground job.
+    return subprocess.Popen(
+        command, cwd=folder, stdout=log.open("wb"), stderr=subprocess.STDOUT, start_new_session=True
+    )
+
+
+def wait_until(seen: Callable[[], bool], run: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not seen():
+        assert run.poll() is None, f"the run ended too early:\n{log.read_text()}"
+        assert time.monotonic() < deadline, f"not seen within {seconds} s:\n{log.read_text()}"
+        time.sleep(0.2)
+
+
+def test_jobs_are_lost_the_run_is_interrupted_and_every_byte_is_that_of_a_local_run(
+    embedded_corpus: Mapping[str, Path], tmp_path: Path
+) -> None:
+    local, cluster = tmp_path / "local", tmp_path / "cluster"
+    prepare_small_run(local, embedded_corpus)
+    begin = time.monotonic()
+    snakemake(local, "--configfile", "small.yaml", "--cores", str(os.cpu_count()))
+    seconds = {"local": time.monotonic() - begin}
+
+    prepare_small_run(cluster, embedded_corpus)
+    log = tmp_path / "first.log"
+    begin = time.monotonic()
+    run = start(cluster, log)
+    killed: set[str] = set()
+
+    def a_job_runs() -> bool:
+        killed.update(squeue("-t", "RUNNING", "-o", "%A"))
+        return bool(killed)
+
+    wait_until(a_job_runs, run, log)
+    # A node that dies takes its job with it.
+    subprocess.run(["scancel", "--signal=KILL", "--full", *killed], check=True)
+    wait_until(lambda: "Trying to restart job" in log.read_text(), run, log)
+    wait_until(lambda: len(list(cluster.glob("results/encodes/*/*/*/*.mkv"))) >= 2, run, log)
+    wait_until(lambda: bool(squeue()), run, log)
+    run.send_signal(signal.SIGINT)
+    run.wait(timeout=60)
+    assert run.returncode == 1
+    deadline = time.monotonic() + 30
+    while squeue():
+        assert time.monotonic() < deadline, f"cancelling the run left jobs in the queue: {squeue()}"
+        time.sleep(0.2)
+    half = {path for path in cluster.glob("results/**/*") if path.is_file()}
+    assert half
+    assert not (cluster / "results" / "registry" / "registry.json").exists()
+
+    log = tmp_path / "second.log"
+    again = start(cluster, log)
+    assert again.wait(timeout=600) == 0, log.read_text()
+    seconds["SLURM, with a lost job and an interruption"] = time.monotonic() - begin
+
+    first, second = artefacts(local / "results"), artefacts(cluster / "results")
+    assert set(first) == set(second)
+    assert {name for name in first if first[name] != second[name]} == set()
+    # The ladders went in as an array, as the profile says.
+    text = (tmp_path / "first.log").read_text() + log.read_text()
+    assert re.search(r"array", text, re.IGNORECASE), text
+    snakemake(cluster, "--configfile", "small.yaml", "-n")
+    audit = [sys.executable, "-m", "pyvmaf", "audit", "--snakefile", str(SNAKEFILE), "--configfile", "small.yaml"]
+    done = subprocess.run(audit, cwd=cluster, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    ratio = seconds["SLURM, with a lost job and an interruption"] / seconds["local"]
+    print(f"\n{len(first)} files equal; {seconds}; ratio {ratio:.1f}")
