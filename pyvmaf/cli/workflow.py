@@ -1,4 +1,4 @@
-"""``config``, ``fingerprint`` and ``audit``: what the workflow is told, what code it plans with, what it would do."""
+"""``config``, ``fingerprint``, ``audit`` and ``repair``: what the workflow is told, plans with, would do, and mends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ def register(app: typer.Typer) -> None:
     """Add the verbs to the command."""
     app.command("config")(config)
     app.command("fingerprint")(fingerprint)
-    app.command("audit", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(audit)
+    through = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command("audit", context_settings=through)(audit)
+    app.command("repair", context_settings=through)(repair)
 
 
 def config(
@@ -75,8 +77,7 @@ def audit(
 
     Example: vmaf-train audit --configfile mine.yaml --config 'seeds=[0, 1, 2, 3]'
 
-    A damaged file that no plan would make again is listed too: delete it, and the next run makes it and what
-    depends on it.
+    Damage that no plan shows is listed, too: `vmaf-train repair` mends it.
     """
     from pyvmaf.audit.audit import audit as run
     from pyvmaf.audit.page import show
@@ -84,4 +85,40 @@ def audit(
     report = run(context.args, quick=quick, output=output)
     show(report)
     if not report["nothing_to_do"]:
+        raise typer.Exit(1)
+
+
+def repair(
+    context: typer.Context,
+    cores: Annotated[int, typer.Option("--cores", "-c", min=1, help="For Snakemake.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
+) -> None:
+    """Make exactly those results again whose bytes are not what their manifests say.
+
+    Damaged files are moved to `damaged/`, never deleted. Where the same bytes come out again, nothing that is made
+    from them runs. Everything else on the line is handed to Snakemake, so that its plan is that of the run.
+
+    Exits 0 where all is well or was repaired, 1 where something is left that no job makes, 2 for an error.
+
+    Example: vmaf-train repair --cores 2 --configfile mine.yaml
+    """
+    from pyvmaf.audit.repair import repair as run
+
+    done = run(context.args, cores=cores, dry_run=dry_run, say=lambda text: typer.echo(text, err=True))
+    if not done.findings:
+        typer.echo("nothing to repair: every result is what its manifest says")
+        return
+    for finding in done.findings:
+        typer.echo(f"{finding.kind}: {finding.path}: {finding.message}")
+    for rule, output in done.jobs:
+        typer.echo(f"{'would make' if dry_run else 'made'} again: {output} ({rule})")
+    for path in done.cache:
+        typer.echo(f"{'would set' if dry_run else 'set'} aside the cache entry {path}")
+    for path in done.different:
+        typer.echo(f"other bytes than before: {path}: run snakemake to make what depends on it")
+    if done.aside is not None:
+        typer.echo(f"the damaged files lie in {done.aside}")
+    for finding in done.left:
+        typer.echo(f"no job makes {finding.path}: look at it yourself", err=True)
+    if done.left:
         raise typer.Exit(1)
