@@ -237,11 +237,36 @@ def _verdict_section(page: Page, run: Run) -> None:
                     badge(ok, "pass" if ok else "fail"),
                 ]
             )
+        rows += _other_gates(gate)
         parts.append(f"<div><h3>{escape(model.name)} {badge(good, str(model.verdict['verdict'])).html}</h3>")
-        caption = f"Mean PLCC over every held-out {model.verdict['split']['by']}"
+        caption = f"Mean PLCC over every held-out {model.verdict['split']['by']}, then what ladders do not show"
         parts.append(table(caption, ("what", "measured", "gate", "result"), rows) + "</div>")
     if parts:
         page.section("verdicts", "Verdicts", f'<div class="cards">{"".join(parts)}</div>')
+
+
+def _other_gates(gate: Mapping[str, Any]) -> list[list[Cell]]:
+    negatives, order, beyond = gate["hard_negatives"], gate["monotonicity"], gate["extrapolation"]
+    told = []
+    if negatives["judged"]:
+        checks = [*negatives["cases"].values(), negatives["range"]]
+        outside = sum(not check["passed"] for check in checks)
+        told.append(("hard negatives outside", number(outside), f"0 of {len(checks)} checks", negatives))
+    else:
+        told.append(("hard negatives", text("-"), "-", negatives))
+    if order["judged"]:
+        share = text(f"{order['ordered_share']:.2%}")
+        told.append(("CRFs in order", share, f"no more than {order['tolerance']:g} wrong", order))
+    else:
+        told.append(("CRFs in order", text("-"), "-", order))
+    if beyond["judged"]:
+        limit = beyond["worst_plcc_min"]
+        bound = "-" if limit is None else f"≥ {limit:g}"
+        told.append((f"worst {beyond['by']} held out", number(beyond["worst_plcc"], 5), bound, beyond))
+    else:
+        told.append(("worst group held out", text("-"), "-", beyond))
+    results = {True: badge(True, "pass"), False: badge(False, "fail"), None: text("not judged")}
+    return [[text(name), found, Cell(limit, number=True), results[part["passed"]]] for name, found, limit, part in told]
 
 
 def _corpora_section(page: Page, run: Run, rows: pd.DataFrame | None) -> None:

@@ -110,6 +110,13 @@ def test_the_numbers_are_those_of_the_files(page: Parsed, finished_results: Path
     assert small["verdict"] == "✓ PROMOTE"
     sizes = {(finished_results / f"models/small/seed{s}/model.onnx").stat().st_size for s in (0, 1)}
     assert int(re.sub(r"\D", "", small["ONNX bytes"])) in sizes
+    # Every model has such a table; of equal captions the last one is kept, which is small's.
+    gates = {row[0]: row[1:] for row in page.table("Mean PLCC over every held-out source")}
+    verdict = json.loads((finished_results / "models/small/verdict.json").read_text())
+    order = verdict["gate"]["monotonicity"]
+    assert gates["CRFs in order"] == [f"{order['ordered_share']:.2%}", "no more than 1 wrong", "✓ pass"]
+    assert gates["hard negatives outside"] == ["0", "0 of 7 checks", "✓ pass"]
+    assert gates["worst group held out"][2] == "not judged"
 
 
 def test_points_and_curves_are_rows_of_the_run(page: Parsed, finished_results: Path) -> None:
