@@ -8,6 +8,8 @@ host and thread counts sit in the separate block ``run``.
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -39,7 +41,7 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
     "features": ("av", "numpy", "pyarrow"),
     "tables": ("numpy", "pyarrow"),
     "models": ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy", "torch"),
-    "quantized": ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy"),
+    "quantized": ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy", "torch", "torchao"),
     "registry": (),
     "audit": (),
     "reports": ("altair", "numpy", "pandas", "vl-convert-python"),
@@ -87,14 +89,16 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path in the folder of `path` (made if absent) that takes its name when the block succeeds.
 
     The temporary name keeps the suffix, because writers guess formats from it. Whatever happens inside, also
-    Ctrl-C or a full disk, `path` holds either its old bytes or all of the new ones.
+    Ctrl-C or a full disk, `path` holds either its old bytes or all of the new ones. What a killed process left
+    half-written is removed by the next one that writes `path`.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=f".tmp{target.suffix}", dir=target.parent)
-    os.close(handle)
     temporary = Path(name)
     try:
+        _lock(handle)
         yield temporary
         # mkstemp makes private files; results are shared like any other file.
         temporary.chmod(0o666 & ~_umask())
@@ -103,6 +107,30 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Take the lock that says "somebody is writing this"; it goes with the process, however that ends."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False  # taken, or a file system without locks
+    return True
+
+
+def _sweep(target: Path) -> None:
+    """Remove what writers of `target` left behind that were killed; those still at work hold a lock."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.tmp{glob.escape(target.suffix)}"):
+        try:
+            handle = os.open(path, os.O_RDWR)
+        except OSError:
+            continue  # gone meanwhile, or not ours
+        try:
+            if _lock(handle):
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(handle)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -143,3 +144,29 @@ def test_paths_are_confined(parts: list[str]) -> None:
     else:
         assert not climbed
         assert inside.is_relative_to("/nowhere/root")
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    target = tmp_path / "model.onnx"
+    code = (
+        "import os, signal, sys\n"
+        "from pyvmaf.provenance import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as temporary:\n"
+        "    temporary.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(target)]).returncode == -signal.SIGKILL
+    [left] = tmp_path.iterdir()
+    assert left.read_bytes() == b"half"
+    with atomic_path(tmp_path / "model.json") as other:
+        other.write_bytes(b"{}")
+    assert left.exists(), "only what is left of the same file goes"
+    with atomic_path(target) as first:
+        assert not left.exists()
+        first.write_bytes(b"first")
+        # One who is still writing the same file is not swept away.
+        with atomic_path(target) as second:
+            second.write_bytes(b"second")
+        assert first.read_bytes() == b"first"
+    assert target.read_bytes() == b"first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.onnx"]

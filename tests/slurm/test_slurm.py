@@ -41,10 +41,9 @@ def squeue(*arguments: str) -> list[str]:
 def start(folder: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", "small.yaml"]
     command += ["--workflow-profile", str(PROFILE), *SOON, *arguments]
-    # Its own session: the signal below goes to Snakemake alone, as a terminal's Ctrl-C to its foreground job.
-    return subprocess.Popen(
-        command, cwd=folder, stdout=log.open("wb"), stderr=subprocess.STDOUT, start_new_session=True
-    )
+    with log.open("wb") as stream:
+        # Its own session: the signal below goes to Snakemake alone, as a terminal's Ctrl-C to its foreground job.
+        return subprocess.Popen(command, cwd=folder, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
 
 
 def wait_until(seen: Callable[[], bool], run: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
