@@ -157,6 +157,19 @@ def _print_gates(gate: Mapping[str, Any]) -> None:
     def row(name: str, measured: str, limit: str, passed: bool | None) -> None:
         table.add_row(name, measured, limit, {True: "pass", False: "FAIL", None: "not judged"}[passed])
 
+    together = gate["pooled"]
+    if together["judged"]:
+        for name, key, word in (
+            ("plcc", "plcc_min", "at least"),
+            ("srocc", "srocc_min", "at least"),
+            ("rmse", "rmse_max", "at most"),
+        ):
+            limit = together["limits"][key]
+            found = [figures[name] for figures in together["per_seed"].values()]
+            worst = None if None in found else max(found) if key == "rmse_max" else min(found)
+            passed = limit is None or (worst is not None and (worst <= limit if key == "rmse_max" else worst >= limit))
+            shown = "-" if limit is None else f"{word} {limit:g}"
+            row(f"{name.upper()} of all held-out rows", f"{figure(worst)}, worst seed", shown, passed)
     negatives, order, beyond = gate["hard_negatives"], gate["monotonicity"], gate["extrapolation"]
     if negatives["judged"]:
         for name, case in negatives["cases"].items():
@@ -219,7 +232,9 @@ def export(
 
 
 def evaluate(
-    model: Annotated[Path, typer.Option("--model", "-m", metavar="ONNX", help="The model file.")],
+    model: Annotated[
+        Path, typer.Option("--model", "-m", metavar="FILE", help="The model file, or the manifest of an ensemble.")
+    ],
     features: TableOption,
     split: Annotated[
         str, typer.Option("--split", help="train, val or test (by a hash of --key: 80, 10 and 10 %), or all.")
@@ -236,7 +251,7 @@ def evaluate(
     ] = None,
     engine: EngineOption = None,
 ) -> None:
-    """PLCC, SROCC, KROCC and RMSE of a model file on rows of a table.
+    """PLCC, SROCC, KROCC and RMSE of a model file on rows of a table, and what an ensemble's intervals hold there.
 
     Example: vmaf-train eval --model vmaf_tiny_v2.onnx --features results/tables/default.parquet --split all
     """
@@ -267,5 +282,21 @@ def evaluate(
         f"{report['outside_training_range']['share']:.1%}",
     )
     Console().print(table)
+    if report["intervals"]:
+        _print_intervals(report["intervals"])
     if report["trained_on_this_table"]:
         typer.echo("The model was trained on this table: these figures say how well it fits, not how well it predicts.")
+
+
+def _print_intervals(intervals: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"intervals for {intervals['nominal_coverage']:.1%}, mean sigma {intervals['mean_sigma']:.3f}")
+    for name in ("method", "hold", "mean width"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for method, held in intervals["coverage"].items():
+        share, width = held["empirical_coverage"], held["mean_width"]
+        used = " (used)" if method == intervals["interval"] else ""
+        table.add_row(f"{method}{used}", "-" if share is None else f"{share:.1%}", figure(width, 3))
+    Console().print(table)

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pyvmaf.documents import publish
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.metrics import agreement
-from pyvmaf.models.load import load_model
+from pyvmaf.models.intervals import METHODS
+from pyvmaf.models.load import Ensemble, Model, Prediction, load_ensemble, load_model
 from pyvmaf.models.table import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
-from pyvmaf.provenance import build_run_provenance, sha256_file, write_json, write_manifest
+from pyvmaf.provenance import sha256_file
 from pyvmaf.splits import hash_split
 
+SCHEMA = Path(__file__).with_name("schemas") / "eval.schema.json"
 SPLITS = ("all", "train", "val", "test")
 
 
@@ -34,13 +38,13 @@ def evaluate(
     """Compare predictions with the target, and write the report where `output` is given.
 
     Args:
-        model: the ONNX file.
+        model: the ONNX file, or the manifest of an ensemble (``ensemble.json``).
         table: parquet table with the model's features.
         split: "train", "val" or "test" of the key-hash split (10 % each for val and test), or "all".
         key: column whose values the split keeps together.
         only: values of `key` to look at; the split is not applied then.
         target: column to compare with; by default the one that the model was trained on.
-        sidecar, sha256: as in `load_model`.
+        sidecar, sha256: as in `load_model`; an ensemble's manifest names its members' sidecars.
         output: JSON file for the report.
 
     Raises:
@@ -49,7 +53,13 @@ def evaluate(
     started = time.perf_counter()
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    loaded = load_model(model, sidecar=sidecar, sha256=sha256)
+    loaded: Model
+    if model.suffix == ".json":
+        if sidecar is not None:
+            raise InputError(f"{model} names the sidecars of its members: leave --sidecar out")
+        loaded = load_ensemble(model, sha256=sha256)
+    else:
+        loaded = load_model(model, sidecar=sidecar, sha256=sha256)
     column = target or str(loaded.sidecar.get("target", "vmaf"))
     block = loaded.sidecar["codec"]
     names = [*loaded.features, column, key, *(ENCODE_COLUMNS if block else ())]
@@ -83,7 +93,6 @@ def evaluate(
     inputs = {"model": model, "features": table}
     args = {"split": split, "key": key, "only": list(only), "target": column}
     report: dict[str, Any] = {
-        "schema_version": 1,
         "model": loaded.sidecar["name"],
         "model_sha256": sha256_file(model),
         "table_sha256": sha256_file(table),
@@ -100,17 +109,41 @@ def evaluate(
         "outside_training_range": {"share": predicted.outside_share, "by_feature": predicted.outside},
         "outside_output_range": predicted.unexpected_share,
         "trained_on_this_table": loaded.sidecar["dataset_sha256"] == sha256_file(table),
-        "run_provenance": build_run_provenance(verb="eval", stage="models", args=args, inputs=inputs, outputs={}),
+        "intervals": _intervals(loaded, predicted, y[rows], keys[rows]) if isinstance(loaded, Ensemble) else None,
     }
-    if output is not None:
-        write_json(output, report)
-        write_manifest(
-            output,
-            verb="eval",
-            stage="models",
-            args=args,
-            inputs=inputs,
-            outputs={"report": output},
-            seconds=time.perf_counter() - started,
-        )
-    return report
+    return publish(
+        report, output, schema=SCHEMA, verb="eval", stage="models", args=args, inputs=inputs, started=started
+    )
+
+
+def _intervals(
+    ensemble: Ensemble, predicted: Prediction, y: NDArray[np.float64], groups: NDArray[np.str_]
+) -> dict[str, Any]:
+    """How many rows the intervals of each method hold, and how wide they are."""
+    assert predicted.sigma is not None
+    residual = np.abs(y - predicted.scores)
+    held: dict[str, dict[str, float | None]] = {}
+    by_group: dict[str, dict[str, float | None]] = {}
+    for method in METHODS:
+        try:
+            half = ensemble.half_width(predicted.sigma, method)
+        except InputError:
+            # Calibrated on too few rows for this one; the ensemble's own method always is on enough.
+            held[method] = {"empirical_coverage": None, "mean_width": None}
+            continue
+        inside = residual <= half
+        held[method] = {"empirical_coverage": float(inside.mean()), "mean_width": float(2 * half.mean())}
+        if method == ensemble.method:
+            for name in np.unique(groups).tolist():
+                here = groups == name
+                by_group[name] = {
+                    "empirical_coverage": float(inside[here].mean()),
+                    "mean_width": float(2 * half[here].mean()),
+                }
+    return {
+        "interval": ensemble.method,
+        "nominal_coverage": ensemble.nominal,
+        "mean_sigma": float(predicted.sigma.mean()),
+        "coverage": held,
+        "by_group": by_group,
+    }

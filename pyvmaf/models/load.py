@@ -293,7 +293,7 @@ class Ensemble(Model):
             empty = np.empty(0)
             return replace(found[0], members=members, sigma=empty, low=empty, high=empty)
         mean, sigma = combine(members)
-        half = self._rows.half_width(sigma, self.method)
+        half = self.half_width(sigma, self.method)
         low, high = self.sidecar["expected_output_range"]
         unexpected = float(((mean < low) | (mean > high)).mean())
         return replace(
@@ -305,6 +305,14 @@ class Ensemble(Model):
             low=mean - half,
             high=mean + half,
         )
+
+    def half_width(self, sigma: NDArray[np.float64], method: str) -> NDArray[np.float64]:
+        """Half of the width of each row's interval [n], by one of `pyvmaf.models.intervals.METHODS`.
+
+        Raises:
+            InputError: no such method, or it was calibrated on too few rows.
+        """
+        return self._rows.half_width(sigma, method)
 
     def mean_interval(self, prediction: Prediction) -> tuple[float, float, float] | None:
         """The interval of the mean score over all rows of one clip, calibrated on means over clips.
