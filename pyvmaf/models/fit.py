@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.codecs import vocabulary
-from pyvmaf.errors import InputError
+from pyvmaf.documents import violations
+from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.metrics import agreement
 from pyvmaf.models.gates import finite
 from pyvmaf.models.spec import load_spec
@@ -24,6 +25,7 @@ from pyvmaf.splits import rows_used
 
 WEIGHTS, REPORT, PREDICTIONS, MODEL = "weights.safetensors", "loso.json", "predictions.parquet", "model.onnx"
 FIGURES = ("plcc", "srocc", "krocc", "rmse")
+SCHEMA = Path(__file__).with_name("schemas") / "loso.schema.json"
 
 
 OnHeldOut = Callable[[int, Mapping[str, "float | None"]], None]
@@ -217,6 +219,8 @@ def fit(
             ),
         }
     )
+    if wrong := violations(result.loso, SCHEMA):
+        raise PyvmafError(f"the report of fit would not conform to {SCHEMA.name}: {'; '.join(wrong[:3])}")
     write_json(result.report, result.loso)
     write_manifest(
         result.weights,
