@@ -201,7 +201,12 @@ exported_models = per_seed("model.onnx")
 
 
 def ensembles(wildcards):
-    return [f"results/models/{model}/ensemble.json" for model in PLAN.ensembles]
+    """Manifests of ensembles, of all models or of the one that a rule is about."""
+    return [
+        f"results/models/{model}/ensemble.json"
+        for model in PLAN.ensembles
+        if model == getattr(wildcards, "model", model)
+    ]
 
 
 def quantized_models(suffix):

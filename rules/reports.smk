@@ -53,6 +53,7 @@ rule render_card:
         models=exported_models,
         quantized=quantized_models("json"),
         int8=quantized_models("onnx"),
+        ensemble=ensembles,
         table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
     output:
         card=report(
@@ -76,7 +77,7 @@ rule render_card:
     shell:
         "vmaf-train card --model {wildcards.model:q} --features {input.table:q} --output $(dirname {output.card:q})"
         " --points {params.options[points]} --engine {params.engine:q} {input.registry:q} {input.verdict:q}"
-        " {input.loso:q} {input.predictions:q} {input.sidecars:q} {input.quantized:q} > {log:q} 2>&1"
+        " {input.loso:q} {input.predictions:q} {input.sidecars:q} {input.quantized:q} {input.ensemble:q} > {log:q} 2>&1"
 
 
 rule summarize_run:

@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 
 from pyvmaf.checks.subject import CPU, SCHEMAS, described_by, feeds_of, graph_inputs, made_rows, open_subject, start
-from pyvmaf.documents import publish
+from pyvmaf.documents import check_document, publish
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
 from pyvmaf.models import allowlist
-from pyvmaf.provenance import read_json, relative, sha256_bytes, sha256_file
+from pyvmaf.models.ensemble import MANIFEST_SCHEMA
+from pyvmaf.models.export import check_sidecar
+from pyvmaf.models.load import MAX_SIDECAR_BYTES
+from pyvmaf.provenance import MANIFEST_SUFFIX, read_json, relative, sha256_bytes, sha256_file
+from pyvmaf.use.load import is_ensemble
 
 _ROWS = 33
 
@@ -89,13 +93,15 @@ def _run_findings(path: Path) -> Iterator[_Finding]:
     X, codec = made_rows(model, _ROWS)
     for n in (1, _ROWS):
         rows = feeds_of(subject, X[:n], None if codec is None else codec[:n])
-        (scores,) = start(subject.data, CPU).run(None, rows)
-        if np.shape(scores) != (n,):
-            yield _Finding("error", path, f"answers {n} rows with shape {np.shape(scores)}")
-            return
-        if not np.isfinite(scores).all():
-            yield _Finding("error", path, "answers rows of its training range with NaN or infinity")
-            return
+        for data in subject.graphs:
+            (scores,) = start(data, CPU).run(None, rows)
+            if np.shape(scores) != (n,):
+                yield _Finding("error", path, f"answers {n} rows with shape {np.shape(scores)}")
+                return
+            if not np.isfinite(scores).all():
+                yield _Finding("error", path, "answers rows of its training range with NaN or infinity")
+                return
+    scores = model.predict(X, codec).scores
     low, high = model.sidecar["expected_output_range"]
     outside = float(np.mean((scores < low) | (scores > high)))
     if outside > 0.5:
@@ -108,8 +114,21 @@ def _run_findings(path: Path) -> Iterator[_Finding]:
 
 def _model_findings(path: Path) -> Iterator[_Finding]:
     data = allowlist.read_model(path)
+    found_sha = sha256_bytes(data)
     proto = allowlist.parse(data, str(path))
     operators, problems = allowlist.scan(proto)
+    report = path.with_suffix(".json")
+    body = read_json(report) if report.is_file() else None
+    if isinstance(body, dict) and isinstance(body.get("int8"), dict):
+        if found_sha != body["int8"]["sha256"]:
+            yield _Finding("error", report, f"pins sha256 {body['int8']['sha256']}, but {path.name} has {found_sha}")
+            return
+        if not body["passed"]:
+            # What it holds is known, and it is used nowhere.
+            yield _Finding(
+                "warning", report, f"is not for use: {'; '.join(body.get('missed', ())) or 'its gate failed'}"
+            )
+            return
     yield from (_Finding("error", path, f"holds what a model may not: {problem}") for problem in problems)
     if path.with_name(f"{path.name}.data").exists():
         yield _Finding("warning", path, f"has {path.name}.data beside it, which is never read")
@@ -119,29 +138,36 @@ def _model_findings(path: Path) -> Iterator[_Finding]:
         return
     sidecar, pin = described
     stated = read_json(sidecar)
-    if pin is not None:
-        report = path.with_suffix(".json")
-        if sha256_bytes(data) != pin:
-            yield _Finding("error", report, f"pins sha256 {pin}, but {path.name} has {sha256_bytes(data)}")
-            return
-        body = read_json(report)
-        if not body.get("passed"):
-            yield _Finding("warning", report, "did not pass its gate: not for use")
-    elif isinstance(stated, dict) and stated.get("sha256") not in (None, sha256_bytes(data)):
-        yield _Finding("error", sidecar, f"pins sha256 {stated['sha256']}, but {path.name} has {sha256_bytes(data)}")
+    if pin is None and isinstance(stated, dict) and stated.get("sha256") not in (None, found_sha):
+        yield _Finding("error", sidecar, f"pins sha256 {stated['sha256']}, but {path.name} has {found_sha}")
         return
     if problems:
         return
-    from pyvmaf.models.export import check_sidecar
-
     check_sidecar(stated, str(sidecar))
-    found = [
-        *(_sidecar_findings(path, stated, proto, operators) if pin is None else ()),
-        *_tensor_findings(path, stated, proto),
-    ]
+    own = _sidecar_findings(path, stated, proto, operators) if pin is None else ()
+    found = [*own, *_tensor_findings(path, stated, proto)]
     yield from found
     if not any(f.level == "error" for f in found):
         yield from _run_findings(path)
+
+
+def _ensemble_findings(path: Path) -> Iterator[_Finding]:
+    """An ensemble is loaded and asked as a whole; of one that is held, only the members' hashes are looked at."""
+    manifest = read_json(path)
+    check_document(manifest, MANIFEST_SCHEMA, str(path))
+    for member in manifest["members"]:
+        for name, pin in (("onnx", "sha256"), ("sidecar", "sidecar_sha256")):
+            file = path.parent / member[name]
+            if not file.is_file():
+                yield _Finding("error", path, f"names {member[name]}, which is not there")
+                return
+            if (found := sha256_file(file)) != member[pin]:
+                yield _Finding("error", path, f"pins sha256 {member[pin]}, but {member[name]} has {found}")
+                return
+    if manifest["verdict"] == "PROMOTE":
+        yield from _run_findings(path)
+    else:
+        yield _Finding("warning", path, f"is held: {manifest['coverage_gate']['why'] or 'its members are held'}")
 
 
 def _registry_findings(path: Path) -> Iterator[_Finding]:
@@ -166,8 +192,6 @@ def _registry_findings(path: Path) -> Iterator[_Finding]:
 
 def _orphans(files: list[Path]) -> Iterator[_Finding]:
     for path in files:
-        if path.name.endswith(".manifest.json"):
-            continue
         try:
             found = read_json(path)
         except PyvmafError as err:
@@ -183,7 +207,7 @@ def audit_compat(target: Path, *, output: Path | None = None) -> dict[str, Any]:
 
     A model file is scanned, held against its sidecar (inputs, outputs, operators, opset, scaler, sizes, hashes,
     codec vocabulary), loaded the way a caller does, and asked to score rows of its training range. An int8 variant is
-    held against its report. A registry is held against its schema, its files and their sidecars.
+    held against its report, an ensemble against its members. A registry is held against its schema, its files and their sidecars.
 
     Args:
         target: a folder, or a ``registry.json``.
@@ -200,19 +224,27 @@ def audit_compat(target: Path, *, output: Path | None = None) -> dict[str, Any]:
     if target.is_dir():
         models = sorted(target.rglob("*.onnx"))
         registries = sorted(target.rglob("registry.json"))
-        others = [p for p in sorted(target.rglob("*.json")) if p not in registries]
+        described = [p for p in sorted(target.rglob("*.json")) if not p.name.endswith(MANIFEST_SUFFIX)]
+        ensembles = [p for p in described if p.stat().st_size <= MAX_SIDECAR_BYTES and is_ensemble(p)]
+        others = [p for p in described if p not in registries and p not in ensembles]
     elif target.is_file():
         from pyvmaf.registry.register import load_registry
 
         entries = load_registry(target)["models"]
         listed = {target.parent / e[key] for e in entries for key in ("onnx", "int8") if key in e}
+        made = {target.parent / e["ensemble"]["manifest"] for e in entries if "ensemble" in e}
         models, registries, others = sorted(p for p in listed if p.is_file()), [target], []
+        ensembles = sorted(p for p in made if p.is_file())
     else:
         raise MissingFileError(f"no such file or folder: {target}")
     if not models and not registries:
         raise InputError(f"{target} holds neither models (*.onnx) nor a registry (registry.json)")
     findings: list[_Finding] = []
-    looked = [*((p, _model_findings) for p in models), *((p, _registry_findings) for p in registries)]
+    looked = [
+        *((p, _model_findings) for p in models),
+        *((p, _ensemble_findings) for p in ensembles),
+        *((p, _registry_findings) for p in registries),
+    ]
     for path, look in looked:
         try:
             findings += look(path)
@@ -224,6 +256,7 @@ def audit_compat(target: Path, *, output: Path | None = None) -> dict[str, Any]:
         {
             "target": relative(target),
             "models": [{"path": relative(p), "sha256": sha256_file(p), "bytes": p.stat().st_size} for p in models],
+            "ensembles": [relative(p) for p in ensembles],
             "registries": [relative(p) for p in registries],
             "findings": [{"level": f.level, "path": relative(f.path), "message": f.message} for f in findings],
             "errors": counted["error"],
@@ -235,6 +268,6 @@ def audit_compat(target: Path, *, output: Path | None = None) -> dict[str, Any]:
         verb="audit-compat",
         stage="checks",
         args={"model_dir": target},
-        inputs={"model": models, "registry": registries},
+        inputs={"model": models, "ensemble": ensembles, "registry": registries},
         started=started,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.checks.subject import CPU, REGISTRY, SCHEMAS, Subject, open_subject, read_rows, rows_for, start
+from pyvmaf.checks.subject import CPU, SCHEMAS, Subject, open_subject, read_rows, rows_for, start
 from pyvmaf.documents import publish
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6
@@ -44,7 +44,7 @@ def _bare(subject: Subject, table: Path, target: str | None, columns: Sequence[s
             f"({', '.join(columns)}): name its columns with --columns"
         )
     rows = read_rows(table, columns, target=target)
-    scores = start(subject.data, CPU).run(None, {name: rows.X.astype(np.float32)})[0]
+    scores = start(subject.graphs[0], CPU).run(None, {name: rows.X.astype(np.float32)})[0]
     assert rows.y is not None
     return np.stack([rows.y, np.asarray(scores, dtype=np.float64).reshape(rows.y.size)])
 
@@ -67,14 +67,14 @@ def bisect_model_quality(
     columns: Sequence[str] = CANONICAL6,
     input_name: str | None = None,
     every: bool = False,
-    registry: Path = REGISTRY,
+    registry: Path | None = None,
     output: Path | None = None,
     on_model: OnModel | None = None,
 ) -> dict[str, Any]:
     """Find the first model that fails by halving the series: 1,000 models take some 12 evaluations.
 
     Args:
-        models: ONNX files, sidecars, or ids of registered models, ordered from good to bad.
+        models: as in `open_subject`, ordered from good to bad.
         table: parquet table with features and target.
         min_plcc, min_srocc, max_rmse: exactly one of them, which a good model keeps.
         target: column to compare with; by default the one that a model was trained on, else the first of `TARGETS`.

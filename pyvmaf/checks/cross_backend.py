@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from pyvmaf.checks.subject import (
     CPU,
-    REGISTRY,
     SCHEMAS,
     Feeds,
     Subject,
@@ -76,14 +75,26 @@ class Backend:
         return Backend(":".join((full, *settings)), full, threads, optimise)
 
     def runner(self, subject: Subject) -> Callable[[Feeds], list[NDArray[np.float64]]]:
-        """What runs a model on this backend: feeds to the graph's outputs, as float64."""
+        """What runs a model on this backend: feeds to the graph's outputs, as float64; of an ensemble their means."""
+        runs = [self._runner(data) for data in subject.graphs]
+
+        def answer(feeds: Feeds) -> list[NDArray[np.float64]]:
+            found = [run(feeds) for run in runs]
+            return [
+                np.mean([np.asarray(out, dtype=np.float64) for out in outs], axis=0)
+                for outs in zip(*found, strict=True)
+            ]
+
+        return answer
+
+    def _runner(self, data: bytes) -> Callable[[Feeds], Any]:
         if self.provider == REFERENCE:
             from onnx.reference import ReferenceEvaluator
 
-            evaluate = ReferenceEvaluator(subject.data)
-            return lambda feeds: [np.asarray(out, dtype=np.float64) for out in evaluate.run(None, feeds)]
-        session = start(subject.data, self.provider, self.threads, self.optimise)
-        return lambda feeds: [np.asarray(out, dtype=np.float64) for out in session.run(None, feeds)]
+            evaluator = ReferenceEvaluator(data)
+            return lambda feeds: evaluator.run(None, dict(feeds))
+        session = start(data, self.provider, self.threads, self.optimise)
+        return lambda feeds: session.run(None, feeds)
 
 
 def default_backends() -> list[str]:
@@ -120,13 +131,13 @@ def cross_backend(
     n_rows: int = 256,
     atol: float = 1e-3,
     sidecar: Path | None = None,
-    registry: Path = REGISTRY,
+    registry: Path | None = None,
     output: Path | None = None,
 ) -> dict[str, Any]:
     """Compare the outputs of every model on every backend with those of the first model on the first backend.
 
     Args:
-        models: ONNX files, sidecars, or ids of registered models; a second one is a variant of the first, such as
+        models: as in `open_subject`; a second one is a variant of the first, such as
             its int8 form.
         table: parquet table to take rows from, evenly spaced; by default rows are made up inside the training range.
         shape: what to feed instead of rows of a table; see `parse_shape`.

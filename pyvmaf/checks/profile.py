@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pyvmaf.checks.subject import CPU, REGISTRY, SCHEMAS, Feeds, made_feeds, open_subject, parse_shape, provider, start
+from pyvmaf.checks.subject import CPU, SCHEMAS, Feeds, made_feeds, open_subject, parse_shape, provider, start
 from pyvmaf.documents import publish
 from pyvmaf.errors import InputError
 from pyvmaf.provenance import relative
@@ -49,18 +49,21 @@ def _reset() -> int:
         return _peak()
 
 
-def _measure(data: bytes, name: str, feeds: Feeds, threads: int, warmup: int, iterations: int) -> dict[str, float]:
+def _measure(
+    graphs: tuple[bytes, ...], name: str, feeds: Feeds, threads: int, warmup: int, iterations: int
+) -> dict[str, float]:
     """Load and run a model in this process, which must be a fresh one: memory that was freed before would hide it."""
     import onnxruntime  # noqa: F401  (its own footprint is no model's)
 
     before = _reset()
     begun = time.perf_counter()
-    session = start(data, name, threads)
+    sessions = [start(data, name, threads) for data in graphs]
     loading = 1e3 * (time.perf_counter() - begun)
     times = np.empty(iterations)
     for place in range(-warmup, iterations):
         begun = time.perf_counter()
-        session.run(None, feeds)
+        for session in sessions:
+            session.run(None, feeds)
         if place >= 0:
             times[place] = 1e3 * (time.perf_counter() - begun)
     p50, p99 = np.percentile(times, [50, 99])
@@ -83,14 +86,15 @@ def profile(
     iterations: int = 100,
     threads: int = 1,
     sidecar: Path | None = None,
-    registry: Path = REGISTRY,
+    registry: Path | None = None,
     output: Path | None = None,
     on_run: OnRun | None = None,
 ) -> dict[str, Any]:
     """Measure models, each combination in a process of its own.
 
     Args:
-        models: ONNX files, sidecars, or ids of registered models. The first is what the others are compared with.
+        models: as in `open_subject`; the first is what the others are compared with. Of an ensemble all members run,
+            one after the other.
         shapes: what to feed; see `parse_shape`.
         providers: of onnxruntime, by name or short name (cpu, cuda).
         warmup, iterations: runs that are not timed, and that are.
@@ -119,14 +123,14 @@ def profile(
     for subject, shape, name, asked in jobs:
         feeds = made_feeds(subject, shape)
         with ProcessPoolExecutor(1, mp_context=context) as fresh:
-            found = fresh.submit(_measure, subject.data, name, feeds, threads, warmup, iterations).result()
+            found = fresh.submit(_measure, subject.graphs, name, feeds, threads, warmup, iterations).result()
         first = next((r for r in runs if r["asked"] == asked and r["provider"] == name), None)
         runs.append(
             {
                 "model": subject.name,
                 "path": relative(subject.path),
                 "sha256": subject.sha256,
-                "bytes": len(subject.data),
+                "bytes": subject.size,
                 "provider": name,
                 "asked": asked,
                 "shapes": {key: list(sizes) for key, sizes in shape.items()},

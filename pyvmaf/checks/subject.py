@@ -14,23 +14,20 @@ from numpy.typing import NDArray
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, UnavailableError, unknown_name
 from pyvmaf.models import allowlist
 from pyvmaf.models.inputs import of_sidecar
-from pyvmaf.models.load import Model, load_model
+from pyvmaf.models.load import Ensemble, Model, load_ensemble, load_model
 from pyvmaf.models.table import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
-from pyvmaf.provenance import read_json, sha256_bytes
+from pyvmaf.provenance import read_json, sha256_bytes, sha256_file
+from pyvmaf.use.load import INT8, is_ensemble, is_path, registry_path
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 SCHEMAS = Path(__file__).parent / "schemas"
-REGISTRY = Path("results/registry/registry.json")
-"""Where a model that is given by its id is looked up unless another registry is named."""
-
 CPU = "CPUExecutionProvider"
 _SHORT = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _SHORT |= {"openvino": "OpenVINOExecutionProvider", "dml": "DmlExecutionProvider", "coreml": "CoreMLExecutionProvider"}
 
 _FLOAT = 1
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]*(:int8)?")
 
 Feeds = dict[str, NDArray[np.float32]]
 """What a graph is fed with, by input name."""
@@ -38,13 +35,13 @@ Feeds = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Subject:
-    """A model file that passed the scan.
+    """A model whose files passed the scan.
 
     Attributes:
         name: of the model where its sidecar says it, else the file's.
-        path, data, sha256: the file.
+        path, sha256: the file that was named: a graph, or an ensemble's manifest.
+        graphs: bytes of the graph, or of each member of an ensemble; the model's answer is their mean.
         opset: of ai.onnx.
-        operators: how often each occurs.
         shapes: of each graph input, in order; None where an axis is dynamic.
         outputs: names of the graph's outputs.
         model: the loaded model where the file has a sidecar.
@@ -53,14 +50,18 @@ class Subject:
 
     name: str
     path: Path
-    data: bytes
     sha256: str
+    graphs: tuple[bytes, ...]
     opset: int
-    operators: dict[str, int]
     shapes: dict[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
     model: Model | None
     sidecar: Path | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all graphs."""
+        return sum(map(len, self.graphs))
 
     def described(self) -> Model:
         """The loaded model.
@@ -130,19 +131,21 @@ def described_by(path: Path) -> tuple[Path, str | None] | None:
     )
 
 
-def _registered(reference: str, registry: Path) -> tuple[Path, Path | None, str]:
-    """File, sidecar and pin of a registered model, given as its id or as id:int8."""
-    from pyvmaf.registry.register import load_registry, resolve
+def _registered(name: str, registry: Path) -> tuple[Path, Path | None, str]:
+    """File, sidecar and pin of a registered model; of an ensemble its manifest, no sidecar, and its pin."""
+    from pyvmaf.registry.register import find_entry, resolve
 
-    name, _, variant = reference.partition(":")
     if not registry.is_file():
         raise MissingFileError(
-            f"{reference} is no file, and there is no registry {registry} to look it up in: name one with --registry"
+            f"{name} is no file, and there is no registry {registry} to look it up in: name one with --registry"
         )
-    path = resolve(registry, name, int8=variant == "int8")
-    (entry,) = (e for e in load_registry(registry)["models"] if e["id"] == name)
+    known = name.removesuffix(INT8)
+    entry = find_entry(registry, known)
+    if "ensemble" in entry and known == name:
+        return registry.parent / entry["ensemble"]["manifest"], None, str(entry["ensemble"]["manifest_sha256"])
+    path = resolve(registry, known, int8=known != name)
     sidecar = registry.parent / entry["sidecar"] if "sidecar" in entry else None
-    return path, sidecar, str(entry["int8_sha256" if variant else "sha256"])
+    return path, sidecar, str(entry["sha256" if known == name else "int8_sha256"])
 
 
 def open_subject(
@@ -150,15 +153,16 @@ def open_subject(
     *,
     sidecar: Path | None = None,
     sha256: str | None = None,
-    registry: Path = REGISTRY,
+    registry: Path | None = None,
 ) -> Subject:
     """Read, scan and (where there is a sidecar) load a model.
 
     Args:
-        reference: an ONNX file, a sidecar, or the id of a registered model ("name", "name:int8").
+        reference: an ONNX file, a sidecar, an ensemble's manifest, or the id of a registered model ("name",
+            "name.int8").
         sidecar: what describes the file; by default what lies beside it.
         sha256: pin of the file.
-        registry: where ids are looked up.
+        registry: where ids are looked up; by default as `pyvmaf.load_model` does it.
 
     Raises:
         MissingFileError: a file is not there.
@@ -166,15 +170,17 @@ def open_subject(
         IntegrityError: bytes are not those that were pinned, or a file is damaged.
     """
     path = Path(reference)
-    if not path.exists() and _ID.fullmatch(str(reference)):
-        path, found, pin = _registered(str(reference), registry)
+    if not is_path(reference) and not path.exists():
+        path, found, pin = _registered(str(reference), registry_path(registry))
         sidecar, sha256 = sidecar or found, sha256 or pin
-    elif path.suffix == ".json" and path.is_file():
+    if path.suffix == ".json" and path.is_file():
+        if is_ensemble(path):
+            return _of_ensemble(path, load_ensemble(path, sha256=sha256))
         described = read_json(path)
         if not isinstance(described, dict) or not isinstance(described.get("onnx"), str):
             raise InputError(f"{path} is no sidecar: it names no ONNX file. Give the model or its sidecar")
         sidecar, path = path, path.with_name(described["onnx"])
-    data, proto, operators = read_graph(path)
+    data, proto, _ = read_graph(path)
     if sidecar is None:
         known = described_by(path)
         if known is not None:
@@ -185,17 +191,37 @@ def open_subject(
             f"{path} has sha256 {found_sha}, but {sha256} is pinned: it is not the file that was meant"
         )
     model = None if sidecar is None else load_model(path, sidecar=sidecar, sha256=sha256)
+    name = path.stem if model is None else str(model.sidecar["name"])
     return Subject(
-        name=path.stem if model is None else str(model.sidecar["name"]),
+        name=f"{name}{INT8}" if model is not None and found_sha != model.sidecar["sha256"] else name,
         path=path,
-        data=data,
         sha256=found_sha,
-        opset=next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0),
-        operators=operators,
+        graphs=(data,),
+        opset=_opset(proto),
         shapes=graph_inputs(proto),
         outputs=tuple(value.name for value in proto.graph.output),
         model=model,
         sidecar=sidecar,
+    )
+
+
+def _opset(model: ModelProto) -> int:
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+
+
+def _of_ensemble(path: Path, ensemble: Ensemble) -> Subject:
+    read = [read_graph(path.parent / member["onnx"]) for member in ensemble.manifest["members"]]
+    proto = read[0][1]
+    return Subject(
+        name=str(ensemble.manifest["id"]),
+        path=path,
+        sha256=sha256_file(path),
+        graphs=tuple(data for data, _, _ in read),
+        opset=_opset(proto),
+        shapes=graph_inputs(proto),
+        outputs=tuple(value.name for value in proto.graph.output),
+        model=ensemble,
+        sidecar=None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pyvmaf.checks.subject import REGISTRY, SCHEMAS, open_subject
+from pyvmaf.checks.subject import SCHEMAS, open_subject
 from pyvmaf.documents import publish
 from pyvmaf.errors import InputError
 from pyvmaf.models.inputs import of_sidecar
@@ -26,7 +26,7 @@ def validate_norm(
     max_beyond: float = 0.05,
     sidecar: Path | None = None,
     sha256: str | None = None,
-    registry: Path = REGISTRY,
+    registry: Path | None = None,
     output: Path | None = None,
 ) -> dict[str, Any]:
     """Compare the columns of a table with the mean and standard deviation in a model's sidecar.
@@ -35,7 +35,7 @@ def validate_norm(
     standard deviations of the training rows.
 
     Args:
-        model: an ONNX file, its sidecar, or the id of a registered model.
+        model: as in `open_subject`.
         table: parquet table with the model's features, unscaled.
         max_mean_shift: warn about a feature whose mean lies further from the training mean than this.
         sigmas, max_beyond: warn about a feature with a larger share than `max_beyond` of its values further than

@@ -25,8 +25,8 @@ ModelsOption = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="An ONNX file, its sidecar, or the id of a registered model (NAME, or NAME:int8). Repeatable: the others "
-        "are compared with the first.",
+        help="An ONNX file, its sidecar, an ensemble.json, or the id of a registered model (NAME, or NAME.int8). "
+        "Repeatable: the others are compared with the first.",
     ),
 ]
 RowsOption = Annotated[
@@ -35,7 +35,14 @@ RowsOption = Annotated[
 SidecarOption = Annotated[
     Path | None, typer.Option("--sidecar", metavar="JSON", help="The sidecar, where it is not beside the model.")
 ]
-RegistryOption = Annotated[Path, typer.Option("--registry", metavar="JSON", help="Where ids are looked up.")]
+RegistryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--registry",
+        metavar="JSON",
+        help="Where ids are looked up. Default: $PYVMAF_REGISTRY, else results/registry/registry.json.",
+    ),
+]
 ReportOption = Annotated[
     Path | None,
     typer.Option("--json", "--output", "-o", "--out-json", metavar="JSON", help="Also write the report to this file."),
@@ -121,7 +128,8 @@ def audit_compat(
             table.add_row(found["level"], found["path"], found["message"])
         _print(table)
     typer.echo(
-        f"{report['target']}: {len(report['models'])} models, {len(report['registries'])} registries, "
+        f"{report['target']}: {len(report['models'])} models, {len(report['ensembles'])} ensembles, "
+        f"{len(report['registries'])} registries, "
         f"{report['errors']} errors, {report['warnings']} warnings"
     )
     if report["errors"] or (fail_on_warning and report["warnings"]):
@@ -139,7 +147,7 @@ def validate_norm(
         float, typer.Option("--max-beyond", min=0, max=1, help="Warn where a larger share of rows is further out.")
     ] = 0.05,
     sidecar: SidecarOption = None,
-    registry: RegistryOption = REGISTRY,
+    registry: RegistryOption = None,
     fail_on_warning: FailOnWarning = False,
     json: ReportOption = None,
 ) -> None:
@@ -207,7 +215,7 @@ def cross_backend(
     n_rows: Annotated[int, typer.Option("--n-rows", min=1, help="At most so many rows.")] = 256,
     atol: Annotated[float, typer.Option("--atol", min=0, help="Largest difference allowed.")] = 1e-3,
     sidecar: SidecarOption = None,
-    registry: RegistryOption = REGISTRY,
+    registry: RegistryOption = None,
     fail_on_mismatch: Annotated[bool, typer.Option("--fail-on-mismatch", help="Exit 1 beyond --atol.")] = False,
     json: ReportOption = None,
 ) -> None:
@@ -266,7 +274,7 @@ def profile(
     iters: Annotated[int, typer.Option("--iters", min=1, help="Timed runs.")] = 100,
     threads: ThreadsOption = 1,
     sidecar: SidecarOption = None,
-    registry: RegistryOption = REGISTRY,
+    registry: RegistryOption = None,
     json: ReportOption = None,
 ) -> None:
     """Time models and measure their memory, per shape and provider, each in a process of its own.
@@ -330,7 +338,7 @@ def bisect_model_quality(
         bool, typer.Option("--every", help="Evaluate all instead of halving: is the series in order?")
     ] = False,
     fail_on_first_bad: Annotated[bool, typer.Option("--fail-on-first-bad", help="Exit 1 where a model fails.")] = False,
-    registry: RegistryOption = REGISTRY,
+    registry: RegistryOption = None,
     json: ReportOption = None,
 ) -> None:
     """Find the first model of a series that falls short of exactly one of --min-plcc, --min-srocc, --max-rmse.

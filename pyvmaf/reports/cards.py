@@ -399,6 +399,17 @@ def _gate_rows(gate: Mapping[str, Any]) -> Iterator[list[Cell]]:
                 found["passed"],
                 found["why"],
             )
+        elif name == "pooled":
+            for key, bound in found["limits"].items():
+                figures = found["figures"][key.partition("_")[0]]
+                low = key.endswith("_min")
+                yield row(
+                    f"{key.partition('_')[0].upper()} of all held-out rows",
+                    f"{figure(figures['mean'])} (worst seed {figure(figures['min' if low else 'max'])})",
+                    "none" if bound is None else f"at {'least' if low else 'most'} {bound:g}",
+                    found["passed"],
+                    found["why"],
+                )
         elif name == "extrapolation":
             limit = found["worst_plcc_min"]
             yield row(
@@ -533,6 +544,46 @@ def _input_warnings(card: _Card, sidecar: Mapping[str, Any]) -> Iterator[str]:
         yield f"For encoders other than {', '.join(codec['slots'])}: its vocabulary has no slot for an unknown one, so they are refused."
     elif codec is not None:
         yield "With the codec left out, where it is known: the model then takes the slot for an unknown encoder."
+
+
+def _ensemble(page: Page, card: _Card) -> None:
+    found = card.model.ensemble
+    if found is None:
+        return
+    gate, confidence, rows = found["coverage_gate"], found["confidence"], found["eval"]["rows"]
+    measured = gate["empirical_coverage"]
+    facts = [
+        ("verdict", badge(found["verdict"] == "PROMOTE", str(found["verdict"]))),
+        ("members", text(", ".join(f"seed {member['seed']}" for member in found["members"]))),
+        ("method", text(confidence["method"])),
+        ("intervals should hold", text(_share(gate["nominal_coverage"]))),
+        ("they hold, on unseen rows", text("not measured" if measured is None else _share(measured))),
+        ("may be off by", text(_share(gate["coverage_tolerance"]))),
+        ("mean standard deviation over the members", text(f"{rows['mean_sigma']:.3f}")),
+        ("RMSE of the members' mean", text(f"{rows['rmse']:.3f}")),
+    ]
+    html = _facts("The seeds as one model", facts)
+    if gate["why"]:
+        html += f"<p>{escape(str(gate['why']))}.</p>"
+    scopes = [("rows", rows), ("means over clips", found["eval"]["clip_means"])]
+    html += table(
+        f"Intervals that should hold {_share(gate['nominal_coverage'])}, calibrated on the other units: how much of a unit they hold",
+        ("of", "method", "% held", "mean of units", "worst unit", "% of it held", "mean width"),
+        [
+            [
+                text(scope), text(method), number(_percent(told["empirical_coverage"]), 2), number(_percent(told["mean_over_units"]), 2),
+                text(told["worst_unit"] or NONE), number(_percent(told["worst_coverage"]), 2), number(told["mean_width"], 3),
+            ]
+            for scope, assessed in scopes
+            if assessed is not None
+            for method, told in assessed["coverage"].items()
+        ],
+    )  # fmt: skip
+    page.section("ensemble", "Ensemble and intervals", html)
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _int8(page: Page, card: _Card) -> None:
@@ -711,6 +762,7 @@ def _read_manifests(card: _Card, table_path: Path | None) -> dict[str, dict[str,
     artefacts += [home / "weights.safetensors" for home in homes]
     if homes:
         artefacts.append(homes[0].parent / "verdict.json")
+        artefacts.append(homes[0].parent / "ensemble.json")
     if card.seed.onnx is not None:
         artefacts.append(card.seed.onnx)
     artefacts += [variant.onnx for seed in card.model.seeds.values() for variant in seed.variants]
@@ -759,7 +811,7 @@ def build_card(
     page.lede = f"{said}. {state}" if said else state
     if report is not None:
         page.links.append((report, "All models of this run"))
-    for section in (_glance, _data, _protocol, _figures, _gates, _limits, _int8, _reproduce, _hashes):
+    for section in (_glance, _data, _protocol, _figures, _gates, _ensemble, _limits, _int8, _reproduce, _hashes):
         section(page, card)
     hashes = {Path(key).name + f" of {Path(key).parent.name}": m["content_sha256"] for key, m in card.manifests.items()}
     return render(page), hashes, [] if used is None else [used]

@@ -67,6 +67,7 @@ class Model:
 
     name: str
     verdict: dict[str, Any] | None = None
+    ensemble: dict[str, Any] | None = None
     seeds: dict[int, Seed] = field(default_factory=dict)
 
     def seed(self, number: int) -> Seed:
@@ -110,6 +111,7 @@ def _layout(path: Path) -> tuple[str, int]:
 
 _PLACES = (
     "models/*/verdict.json",
+    "models/*/ensemble.json",
     "models/*/seed*/loso.json",
     "models/*/seed*/predictions.parquet",
     "models/*/seed*/model.json",
@@ -191,6 +193,8 @@ def _add(run: Run, path: Path) -> None:
         seed_of().variants.append(Variant(path, path.stem, data))
     elif "folds" in data:
         seed_of().loso = data
+    elif "ensemble_size" in data:
+        run.models.setdefault(str(data["id"]), Model(str(data["id"]))).ensemble = data
     elif "verdict" in data:
         model = str(data["model"])
         run.models.setdefault(model, Model(model)).verdict = data

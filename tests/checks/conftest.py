@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from tests.finished_run import inside, write_model
 
 Linear = Callable[..., Path]
 
@@ -59,3 +62,19 @@ def with_codec(finished_results: Path) -> Path:
 def table(finished_results: Path) -> Path:
     """The table that they were trained on."""
     return finished_results / "tables" / "default.parquet"
+
+
+@pytest.fixture(scope="session")
+def ensemble(finished_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The seeds of the trained model as one: its manifest, in a copy of the run."""
+    from pyvmaf.models.ensemble import make_ensemble
+
+    root = tmp_path_factory.mktemp("ensemble")
+    shutil.copytree(finished_results.parent, root, dirs_exist_ok=True)
+    with inside(root):
+        config = write_model(Path("config/models"), "small", ensemble={"coverage_tolerance": 0.5})
+        home = Path("results/models/small")
+        sidecars = [home / f"seed{seed}" / "model.json" for seed in (0, 1)]
+        table = Path("results/tables/default.parquet")
+        make_ensemble(config, home / "verdict.json", sidecars, table, home / "ensemble.json")
+    return root / "results" / "models" / "small" / "ensemble.json"

@@ -24,7 +24,8 @@ def test_a_model_by_file_sidecar_and_id(finished_results: Path, fp32: Path) -> N
     assert by_file.described().features[0] == "adm2"
     assert open_subject(fp32.with_suffix(".json")).sha256 == by_file.sha256
     assert open_subject("small", registry=registry).sha256 == shipped["sha256"]
-    assert open_subject("small:int8", registry=registry).sha256 == shipped["int8_sha256"]
+    assert open_subject("small.int8", registry=registry).sha256 == shipped["int8_sha256"]
+    assert open_subject("small.int8", registry=registry).name == "small.int8"
 
 
 def test_an_int8_variant_finds_the_sidecar_of_its_parent(fp32: Path, int8: Path, tmp_path: Path) -> None:
@@ -37,11 +38,16 @@ def test_an_int8_variant_finds_the_sidecar_of_its_parent(fp32: Path, int8: Path,
     assert open_subject(moved).described().features == open_subject(fp32).described().features
 
 
-def test_what_is_not_the_file_that_was_meant_is_refused(fp32: Path, int8: Path, linear: Linear, tmp_path: Path) -> None:
+def test_what_is_not_the_file_that_was_meant_is_refused(
+    fp32: Path, int8: Path, linear: Linear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYVMAF_REGISTRY", str(tmp_path / "elsewhere.json"))
     with pytest.raises(MissingFileError, match=r"nowhere\.onnx"):
         open_subject(tmp_path / "nowhere.onnx")
     with pytest.raises(MissingFileError, match=r"small is no file, and there is no registry .*--registry"):
         open_subject("small", registry=tmp_path / "registry.json")
+    with pytest.raises(MissingFileError, match=r"small is no file, and there is no registry .*elsewhere\.json"):
+        open_subject("small")
     with pytest.raises(InputError, match="operator Hardmax"):
         open_subject(linear("forbidden.onnx", [1.0], op="Hardmax"))
     with pytest.raises(IntegrityError, match="is pinned"):
@@ -91,7 +97,7 @@ def test_a_graph_is_fed_as_its_loader_feeds_it(which: str, request: pytest.Fixtu
     subject = open_subject(request.getfixturevalue(which))
     model = subject.described()
     X, codec = made_rows(model, 40)
-    (scores,) = start(subject.data, "cpu").run(None, feeds_of(subject, X, codec))
+    (scores,) = start(subject.graphs[0], "cpu").run(None, feeds_of(subject, X, codec))
     loaded = load_model(subject.path, sidecar=subject.sidecar, sha256=subject.sha256).predict(X, codec)
     np.testing.assert_array_equal(scores, loaded.scores.astype(np.float32))
     assert loaded.outside_share == 0
@@ -127,3 +133,14 @@ def test_a_graph_that_the_runtime_refuses(linear: Linear, tmp_path: Path) -> Non
     model.graph.node[0].input[1] = "nothing"
     with pytest.raises(InputError, match="onnxruntime refuses the graph"):
         start(model.SerializeToString(), "cpu")
+
+
+def test_an_ensemble_is_the_mean_of_its_members(ensemble: Path, table: Path) -> None:
+    subject = open_subject(ensemble)
+    assert len(subject.graphs) == 2
+    assert subject.size == sum(len(graph) for graph in subject.graphs)
+    rows = rows_for(subject.described(), table).spread(30)
+    feeds = feeds_of(subject, rows.X, rows.codec)
+    alone = [start(graph, "cpu").run(None, feeds)[0] for graph in subject.graphs]
+    assert np.abs(alone[0] - alone[1]).max() > 1e-3, "two seeds are two models"
+    np.testing.assert_allclose(np.mean(alone, axis=0), subject.described().predict(rows.X).scores, rtol=1e-5)

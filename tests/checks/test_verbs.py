@@ -163,6 +163,19 @@ def test_the_difference_to_int8_is_that_of_the_scores(fp32: Path, int8: Path, ta
     assert command(*words, "--fail-on-mismatch", "--atol", "100", cwd=tmp_path).returncode == 0
 
 
+def test_an_ensemble_is_compared_as_a_whole(ensemble: Path, table: Path) -> None:
+    members = sorted(ensemble.parent.glob("seed*/model.onnx"))
+    report = cross_backend([ensemble, *members], table=table, providers=["cpu", "reference"], n_rows=40)
+    rows = (
+        pq.read_table(table)
+        .to_pandas()
+        .iloc[np.linspace(0, pq.read_metadata(table).num_rows - 1, 40).round().astype(int)]
+    )
+    first, second = (load_model(path).predict(rows).scores for path in members)
+    assert report["runs"][1]["max_abs_diff"] < 1e-3
+    assert report["runs"][2]["max_abs_diff"] == pytest.approx(np.abs(first - second).max() / 2, rel=1e-3)
+
+
 def test_made_up_rows_for_a_model_without_a_sidecar(linear: Linear) -> None:
     report = cross_backend([linear("bare.onnx", [1.0, -2.0])], shape="9x2", providers=["cpu", "reference"])
     assert report["rows"] == "made up"
@@ -342,15 +355,16 @@ def test_constant_predictions_are_no_good_ones(linear: Linear, labelled: Path) -
 
 
 def test_models_with_sidecars_are_asked_as_their_loader_asks_them(
-    fp32: Path, int8: Path, with_codec: Path, table: Path
+    fp32: Path, int8: Path, ensemble: Path, with_codec: Path, table: Path
 ) -> None:
     from pyvmaf.models.evaluate import evaluate
 
-    report = bisect_model_quality([fp32, int8, with_codec], table, min_plcc=0.9, every=True)
+    report = bisect_model_quality([fp32, int8, ensemble, with_codec], table, min_plcc=0.9, every=True)
     alone = evaluate(fp32, table, split="all")
     assert report["models"][0]["plcc"] == pytest.approx(alone["plcc"])
     assert report["models"][0]["rmse"] == pytest.approx(alone["rmse"])
-    assert report["first_bad"] == 2, "the model that was never trained"
+    assert [found["model"] for found in report["models"]] == ["small", "small.int8", "small", "held"]
+    assert report["first_bad"] == 3, "the model that was never trained"
 
 
 def test_exactly_one_limit(linear: Linear, labelled: Path, tmp_path: Path) -> None:
@@ -390,6 +404,30 @@ def test_a_finished_run_fits_together(finished_results: Path, tmp_path: Path) ->
     assert audit_compat(finished_results / "registry" / "registry.json")["passed"]
 
 
+def test_an_ensemble_is_held_against_its_members(ensemble: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(ensemble.parent, folder)
+    report = audit_compat(folder)
+    assert report["ensembles"]
+    assert report["passed"], report["findings"]
+    manifest = folder / "ensemble.json"
+    edit(manifest, verdict="HOLD")
+    assert [f["level"] for f in audit_compat(folder)["findings"]] == ["warning"]
+    edit(manifest, verdict="PROMOTE", feature_mean=[0.0] * 6)
+    assert any("feature_mean" in f["message"] for f in audit_compat(folder)["findings"])
+    (folder / "seed1" / "model.onnx").write_bytes((folder / "seed0" / "model.onnx").read_bytes())
+    assert any(
+        f["path"].endswith("ensemble.json") and "pins sha256" in f["message"] for f in audit_compat(folder)["findings"]
+    )
+
+
+def test_profile_of_an_ensemble_runs_every_member(ensemble: Path) -> None:
+    member = ensemble.parent / "seed0" / "model.onnx"
+    report = profile([member, ensemble], shapes=["240"], iterations=40)
+    assert report["runs"][1]["bytes"] == 2 * report["runs"][0]["bytes"]
+    assert report["runs"][1]["times_first"] > 1.2
+
+
 def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
@@ -413,7 +451,7 @@ SIDECAR = "models/small/seed0/model.json"
         ("describes model.onnx, which is not there", lambda r: (r / SIDECAR).with_suffix(".onnx").unlink()),
         ("which is never read", lambda r: (r / "models/small/seed0/model.onnx.data").write_text("")),
         ("not an ONNX file", lambda r: (r / "models/small/seed0/model.onnx").write_text("no")),
-        ("did not pass its gate", lambda r: edit(r / "quantized/small/seed0/static_qdq.json", passed=False)),
+        ("is not for use: too slow", lambda r: edit(r / "quantized/small/seed0/static_qdq.json", passed=False, missed=["too slow"])),
         ("int8_report", lambda r: edit(r / "quantized/small/seed0/static_qdq.json", passed=False)),
         ("registered was", lambda r: shutil.copy(r / "models/held/seed0/model.onnx", r / SIDECAR.replace("json", "onnx"))),
         ("is not as the schema says", lambda r: edit(r / "registry/registry.json", schema_version=9)),

@@ -125,6 +125,31 @@ def test_int8_is_told_plainly(cards: dict[str, str], finished_results: Path) -> 
     )
 
 
+def test_intervals_of_an_ensemble_are_told_as_measured(results: Path) -> None:
+    from pyvmaf.models.ensemble import make_ensemble
+    from tests.finished_run import write_model
+
+    home = Path("results/models/small")
+    config = write_model(Path("another"), "small", ensemble={"coverage_tolerance": 0.5})
+    sidecars = [home / f"seed{seed}" / "model.json" for seed in (0, 1)]
+    manifest = make_ensemble(
+        config, home / "verdict.json", sidecars, Path("results/tables/default.parquet"), home / "ensemble.json"
+    )
+    (card,) = write_cards(["results"], CARDS, models=["small"])
+    page = Parsed(card.read_text())
+    told = facts(page, "The seeds as one model")
+    assert told["verdict"] == "✓ PROMOTE"
+    assert told["members"] == "seed 0, seed 1"
+    coverage = manifest["eval"]["rows"]["coverage"]
+    lines = page.table("Intervals that should hold 95.0 %")[1:]
+    assert {(row[0], row[1]) for row in lines} >= {("rows", method) for method in coverage}
+    for row in lines:
+        if row[0] == "rows":
+            assert row[2] == f"{100 * coverage[row[1]]['empirical_coverage']:.2f}"
+            assert row[4] == coverage[row[1]]["worst_unit"]
+    assert verify("results").clean
+
+
 def test_words_for_larger_smaller_slower_faster() -> None:
     assert [s.split()[2] for s in _plain_words("m", 100, 250, 1.5)] == ["larger", "slower"]
     assert [s.split()[2] for s in _plain_words("m", 100, 50, 0.5)] == ["smaller", "faster"]
