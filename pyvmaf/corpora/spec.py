@@ -254,7 +254,7 @@ class Corpus(_Strict):
                 raise ValueError(f"a {self.kind} corpus has a root and no packages, entries or extras")
             return self
         if not self.entries:
-            raise ValueError("a corpus of videos has at least one entry")
+            raise ValueError("entries: a corpus of videos has at least one clip")
         if self.kind == "folder" and (self.root is None or self.packages):
             raise ValueError("a folder corpus has a root and no packages")
         if self.kind == "packages":

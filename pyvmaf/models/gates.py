@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features.cases import CASES, TEACHER
 from pyvmaf.features.catalog import FEATURES
-from pyvmaf.models.spec import Extrapolation, Gates, HardNegatives, ModelSpec, Monotonicity
+from pyvmaf.models.spec import Extrapolation, Gates, HardNegatives, ModelSpec, Monotonicity, Pooled
 from pyvmaf.provenance import sha256_file
 
 WEIGHTS, PREDICTIONS = "weights.safetensors", "predictions.parquet"
+_FIGURES = ("plcc", "srocc", "krocc", "rmse")
 
 
 def finite(value: float) -> float | None:
@@ -95,6 +96,43 @@ def correlation(limits: Gates, plccs: Mapping[int, float | None]) -> dict[str, A
 
 def _nothing(why: str, passed: bool | None = None) -> dict[str, Any]:
     return {"judged": False, "passed": passed, "why": why}
+
+
+# --- all held-out rows together -----------------------------------------------------------------------------------
+
+
+def pooled(limits: Pooled | None, seeds: Sequence[Seed]) -> dict[str, Any]:
+    """Hold each seed's figures over the held-out rows of all folds together against their limits.
+
+    A mean over folds forgives a model that ranks each content well and puts one content above another; this does not.
+    """
+    if limits is None:
+        return _nothing("the spec has no limits on all held-out rows together (gates.pooled: null)")
+    per_seed = {seed.number: {name: seed.report["pooled"][name] for name in _FIGURES} for seed in seeds}
+    reasons = []
+    for name, bound, sign in (
+        ("plcc", limits.plcc_min, 1),
+        ("srocc", limits.srocc_min, 1),
+        ("rmse", limits.rmse_max, -1),
+    ):
+        if bound is None:
+            continue
+        found = {number: figures[name] for number, figures in per_seed.items()}
+        failing = {number: value for number, value in found.items() if value is None or sign * (value - bound) < 0}
+        if failing:
+            shown = ", ".join(f"seed {n}: {'not defined' if v is None else f'{v:.4f}'}" for n, v in failing.items())
+            reasons.append(
+                f"{name.upper()} over all held-out rows is to be {'at least' if sign > 0 else 'at most'} {bound:g} "
+                f"({shown})"
+            )
+    return {
+        "judged": True,
+        "passed": not reasons,
+        "why": "; ".join(reasons) or None,
+        "limits": limits.model_dump(mode="json"),
+        "figures": {name: spread([figures[name] for figures in per_seed.values()]) for name in _FIGURES},
+        "per_seed": {str(number): figures for number, figures in per_seed.items()},
+    }
 
 
 # --- order within a ladder ---------------------------------------------------------------------------------------
@@ -249,8 +287,7 @@ def per_fold(reports: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[s
         for fold in report["folds"]:
             found.setdefault(fold["held_out"], []).append(fold)
     return {
-        name: {figure: spread([fold[figure] for fold in folds]) for figure in ("plcc", "srocc", "krocc", "rmse")}
-        for name, folds in found.items()
+        name: {figure: spread([fold[figure] for fold in folds]) for figure in _FIGURES} for name, folds in found.items()
     }
 
 
@@ -466,7 +503,7 @@ def reasons(gate: Mapping[str, Any]) -> list[str]:
     return found + [gate[part]["why"] for part in PARTS if gate[part]["passed"] is False]
 
 
-PARTS: tuple[str, ...] = ("hard_negatives", "monotonicity", "extrapolation")
+PARTS: tuple[str, ...] = ("pooled", "hard_negatives", "monotonicity", "extrapolation")
 """The gates beside those of correlation, in the order in which they are told."""
 
 

@@ -344,12 +344,26 @@ class Extrapolation(_Section):
     )
 
 
+class Pooled(_Section):
+    """Limits on the figures over the held-out rows of all folds together, as opinion models are judged."""
+
+    plcc_min: float | None = Field(default=None, ge=-1, le=1, description="Least PLCC of each seed; null: no limit.")
+    srocc_min: float | None = Field(default=None, ge=-1, le=1, description="Least SROCC of each seed; null: no limit.")
+    rmse_max: float | None = Field(
+        default=None, gt=0, description="Largest RMSE of each seed, in units of the target; null: no limit."
+    )
+
+
 class Gates(_Section):
     """What a model must reach over all seeds to be promoted."""
 
     mean_plcc_min: float = Field(default=0.95, ge=-1, le=1, description="Mean over seeds of the mean PLCC over folds.")
     plcc_spread_max: float = Field(default=0.005, ge=0, description="Largest minus smallest mean PLCC among the seeds.")
     per_seed_min: float = Field(default=0.95, ge=-1, le=1, description="Mean PLCC that each seed must reach.")
+    pooled: Pooled | None = Field(
+        default=None,
+        description="Limits on the figures over the held-out rows of all folds together; null: not judged.",
+    )
     hard_negatives: HardNegatives | None = Field(
         default=HardNegatives(),
         description="Limits on flat, frozen, black and swapped pictures; null: not judged, and none are made.",

@@ -230,7 +230,7 @@ def hold_reason(gate: Mapping[str, Any]) -> str:
     if not gate["per_seed_pass"]:
         worst = ", ".join(f"seed {s}: {figure(gate['per_seed_plccs'][str(s)])}" for s in gate["failing_seeds"])
         reasons.append(f"PLCC of a seed below {gate['per_seed_min']:g} ({worst})")
-    parts = (gate.get(part, {}) for part in ("hard_negatives", "monotonicity", "extrapolation"))
+    parts = (gate.get(part, {}) for part in ("pooled", "hard_negatives", "monotonicity", "extrapolation"))
     reasons += [part["why"] for part in parts if part.get("passed") is False]
     return "; ".join(reasons) or "the verdict gives no reason"
 

@@ -87,7 +87,7 @@ def test_promote(tmp_path: Path, line: Line) -> None:
     reports = [json.loads(p.read_text()) for p in line.reports]
     means = [r["mean_plcc"] for r in reports]
     assert verdict["verdict"] == "PROMOTE"
-    assert (verdict["gate"]["passed"], verdict["gate"]["reasons"], verdict["gates_not_judged"]) == (True, [], {})
+    assert (verdict["gate"]["passed"], verdict["gate"]["reasons"], list(verdict["gates_not_judged"])) == (True, [], ["pooled"])
     assert verdict["gate"]["mean_plcc"] == pytest.approx(np.mean(means))
     assert verdict["gate"]["plcc_spread"] == pytest.approx(abs(means[0] - means[1]))
     assert verdict["gate"]["std_plcc"] == pytest.approx(np.std(means, ddof=1))
@@ -138,11 +138,11 @@ def test_without_hard_negatives_a_model_is_held_unless_its_spec_says_so(
     assert "hard negatives were not judged" in done.stdout.replace("\n", " ")
     verdict = read_verdict(out)
     assert verdict["gate"]["hard_negatives"]["passed"] is False
-    assert list(verdict["gates_not_judged"]) == ["hard_negatives"]
+    assert list(verdict["gates_not_judged"]) == ["pooled", "hard_negatives"]
     off = limits(hard_negatives=None, monotonicity=None)
     verdict = judge(off, line.reports, out)
     assert verdict["verdict"] == "PROMOTE"
-    assert set(verdict["gates_not_judged"]) == {"hard_negatives", "monotonicity"}
+    assert set(verdict["gates_not_judged"]) == {"pooled", "hard_negatives", "monotonicity"}
     # A table that nobody holds anything against is not looked at.
     assert judge(off, line.reports, out, negatives=tmp_path / "absent")["verdict"] == "PROMOTE"
 
