@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyvmaf.cli.common import EngineOption, ThreadsOption, check_engine, progress
+from pyvmaf.features.cases import DEFAULT_FRAMES
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def register(app: typer.Typer) -> None:
         model: ModelOption = DEFAULT_MODEL,
         frames: Annotated[
             int, typer.Option("--frames", min=2, help="Frames of each clip that are measured, from its first one.")
-        ] = 24,
+        ] = DEFAULT_FRAMES,
         cache: Annotated[
             Path | None, typer.Option("--cache", help="Folder of the feature cache; none without.")
         ] = None,

@@ -19,3 +19,6 @@ LABELS: tuple[str, ...] = ("corpus", "group", "source", "clip", "case")
 
 TEACHER = "vmaf"
 """The column of the teacher's score."""
+
+DEFAULT_FRAMES = 24
+"""Frames of each clip that are measured where nobody says how many, from its first one."""

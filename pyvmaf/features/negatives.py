@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.features.cases import CASES, LABELS, TEACHER
+from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS, TEACHER
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES
 from pyvmaf.features.extract import Window
 from pyvmaf.features.frames import Format, Planes, Video
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pyvmaf.features.ladder import Ladder
-
-DEFAULT_FRAMES = 24
-"""Frames of each clip that are measured, from its first one."""
 
 
 @dataclass(frozen=True)
