@@ -1,0 +1,269 @@
+"""Whatever interrupts or damages a run: a clear message, a repair of exactly what is damaged, and the same bytes.
+
+Every test starts from a run that has finished (or from nothing), does its damage for real, and ends with the bytes
+of the undisturbed run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from pyvmaf.provenance import sha256_file
+from tests.workflow.conftest import PROFILE, SNAKEFILE, prepare_small_run, snakemake
+from tests.workflow.test_end_to_end import artefacts
+
+pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]
+
+OPTIONS = ("--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--configfile", "small.yaml")
+VERBS = (
+    "prepare",
+    "manifest",
+    "encode",
+    "extract-features",
+    "hard-negatives",
+    "shard",
+    "combine",
+    "fit",
+    "judge",
+    "export",
+    "quantize-int8",
+    "register",
+    "report",
+    "summary",
+)
+
+
+@pytest.fixture
+def run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, times of files included."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def vmaf_train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "pyvmaf", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "snakemake", *OPTIONS, "--cores", "2", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def as_undisturbed(folder: Path, finished_run: Path) -> None:
+    """Nothing is left to do, everything is vouched for, and every byte is that of the undisturbed run."""
+    first, second = artefacts(finished_run / "results"), artefacts(folder / "results")
+    assert set(second) == set(first)
+    assert {name for name in first if first[name] != second[name]} == set()
+    verified = vmaf_train(folder, "verify", "results")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    audited = vmaf_train(folder, "audit", *OPTIONS)
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+
+
+def working(folder: Path) -> Iterator[tuple[int, str]]:
+    """(process id, verb) of the verbs that run in `folder`."""
+    for place in Path("/proc").iterdir():
+        try:
+            words = (place / "cmdline").read_bytes().decode().split("\0")
+            here = (place / "cwd").resolve() == folder.resolve()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if here and len(words) > 2 and words[1].endswith("vmaf-train"):
+            yield int(place.name), words[2]
+
+
+def test_every_verb_is_killed_once(embedded_corpus: Mapping[str, Path], finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    prepare_small_run(folder, embedded_corpus)
+    killed: set[str] = set()
+    seen: dict[int, float] = {}
+    for _ in range(3 * len(VERBS)):
+        process = start(folder)
+        while process.poll() is None:
+            for pid, verb in working(folder):
+                begun = seen.setdefault(pid, time.monotonic())
+                # In the middle: while something is half-written, or half a second after the start.
+                half = any(folder.glob("results/**/.*.tmp*"))
+                if verb not in killed and (half or time.monotonic() - begun > 0.5):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(verb)
+            time.sleep(0.01)
+        said = process.communicate()[0]
+        if process.returncode == 0:
+            break
+        assert "Traceback" not in said
+    assert process.returncode == 0, said
+    # What takes less than that ends before it is seen; the long ones never do.
+    assert killed >= {"prepare", "encode", "extract-features", "fit", "export", "quantize-int8"}, killed
+    as_undisturbed(folder, finished_run)
+
+
+def flip(path: Path) -> None:
+    """Change one byte in the middle and nothing else, not even the times."""
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def cut(path: Path) -> None:
+    status = path.stat()
+    os.truncate(path, status.st_size // 2)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "a shard": ("shards/mine/libx264.parquet", flip),
+    "a model": ("models/small/seed0/model.onnx", flip),
+    "a manifest": ("models/small/seed1/weights.safetensors.manifest.json", flip),
+    "a truncated encode": ("encodes/mine/carphone/libx264/medium-crf44.mkv", cut),
+    "a ladder that is gone": ("features/mine/bikes_1/libsvtav1.parquet", lambda path: path.unlink()),
+    "a registry edited by hand": (
+        "registry/registry.json",
+        lambda path: path.write_text(path.read_text().replace("small", "large")) and None,
+    ),
+}
+
+
+def test_damage_is_found_and_repaired_without_anything_else(run: Path, finished_run: Path) -> None:
+    results = run / "results"
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
+    for name, harm in DAMAGE.values():
+        harm(results / name)
+    [entry, *_] = sorted(path for path in (results / "cache").rglob("*") if path.is_file())
+    flip(entry)
+    assert snakemake(run, *OPTIONS[4:], "-n").returncode == 0
+    found = vmaf_train(run, "verify", "results")
+    assert found.returncode == 1
+    audited = vmaf_train(run, "audit", *OPTIONS)
+    assert audited.returncode == 1
+    for name, _ in DAMAGE.values():
+        assert name in found.stdout + found.stderr
+        assert name.removesuffix(".manifest.json") in audited.stdout
+    mended = vmaf_train(run, "repair", "--cores", "2", *OPTIONS)
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    # A cache entry is computed again when somebody asks for it: until then there is one less.
+    shutil.copyfile(finished_run / entry.relative_to(run), entry)
+    as_undisturbed(run, finished_run)
+    touched = {
+        path.relative_to(results).as_posix()
+        for path, time_before in before.items()
+        if path != entry and path.stat().st_mtime_ns != time_before
+    }
+    assert touched == {"features/mine/bikes_1/libsvtav1.parquet", "registry/registry.json"} & touched
+    # Nothing was thrown away.
+    kept = {
+        path.relative_to(run / "damaged" / "1").as_posix() for path in (run / "damaged").rglob("*") if path.is_file()
+    }
+    assert f"results/{DAMAGE['a truncated encode'][0]}" in kept
+    assert entry.relative_to(run).as_posix() in kept
+
+
+def test_a_damaged_cache_entry_is_computed_again(run: Path, finished_run: Path) -> None:
+    for entry in (run / "results" / "cache").rglob("*"):
+        if entry.is_file():
+            flip(entry)
+    ladder = "results/features/mine/bikes_1/libx264.parquet"
+    done = snakemake(run, *OPTIONS[4:], "--cores", "2", "--forcerun", ladder, ladder)
+    assert sha256_file(run / ladder) == sha256_file(finished_run / ladder)
+    assert "damaged" in (run / "logs/extract_features/mine/bikes_1/libx264.log").read_text(), done.stdout
+
+
+def test_two_runs_in_one_folder(embedded_corpus: Mapping[str, Path], finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    prepare_small_run(folder, embedded_corpus)
+    first = start(folder)
+    while not list(working(folder)):
+        assert first.poll() is None
+        time.sleep(0.02)
+    second = snakemake(folder, *OPTIONS[4:], "--cores", "1", check=False)
+    assert second.returncode == 1
+    assert "locked" in second.stdout + second.stderr
+    said = first.communicate()[0]
+    assert first.returncode == 0, said
+    as_undisturbed(folder, finished_run)
+
+
+def test_a_changed_source_under_the_same_name(run: Path) -> None:
+    source = run / "videos" / "carphone.mkv"
+    pinned = sha256_file(source)
+    data = bytearray(source.read_bytes())
+    data[-1] ^= 1
+    source.write_bytes(data)
+    done = snakemake(run, *OPTIONS[4:], "--cores", "1", "--forcerun", "prepare_clip", check=False)
+    assert done.returncode == 1
+    said = (run / "logs/prepare_clip/mine/carphone.log").read_text()
+    assert pinned in said
+    assert sha256_file(source) in said
+    assert "Traceback" not in said
+
+
+def test_a_clock_that_goes_back(run: Path, finished_run: Path) -> None:
+    # What was made before the clock went back lies in the future of all that is made after it.
+    tomorrow = time.time() + 86_400
+    for path in (run / "results" / "encodes").rglob("*"):
+        os.utime(path, (tomorrow, tomorrow))
+    for path in (run / "results" / "features").rglob("*.parquet"):
+        path.unlink()
+    snakemake(run, *OPTIONS[4:], "--cores", "2")
+    first, second = artefacts(finished_run / "results"), artefacts(run / "results")
+    assert {name for name in first if first[name] != second.get(name)} == set()
+    assert vmaf_train(run, "verify", "results").returncode == 0
+
+
+@pytest.fixture
+def mounted() -> Iterator[Callable[[Path, str], None]]:
+    """Mounts on a folder; all are gone afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    places: list[Path] = []
+
+    def mount(place: Path, *words: str) -> None:
+        done = subprocess.run(["mount", *words, str(place)], capture_output=True, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+        places.append(place)
+
+    yield mount
+    for place in reversed(places):
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_full_disk(
+    embedded_corpus: Mapping[str, Path], finished_run: Path, tmp_path: Path, mounted: Callable[..., None]
+) -> None:
+    folder = tmp_path / "full"
+    prepare_small_run(folder, embedded_corpus)
+    results = folder / "results"
+    results.mkdir()
+    mounted(results, "-t", "tmpfs", "-o", "size=300k", "tmpfs")
+    process = start(folder, "--keep-going")
+    said = process.communicate()[0]
+    assert process.returncode == 1
+    assert "no space is left on the disk" in said.lower() or "no space left" in said.lower(), said
+    assert "Traceback" not in said
+    assert not list(results.rglob(".*.tmp*"))
+    subprocess.run(["mount", "-o", "remount,size=200m", str(results)], check=True)
+    snakemake(folder, *OPTIONS[4:], "--cores", "2")
+    as_undisturbed(folder, finished_run)
+
+
+def test_results_that_cannot_be_written(run: Path, finished_run: Path, mounted: Callable[..., None]) -> None:
+    results = run / "results"
+    mounted(results, "--bind", str(results))
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(results)], check=True)
+    done = snakemake(run, *OPTIONS[4:], "--cores", "1", "--forcerun", "judge_model", check=False)
+    assert done.returncode == 1
+    assert "read-only" in (done.stdout + done.stderr).lower()
+    subprocess.run(["mount", "-o", "remount,bind,rw", str(results)], check=True)
+    snakemake(run, *OPTIONS[4:], "--cores", "2")
+    as_undisturbed(run, finished_run)
