@@ -61,6 +61,8 @@ def test_features_keep_the_order_in_which_they_are_given() -> None:
             "unknown key 'network.activaton': did you mean 'activation'",
         ),
         ({"quantised": [{"mode": "static_qdq", "budgt": 1}]}, "did you mean 'budget'"),
+        ({"quantised": [{"mode": "static", "epochs": 1}]}, "epochs is a key of mode qat only: static trains nothing"),
+        ({"quantised": [{"mode": "qat"}, {"mode": "qat", "epochs": 1}]}, "a mode is listed twice"),
         ({"inputs": {"features": ["adm22"]}}, "unknown feature 'adm22': did you mean 'adm2'"),
         ({"inputs": {"features": ["adm2", "canonical6"]}}, "listed twice"),
         ({"inputs": {"features": []}}, "at least one feature"),
@@ -113,5 +115,5 @@ def test_training_settings_leave_out_what_does_not_shape_weights() -> None:
 
 def test_an_unknown_quantised_mode() -> None:
     spec: ModelSpec = parse_spec(minimal(), "x")
-    with pytest.raises(InputError, match="'qat'; it has: static_qdq"):
-        spec.quantised_mode("qat")
+    with pytest.raises(InputError, match="'int4'; it has: dynamic, static, static_qdq, qat"):
+        spec.quantised_mode("int4")

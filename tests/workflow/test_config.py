@@ -167,7 +167,7 @@ def test_the_default_plan() -> None:
     assert found.tables == ["default"]
     assert len(found.table("default")) == 5
     assert all(found.seeds(model) == [0, 1, 2] for model in found.models)
-    assert all(found.modes(model) == ["static_qdq"] for model in found.models)
+    assert all(found.modes(model) == ["dynamic", "static", "static_qdq", "qat"] for model in found.models)
 
 
 def test_narrowing_a_plan() -> None:

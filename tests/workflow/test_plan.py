@@ -59,7 +59,7 @@ def test_the_default_run(fresh: Mapping[str, Planned]) -> None:
         "fit_model": 9,
         "judge_model": 3,
         "export_model": 9,
-        "quantize_model": 9,
+        "quantize_model": 36,
         "register_models": 1,
         "render_report": 1,
         "render_card": 3,
@@ -70,7 +70,7 @@ def test_the_default_run(fresh: Mapping[str, Planned]) -> None:
 def test_a_narrower_run(fresh: Mapping[str, Planned]) -> None:
     jobs = fresh["two codecs"].jobs
     assert (jobs["encode_rung"], jobs["extract_features"], jobs["build_shard"]) == (72, 18, 2)
-    assert (jobs["fit_model"], jobs["judge_model"], jobs["quantize_model"]) == (1, 1, 1)
+    assert (jobs["fit_model"], jobs["judge_model"], jobs["quantize_model"]) == (1, 1, 4)
     assert fresh["all seeds"].jobs == fresh["default"].jobs
     assert "quantize_model" not in fresh["no int8"].jobs
     assert fresh["no int8"].jobs["register_models"] == 1
