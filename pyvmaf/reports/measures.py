@@ -60,9 +60,17 @@ def codec_order(run: Run, rows: pd.DataFrame | None) -> list[str]:
         found.update(rows["codec"].unique())
     for model in run.models.values():
         if model.shown.predictions is not None:
-            found.update(str(name) for name in read_predictions(model.shown.predictions)["codec"].unique())
+            predictions = read_predictions(model.shown.predictions)
+            found.update(str(name) for name in _told(predictions, "codec").unique())
     known = list(CODECS)
     return sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
+
+
+def _told(frame: pd.DataFrame, name: str) -> pd.Series[str]:
+    """A text column, or what says that a table of clips made elsewhere has no such column."""
+    import pandas as pd
+
+    return frame[name].astype(str) if name in frame.columns else pd.Series("not stated", index=frame.index)
 
 
 def held_out(seed: Seed, most: int, panels: int) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
@@ -116,10 +124,9 @@ def held_out(seed: Seed, most: int, panels: int) -> tuple[pd.DataFrame, list[dic
             pd.DataFrame(
                 {
                     "panel": f"{fold['held_out']} \N{MIDDLE DOT} PLCC {plcc}",
-                    "codec": taken["codec"].astype(str),
-                    "clip": taken["clip"].astype(str),
-                    "rung": taken["rung"].astype(str),
-                    "frame": taken["frame_index"].astype(int),
+                    **{name: _told(taken, name) for name in ("codec", "clip", "rung")},
+                    # A row of a whole clip has no frame.
+                    "frame": taken["frame_index"].astype(int) if "frame_index" in taken.columns else 0,
                     "target": taken["target"].round(3),
                     "prediction": taken["prediction"].round(3),
                 }
