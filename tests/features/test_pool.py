@@ -1,0 +1,55 @@
+"""Pooling against definitions written down another way, and against logs pooled by somebody else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from pyvmaf.errors import InputError
+from pyvmaf.features.catalog import FEATURES, STATS, pooled_column
+from pyvmaf.features.pool import pool
+from pyvmaf.features.score import pooled
+
+values = st.lists(st.floats(0, 100), min_size=1, max_size=50)
+
+
+@given(values)
+def test_every_stat_is_what_others_compute(frames: list[float]) -> None:
+    found = pool(frames)
+    series = pd.Series(frames)
+    assert tuple(found) == STATS
+    assert found["mean"] == pytest.approx(series.mean(), abs=1e-9)
+    assert found["std"] == pytest.approx(series.std(ddof=0), abs=1e-6)
+    assert (found["min"], found["max"]) == (min(frames), max(frames))
+    assert found["hmean"] == pytest.approx(stats.hmean(series + 1) - 1, abs=1e-9)
+    assert found["p5"] == pytest.approx(series.quantile(0.05), abs=1e-9)
+    assert found["p50"] == pytest.approx(series.median(), abs=1e-9)
+
+
+@given(values)
+def test_one_definition_with_what_score_prints(frames: list[float]) -> None:
+    ours, shown = pool(frames), pooled(np.asarray(frames))
+    for stat, name in (("mean", "mean"), ("hmean", "harmonic_mean"), ("min", "min"), ("p5", "p5"), ("p50", "median")):
+        assert ours[stat] == shown[name]
+
+
+def test_what_is_not_finite_does_not_count() -> None:
+    assert pool([1.0, np.nan, 3.0, np.inf]) == pool([1.0, 3.0])
+    assert all(np.isnan(value) for value in pool([np.nan, np.nan]).values())
+    assert all(np.isnan(value) for value in pool([]).values())
+    assert np.isnan(pool([-1.0, 2.0])["hmean"])
+    assert pool([-1.0, 2.0])["mean"] == 0.5
+    with pytest.raises(InputError, match=r"shape \(1, 2\)"):
+        pool([[1.0, 2.0]])
+
+
+def test_names_of_pooled_columns() -> None:
+    assert pooled_column("adm2_mean") == ("adm2", "mean")
+    assert pooled_column("vmaf_p5") == ("vmaf", "p5")
+    assert [pooled_column(name) for name in (*FEATURES, "vmaf", "adm2_", "adm2_p7", "crf_mean")] == [None] * (
+        len(FEATURES) + 4
+    )
