@@ -18,13 +18,11 @@ from pathlib import Path
 from pyvmaf.audit.planned import Job, load
 from pyvmaf.audit.unseen import RESULTS
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
-from pyvmaf.provenance import MANIFEST_SUFFIX, sha256_file
-from pyvmaf.registry.verify import Finding, verify
+from pyvmaf.provenance import MANIFEST_SUFFIX, read_manifest, sha256_file
+from pyvmaf.registry.verify import Finding, is_leftover, verify
 
 DAMAGED = "damaged"
 """Folder, beside the results, that damaged files are moved to."""
-
-_REPAIRABLE = ("changed", "missing", "stale", "conflict", "manifest")
 
 
 @dataclass
@@ -80,25 +78,27 @@ def repair(
     makers = {os.path.normpath(path): job for job in plan.jobs for path in job.outputs}
     again: dict[str, Job] = {}
     expected: dict[str, str] = {}
-    entries: list[Path] = []
+    aside: list[Path] = []
     for finding in found:
-        job = makers.get(_artefact(finding))
+        job = makers.get(os.path.normpath(finding.path))
         if finding.kind == "cache":
-            entries.append(folder / finding.path)
+            aside.append(folder / finding.path)
             done.cache.append(finding.path)
-        elif finding.kind in _REPAIRABLE and job is not None:
+        elif finding.kind == "unaccounted" and is_leftover(Path(finding.path)):
+            aside.append(folder / finding.path)
+        elif job is not None:
             again[job.outputs[0]] = job
             if finding.kind in ("changed", "missing") and finding.expected is not None:
                 expected[finding.path] = finding.expected
         else:
             done.left.append(finding)
     done.jobs = [(job.rule, first) for first, job in again.items()]
-    if dry_run or not (again or entries):
+    if dry_run or not (again or aside):
         return done
     known = {output: digest for job in again.values() for output, digest in _hashes(folder, job).items()} | expected
     times = {first: _oldest(folder, job) for first, job in again.items()}
     target = _free(folder / DAMAGED)
-    for path in [*entries, *(folder / output for job in again.values() for output in job.outputs)]:
+    for path in [*aside, *(folder / output for job in again.values() for output in job.outputs)]:
         if path.exists():
             place = target / path.relative_to(folder)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,8 @@ def repair(
             f"snakemake failed while it made damaged results again; they lie in {done.aside}. It said:\n{last}"
         )
     for first, job in again.items():
-        outputs = [output for output in job.outputs if not output.endswith(MANIFEST_SUFFIX)]
+        timed = _timed(folder, job)
+        outputs = [o for o in job.outputs if not o.endswith(MANIFEST_SUFFIX) and os.path.normpath(o) not in timed]
         differing = [output for output in outputs if known.get(output) != sha256_file(folder / output)]
         done.different += differing
         done.same += [output for output in outputs if output not in differing]
@@ -126,9 +127,15 @@ def repair(
     return done
 
 
-def _artefact(finding: Finding) -> str:
-    """The path that a finding is about, as rules name it."""
-    return os.path.normpath(finding.path)
+def _timed(folder: Path, job: Job) -> set[str]:
+    """Outputs that hold measured times, hence other bytes each time."""
+    found = set()
+    for output in job.outputs:
+        if output.endswith(MANIFEST_SUFFIX):
+            timings = read_manifest(folder / output.removesuffix(MANIFEST_SUFFIX)).get("run", {}).get("timings", {})
+            for item in timings.values():
+                found.update(os.path.normpath(entry["path"]) for entry in (item if isinstance(item, list) else [item]))
+    return found
 
 
 def _hashes(folder: Path, job: Job) -> dict[str, str]:

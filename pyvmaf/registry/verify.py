@@ -259,8 +259,7 @@ class _Check:
                 )
         for path in self.plain:
             if path not in self.claims:
-                left = path.name.startswith(".") and ".tmp" in path.name
-                what = "is left over from a write that was cut off" if left else "is named by no manifest"
+                what = "is left over from a write that was cut off" if is_leftover(path) else "is named by no manifest"
                 self.found(path, "unaccounted", what)
 
     def vouched(self, path: Path) -> str | None:
@@ -316,6 +315,11 @@ class _Check:
             if path.name == REGISTRY_NAME:
                 for message in check_registry(path):
                     self.found(path, "registry", message)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file is what a killed process left half-written, by its name."""
+    return path.name.startswith(".") and ".tmp" in path.name
 
 
 def write_report(outcome: Outcome, tree: Path, output: Path) -> None:
