@@ -30,7 +30,8 @@ REPORT, PREDICTIONS = "loso.json", "predictions.parquet"
 _CLIP = ("fold", "source", "clip", "codec", "rung")
 # What all members must share: they see the same inputs and answer in the same unit.
 _SHARED = (
-    *("features", "input_normalization", "feature_ranges", "input_guard", "input_transforms", "codec", "onnx_opset"),
+    *("features", "input_normalization", "feature_ranges", "input_guard", "input_guard_margin", "input_transforms"),
+    *("codec", "onnx_opset"),
     *("expected_output_range", "target", "dataset", "dataset_sha256", "train_config_hash", "train_commit", "license"),
 )
 

@@ -8,6 +8,7 @@ for what it leaves to its caller.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pyvmaf.models.weights import Weights
 
 MIN_STD = 1e-8
+_FAR = float(np.finfo(np.float32).max) / 2
+"""A bound that no value meets, and that float32 holds."""
+
 TRANSFORMS = {"log": np.log, "log1p": np.log1p, "sqrt": np.sqrt}
 _NEEDS = {"log": "values above 0 (log1p takes 0, too)", "log1p": "values of 0 or more", "sqrt": "values of 0 or more"}
 
@@ -33,7 +37,8 @@ class Preparation:
     Attributes:
         mean, std: float64 [columns], of the transformed training rows; a std below 1e-8 (population form) is 1.
         low, high: float64 [columns], range of the raw training rows.
-        guard: "clamp" keeps every column inside [low, high]; "none" lets values pass.
+        guard: "clamp" keeps every column inside `bounds`; "none" lets values pass.
+        margin: how far outside of [low, high] the guard lets values be, in widths of that range.
         transforms: per column a name of `TRANSFORMS`, or None.
         scaled_by_caller: whether the graph is fed with (raw - mean) / std instead of raw values.
     """
@@ -44,6 +49,7 @@ class Preparation:
     high: NDArray[np.float64]
     guard: str = "none"
     transforms: tuple[str | None, ...] = ()
+    margin: float = 0.0
     scaled_by_caller: bool = False
 
     @staticmethod
@@ -51,6 +57,7 @@ class Preparation:
         X: NDArray[np.float64],
         *,
         guard: str = "none",
+        margin: float = 0.0,
         transforms: Sequence[str | None] = (),
         names: Sequence[str] = (),
     ) -> Preparation:
@@ -59,6 +66,7 @@ class Preparation:
         Args:
             X: the rows.
             guard: "none" or "clamp".
+            margin: of the guard, in widths of the range.
             transforms: per column the name of a transform or None; empty for none at all.
             names: of the columns, for the error.
 
@@ -73,24 +81,25 @@ class Preparation:
                     f"{column} goes down to {low[place]:g} in the training rows, but its transform {name} needs "
                     f"{_NEEDS[name]}"
                 )
-        raw = Preparation(np.zeros(0), np.zeros(0), low, high, guard, tuple(transforms))
+        raw = Preparation(np.zeros(0), np.zeros(0), low, high, guard, tuple(transforms), margin)
         bent = raw._transformed(X)
         std = bent.std(axis=0)
-        return Preparation(bent.mean(axis=0), np.where(std < MIN_STD, 1.0, std), low, high, guard, tuple(transforms))
+        return dataclasses.replace(raw, mean=bent.mean(axis=0), std=np.where(std < MIN_STD, 1.0, std))
 
     @property
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Smallest and largest raw value that each column is let through with, float64 [columns]; None without any.
 
-        A transformed column always has a lower bound, because below it the transform may not be defined.
+        A transformed column always has a lower bound: 0, or for log, which has none of its own, the training rows'.
         """
-        if self.guard == "clamp":
-            return self.low, self.high
-        if not any(self.transforms):
+        if self.guard == "none" and not any(self.transforms):
             return None
-        top = np.full(self.low.size, float(np.finfo(np.float32).max))
-        bent = np.array([name is not None for name in self.transforms])
-        return np.where(bent, self.low, -top), top
+        reach = self.margin * (self.high - self.low) if self.guard == "clamp" else _FAR
+        low, high = self.low - reach, self.high + reach
+        for place, name in enumerate(self.transforms):
+            if name is not None:
+                low[place] = self.low[place] if name == "log" else max(low[place], 0.0)
+        return low, high
 
     def _transformed(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         limits = self.bounds
@@ -138,6 +147,7 @@ def of_member(spec: ModelSpec, weights: Weights, place: int) -> Preparation:
         weights.feature_high[place],
         spec.inputs.guard,
         spec.inputs.column_transforms,
+        spec.inputs.guard_margin,
         spec.export.scaler == "sidecar",
     )
 
@@ -154,5 +164,6 @@ def of_sidecar(sidecar: Mapping[str, Any]) -> Preparation:
         ranges[:, 1],
         sidecar.get("input_guard", "none"),
         tuple(named.get(name) for name in sidecar["features"]) if named else (),
+        sidecar.get("input_guard_margin", 0.0),
         not scaling["in_graph"],
     )

@@ -157,7 +157,13 @@ class _Data:
         self.prepare = (
             Preparation.fit(X[rows])
             if inputs is None
-            else Preparation.fit(X[rows], guard=inputs.guard, transforms=inputs.column_transforms, names=inputs.names)
+            else Preparation.fit(
+                X[rows],
+                guard=inputs.guard,
+                margin=inputs.guard_margin,
+                transforms=inputs.column_transforms,
+                names=inputs.names,
+            )
         )
         target = y[rows]
         spread = float(target.std())

@@ -26,6 +26,9 @@ from pyvmaf.models.weights import load_weights
 from pyvmaf.quantized.quantize import quantize
 from tests.models.conftest import spec_file, table_columns, write_table
 
+# Rows far outside are what these tests are about; the loader says so each time.
+pytestmark = pytest.mark.filterwarnings("ignore::pyvmaf.models.load.ModelWarning")
+
 NAMES = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
 FUNCTIONS = {"log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, None: lambda v: v}
 
@@ -33,8 +36,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "clamp": {"inputs": {"guard": "clamp"}},
     "bent": {"inputs": {"transforms": {"motion2": "log1p", "adm2": "sqrt", "vif_scale0": "log"}}},
     "both": {"inputs": {"guard": "clamp", "transforms": {"motion2": "log1p"}}},
+    "wide": {"inputs": {"guard": "clamp", "guard_margin": 0.75, "transforms": {"vif_scale0": "sqrt"}}},
     "coded": {"inputs": {"guard": "clamp", "codec": "v1", "transforms": {"motion2": "sqrt"}}},
-    "scaled": {"inputs": {"guard": "clamp"}, "export": {"scaler": "sidecar"}},
+    "scaled": {"inputs": {"guard": "clamp", "guard_margin": 0.5}, "export": {"scaler": "sidecar"}},
 }
 
 
@@ -74,11 +78,23 @@ def far(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.asarray(low + (high - low) * beyond)
 
 
+def edges(line: Line) -> tuple[np.ndarray, np.ndarray]:
+    """Where the guard of the shipped member lies: the range, widened by the margin, but not below 0 under a root."""
+    spec, weights = load_spec(line.spec), load_weights(line.weights)
+    place = weights.place(None)
+    low, high = weights.feature_low[place].copy(), weights.feature_high[place].copy()
+    reach = spec.inputs.guard_margin * (high - low)
+    low -= reach
+    for name in spec.inputs.transforms:
+        low[NAMES.index(name)] = max(low[NAMES.index(name)], 0)
+    return low, high + reach
+
+
 def forward(line: Line, X: np.ndarray, codec: np.ndarray | None, *, clamp: bool = True) -> np.ndarray:
     """Scores by formulas written down here, from the weights file."""
     spec, weights = load_spec(line.spec), load_weights(line.weights)
     place = weights.place(None)
-    low, high = weights.feature_low[place], weights.feature_high[place]
+    low, high = edges(line)
     columns = []
     for c, name in enumerate(NAMES):
         bent = FUNCTIONS[spec.inputs.transforms.get(name)]
@@ -152,6 +168,7 @@ def test_a_transform_that_is_not_defined_on_the_rows_is_an_error(
         ({"inputs": {"transforms": {"motion": "log1p"}}}, "unknown input to transform 'motion'.*motion2"),
         ({"inputs": {"transforms": {"motion2": "exp"}}}, "log1p"),
         ({"inputs": {"guard": "clip"}}, "'clamp'"),
+        ({"inputs": {"guard_margin": 1}}, "guard_margin 1 is of a guard, but guard is none"),
         (
             {"inputs": {"transforms": {"motion2": "sqrt"}}, "export": {"scaler": "sidecar"}},
             "take scaler: baked",
@@ -187,13 +204,14 @@ def test_an_unguarded_transform_follows_its_function_above_the_range(lines: dict
     np.testing.assert_allclose(found, forward(line, X, None, clamp=False), atol=5e-3)
 
 
-def test_what_lies_outside_scores_as_the_edge_does(lines: dict[str, Line]) -> None:
-    weights = load_weights(lines["clamp"].weights)
-    place = weights.place(None)
-    low, high = weights.feature_low[place], weights.feature_high[place]
-    model = load_model(lines["clamp"].onnx)
+@pytest.mark.parametrize("name", ["clamp", "wide"])
+def test_what_lies_outside_scores_as_the_edge_does(lines: dict[str, Line], name: str) -> None:
+    low, high = edges(lines[name])
+    model = load_model(lines[name].onnx)
     X = far(low, high)
     assert np.array_equal(model.predict(X).scores, model.predict(np.clip(X, low, high)).scores)
+    weights = load_weights(lines[name].weights)
+    assert (low < weights.feature_low[weights.place(None)]).any() == (name == "wide")
     assert model.predict(X).outside_share == 1.0
 
 
@@ -229,8 +247,6 @@ def test_int8_keeps_the_guard(lines: dict[str, Line], name: str, tmp_path: Path)
     assert report["int8"]["operators"]["Max"] == 1
     assert report["rmse_int8_fp32_shipped"] < 3
     int8 = load_model(tmp_path / "int8.onnx", sidecar=line.onnx.with_suffix(".json"), sha256=report["int8"]["sha256"])
-    weights = load_weights(line.weights)
-    place = weights.place(None)
-    low, high = weights.feature_low[place], weights.feature_high[place]
+    low, high = edges(line)
     X = far(low, high)
     np.testing.assert_allclose(int8.predict(X).scores, int8.predict(np.clip(X, low, high)).scores, atol=1e-3)
