@@ -417,7 +417,7 @@ def test_a_tampered_member_manifest_or_sidecar_is_refused(line: Line) -> None:
     with pytest.raises(IntegrityError, match="says codec_vocab_sha256"):
         load_ensemble(line.manifest)
     edit(line.manifest, **{**manifest, "nickname": "x"})
-    with pytest.raises(IntegrityError, match="does not conform to ensemble.schema.json"):
+    with pytest.raises(IntegrityError, match=r"does not conform to ensemble\.schema\.json"):
         load_ensemble(line.manifest)
     line.manifest.write_text(json.dumps(manifest) + " " * (1 << 20))
     with pytest.raises(InputError, match="may have at most 1048576"):
