@@ -37,6 +37,7 @@ FAMILY: dict[str, tuple[int, tuple[int, ...], str | None, int]] = {
     "vmaf_tiny_v3": (769, (6, 32, 16, 1), None, 5),
     "vmaf_tiny_v4": (3_073, (6, 64, 32, 16, 1), None, 5),
     "vmaf_tiny_v5": (257, (6, 16, 8, 1), None, 5),
+    "vmaf_tiny_v6": (3_073, (6, 64, 32, 16, 1), None, 5),
     "fr_regressor_v1": (4_673, (6, 64, 64, 1), None, 3),
     "fr_regressor_v1_a": (4_737, (7, 64, 64, 1), None, 3),
     "fr_regressor_v1_b": (4_737, (7, 64, 64, 1), None, 3),
