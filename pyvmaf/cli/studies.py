@@ -251,7 +251,7 @@ def subset_sweep(
             "--subsets",
             metavar="LIST",
             help="Sets and features between commas, joined by + and -: canonical6,B-ssimulacra2,adm2+motion2. C is "
-            "all 21.",
+            "all 21, available what the table has.",
         ),
     ] = "canonical6,A,B,C",
     config: Annotated[
@@ -312,30 +312,28 @@ def subset_sweep(
 
 
 def _print_sweep(report: Mapping[str, Any]) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     table = Table(
+        box=SIMPLE,
         title=f"{report['table']['rows_used']} rows of {report['table']['name']}, {report['split']['protocol']} by "
-        f"{report['split']['by']}, {len(report['seeds'])} seeds"
+        f"{report['split']['by']}, {len(report['seeds'])} seeds",
     )
-    table.add_column("subset")
-    for name in ("features", "params", "PLCC", "worst fold", "SROCC", "RMSE", "against canonical6", "beats it"):
-        table.add_column(name, justify="right")
+    table.add_column("subset", overflow="fold", min_width=14)
+    for name in ("inputs", "PLCC", "worst", "RMSE", "gain", "pays"):
+        table.add_column(name, justify="right", no_wrap=True)
     for subset in report["subsets"]:
         found = subset["summary"]
         if found is None:
             continue
-        plcc = figure(found["mean_plcc"], 5)
-        if found["std_plcc"] is not None:
-            plcc += f" ± {found['std_plcc']:.5f}"
+        std = "" if found["std_plcc"] is None else f" ±{found['std_plcc']:.5f}"
         table.add_row(
             subset["name"],
             str(len(subset["features"])),
-            str(subset["n_params"]),
-            plcc,
+            figure(found["mean_plcc"], 5) + std,
             figure(found["min_plcc"]),
-            figure(found["mean_srocc"]),
             figure(found["mean_rmse"], 3),
             "" if subset["delta_plcc"] is None else f"{subset['delta_plcc']:+.5f}",
             {None: "", True: "yes", False: "no"}[subset["beats_baseline"]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pyvmaf.provenance import atomic_path
 
 FORMATS = (".svg", ".png", ".html")
 _SIZE = 260
+_COUNTED = re.compile(r"\b(gradient_|clip)\d+\b")
 
 
 def check_format(path: Path) -> None:
@@ -36,6 +38,13 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
                 chart.save(temporary, format="png", scale_factor=2)
             case _:
                 chart.save(temporary, format="svg")
+                temporary.write_text(_numbered_anew(temporary.read_text()))
+
+
+def _numbered_anew(svg: str) -> str:
+    """The renderer counts gradients and clips over the life of the process: count them over the picture."""
+    places: dict[str, str] = {}
+    return _COUNTED.sub(lambda m: places.setdefault(m[0], f"{m[1]}{len(places)}"), svg)
 
 
 def trials_chart(report: Mapping[str, Any]) -> alt.TopLevelMixin:
@@ -53,7 +62,7 @@ def trials_chart(report: Mapping[str, Any]) -> alt.TopLevelMixin:
         params = {f"p{i}": _plain(trial["params"][name]) for i, name in enumerate(report["space"])}
         rows.append({"trial": trial["trial"], "state": trial["state"], "value": value, "best": best, **params})
     title = f"{report['objective']['name']} on held-out rows"
-    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(type="log"))
     state = alt.Color("state:N", scale=alt.Scale(domain=["complete", "pruned"]), title=None)
     shape = alt.Shape("state:N", scale=alt.Scale(domain=["complete", "pruned"]), title=None)
     fields = {
@@ -71,7 +80,7 @@ def trials_chart(report: Mapping[str, Any]) -> alt.TopLevelMixin:
     for name, spec in report["space"].items():
         x = alt.X(fields[name], title=name)
         if not spec.startswith("choice:"):
-            x = x.scale(type="log") if spec.endswith(":log") else x.scale(zero=False)
+            x = x.scale(type="log").axis(tickCount=4) if spec.endswith(":log") else x.scale(zero=False)
         panel = alt.Chart(data).mark_point(filled=True, size=36).encode(
             x=x, y=y, color=state, shape=shape, tooltip=tooltip
         )  # fmt: skip

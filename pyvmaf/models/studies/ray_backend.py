@@ -6,9 +6,11 @@ storage, so that resuming and reporting are the same for both backends.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +36,8 @@ def _trainable(config: Mapping[str, Any], job: Job) -> None:
         # An exception would make Ray print its trace; a trial whose values do not work is a result.
         tune.report({"value": float("inf"), "done_epochs": 0, "error": str(err)})
     else:
-        tune.report({"value": outcome["value"], "done_epochs": outcome["epochs"], "outcome": outcome})
+        # As text, because Ray takes mappings in results apart.
+        tune.report({"value": outcome["value"], "done_epochs": outcome["epochs"], "outcome": json.dumps(outcome)})
 
 
 def run_on_ray(search: Search, jobs: int | None, on_trial: OnTrial, threads: int) -> None:
@@ -50,7 +53,7 @@ def run_on_ray(search: Search, jobs: int | None, on_trial: OnTrial, threads: int
     try:
         import ray
         from ray import tune
-        from ray.tune.schedulers import FIFOScheduler, MedianStoppingRule
+        from ray.tune.schedulers import FIFOScheduler, TrialScheduler
         from ray.tune.search import Searcher
     except ImportError as err:
         raise UnavailableError(
@@ -73,11 +76,6 @@ def run_on_ray(search: Search, jobs: int | None, on_trial: OnTrial, threads: int
             on_trial(len(search.finished()), search.trials, f"{len(self.pending)} running, {search.status()}")
             return {"number": trial.number, "values": values}
 
-        def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-            trial = self.pending.get(trial_id)
-            if trial is not None and "outcome" not in result and "error" not in result:
-                trial.report(result["value"], result["done_epochs"])
-
         def on_trial_complete(
             self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
         ) -> None:
@@ -86,7 +84,7 @@ def run_on_ray(search: Search, jobs: int | None, on_trial: OnTrial, threads: int
                 return
             found = result or {}
             if "outcome" in found:
-                search.complete(trial, found["outcome"])
+                search.complete(trial, json.loads(found["outcome"]))
             elif "error" in found:
                 search.failed(trial, found["error"])
             elif error or result is None:
@@ -101,29 +99,32 @@ def run_on_ray(search: Search, jobs: int | None, on_trial: OnTrial, threads: int
         def restore(self, checkpoint_path: str) -> None:
             """See `save`."""
 
-    scheduler = FIFOScheduler()
-    if search.prune:
-        scheduler = MedianStoppingRule(
-            time_attr="done_epochs",
-            metric="value",
-            mode="min",
-            grace_period=search.warm_up,
-            min_samples_required=search.unpruned,
-        )
+    class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
+        """Ends what the study's own pruner would end; Ray's rules pause trials, which here means to begin anew."""
+
+        def on_trial_result(self, _controller: Any, running: Any, result: Mapping[str, Any]) -> str:
+            trial = searcher.pending.get(running.trial_id)
+            if trial is None or "outcome" in result or "error" in result:
+                return str(TrialScheduler.CONTINUE)
+            trial.report(result["value"], result["done_epochs"])
+            return str(TrialScheduler.STOP if trial.should_prune() else TrialScheduler.CONTINUE)
+
+    searcher = StudySearcher()
+    # Workers stay in this folder, as manifests name files seen from it, and Ray says nothing.
+    os.environ.update(RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0")
+    job = replace(search.job, table=search.job.table.absolute(), output=search.job.output.absolute())
     cores = os.cpu_count() or 1
     at_once = jobs or max(1, cores // threads)
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     started_here = not ray.is_initialized()
     if started_here:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", num_cpus=max(cores, at_once))
-    searcher = StudySearcher()
     try:
         with tempfile.TemporaryDirectory(prefix="pyvmaf-ray-") as scratch:
             tune.Tuner(
-                tune.with_resources(tune.with_parameters(_trainable, job=search.job), {"cpu": 1}),
+                tune.with_resources(tune.with_parameters(_trainable, job=job), {"cpu": 1}),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
-                    scheduler=scheduler,
+                    scheduler=StudyScheduler(),
                     num_samples=-1,
                     max_concurrent_trials=at_once,
                 ),

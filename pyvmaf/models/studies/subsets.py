@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SCHEMA = Path(__file__).with_name("subset_sweep.schema.json")
 BASELINE = "canonical6"
 SUBSETS = (BASELINE, "A", "B", "C")
+AVAILABLE = "available"
 PARTIAL_SUFFIX = ".partial.json"
 _ALIASES = {"C": "full"}
 _FOLD_FIGURES = ("plcc", "srocc", "krocc", "rmse")
@@ -59,10 +60,14 @@ class Subset:
     obstacle: str | None
 
 
-def parse_subsets(text: str) -> list[tuple[str, tuple[str, ...]]]:
+def parse_subsets(text: str, available: Sequence[str] = ()) -> list[tuple[str, tuple[str, ...]]]:
     """Names and features of subsets: words between commas, each a set or a feature, more joined by ``+`` and ``-``.
 
-    ``B-ssimulacra2+psnr_y`` is set B without one feature and with another.
+    ``B-ssimulacra2+psnr_y`` is set B without one feature and with another, ``available`` what the table has.
+
+    Args:
+        text: the list.
+        available: features that the word "available" stands for.
 
     Raises:
         InputError: a word is in no table, a subset has no features, or one is named twice.
@@ -76,14 +81,16 @@ def parse_subsets(text: str) -> list[tuple[str, tuple[str, ...]]]:
             if part in ("+", "-"):
                 sign = part
                 continue
-            names = resolve_features(_ALIASES.get(part, part))
+            names = tuple(available) if part == AVAILABLE else resolve_features(_ALIASES.get(part, part))
             features = [f for f in features if f not in names] + (list(names) if sign == "+" else [])
         if not features:
             raise InputError(f"--subsets {text!r}: {word!r} leaves no feature")
         found.append((word, tuple(features)))
     asked = [name for name, _ in found]
     if not found or len(set(asked)) != len(asked):
-        raise InputError(f"--subsets {text!r} names no subset, or one twice; sets: {', '.join([*SETS, *_ALIASES])}")
+        raise InputError(
+            f"--subsets {text!r} names no subset, or one twice; sets: {', '.join([*SETS, *_ALIASES, AVAILABLE])}"
+        )
     return found
 
 
@@ -135,7 +142,11 @@ def subset_sweep(
         raise InputError(f"--seeds must be distinct and at least one, not {list(seeds)}")
     base = _base(config, epochs, batch_size, lr, target, standardize)
     spec = parse_spec(base, str(config or "the default model"))
-    wanted = [_examine(table, name, names) for name, names in parse_subsets(subsets)]
+    present, why = _with_values(table), unavailable(table)
+    wanted = [
+        Subset(name, names, _obstacle(names, present, why))
+        for name, names in parse_subsets(subsets, [f for f, found in present.items() if found])
+    ]
     able = [s for s in wanted if s.obstacle is None]
     if not able:
         raise InputError(f"{table}: no subset can be tried: " + "; ".join(f"{s.name}: {s.obstacle}" for s in wanted))
@@ -214,18 +225,25 @@ def _base(
     return base
 
 
-def _examine(table: Path, name: str, features: tuple[str, ...]) -> Subset:
-    """A subset, and what stands in its way."""
-    present, why = set(read_schema(table)), unavailable(table)
+def _with_values(table: Path) -> dict[str, bool]:
+    """The features of the catalog that are columns of the table, and whether each has a value at all."""
+    names = [name for name in FEATURES if name in set(read_schema(table))]
+    data = read_columns(table, names)
+    return {name: bool(np.isfinite(floats(data, name)).any()) for name in names}
+
+
+def _obstacle(features: Sequence[str], present: Mapping[str, bool], why: Mapping[str, str]) -> str | None:
+    """What stands in the way of a subset; None where nothing does."""
     problems = []
-    for feature in features:
-        reason = why.get(feature) or FEATURES[feature].unavailable
-        told = f" ({reason})" if reason else ""
-        if feature not in present:
-            problems.append(f"the table has no column {feature}{told}")
-        elif not np.isfinite(floats(read_columns(table, [feature]), feature)).any():
-            problems.append(f"column {feature} has no value{told}")
-    return Subset(name, features, "; ".join(problems) or None)
+    for what, names in (
+        ("the table has no column", [f for f in features if f not in present]),
+        ("no row has a value of", [f for f in features if not present.get(f, True)]),
+    ):
+        reasons = {f: why.get(f) or FEATURES[f].unavailable for f in names}
+        told = [f"{f} ({reason})" if reason else f for f, reason in reasons.items()]
+        if told:
+            problems.append(f"{what} {', '.join(told)}")
+    return "; ".join(problems) or None
 
 
 def _common_rows(table: Path, subsets: Sequence[Subset], target: str, scratch: Path) -> tuple[Path, int]:

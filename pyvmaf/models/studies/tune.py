@@ -58,18 +58,12 @@ class Search:
         job: what all trials share.
         space: what varies.
         trials: how many finished trials the study is to have.
-        prune: whether trials that look bad are ended early: worse than the median of those before,
-        unpruned: once that many trials have run to their end,
-        warm_up: and not before that many epochs.
     """
 
     study: Study
     job: Job
     space: tuple[Parameter, ...]
     trials: int
-    prune: bool
-    unpruned: int
-    warm_up: int
 
     def finished(self) -> list[FrozenTrial]:
         """Trials that are done: completed, ended early, or failed for a reason of their own."""
@@ -182,7 +176,7 @@ def open_search(
             f"{storage} holds study {study_name!r} over something else ({'; '.join(differ)}): its trials do not "
             "compare with new ones. Take another --study-name or --output, or go back to what it was made with"
         )
-    return Search(study, job, space, trials, prune, _UNPRUNED, warm_up)
+    return Search(study, job, space, trials)
 
 
 def run_here(search: Search, on_trial: OnTrial) -> None:
