@@ -142,12 +142,13 @@ def _glance(page: Page, card: _Card) -> None:
         ]
     facts.append(("parameters", _count(loso.get("n_params"))))
     html = _facts("At a glance", facts)
+    called = card.model.name if card.ships else str(card.seed.onnx or "model.onnx")
     html += "<h3>Use</h3>" + _code(
         [
-            f"vmaf-train score ref.mkv dis.mkv --model {card.model.name}",
+            f"vmaf-train score ref.mkv dis.mkv --model {shlex.quote(called)}",
             "",
             "import pyvmaf",
-            f'pyvmaf.load_model("{card.model.name}").predict(rows).scores',
+            f"pyvmaf.load_model({called!r}).predict(rows).scores",
         ]
     )
     page.section("glance", "At a glance", html)
@@ -226,7 +227,9 @@ def _protocol(page: Page, card: _Card) -> None:
         ("weight decay", text(f"{loso['weight_decay']:g}")),
     ]
     facts += [
-        (f"split: {key}", text(value)) for key, value in sorted(loso["split"].items()) if key not in ("by", "protocol")
+        (f"split: {key.replace('_', ' ')}", text(value))
+        for key, value in sorted(loso["split"].items())
+        if key not in ("by", "protocol")
     ]
     html = _facts("How it was trained and judged", facts)
     html += (

@@ -186,6 +186,13 @@ def test_gates_of_every_kind_are_told_with_values_and_limits() -> None:
             "worst": {"seed": 1, "held_out": "film0"},
         },
         "hard_negatives": {"judged": False, "passed": None, "why": "there is no table"},
+        "pooled": {
+            "judged": True, "passed": False, "why": "SROCC", "limits": {"plcc_min": None, "srocc_min": 0.9, "rmse_max": 3.0},
+            "figures": {
+                "plcc": {"mean": 0.97, "min": 0.9, "max": 0.99}, "srocc": {"mean": None, "min": None, "max": None},
+                "rmse": {"mean": 2.5, "min": 2.25, "max": 2.75},
+            },
+        },
         "another": {"judged": True, "passed": True, "why": None},
     }  # fmt: skip
     told = {row[0].html: [re.sub(r"<[^>]+>", "", cell.html) for cell in row[1:]] for row in _gate_rows(gate)}
@@ -197,6 +204,9 @@ def test_gates_of_every_kind_are_told_with_values_and_limits() -> None:
     assert told["order within ladders"][2:] == ["✗ fail", "3 of 40 pairs"]
     assert told["worst group held out"][:2] == ["0.97000 (film0, seed 1)", "none"]
     assert told["hard negatives"] == [NONE, NONE, "not judged", "there is no table"]
+    assert told["SROCC of all held-out rows"][:3] == ["not defined (worst seed not defined)", "at least 0.9", "✗ fail"]
+    assert told["RMSE of all held-out rows"][:2] == ["2.50000 (worst seed 2.75000)", "at most 3"]
+    assert told["PLCC of all held-out rows"][1] == "none"
     assert told["another"][2] == "✓ pass"
 
 
