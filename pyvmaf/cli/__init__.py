@@ -34,7 +34,7 @@ app = typer.Typer(
     help="From raw clips to registered, gated, quantised video-quality models.\n\n"
     "The stages, in order: corpora (fetch, prepare, manifest-scan), encodes (encode), features "
     "(extract-features, score, features), tables (shard, combine), models (fit, judge, export, ensemble, eval), "
-    "quantized (quantize-int8), registry (register, verify, trace), reports (report, summary). "
+    "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
     "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "
     "bisect-model-quality. To choose a model: tune, feature-correlation, subset-sweep. "
     "The workflow runs them all: snakemake --cores N.\n\n"
