@@ -100,8 +100,9 @@ def _grouped(
             continue
         if reasons[place]:
             together.setdefault((job.rule, reasons[place]), []).append(place)
-        for before in job.after:
-            followers.setdefault(before, []).append(place)
+        for before in job.needs:
+            if plan.jobs[before].pending:
+                followers.setdefault(before, []).append(place)
     groups, member = [], {}
     for (rule, why), places in together.items():
         reached = _reached(places, followers)
@@ -157,6 +158,6 @@ def _rules(plan: Plan, seconds: Sequence[float | None]) -> list[dict[str, Any]]:
 
 def _follows(plan: Plan, place: int) -> list[str]:
     """For a job without a reason of its own."""
-    before = [plan.jobs[other] for other in plan.jobs[place].after]
+    before = [plan.jobs[other] for other in plan.jobs[place].needs if plan.jobs[other].pending]
     named = sorted({job.rule for job in before})
     return [f"made from what {', '.join(named)} will make again" + (f": {before[0].outputs[0]}" if before else "")]

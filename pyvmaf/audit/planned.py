@@ -42,7 +42,7 @@ class Job:
         wildcards: values of the rule's wildcards.
         pending: whether the next run would run it.
         changes: reasons of its own; empty for a job that is only pending because of jobs before it.
-        after: indices of the pending jobs that it waits for.
+        needs: indices of the jobs whose outputs it reads.
         benchmark: file with what it cost, or None where the rule keeps none.
         environment: path of the rule's conda file, or None.
     """
@@ -52,7 +52,7 @@ class Job:
     wildcards: dict[str, str]
     pending: bool
     changes: list[Change] = field(default_factory=list)
-    after: list[int] = field(default_factory=list)
+    needs: list[int] = field(default_factory=list)
     benchmark: str | None = None
     environment: str | None = None
 
@@ -173,13 +173,11 @@ def _records(workflow: Any) -> list[Job]:
             wildcards=dict(job.wildcards_dict),
             pending=bool(reason),
             benchmark=None if job.benchmark is None else str(job.benchmark),
+            needs=sorted(index[id(other)] for other in dag.dependencies[job] if id(other) in index),
             environment=_environment(job),
         )
         if reason:
             record.changes = _changes(job, reason, persistence)
-            record.after = sorted(
-                index[id(other)] for other in dag.dependencies[job] if id(other) in index and dag.reason(other)
-            )
         records.append(record)
     return records
 

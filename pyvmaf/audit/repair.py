@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,32 +104,72 @@ def repair(
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(path, place)
             done.aside = os.path.relpath(target, folder)
-    if not again:
-        return done
-    say(f"making {len(again)} results again")
-    command = [sys.executable, "-m", "snakemake", *again, "--cores", str(cores), *arguments, "--quiet", "rules", "host"]
+    for jobs in _rounds(plan.jobs, again):
+        say(f"making again: {', '.join(jobs)}")
+        _make(list(jobs), cores, arguments, done)
+        for first, job in jobs.items():
+            timed = _timed(folder, job)
+            outputs = [o for o in job.outputs if not o.endswith(MANIFEST_SUFFIX) and os.path.normpath(o) not in timed]
+            differing = [output for output in outputs if known.get(output) != sha256_file(folder / output)]
+            done.different += differing
+            done.same += [output for output in outputs if output not in differing]
+            time = times[first]
+            if not differing and time is not None:
+                for output in job.outputs:
+                    os.utime(folder / output, ns=(time, time))
+    return done
+
+
+def _rounds(jobs: Sequence[Job], wanted: Mapping[str, Job]) -> Iterator[dict[str, Job]]:
+    """The wanted jobs, those that others need first.
+
+    One that is asked for together with what it is made from would make everything between the two as well.
+    """
+    depth: dict[int, int] = {}
+    chosen = {id(job) for job in wanted.values()}
+    for start in range(len(jobs)):
+        waiting = [start]
+        while waiting:
+            place = waiting[-1]
+            unknown = [other for other in jobs[place].needs if other not in depth]
+            if unknown:
+                waiting += unknown
+                continue
+            waiting.pop()
+            deepest = max((depth[other] for other in jobs[place].needs), default=0)
+            depth[place] = deepest + (id(jobs[place]) in chosen)
+    levels: dict[int, dict[str, Job]] = {}
+    for place, job in enumerate(jobs):
+        if id(job) in chosen:
+            levels.setdefault(depth[place], {})[job.outputs[0]] = job
+    for level in sorted(levels):
+        yield levels[level]
+
+
+def _make(outputs: Sequence[str], cores: int, arguments: Sequence[str], done: Repaired) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        *outputs,
+        "--cores",
+        str(cores),
+        *arguments,
+        "--quiet",
+        "rules",
+        "host",
+    ]
     ran = subprocess.run(command, capture_output=True, text=True)
     if ran.returncode != 0:
         last = "\n".join((ran.stdout + ran.stderr).splitlines()[-15:])
         raise PyvmafError(
             f"snakemake failed while it made damaged results again; they lie in {done.aside}. It said:\n{last}"
         )
-    for first, job in again.items():
-        timed = _timed(folder, job)
-        outputs = [o for o in job.outputs if not o.endswith(MANIFEST_SUFFIX) and os.path.normpath(o) not in timed]
-        differing = [output for output in outputs if known.get(output) != sha256_file(folder / output)]
-        done.different += differing
-        done.same += [output for output in outputs if output not in differing]
-        time = times[first]
-        if not differing and time is not None:
-            for output in job.outputs:
-                os.utime(folder / output, ns=(time, time))
-    return done
 
 
 def _timed(folder: Path, job: Job) -> set[str]:
     """Outputs that hold measured times, hence other bytes each time."""
-    found = set()
+    found: set[str] = set()
     for output in job.outputs:
         if output.endswith(MANIFEST_SUFFIX):
             timings = read_manifest(folder / output.removesuffix(MANIFEST_SUFFIX)).get("run", {}).get("timings", {})
