@@ -38,7 +38,7 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
                 chart.save(temporary, format="png", scale_factor=2)
             case _:
                 chart.save(temporary, format="svg")
-                temporary.write_text(_numbered_anew(temporary.read_text()))
+                temporary.write_text(_numbered_anew(temporary.read_text("utf-8")), "utf-8")
 
 
 def _numbered_anew(svg: str) -> str:
