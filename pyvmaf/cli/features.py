@@ -406,9 +406,9 @@ def _print_judged(judged: Mapping[str, Mapping[str, Any]]) -> None:
         ends = said.get("score_interval")
         if ends is not None:
             typer.echo(
-                f"{name}: mean {said['score']:.2f}, between {ends['low']:.2f} and {ends['high']:.2f} for "
-                f"{said['nominal_coverage']:.0%} of videos ({said['interval']} intervals, which held "
-                f"{said['measured_coverage']:.1%} of frames of unseen sources)"
+                f"{name}: {'mean ' if said['of'] == 'frames' else ''}{said['score']:.2f}, between {ends['low']:.2f} and "
+                f"{ends['high']:.2f} for {said['nominal_coverage']:.0%} of videos ({said['interval']} intervals, which "
+                f"held {said['measured_coverage']:.1%} of rows of unseen sources)"
             )
         elif said["of"] == "clip":
             typer.echo(f"{name}: {said['score']:.3f}")

@@ -23,7 +23,9 @@ from pyvmaf.models.judge import HOLD, PROMOTE, read_report, read_verdict
 from pyvmaf.models.spec import Ensemble, load_spec
 from pyvmaf.provenance import sha256_file
 
-KIND = "fr_ensemble"
+KINDS = {"fr": "fr_ensemble", "mos": "mos_ensemble"}
+"""What the manifest of an ensemble calls itself, by the kind of its members."""
+
 MANIFEST_SCHEMA = Path(__file__).with_name("schemas") / "ensemble.schema.json"
 REPORT, PREDICTIONS = "loso.json", "predictions.parquet"
 
@@ -259,6 +261,8 @@ def make_ensemble(
     settings = spec.ensemble
     if settings is None:
         raise InputError(f"{config} asks for no ensemble: give it a block `ensemble: {{}}`")
+    if spec.kind not in KINDS:
+        raise InputError(f"{config}: kind is {spec.kind!r}; ensembles are made of kinds {', '.join(KINDS)}")
     judged = read_verdict(verdict)
     if judged["model"] != spec.name:
         raise InputError(f"{verdict} judged model {judged['model']!r}, not {spec.name!r}")
@@ -289,7 +293,7 @@ def make_ensemble(
     codec = first["codec"]
     body: dict[str, Any] = {
         "id": spec.name,
-        "kind": KIND,
+        "kind": KINDS[spec.kind],
         "description": spec.description,
         "license": spec.license,
         "ensemble_size": len(seeds),

@@ -182,7 +182,7 @@ class _Artefacts:
             if model in self.verdicts:
                 raise InputError(f"two verdicts on {model}: {self.verdicts[model].path} and {path}")
             self.verdicts[model] = _Verdict(path, model, data["verdict"] == "PROMOTE", data)
-        elif data.get("kind") == "fr_ensemble":
+        elif str(data.get("kind")).endswith("_ensemble"):
             model = str(_need(data, "id", path))
             if model in self.ensembles:
                 raise InputError(f"two ensembles of {model}: {self.ensembles[model][0]} and {path}")

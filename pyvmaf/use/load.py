@@ -33,7 +33,7 @@ def is_path(model: str | os.PathLike[str]) -> bool:
 
 def is_ensemble(path: str | os.PathLike[str]) -> bool:
     """Whether a JSON file is the manifest of an ensemble; nothing in it is trusted for that."""
-    return bool(peek(Path(path), "kind") == "fr_ensemble")
+    return str(peek(Path(path), "kind")).endswith("_ensemble")
 
 
 def load_model(

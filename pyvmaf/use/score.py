@@ -305,7 +305,7 @@ def _said(model: Model, found: Prediction, *, whole: bool, left_out: int, column
         "bounds": list(columns[1:]),
     }
     if isinstance(model, Ensemble):
-        ends = model.mean_interval(found)
+        ends = _only(found) if whole else model.mean_interval(found)
         said |= {
             "interval": model.method,
             "nominal_coverage": model.nominal,
@@ -313,6 +313,13 @@ def _said(model: Model, found: Prediction, *, whole: bool, left_out: int, column
             "score_interval": None if ends is None else dict(zip(("sigma", "low", "high"), ends, strict=True)),
         }
     return said
+
+
+def _only(found: Prediction) -> tuple[float, float, float] | None:
+    """The interval of the one row that a whole clip is."""
+    if found.sigma is None or found.low is None or found.high is None:
+        return None
+    return float(found.sigma[0]), float(found.low[0]), float(found.high[0])
 
 
 def warnings_of(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:

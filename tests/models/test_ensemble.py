@@ -256,9 +256,11 @@ def test_the_ensemble_predicts_the_mean_of_its_members_with_an_interval(built: L
     alone = np.stack([load_model(built.home / f"seed{s}/model.onnx").predict(X, codec).scores for s in (0, 1, 2)])
     np.testing.assert_array_equal(found.members, alone)
     np.testing.assert_allclose(found.scores, alone.mean(axis=0))
+    assert found.sigma is not None
+    assert found.low is not None
+    assert found.high is not None
     np.testing.assert_allclose(found.sigma, alone.std(axis=0, ddof=1))
     confidence = json.loads(built.manifest.read_text())["confidence"]
-    assert found.sigma is not None
     half = confidence["normalised_q"] * (found.sigma + confidence["normalised_beta"])
     np.testing.assert_allclose(found.low, found.scores - half)
     np.testing.assert_allclose(found.high, found.scores + half)
@@ -442,3 +444,9 @@ def test_a_member_outside_of_the_folder_is_refused(line: Line, tmp_path: Path) -
     jail.mkdir()
     with pytest.raises(InputError, match="lies outside of the folder"):
         load_ensemble(line.manifest, root=jail)
+
+
+def test_models_of_opinion_scores_make_ensembles_too(tmp_path: Path) -> None:
+    line = build(tmp_path, "opinions", seeds=(0, 1), kind="mos", ensemble={"coverage_tolerance": 0.5})
+    assert line.make()["kind"] == "mos_ensemble"
+    assert load_ensemble(line.manifest).sidecar["kind"] == "mos"

@@ -23,7 +23,7 @@ from pyvmaf.registry.register import check_registry, load_registry, register
 from pyvmaf.registry.verify import verify
 
 REGISTRY = Path("results/registry/registry.json")
-ROW = {
+ROW: dict[str, list[float]] = {
     "adm2": [0.9],
     "vif_scale0": [0.5],
     "vif_scale1": [0.7],
