@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,18 @@ AnyTableOption = Annotated[
     Path,
     typer.Option("--features", "--table", "--parquet", metavar="PARQUET", help="A table: results/tables/….parquet."),
 ]
+
+
+def _of(*words: str) -> Callable[[str], list[str]]:
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+def _complete_subsets(incomplete: str) -> list[str]:
+    from pyvmaf.features.catalog import FEATURES, SETS
+
+    last = re.split("[,+-]", incomplete)[-1]
+    before = incomplete.removesuffix(last)
+    return [before + word for word in (*SETS, "C", "available", *FEATURES) if word.startswith(last)]
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +60,12 @@ def tune(
         int, typer.Option("--trials", min=1, help="Finished trials that the study is to have; those it has count.")
     ] = 20,
     objective: Annotated[
-        str, typer.Option("--objective", help="rmse or plcc (as 1 - PLCC), mean over the folds, on held-out rows.")
+        str,
+        typer.Option(
+            "--objective",
+            help="rmse or plcc (as 1 - PLCC), mean over the folds, on held-out rows.",
+            autocompletion=_of("rmse", "plcc"),
+        ),
     ] = "rmse",
     storage: Annotated[
         str | None,
@@ -68,7 +87,12 @@ def tune(
         int, typer.Option("--confirm", min=0, help="Fit base and best spec with that many further seeds.")
     ] = 2,
     backend: Annotated[
-        str, typer.Option("--backend", help="optuna: one trial after another; ray: many at a time (extra 'tune').")
+        str,
+        typer.Option(
+            "--backend",
+            help="optuna: one trial after another; ray: many at a time (extra 'tune').",
+            autocompletion=_of("optuna", "ray"),
+        ),
     ] = "optuna",
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Trials at a time, for ray. Default: as many as cores.")
@@ -252,6 +276,7 @@ def subset_sweep(
             metavar="LIST",
             help="Sets and features between commas, joined by + and -: canonical6,B-ssimulacra2,adm2+motion2. C is "
             "all 21, available what the table has.",
+            autocompletion=_complete_subsets,
         ),
     ] = "canonical6,A,B,C",
     config: Annotated[

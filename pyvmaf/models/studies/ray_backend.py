@@ -113,15 +113,16 @@ def run_on_ray(search: Search, jobs: int | None, on_trial: OnTrial, threads: int
     # Workers stay in this folder, as manifests name files seen from it, and Ray says nothing.
     os.environ.update(RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0")
     job = replace(search.job, table=search.job.table.absolute(), output=search.job.output.absolute())
-    cores = os.cpu_count() or 1
-    at_once = jobs or max(1, cores // threads)
     started_here = not ray.is_initialized()
     if started_here:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", num_cpus=max(cores, at_once))
+        # A cluster that RAY_ADDRESS names has its own idea of its cores.
+        alone = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": max(os.cpu_count() or 1, (jobs or 1) * threads)}
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", **alone)
+    at_once = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
     try:
         with tempfile.TemporaryDirectory(prefix="pyvmaf-ray-") as scratch:
             tune.Tuner(
-                tune.with_resources(tune.with_parameters(_trainable, job=job), {"cpu": 1}),
+                tune.with_resources(tune.with_parameters(_trainable, job=job), {"cpu": threads}),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
                     scheduler=StudyScheduler(),
