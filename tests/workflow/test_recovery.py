@@ -121,16 +121,17 @@ def cut(path: Path) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def edit(path: Path) -> None:
+    path.write_text(path.read_text().replace("small", "large"))
+
+
 DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a shard": ("shards/mine/libx264.parquet", flip),
     "a model": ("models/small/seed0/model.onnx", flip),
     "a manifest": ("models/small/seed1/weights.safetensors.manifest.json", flip),
     "a truncated encode": ("encodes/mine/carphone/libx264/medium-crf44.mkv", cut),
     "a ladder that is gone": ("features/mine/bikes_1/libsvtav1.parquet", lambda path: path.unlink()),
-    "a registry edited by hand": (
-        "registry/registry.json",
-        lambda path: path.write_text(path.read_text().replace("small", "large")) and None,
-    ),
+    "a registry edited by hand": ("registry/registry.json", edit),
 }
 
 
@@ -215,6 +216,12 @@ def test_a_clock_that_goes_back(run: Path, finished_run: Path) -> None:
             os.utime(path, (tomorrow, tomorrow))
     for stage in ("features", "shards", "tables", "models", "quantized", "registry", "reports"):
         shutil.rmtree(run / "results" / stage)
+    done = snakemake(run, *OPTIONS[4:], "--cores", "2", check=False)
+    assert done.returncode == 1
+    assert "clock skew" in done.stdout + done.stderr
+    # The clock is right again.
+    for path in (run / "results").rglob("*"):
+        os.utime(path)
     snakemake(run, *OPTIONS[4:], "--cores", "2")
     as_undisturbed(run, finished_run)
 
