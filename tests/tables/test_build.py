@@ -131,3 +131,35 @@ def test_refusals(here: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="targets come from different teachers"):
         combine([("a", ladders[1]), ("b", other)], tmp_path / "t.parquet")
     assert not (tmp_path / "t.parquet").exists()
+
+
+def test_clips_of_a_shard(here: Path) -> None:
+    ladders, records = inputs()
+    build_shard(ladders, records, Path("c.parquet"), Path("c.jsonl"))
+    assert combine([("mine", Path("c.parquet"))], Path("clips.parquet"), unit="clip") == 4
+    frames = pq.read_table("c.parquet").to_pandas()
+    for clip in pq.read_table("clips.parquet").to_pylist():
+        rows = frames[(frames["clip"] == clip["clip"]) & (frames["rung"] == clip["rung"])]
+        encode = Path("results/encodes/embedded", clip["clip"], "libx264", clip["rung"])
+        record = json.loads(encode.with_suffix(".json").read_text())
+        assert (clip["corpus"], clip["codec"], clip["n_frames"]) == ("mine", "libx264", len(rows))
+        assert (clip["crf"], clip["rung"]) == (record["crf"], encode.name)
+        assert (clip["width"], clip["height"], clip["fps"]) == (record["width"], record["height"], record["framerate"])
+        assert clip["bitrate_kbps"] == record["bitrate_kbps"]
+        for name in ("adm2", "motion2", "vmaf"):
+            assert clip[f"{name}_mean"] == pytest.approx(rows[name].mean())
+            assert clip[f"{name}_p5"] == pytest.approx(rows[name].quantile(0.05))
+        assert np.isnan(clip["psnr_y_mean"]) == (clip["clip"] == "carphone")
+
+
+def test_clips_without_records_have_no_size(here: Path) -> None:
+    ladders, _ = inputs()
+    combine([("mine", ladders[0])], Path("bare.parquet"), unit="clip")
+    assert read_manifest("bare.parquet")["details"]["without_records"] == [str(ladders[0])]
+    bare = pq.read_table("bare.parquet").to_pylist()
+    assert [(row["width"], row["height"]) for row in bare] == [(None, None)] * 2
+    # Clips can be put beside frames that are pooled, but a clip is no frame.
+    combine([("old", Path("bare.parquet")), ("new", ladders[1])], Path("both.parquet"), unit="clip")
+    assert pq.read_table("both.parquet").column("corpus").to_pylist() == ["old"] * 2 + ["new"] * 2
+    with pytest.raises(InputError, match=r"a row of bare\.parquet is a clip, not a frame"):
+        combine([("old", Path("bare.parquet"))], Path("frames.parquet"))

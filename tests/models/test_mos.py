@@ -1,0 +1,204 @@
+"""Models of opinion scores: from a table of clips to a registered file, and the published logs where they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from scipy import stats
+
+from pyvmaf.errors import InputError
+from pyvmaf.models.evaluate import evaluate
+from pyvmaf.models.export import export
+from pyvmaf.models.fit import fit
+from pyvmaf.models.judge import judge
+from pyvmaf.models.spec import load_spec
+from pyvmaf.models.table import read_table
+from pyvmaf.quantized.quantize import quantize
+from pyvmaf.registry.register import register
+from pyvmaf.tables.build import combine
+from pyvmaf.tables.imports import import_table
+from pyvmaf.use.load import load_model
+from tests.tables.conftest import EXAMPLE, SHARED, Log
+
+MODELS = Path(__file__).parents[2] / "config" / "models"
+SMALL: dict[str, Any] = {
+    "kind": "mos",
+    "inputs": {
+        "features": ["vmaf_mean", "adm2_p5", "psnr_y_mean"],
+        "context": ["height", "bitrate_kbps"],
+        "codec": "v1",
+        "guard": "clamp",
+        "transforms": {"bitrate_kbps": "log"},
+    },
+    "target": {"table": "fr_mos", "column": "mos", "range": [1, 5]},
+    "split": {"by": "group"},
+    "epochs": 60,
+    "gates": {
+        "mean_plcc_min": 0.5,
+        "plcc_spread_max": 1,
+        "per_seed_min": 0.5,
+        "pooled": {"plcc_min": 0.5, "srocc_min": 0.5, "rmse_max": 2},
+        "hard_negatives": None,
+        "monotonicity": None,
+    },
+    "quantised": [{"mode": "static_qdq", "budget": 0.5, "rmse_max": 1, "srocc_min": 0.5}],
+}
+
+
+def table_of(corpus: Path, folder: Path) -> Path:
+    shard, table = folder / "shard.parquet", folder / "fr_mos.parquet"
+    import_table(corpus, shard, shard.with_suffix(".jsonl"))
+    combine([("fr_mos", shard)], table, unit="clip")
+    return table
+
+
+def write_spec(folder: Path, **changes: Any) -> Path:
+    spec = {
+        "name": "opinion",
+        "description": "A model for tests",
+        "network": {"hidden": [8]},
+        "optimiser": {"lr": 0.01},
+        "batch_size": 16,
+        "seeds": [0],
+        **SMALL,
+        **changes,
+    }
+    path = folder / "opinion.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 videos of 4 contents, with opinion scores that follow their quality."""
+    folder = tmp_path_factory.mktemp("log")
+    return table_of(Log(folder, contents=4, heights=(180, 360, 720, 1080)).corpus_file(), folder)
+
+
+def test_inputs_are_features_then_context_then_codec(table: Path, tmp_path: Path) -> None:
+    spec = load_spec(write_spec(tmp_path))
+    data = read_table(table, spec)
+    raw = pq.read_table(table).to_pandas()
+    names = ("vmaf_mean", "adm2_p5", "psnr_y_mean", "height", "bitrate_kbps")
+    assert data.features == spec.inputs.names == names
+    assert (raw[list(names)].to_numpy(dtype=float) == data.X).all()
+    assert data.codec is not None
+    # Neither preset nor CRF are known: the codec's slot, and the middle of both axes.
+    assert data.codec[:, :-2].argmax(axis=1).tolist() == [
+        {"libx264": 0, "libx265": 1, "libvpx-vp9": 4}[name] for name in raw["encoder"]
+    ]
+    assert np.unique(data.codec[:, -2:], axis=0).tolist() == [[5 / 9, 0.5]]
+    assert (data.y == raw["mos"]).all()
+
+
+def test_from_a_log_to_the_registry(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config, seed = write_spec(tmp_path), Path("results/models/opinion/seed0")
+    done = fit(config, table, seed, seed=0)
+    predictions = pq.read_table(done.predictions).to_pandas()
+    assert set(predictions["fold"]) == {f"film{i}" for i in range(4)}
+    verdict = judge(config, [done.report], Path("results/models/opinion/verdict.json"))
+    pooled = verdict["gate"]["pooled"]["per_seed"]["0"]
+    assert pooled["srocc"] == pytest.approx(stats.spearmanr(predictions["prediction"], predictions["target"])[0])
+    assert pooled["rmse"] == pytest.approx(np.sqrt(np.mean((predictions["prediction"] - predictions["target"]) ** 2)))
+    assert verdict["verdict"] == "PROMOTE"
+    assert set(verdict["gates_not_judged"]) == {"hard_negatives", "monotonicity", "extrapolation"}
+
+    onnx = seed / "model.onnx"
+    sidecar = export(config, done.weights, Path("results/models/opinion/verdict.json"), table, onnx)
+    assert (sidecar["kind"], sidecar["target"], sidecar["expected_output_range"]) == ("mos", "mos", [1, 5])
+    assert evaluate(onnx, table, split="all")["srocc"] > 0.8
+    model = load_model(onnx)
+    rows = pq.read_table(table).to_pandas()
+    scores = model.predict(rows, ("h264", None, None)).scores
+    assert scores.shape == (48,)
+    assert np.isfinite(scores).all()
+    with pytest.raises(InputError, match="the rows lack height, bitrate_kbps"):
+        model.predict(rows.drop(columns=["height", "bitrate_kbps"]))
+
+    int8 = Path("results/quantized/opinion/seed0/static_qdq.onnx")
+    report = quantize(config, onnx, done.weights, table, int8, mode="static_qdq")
+    assert report["passed"]
+    registry = Path("results/registry/registry.json")
+    register(
+        [Path("results/models/opinion/verdict.json"), onnx.with_suffix(".json"), int8.with_suffix(".json")], registry
+    )
+    entry = json.loads(registry.read_text())["models"][0]
+    assert (entry["id"], entry["kind"]) == ("opinion", "mos")
+
+
+def test_a_limit_on_all_held_out_rows_holds_a_model(table: Path, tmp_path: Path) -> None:
+    limits = {"plcc_min": None, "srocc_min": 0.5, "rmse_max": 0.001}
+    config = write_spec(tmp_path, gates=SMALL["gates"] | {"pooled": limits}, epochs=5)
+    report = fit(config, table, tmp_path / "seed0", seed=0).report
+    verdict = judge(config, [report], tmp_path / "verdict.json")
+    assert verdict["verdict"] == "HOLD"
+    assert any(
+        "RMSE over all held-out rows is to be at most 0.001 (seed 0: " in why for why in verdict["gate"]["reasons"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": ["adm2_median"]}, "unknown feature 'adm2_median': did you mean 'adm2_mean'"),
+        ({"context": ["heigth"]}, "unknown context 'heigth': did you mean 'height'"),
+        ({"context": ["fps", "fps"]}, "a context is listed twice"),
+        ({"transforms": {"fps": "log"}}, "unknown input to transform 'fps'"),
+    ],
+)
+def test_wrong_inputs_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_spec(write_spec(tmp_path, inputs={"features": ["vmaf_mean"]} | changes))
+
+
+def test_the_target_is_no_input(tmp_path: Path) -> None:
+    target = {"table": "fr_mos", "column": "vmaf_mean"}
+    with pytest.raises(InputError, match="vmaf_mean is the target: it cannot be an input as well"):
+        load_spec(write_spec(tmp_path, target=target))
+
+
+def test_a_table_without_scores_is_nothing_to_learn_from(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    for row in log.rows:
+        row["mos"] = ""
+    unrated = table_of(log.corpus_file(), tmp_path)
+    with pytest.raises(InputError, match="none of 18 rows has a value of 'mos'"):
+        fit(write_spec(tmp_path), unrated, tmp_path / "out", seed=0)
+    assert not (tmp_path / "out").exists()
+
+
+# --- the published logs -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = SHARED / "fr_mos"
+    if not data.is_dir():
+        pytest.skip(f"{data} is not here")
+    folder = tmp_path_factory.mktemp("published")
+    corpus = yaml.safe_load((EXAMPLE / "fr_mos.yaml").read_text()) | {"root": str(data)}
+    (folder / "fr_mos.yaml").write_text(yaml.safe_dump(corpus))
+    return table_of(folder / "fr_mos.yaml", folder)
+
+
+@pytest.mark.parametrize(("name", "srocc"), [("fr_mos_v1", 0.90), ("fr_mos_codec_v1", 0.945)])
+def test_contents_that_no_fold_saw(published: Path, tmp_path: Path, name: str, srocc: float) -> None:
+    report = fit(MODELS / f"{name}.yaml", published, tmp_path, seed=0).loso
+    assert report["n_folds"] == 16
+    predictions = pq.read_table(tmp_path / "predictions.parquet").to_pandas()
+    assert len(predictions) == 756
+    assert (predictions["fold"].astype(str) == predictions["group"].astype(str)).all()
+    assert stats.spearmanr(predictions["prediction"], predictions["target"])[0] >= srocc
+
+
+def test_what_the_published_logs_give_without_a_model(published: Path) -> None:
+    rows = pq.read_table(published).to_pandas()
+    assert stats.spearmanr(rows["vmaf_mean"], rows["mos"])[0] == pytest.approx(0.857, abs=5e-4)
+    assert stats.pearsonr(rows["vmaf_mean"], rows["mos"])[0] == pytest.approx(0.847, abs=5e-4)
