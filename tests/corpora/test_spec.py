@@ -109,3 +109,49 @@ def test_sizes(text: str) -> None:
     with pytest.raises(InputError, match="is no size"):
         size(text)
     assert size("640x360") == (640, 360)
+
+
+LOG = {
+    "teacher": "t",
+    "tables": [{"path": "a.csv", "sha256": SHA}],
+    "columns": {"clip": "pvs", "source": "src", "codec": "codec"},
+}
+ROWS = {"files": [{"path": "a.jsonl", "sha256": SHA}]}
+
+
+def write_tables(path: Path, kind: str, **changes: Any) -> Path:
+    value: dict[str, Any] = {"name": "mine", "kind": kind, "license": "CC0", "root": "."}
+    path.write_text(yaml.safe_dump(value | changes))
+    return path
+
+
+def test_a_corpus_of_tables_pins_each(tmp_path: Path) -> None:
+    frames = [{"path": "f.npz", "sha256": SHA, "where": {"test": "1"}}]
+    corpus = load_corpus(
+        write_tables(tmp_path / "mine.yaml", "feature-log", log=LOG | {"frames": frames, "frame_key": "pvs"})
+    )
+    assert [item.path for item in corpus.pinned] == ["a.csv", "f.npz"]
+    corpus = load_corpus(write_tables(tmp_path / "mine.yaml", "corpus-jsonl", rows=ROWS))
+    assert [item.path for item in corpus.pinned] == ["a.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("feature-log", {}, "a feature-log corpus has the key 'log'"),
+        ("corpus-jsonl", {"rows": ROWS, "log": LOG}, "a feature-log corpus has the key 'log', and no other has"),
+        ("folder", {"rows": ROWS}, "a corpus-jsonl corpus has the key 'rows', and no other has"),
+        ("feature-log", {"log": LOG, "root": None}, "has a root and no packages"),
+        ("feature-log", {"log": LOG | {"columns": {"clip": "pvs"}}}, "columns lacks source, codec"),
+        ("feature-log", {"log": LOG | {"columns": LOG["columns"] | {"hight": "h"}}}, r"log\.columns\.hight"),
+        ("feature-log", {"log": LOG | {"mos_scale": [5, 1]}}, r"mos_scale \[5\.0, 1\.0\] is no scale"),
+        ("feature-log", {"log": LOG | {"unit": "frame"}}, "unit: frame needs frames"),
+        ("feature-log", {"log": LOG | {"frames": LOG["tables"]}}, "frames need frame_key"),
+        ("feature-log", {"log": LOG | {"colums": {}}}, r"unknown key 'log\.colums': did you mean 'columns'"),
+        ("corpus-jsonl", {"rows": ROWS | {"source": "a(b"}}, "'a\\(b' is no regular expression"),
+        ("corpus-jsonl", {"rows": ROWS | {"group": "ab"}}, "'ab' has no group"),
+    ],
+)
+def test_mistakes_in_a_corpus_of_tables(tmp_path: Path, kind: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_corpus(write_tables(tmp_path / "mine.yaml", kind, **changes))

@@ -1,0 +1,52 @@
+"""The plan of a run whose tables were made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import REPOSITORY, Case, plan, write_yaml
+
+pytestmark = pytest.mark.xdist_group("workflow")
+EXAMPLE = REPOSITORY / "docs" / "examples" / "fr_mos"
+
+
+def test_the_example_encodes_nothing(tmp_path: Path) -> None:
+    corpus = yaml.safe_load((EXAMPLE / "fr_mos.yaml").read_text())
+    folder = tmp_path / "docs" / "examples" / "fr_mos"
+    for item in (*corpus["log"]["tables"], *corpus["log"]["frames"]):
+        path = folder / corpus["root"] / item["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    write_yaml(folder / "fr_mos.yaml", corpus)
+    given = ("--configfile", str(EXAMPLE / "config.yaml"))
+    found = plan(
+        tmp_path,
+        {
+            "example": Case(given),
+            "beside": Case((*given, "--config", "corpora=[fr_mos, embedded]", "codecs=[libx264]")),
+            "no table": Case((*given, "--config", "models=[vmaf_tiny_v2]")),
+            "unit": Case(
+                ("--config", "models=[vmaf_tiny_v2]", "codecs=[libx264]", "tables={default: {unit: clip}}", "seeds=[0]")
+            ),
+        },
+    )
+    example = found["example"].jobs
+    assert {rule: example[rule] for rule in ("import_table", "combine_table", "fit_model", "judge_model")} == {
+        "import_table": 1,
+        "combine_table": 1,
+        "fit_model": 10,
+        "judge_model": 2,
+    }
+    videos = {"fetch_corpus", "prepare_clip", "collect_corpus", "encode_rung", "extract_features", "build_shard"}
+    assert not (videos | {"hard_negatives"}) & found["example"].rules
+    # A second corpus is prepared and reported on; the opinion models' table stays that of the log.
+    assert found["beside"].jobs["import_table"] == 1
+    assert found["beside"].jobs["encode_rung"] == 36
+    assert found["beside"].jobs["combine_table"] == 1
+    assert found["no table"].code != 0
+    assert "table 'default' has no corpora: the run uses fr_mos only" in found["no table"].text
+    # A table of clips is made of the same shards.
+    assert (found["unit"].jobs["build_shard"], found["unit"].jobs["combine_table"]) == (1, 1)
