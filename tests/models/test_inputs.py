@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ from tests.models.conftest import spec_file, table_columns, write_table
 pytestmark = pytest.mark.filterwarnings("ignore::pyvmaf.models.load.ModelWarning")
 
 NAMES = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
-FUNCTIONS = {"log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, None: lambda v: v}
+FUNCTIONS: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {"log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, None: lambda v: v}
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "clamp": {"inputs": {"guard": "clamp"}},
