@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, check_engine
+from pyvmaf.cli.common import EngineOption, check_engine, print_whole
 from pyvmaf.cli.models import AsResult, ConfigOption, TableOption
 
 if TYPE_CHECKING:
@@ -60,17 +60,20 @@ def _share(value: float | None) -> str:
 
 
 def _print(manifest: Mapping[str, Any]) -> None:
-    from rich.console import Console
+    from rich import box
     from rich.table import Table
 
     rows, used = manifest["eval"]["rows"], manifest["confidence"]["interval"]
     nominal = manifest["confidence"]["nominal_coverage"]
     table = Table(
-        title=f"{manifest['id']}: intervals for {nominal:.1%} on {rows['n']} rows of {rows['units']} held-out sources"
+        title=f"{manifest['id']}: {used} intervals for {nominal:.1%} on {rows['n']} rows of {rows['units']} held-out "
+        "sources; share that each way of making them holds",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
     )
-    table.add_column("held out")
-    for name in ("rows", "RMSE", "sigma", *(f"{m}{' *' if m == used else ''}" for m in rows["coverage"]), "width *"):
-        table.add_column(name, justify="right")
+    table.add_column("held out", no_wrap=True)
+    for name in ("rows", "RMSE", "sigma", *rows["coverage"], "width"):
+        table.add_column(name, justify="right", no_wrap=True)
     for unit in rows["per_unit"]:
         width = unit["mean_width"][used]
         table.add_row(
@@ -91,7 +94,7 @@ def _print(manifest: Mapping[str, Any]) -> None:
         *(_share(c["empirical_coverage"]) for c in held.values()),
         "-" if held[used]["mean_width"] is None else f"{held[used]['mean_width']:.2f}",
     )
-    Console().print(table)
+    print_whole(table)
     gate, gates = manifest["coverage_gate"], manifest["gates"]
     mean, spread = gates["mean_plcc"], gates["plcc_spread"]
     typer.echo(

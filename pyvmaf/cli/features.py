@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, ThreadsOption, check_engine, progress
+from pyvmaf.cli.common import EngineOption, ThreadsOption, check_engine, print_whole, progress
 from pyvmaf.features.cases import DEFAULT_FRAMES
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 
@@ -418,7 +418,6 @@ def _print_judged(judged: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _print_summary(pools: Mapping[str, Mapping[str, float]], title: str) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from pyvmaf.features.catalog import FEATURES
@@ -432,7 +431,4 @@ def _print_summary(pools: Mapping[str, Mapping[str, float]], title: str) -> None
     for name in sorted(pools, key=lambda n: n in FEATURES):
         digits = 4 if name in FEATURES else 3
         table.add_row(name, *(f"{pools[name][pool]:.{digits}f}" for pool in POOLS))
-    console = Console()
-    # A figure that is cut short is none; a line that the terminal folds can still be read.
-    wanted = Console(width=1000).measure(table).maximum
-    Console(width=max(console.width, wanted)).print(table)
+    print_whole(table)
