@@ -51,6 +51,7 @@ def publish(
     version: int = 1,
     timed: bool = False,
     beside: Mapping[str, Path | Sequence[Path]] | None = None,
+    records: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
     """Complete a verb's report, hold it against its schema, and write it with its manifest where asked to.
 
@@ -63,6 +64,7 @@ def publish(
         version: of the schema.
         timed: the report holds times of this run, so that two identical runs write different bytes.
         beside: further files that the verb has left, by role; the manifest names them.
+        records: such files whose bytes hold times.
 
     Returns:
         The report as it was (or would have been) written.
@@ -84,7 +86,7 @@ def publish(
             args=args,
             inputs=inputs,
             outputs={**({} if timed else {"report": output}), **(beside or {})},
-            timings={"report": output} if timed else None,
+            timings={**({"report": output} if timed else {}), **(records or {})},
             seconds=time.perf_counter() - started,
         )
     return report

@@ -140,24 +140,28 @@ def _short(value: object) -> str:
 
 
 def _print_trials(report: Mapping[str, Any], most: int = 10) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     states = ", ".join(f"{n} {state}" for state, n in report["n_by_state"].items() if n)
-    table = Table(title=f"{report['model']}: {report['n_trials']} trials ({states}), {report['objective']['about']}")
-    for name in ("trial", report["objective"]["name"], "PLCC", "SROCC", "RMSE", "params", *report["space"]):
-        table.add_column(name, justify="right")
+    table = Table(
+        box=SIMPLE, title=f"{report['model']}: {report['n_trials']} trials ({states}), {report['objective']['about']}"
+    )
+    for name in ("trial", report["objective"]["name"], "PLCC", "worst", "RMSE", "weights"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("values", overflow="fold")
     done = [t for t in report["trials"] if t["state"] == "complete"]
     for trial in sorted(done, key=lambda t: t["value"])[:most]:
         found = trial["figures"]
         table.add_row(
             str(trial["trial"]),
             f"{trial['value']:.5f}",
-            *(figure(found[k]) for k in ("mean_plcc", "mean_srocc")),
+            *(figure(found[k]) for k in ("mean_plcc", "min_plcc")),
             figure(found["mean_rmse"], 3),
             str(found["n_params"]),
-            *(escape(_short(v)) for v in trial["params"].values()),
+            escape(", ".join(f"{k.rpartition('.')[2]} {_short(v)}" for k, v in trial["params"].items())),
         )
     console = Console()
     console.print(table)

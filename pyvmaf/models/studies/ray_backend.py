@@ -110,14 +110,20 @@ def run_on_ray(search: Search, jobs: int | None, on_trial: OnTrial, threads: int
             return str(TrialScheduler.STOP if trial.should_prune() else TrialScheduler.CONTINUE)
 
     searcher = StudySearcher()
-    # Workers stay in this folder, as manifests name files seen from it, and Ray says nothing.
-    os.environ.update(RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0")
+    # Workers stay in this folder, as manifests name files seen from it; Ray prints nothing and calls nobody.
+    os.environ.update(RAY_CHDIR_TO_TRIAL_DIR="0", RAY_AIR_NEW_OUTPUT="0", RAY_USAGE_STATS_ENABLED="0")
     job = replace(search.job, table=search.job.table.absolute(), output=search.job.output.absolute())
     started_here = not ray.is_initialized()
     if started_here:
-        # A cluster that RAY_ADDRESS names has its own idea of its cores.
-        alone = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": max(os.cpu_count() or 1, (jobs or 1) * threads)}
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="error", **alone)
+        # Unless told where a cluster is, Ray would join whatever runs on this machine.
+        address = os.environ.get("RAY_ADDRESS", "local")
+        cores = {"num_cpus": max(os.cpu_count() or 1, (jobs or 1) * threads)} if address == "local" else {}
+        try:
+            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="error", **cores)
+        except ConnectionError as err:
+            raise UnavailableError(
+                f"Ray cannot be reached: {err}; see RAY_ADDRESS, and unset it for this machine alone"
+            ) from err
     at_once = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
     try:
         with tempfile.TemporaryDirectory(prefix="pyvmaf-ray-") as scratch:

@@ -168,7 +168,8 @@ def open_search(
         "code": fingerprint("studies"),
     }
     before = study.user_attrs.get(_PLAN)
-    if before is None:
+    search = Search(study, job, space, trials)
+    if before is None or not search.finished():
         study.set_user_attr(_PLAN, plan)
     elif before != plan:
         differ = [f"{key} {before.get(key)!r}, now {plan[key]!r}" for key in plan if before.get(key) != plan[key]]
@@ -176,7 +177,7 @@ def open_search(
             f"{storage} holds study {study_name!r} over something else ({'; '.join(differ)}): its trials do not "
             "compare with new ones. Take another --study-name or --output, or go back to what it was made with"
         )
-    return Search(study, job, space, trials)
+    return search
 
 
 def run_here(search: Search, on_trial: OnTrial) -> None:
@@ -322,7 +323,7 @@ def tune(
     }
     beside: dict[str, Path | Sequence[Path]] = {
         "best_spec": best_spec,
-        "specs": [p for t in search.finished() if (p := job.spec_file(t.number)).is_file()],
+        "specs": sorted(output.glob(f"*/**/{spec.name}.yaml")),
     }
     if plot:
         from pyvmaf.models.studies.charts import save, trials_chart
@@ -344,6 +345,7 @@ def tune(
         inputs={"config": config, "features": table},
         started=started,
         beside=beside,
+        records={} if storage else {"storage": output / STORAGE},
     )
 
 

@@ -229,3 +229,8 @@ def test_a_storage_is_shown_without_secrets_and_without_this_machine(tmp_path: P
     monkeypatch.chdir(tmp_path)
     assert module._shown(f"sqlite:///{tmp_path / 'out' / 'study.db'}") == "sqlite:///out/study.db"
     assert "secret" not in module._shown("postgresql://me:secret@there/db")
+
+
+def test_every_file_of_a_study_is_accounted_for(searched: Path) -> None:
+    done = command("verify", ".", cwd=searched)
+    assert done.returncode == 0, done.stdout
