@@ -38,6 +38,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Planned]:
             "no int8": Case(("--config", "quantized=[]")),
             "features": Case(("all_features",)),
             "models": Case(("all_models",)),
+            "ensemble": Case(("--config", "models=[vmaf_tiny_v2, fr_regressor_v2_ensemble]")),
+            "one member": Case(("--config", "models=[fr_regressor_v2_ensemble]", "seeds=[3]")),
             "typo": Case(("--config", "codcs=[libx264]")),
             "wrong value": Case(("--config", "backend=gpu")),
             "unknown model": Case(("--config", "models=[vmaf_tiny]")),
@@ -67,6 +69,12 @@ def test_the_default_run(fresh: Mapping[str, Planned]) -> None:
     }
 
 
+def test_the_seeds_of_a_model_that_asks_for_it_become_an_ensemble(fresh: Mapping[str, Planned]) -> None:
+    assert fresh["ensemble"].jobs["ensemble_models"] == 1
+    assert fresh["ensemble"].jobs["export_model"] == 8
+    assert "ensemble_models" not in fresh["one member"].jobs
+
+
 def test_a_narrower_run(fresh: Mapping[str, Planned]) -> None:
     jobs = fresh["two codecs"].jobs
     assert (jobs["encode_rung"], jobs["extract_features"], jobs["build_shard"]) == (72, 18, 2)
@@ -87,7 +95,7 @@ def test_targets_stop_where_they_say(fresh: Mapping[str, Planned]) -> None:
     [
         ("typo", "unknown key 'codcs': did you mean 'codecs'"),
         ("wrong value", "'gpu' is not one of ['cpu', 'cuda']"),
-        ("unknown model", "'vmaf_tiny': did you mean 'vmaf_tiny_v2'"),
+        ("unknown model", "'vmaf_tiny': did you mean 'vmaf_tiny_v"),
         ("unknown rung", "medium-crf99"),
     ],
 )
@@ -117,6 +125,7 @@ LEAVES: dict[str, tuple[Any, set[str]]] = {
     "ladders.libx264.extra": (["-g", "8"], {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
     "tables.default.corpora": (["mine"], set()),
     "tables.default.codecs": (["libx264"], {"combine_table"} | FROM_TABLE),
+    "tables.default.unit": ("clip", {"combine_table"} | FROM_TABLE),
     "report.points": (100, {"render_report", "render_card"}),
     "threads.encode_rung": (2, {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
     "threads.extract_features": (1, set()),
