@@ -87,7 +87,11 @@ def test_promote(tmp_path: Path, line: Line) -> None:
     reports = [json.loads(p.read_text()) for p in line.reports]
     means = [r["mean_plcc"] for r in reports]
     assert verdict["verdict"] == "PROMOTE"
-    assert (verdict["gate"]["passed"], verdict["gate"]["reasons"], list(verdict["gates_not_judged"])) == (True, [], ["pooled"])
+    assert (verdict["gate"]["passed"], verdict["gate"]["reasons"], list(verdict["gates_not_judged"])) == (
+        True,
+        [],
+        ["pooled"],
+    )
     assert verdict["gate"]["mean_plcc"] == pytest.approx(np.mean(means))
     assert verdict["gate"]["plcc_spread"] == pytest.approx(abs(means[0] - means[1]))
     assert verdict["gate"]["std_plcc"] == pytest.approx(np.std(means, ddof=1))
@@ -259,7 +263,7 @@ def test_the_teacher_never_fails_its_own_gate(case: str, teacher: float, error: 
 
 def test_limits_mean_what_the_cases_mean() -> None:
     ordinary = HardNegatives()
-    assert gates.allowed("identical", 99.9, ordinary) == (pytest.approx(89.9), None)
+    assert gates.allowed("identical", 99.5, ordinary) == (89.5, None)
     assert gates.allowed("identical", 100.0, ordinary) == (90.0, None)
     assert gates.allowed("black", 3.0, ordinary) == (None, 20.0)
     # A clip that begins in black is, of black frames, a good copy; the teacher says so.
@@ -482,8 +486,9 @@ def test_every_pair_counts(
     assert found["violations"] == sum(value > 0 for value in beyond)
     assert found["passed"] == (max(beyond) <= 0)
     assert found["worst"]["excess"] - tolerance == pytest.approx(max(beyond))
-    wrong = sum(two[0] > one[0] + 1e-9 for one, two in pairs)
-    assert 1 - found["ordered_share"] == pytest.approx(wrong / len(pairs), abs=1e-6)
+    # Whether two equal means are in order depends on their last digits, too.
+    surely, perhaps = (sum(two[0] > one[0] + margin for one, two in pairs) for margin in (1e-9, -1e-9))
+    assert surely - 1e-6 <= (1 - found["ordered_share"]) * len(pairs) <= perhaps + 1e-6
 
 
 def test_a_table_without_ladders_has_no_order(tmp_path: Path) -> None:
