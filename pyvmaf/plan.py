@@ -120,7 +120,7 @@ class Model:
         """Whether it has limits on hard negatives: only what scores frames by their features can."""
         inputs = self.spec["inputs"]
         words = [inputs["features"]] if isinstance(inputs["features"], str) else inputs["features"]
-        frames = all(word in SETS or word in FEATURES for word in words) and not inputs.get("context")
+        frames = all(word in SETS or word in FEATURES for word in words) and not inputs["context"]
         return bool(self.spec["kind"] == "fr" and frames and self.spec["gates"]["hard_negatives"] is not None)
 
     @property
