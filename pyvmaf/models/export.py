@@ -342,7 +342,7 @@ def export(
             "in_graph": spec.export.scaler == "baked",
         },
         "input_guard": spec.inputs.guard,
-        "input_guard_margin": spec.inputs.guard_margin,
+        "input_guard_margin": dict(spec.inputs.guard_margin),
         "input_transforms": dict(spec.inputs.transforms),
         "feature_ranges": {name: [float(a), float(b)] for name, a, b in zip(spec.inputs.names, low, high, strict=True)},
         "codec": None

@@ -38,7 +38,8 @@ class Preparation:
         mean, std: float64 [columns], of the transformed training rows; a std below 1e-8 (population form) is 1.
         low, high: float64 [columns], range of the raw training rows.
         guard: "clamp" keeps every column inside `bounds`; "none" lets values pass.
-        margin: how far outside of [low, high] the guard lets values be, in widths of that range.
+        margins: per column, how far outside of [low, high] the guard lets values be, in widths of that range; empty for
+            not at all.
         transforms: per column a name of `TRANSFORMS`, or None.
         scaled_by_caller: whether the graph is fed with (raw - mean) / std instead of raw values.
     """
@@ -49,7 +50,7 @@ class Preparation:
     high: NDArray[np.float64]
     guard: str = "none"
     transforms: tuple[str | None, ...] = ()
-    margin: float = 0.0
+    margins: tuple[float, ...] = ()
     scaled_by_caller: bool = False
 
     @staticmethod
@@ -57,7 +58,7 @@ class Preparation:
         X: NDArray[np.float64],
         *,
         guard: str = "none",
-        margin: float = 0.0,
+        margins: Sequence[float] = (),
         transforms: Sequence[str | None] = (),
         names: Sequence[str] = (),
     ) -> Preparation:
@@ -66,7 +67,7 @@ class Preparation:
         Args:
             X: the rows.
             guard: "none" or "clamp".
-            margin: of the guard, in widths of the range.
+            margins: of the guard, per column, in widths of the range; empty for none.
             transforms: per column the name of a transform or None; empty for none at all.
             names: of the columns, for the error.
 
@@ -81,7 +82,7 @@ class Preparation:
                     f"{column} goes down to {low[place]:g} in the training rows, but its transform {name} needs "
                     f"{_NEEDS[name]}"
                 )
-        raw = Preparation(np.zeros(0), np.zeros(0), low, high, guard, tuple(transforms), margin)
+        raw = Preparation(np.zeros(0), np.zeros(0), low, high, guard, tuple(transforms), tuple(margins))
         bent = raw._transformed(X)
         std = bent.std(axis=0)
         return dataclasses.replace(raw, mean=bent.mean(axis=0), std=np.where(std < MIN_STD, 1.0, std))
@@ -94,7 +95,7 @@ class Preparation:
         """
         if self.guard == "none" and not any(self.transforms):
             return None
-        reach = self.margin * (self.high - self.low) if self.guard == "clamp" else _FAR
+        reach = np.array(self.margins or 0.0) * (self.high - self.low) if self.guard == "clamp" else _FAR
         low, high = self.low - reach, self.high + reach
         for place, name in enumerate(self.transforms):
             if name is not None:
@@ -147,7 +148,7 @@ def of_member(spec: ModelSpec, weights: Weights, place: int) -> Preparation:
         weights.feature_high[place],
         spec.inputs.guard,
         spec.inputs.column_transforms,
-        spec.inputs.guard_margin,
+        spec.inputs.column_margins,
         spec.export.scaler == "sidecar",
     )
 
@@ -156,7 +157,7 @@ def of_sidecar(sidecar: Mapping[str, Any]) -> Preparation:
     """The preparation that a model's sidecar describes; one without guard and transforms is of an older model."""
     scaling = sidecar["input_normalization"]
     ranges = np.asarray([sidecar["feature_ranges"][name] for name in sidecar["features"]], dtype=np.float64)
-    named = sidecar.get("input_transforms", {})
+    named, margins = sidecar.get("input_transforms", {}), sidecar.get("input_guard_margin", {})
     return Preparation(
         np.asarray(scaling["mean"], dtype=np.float64),
         np.asarray(scaling["std"], dtype=np.float64),
@@ -164,6 +165,6 @@ def of_sidecar(sidecar: Mapping[str, Any]) -> Preparation:
         ranges[:, 1],
         sidecar.get("input_guard", "none"),
         tuple(named.get(name) for name in sidecar["features"]) if named else (),
-        sidecar.get("input_guard_margin", 0.0),
+        tuple(margins.get(name, 0.0) for name in sidecar["features"]) if margins else (),
         not scaling["in_graph"],
     )

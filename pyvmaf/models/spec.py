@@ -48,11 +48,10 @@ class Inputs(_Section):
         description="clamp: each feature is kept inside the range of the training rows, in the graph too. none: values "
         "outside of it pass, and a network answers with whatever it continues to.",
     )
-    guard_margin: float = Field(
-        default=0.0,
-        ge=0,
-        le=100,
-        description="How far outside of that range the guard lets values be, on either side, in widths of the range.",
+    guard_margin: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        default={},
+        description="How far outside of that range the guard lets a feature be, on either side: feature name to widths "
+        "of the range.",
     )
     transforms: dict[str, Literal["log", "log1p", "sqrt"]] = Field(
         default={}, description="Applied to a feature before it is scaled, in the graph: feature name to function."
@@ -87,21 +86,27 @@ class Inputs(_Section):
 
     @model_validator(mode="after")
     def _transforms_of_inputs(self) -> Inputs:
-        for name in self.transforms:
-            if name not in self.names:
-                raise unknown_name("input to transform", name, self.names)
+        for what, named in (("input to transform", self.transforms), ("input with a margin", self.guard_margin)):
+            for name in named:
+                if name not in self.names:
+                    raise unknown_name(what, name, self.names)
         return self
 
     @model_validator(mode="after")
     def _margin_of_a_guard(self) -> Inputs:
         if self.guard_margin and self.guard == "none":
-            raise ValueError(f"guard_margin {self.guard_margin:g} is of a guard, but guard is none: take guard: clamp")
+            raise ValueError("guard_margin is of a guard, but guard is none: take guard: clamp")
         return self
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the input columns in the network's order: features, then context."""
         return (*resolve_features(self.features), *self.context)
+
+    @property
+    def column_margins(self) -> tuple[float, ...]:
+        """The guard's margin of each of `names`; empty where no column has one."""
+        return tuple(self.guard_margin.get(name, 0.0) for name in self.names) if self.guard_margin else ()
 
     @property
     def column_transforms(self) -> tuple[str | None, ...]:

@@ -160,7 +160,7 @@ class _Data:
             else Preparation.fit(
                 X[rows],
                 guard=inputs.guard,
-                margin=inputs.guard_margin,
+                margins=inputs.column_margins,
                 transforms=inputs.column_transforms,
                 names=inputs.names,
             )
@@ -265,7 +265,7 @@ class StackedTrainer:
         def members_after(epochs: int) -> list[Fitted]:
             results = []
             for i, (member, one) in enumerate(zip(members, data, strict=True)):
-                parameters = self._unfold(flat[place[i]], one.target)
+                parameters = self._unfold(flat[place[i]], one)
                 results.append(Fitted(member, one.prepare, one.target, parameters, losses[:epochs, place[i]].copy()))
             return results
 
@@ -279,12 +279,23 @@ class StackedTrainer:
             self._loop(sorted_data, n_batches[order], flat, losses, after_epoch)
         return members_after(self.epochs)
 
-    def _unfold(self, flat: torch.Tensor, target: tuple[float, float]) -> NDArray[np.floating]:
-        """Parameters that give the target's own unit: its scale goes into the last, linear layer."""
+    def _unfold(self, flat: torch.Tensor, one: _Data) -> NDArray[np.floating]:
+        """Parameters that give the target's own unit: its scale goes into the last, linear layer.
+
+        An input that was the same in every training row (the slot of an encoder that was not there, the preset of
+        rows that name none) has taught nothing: what its first weights make of it goes into the bias, and they
+        become 0, so that another value of it does not set loose whatever they began with.
+        """
         flat = flat.clone()
-        last = self.network.layers(flat[None])[-1]
-        last.mul_(target[1])
-        last[:, :, -1].add_(target[0])
+        layers = self.network.layers(flat[None])
+        if self.epochs:
+            inputs = one.rows[:, :-2]
+            constant = (inputs == inputs[0]).all(dim=0)
+            first = layers[0][0]
+            first[:, -1] += first[:, :-1][:, constant] @ inputs[0, constant]
+            first[:, :-1][:, constant] = 0
+        layers[-1].mul_(one.target[1])
+        layers[-1][:, :, -1].add_(one.target[0])
         return flat.numpy()
 
     def _loop(

@@ -156,8 +156,9 @@ def _glance(page: Page, card: _Card) -> None:
 
 def _guard(sidecar: Mapping[str, Any]) -> str:
     if sidecar.get("input_guard", "none") == "clamp":
-        margin = sidecar.get("input_guard_margin", 0)
-        beyond = f", widened by {margin:g} times its width on either side" if margin else ""
+        margins = sidecar.get("input_guard_margin", {})
+        named = ", ".join(f"{name} by {widths:g}" for name, widths in margins.items())
+        beyond = f" (widened on either side, in its own widths: {named})" if margins else ""
         return f"each input is kept inside the range of the training rows{beyond}"
     return "none: inputs outside of the training range are passed on as they are"
 

@@ -31,15 +31,26 @@ from tests.models.conftest import spec_file, table_columns, write_table
 pytestmark = pytest.mark.filterwarnings("ignore::pyvmaf.models.load.ModelWarning")
 
 NAMES = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
-FUNCTIONS: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {"log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, None: lambda v: v}
+FUNCTIONS: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {
+    "log": np.log,
+    "log1p": np.log1p,
+    "sqrt": np.sqrt,
+    None: lambda v: v,
+}
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "clamp": {"inputs": {"guard": "clamp"}},
     "bent": {"inputs": {"transforms": {"motion2": "log1p", "adm2": "sqrt", "vif_scale0": "log"}}},
     "both": {"inputs": {"guard": "clamp", "transforms": {"motion2": "log1p"}}},
-    "wide": {"inputs": {"guard": "clamp", "guard_margin": 0.75, "transforms": {"vif_scale0": "sqrt"}}},
+    "wide": {
+        "inputs": {
+            "guard": "clamp",
+            "guard_margin": {"motion2": 0.75, "vif_scale0": 2},
+            "transforms": {"vif_scale0": "sqrt"},
+        }
+    },
     "coded": {"inputs": {"guard": "clamp", "codec": "v1", "transforms": {"motion2": "sqrt"}}},
-    "scaled": {"inputs": {"guard": "clamp", "guard_margin": 0.5}, "export": {"scaler": "sidecar"}},
+    "scaled": {"inputs": {"guard": "clamp", "guard_margin": {"adm2": 0.5}}, "export": {"scaler": "sidecar"}},
 }
 
 
@@ -84,7 +95,7 @@ def edges(line: Line) -> tuple[np.ndarray, np.ndarray]:
     spec, weights = load_spec(line.spec), load_weights(line.weights)
     place = weights.place(None)
     low, high = weights.feature_low[place].copy(), weights.feature_high[place].copy()
-    reach = spec.inputs.guard_margin * (high - low)
+    reach = np.array([spec.inputs.guard_margin.get(name, 0) for name in NAMES]) * (high - low)
     low -= reach
     for name in spec.inputs.transforms:
         low[NAMES.index(name)] = max(low[NAMES.index(name)], 0)
@@ -169,7 +180,8 @@ def test_a_transform_that_is_not_defined_on_the_rows_is_an_error(
         ({"inputs": {"transforms": {"motion": "log1p"}}}, "unknown input to transform 'motion'.*motion2"),
         ({"inputs": {"transforms": {"motion2": "exp"}}}, "log1p"),
         ({"inputs": {"guard": "clip"}}, "'clamp'"),
-        ({"inputs": {"guard_margin": 1}}, "guard_margin 1 is of a guard, but guard is none"),
+        ({"inputs": {"guard_margin": {"adm2": 1}}}, "guard_margin is of a guard, but guard is none"),
+        ({"inputs": {"guard": "clamp", "guard_margin": {"adm": 1}}}, "unknown input with a margin 'adm'.*adm2"),
         (
             {"inputs": {"transforms": {"motion2": "sqrt"}}, "export": {"scaler": "sidecar"}},
             "take scaler: baked",
