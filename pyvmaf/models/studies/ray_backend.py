@@ -120,10 +120,8 @@ def run_on_ray(search: Search, jobs: int | None, on_trial: OnTrial, threads: int
         cores = {"num_cpus": max(os.cpu_count() or 1, (jobs or 1) * threads)} if address == "local" else {}
         try:
             ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="error", **cores)
-        except ConnectionError as err:
-            raise UnavailableError(
-                f"Ray cannot be reached: {err}; see RAY_ADDRESS, and unset it for this machine alone"
-            ) from err
+        except Exception as err:  # Ray raises nothing narrower where a busy machine starts it too slowly
+            raise UnavailableError(f"Ray does not start, or is not where RAY_ADDRESS says: {err}") from err
     at_once = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
     try:
         with tempfile.TemporaryDirectory(prefix="pyvmaf-ray-") as scratch:
