@@ -288,7 +288,7 @@ class StackedTrainer:
         """
         flat = flat.clone()
         layers = self.network.layers(flat[None])
-        if self.epochs:
+        if self.epochs and one.n > 1:
             inputs = one.rows[:, :-2]
             constant = (inputs == inputs[0]).all(dim=0)
             first = layers[0][0]

@@ -263,3 +263,23 @@ def test_progress_is_told_after_each_epoch() -> None:
         [Member(None, np.arange(150))], X, y, on_epoch=lambda done, total, _: told.append((done, total))
     )
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_an_input_that_never_varied_has_no_say() -> None:
+    X, y = data()
+    codec = np.zeros((len(y), 4))
+    codec[:, 0] = np.arange(len(y)) % 2
+    codec[:, 3] = 0.5  # as the preset of rows that name none; columns 1 and 2: encoders that are not there
+    network = mlp(activation="gelu", columns=9)
+    one = fit(network, [Member(None, np.arange(len(y)))], X, y, codec, epochs=5)[0]
+
+    def predict(block: F64) -> F64:
+        x = torch.from_numpy(one.prepare(X, block).astype(np.float32))
+        return np.asarray(network.predict(torch.from_numpy(one.parameters), x))
+
+    other = codec.copy()
+    other[:, 1:] = [1, 1, 0.9]
+    np.testing.assert_array_equal(predict(codec), predict(other))
+    flipped = codec.copy()
+    flipped[:, 0] = 1 - codec[:, 0]
+    assert np.abs(predict(codec) - predict(flipped)).max() > 1e-3
