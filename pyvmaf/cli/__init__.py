@@ -37,7 +37,7 @@ app = typer.Typer(
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
     "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "
     "bisect-model-quality. To choose a model: tune, feature-correlation, subset-sweep. "
-    "The workflow runs them all: snakemake --cores N.\n\n"
+    "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"
     "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
