@@ -111,12 +111,12 @@ def test_sizes(text: str) -> None:
     assert size("640x360") == (640, 360)
 
 
-LOG = {
+LOG: dict[str, Any] = {
     "teacher": "t",
     "tables": [{"path": "a.csv", "sha256": SHA}],
     "columns": {"clip": "pvs", "source": "src", "codec": "codec"},
 }
-ROWS = {"files": [{"path": "a.jsonl", "sha256": SHA}]}
+ROWS: dict[str, Any] = {"files": [{"path": "a.jsonl", "sha256": SHA}]}
 
 
 def write_tables(path: Path, kind: str, **changes: Any) -> Path:
