@@ -1,10 +1,6 @@
 """Tables: ladders put together into shards, shards into training tables; tables made elsewhere become shards, too."""
 
 
-# A shard of an imported corpus has a name that a ladder could have.
-ruleorder: import_table > build_shard
-
-
 rule build_shard:
     """One shard per corpus and codec: its per-frame rows, and its complete encode records."""
     input:
@@ -17,6 +13,9 @@ rule build_shard:
         manifest="results/shards/{corpus}/{codec}.parquet.manifest.json",
     log:
         "logs/build_shard/{corpus}/{codec}.log",
+    wildcard_constraints:
+        # Not the shard of a corpus of tables, which `import_table` makes.
+        codec=r"(?!imported\.)[a-z0-9][a-z0-9_-]*",
     conda:
         "../envs/video.yaml"
     threads: 1
@@ -38,10 +37,10 @@ rule import_table:
         shard=ensure("results/shards/{corpus}/imported.parquet", non_empty=True),
         records=ensure("results/shards/{corpus}/imported.jsonl", non_empty=True),
         manifest="results/shards/{corpus}/imported.parquet.manifest.json",
-    wildcard_constraints:
-        corpus="|".join(PLAN.imported) or "-",
     log:
         "logs/import_table/{corpus}.log",
+    wildcard_constraints:
+        corpus="|".join(PLAN.imported) or "-",
     conda:
         "../envs/video.yaml"
     threads: 1

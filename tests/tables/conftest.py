@@ -100,7 +100,7 @@ class Log:
         log = {**self.options, "tables": [{"path": table.name, "sha256": sha256(table)}]}
         if frames:
             arrays = self.folder / "frames.npz"
-            np.savez(arrays, **self.frames, __features__=np.array(LOGGED))
+            np.savez(arrays, allow_pickle=False, **{**self.frames, "__features__": np.array(LOGGED)})
             log["frames"] = [{"path": arrays.name, "sha256": sha256(arrays), "where": {"test": "one"}}]
         else:
             log.pop("frame_key")
