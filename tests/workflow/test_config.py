@@ -77,7 +77,7 @@ def test_schemas_are_closed_described_and_valid(kind: str) -> None:
 def test_the_schema_fills_in_what_pydantic_does() -> None:
     config = conform({}, read_yaml(SCHEMAS / "config.schema.yaml"), "configuration")
     assert configuration.Config.model_validate(config) == configuration.Config()
-    assert config["tables"]["default"] == {"corpora": None, "codecs": None}
+    assert config["tables"]["default"] == {"corpora": None, "codecs": None, "unit": "frame"}
 
 
 def test_model_defaults_are_those_of_the_trainer() -> None:
@@ -114,7 +114,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(config: dict[str, Any], word
     ("changes", "words"),
     [
         ({"corpora": ["embeded"]}, "unknown corpus .* 'embeded': did you mean 'embedded'"),
-        ({"models": ["vmaf_tiny_v3"]}, "unknown model .* 'vmaf_tiny_v3': did you mean 'vmaf_tiny_v2'"),
+        ({"models": ["vmaf_tinny_v2"]}, "unknown model .* 'vmaf_tinny_v2': did you mean 'vmaf_tiny_v2'"),
         ({"codecs": ["libx256"]}, "unknown ladder 'libx256': did you mean 'libx26"),
         ({"ladders": {"libx266": {"presets": ["medium"], "crfs": [1]}}, "codecs": ["libx266"]}, "unknown codec"),
         ({"ladders": {"libx264": {"presets": ["mediun"], "crfs": [1]}}, "codecs": ["libx264"]}, "mean 'medium'"),
