@@ -51,6 +51,9 @@ _SHALLOW = frozenset({"pyvmaf", "pyvmaf.provenance"})
 # Beside modules, but never read by them at run time.
 _NOT_DATA = frozenset({".py", ".pyc", ".pyi", ".so", ".md", ".typed"})
 
+# What was built is a part of its own. Its file lies beside the modules of an installed package, but in no checkout.
+_BUILD = "_native_build.json"
+
 _PARTS = Path("logs", "engine")
 
 # Old versions of sources pile up in the store while somebody edits; beyond this many it is emptied of them.
@@ -204,7 +207,7 @@ def _data_files(stage: str, root: Path, found: dict[str, _Module]) -> list[Path]
         path = _source(name, root)
         if path is not None:
             beside = (path.parent / word for word in module.words)
-            files.update(p for p in beside if p.suffix not in _NOT_DATA and p.is_file())
+            files.update(p for p in beside if p.suffix not in _NOT_DATA and p.name != _BUILD and p.is_file())
     return sorted(files)
 
 

@@ -57,12 +57,19 @@ def spec_file(kind):
 
 
 def clip_source(wildcards):
-    """What a clip is made from: a video of one's own, or what was fetched."""
+    """What a clip is made from: a video of one's own, or what was fetched.
+
+    A video of one's own is `local`: a module's prefix is for what the module makes.
+    """
     corpus = PLAN.corpus(wildcards.corpus)
     PLAN.entry(wildcards.corpus, wildcards.clip)
     if corpus.fetched:
         return f"results/corpora/{corpus.name}/.packages/fetched.json"
-    return corpus.source(wildcards.clip)
+    return local(corpus.source(wildcards.clip))
+
+
+def imported_files(wildcards):
+    return [local(path) for path in PLAN.corpus(wildcards.corpus).files]
 
 
 def clip_labels(wildcards):

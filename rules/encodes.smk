@@ -21,7 +21,7 @@ rule encode_rung:
         "../envs/video.yaml"
     threads: THREADS["encode_rung"]
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=120,
     params:
         options=rung_options,

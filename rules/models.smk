@@ -54,7 +54,7 @@ rule judge_model:
         "../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=10,
     params:
         spec=spec_file("model"),
@@ -83,7 +83,7 @@ rule export_model:
         "../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=20,
     params:
         spec=spec_file("model"),
@@ -112,7 +112,7 @@ rule ensemble_models:
         "../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=lambda wildcards, attempt: 1500 * attempt,
         runtime=15,
     params:
         spec=spec_file("model"),

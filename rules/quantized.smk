@@ -22,7 +22,7 @@ rule quantize_model:
         "../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=30,
     params:
         spec=spec_file("model"),

@@ -30,7 +30,7 @@ rule render_report:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=20,
     params:
         options=dict(config["report"]),
@@ -69,7 +69,7 @@ rule render_card:
         "../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=20,
     params:
         options=dict(config["report"]),

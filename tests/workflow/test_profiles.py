@@ -1,0 +1,149 @@
+"""The profiles of clusters: complete, and a scheduler that takes scripts really gets the jobs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pyvmaf.provenance import sha256_file
+from tests.workflow.conftest import REPOSITORY, SNAKEFILE, prepare_small_run
+from tests.workflow.test_rules import JOBS, RULES
+
+PROFILES = REPOSITORY / "profiles"
+PLUGIN = REPOSITORY / "requirements" / "generic.txt"
+
+
+def profile(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((PROFILES / name / "config.yaml").read_text())
+    return found
+
+
+@pytest.mark.parametrize("name", ["slurm", "generic"])
+def test_a_cluster_profile_is_complete(name: str) -> None:
+    """It does not merge with profiles/default where keys are the same, so it says everything."""
+    found, default = profile(name), profile("default")
+    assert {key: found.get(key) for key in default} == default
+    assert found["executor"] == {"slurm": "slurm", "generic": "cluster-generic"}[name]
+    assert found["jobs"] >= 100
+    assert found["latency-wait"] >= 30
+    assert found["retries"] >= 1
+    assert {"mem_mb", "runtime"} <= set(found["default-resources"])
+    assert f"--workflow-profile profiles/{name}" in (PROFILES / name / "config.yaml").read_text()
+    assert f"profiles/{name}" in (REPOSITORY / "docs" / "workflow.md").read_text()
+
+
+def test_the_slurm_profile_says_how_jobs_are_followed_and_bundled() -> None:
+    found, text = profile("slurm"), (PROFILES / "slurm" / "config.yaml").read_text()
+    assert "slurm_partition" in found["default-resources"]
+    assert re.search(r"^ *#? *slurm_account: ", text, re.MULTILINE)
+    assert found["slurm-status-command"] == "squeue"
+    assert set(found["slurm-array-jobs"].split(", ")) == {"encode_rung", "extract_features"} <= JOBS
+
+
+@pytest.mark.parametrize("name", sorted(JOBS))
+def test_what_grows_with_the_data_asks_for_more_memory_when_it_is_tried_again(name: str) -> None:
+    found = re.search(r"mem_mb=(?:lambda wildcards, attempt: (\d+) \* attempt|(\d+)),", RULES[name][1])
+    assert found
+    # What is content with less only lists or fetches.
+    assert found[1] or int(found[2]) <= 500
+
+
+@pytest.fixture(scope="module")
+def plugin() -> Path:
+    """A folder with the executor that the profile names; it is no part of the lock."""
+    folder = REPOSITORY / ".cache" / "generic"
+    if not (folder / "snakemake_executor_plugin_cluster_generic").is_dir():
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        command += ["--require-hashes", "--target", str(folder), "-r", str(PLUGIN)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode and "PYVMAF_REQUIRE_NETWORK" not in os.environ:
+            pytest.skip(f"the plugin cannot be downloaded: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+# A scheduler of one machine that answers as PBS Professional does: it keeps what it was asked for, and what became of
+# each job.
+_QSUB = """#!/bin/bash
+for script; do :; done
+id=$(basename "$script" .sh | tr -c '[:alnum:]\\n' _).pbs
+printf '%s\\n' "$*" > "$QUEUE/$id.asked"
+(setsid bash "$script" > "$QUEUE/$id.out" 2>&1; echo $? > "$QUEUE/$id.exit") > /dev/null 2>&1 &
+echo "$id"
+"""
+_QSTAT = """#!/bin/bash
+[ "$1 $2" = "-x -f" ] || exit 2
+[ -e "$QUEUE/$3.asked" ] || exit 153
+echo "Job Id: $3"
+if [ -e "$QUEUE/$3.exit" ]; then
+    echo "    job_state = F"
+    echo "    Exit_status = $(cat "$QUEUE/$3.exit")"
+else
+    echo "    job_state = R"
+fi
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the scheduler keeps its jobs."""
+    queue, programs = tmp_path / "queue", tmp_path / "programs"
+    queue.mkdir()
+    programs.mkdir()
+    for name, text in {"qsub": _QSUB, "qstat": _QSTAT}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("QUEUE", str(queue))
+    monkeypatch.setenv("PYTHONPATH", str(plugin))
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    return queue
+
+
+def generic(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", "small.yaml"]
+    command += ["--workflow-profile", str(PROFILES / "generic"), "--seconds-between-status-checks", "1"]
+    return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("workflow")
+def test_the_generic_profile_plans_and_hands_jobs_to_a_scheduler(
+    cluster: Path, finished_run: Path, embedded_corpus: Mapping[str, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    prepare_small_run(folder, embedded_corpus)
+    whole = generic(folder, "--dry-run", "--quiet", "rules", "host")
+    assert whole.returncode == 0, whole.stderr
+    assert re.search(r"^encode_rung +8$", whole.stdout + whole.stderr, re.MULTILINE)
+    assert not list(cluster.iterdir())
+
+    clip = "results/corpora/mine/carphone.mkv"
+    done = generic(folder, clip)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sha256_file(folder / clip) == sha256_file(finished_run / clip)
+    [asked] = [path.read_text() for path in cluster.glob("*.asked")]
+    assert "-N prepare_clip" in asked
+    assert "select=1:ncpus=1:mem=1500mb" in asked
+    assert "walltime=3600" in asked
+
+    # A job that fails is handed in again as often as the profile says, each time with more memory.
+    (folder / "videos" / "bikes_1.mkv").write_bytes(b"no video")
+    failed = generic(folder, "results/corpora/mine/bikes_1.mkv")
+    assert failed.returncode != 0
+    tried = [path.read_text() for path in cluster.glob("*.asked")]
+    retries = profile("generic")["retries"]
+    assert {f"mem={1500 * attempt}mb" for attempt in range(1, retries + 2)} == set(
+        re.findall(r"mem=\d+mb", "".join(tried))
+    )
+    assert "no video" not in failed.stdout
+    assert "bikes_1" in failed.stdout + failed.stderr
+    shutil.rmtree(folder)
