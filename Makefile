@@ -18,6 +18,7 @@ audit: setup
 
 test: lint
 	pytest -n $(cores) --dist loadgroup
+	@if scripts/slurm.sh can; then $(MAKE) --no-print-directory test-slurm; fi
 
 # The plugin is kept out of .venv: with it every call of snakemake needs the program `which`.
 test-slurm: setup

@@ -3,6 +3,7 @@
 #
 #   scripts/slurm.sh up     install what is missing, start it, wait until the node is idle
 #   scripts/slurm.sh down   stop what `up` started, by process id, and remove its configuration
+#   scripts/slurm.sh can    say whether `up` has a chance here: root or sudo, no SLURM of the machine's own
 #
 # Needs root, or sudo without a password. Refuses to touch a SLURM that it did not set up.
 set -euo pipefail
@@ -19,12 +20,28 @@ die() {
     exit 2
 }
 
+ours() { [ -f "$conf" ] && head -n 1 "$conf" | grep -qxF "$mark"; }
+
+if [ "${1:-}" = can ]; then
+    if [ "$(id -u)" -ne 0 ] && ! sudo -n true 2>/dev/null; then
+        say "left out: SLURM's daemons need root, or sudo without a password"
+        exit 1
+    fi
+    if [ -f "$conf" ] && ! ours; then
+        say "left out: this machine has a $conf of its own"
+        exit 1
+    fi
+    if ! command -v apt-get >/dev/null && ! command -v slurmd >/dev/null; then
+        say "left out: there is no slurmd, and no apt-get to install it with"
+        exit 1
+    fi
+    exit 0
+fi
+
 if [ "$(id -u)" -ne 0 ]; then
     sudo -n true 2>/dev/null || die "SLURM's daemons need root, or sudo without a password"
     exec sudo -n --preserve-env=PYVMAF_SLURM,TMPDIR "${BASH_SOURCE[0]}" "$@"
 fi
-
-ours() { [ -f "$conf" ] && head -n 1 "$conf" | grep -qxF "$mark"; }
 
 install_slurm() {
     local missing=()
@@ -139,5 +156,5 @@ down() {
 case ${1:-} in
 up) up ;;
 down) down ;;
-*) die "usage: scripts/slurm.sh up|down" ;;
+*) die "usage: scripts/slurm.sh up|down|can" ;;
 esac
