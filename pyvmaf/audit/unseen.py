@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pyvmaf.audit.planned import Plan
-from pyvmaf.errors import PyvmafError
-from pyvmaf.provenance import read_manifest, read_yaml
-from pyvmaf.registry.manifests import is_manifest, walk
+from pyvmaf.provenance import read_yaml
 from pyvmaf.registry.verify import verify
 
 RESULTS = "results"
@@ -33,18 +31,14 @@ def look(plan: Plan, cache: Path | None = None) -> list[dict[str, str]]:
     root = Path(plan.folder) / RESULTS
     if not root.is_dir():
         return []
-    found = [
-        {"kind": finding.kind, "path": finding.path, "message": finding.message}
-        for finding in verify(root, cache=cache).findings
-    ]
+    verified = verify(root, cache=cache)
+    found = [{"kind": finding.kind, "path": finding.path, "message": finding.message} for finding in verified.findings]
     made = {os.path.normpath(path) for job in plan.jobs for path in job.outputs}
     environments = {path: job.environment for job in plan.jobs for path in job.outputs if job.environment}
     others: dict[tuple[str, str, str, str], list[str]] = {}
-    for path in walk(root):
-        if not is_manifest(path) or root / "cache" in path.parents:
-            continue
-        artefact = path.with_name(path.name.removesuffix(".manifest.json"))
-        name = os.path.relpath(artefact, plan.folder)
+    above = os.path.join(os.path.abspath(plan.folder), "")
+    for manifest in verified.read:
+        name = str(manifest.artefact).removeprefix(above)
         if plan.whole and name not in made:
             found.append(
                 {
@@ -54,7 +48,7 @@ def look(plan: Plan, cache: Path | None = None) -> list[dict[str, str]]:
                 }
             )
             continue
-        for package, used, wanted, where in _packages(artefact, environments.get(name)):
+        for package, used, wanted, where in _packages(manifest.body.get("packages", {}), environments.get(name)):
             others.setdefault((package, used, wanted, where), []).append(name)
     for (package, used, wanted, where), names in others.items():
         found.append(
@@ -68,12 +62,8 @@ def look(plan: Plan, cache: Path | None = None) -> list[dict[str, str]]:
     return sorted(found, key=lambda item: (item["kind"], item["path"], item["message"]))
 
 
-def _packages(artefact: Path, environment: str | None) -> list[tuple[str, str, str, str]]:
+def _packages(recorded: Mapping[str, Any], environment: str | None) -> list[tuple[str, str, str, str]]:
     """(package, version used, version wanted, who wants it) where they differ."""
-    try:
-        recorded: dict[str, Any] = read_manifest(artefact).get("packages", {})
-    except PyvmafError:
-        return []  # `verify` has named it
     differing = []
     pins = {} if environment is None else _pins(environment)
     for package, used in recorded.items():

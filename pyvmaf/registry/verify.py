@@ -73,6 +73,7 @@ class Outcome:
         bytes: their size together.
         cache_entries: cache entries whose own checksum was computed.
         elsewhere: inputs that lie neither in the tree nor where the run found them, hence were not compared.
+        read: the manifests that are whole.
     """
 
     tree: str
@@ -83,6 +84,7 @@ class Outcome:
     bytes: int = 0
     cache_entries: int = 0
     elsewhere: int = 0
+    read: list[Manifest] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
@@ -138,6 +140,7 @@ def verify(
     check.judge_cache()
     check.judge_registries()
     check.outcome.findings.sort()
+    check.outcome.read = check.manifests
     return check.outcome
 
 
