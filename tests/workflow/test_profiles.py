@@ -75,7 +75,7 @@ def plugin() -> Path:
 # each job.
 _QSUB = """#!/bin/bash
 for script; do :; done
-id=$(basename "$script" .sh | tr -c '[:alnum:]\\n' _).pbs
+id=$$.pbs
 printf '%s\\n' "$*" > "$QUEUE/$id.asked"
 (setsid bash "$script" > "$QUEUE/$id.out" 2>&1; echo $? > "$QUEUE/$id.exit") > /dev/null 2>&1 &
 echo "$id"

@@ -1,0 +1,159 @@
+"""What CONTRIBUTING.md tells people to do, done: patches applied to a copy of the checkout, files written, commands run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import REPOSITORY
+
+PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text()
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+COPIED = ("CMakeLists.txt", "pyproject.toml", "config", "docs", "envs", "profiles", "pyvmaf", "requirements", "rules")
+
+pytestmark = pytest.mark.slow
+
+
+def blocks(section: str, language: str) -> list[tuple[str, str]]:
+    """Code blocks of a section, each with the file name that stands before it, or nothing."""
+    pattern = rf"(?:^`([\w./]+)`:\n\n)?^```{language}\n(.*?)^```"
+    return re.findall(pattern, SECTIONS[section], re.MULTILINE | re.DOTALL)
+
+
+def commands(section: str) -> list[str]:
+    [(_, text)] = blocks(section, "console")
+    return [line.removeprefix("$ ") for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that sees every installed package but this one: the checkout that one works in comes first."""
+    folder = tmp_path_factory.mktemp("contributing") / "environment"
+    venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
+    site = next(folder.glob("lib/python*/site-packages"))
+    # A line in a .pth file adds the folder, but not what its own .pth files start, such as the editable install.
+    (site / "installed.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")) + "\n")
+    for name in ("vmaf-train", "snakemake", "snakefmt", "pytest"):
+        _, _, text = (Path(sys.executable).parent / name).read_text().partition("\n")
+        (folder / "bin" / name).write_text(f"#!{folder}/bin/python\n{text}")
+        (folder / "bin" / name).chmod(0o755)
+    return folder / "bin"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, embedded_corpus: Mapping[str, Path]) -> Path:
+    """A copy of this checkout with one short video in it."""
+    import pyvmaf._native
+
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in (*COPIED, "workflow", "tests"):
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        else:
+            shutil.copyfile(source, folder / name)
+    built = Path(str(pyvmaf._native.__file__))
+    for path in (built, built.with_name("_native_build.json")):
+        (folder / "pyvmaf" / path.name).symlink_to(path)
+    (folder / "videos").mkdir()
+    shutil.copyfile(embedded_corpus["carphone"], folder / "videos" / "clip.mkv")
+    return folder
+
+
+def follow(section: str, checkout: Path, programs: Path) -> dict[str, str]:
+    """Do what a section says; what each command printed, by command."""
+    for _, patch in blocks(section, "diff"):
+        # Where a block stands is found by its lines, not by the numbers of its head.
+        done = subprocess.run(
+            ["git", "apply", "--recount", "--unidiff-zero", "-C1", "-"],
+            input=located(patch, checkout), cwd=checkout, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{section}: {done.stderr}"
+    for name, text in blocks(section, "yaml"):
+        assert name, f"{section}: a file without a name"
+        (checkout / name).write_text(text)
+    variables = {
+        **os.environ,
+        "PATH": os.pathsep.join((str(programs), os.environ["PATH"])),
+        "PYTHONPATH": str(checkout),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    printed = {}
+    for command in commands(section):
+        done = subprocess.run(["bash", "-c", command], cwd=checkout, env=variables, capture_output=True, text=True)
+        assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
+        printed[command] = done.stdout + done.stderr
+    return printed
+
+
+def located(patch: str, checkout: Path) -> str:
+    """`patch` with the line numbers of where its one line of context stands."""
+    head, numbers, body = re.split(r"^(@@ .*? @@\n)", patch, flags=re.MULTILINE)
+    [path] = re.findall(r"^--- a/(.*)$", head, re.MULTILINE)
+    [context] = [line[1:] for line in body.splitlines() if line.startswith(" ")]
+    lines = (checkout / path).read_text().splitlines()
+    assert lines.count(context) == 1, f"{path} has {lines.count(context)} lines {context!r}"
+    assert numbers
+    at, added = lines.index(context) + 1, sum(line.startswith("+") for line in body.splitlines())
+    return f"{head}@@ -{at},1 +{at},{added + 1} @@\n{body}"
+
+
+def jobs(text: str) -> dict[str, int]:
+    table = re.search(r"Job stats:\n.*?\n-+ +-+\n(.*?)\ntotal ", text, re.DOTALL)
+    assert table, text
+    return {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
+
+
+def test_every_section_is_followed() -> None:
+    assert set(SECTIONS) == {"A feature", "A codec", "A corpus", "A model", "A rule"}
+    assert sum(len(commands(section)) for section in SECTIONS) == PAGE.count("\n$ ")
+
+
+def test_a_feature(checkout: Path, programs: Path) -> None:
+    listed, scored, planned = follow("A feature", checkout, programs).values()
+    assert "vif_scale0_neg" in listed
+    assert "vif_scale0_neg" in scored
+    header, first, *_ = (checkout / "scores.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), first.split(","), strict=True))
+    # Of two equal pictures nothing is lost, and nothing gained.
+    assert float(row["vif_scale0_neg"]) == pytest.approx(1, abs=1e-3)
+    assert jobs(planned)["extract_features"] == 45
+    assert "vif_scale0_neg" in (checkout / "scores.csv").read_text()
+
+
+def test_a_codec(checkout: Path, programs: Path) -> None:
+    encoded, planned = follow("A codec", checkout, programs).values()
+    assert "clip.mkv" in encoded
+    assert '"libaom-av1"' in (checkout / "clip.json").read_text()
+    assert jobs(planned)["encode_rung"] == 9 * (4 + 2)
+
+
+def test_a_corpus(checkout: Path, programs: Path) -> None:
+    _, _, planned = follow("A corpus", checkout, programs).values()
+    assert (checkout / "results" / "corpora" / "mine" / "clip.mkv").is_file()
+    found = jobs(planned)
+    assert "prepare_clip" not in found
+    assert found["encode_rung"] == 20
+
+
+def test_a_model(checkout: Path, programs: Path) -> None:
+    whole, variant = (jobs(text) for text in follow("A model", checkout, programs).values())
+    assert whole["fit_model"] == whole["quantize_model"] == variant["quantize_model"] == 1
+    assert "register_models" not in variant
+
+
+def test_a_rule(checkout: Path, programs: Path) -> None:
+    _, linted, tested, planned = follow("A rule", checkout, programs).values()
+    assert "Congratulations" in linted
+    assert " passed" in tested
+    found = jobs(planned)
+    assert found["evaluate_model"] == found["export_model"] == 1
