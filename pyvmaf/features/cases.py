@@ -17,8 +17,5 @@ CASES: Mapping[str, str] = {
 LABELS: tuple[str, ...] = ("corpus", "group", "source", "clip", "case")
 """Text columns of a table of hard negatives; then come ``frame_index``, the features, and the teacher's score."""
 
-TEACHER = "vmaf"
-"""The column of the teacher's score."""
-
 DEFAULT_FRAMES = 24
 """Frames of each clip that are measured where nobody says how many, from its first one."""

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS, TEACHER
-from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES
+from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER
 from pyvmaf.features.extract import Window
 from pyvmaf.features.frames import Format, Planes, Video
 

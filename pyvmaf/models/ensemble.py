@@ -21,13 +21,13 @@ from pyvmaf.metrics import agreement
 from pyvmaf.models.intervals import Calibration, combine, measure
 from pyvmaf.models.judge import HOLD, PROMOTE, read_report, read_verdict
 from pyvmaf.models.spec import Ensemble, load_spec
+from pyvmaf.models.weights import PREDICTIONS, REPORT
 from pyvmaf.provenance import sha256_file
 
 KINDS = {"fr": "fr_ensemble", "mos": "mos_ensemble"}
 """What the manifest of an ensemble calls itself, by the kind of its members."""
 
 MANIFEST_SCHEMA = Path(__file__).with_name("schemas") / "ensemble.schema.json"
-REPORT, PREDICTIONS = "loso.json", "predictions.parquet"
 
 _CLIP = ("fold", "source", "clip", "codec", "rung")
 # What all members must share: they see the same inputs and answer in the same unit.

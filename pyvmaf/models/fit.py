@@ -19,11 +19,10 @@ from pyvmaf.models.gates import finite
 from pyvmaf.models.spec import load_spec
 from pyvmaf.models.table import TrainingTable, beside_folds, make_folds, read_table
 from pyvmaf.models.trainer import Fitted, Member, OnEpoch, StackedTrainer, torch_threads
-from pyvmaf.models.weights import Weights, save_weights
+from pyvmaf.models.weights import MODEL, PREDICTIONS, REPORT, WEIGHTS, Weights, save_weights
 from pyvmaf.provenance import atomic_path, build_run_provenance, sha256_file, write_json, write_manifest
 from pyvmaf.splits import rows_used
 
-WEIGHTS, REPORT, PREDICTIONS, MODEL = "weights.safetensors", "loso.json", "predictions.parquet", "model.onnx"
 FIGURES = ("plcc", "srocc", "krocc", "rmse")
 SCHEMA = Path(__file__).with_name("schemas") / "loso.schema.json"
 

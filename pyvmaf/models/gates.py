@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.features.cases import CASES, TEACHER
-from pyvmaf.features.catalog import FEATURES
+from pyvmaf.features.cases import CASES
+from pyvmaf.features.catalog import FEATURES, TEACHER
 from pyvmaf.models.spec import Extrapolation, Gates, HardNegatives, ModelSpec, Monotonicity, Pooled
+from pyvmaf.models.weights import PREDICTIONS, WEIGHTS
 from pyvmaf.provenance import sha256_file
 
-WEIGHTS, PREDICTIONS = "weights.safetensors", "predictions.parquet"
 _FIGURES = ("plcc", "srocc", "krocc", "rmse")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from pyvmaf.documents import check_document, publish
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.models import gates
-from pyvmaf.models.gates import PREDICTIONS, WEIGHTS, Seed, spread
+from pyvmaf.models.gates import Seed, spread
 from pyvmaf.models.spec import ModelSpec, load_spec
+from pyvmaf.models.weights import PREDICTIONS, WEIGHTS
 from pyvmaf.provenance import read_json, sha256_file
 
 SCHEMA = Path(__file__).with_name("schemas") / "verdict.schema.json"

@@ -14,6 +14,9 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.spec import ModelSpec
 from pyvmaf.provenance import content_hash, sha256_file, write_bytes
 
+WEIGHTS, REPORT, PREDICTIONS, MODEL = "weights.safetensors", "loso.json", "predictions.parquet", "model.onnx"
+"""What lies in the folder of one seed."""
+
 SCHEMA = "pyvmaf-weights-v1"
 # One key only: safetensors keeps its metadata in a hash map, whose order differs from run to run.
 _KEY = "pyvmaf"

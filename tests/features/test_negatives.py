@@ -18,7 +18,8 @@ import pytest
 import pyvmaf
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features import ladder as ladder_module
-from pyvmaf.features.cases import CASES, LABELS, TEACHER
+from pyvmaf.features.cases import CASES, LABELS
+from pyvmaf.features.catalog import TEACHER
 from pyvmaf.features.frames import Format, Planes, Video, raw_format
 from pyvmaf.features.negatives import Clip, hard_negatives, partner, uniform
 from pyvmaf.features.table import read_metadata
