@@ -91,9 +91,10 @@ def _registered(name: str, registry: Path) -> Model:
     from pyvmaf.registry.register import load_registry
 
     if not registry.exists():
+        unknown = unknown_name("model of libvmaf", name, MODELS)
         raise MissingFileError(
-            f"model {name!r} is none of libvmaf's ({', '.join(MODELS)}), and there is no registry at {registry} to look "
-            "it up in: run where the workflow ran, name a registry (--registry, $PYVMAF_REGISTRY), or give a path"
+            f"{unknown}; and there is no registry at {registry} to look it up in: run where the workflow ran, name a "
+            "registry (--registry, $PYVMAF_REGISTRY), or give a path"
         )
     data = load_registry(registry)
     if name.removesuffix(INT8) not in {entry["id"] for entry in [*data["models"], *data["held"]]}:

@@ -121,7 +121,7 @@ def test_unknown_names(pair: tuple[Path, Path], tmp_path: Path) -> None:
         *pair,
         "--model",
         "vmaf_v0.6.2",
-        message=r"unknown model 'vmaf_v0\.6\.2': did you mean 'vmaf_v0\.6\.1'",
+        message=r"unknown model of libvmaf 'vmaf_v0\.6\.2': did you mean 'vmaf_v0\.6\.1'",
     )
     refused(tmp_path, "score", *pair, "--backend", "cuda", message="cuda")
     refused(tmp_path, "score", *pair, "--backend", "gpu", message="unknown backend 'gpu'")
