@@ -32,7 +32,7 @@ rule build_shard:
 rule import_table:
     """The shard of a corpus of tables that were made elsewhere: read, checked row by row, counted."""
     input:
-        files=lambda wildcards: PLAN.corpus(wildcards.corpus).files,
+        files=imported_files,
     output:
         shard=ensure("results/shards/{corpus}/imported.parquet", non_empty=True),
         records=ensure("results/shards/{corpus}/imported.jsonl", non_empty=True),

@@ -1,0 +1,244 @@
+"""Each file of envs/ holds what its rules' verbs import, in the versions of the lock, and no more: tried in such an
+environment, made of links to packages that are installed here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.tables.conftest import Log
+from tests.workflow import linked
+from tests.workflow.conftest import PROFILE, REPOSITORY, SNAKEFILE, snakemake, write_yaml
+from tests.workflow.test_end_to_end import artefacts, timings
+from tests.workflow.test_rules import JOBS, RULES
+
+ENVIRONMENTS = sorted(path.stem for path in (REPOSITORY / "envs").glob("*.yaml"))
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+# The system's own programs, as a conda environment sees them, too.
+SYSTEM = os.pathsep.join(("/usr/local/bin", "/usr/bin", "/bin"))
+
+
+def environment_of(rule: str) -> str:
+    found = re.search(r'conda:\s*"\.\./envs/(\w+)\.yaml"', RULES[rule][1])
+    assert found, f"{rule} names no environment"
+    return found[1]
+
+
+# --- what the files say -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_pins_are_exact_complete_and_those_of_the_lock(name: str) -> None:
+    path = REPOSITORY / "envs" / f"{name}.yaml"
+    found, locked = linked.pins(path), linked.locked()
+    assert found == {package: locked.get(package) for package in found}
+    # pip is asked for each with its version: what one needs and the file has not would come in any version.
+    assert linked.closure(found) == set(found)
+    names = [pin.partition("==")[0] for pin in yaml.safe_load(path.read_text())["dependencies"][-1]["pip"]]
+    assert names == sorted(set(names))
+    python = next(item for item in yaml.safe_load(path.read_text())["dependencies"] if item.startswith("python="))
+    assert python.startswith("python={}.{}.".format(*sys.version_info)), "links to this Python's packages say nothing"
+
+
+def test_every_environment_is_used() -> None:
+    assert {environment_of(rule) for rule in JOBS} == set(ENVIRONMENTS)
+
+
+# --- each verb in its own environment ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as the plan states it: its rule, what it writes, and its command."""
+
+    rule: str
+    outputs: tuple[str, ...]
+    command: str
+
+
+def planned(text: str) -> dict[str, Job]:
+    """The first job of each rule in what a dry-run printed."""
+    pattern = r"^rule (\w+):\n(?:    .*\n)*?    output: (.*)\n(?:    .*\n)*?Shell command: (.*)$"
+    jobs: dict[str, Job] = {}
+    for rule, outputs, command in re.findall(pattern, text, re.MULTILINE):
+        jobs.setdefault(rule, Job(rule, tuple(outputs.split(", ")), command))
+    return jobs
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Where the jobs ran, how each ended, and the folder where their environments noted what they imported."""
+
+    folder: Path
+    ended: Mapping[str, subprocess.CompletedProcess[str]]
+    jobs: Mapping[str, Job]
+    noted: Path
+
+
+def run_job(job: Job, folder: Path, programs: Path, noted: Path) -> subprocess.CompletedProcess[str]:
+    """Run a job's command as Snakemake would, with nothing of this Python on any path."""
+    for path in re.findall(r" > (\S+) 2>&1$", job.command):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    for output in job.outputs:
+        (folder / output).unlink(missing_ok=True)
+        (folder / output).parent.mkdir(parents=True, exist_ok=True)
+    noted.mkdir(parents=True, exist_ok=True)
+    passed = {key: os.environ[key] for key in os.environ if key.startswith(("PIP_", "HOME", "XDG_", "SSL_"))}
+    variables = passed | {"PATH": f"{programs}{os.pathsep}{SYSTEM}", "IMPORTED_TO": str(noted)}
+    command = re.sub(r" > (\S+) 2>&1$", r" 2>&1 | tee \1", job.command)
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command], cwd=folder, env=variables, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """For each environment a folder of programs that see its packages only. pip is there, as conda brings it."""
+    folder = tmp_path_factory.mktemp("environments")
+    pins = {name: linked.pins(REPOSITORY / "envs" / f"{name}.yaml") for name in ENVIRONMENTS}
+    return {name: linked.make(folder / name, {*pins[name], "pip"}) for name in ENVIRONMENTS}
+
+
+def questions(folder: Path, log: Path) -> dict[str, Job]:
+    """One job of every rule: of the finished run, of a corpus of packages, of tables, of an ensemble, and of QAT."""
+    shutil.copytree(log.parent, folder / "tables")
+    shutil.copyfile(log, folder / "config" / "corpora" / "logged.yaml")
+    corpus = yaml.safe_load(log.read_text())
+    write_yaml(folder / "config" / "corpora" / "logged.yaml", corpus | {"root": "../../tables"})
+    model = yaml.safe_load((folder / "config" / "models" / "small.yaml").read_text())
+    model["ensemble"] = {"nominal_coverage": 0.9, "method": "normalised", "coverage_tolerance": 0.5}
+    model["quantised"] = [{"mode": mode, "budget": 2, "rmse_max": 1000} for mode in ("qat", "static_qdq")]
+    write_yaml(folder / "more" / "small.yaml", model)
+    write_yaml(folder / "kfold" / "small.yaml", model | {"split": {"protocol": "kfold", "by": "source", "k": 2}})
+    more = ["--config", "corpora=[mine, logged, embedded]", "models_folder=more", "tables={default: {corpora: [mine]}}"]
+    targets = ["results/shards/logged/imported.parquet", "results/corpora/embedded/.packages/fetched.json"]
+    targets += ["results/models/small/ensemble.json", "results/quantized/small/seed0/qat.onnx"]
+    head = [
+        "--snakefile",
+        str(SNAKEFILE),
+        "--profile",
+        str(PROFILE),
+        "--nolock",
+        "--configfile",
+        "small.yaml",
+        "-n",
+        "-p",
+    ]
+    cases = {"run": [*head, "--forceall"], "more": [*head, "-R", "ensemble_models", *more, "--", *targets]}
+    job = {"cwd": str(folder), "fingerprints": {}, "cases": cases}
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("driver.py"))],
+        input=json.dumps(job), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    answers = json.loads(done.stdout)
+    for name, (code, text) in answers.items():
+        assert code == 0, f"{name}: {text}"
+    run, further = (planned(answers[name][1]) for name in ("run", "more"))
+    # First the run's own: what comes on top (an ensemble) would be in its pages.
+    found = {**run, **{rule: further[rule] for rule in sorted(JOBS - set(run))}}
+    fit = found["fit_model"]
+    kfold = fit.command.replace("config/models/small.yaml", "kfold/small.yaml").replace(
+        "results/models", "kfold/models"
+    )
+    assert kfold.count("kfold") == 2
+    command = f"{kfold.partition(' > ')[0]} > kfold.log 2>&1"
+    return found | {
+        "quantize_model (qat)": further["quantize_model"],
+        "fit_model (kfold)": Job("fit_model", (), command),
+    }
+
+
+@pytest.fixture(scope="module")
+def ran(finished_run: Path, programs: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    base = tmp_path_factory.mktemp("verbs")
+    folder, noted = base / "run", base / "imported"
+    shutil.copytree(finished_run, folder)
+    # What is remembered needs no libvmaf.
+    shutil.rmtree(folder / "results" / "cache")
+    (base / "log").mkdir()
+    jobs = questions(folder, Log(base / "log").corpus_file())
+    ended = {}
+    for name, job in jobs.items():
+        environment = environment_of(job.rule)
+        ended[name] = run_job(job, folder, programs[environment], noted / environment)
+    return Ran(folder, ended, jobs, noted)
+
+
+IN_GROUP = pytest.mark.xdist_group("workflow")
+
+
+@IN_GROUP
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*sorted(JOBS), "fit_model (kfold)", "quantize_model (qat)"])
+def test_a_verb_runs_with_the_packages_of_its_environment(name: str, ran: Ran) -> None:
+    done = ran.ended[name]
+    if name == "fetch_corpus" and "cannot download" in done.stdout and "PYVMAF_REQUIRE_NETWORK" not in os.environ:
+        pytest.skip("there is no package index")
+    assert done.returncode == 0, f"{environment_of(ran.jobs[name].rule)}.yaml: {done.stdout}{done.stderr}"
+
+
+@IN_GROUP
+def test_what_it_writes_is_what_was_written_without_it(ran: Ran, finished_run: Path) -> None:
+    before, after = artefacts(finished_run / "results"), artefacts(ran.folder / "results")
+    compared = set(before) & set(after) - timings(ran.folder / "results")
+    assert len([name for name in compared if not name.startswith("cache/")]) > 40
+    assert {name for name in compared if before[name] != after[name]} == set()
+
+
+@IN_GROUP
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_holds_no_more_than_its_verbs_import(name: str, ran: Ran) -> None:
+    """Every pin is a dependency of the project that some verb loaded, builds this package, or is needed by such a one."""
+    declared = {canonicalize_name(Requirement(item).name) for item in PROJECT["project"]["dependencies"]}
+    loaded = linked.imported(ran.noted / name)
+    builds = {canonicalize_name(Requirement(item).name) for item in PROJECT["build-system"]["requires"]}
+    pinned = set(linked.pins(REPOSITORY / "envs" / f"{name}.yaml"))
+    assert pinned == linked.closure((loaded & declared & pinned) | builds)
+    assert loaded <= pinned | {"pip", "setuptools"}
+
+
+@IN_GROUP
+def test_an_environment_that_misses_a_package_fails(ran: Ran, tmp_path: Path) -> None:
+    job = ran.jobs["collect_corpus"]
+    pins = set(linked.pins(REPOSITORY / "envs" / "video.yaml"))
+    programs = linked.make(tmp_path / "less", pins - {"pydantic"})
+    done = run_job(job, ran.folder, programs, tmp_path / "imported")
+    assert done.returncode != 0
+    assert "No module named 'pydantic'" in done.stdout
+
+
+# --- conda is for those who ask for it --------------------------------------------------------------------------------
+
+
+def test_only_the_conda_profile_asks_for_conda() -> None:
+    for path in (REPOSITORY / "profiles").glob("*/*.yaml"):
+        profile: dict[str, Any] = yaml.safe_load(path.read_text())
+        asks = any(key in profile for key in ("software-deployment-method", "sdm", "deployment-method", "use-conda"))
+        assert asks == (path.parent.name == "conda"), path
+
+
+@IN_GROUP
+def test_a_plan_needs_no_conda(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = os.pathsep.join((str(Path(sys.executable).parent), "/usr/bin", "/bin"))
+    assert not any(shutil.which(name, path=programs) for name in ("conda", "mamba", "micromamba"))
+    monkeypatch.setenv("PATH", programs)
+    done = snakemake(finished_run, "--configfile", "small.yaml", "-n", "--nolock")
+    assert "Nothing to be done" in done.stdout + done.stderr
+    assert not (finished_run / ".snakemake" / "conda").exists() or not any(
+        (finished_run / ".snakemake" / "conda").iterdir()
+    )
