@@ -46,12 +46,14 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from pyvmaf import provenance
 from pyvmaf.audit import planned
+from snakemake.settings.types import ExecutionSettings
 
 provenance.os.fsync = lambda handle: None
 
 def finish(workflow):
     dag, keeper = workflow.dag, workflow.persistence
     workflow.iocache.deactivate()
+    workflow.execution_settings = ExecutionSettings()
     jobs = {job: list(dag.dependencies[job]) for job in dag.jobs}
     for job in TopologicalSorter(jobs).static_order():
         if not job.output:
@@ -160,7 +162,8 @@ def main() -> bool:
             min(best.processor, best.clock) <= PLAN_SECONDS and best.mb <= PLAN_MB,
         )
         met &= _compared(folder, "nothing made", 1, repeats)
-        _run(folder, sys.executable, "-c", _FINISH, *PLANNED)
+        if _run(folder, sys.executable, "-c", _FINISH, *PLANNED).code != 0:
+            raise RuntimeError("the finished run could not be made")
         met &= _compared(folder, "everything made", 0, repeats)
 
         small = Path(name) / "small"
