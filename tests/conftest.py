@@ -78,13 +78,18 @@ def embedded_files(_embedded: tuple[dict[str, Path], dict[str, Path]]) -> dict[s
 
 
 @pytest.fixture(scope="session")
-def finished_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results folder of a finished run. Read-only: it is shared by all test processes."""
-    from tests.finished_run import shared
-
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all test processes share: each process of pytest-xdist has one of its own in that of the session."""
     base = tmp_path_factory.getbasetemp()
-    # Each process of pytest-xdist has a folder of its own in that of the session.
-    return shared(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def finished_results(session_folder: Path) -> Path:
+    """The results folder of a finished run. Read-only: it is shared by all test processes."""
+    from tests.finished_run import build, once
+
+    return once(session_folder, "finished-results", build) / "results"
 
 
 @pytest.fixture

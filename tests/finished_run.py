@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -201,13 +201,13 @@ def build(
     return root / "results"
 
 
-def shared(base: Path) -> Path:
-    """The results folder of the default run, made once below `base` by whichever test process comes first."""
-    root = base / "finished-run"
-    with open(base / "finished-run.lock", "w") as lock:
+def once(base: Path, name: str, make: Callable[[Path], object]) -> Path:
+    """The folder `name` below `base`, made by whichever test process comes first; the others wait for it."""
+    root = base / name
+    with open(base / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (root / "complete").exists():
+        if not (base / f"{name}.complete").exists():
             root.mkdir(exist_ok=True)
-            build(root)
-            (root / "complete").touch()
-    return root / "results"
+            make(root)
+            (base / f"{name}.complete").touch()
+    return root

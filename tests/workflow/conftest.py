@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.finished_run import once
+
 REPOSITORY = Path(__file__).parents[2]
 SNAKEFILE = REPOSITORY / "workflow" / "Snakefile"
 PROFILE = REPOSITORY / "profiles" / "default"
@@ -94,12 +96,14 @@ def write_yaml(path: Path, data: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory, embedded_corpus: dict[str, Path]) -> Path:
+def finished_run(session_folder: Path, embedded_corpus: dict[str, Path]) -> Path:
     """A folder in which the whole line has run on two clips. Nothing in it may be run again: others plan there."""
-    folder = tmp_path_factory.mktemp("workflow") / "run"
-    prepare_small_run(folder, embedded_corpus)
-    snakemake(folder, "--configfile", "small.yaml", "--cores", "2")
-    return folder
+
+    def run(folder: Path) -> None:
+        prepare_small_run(folder, embedded_corpus)
+        snakemake(folder, "--configfile", "small.yaml", "--cores", "2")
+
+    return once(session_folder, "finished-run", run)
 
 
 def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
