@@ -1,7 +1,7 @@
 """Using a model file: every check first, then scores.
 
 >>> model = load_model("results/models/vmaf_tiny_v2/seed0/model.onnx")  # doctest: +SKIP
->>> model.predict(pyvmaf.score("ref.mkv", "dis.mkv").frame).scores  # doctest: +SKIP
+>>> model.predict(pyvmaf.score("ref.mkv", "dis.mkv")).scores  # doctest: +SKIP
 """
 
 from __future__ import annotations
