@@ -121,21 +121,35 @@ def _print(data: dict[str, Any]) -> None:
     for title in ("params", "PLCC", "SROCC", "RMSE"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict")
-    for title in ("ONNX bytes", "int8 bytes", "int8 drop of PLCC"):
-        table.add_column(title, justify="right")
+    table.add_column("ONNX bytes", justify="right")
+    variants = Table(title="Int8 variants: what they cost on sources that the model has not seen", title_justify="left")
+    for title in ("model", "mode"):
+        variants.add_column(title, no_wrap=True)
+    for title in ("bytes", "of fp32", "drop of PLCC", "budget"):
+        variants.add_column(title, justify="right", no_wrap=True)
+    variants.add_column("", overflow="ellipsis", no_wrap=True)
     for model in data["models"]:
         held = model["verdict"] == "HOLD"
-        int8 = model["int8"] or [None]
+        for variant in model["int8"]:
+            variants.add_row(
+                model["model"],
+                variant["mode"],
+                str(variant["bytes"]),
+                f"{variant['size_ratio']:.2f}x{' LARGER' if variant['size_ratio'] > 1 else ''}",
+                "not defined" if variant["drop"] is None else f"{variant['drop']:.5f}",
+                f"{variant['budget']:g}",
+                Text("passed", style="green") if variant["passed"] else Text(_why(variant), style="red"),
+            )
         table.add_row(
             model["model"],
             f"{model['n_params']}",
             *(_spread(model["loso"][name], digits) for name, digits in (("plcc", 4), ("srocc", 4), ("rmse", 3))),
             Text(model["verdict"] or "not judged", style="red" if held else "green"),
             _plain(model["onnx_bytes"]),
-            "\n".join(_size(v) for v in int8),
-            "\n".join(_drop(v) for v in int8),
         )
     console.print(table)
+    if variants.row_count:
+        console.print(variants)
     for model in data["models"]:
         if model["reason"]:
             typer.echo(f"{model['model']} is held: {model['reason']}")
@@ -158,14 +172,7 @@ def _plain(value: int | None) -> str:
     return "none" if value is None else str(value)
 
 
-def _size(variant: dict[str, Any] | None) -> str:
-    if variant is None:
-        return "none"
-    return f"{variant['bytes']} ({'LARGER' if variant['size_ratio'] > 1 else 'smaller'})"
-
-
-def _drop(variant: dict[str, Any] | None) -> str:
-    if variant is None:
-        return "none"
-    drop = "not defined" if variant["drop"] is None else f"{variant['drop']:.5f}"
-    return f"{variant['mode']} {drop} (budget {variant['budget']:g}, {'passed' if variant['passed'] else 'failed'})"
+def _why(variant: dict[str, Any]) -> str:
+    """Why a variant does not ship, in a few words."""
+    missed = variant["missed"]
+    return missed[0].partition(":")[0] if missed else "failed"
