@@ -60,9 +60,9 @@ class _Job:
 
     def __init__(self, spec: ModelSpec, network: Mlp, fitted: Fitted, seed: int, X: NDArray[Any], y: NDArray[Any]):
         member = fitted.member
-        self.x = torch.from_numpy(fitted.prepare(X[member.rows])).float()
+        self.x = torch.from_numpy(fitted.prepare(X[member.taken()])).float()
         mean, std = fitted.target
-        self.y = torch.from_numpy((y[member.rows] - mean) / std).float()[:, None]
+        self.y = torch.from_numpy((y[member.taken()] - mean) / std).float()[:, None]
         initial = network.initial(stream(seed, member.held_out, "initial"))
         self.module = network.as_module(torch.from_numpy(initial).float())
         order = stream(seed, member.held_out, "order")
@@ -144,7 +144,7 @@ def _measure(spec: ModelSpec, X: NDArray[Any], y: NDArray[Any], source: NDArray[
     network = build(spec.network, len(spec.inputs.names))
     members = [Member(str(name), np.flatnonzero(source != name)) for name in np.unique(source)]
     members.append(Member(None, np.arange(y.size)))
-    steps = sum(-(-m.rows.size // spec.batch_size) for m in members) * SEEDS
+    steps = sum(-(-m.taken().size // spec.batch_size) for m in members) * SEEDS
     ours, wall = 0.0, 0.0
     seconds = dict.fromkeys(PEERS, 0.0)
     apart = dict.fromkeys(PEERS, 0.0)
@@ -201,7 +201,7 @@ def main() -> bool:
     specs = [load_spec(SPECS / f"{name}.yaml") for name in MODELS]
     if TABLE.exists():
         read = read_table(TABLE, specs[0])
-        X, y, source = read.X, read.y, read.groups
+        X, y, source = read.X, read.y, np.asarray(read.groups)
         print(f"training: rows of {TABLE}")
     else:
         X, y, source = made_table()

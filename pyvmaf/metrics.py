@@ -7,12 +7,17 @@ Definitions as in ITU-T P.1401: PLCC is Pearson's r, SROCC Spearman's rho and KR
 from __future__ import annotations
 
 import warnings
-from typing import TypedDict
+from collections.abc import Iterator
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyvmaf.errors import InputError
+from pyvmaf.scratch import release
+
+_MANY = 4 << 20
+_AT_A_TIME = 1 << 20
 
 
 class Agreement(TypedDict):
@@ -84,4 +89,131 @@ def rmse(x: ArrayLike, y: ArrayLike) -> float:
 def agreement(x: ArrayLike, y: ArrayLike) -> Agreement:
     """All four figures for predictions `x` and targets `y`, each a 1-D array of one length."""
     a, b = _pair(x, y)
+    if a.size > _MANY:
+        return _of_many(a, b)
     return Agreement(n=int(a.size), plcc=plcc(a, b), srocc=srocc(a, b), krocc=krocc(a, b), rmse=rmse(a, b))
+
+
+# The same figures for so many pairs that scipy's copies of them would not fit into memory.
+
+
+def _of_many(a: NDArray[np.float64], b: NDArray[np.float64]) -> Agreement:
+    squares = sum(float(np.sum((a[part] - b[part]) ** 2)) for part in _parts(a.size))
+    found = Agreement(
+        n=int(a.size), plcc=float("nan"), srocc=float("nan"), krocc=float("nan"), rmse=float(np.sqrt(squares / a.size))
+    )
+    if _constant(a) or _constant(b):
+        return found
+    found["plcc"] = _correlation(a, b)
+    (x, x_tied), (y, y_tied) = _ranks(a), _ranks(b)
+    found["srocc"] = _correlation(x, y)
+    found["krocc"] = _tau_b(x, y, x_tied, y_tied)
+    return found
+
+
+def _parts(n: int) -> Iterator[slice]:
+    for start in range(0, n, _AT_A_TIME):
+        yield slice(start, min(start + _AT_A_TIME, n))
+        release()
+
+
+def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Pearson's r."""
+    n = a.size
+    mean_a, mean_b = (sum(float(v[part].sum(dtype=np.float64)) for part in _parts(n)) / n for v in (a, b))
+    aa = ab = bb = 0.0
+    for part in _parts(n):
+        x, y = a[part] - mean_a, b[part] - mean_b
+        aa, ab, bb = aa + float(x @ x), ab + float(x @ y), bb + float(y @ y)
+    return float(np.clip(ab / np.sqrt(aa) / np.sqrt(bb), -1.0, 1.0))
+
+
+def _firsts(values: NDArray[Any], order: NDArray[Any] | None = None) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """For sorted values (or their sorting order), part by part: the place where the run of equal ones begins."""
+    last, first = None, 0
+    for part in _parts(values.size):
+        here = values[part] if order is None else values[order[part]]
+        new = np.concatenate([[last is None or here[0] != last], here[1:] != here[:-1]])
+        firsts = np.maximum.accumulate(np.where(new, np.arange(part.start, part.stop), first))
+        last, first = here[-1], int(firsts[-1])
+        yield part, firsts
+
+
+def _ranks(values: NDArray[np.float64]) -> tuple[NDArray[Any], int]:
+    """Twice the average rank of each value, and how many pairs are tied."""
+    ranks = np.empty(values.size, dtype=np.int32 if values.size < 1 << 30 else np.int64)
+    order = np.argsort(values).astype(ranks.dtype)
+    release()
+    tied = 0
+    firsts = np.empty_like(ranks)
+    for part, first in _firsts(values, order):
+        firsts[part] = first
+        tied += int((np.arange(part.start, part.stop) - first).sum())
+    # The last of a run is the one before the next run's first.
+    following, last = -1, -1
+    for part in reversed([*_parts(values.size)]):
+        first = firsts[part].astype(np.int64)
+        if first[-1] != following:
+            last = part.stop - 1
+        ends = np.where(np.append(first[1:], following) != first, np.arange(part.start, part.stop), last)
+        ends[-1] = last
+        lasts = np.minimum.accumulate(ends[::-1])[::-1]
+        ranks[order[part]] = first + lasts + 2
+        following, last = int(first[0]), int(lasts[0])
+    return ranks, tied
+
+
+def _tau_b(x: NDArray[Any], y: NDArray[Any], x_tied: int, y_tied: int) -> float:
+    """Kendall (1945), from ranks; discordant pairs are the inversions of y in the order of x (Knight 1966)."""
+    n = x.size
+    base = 2 * n + 2
+    key = x.astype(np.int64)
+    key *= base
+    key += y
+    key.sort()
+    both = sum(int((np.arange(part.start, part.stop) - first).sum()) for part, first in _firsts(key))
+    ordered = np.empty(n, dtype=y.dtype)
+    for part in _parts(n):
+        ordered[part] = key[part] % base
+    del key
+    pairs = n * (n - 1) // 2
+    balance = pairs - x_tied - y_tied + both - 2 * _inversions(ordered)
+    return float(np.clip(balance / np.sqrt(float(pairs - x_tied)) / np.sqrt(float(pairs - y_tied)), -1.0, 1.0))
+
+
+def _inversions(values: NDArray[Any]) -> int:
+    """Pairs of which the first is larger: those inside of a part, and those of its values with all before it."""
+    found = 0
+    before = np.empty_like(values)
+    for part in _parts(values.size):
+        here = values[part]
+        found += _inversions_inside(here)
+        here = np.sort(here)
+        found += here.size * part.start - int(np.searchsorted(before[: part.start], here, side="right").sum())
+        before[part] = here
+        before[: part.stop].sort(kind="stable")  # two runs that are sorted already: a merge
+    return found
+
+
+def _inversions_inside(values: NDArray[Any]) -> int:
+    """Takes values apart by one binary digit after another, the highest first.
+
+    Among values that agree in all higher digits, every 1 before a 0 is a pair of which the first is larger.
+    """
+    found = 0
+    _, values = np.unique(values, return_inverse=True)
+    for digit in range(int(values.max()).bit_length() - 1, -1, -1):
+        high, is_one = values >> (digit + 1), (values >> digit) & 1
+        starts = np.flatnonzero(np.diff(high, prepend=-1))
+        sizes = np.diff(starts, append=values.size)
+        ones = np.concatenate([[0], np.cumsum(is_one)])
+        first = ones[starts]
+        n_zeros = sizes - (ones[starts + sizes] - first)
+        earlier = ones[:-1] - np.repeat(first, sizes)
+        found += int(earlier[is_one == 0].sum())
+        # The ones go behind the zeros; both keep their order.
+        place = np.where(is_one, np.repeat(starts + n_zeros, sizes) + earlier, np.arange(values.size) - earlier)
+        taken = np.empty_like(values)
+        taken[place] = values
+        values = taken
+    return found

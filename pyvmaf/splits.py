@@ -3,57 +3,120 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.labels import Labels
+
+Names = Labels | Sequence[str] | NDArray[np.str_]
+NO_SIDE, TRAIN, TEST, VAL = range(4)
+_SIDES = {"": NO_SIDE, "train": TRAIN, "test": TEST, "val": VAL}
+_AT_A_TIME = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fold:
-    """One split of n rows.
+    """One split of n rows. Rows are worked out when they are asked for: a table may have very many, in many folds.
 
     Attributes:
         held_out: name of the group (or `fold<k>`) whose rows are in `test`.
-        train: int64 row indices to fit on, ascending.
-        test: int64 row indices to judge on, ascending.
-        val: int64 row indices of a validation side that is neither, ascending; often empty.
+        codes: integers [n], the part of the rows that each belongs to; folds of one table share them.
+        sides: uint8, of each part: `TRAIN`, `TEST`, `VAL`, or `NO_SIDE`.
     """
 
     held_out: str
-    train: NDArray[np.int64]
-    test: NDArray[np.int64]
-    val: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    codes: NDArray[np.integer]
+    sides: NDArray[np.uint8]
+
+    @staticmethod
+    def of_rows(
+        held_out: str,
+        train: NDArray[np.int64],
+        test: NDArray[np.int64],
+        val: NDArray[np.int64] | Sequence[int] = (),
+    ) -> Fold:
+        """The fold with those rows."""
+        places = {TRAIN: np.asarray(train), TEST: np.asarray(test), VAL: np.asarray(val, dtype=np.int64)}
+        side = np.zeros(1 + max(int(rows.max(initial=-1)) for rows in places.values()), dtype=np.uint8)
+        for number, rows in places.items():
+            side[rows] = number
+        return _of_side(held_out, side)
+
+    @property
+    def train(self) -> NDArray[np.int64]:
+        """int64 row indices to fit on, ascending."""
+        return self.rows(TRAIN)
+
+    @property
+    def test(self) -> NDArray[np.int64]:
+        """int64 row indices to judge on, ascending."""
+        return self.rows(TEST)
+
+    @property
+    def val(self) -> NDArray[np.int64]:
+        """int64 row indices of a validation side that is neither, ascending; often empty."""
+        return self.rows(VAL)
+
+    def count(self, *sides: int) -> int:
+        """Number of rows on any of `sides`."""
+        return sum(int(np.count_nonzero(mask)) for _, mask in self._masks(sides))
+
+    def rows(self, *sides: int) -> NDArray[np.int64]:
+        """int64 indices of the rows on any of `sides`, ascending."""
+        found = np.empty(self.count(*sides), dtype=np.int64)
+        end = 0
+        for start, mask in self._masks(sides):
+            rows = np.flatnonzero(mask)
+            found[end : end + rows.size] = rows + start
+            end += rows.size
+        return found
+
+    def _masks(self, sides: Sequence[int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        wanted = np.isin(self.sides, sides)
+        for start in range(0, self.codes.size, _AT_A_TIME):
+            yield start, wanted[self.codes[start : start + _AT_A_TIME]]
 
 
-def _groups(groups: Sequence[str] | NDArray[np.str_]) -> NDArray[np.str_]:
-    names = np.asarray(groups, dtype=np.str_)
-    if names.ndim != 1 or names.size == 0:
-        raise InputError(f"a split needs one group name per row, not an array of shape {names.shape}")
-    return names
+def _of_side(held_out: str, side: NDArray[np.uint8]) -> Fold:
+    return Fold(held_out, side, np.arange(4, dtype=np.uint8))
 
 
-def leave_one_group_out(groups: Sequence[str] | NDArray[np.str_]) -> list[Fold]:
+def _groups(groups: Names) -> Labels:
+    if not isinstance(groups, Labels):
+        names = np.asarray(groups, dtype=np.str_)
+        if names.ndim != 1:
+            raise InputError(f"a split needs one group name per row, not an array of shape {names.shape}")
+        groups = Labels.of(names)
+    if groups.size == 0:
+        raise InputError("a split needs one group name per row, not an array of shape (0,)")
+    return groups
+
+
+def leave_one_group_out(groups: Names) -> list[Fold]:
     """One fold per distinct group, in sorted order of the names (LOSO when the groups are sources).
 
     Raises:
         InputError: there is one group only, so nothing would be left to train on.
     """
-    names = _groups(groups)
-    distinct = np.unique(names)
-    if distinct.size < 2:
+    labels = _groups(groups)
+    if labels.names.size < 2:
         raise InputError(
-            f"leave-one-group-out needs at least 2 groups, the table has {distinct.size} ({str(distinct[0])!r}): "
-            "add clips of another source"
+            f"leave-one-group-out needs at least 2 groups, the table has {labels.names.size} "
+            f"({str(labels.names[0])!r}): add clips of another source"
         )
-    rows = np.arange(names.size, dtype=np.int64)
-    return [Fold(str(g), rows[names != g], rows[names == g]) for g in distinct]
+    folds = []
+    for place, name in enumerate(labels.names):
+        sides = np.full(labels.names.size, TRAIN, dtype=np.uint8)
+        sides[place] = TEST
+        folds.append(Fold(str(name), labels.codes, sides))
+    return folds
 
 
-def grouped_kfold(groups: Sequence[str] | NDArray[np.str_], k: int, seed: int) -> list[Fold]:
+def grouped_kfold(groups: Names, k: int, seed: int) -> list[Fold]:
     """`k` folds over whole groups, balanced by rows, the groups shuffled with `seed`.
 
     Raises:
@@ -61,21 +124,27 @@ def grouped_kfold(groups: Sequence[str] | NDArray[np.str_], k: int, seed: int) -
     """
     from sklearn.model_selection import GroupKFold
 
-    names = _groups(groups)
-    n = np.unique(names).size
+    labels = _groups(groups)
+    n = labels.names.size
     if not 2 <= k <= n:
         raise InputError(f"grouped k-fold with k={k} needs 2 <= k <= number of groups, which is {n}")
     splitter = GroupKFold(n_splits=k, shuffle=True, random_state=seed)
-    rows = np.zeros((names.size, 1))
-    return [
-        Fold(f"fold{i}", np.sort(train).astype(np.int64), np.sort(test).astype(np.int64))
-        for i, (train, test) in enumerate(splitter.split(rows, groups=names))
-    ]
+    # Which groups go together follows from the groups alone, not from how many rows they have.
+    distinct = np.arange(n)
+    folds = []
+    for i, (_, held_out) in enumerate(splitter.split(np.zeros((n, 1)), groups=distinct)):
+        sides = np.full(n, TRAIN, dtype=np.uint8)
+        sides[held_out] = TEST
+        folds.append(Fold(f"fold{i}", labels.codes, sides))
+    return folds
 
 
-def hash_split(
-    keys: Sequence[str] | NDArray[np.str_], val_share: float = 0.1, test_share: float = 0.1
-) -> NDArray[np.str_]:
+def hash_split(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> NDArray[np.str_]:
+    """`hash_sides`, written out."""
+    return np.asarray(hash_sides(keys, val_share, test_share))
+
+
+def hash_sides(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> Labels:
     """One of "train", "val", "test" per row, from a hash of its key alone: a key keeps its side when others come or go.
 
     The hash is SHA-256 over ``vmaf-train-splits-v1:`` and the key, its first 8 bytes read as a fraction of 2^64:
@@ -86,14 +155,13 @@ def hash_split(
     """
     if min(val_share, test_share) < 0 or val_share + test_share >= 1:
         raise InputError(f"shares must be 0 or more and sum to less than 1, not val {val_share} and test {test_share}")
-    names = _groups(keys)
-    distinct, index = np.unique(names, return_inverse=True)
+    labels = _groups(keys)
     sides = []
-    for name in distinct.tolist():
+    for name in labels.names.tolist():
         digest = hashlib.sha256(f"vmaf-train-splits-v1:{name}".encode()).digest()
         u = int.from_bytes(digest[:8], "big") / 2**64
         sides.append("test" if u < test_share else "val" if u < test_share + val_share else "train")
-    return np.asarray(sides, dtype=np.str_)[index]
+    return _sides(sides, labels)
 
 
 CONTENT_HASH_POLICY = "content-name-blake2s-80-10-10"
@@ -103,36 +171,54 @@ CONTENT_HASH_SEED = "chug-hdr-v1"
 """The seed that published splits of this policy were made with."""
 
 
-def content_hash_split(keys: Sequence[str] | NDArray[np.str_], seed: str = CONTENT_HASH_SEED) -> NDArray[np.str_]:
+def content_hash_split(keys: Names, seed: str = CONTENT_HASH_SEED) -> NDArray[np.str_]:
+    """`content_hash_sides`, written out."""
+    return np.asarray(content_hash_sides(keys, seed))
+
+
+def content_hash_sides(keys: Names, seed: str = CONTENT_HASH_SEED) -> Labels:
     """One of "train", "val", "test" per row, 80, 10 and 10 in 100, from the name of its content.
 
     The hash is BLAKE2s of 8 bytes over `seed`, a zero byte and the key, read as a fraction of 2^64: below 0.8 is
     train, below 0.9 val, the rest test (policy ``content-name-blake2s-80-10-10``).
     """
-    names = _groups(keys)
-    distinct, index = np.unique(names, return_inverse=True)
+    labels = _groups(keys)
     sides = []
-    for name in distinct.tolist():
+    for name in labels.names.tolist():
         digest = hashlib.blake2s(f"{seed}\0{name}".encode(), digest_size=8).digest()
         u = int.from_bytes(digest, "big") / 2**64
         sides.append("train" if u < 0.8 else "val" if u < 0.9 else "test")
-    return np.asarray(sides, dtype=np.str_)[index]
+    return _sides(sides, labels)
 
 
-def fold_of_sides(sides: NDArray[np.str_], name: str = "test") -> Fold:
+def _sides(sides: Sequence[str], labels: Labels) -> Labels:
+    """The side of each row, from that of each distinct name."""
+    return Labels(*_renumbered(np.asarray(sides, dtype=np.str_), labels.codes))
+
+
+def _renumbered(names: NDArray[np.str_], codes: NDArray[np.int32]) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
+    distinct, place = np.unique(names, return_inverse=True)
+    found = np.empty(codes.size, dtype=np.int32)
+    for start in range(0, codes.size, _AT_A_TIME):
+        found[start : start + _AT_A_TIME] = place[codes[start : start + _AT_A_TIME]]
+    return distinct, found
+
+
+def fold_of_sides(sides: Names, name: str = "test") -> Fold:
     """The one fold of a division into "train", "val" and "test"; rows that are on no side ("") are left out.
 
     Raises:
         InputError: there are no training or no test rows.
     """
-    rows = np.arange(sides.size, dtype=np.int64)
-    train, val, test = (rows[sides == side] for side in ("train", "val", "test"))
-    if not train.size or not test.size:
+    labels = Labels.of(sides)
+    fold = Fold(name, labels.codes, np.array([_SIDES[side] for side in labels.names.tolist()], dtype=np.uint8))
+    train, val, test = (fold.count(side) for side in (TRAIN, VAL, TEST))
+    if not train or not test:
         raise InputError(
-            f"the split leaves {train.size} rows to train on, {val.size} for validation and {test.size} to test on: "
+            f"the split leaves {train} rows to train on, {val} for validation and {test} to test on: "
             "it needs more contents, other shares, or leave_one_out"
         )
-    return Fold(name, train, test, val)
+    return fold
 
 
 HOLDOUT_MODES = {
@@ -146,8 +232,8 @@ HOLDOUT_MODES = {
 
 
 def holdout(
-    corpora: Sequence[str] | NDArray[np.str_],
-    keys: Sequence[str] | NDArray[np.str_],
+    corpora: Names,
+    keys: Names,
     mode: str,
     *,
     primary: str | None = None,
@@ -174,7 +260,7 @@ def holdout(
     Raises:
         InputError: a corpus or the source is not among the rows, or nothing is left to train on.
     """
-    names, columns = _groups(keys), _groups(corpora)
+    names, columns = np.asarray(_groups(keys)), np.asarray(_groups(corpora))
     out_of_primary, out_of_secondary = HOLDOUT_MODES[mode]
     held_out: set[str] = set()
     taking_part = np.zeros(names.size, dtype=bool)
@@ -204,14 +290,17 @@ def holdout(
     return fold_of_sides(sides, mode)
 
 
-def same_partition(a: Sequence[str] | NDArray[np.str_], b: Sequence[str] | NDArray[np.str_]) -> bool:
+def same_partition(a: Names, b: Names) -> bool:
     """Whether two labels divide the rows in the same way, whatever the parts are called."""
-    first, i = np.unique(_groups(a), return_inverse=True)
-    second, j = np.unique(_groups(b), return_inverse=True)
-    return bool(np.unique(i * second.size + j).size == first.size == second.size)
+    first, second = _groups(a), _groups(b)
+    pairs: set[int] = set()
+    for start in range(0, first.size, _AT_A_TIME):
+        part = slice(start, start + _AT_A_TIME)
+        pairs.update(np.unique(first.codes[part].astype(np.int64) * second.names.size + second.codes[part]).tolist())
+    return len(pairs) == first.names.size == second.names.size
 
 
-def check_apart(folds: Sequence[Fold], keys: Sequence[str] | NDArray[np.str_], what: str) -> None:
+def check_apart(folds: Sequence[Fold], keys: Names, what: str) -> None:
     """Make sure that no key is on two sides of a fold. Rows without a key ("") are not looked at.
 
     Args:
@@ -222,12 +311,18 @@ def check_apart(folds: Sequence[Fold], keys: Sequence[str] | NDArray[np.str_], w
     Raises:
         InputError: one is; the message names it and the fold.
     """
-    distinct, code = np.unique(_groups(keys), return_inverse=True)
+    labels = _groups(keys)
+    distinct = labels.names
     known = distinct != ""
     for fold in folds:
-        seen = np.zeros(distinct.size, dtype=np.int64)
-        for rows in (fold.train, fold.val, fold.test):
-            seen += np.bincount(code[rows], minlength=distinct.size) > 0
+        # How often each key is on each side.
+        table = np.zeros((distinct.size, VAL + 1), dtype=np.int64)
+        for start in range(0, fold.codes.size, _AT_A_TIME):
+            part = slice(start, start + _AT_A_TIME)
+            cell = labels.codes[part][: fold.codes[part].size].astype(np.int64) * (VAL + 1)
+            cell += fold.sides[fold.codes[part]]
+            table += np.bincount(cell, minlength=table.size).reshape(table.shape)
+        seen = np.count_nonzero(table[:, [TRAIN, TEST, VAL]], axis=1)
         torn = distinct[known & (seen > 1)]
         if torn.size:
             raise InputError(
@@ -237,6 +332,20 @@ def check_apart(folds: Sequence[Fold], keys: Sequence[str] | NDArray[np.str_], w
             )
 
 
+def used(folds: Sequence[Fold]) -> Fold:
+    """Rows that are on some side of some fold, all of them to train on: what the model on all rows is fitted on."""
+    parts = {id(fold.codes): fold.codes for fold in folds}
+    if len(parts) == 1:
+        sides = np.zeros(folds[0].sides.size, dtype=np.uint8)
+        for fold in folds:
+            sides[fold.sides != NO_SIDE] = TRAIN
+        return Fold("", folds[0].codes, sides)
+    side = np.zeros(max(fold.codes.size for fold in folds), dtype=np.uint8)
+    for fold in folds:
+        side[fold.rows(TRAIN, TEST, VAL)] = TRAIN
+    return _of_side("", side)
+
+
 def rows_used(folds: Sequence[Fold]) -> NDArray[np.int64]:
-    """Rows that are on some side of some fold, ascending: what the model on all rows is fitted on."""
-    return np.unique(np.concatenate([part for f in folds for part in (f.train, f.val, f.test)]))
+    """Indices of the rows that are on some side of some fold, ascending."""
+    return used(folds).train

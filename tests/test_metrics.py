@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyvmaf.errors import InputError
@@ -46,3 +46,18 @@ def test_what_cannot_be_judged() -> None:
     with pytest.raises(InputError, match=r"\(3,\) and \(2,\)"):
         plcc([1, 2, 3], [1, 2])
     assert agreement([], [])["n"] == 0
+
+
+@settings(deadline=None)
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 9), st.integers(-3, 30)), min_size=1, max_size=200),
+    at_a_time=st.integers(1, 64),
+)
+def test_figures_of_very_many_pairs_are_the_same(pairs: list[tuple[int, int]], at_a_time: int) -> None:
+    x, y = (np.array(side, dtype=np.float64) / 7 for side in zip(*pairs, strict=True))
+    expected = agreement(x, y)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyvmaf.metrics._MANY", 0)
+        patch.setattr("pyvmaf.metrics._AT_A_TIME", at_a_time)
+        found = agreement(x, y)
+    assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)

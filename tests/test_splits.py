@@ -188,7 +188,7 @@ def test_the_content_hash_is_the_published_policy() -> None:
 def test_a_key_on_both_sides_is_found(names: list[str], data: st.DataObject) -> None:
     rows = np.arange(len(names))
     side = np.array(data.draw(st.lists(st.sampled_from([0, 1, 2]), min_size=len(names), max_size=len(names))))
-    fold = Fold("f", rows[side == 0], rows[side == 1], rows[side == 2])
+    fold = Fold.of_rows("f", rows[side == 0], rows[side == 1], rows[side == 2])
     if torn(fold, names):
         with pytest.raises(InputError, match=r"source '.' is on both sides of fold 'f'"):
             check_apart([fold], names, "source")
@@ -197,7 +197,7 @@ def test_a_key_on_both_sides_is_found(names: list[str], data: st.DataObject) -> 
 
 
 def test_rows_without_a_key_are_not_compared() -> None:
-    check_apart([Fold("f", np.array([0]), np.array([1]))], ["", ""], "source")
+    check_apart([Fold.of_rows("f", np.array([0]), np.array([1]))], ["", ""], "source")
 
 
 @given(groups)
@@ -209,5 +209,5 @@ def test_same_partition(names: list[str]) -> None:
 
 
 def test_rows_used_are_those_of_any_side() -> None:
-    folds = [Fold("a", np.array([4, 5]), np.array([1])), Fold("b", np.array([5]), np.array([4]), np.array([7]))]
+    folds = [Fold.of_rows("a", np.array([4, 5]), np.array([1])), Fold.of_rows("b", np.array([5]), np.array([4]), np.array([7]))]
     assert rows_used(folds).tolist() == [1, 4, 5, 7]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from numpy.typing import NDArray
 from pyvmaf.codecs import vocabulary
 from pyvmaf.documents import violations
 from pyvmaf.errors import InputError, PyvmafError
+from pyvmaf.labels import Labels
 from pyvmaf.metrics import agreement
 from pyvmaf.models.gates import finite
 from pyvmaf.models.spec import load_spec
-from pyvmaf.models.table import TrainingTable, beside_folds, make_folds, read_table
+from pyvmaf.models.table import NUMBERED, TrainingTable, beside_folds, make_folds, read_table
 from pyvmaf.models.trainer import Fitted, Member, OnEpoch, StackedTrainer, torch_threads
 from pyvmaf.models.weights import MODEL, PREDICTIONS, REPORT, WEIGHTS, Weights, save_weights
 from pyvmaf.provenance import atomic_path, build_run_provenance, sha256_file, write_json, write_manifest
-from pyvmaf.splits import rows_used
+from pyvmaf.scratch import release
+from pyvmaf.splits import TEST, TRAIN, VAL, Fold, used
 
 FIGURES = ("plcc", "srocc", "krocc", "rmse")
 SCHEMA = Path(__file__).with_name("schemas") / "loso.schema.json"
@@ -32,6 +35,8 @@ OnHeldOut = Callable[[int, Mapping[str, "float | None"]], None]
 
 LOOKS = 10
 """How often held-out rows are looked at during a fit for whoever wants to end it early."""
+
+_ROWS_AT_A_TIME = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def fit(
 
     from pyvmaf.models.networks import build
 
-    network = build(spec.network, data.inputs.shape[1])
+    network = build(spec.network, data.width)
     trainer = StackedTrainer(
         network,
         spec.optimiser,
@@ -111,40 +116,51 @@ def fit(
         standardise=spec.target.standardise,
     )
     every = [*folds, *beside]
-    members = [Member(f.held_out, f.train) for f in every]
-    members.append(Member(None, rows_used(folds)))
+    all_rows = used(folds)
+    members = [Member(f.held_out, partial(f.rows, TRAIN)) for f in every]
+    members.append(Member(None, partial(all_rows.rows, TRAIN)))
+    release()
 
     def look(done: int, so_far: Callable[[], list[Fitted]]) -> None:
         if on_held_out is not None and done % max(1, n_epochs // LOOKS) == 0:
             found: list[Mapping[str, Any]] = [
-                agreement(_predict(network, one, data, fold.test), data.y[fold.test])
+                agreement(_predict(network, one, data, test := fold.test), data.y[test])
                 for one, fold in zip(so_far(), folds, strict=False)
             ]
             on_held_out(done, summarise([{name: finite(f[name]) for name in FIGURES} for f in found]))
 
     with torch_threads(threads):
         fitted = trainer.fit(members, data.X, data.y, data.codec, on_epoch, look if on_held_out is not None else None)
-        predicted = [_predict(network, one, data, fold.test) for one, fold in zip(fitted, every, strict=False)]
-        validated = [
-            _predict(network, one, data, fold.val) if fold.val.size else None
-            for one, fold in zip(fitted, every, strict=False)
-        ]
-
-    scored = []
-    for fold, one, p, v in zip(every, fitted, predicted, validated, strict=False):
-        entry: dict[str, Any] = {
-            "held_out": fold.held_out,
-            "n_train": int(fold.train.size),
-            "n_val": int(fold.test.size),
-            "train_loss": finite(one.losses[-1]) if n_epochs else None,
-        }
-        entry |= _figures(p, data.y[fold.test])
-        if v is not None:
-            entry["validation"] = {"n": int(fold.val.size), **_figures(v, data.y[fold.val])}
-        scored.append(entry)
+        # Of the folds of the protocol all predictions are kept: they are judged together, too.
+        starts = np.cumsum([0, *(fold.count(TEST) for fold in folds)])
+        predicted, targets = (data.scratch.array(int(starts[-1]), np.float64) for _ in range(2))
+        scored = []
+        for place, (fold, one) in enumerate(zip(every, fitted, strict=False)):
+            entry: dict[str, Any] = {
+                "held_out": fold.held_out,
+                "n_train": fold.count(TRAIN),
+                "n_val": fold.count(TEST),
+                "train_loss": finite(one.losses[-1]) if n_epochs else None,
+            }
+            for side in (TEST, VAL):
+                if not fold.count(side):
+                    continue
+                rows = fold.rows(side)
+                values, target = _predict(network, one, data, rows), data.y[rows]
+                del rows
+                if side == TEST and place < len(folds):
+                    part = slice(starts[place], starts[place + 1])
+                    predicted[part], targets[part] = values, target
+                release()
+                found = _figures(values, target)
+                if side == TEST:
+                    entry |= found
+                else:
+                    entry["validation"] = {"n": fold.count(VAL), **found}
+                del values, target
+            scored.append(entry)
     scored, scored_beside = scored[: len(folds)], scored[len(folds) :]
-    predicted = predicted[: len(folds)]
-    together = _figures(np.concatenate(predicted), np.concatenate([data.y[f.test] for f in folds]))
+    together = _figures(predicted, targets)
 
     block = None if spec.inputs.codec is None else vocabulary(spec.inputs.codec)
     info: dict[str, Any] = {
@@ -169,7 +185,7 @@ def fit(
     )
     result = FitResult(weights.path, output / REPORT, output / PREDICTIONS, {})
     save_weights(weights)
-    _write_predictions(result.predictions, data, [(f.held_out, f.test) for f in folds], predicted)
+    _write_predictions(result.predictions, data, folds, predicted)
 
     args = {"config": config, "features": table, "seed": seed, "epochs": n_epochs}
     inputs = {"config": config, "features": table}
@@ -191,11 +207,11 @@ def fit(
             "predictions_sha256": sha256_file(result.predictions),
             "train_config_hash": weights.train_config_hash,
             "n_params": network.n_parameters,
-            "split": spec.split.described() | {"rows_not_used": int(data.y.size - members[-1].rows.size)},
+            "split": spec.split.described() | {"rows_not_used": int(data.y.size - all_rows.count(TRAIN))},
             "n_folds": len(folds),
             "folds": scored,
             **summarise(scored),
-            "pooled": together | {"n": int(sum(f.test.size for f in folds))},
+            "pooled": together | {"n": int(predicted.size)},
             "beside": {
                 "by": spec.split.beside,
                 "n_folds": len(beside),
@@ -245,33 +261,49 @@ def _figures(predicted: NDArray[np.float64], target: NDArray[np.float64]) -> dic
 def _predict(network: Any, one: Fitted, data: TrainingTable, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     import torch
 
-    inputs = one.prepare(data.X[rows], None if data.codec is None else data.codec[rows])
+    found = np.empty(rows.size)
+    parameters = torch.from_numpy(one.parameters)
     with torch.inference_mode():
-        x = torch.from_numpy(inputs.astype(np.float32))
-        return np.asarray(network.predict(torch.from_numpy(one.parameters), x).numpy(), dtype=np.float64)
+        for start in range(0, rows.size, _ROWS_AT_A_TIME):
+            part = rows[start : start + _ROWS_AT_A_TIME]
+            inputs = one.prepare(data.X[part], None if data.codec is None else data.codec[part])
+            x = torch.from_numpy(inputs.astype(np.float32))
+            found[start : start + part.size] = network.predict(parameters, x).numpy()
+            release()
+    return found
 
 
-def _write_predictions(
-    path: Path,
-    data: TrainingTable,
-    folds: Sequence[tuple[str, NDArray[np.int64]]],
-    predicted: Sequence[NDArray[np.float64]],
-) -> None:
+def _write_predictions(path: Path, data: TrainingTable, folds: Sequence[Fold], predicted: NDArray[np.float64]) -> None:
     """Rows of every fold in the order of the folds, with what tells them apart, target and prediction."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    index = np.concatenate([rows for _, rows in folds])
-    names = [name for name, rows in folds for _ in range(rows.size)]
-    columns: dict[str, Any] = {"fold": pa.array(names, pa.string()).dictionary_encode()}
-    for name, values in data.rows.items():
-        if name in ("crf", "frame_index"):
-            column = values[index]
-            whole = pa.array(np.where(np.isfinite(column), column, 0).astype(np.int64), mask=~np.isfinite(column))
-            columns[name] = whole
-        else:
-            columns[name] = pa.array(values[index].tolist(), pa.string()).dictionary_encode()
-    columns["target"] = pa.array(data.y[index], pa.float64())
-    columns["prediction"] = pa.array(np.concatenate(predicted), pa.float64())
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.table(columns), temporary, compression="zstd")
+    kinds: dict[str, Any] = {"fold": pa.dictionary(pa.int32(), pa.string())}
+    for name in data.rows:
+        kinds[name] = pa.int64() if name in NUMBERED else pa.dictionary(pa.int32(), pa.string())
+    kinds |= {"target": pa.float64(), "prediction": pa.float64()}
+    end = 0
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, pa.schema(kinds), compression="zstd") as writer:
+        for fold in folds:
+            rows = fold.test
+            for start in range(0, rows.size, _ROWS_AT_A_TIME):
+                part = rows[start : start + _ROWS_AT_A_TIME]
+                columns: list[Any] = [_coded(np.zeros(part.size, dtype=np.int32), [fold.held_out])]
+                for values in data.rows.values():
+                    if isinstance(values, Labels):
+                        columns.append(_coded(values.codes[part], values.names.tolist()))
+                    else:
+                        column = values[part]
+                        known = np.isfinite(column)
+                        columns.append(pa.array(np.where(known, column, 0).astype(np.int64), mask=~known))
+                columns += [pa.array(data.y[part]), pa.array(predicted[end : end + part.size])]
+                end += part.size
+                writer.write_table(pa.table(columns, schema=pa.schema(kinds)))
+                release()
+
+
+def _coded(codes: NDArray[np.int32], names: Sequence[str]) -> Any:
+    """A text column. A missing name is the empty string."""
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(codes, pa.array(names, pa.string()))

@@ -9,7 +9,7 @@ for what it leaves to its caller.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError
+from pyvmaf.scratch import release
 
 if TYPE_CHECKING:
     from pyvmaf.models.spec import ModelSpec
     from pyvmaf.models.weights import Weights
 
 MIN_STD = 1e-8
+_ROWS_AT_A_TIME = 1 << 18
 _FAR = float(np.finfo(np.float32).max) / 2
 """A bound that no value meets, and that float32 holds."""
 
@@ -57,6 +59,7 @@ class Preparation:
     def fit(
         X: NDArray[np.float64],
         *,
+        rows: NDArray[np.int64] | None = None,
         guard: str = "none",
         margins: Sequence[float] = (),
         transforms: Sequence[str | None] = (),
@@ -66,6 +69,7 @@ class Preparation:
 
         Args:
             X: the rows.
+            rows: indices of those to fit on, at least one; all without it.
             guard: "none" or "clamp".
             margins: of the guard, per column, in widths of the range; empty for none.
             transforms: per column the name of a transform or None; empty for none at all.
@@ -74,7 +78,16 @@ class Preparation:
         Raises:
             InputError: a column holds values that its transform is not defined for.
         """
-        low, high = X.min(axis=0), X.max(axis=0)
+        n = X.shape[0] if rows is None else rows.size
+
+        def parts() -> Iterator[NDArray[np.float64]]:
+            for start in range(0, n, _ROWS_AT_A_TIME):
+                part = slice(start, start + _ROWS_AT_A_TIME)
+                yield X[part] if rows is None else X[rows[part]]
+                release()
+
+        low = np.minimum.reduce([part.min(axis=0) for part in parts()])
+        high = np.maximum.reduce([part.max(axis=0) for part in parts()])
         for place, name in enumerate(transforms):
             if name is not None and (low[place] < 0 or (name == "log" and low[place] == 0)):
                 column = names[place] if place < len(names) else f"column {place}"
@@ -83,9 +96,10 @@ class Preparation:
                     f"{_NEEDS[name]}"
                 )
         raw = Preparation(np.zeros(0), np.zeros(0), low, high, guard, tuple(transforms), tuple(margins))
-        bent = raw._transformed(X)
-        std = bent.std(axis=0)
-        return dataclasses.replace(raw, mean=bent.mean(axis=0), std=np.where(std < MIN_STD, 1.0, std))
+        mean = np.add.reduce([raw._transformed(part).sum(axis=0) for part in parts()]) / n
+        squares = np.add.reduce([np.square(raw._transformed(part) - mean).sum(axis=0) for part in parts()])
+        std = np.sqrt(squares / n)
+        return dataclasses.replace(raw, mean=mean, std=np.where(std < MIN_STD, 1.0, std))
 
     @property
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

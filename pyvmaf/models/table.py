@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,17 @@ from numpy.typing import NDArray
 from pyvmaf.codecs import vocabulary
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features.catalog import FEATURES
+from pyvmaf.labels import Labels
 from pyvmaf.models.spec import ModelSpec, Split
 from pyvmaf.provenance import sha256_file
+from pyvmaf.scratch import Scratch, release
 from pyvmaf.splits import (
     Fold,
     check_apart,
-    content_hash_split,
+    content_hash_sides,
     fold_of_sides,
     grouped_kfold,
-    hash_split,
+    hash_sides,
     holdout,
     leave_one_group_out,
     same_partition,
@@ -29,11 +32,15 @@ from pyvmaf.splits import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 SOURCE = "source"
 ENCODE_COLUMNS = ("encoder", "preset", "crf")
 ROW_COLUMNS = ("source", "group", "clip", "codec", "rung", "crf", "frame_index")
 """What tells one row from another; predictions carry them."""
+NUMBERED = ("crf", "frame_index")
+"""Those of them that are numbers."""
+_ROWS_AT_A_TIME = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,12 @@ class TrainingTable:
         X: float64 [n, len(features)], finite.
         codec: float64 [n, vocabulary width] in [0, 1], or None for a model without a codec block.
         y: float64 [n], finite.
-        groups: str [n], what is held out together: the column that the split goes by.
-        keys: every text column that the split reads, by name, each [n]; ``source`` where the table has one.
-        rows: the columns of `ROW_COLUMNS` that the table has, each [n].
+        groups: of the n rows, what is held out together: the column that the split goes by.
+        keys: every text column that the split reads, by name, each of n rows; ``source`` where the table has one.
+        rows: the columns of `ROW_COLUMNS` that the table has, each of n rows.
         n_total: rows of the file.
         dropped: rows left out, and for how many of them each column was the reason.
+        scratch: where the arrays lie.
     """
 
     path: Path
@@ -59,11 +67,17 @@ class TrainingTable:
     X: NDArray[np.float64]
     codec: NDArray[np.float64] | None
     y: NDArray[np.float64]
-    groups: NDArray[np.str_]
-    keys: dict[str, NDArray[np.str_]]
-    rows: dict[str, NDArray[Any]]
+    groups: Labels
+    keys: dict[str, Labels]
+    rows: dict[str, Labels | NDArray[np.float64]]
     n_total: int
     dropped: dict[str, Any]
+    scratch: Scratch = field(default_factory=lambda: Scratch(0), compare=False)
+
+    @property
+    def width(self) -> int:
+        """Number of columns that the network sees."""
+        return int(self.X.shape[1] + (0 if self.codec is None else self.codec.shape[1]))
 
     @property
     def inputs(self) -> NDArray[np.float64]:
@@ -80,36 +94,52 @@ def read_columns(path: Path, columns: list[str]) -> pa.Table:
         InputError: it lacks a column.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    if not path.is_file():
-        raise MissingFileError(f"no such file: {path}")
     try:
-        with pq.ParquetFile(path) as parquet:
-            present = parquet.schema_arrow.names
-            missing = [c for c in columns if c not in present]
-            if missing:
-                why = {c: FEATURES[c].unavailable for c in missing if c in FEATURES and FEATURES[c].unavailable}
-                hints = "".join(
-                    f" ({name}: {reason}, so it has to come with the table)" for name, reason in why.items()
-                )
-                raise InputError(
-                    f"{path} has no column {', '.join(map(repr, missing))}{hints}; it has: {', '.join(present)}. "
-                    "Extract the features that are missing, or take them out of the model's inputs"
-                )
+        with _opened(path, columns) as parquet:
             return parquet.read(columns=columns).select(columns)
     except pa.ArrowException as err:
         raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
 
 
+def _opened(path: Path, columns: list[str]) -> pq.ParquetFile:
+    """A parquet file that has all of `columns`. Errors as in `read_columns`, but Arrow's own for a damaged file."""
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise MissingFileError(f"no such file: {path}")
+    parquet = pq.ParquetFile(path)
+    present = parquet.schema_arrow.names
+    missing = [c for c in columns if c not in present]
+    if missing:
+        parquet.close()
+        why = {c: FEATURES[c].unavailable for c in missing if c in FEATURES and FEATURES[c].unavailable}
+        hints = "".join(f" ({name}: {reason}, so it has to come with the table)" for name, reason in why.items())
+        raise InputError(
+            f"{path} has no column {', '.join(map(repr, missing))}{hints}; it has: {', '.join(present)}. "
+            "Extract the features that are missing, or take them out of the model's inputs"
+        )
+    return parquet
+
+
 def strings(table: pa.Table, name: str) -> NDArray[np.str_]:
     """A text column as numpy strings; a missing value is the empty string."""
+    names, index = _names(table, name)
+    return names[index]
+
+
+def _names(table: pa.Table, name: str) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
+    """Names of a text column, and the place among them of each row's; the last name is "", for a missing value."""
     import pyarrow as pa
 
     column = table.column(name)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return np.asarray(["" if value is None else value for value in column.to_pylist()], dtype=np.str_)
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    chunks: list[Any] = column.unify_dictionaries().chunks
+    known = ["" if value is None else str(value) for value in chunks[0].dictionary.to_pylist()] if chunks else []
+    names = np.asarray([*known, ""], dtype=np.str_)
+    places = [chunk.indices.fill_null(len(known)).to_numpy(zero_copy_only=False) for chunk in chunks]
+    return names, np.concatenate([np.empty(0, np.int32), *places]).astype(np.int32)
 
 
 def floats(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -127,8 +157,8 @@ def floats(table: pa.Table, name: str) -> NDArray[np.float64]:
     return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
-def _unavailable(table: pa.Table) -> dict[str, str]:
-    metadata = table.schema.metadata or {}
+def _unavailable(schema: pa.Schema) -> dict[str, str]:
+    metadata = schema.metadata or {}
     try:
         stated = json.loads(metadata.get(b"pyvmaf", b"{}"))
     except ValueError:
@@ -178,9 +208,9 @@ def make_folds(split: Split, table: TrainingTable) -> list[Fold]:
         elif split.protocol == "kfold":
             folds = grouped_kfold(groups, split.k, split.number)
         elif split.protocol == "hash":
-            folds = [fold_of_sides(hash_split(groups, split.val_share, split.test_share))]
+            folds = [fold_of_sides(hash_sides(groups, split.val_share, split.test_share))]
         elif split.protocol == "content_hash":
-            folds = [fold_of_sides(content_hash_split(groups, split.text))]
+            folds = [fold_of_sides(content_hash_sides(groups, split.text))]
         else:
             folds = [
                 holdout(
@@ -211,11 +241,11 @@ def beside_folds(split: Split, table: TrainingTable) -> tuple[list[Fold], str | 
     if split.beside is None:
         return [], None
     values = table.keys[split.beside]
-    if np.unique(values).size < 2:
+    if Labels.of(values).names.size < 2:
         return [], f"the table has one {split.beside} only"
     if split.protocol == "leave_one_out" and same_partition(values, table.keys[split.by]):
         return [], f"{split.beside} divides the rows as {split.by} does"
-    folds = [Fold(f"{split.beside}:{f.held_out}", f.train, f.test) for f in leave_one_group_out(values)]
+    folds = [replace(fold, held_out=f"{split.beside}:{fold.held_out}") for fold in leave_one_group_out(values)]
     try:
         _check_sources(split, table, folds)
     except InputError as err:
@@ -252,34 +282,133 @@ def read_table(path: Path, spec: ModelSpec) -> TrainingTable:
         InputError: it has no rows, none with a value of the target, lacks columns, or more rows lack a value than the
             spec allows; an encoder has no place in the spec's vocabulary.
     """
+    import pyarrow as pa
+
     features = list(spec.inputs.names)
     key_names = list(spec.split.columns)
     needed = list(dict.fromkeys([*features, spec.target.column, *key_names]))
     if spec.inputs.codec is not None:
         needed += [c for c in ENCODE_COLUMNS if c not in needed]
     present = set(read_schema(path))
-    extra = [c for c in ROW_COLUMNS if c in present and c not in needed]
-    table = read_columns(path, needed + extra)
-    n = table.num_rows
+    needed += [c for c in ROW_COLUMNS if c in present and c not in needed]
+    try:
+        with _opened(path, needed) as parquet:
+            return _read(parquet, path, spec, features, key_names, needed)
+    except pa.ArrowException as err:
+        raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
+
+
+class _Coded:
+    """The numbers of a text column's names, batch by batch."""
+
+    def __init__(self, codes: NDArray[np.int32]) -> None:
+        self._codes = codes
+        self._numbers: dict[str, int] = {}
+        self._end = 0
+
+    def add(self, names: NDArray[np.str_], index: NDArray[np.int32]) -> None:
+        """Rows of the next batch: their names' places among `names`."""
+        seen = np.bincount(index, minlength=names.size) > 0
+        numbers = np.zeros(names.size, dtype=np.int32)
+        for place in np.flatnonzero(seen).tolist():
+            numbers[place] = self._numbers.setdefault(str(names[place]), len(self._numbers))
+        self._codes[self._end : self._end + index.size] = numbers[index]
+        self._end += index.size
+
+    def labels(self) -> Labels:
+        """All rows of the column."""
+        codes = self._codes[: self._end]
+        names = np.array([*self._numbers], dtype=np.str_)
+        order = np.argsort(names, kind="stable")
+        place = np.zeros(names.size, dtype=np.int32)
+        place[order] = np.arange(order.size, dtype=np.int32)
+        for start in range(0, codes.size, _ROWS_AT_A_TIME):
+            codes[start : start + _ROWS_AT_A_TIME] = place[codes[start : start + _ROWS_AT_A_TIME]]
+        release()
+        return Labels(names[order], codes)
+
+
+def _batches(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
+    """A table's rows, some at a time. Over more than one row group Arrow's own reader keeps what it has read."""
+    import pyarrow as pa
+
+    for group in range(parquet.num_row_groups):
+        for batch in parquet.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns, use_threads=False):
+            yield pa.Table.from_batches([batch])
+        pa.default_memory_pool().release_unused()
+
+
+def _read(
+    parquet: pq.ParquetFile,
+    path: Path,
+    spec: ModelSpec,
+    features: list[str],
+    key_names: list[str],
+    columns: list[str],
+) -> TrainingTable:
+    """The table, a batch of rows at a time."""
+    n = parquet.metadata.num_rows
     if n == 0:
         raise InputError(f"{path} has no rows: there is nothing to train on")
+    texts = [c for c in (*key_names, *ROW_COLUMNS) if c in columns and c not in NUMBERED]
+    numbers = [c for c in NUMBERED if c in columns and c in parquet.schema_arrow.names]
+    version = spec.inputs.codec
+    width = 0 if version is None else vocabulary(version).width
+    wide = len(features) + width
+    scratch = Scratch(n * (8 * (wide + 1 + len(numbers)) + 4 * len(texts)))
+    X = scratch.array((n, len(features)), np.float64)
+    y = scratch.array(n, np.float64)
+    codec = None if version is None else scratch.array((n, width), np.float64)
+    labels = {name: _Coded(scratch.array(n, np.int32)) for name in dict.fromkeys(texts)}
+    rows: dict[str, NDArray[np.float64]] = {name: scratch.array(n, np.float64) for name in numbers}
+    counts = dict.fromkeys([*features, spec.target.column, *key_names], 0)
+    n_usable, n_unlisted, end = 0, 0, 0
+    refused: InputError | None = None
+    for batch in _batches(parquet, columns):
+        inputs = [floats(batch, name) for name in features]
+        target = floats(batch, spec.target.column)
+        text = {name: _names(batch, name) for name in labels}
+        lacking = {name: ~np.isfinite(column) for name, column in zip(features, inputs, strict=True)}
+        lacking[spec.target.column] = ~np.isfinite(target)
+        lacking |= {name: (text[name][0] == "")[text[name][1]] for name in key_names}
+        for name, mask in lacking.items():
+            counts[name] += int(np.count_nonzero(mask))
+        usable = ~np.logical_or.reduce(list(lacking.values()))
+        n_usable += int(np.count_nonzero(usable))
+        encoder = None if version is None else strings(batch, "encoder")
+        if version is not None and encoder is not None and spec.rows.unlisted_encoders == "leave_out":
+            listed = _listed(version, encoder)
+            n_unlisted += int(np.count_nonzero(~listed))
+            usable &= listed
+        keep = np.flatnonzero(usable)
+        here = slice(end, end + keep.size)
+        end += keep.size
+        for place, column in enumerate(inputs):
+            X[here, place] = column[keep]
+        y[here] = target[keep]
+        if version is not None and encoder is not None and codec is not None:
+            try:
+                codec[here] = codec_block(
+                    version, encoder[keep], strings(batch, "preset")[keep], floats(batch, "crf")[keep]
+                )
+            except InputError as err:
+                refused = refused or err
+        for name, coded in labels.items():
+            names, index = text[name]
+            coded.add(names, index[keep])
+        for name, values in rows.items():
+            values[here] = floats(batch, name)[keep]
+        release()
 
-    X = np.column_stack([floats(table, name) for name in features])
-    y = floats(table, spec.target.column)
-    keys = {name: strings(table, name) for name in key_names}
-    lacking = {name: ~np.isfinite(column) for name, column in zip(features, X.T, strict=True)}
-    lacking[spec.target.column] = ~np.isfinite(y)
-    lacking |= {name: column == "" for name, column in keys.items()}
-    usable = ~np.logical_or.reduce(list(lacking.values()))
-    reasons = {name: int(count) for name, mask in lacking.items() if (count := np.count_nonzero(mask))}
-    if reasons.get(spec.target.column) == n:
+    reasons = {name: count for name, count in counts.items() if count}
+    if counts[spec.target.column] == n:
         raise InputError(
             f"{path}: none of {n} rows has a value of {spec.target.column!r}, which model {spec.name} is to predict: "
             "there is nothing to learn from"
         )
-    n_dropped = n - int(np.count_nonzero(usable))
+    n_dropped = n - n_usable
     if n_dropped == n or n_dropped / n > spec.rows.max_dropped_share:
-        why = _unavailable(table)
+        why = _unavailable(parquet.schema_arrow)
         named = "; ".join(
             f"{name}: {count} rows" + (f" ({why[name]})" if name in why else "") for name, count in reasons.items()
         )
@@ -288,40 +417,31 @@ def read_table(path: Path, spec: ModelSpec) -> TrainingTable:
             f"the allowed share {spec.rows.max_dropped_share}: take such columns out of the model's inputs, or "
             "extract them"
         )
-    if spec.inputs.codec is not None and spec.rows.unlisted_encoders == "leave_out":
-        listed = _listed(spec.inputs.codec, strings(table, "encoder"))
-        if not (usable & listed).any():
-            raise InputError(f"{path}: no row's encoder has a place in codec vocabulary {spec.inputs.codec}")
-        if not listed.all():
-            reasons["encoder"] = int(np.count_nonzero(~listed))
-        usable &= listed
-    keep = np.flatnonzero(usable)
-    codec = None
-    if spec.inputs.codec is not None:
-        encoder, preset = strings(table, "encoder")[keep], strings(table, "preset")[keep]
-        try:
-            codec = codec_block(spec.inputs.codec, encoder, preset, floats(table, "crf")[keep])
-        except InputError as err:
-            raise InputError(f"{path}: {err}") from err
-    if SOURCE in table.column_names and SOURCE not in keys:
-        keys[SOURCE] = strings(table, SOURCE)
-    rows: dict[str, NDArray[Any]] = {}
-    for name in ROW_COLUMNS:
-        if name in table.column_names:
-            column = floats(table, name) if name in ("crf", "frame_index") else strings(table, name)
-            rows[name] = column[keep]
+    if n_unlisted:
+        if end == 0:
+            raise InputError(f"{path}: no row's encoder has a place in codec vocabulary {version}")
+        reasons["encoder"] = n_unlisted
+    if refused is not None:
+        raise InputError(f"{path}: {refused}") from refused
+    coded_rows = {name: coded.labels() for name, coded in labels.items()}
+    release()
     return TrainingTable(
         path=path,
         sha256=sha256_file(path),
         features=tuple(features),
-        X=np.ascontiguousarray(X[keep]),
-        codec=codec,
-        y=y[keep],
-        groups=keys[spec.split.by][keep],
-        keys={name: column[keep] for name, column in keys.items()},
-        rows=rows,
+        X=X[:end],
+        codec=None if codec is None else codec[:end],
+        y=y[:end],
+        groups=coded_rows[spec.split.by],
+        keys={name: coded_rows[name] for name in (*key_names, *((SOURCE,) if SOURCE in coded_rows else ()))},
+        rows={
+            name: coded_rows[name] if name in coded_rows else rows[name][:end]
+            for name in ROW_COLUMNS
+            if name in coded_rows or name in rows
+        },
         n_total=n,
-        dropped={"rows": n - int(keep.size), "by_column": reasons},
+        dropped={"rows": n - end, "by_column": reasons},
+        scratch=scratch,
     )
 
 

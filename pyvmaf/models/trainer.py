@@ -25,8 +25,10 @@ from pyvmaf.models.inputs import MIN_STD, Preparation
 from pyvmaf.models.kernels import MlpKernel
 from pyvmaf.models.networks import Mlp
 from pyvmaf.models.spec import Inputs, Optimiser
+from pyvmaf.scratch import Scratch, release
 
 _CHUNK_BYTES = 32 << 20
+_ROWS_AT_A_TIME = 1 << 18
 
 # Dropout draws 16-bit numbers, a quarter of the cost of floats: its share is a multiple of 1/65536.
 _DROPOUT_STEPS = 1 << 16
@@ -41,11 +43,15 @@ class Member:
 
     Attributes:
         held_out: name of the group that its rows leave out; None for the model on all rows.
-        rows: int64 indices of its training rows.
+        rows: int64 indices of its training rows, or what gives them where they are too many to be kept.
     """
 
     held_out: str | None
-    rows: NDArray[np.int64]
+    rows: NDArray[np.int64] | Callable[[], NDArray[np.int64]]
+
+    def taken(self) -> NDArray[np.int64]:
+        """Indices of its training rows."""
+        return self.rows() if callable(self.rows) else self.rows
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,7 @@ class _Adam:
 
 
 class _Data:
-    """One member's scaled rows, laid out for gathering, and its random streams."""
+    """One member's rows, ready for gathering, and its random streams."""
 
     def __init__(
         self,
@@ -148,38 +154,88 @@ class _Data:
         standardise: bool,
         widths: Sequence[int],
         dtype: torch.dtype,
+        scratch: Scratch,
+        packed: NDArray[np.floating] | None,
     ) -> None:
-        rows = member.rows
+        rows = member.taken()
         if rows.size == 0:
             raise InputError(f"nothing is left to train on when {member.held_out!r} is held out")
         self.member = member
         self.n = int(rows.size)
         self.prepare = (
-            Preparation.fit(X[rows])
+            Preparation.fit(X, rows=rows)
             if inputs is None
             else Preparation.fit(
-                X[rows],
+                X,
+                rows=rows,
                 guard=inputs.guard,
                 margins=inputs.column_margins,
                 transforms=inputs.column_transforms,
                 names=inputs.names,
             )
         )
-        target = y[rows]
-        spread = float(target.std())
-        self.target = (float(target.mean()), spread if spread >= MIN_STD else 1.0) if standardise else (0.0, 1.0)
-        parts = [self.prepare(X[rows], None if codec is None else codec[rows])]
-        parts += [np.ones((self.n, 1)), ((target - self.target[0]) / self.target[1])[:, None]]
-        # rows x [inputs, ones, target], so that one gather fills a batch.
-        self.rows = torch.from_numpy(np.ascontiguousarray(np.hstack(parts))).to(dtype)
-        self.order = stream(seed, member.held_out, "order")
+        self.target = (0.0, 1.0)
+        if standardise:
+            mean, spread = _moments(y, rows)
+            self.target = (mean, spread if spread >= MIN_STD else 1.0)
+        self._dtype, self._scratch, self._n_scaled = dtype, scratch, X.shape[1]
+        self._packed = packed
+        # Where members can have copies of their rows: [inputs, ones, target], so that one gather fills a batch.
+        self._rows = (
+            self._prepared(X[rows], None if codec is None else codec[rows], y[rows]) if packed is None else None
+        )
+        self._index: NDArray[np.int64] | None = None
+        self._order = stream(seed, member.held_out, "order")
         self.dropout = [stream(seed, member.held_out, f"dropout {place}") for place in range(len(widths))]
-        self.permutation = torch.arange(self.n)
+        release()
+
+    def _prepared(
+        self, X: NDArray[np.float64], codec: NDArray[np.float64] | None, y: NDArray[np.float64]
+    ) -> torch.Tensor:
+        """[rows, inputs + 2]: inputs as the network sees them, ones, target."""
+        parts = [self.prepare(X, codec), np.ones((y.size, 1)), ((y - self.target[0]) / self.target[1])[:, None]]
+        return torch.from_numpy(np.ascontiguousarray(np.hstack(parts))).to(self._dtype)
+
+    def _unpacked(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        """The same for rows of the table that members share."""
+        assert self._packed is not None
+        values = self._packed[rows].astype(np.float64)
+        X, codec = values[:, : self._n_scaled], values[:, self._n_scaled : -1]
+        return self._prepared(X, codec if codec.size else None, values[:, -1])
+
+    def steady(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs of the first row, and which of them are the same in all rows."""
+        if self._rows is not None:
+            inputs = self._rows[:, :-2]
+            return inputs[0], (inputs == inputs[0]).all(dim=0)
+        rows = self.member.taken()
+        first = self._unpacked(rows[:1])[0, :-2]
+        same = torch.ones(first.numel(), dtype=torch.bool)
+        for start in range(0, self.n, _ROWS_AT_A_TIME):
+            same &= (self._unpacked(rows[start : start + _ROWS_AT_A_TIME])[:, :-2] == first).all(dim=0)
+            release()
+        return first, same
 
     def shuffle(self, padded: int) -> None:
-        """Draw the next epoch's order; it is filled up to `padded` entries with row 0."""
-        self.permutation = torch.zeros(padded, dtype=torch.int64)
-        self.permutation[: self.n] = torch.from_numpy(self.order.permutation(self.n))
+        """Draw the next epoch's order; it is filled up to `padded` entries with the first row."""
+        if self._index is None:
+            self._index = self._scratch.array(padded, np.int64)
+        order = self._order.permutation(self.n)
+        if self._rows is not None:
+            self._index[: self.n], self._index[self.n :] = order, 0
+        else:
+            rows = self.member.taken()
+            self._index[self.n :] = rows[0]
+            for start in range(0, self.n, _ROWS_AT_A_TIME):
+                part = slice(start, min(start + _ROWS_AT_A_TIME, self.n))
+                self._index[part] = rows[order[part]]
+        release()
+
+    def gather(self, start: int, stop: int) -> torch.Tensor:
+        """Rows `start` to `stop` of the epoch, [stop - start, inputs + 2]."""
+        assert self._index is not None
+        index = self._index[start:stop]
+        return self._unpacked(index) if self._rows is None else self._rows.index_select(0, torch.from_numpy(index))
 
 
 class StackedTrainer:
@@ -240,6 +296,11 @@ class StackedTrainer:
             PyvmafError: a loss became NaN or infinite.
         """
         widths = self.network.dropped_widths
+        columns = X.shape[1] + (0 if codec is None else codec.shape[1]) + 2
+        scratch = Scratch(len(members) * X.shape[0] * columns * torch.empty(0, dtype=self.dtype).element_size())
+        # A copy of all its rows for each member, or one for all of them, from which every batch is scaled anew. That
+        # one holds what the network computes with, not more: it is read in random order.
+        packed = _packed(scratch, X, codec, y) if scratch.large else None
         data = [
             _Data(
                 m,
@@ -251,6 +312,8 @@ class StackedTrainer:
                 standardise=self.standardise,
                 widths=widths,
                 dtype=self.dtype,
+                scratch=scratch,
+                packed=packed,
             )
             for m in members
         ]
@@ -289,10 +352,9 @@ class StackedTrainer:
         flat = flat.clone()
         layers = self.network.layers(flat[None])
         if self.epochs and one.n > 1:
-            inputs = one.rows[:, :-2]
-            constant = (inputs == inputs[0]).all(dim=0)
+            inputs, constant = one.steady()
             first = layers[0][0]
-            first[:, -1] += first[:, :-1][:, constant] @ inputs[0, constant]
+            first[:, -1] += first[:, :-1][:, constant] @ inputs[constant]
             first[:, :-1][:, constant] = 0
         layers[-1].mul_(one.target[1])
         layers[-1][:, :, -1].add_(one.target[0])
@@ -307,22 +369,19 @@ class StackedTrainer:
         on_epoch: OnEpoch,
     ) -> None:
         M, B, last = len(data), self.batch_size, int(n_batches[0])
-        n_columns = data[0].rows.shape[1]
+        n_columns = self.network.sizes[0][0] + 2
         widths = self.network.dropped_widths
         gradient = torch.zeros_like(flat)
         adam = _Adam(self.optimiser, flat, gradient, self.epochs * last)
         kernels: dict[int, MlpKernel] = {}
         # The number of active members at each step of an epoch.
         active = [int(np.count_nonzero(n_batches > s)) for s in range(last)]
-        weight = torch.zeros((last, M, 1, B), dtype=self.dtype)
-        for m, one in enumerate(data):
-            for s in range(int(n_batches[m])):
-                size = min(B, one.n - s * B)
-                weight[s, m, 0, :size] = 2.0 / size
         per_step = (n_columns + sum(widths)) * M * B * flat.element_size()
         chunk = max(1, min(last, _CHUNK_BYTES // per_step))
         batches = torch.empty((chunk, M, n_columns, B), dtype=self.dtype)
         masks = [torch.zeros((chunk, M, w, B), dtype=self.dtype) for w in widths]
+        weight = torch.empty((chunk, M, 1, B), dtype=self.dtype)
+        weighed = -1
         loss_sums = torch.zeros((M, 1, 1), dtype=torch.float64)
         rows_of = [torch.tensor([min(B, max(0, d.n - s * B)) / (2.0 * d.n) for d in data]) for s in range(last)]
         shares = torch.stack(rows_of)[..., None, None].to(torch.float64)
@@ -334,6 +393,10 @@ class StackedTrainer:
             for start in range(0, last, chunk):
                 stop = min(start + chunk, last)
                 self._fill(data, n_batches, start, stop, batches, masks)
+                release()
+                if weighed != start:
+                    _weigh(data, start, B, weight)
+                    weighed = start
                 steps = np.minimum(np.arange(start, stop)[:, None], n_batches - 1) + epoch * n_batches + 1
                 roots, sizes = adam.corrections(steps)
                 for begin, end, k in _runs(active, start, stop):
@@ -345,7 +408,7 @@ class StackedTrainer:
                     views = zip(
                         batches[here, :k, :-1].unbind(0),
                         batches[here, :k, -1:].unbind(0),
-                        weight[begin:end, :k].unbind(0),
+                        weight[here, :k].unbind(0),
                         zip(*(m[here, :k].unbind(0) for m in masks), strict=True) if masks else _nothing(),
                         roots[here, :k].unbind(0),
                         sizes[here, :k].unbind(0),
@@ -382,11 +445,48 @@ class StackedTrainer:
             n = min(stop, int(count)) - start
             if n <= 0:
                 continue
-            index = one.permutation[start * B : (start + n) * B]
-            batches[:n, m] = one.rows.index_select(0, index).view(n, B, -1).transpose(1, 2)
+            batches[:n, m] = one.gather(start * B, (start + n) * B).view(n, B, -1).transpose(1, 2)
             for rng, mask in zip(one.dropout, masks, strict=True):
                 drawn = rng.integers(0, _DROPOUT_STEPS, size=(n, *mask.shape[2:]), dtype=np.uint16)
                 np.multiply(drawn >= threshold, scale, out=mask[:n, m].numpy())
+
+
+def _moments(y: NDArray[np.float64], rows: NDArray[np.int64]) -> tuple[float, float]:
+    """Mean and standard deviation (ddof 0) of some rows."""
+
+    def parts() -> Iterator[NDArray[np.float64]]:
+        for start in range(0, rows.size, _ROWS_AT_A_TIME):
+            yield y[rows[start : start + _ROWS_AT_A_TIME]]
+            release()
+
+    mean = np.add.reduce([part.sum() for part in parts()]) / rows.size
+    return float(mean), float(np.sqrt(np.add.reduce([np.square(part - mean).sum() for part in parts()]) / rows.size))
+
+
+def _packed(
+    scratch: Scratch, X: NDArray[np.float64], codec: NDArray[np.float64] | None, y: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """float32 [n, features + codec columns + 1]: everything of a row side by side, the target last."""
+    width = X.shape[1] + (0 if codec is None else codec.shape[1])
+    found = scratch.array((y.size, width + 1), np.float32)
+    for start in range(0, y.size, _ROWS_AT_A_TIME):
+        part = slice(start, start + _ROWS_AT_A_TIME)
+        found[part, : X.shape[1]], found[part, -1] = X[part], y[part]
+        if codec is not None:
+            found[part, X.shape[1] : -1] = codec[part]
+        release()
+    return found
+
+
+def _weigh(data: list[_Data], start: int, batch_size: int, weight: torch.Tensor) -> None:
+    """What each row of a batch counts with, 2 / (true rows of the batch), for the steps from `start` on."""
+    weight.fill_(2.0 / batch_size)
+    for m, one in enumerate(data):
+        whole, rest = divmod(one.n, batch_size)
+        step = whole - start
+        if rest and 0 <= step < weight.shape[0]:
+            weight[step, m, 0, :rest] = 2.0 / rest
+            weight[step, m, 0, rest:] = 0.0
 
 
 def _nothing() -> Iterator[tuple[()]]:

@@ -102,7 +102,7 @@ class _Maker:
             held_out=held_out,
             table=self._table,
             train=train,
-            calibration=calibration_rows(self._table.groups, train, self._settings.calibration_rows),
+            calibration=calibration_rows(np.asarray(self._table.groups), train, self._settings.calibration_rows),
         )
 
     def fold(self, fold: Fold) -> dict[str, Any]:

@@ -199,7 +199,12 @@ def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[
         for (clip, codec, rung), rows in frame.groupby(["clip", "codec", "rung"], observed=True, sort=False):
             # A ladder is measured in one pass; a rung's part of the time is its part of the rows.
             seconds = None if run.get("seconds") is None else run["seconds"] * len(rows) / len(frame)
-            measured[str(clip), str(codec), str(rung)] = (rows, spec, seconds)
+            features = {
+                name: (float(np.mean(rows[name])), float(np.std(rows[name])))
+                for name in ROW_FEATURES
+                if name in rows.columns
+            }
+            measured[str(clip), str(codec), str(rung)] = (float(np.mean(rows[TARGET])), features, spec, seconds)
     completed = []
     for path in sorted(records):
         encode = path.with_suffix(".mkv")
@@ -207,17 +212,12 @@ def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[
         key = (path.parent.parent.name, path.parent.name, path.stem)
         if key not in measured:
             raise InputError(f"{path} has no rows in the feature tables given ({', '.join(map(str, ladders))})")
-        rows, spec, seconds = measured.pop(key)
-        features = {
-            name: (float(np.mean(rows[name])), float(np.std(rows[name])))
-            for name in ROW_FEATURES
-            if name in rows.columns
-        }
+        vmaf, features, spec, seconds = measured.pop(key)
         encoding = read_manifest(encode).get("run", {})
         completed.append(
             complete(
                 read_json(path),
-                vmaf=float(np.mean(rows[TARGET])),
+                vmaf=vmaf,
                 vmaf_model=str(spec["model"]),
                 features=features,
                 vmaf_binary_version=str(spec["engine"].get("libvmaf")),

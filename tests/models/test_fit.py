@@ -173,7 +173,7 @@ def test_an_interrupt_or_a_full_disk_leaves_nothing_half_written(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pyarrow.parquet.write_table", full)
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
     with pytest.raises(OSError, match="No space"):
         fit(write_spec(), table, tmp_path / "out", seed=0, epochs=0)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["weights.safetensors"]

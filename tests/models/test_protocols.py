@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyvmaf.errors import InputError
+from pyvmaf.labels import Labels
 from pyvmaf.models.export import UNTRAINED, export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.spec import Split, parse_spec
@@ -32,8 +33,8 @@ def split_of(**keys: Any) -> Split:
 
 
 def table_of(**keys: list[str]) -> TrainingTable:
-    columns = {name: np.asarray(values, dtype=np.str_) for name, values in keys.items()}
-    n = len(next(iter(columns.values())))
+    columns = {name: Labels.of(values) for name, values in keys.items()}
+    n = next(iter(columns.values())).size
     return TrainingTable(
         path=Path("t.parquet"),
         sha256="",

@@ -121,3 +121,18 @@ def test_codec_blocks_of_what_is_not_known() -> None:
     assert block[2].tolist() == [1, 0, 0, 0, 0, 0, 5 / 9, 0.5]
     with pytest.raises(InputError, match="unknown codec"):
         codec_block("v1", np.array(["libx2644"]), np.array([""]), np.array([20.0]))
+
+
+def test_a_table_that_is_too_large_for_memory_reads_the_same(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = read_table(table, spec(inputs={"features": "canonical6", "codec": "v1"}))
+    monkeypatch.setattr("pyvmaf.scratch.IN_MEMORY", 0)
+    monkeypatch.setattr("pyvmaf.models.table._ROWS_AT_A_TIME", 5)
+    many = read_table(table, spec(inputs={"features": "canonical6", "codec": "v1"}))
+    assert many.scratch.large
+    assert not few.scratch.large
+    for one, other in zip((few.X, few.y, few.codec), (many.X, many.y, many.codec), strict=True):
+        np.testing.assert_array_equal(other, one)
+    assert {name: column.tolist() for name, column in many.rows.items()} == {
+        name: column.tolist() for name, column in few.rows.items()
+    }
+    assert many.groups.names.tolist() == sorted(set(few.groups.tolist()))

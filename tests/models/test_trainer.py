@@ -79,10 +79,10 @@ def test_gradient_equals_autograd(activation: str, hidden: tuple[int, ...], drop
 
 def plain_loop(network: Mlp, member: Member, X: F64, y: F64, optimiser: Optimiser, epochs: int, batch: int) -> F64:
     """What a tutorial would write, with torch's own parts: DataLoader without drop_last, autograd, torch.optim."""
-    rows = X[member.rows]
+    rows = X[member.taken()]
     mean, std = rows.mean(0), rows.std(0)
     x = torch.from_numpy((rows - mean) / np.where(std < 1e-8, 1, std))
-    dataset = torch.utils.data.TensorDataset(x, torch.from_numpy(y[member.rows])[:, None])
+    dataset = torch.utils.data.TensorDataset(x, torch.from_numpy(y[member.taken()])[:, None])
     initial = network.initial(stream(5, member.held_out, "initial"))
     module = network.as_module(torch.from_numpy(initial)).double()
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimiser.name]
@@ -124,9 +124,9 @@ def test_losses_are_those_of_the_epoch() -> None:
     one = fit(mlp((), columns=5), members(len(y), (70, 150)), X, y, optimiser=Optimiser(lr=1e-12), dtype=torch.float64)
     for f in one:
         # With a step this small nothing moves: each epoch's loss is that of the initial weights.
-        x = torch.from_numpy(f.prepare(X[f.member.rows]))
+        x = torch.from_numpy(f.prepare(X[f.member.taken()]))
         p = mlp(()).predict(torch.from_numpy(f.parameters), x).numpy()
-        np.testing.assert_allclose(f.losses, np.mean((p - y[f.member.rows]) ** 2), rtol=1e-6)
+        np.testing.assert_allclose(f.losses, np.mean((p - y[f.member.taken()]) ** 2), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -283,3 +283,21 @@ def test_an_input_that_never_varied_has_no_say() -> None:
     flipped = codec.copy()
     flipped[:, 0] = 1 - codec[:, 0]
     assert np.abs(predict(codec) - predict(flipped)).max() > 1e-3
+
+
+def test_rows_that_are_too_many_for_copies_train_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    X = rng.normal(50, 5, size=(700, 6))
+    X[:, 5] = 3.0
+    y = X[:, 0] + rng.normal(size=700)
+    codec = np.repeat(np.eye(3)[[0, 1]], 350, axis=0)
+    members = [Member("a", np.arange(100, 700)), Member("b", np.arange(450)), Member(None, np.arange(700))]
+    few = fit(mlp(columns=9), members, X, y, codec, epochs=6, standardise=True)
+    monkeypatch.setattr("pyvmaf.scratch.IN_MEMORY", 0)
+    monkeypatch.setattr("pyvmaf.models.trainer._ROWS_AT_A_TIME", 64)
+    lazy = [Member(m.held_out, m.taken) for m in members]
+    many = fit(mlp(columns=9), lazy, X, y, codec, epochs=6, standardise=True)
+    for one, other in zip(few, many, strict=True):
+        # They differ by the rounding of raw values to float32.
+        np.testing.assert_allclose(other.parameters, one.parameters, rtol=2e-3, atol=2e-4)
+        np.testing.assert_allclose(other.losses, one.losses, rtol=1e-4)
