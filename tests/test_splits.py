@@ -209,5 +209,8 @@ def test_same_partition(names: list[str]) -> None:
 
 
 def test_rows_used_are_those_of_any_side() -> None:
-    folds = [Fold.of_rows("a", np.array([4, 5]), np.array([1])), Fold.of_rows("b", np.array([5]), np.array([4]), np.array([7]))]
+    folds = [
+        Fold.of_rows("a", np.array([4, 5]), np.array([1])),
+        Fold.of_rows("b", np.array([5]), np.array([4]), np.array([7])),
+    ]
     assert rows_used(folds).tolist() == [1, 4, 5, 7]
