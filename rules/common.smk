@@ -17,7 +17,7 @@ except ModuleNotFoundError as err:
 
 
 # A plan is millions of objects that live to its end: looking through them for rubbish is a tenth of its time.
-gc.set_threshold(200_000, 20, 100)
+gc.set_threshold(1_000_000, 50, 1_000)
 
 # Corpora and models that come with the workflow lie beside the rules.
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
