@@ -28,9 +28,11 @@ _STEPS = {
     "fit": _FITTED,
     "judge": ("name", "kind", "inputs", "network", "target", "export", "gates", "seeds"),
     "export": (*_FITTED, "description", "license", "gates", "export"),
-    "quantize": (*_FITTED, "export", "quantised"),
+    "quantize": (*_FITTED, "export"),
     "ensemble": ("name", "description", "license", "ensemble"),
 }
+
+_MADE_FROM = ("path", "sha256", "key", "frames", "crop", "scale", "pix_fmt", "raw")
 
 
 IMPORTED = "imported"
@@ -94,6 +96,10 @@ class Corpus:
         files = (*self.spec["entries"], *self.spec["extras"])
         return {"packages": self.spec["packages"], "files": {item["path"]: item["sha256"] for item in files}}
 
+    def made_from(self, clip: str) -> dict[str, Any]:
+        """What decides the pictures of a clip: its labels are no part of it."""
+        return {key: self.clips[clip][key] for key in _MADE_FROM}
+
     def source(self, clip: str) -> str:
         """The video file of a clip of a folder corpus; a relative root is seen from the corpus file."""
         return self._file(self.clips[clip]["path"])
@@ -114,6 +120,11 @@ class Model:
     def part(self, step: str) -> dict[str, Any]:
         """What a step reads of the file: a change elsewhere in it does not concern the step."""
         return {key: self.spec[key] for key in _STEPS[step]}
+
+    def variant(self, mode: str) -> dict[str, Any]:
+        """What is read of the file to make one int8 variant: of the others nothing."""
+        own = [entry for entry in self.spec["quantised"] if entry["mode"] == mode]
+        return {**self.part("quantize"), "quantised": own}
 
     @property
     def judged_on_negatives(self) -> bool:

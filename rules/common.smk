@@ -47,6 +47,17 @@ wildcard_constraints:
     mode="[a-z0-9_]+",
 
 
+def stop_looking_again():
+    """Take away the limit on how fast jobs start, where nobody asked for one.
+
+    With a limit Snakemake 9 looks at the ready jobs again a second after every look, and a look of its own follows every
+    job that ends: the looks pile up until they take a whole processor. The limit by default is no use to anybody.
+    """
+    limit = getattr(workflow.scheduler, "job_rate_limiter", None)
+    if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
+
+
 def untracked(value):
     """A parameter that a rerun does not depend on: Snakemake compares no parameter made by a function of `output`."""
     return lambda wildcards, output: value

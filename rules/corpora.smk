@@ -47,7 +47,7 @@ rule prepare_clip:
         runtime=60,
     params:
         spec=spec_file("corpus"),
-        reads=lambda wildcards: PLAN.entry(wildcards.corpus, wildcards.clip),
+        reads=lambda wildcards: PLAN.corpus(wildcards.corpus).made_from(wildcards.clip),
         ffmpeg=config["ffmpeg"],
         engine=fingerprint("corpora"),
     shell:

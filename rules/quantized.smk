@@ -26,7 +26,7 @@ rule quantize_model:
         runtime=30,
     params:
         spec=spec_file("model"),
-        reads=lambda wildcards: PLAN.model(wildcards.model).part("quantize"),
+        reads=lambda wildcards: PLAN.model(wildcards.model).variant(wildcards.mode),
         engine=fingerprint("quantized"),
     shell:
         "vmaf-train quantize-int8 --config {params.spec:q} --mode {wildcards.mode:q} --model {input.onnx:q}"

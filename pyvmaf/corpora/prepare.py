@@ -59,6 +59,10 @@ class Plan:
         return chain
 
 
+LABELS = frozenset({"source", "group", "mos", "probe"})
+"""Keys of an entry that do not decide what its pictures are: other labels are no reason to make a clip again."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A clip that lies ready.
@@ -172,7 +176,7 @@ def prepare(
         output,
         verb="prepare",
         stage="corpora",
-        args={"corpus": corpus.name, "entry": entry.model_dump(exclude_none=True, exclude={"probe"})},
+        args={"corpus": corpus.name, "entry": entry.model_dump(exclude_none=True, exclude=set(LABELS))},
         inputs={"source": source},
         outputs={"clip": output},
         details={

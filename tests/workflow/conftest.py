@@ -6,8 +6,8 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,17 @@ def _parse(code: int, text: str) -> Planned:
 
 @dataclass(frozen=True)
 class Case:
-    """One question to the planner: command-line arguments, and code that is said to have changed."""
+    """One question to the planner.
+
+    Attributes:
+        arguments: of its command line.
+        edits: changes of the package: (file, old text, new text); an empty old text is the end of the file.
+        libvmaf: the engine's identity, where it is that of another build.
+    """
 
     arguments: tuple[str, ...] = ()
-    changed: Mapping[str, str] = field(default_factory=dict)
+    edits: tuple[tuple[str, str, str], ...] = ()
+    libvmaf: str | None = None
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -68,26 +75,37 @@ def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.C
 
 
 def plan(folder: Path, cases: Mapping[str, Case]) -> dict[str, Planned]:
-    """Dry-run every case in `folder`; cases with the same changed code share one process."""
+    """Dry-run every case in `folder`; cases with the same code share one process."""
     found: dict[str, Planned] = {}
     head = ["--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--nolock", "--quiet", "rules", "host", "-n"]
-    kinds = {json.dumps(dict(case.changed), sort_keys=True) for case in cases.values()}
-    for kind in sorted(kinds):
+    for edits, libvmaf in dict.fromkeys((case.edits, case.libvmaf) for case in cases.values()):
         chosen = {
             name: [*head, *case.arguments]
             for name, case in cases.items()
-            if json.dumps(dict(case.changed), sort_keys=True) == kind
+            if (case.edits, case.libvmaf) == (edits, libvmaf)
         }
-        job = {"cwd": str(folder), "fingerprints": json.loads(kind), "cases": chosen}
+        job = {"cwd": str(folder), "edits": edits, "libvmaf": libvmaf, "cases": chosen}
         done = subprocess.run(
             [sys.executable, str(Path(__file__).with_name("driver.py"))],
             input=json.dumps(job),
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
         found.update({name: _parse(code, text) for name, (code, text) in json.loads(done.stdout).items()})
     return found
+
+
+def plan_once(session: Path, name: str, prepare: Callable[[], tuple[Path, Mapping[str, Case]]]) -> dict[str, Planned]:
+    """`plan` of the folder and cases that `prepare` gives, made by one worker for all."""
+
+    def run(folder: Path) -> None:
+        found = plan(*prepare())
+        said = {case: [planned.code, planned.text] for case, planned in found.items()}
+        (folder / "said.json").write_text(json.dumps(said))
+
+    said = json.loads((once(session, name, run) / "said.json").read_text())
+    return {case: _parse(code, text) for case, (code, text) in said.items()}
 
 
 def write_yaml(path: Path, data: Any) -> None:

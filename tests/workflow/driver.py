@@ -1,16 +1,21 @@
 """Runs several Snakemake command lines in one process, each in a fork, so that its imports are paid once.
 
-Reads JSON from stdin: {"cwd": folder, "fingerprints": {stage: value}, "cases": {name: [argument, …]}}. Prints JSON:
-{name: [exit code, output]}. `fingerprints` replaces what `pyvmaf.fingerprint` gives, as if that code had changed.
+Reads JSON from stdin: {"cwd": folder, "edits": [[file, old, new], …], "libvmaf": commit or null, "cases": {name:
+[argument, …]}}. Prints JSON: {name: [exit code, output]}. The edits are made in a copy of the package, whose code then
+counts for the fingerprints; `libvmaf` stands for the engine of another build.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from unittest.mock import patch
 
 
 def _children(cases: dict[str, list[str]], width: int) -> Iterator[tuple[str, int, str]]:
@@ -45,18 +50,36 @@ def _children(cases: dict[str, list[str]], width: int) -> Iterator[tuple[str, in
         yield name, os.waitstatus_to_exitcode(status), text
 
 
+def _edited(folder: Path, edits: list[list[str]]) -> Path:
+    """A copy of the package in which `old` stands as `new`; an empty `old` is the end of the file."""
+    import pyvmaf
+
+    copy = folder / "pyvmaf"
+    shutil.copytree(Path(pyvmaf.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    for name, old, new in edits:
+        text = (copy / name).read_text(encoding="utf-8")
+        assert not old or text.count(old) == 1, f"{name} holds {text.count(old)} times {old!r}"
+        (copy / name).write_text(text.replace(old, new) if old else text + new, encoding="utf-8")
+    return copy
+
+
 def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
     """Run the cases of one job."""
     from pyvmaf import fingerprint
 
-    cases, cwd, replaced = job["cases"], job["cwd"], job["fingerprints"]
+    cases, cwd, edits, libvmaf = (job[key] for key in ("cases", "cwd", "edits", "libvmaf"))
     assert isinstance(cases, dict)
     assert isinstance(cwd, str)
-    assert isinstance(replaced, dict)
+    assert isinstance(edits, list)
     real = fingerprint.fingerprint
-    fingerprint.fingerprint = lambda stage, root=None: replaced.get(stage) or real(stage, root)
-    os.chdir(cwd)
-    return {name: (code, text) for name, code, text in _children(cases, len(os.sched_getaffinity(0)))}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        if edits:
+            copy = _edited(Path(folder), edits)
+            stack.enter_context(patch("pyvmaf.fingerprint.fingerprint", lambda stage: real(stage, copy)))
+        if libvmaf is not None:
+            stack.enter_context(patch("pyvmaf.engine.identity", lambda: libvmaf))
+        os.chdir(cwd)
+        return {name: (code, text) for name, code, text in _children(cases, len(os.sched_getaffinity(0)))}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 import yaml
 
 from pyvmaf.config import Config, Ladder, Report, Section, Table, Threads
-from tests.workflow.conftest import REPOSITORY, Case, Planned, plan, write_yaml
+from tests.workflow.conftest import REPOSITORY, Case, Planned, plan, plan_once, write_yaml
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -26,26 +28,25 @@ SMALL = ("--configfile", "small.yaml")
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Planned]:
+def fresh(session_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Planned]:
     """Plans in a folder in which nothing has run."""
-    folder = tmp_path_factory.mktemp("fresh")
-    return plan(
-        folder,
-        {
-            "default": Case(),
-            "two codecs": Case(("--config", "codecs=[libx264, libvvenc]", "models=[vmaf_tiny_v2]", "seeds=[5]")),
-            "all seeds": Case(("--config", "seeds=null", "threads={fit_model: 2}")),
-            "no int8": Case(("--config", "quantized=[]")),
-            "features": Case(("all_features",)),
-            "models": Case(("all_models",)),
-            "ensemble": Case(("--config", "models=[vmaf_tiny_v2, fr_regressor_v2_ensemble]")),
-            "one member": Case(("--config", "models=[fr_regressor_v2_ensemble]", "seeds=[3]")),
-            "typo": Case(("--config", "codcs=[libx264]")),
-            "wrong value": Case(("--config", "backend=gpu")),
-            "unknown model": Case(("--config", "models=[vmaf_tiny]")),
-            "unknown rung": Case(("results/encodes/embedded/carphone/libx264/medium-crf99.mkv",)),
-        },
-    )
+    return plan_once(session_folder, "plans-fresh", lambda: (tmp_path_factory.mktemp("fresh"), FRESH))
+
+
+FRESH = {
+    "default": Case(),
+    "two codecs": Case(("--config", "codecs=[libx264, libvvenc]", "models=[vmaf_tiny_v2]", "seeds=[5]")),
+    "all seeds": Case(("--config", "seeds=null", "threads={fit_model: 2}")),
+    "no int8": Case(("--config", "quantized=[]")),
+    "features": Case(("all_features",)),
+    "models": Case(("all_models",)),
+    "ensemble": Case(("--config", "models=[vmaf_tiny_v2, fr_regressor_v2_ensemble]")),
+    "one member": Case(("--config", "models=[fr_regressor_v2_ensemble]", "seeds=[3]")),
+    "typo": Case(("--config", "codcs=[libx264]")),
+    "wrong value": Case(("--config", "backend=gpu")),
+    "unknown model": Case(("--config", "models=[vmaf_tiny]")),
+    "unknown rung": Case(("results/encodes/embedded/carphone/libx264/medium-crf99.mkv",)),
+}
 
 
 def test_the_default_run(fresh: Mapping[str, Planned]) -> None:
@@ -144,53 +145,156 @@ def test_every_key_states_what_it_rebuilds() -> None:
     assert set(LEAVES) == inside | (set(Config.model_fields) - {place.partition(".")[0] for place in sections})
 
 
+# Every key of a model's file but its name, a value other than the one in use, and the rules that this plans again.
+MODEL_LEAVES: dict[str, tuple[Any, set[str]]] = {
+    "kind": ("nr", FROM_TABLE),
+    "description": ("Other words", FROM_EXPORT | CLOSING),
+    "license": ("MIT", FROM_EXPORT | CLOSING),
+    "inputs": ({"guard_margin": {"motion2": 0.5}}, FROM_TABLE),
+    "network": ({"hidden": [16, 4]}, FROM_TABLE),
+    "target": ({"range": [0, 110]}, FROM_TABLE),
+    "optimiser": ({"lr": 0.002}, FROM_TABLE),
+    "epochs": (21, FROM_TABLE),
+    "batch_size": (32, FROM_TABLE),
+    "seeds": ([0, 1, 2], FROM_TABLE),
+    "split": ({"by": "group"}, FROM_TABLE),
+    "gates": ({"mean_plcc_min": -0.5}, {"judge_model"} | FROM_EXPORT | CLOSING),
+    "rows": ({"max_dropped_share": 0.1}, FROM_TABLE),
+    "export": ({"tolerance": 2e-6}, {"judge_model"} | FROM_EXPORT | CLOSING),
+    "quantised": ([{"mode": "static_qdq", "budget": 1, "rmse_max": 1000}], {"quantize_model"} | CLOSING),
+    "ensemble": ({}, {"ensemble_models"} | CLOSING),
+}
+
+FROM_VIDEO = {"prepare_clip", "collect_corpus", "encode_rung"} | FROM_FEATURES | FROM_TABLE
+COLLECTED = {"collect_corpus", "hard_negatives", "judge_model"} | FROM_EXPORT | CLOSING
+# Every key of a clip in a corpus file, and two of the file itself. What is cut out and how is the video's business,
+# labels are not: no encode is made again for a scene that was named wrongly.
+CORPUS_LEAVES: dict[str, tuple[Any, set[str]]] = {
+    "license": ("CC0-1.0", COLLECTED),
+    "root": ("elsewhere", FROM_VIDEO),
+    "entries.path": ("elsewhere/bikes_1.mkv", FROM_VIDEO),
+    "entries.sha256": ("0" * 64, FROM_VIDEO),
+    "entries.key": ("bikes_again", FROM_VIDEO),
+    "entries.frames": ([1, 15], FROM_VIDEO),
+    "entries.crop": ("160x128", FROM_VIDEO),
+    "entries.scale": ("160x68", FROM_VIDEO),
+    "entries.pix_fmt": ("yuv420p10le", FROM_VIDEO),
+    "entries.raw": ({"size": "320x136"}, FROM_VIDEO),
+    "entries.source": ("street", {"collect_corpus"} | FROM_FEATURES | FROM_TABLE),
+    "entries.group": ("film", {"collect_corpus"} | FROM_FEATURES | FROM_TABLE),
+    "entries.mos": (3.5, COLLECTED),
+    "entries.probe": (None, COLLECTED),
+}
+
+# A stage's own rules, and what follows them.
+STAGES: dict[str, set[str]] = {
+    "corpora": FROM_VIDEO,
+    "encodes": {"encode_rung"} | FROM_LADDERS | FROM_TABLE,
+    "features": FROM_FEATURES | FROM_TABLE,
+    "tables": {"build_shard", "combine_table"} | FROM_TABLE,
+    "models": FROM_TABLE,
+    "quantized": {"quantize_model"} | CLOSING,
+    "registry": CLOSING,
+    "reports": {"render_report", "render_card", "summarize_run"},
+}
+CODE = "\nADDED = 1\n"
+# An edit of the package, and the stages whose code it is.
+EDITS: dict[str, tuple[tuple[str, str, str], set[str]]] = {
+    "code of corpora": (("corpora/prepare.py", "", CODE), {"corpora"}),
+    "code of encodes": (("encodes/encode.py", "", CODE), {"encodes"}),
+    "code of features": (("features/stage.py", "", CODE), {"features"}),
+    "code of tables": (("tables/build.py", "", CODE), {"tables"}),
+    "code of models": (("models/trainer.py", "", CODE), {"models", "quantized", "reports"}),
+    "code of quantized": (("quantized/modes.py", "", CODE), {"quantized"}),
+    "code of registry": (("registry/register.py", "", CODE), {"registry", "reports"}),
+    "code of reports": (("reports/charts.py", "", CODE), {"reports"}),
+    "an option of a feature": (
+        ("features/catalog.py", '("adm_skip_aim", "true")', '("adm_skip_aim", "false")'),
+        {"features", "tables", "models", "quantized", "reports"},
+    ),
+    "a shared module of all stages": (("errors.py", "", CODE), set(STAGES)),
+    "a shared module of some": (("splits.py", "", CODE), {"models", "quantized", "reports"}),
+    "a data file": (("encodes/corpus_row.schema.json", "", "\n"), {"encodes", "features", "tables"}),
+    "a comment in a shared module": (("errors.py", "", "# Words.\n"), set()),
+    "a comment in a stage": (("models/trainer.py", "", "# Words.\n"), set()),
+    "the command line": (("cli/models.py", "", CODE), set()),
+    "the audit": (("audit/audit.py", "", CODE), set()),
+    "a study": (("models/studies/tune.py", "", CODE), set()),
+}
+
+
+def test_every_key_of_models_and_clips_states_what_it_rebuilds() -> None:
+    from pyvmaf.corpora.spec import Entry
+    from pyvmaf.models.spec import ModelSpec
+
+    assert {*MODEL_LEAVES, "name"} == set(ModelSpec.model_fields)
+    assert {key.removeprefix("entries.") for key in CORPUS_LEAVES if "." in key} == set(Entry.model_fields)
+
+
+def test_what_makes_a_clip_is_stated_once_for_plan_and_verb() -> None:
+    from pyvmaf.corpora.prepare import LABELS
+    from pyvmaf.corpora.spec import Entry
+    from pyvmaf.plan import _MADE_FROM
+
+    assert set(_MADE_FROM) | LABELS == set(Entry.model_fields)
+
+
 def _flipped(config: Mapping[str, Any], place: str, value: Any) -> dict[str, Any]:
     changed = copy.deepcopy(dict(config))
     *parents, last = place.split(".")
     inner = changed
     for name in parents:
         inner = inner.setdefault(name, {})
+        # Of a list the first entry.
+        inner = inner[0] if isinstance(inner, list) else inner
     inner[last] = value
     return changed
 
 
 @pytest.fixture(scope="module")
-def after(finished_run: Path) -> Mapping[str, Planned]:
+def after(session_folder: Path, finished_run: Path) -> Mapping[str, Planned]:
     """Plans in a folder in which everything has run, each with one thing changed."""
+    return plan_once(session_folder, "plans-after", lambda: (finished_run, _changes(finished_run)))
+
+
+def _changes(finished_run: Path) -> dict[str, Case]:
     config = yaml.safe_load((finished_run / "small.yaml").read_text())
     model = yaml.safe_load((finished_run / "config" / "models" / "small.yaml").read_text())
     corpus = yaml.safe_load((finished_run / "config" / "corpora" / "mine.yaml").read_text())
+    flips = finished_run / "flips"
     cases = {"nothing": Case(SMALL)}
     for place, (value, _) in LEAVES.items():
-        write_yaml(finished_run / "flips" / f"{place}.yaml", _flipped(config, place, value))
+        write_yaml(flips / f"{place}.yaml", _flipped(config, place, value))
         cases[place] = Case(("--configfile", f"flips/{place}.yaml"))
-    second = {**model, "name": "second"}
-    other = {**corpus, "name": "other", "entries": corpus["entries"][:1]}
-    write_yaml(finished_run / "config" / "models" / "second.yaml", second)
-    write_yaml(finished_run / "config" / "corpora" / "other.yaml", other)
-    changes: dict[str, dict[str, Any]] = {
-        "epochs": {"epochs": 21},
-        "gates": {"gates": {"mean_plcc_min": -0.5, "plcc_spread_max": 2, "per_seed_min": -1}},
-        "budget": {"quantised": [{"mode": "static_qdq", "budget": 1, "rmse_max": 1000}]},
-        "licence": {"license": "MIT"},
-    }
-    for name, change in changes.items():
-        folder = finished_run / "flips" / name
-        write_yaml(folder / "small.yaml", {**model, **change})
-        cases[name] = Case((*SMALL, "--config", f"models_folder=flips/{name}"))
-    folder = finished_run / "flips" / "comment"
-    write_yaml(folder / "small.yaml", dict(reversed(model.items())))
-    with (folder / "small.yaml").open("a") as stream:
-        stream.write("# A comment.\n")
+    for key, (value, _) in MODEL_LEAVES.items():
+        changed = {**model[key], **value} if isinstance(value, dict) and isinstance(model.get(key), dict) else value
+        write_yaml(flips / f"model {key}" / "small.yaml", {**model, key: changed})
+        cases[f"model {key}"] = Case((*SMALL, "--config", f"models_folder=flips/model {key}"))
+    corpus["root"] = "../../videos"
+    for place, (value, _) in CORPUS_LEAVES.items():
+        write_yaml(flips / f"clip {place}" / "mine.yaml", _flipped(corpus, place, value))
+        cases[f"clip {place}"] = Case((*SMALL, "--config", f"corpora_folder=flips/clip {place}"))
+    for folder in (flips / "clip root" / "elsewhere", finished_run / "videos" / "elsewhere"):
+        shutil.copytree(finished_run / "videos", folder, ignore=shutil.ignore_patterns("elsewhere"))
+    write_yaml(flips / "clip root" / "mine.yaml", {**corpus, "root": "elsewhere"})
+
+    write_yaml(finished_run / "config" / "models" / "second.yaml", {**model, "name": "second"})
+    write_yaml(
+        finished_run / "config" / "corpora" / "other.yaml",
+        {**corpus, "name": "other", "entries": corpus["entries"][:1]},
+    )
+    (flips / "comment").mkdir()
+    (flips / "comment" / "small.yaml").write_text(
+        f"# A comment.\n{yaml.safe_dump(dict(reversed(model.items())), sort_keys=False)}"
+    )
     cases["comment"] = Case((*SMALL, "--config", "models_folder=flips/comment"))
     one_more = copy.deepcopy(corpus)
-    one_more["root"] = "../../videos"
     one_more["entries"].append({**one_more["entries"][0], "key": "again", "frames": [16, 29]})
-    write_yaml(finished_run / "flips" / "clip" / "mine.yaml", one_more)
-    cases["clip"] = Case((*SMALL, "--config", "corpora_folder=flips/clip"))
-    for stage in ("corpora", "encodes", "features", "tables", "models", "quantized", "registry", "reports"):
-        cases[f"code of {stage}"] = Case(SMALL, {stage: "0" * 16})
-    return plan(finished_run, cases)
+    write_yaml(flips / "clip" / "mine.yaml", one_more)
+    cases["one more clip"] = Case((*SMALL, "--config", "corpora_folder=flips/clip"))
+    cases |= {name: Case(SMALL, (edit,)) for name, (edit, _) in EDITS.items()}
+    cases["another libvmaf"] = Case(SMALL, libvmaf="libvmaf-0123456789abcdef")
+    return cases
 
 
 def test_a_second_run_has_nothing_to_do(after: Mapping[str, Planned]) -> None:
@@ -205,50 +309,107 @@ def test_a_changed_key_rebuilds_what_uses_it(after: Mapping[str, Planned], place
     assert after[place].rules == LEAVES[place][1], after[place].text
 
 
-def test_a_new_rung_leaves_the_others_alone(after: Mapping[str, Planned]) -> None:
+@pytest.mark.parametrize("key", [*MODEL_LEAVES])
+def test_a_changed_model_rebuilds_from_where_it_matters(after: Mapping[str, Planned], key: str) -> None:
+    assert after[f"model {key}"].code == 0, after[f"model {key}"].text
+    assert after[f"model {key}"].rules == MODEL_LEAVES[key][1], after[f"model {key}"].text
+
+
+@pytest.mark.parametrize("place", [*CORPUS_LEAVES])
+def test_a_changed_clip_rebuilds_from_where_it_matters(after: Mapping[str, Planned], place: str) -> None:
+    found = after[f"clip {place}"]
+    assert found.code == 0, found.text
+    assert found.rules == CORPUS_LEAVES[place][1], found.text
+    # The other clip stays as it is.
+    if place.startswith("entries.") and "prepare_clip" in found.rules:
+        assert (found.jobs["prepare_clip"], found.jobs["encode_rung"]) == (1, 4)
+
+
+def test_one_more_rung_leaves_the_others_alone(after: Mapping[str, Planned]) -> None:
     jobs = after["ladders.libx264.crfs"].jobs
+    # One per clip; its ladder is put together anew, from the cache but for that rung.
     assert (jobs["encode_rung"], jobs["extract_features"], jobs["build_shard"]) == (2, 2, 1)
 
 
-def test_a_new_clip_leaves_the_others_alone(after: Mapping[str, Planned]) -> None:
-    jobs = after["clip"].jobs
+def test_one_more_clip_leaves_the_others_alone(after: Mapping[str, Planned]) -> None:
+    jobs = after["one more clip"].jobs
+    assert after["one more clip"].rules == FROM_VIDEO
     assert (jobs["prepare_clip"], jobs["encode_rung"], jobs["extract_features"]) == (1, 4, 2)
     assert jobs["build_shard"] == 2
 
 
-@pytest.mark.parametrize(
-    ("change", "rules"),
-    [
-        ("epochs", FROM_TABLE),
-        ("gates", {"judge_model"} | FROM_EXPORT | CLOSING),
-        ("budget", {"quantize_model"} | CLOSING),
-        ("licence", FROM_EXPORT | CLOSING),
-        ("comment", set()),
-    ],
-)
-def test_a_changed_model_rebuilds_from_where_it_matters(
-    after: Mapping[str, Planned], change: str, rules: set[str]
-) -> None:
-    assert after[change].rules == rules, after[change].text
+def test_one_more_seed_leaves_the_others_alone(after: Mapping[str, Planned]) -> None:
+    jobs = after["model seeds"].jobs
+    # The verdict is over all seeds and stands in every exported file.
+    assert (jobs["fit_model"], jobs["judge_model"], jobs["export_model"]) == (1, 1, 3)
 
 
-@pytest.mark.parametrize(
-    ("stage", "rules"),
-    [
-        ("corpora", (MAKE_VIDEO - {"fetch_corpus"}) | FROM_FEATURES | FROM_TABLE),
-        ("encodes", {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
-        ("features", FROM_FEATURES | FROM_TABLE),
-        ("tables", {"build_shard", "combine_table"} | FROM_TABLE),
-        ("models", FROM_TABLE),
-        ("quantized", {"quantize_model"} | CLOSING),
-        ("registry", CLOSING),
-        ("reports", {"render_report", "render_card", "summarize_run"}),
-    ],
-)
-def test_changed_code_rebuilds_its_stage_and_what_follows(
-    after: Mapping[str, Planned], stage: str, rules: set[str]
-) -> None:
-    assert after[f"code of {stage}"].rules == rules, after[f"code of {stage}"].text
+def test_one_more_model_leaves_the_others_alone(after: Mapping[str, Planned]) -> None:
+    jobs = after["models"].jobs
+    assert (jobs["fit_model"], jobs["judge_model"], jobs["export_model"], jobs["quantize_model"]) == (2, 1, 2, 2)
+    # Cards show a model beside the others that the registry holds.
+    assert jobs["render_card"] == 2
+
+
+def test_comments_and_the_order_of_keys_rebuild_nothing(after: Mapping[str, Planned]) -> None:
+    assert "Nothing to be done" in after["comment"].text
+
+
+@pytest.mark.parametrize("name", [*EDITS])
+def test_changed_code_rebuilds_its_stages_and_what_follows(after: Mapping[str, Planned], name: str) -> None:
+    _, stages = EDITS[name]
+    assert after[name].rules == set().union(*(STAGES[stage] for stage in stages)), after[name].text
+
+
+def test_another_libvmaf_rebuilds_features_and_no_encode(after: Mapping[str, Planned]) -> None:
+    assert after["another libvmaf"].rules == FROM_FEATURES | FROM_TABLE
+
+
+@pytest.fixture
+def run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, times of files included."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def test_a_touched_file_rebuilds_nothing_unless_it_is_large(run: Path) -> None:
+    touched = (
+        "small.yaml",
+        "config/corpora/mine.yaml",
+        "config/models/small.yaml",
+        "videos/carphone.mkv",
+        "results/corpora/mine/carphone.mkv",
+        "results/encodes/mine/carphone/libx264/medium-crf44.mkv",
+        "results/features/mine/carphone/libx264.parquet",
+        "results/shards/mine/libx264.parquet",
+        "results/tables/default.parquet",
+        "results/models/small/seed0/weights.safetensors",
+        "results/models/small/seed0/model.onnx",
+        "results/registry/registry.json",
+    )
+    for name in touched:
+        assert (run / name).stat().st_size < 1_000_000
+        os.utime(run / name)
+    assert plan(run, {"touched": Case(SMALL)})["touched"].rules == set()
+    # Beyond a megabyte Snakemake compares no bytes: a newer time is a change.
+    table = run / "results" / "tables" / "default.parquet"
+    with table.open("ab") as stream:
+        stream.truncate(1_000_001)
+    assert plan(run, {"large": Case(SMALL)})["large"].rules == FROM_TABLE
+
+
+def test_a_changed_environment_file_rebuilds_nothing_without_conda(finished_run: Path, tmp_path: Path) -> None:
+    """What it pins stands in the manifests: an audit names other versions. With conda Snakemake plans by itself."""
+    for name in ("workflow", "rules", "config", "envs"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name)
+    for path in (tmp_path / "envs").iterdir():
+        path.write_text(path.read_text() + "# Words.\n")
+        if path.suffix == ".yaml":
+            env = yaml.safe_load(path.read_text())
+            env["dependencies"][0] = "python=3.12.1"
+            write_yaml(path, env)
+    own = ("--snakefile", str(tmp_path / "workflow" / "Snakefile"))
+    found = plan(finished_run, {"environments": Case((*SMALL, *own))})["environments"]
+    assert "Nothing to be done" in found.text
 
 
 def test_it_works_from_another_folder(fresh: Mapping[str, Planned]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from pyvmaf.fingerprint import STAGES
+from tests.workflow.conftest import prepare_small_run, snakemake
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = [*sorted((REPOSITORY / "rules").glob("*.smk")), REPOSITORY / "workflow" / "Snakefile"]
@@ -121,3 +123,22 @@ def test_an_environment_without_a_checkout_says_what_to_set(tmp_path: Path) -> N
     )
     assert done.returncode == 1
     assert f"no checkout of vmaf-train in {tmp_path}: set PYVMAF_SOURCE" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("workflow")
+@pytest.mark.parametrize(("given", "limit"), [((), "None"), (("--max-jobs-per-timespan", "7/2s"), "7 in 2")])
+def test_only_a_limit_that_somebody_asked_for_slows_jobs_down(
+    embedded_corpus: Mapping[str, Path], tmp_path: Path, given: tuple[str, ...], limit: str
+) -> None:
+    prepare_small_run(tmp_path, embedded_corpus)
+    found = "limit and f'{limit.max_jobs} in {limit.timespan:g}'"
+    wrapper = f"""include: {str(REPOSITORY / "workflow" / "Snakefile")!r}
+onsuccess:
+    limit = workflow.scheduler.job_rate_limiter
+    print("limit:", {found})
+"""
+    (tmp_path / "Snakefile").write_text(wrapper)
+    own = ("--snakefile", "Snakefile", "--configfile", "small.yaml", "--cores", "1", *given)
+    done = snakemake(tmp_path, *own, "results/corpora/mine/carphone.mkv")
+    assert f"limit: {limit}\n" in done.stdout
