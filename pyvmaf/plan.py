@@ -6,6 +6,8 @@ jsonschema are imported, and everything is looked up in dictionaries that are ma
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shlex
@@ -31,6 +33,9 @@ _STEPS = {
     "quantize": (*_FITTED, "export"),
     "ensemble": ("name", "description", "license", "ensemble"),
 }
+
+MADE_OF = "made of "
+"""How such a parameter begins; see `made_of`."""
 
 _MADE_FROM = ("path", "sha256", "key", "frames", "crop", "scale", "pix_fmt", "raw")
 
@@ -343,6 +348,15 @@ class Plan:
 
     def _schema(self, kind: str) -> dict[str, Any]:
         return read_yaml(self._schemas / f"{kind}.schema.yaml")
+
+
+def made_of(*parts: Any) -> str:
+    """A short name for what decides the bytes of a job's inputs: the same where all of `parts` are.
+
+    A job holds this as a parameter of its own. When a job fails Snakemake removes what that was to make, and with it what
+    it knew: without it the job that reads the result would seem to be up to date.
+    """
+    return f"{MADE_OF}{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
 def check_keys(data: Mapping[str, Any], schema: Mapping[str, Any], where: str, at: str = "") -> None:

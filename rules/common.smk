@@ -2,15 +2,15 @@
 
 import atexit
 import gc
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
 
 try:
     from pyvmaf.errors import PyvmafError
     from pyvmaf.fingerprint import fingerprint
-    from pyvmaf.plan import Plan, check_keys, read_numbers, read_yaml
+    from pyvmaf.plan import Plan, check_keys, conform, made_of, read_numbers, read_yaml
 except ModuleNotFoundError as err:
     raise WorkflowError(
         f"this Python has no module {err.name!r}: `make setup`, or `pip install .` in the checkout, then run again"
@@ -28,10 +28,10 @@ SCHEMAS = HOME / "workflow" / "schemas"
 
 try:
     SCHEMA = read_yaml(SCHEMAS / "config.schema.yaml")
-    # Only for the nearest valid name in its message; what may stand where is checked by `validate`.
     check_keys(config, SCHEMA, "configuration")
     config.update(read_numbers(config, SCHEMA))
-    validate(config, "../workflow/schemas/config.schema.yaml")
+    # Not Snakemake's own `validate`: it imports pandas, which every job of a cluster would pay for twice.
+    conform(config, SCHEMA, "configuration")
     PLAN = Plan(config, HOME / "config", SCHEMAS)
 except PyvmafError as err:
     raise WorkflowError(str(err)) from err
@@ -90,20 +90,38 @@ def imported_files(wildcards):
     return [local(path) for path in PLAN.corpus(wildcards.corpus).files]
 
 
-def clip_labels(wildcards):
-    entry = PLAN.entry(wildcards.corpus, wildcards.clip)
+# Of many thousand jobs those that want the same share one object.
+@cache
+def labels_of(corpus, clip):
+    entry = PLAN.entry(corpus, clip)
     return {"source": entry["source"], "group": entry["group"]}
 
 
-def rung_options(wildcards):
+@cache
+def options_of(codec, rung):
     # The thread count is content: with another one some encoders write other bytes.
     threads = ["--encoder-threads", str(THREADS["encode_rung"])]
-    return [
-        *PLAN.rung(wildcards.codec, wildcards.rung).options(),
-        *threads,
-        "--ffmpeg",
-        config["ffmpeg"],
-    ]
+    return [*PLAN.rung(codec, rung).options(), *threads, "--ffmpeg", config["ffmpeg"]]
+
+
+@cache
+def clip_made_of(corpus, clip):
+    made_from = PLAN.corpus(corpus).made_from(clip)
+    return made_of(made_from, config["ffmpeg"], fingerprint("corpora"))
+
+
+@cache
+def ladder_made_of(corpus, clip, codec):
+    rungs = {rung: options_of(codec, rung) for rung in PLAN.rungs(codec)}
+    return made_of(clip_made_of(corpus, clip), rungs, fingerprint("encodes"))
+
+
+def clip_labels(wildcards):
+    return labels_of(wildcards.corpus, wildcards.clip)
+
+
+def rung_options(wildcards):
+    return options_of(wildcards.codec, wildcards.rung)
 
 
 def rungs_of(suffix):
@@ -269,9 +287,7 @@ def together(*lists):
     return lambda wildcards: [path for paths in lists for path in paths(wildcards)]
 
 
-through_corpora = together(fetched_packages, prepared_clips, collected_corpora)
-through_encodes = together(through_corpora, encoded_rungs)
-through_features = together(through_encodes, measured_ladders)
+through_features = together(fetched_packages, collected_corpora, measured_ladders)
 through_tables = together(through_features, all_shards("parquet"), training_tables)
 through_models = together(
     through_tables,

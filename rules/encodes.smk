@@ -25,6 +25,7 @@ rule encode_rung:
         runtime=120,
     params:
         options=rung_options,
+        made_of=lambda wildcards: clip_made_of(wildcards.corpus, wildcards.clip),
         engine=fingerprint("encodes"),
     shell:
         "vmaf-train encode {input:q} {output.video:q} {params.options:q}"

@@ -22,6 +22,9 @@ rule extract_features:
         runtime=240,
     params:
         clip=clip_labels,
+        made_of=lambda wildcards: ladder_made_of(
+            wildcards.corpus, wildcards.clip, wildcards.codec
+        ),
         what={
             "features": PLAN.features,
             "teacher": config["teacher"],

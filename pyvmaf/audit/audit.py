@@ -12,7 +12,7 @@ from typing import Any
 from pyvmaf.audit.cost import estimate
 from pyvmaf.audit.planned import Job, Plan, load
 from pyvmaf.audit.unseen import look
-from pyvmaf.audit.words import describe, pattern
+from pyvmaf.audit.words import UPSTREAM, describe, pattern
 from pyvmaf.documents import publish
 from pyvmaf.fingerprint import recorded_parts
 
@@ -38,7 +38,7 @@ def audit(arguments: Sequence[str] = (), *, quick: bool = False, output: Path | 
     plan = load(arguments)
     seconds = estimate(plan.jobs, Path(plan.folder))
     words = _Words(Path(plan.folder))
-    reasons = [words.of(job) for job in plan.jobs]
+    reasons = [_own(plan, job, words.of(job)) for job in plan.jobs]
     groups, member = _grouped(plan, reasons, seconds)
     pending = [place for place, job in enumerate(plan.jobs) if job.pending]
     unseen = None if quick else look(plan)
@@ -87,6 +87,12 @@ class _Words:
             return ()
         said = [text for change in job.changes for text in describe(change, self._parts)]
         return tuple(sorted({pattern(text, job.wildcards) for text in said}))
+
+
+def _own(plan: Plan, job: Job, said: tuple[str, ...]) -> tuple[str, ...]:
+    """`said` without what only repeats that a job before this one is pending."""
+    followed = any(plan.jobs[before].pending for before in job.needs)
+    return tuple(text for text in said if text != UPSTREAM or not followed)
 
 
 def _grouped(

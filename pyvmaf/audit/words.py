@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pyvmaf.audit.planned import Change
+from pyvmaf.plan import MADE_OF
+
+UPSTREAM = "what it is made from has changed"
+"""Said of a job that knows what its inputs are made of; it is only news where none of those is planned again."""
 
 _LONGEST = 72
 _NAMED = 3
@@ -57,6 +61,12 @@ def _parameters(old: Sequence[str], new: Mapping[str, Any], parts: Parts) -> Ite
     # What was recorded has no names: each new value is held against the recorded one that is most like it.
     left = [_value(text) for text in old]
     for name, value in new.items():
+        if isinstance(value, str) and value.startswith(MADE_OF):
+            recorded = [other for other in left if isinstance(other, str) and other.startswith(MADE_OF)]
+            left = [other for other in left if other not in recorded]
+            if value not in recorded:
+                yield UPSTREAM
+            continue
         before = _counterpart(value, left)
         if before is None:
             yield f"{name} is new: {_short(value)}"

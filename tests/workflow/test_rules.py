@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -123,6 +124,18 @@ def test_an_environment_without_a_checkout_says_what_to_set(tmp_path: Path) -> N
     )
     assert done.returncode == 1
     assert f"no checkout of vmaf-train in {tmp_path}: set PYVMAF_SOURCE" in done.stderr
+
+
+def test_parsing_the_workflow_imports_nothing_heavy(tmp_path: Path) -> None:
+    # Only parsed: where pandas is installed, Snakemake's own planner imports it.
+    command = [sys.executable, "-X", "importtime", "-m", "snakemake", "--snakefile", str(FILES[-1]), "--list-rules"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert {"snakemake.workflow", "pyvmaf.plan", "pyvmaf.fingerprint"} <= imported
+    # numpy is what Snakemake's own reports bring along.
+    heavy = {"torch", "onnx", "onnxruntime", "pandas", "pyarrow", "scipy", "av", "pyvmaf._native", "pyvmaf.config"}
+    assert not imported & heavy
 
 
 @pytest.mark.slow
