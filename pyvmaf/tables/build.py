@@ -12,7 +12,7 @@ from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES
 from pyvmaf.features.table import LEADING, TARGET, metadata, open_table, read_metadata, schema, write_table
 from pyvmaf.provenance import atomic_path, read_json, read_manifest, relative, write_manifest, write_text
-from pyvmaf.tables.clips import CLIP, FRAME, clip_table, pool_frames, pooled_columns, read_records, unit_of
+from pyvmaf.tables.clips import CLIP, ENCODE_KEY, FRAME, clip_table, pool_frames, pooled_columns, read_records, unit_of
 from pyvmaf.tables.clips import LEADING as CLIP_LEADING
 
 if TYPE_CHECKING:
@@ -50,6 +50,29 @@ class _Input:
                 else:
                     data[field.name] = pa.array([float("nan")] * table.num_rows, pa.float64())
             yield pa.table(data).cast(target)
+
+    def encodes(self) -> Iterator[pa.Table]:
+        """The rows in parts that hold whole encodes, of which a row group may hold a piece."""
+        import numpy as np
+        import pyarrow as pa
+
+        left = self.schema.empty_table()
+        for index in range(self.file.num_row_groups):
+            table = pa.concat_tables([left, self.file.read_row_group(index)])
+            if not table.num_rows:
+                continue
+            last = np.ones(table.num_rows, dtype=bool)
+            for name in ENCODE_KEY:
+                column = np.asarray(table[name].cast(pa.string()).to_numpy(zero_copy_only=False))
+                last &= column == column[-1]
+            start = table.num_rows - int(np.argmin(last[::-1])) if not last.all() else 0
+            if start:
+                self.rows += start
+                yield table.slice(0, start)
+            # Copied: a slice would keep the whole row group in memory.
+            left = table.slice(start).take(np.arange(table.num_rows - start))
+        self.rows += left.num_rows
+        yield left
 
 
 def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path) -> dict[str, Any]:
@@ -104,16 +127,20 @@ def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) 
     teacher = _teacher(inputs)
     parts, without = [], []
     for item, label in zip(inputs, labels, strict=True):
-        table: pa.Table = item.file.read()
-        item.rows = table.num_rows
         if item.unit == CLIP:
+            table: pa.Table = item.file.read()
+            item.rows = table.num_rows
             columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in table.column_names}
         else:
             beside = item.path.with_suffix(".jsonl")
             records = read_records(beside) if beside.is_file() else {}
             if not records:
                 without.append(relative(item.path))
-            columns = pool_frames(table, records, os.fspath(item.path))
+            columns = {}
+            for frames in item.encodes():
+                for name, values in pool_frames(frames, records, os.fspath(item.path)).items():
+                    columns.setdefault(name, []).extend(values)
+            _distinct(item.path, columns)
         columns["corpus"] = [label] * len(columns["clip"])
         parts.append(columns)
     names = dict.fromkeys(name for columns in parts for name in columns)
@@ -137,6 +164,14 @@ def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) 
         "columns": table.column_names,
         "corpora": dict(_counts(table)),
     }
+
+
+def _distinct(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    seen = set()
+    for key in zip(*(columns[name] for name in ENCODE_KEY), strict=True):
+        if key in seen:
+            raise InputError(f"{path}: the rows of {'/'.join(map(str, key))} do not lie together: make the shard again")
+        seen.add(key)
 
 
 def _counts(table: pa.Table) -> list[tuple[str, int]]:

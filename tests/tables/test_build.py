@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -150,6 +151,27 @@ def test_clips_of_a_shard(here: Path) -> None:
             assert clip[f"{name}_mean"] == pytest.approx(rows[name].mean())
             assert clip[f"{name}_p5"] == pytest.approx(rows[name].quantile(0.05))
         assert np.isnan(clip["psnr_y_mean"]) == (clip["clip"] == "carphone")
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 1000])
+def test_clips_are_the_same_wherever_row_groups_end(here: Path, size: int) -> None:
+    ladders, records = inputs()
+    build_shard(ladders, records, Path("c.parquet"), Path("c.jsonl"))
+    combine([("mine", Path("c.parquet"))], Path("whole.parquet"), unit="clip")
+    cut = Path(str(size), "c.parquet")
+    cut.parent.mkdir()
+    pq.write_table(pq.read_table("c.parquet"), cut, row_group_size=size)
+    cut.with_suffix(".jsonl").write_bytes(Path("c.jsonl").read_bytes())
+    combine([("mine", cut)], Path("parts.parquet"), unit="clip")
+    assert Path("parts.parquet").read_bytes() == Path("whole.parquet").read_bytes()
+    assert list(read_manifest("parts.parquet")["details"]["rows_by_input"].values()) == [pq.read_table(cut).num_rows]
+
+
+def test_rows_of_an_encode_that_do_not_lie_together_are_refused(here: Path) -> None:
+    table = pq.read_table(inputs()[0][0])
+    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), "torn.parquet", row_group_size=8)
+    with pytest.raises(InputError, match=r"torn\.parquet: the rows of \w+/libx264/[\w-]+ do not lie together"):
+        combine([("mine", Path("torn.parquet"))], Path("t.parquet"), unit="clip")
 
 
 def test_clips_without_records_have_no_size(here: Path) -> None:

@@ -1,0 +1,142 @@
+"""What a frame of 1080p costs, in processor time and storage: no bar, but the figures of docs/scale.md.
+
+Real pictures, enlarged to 1920x1080 where they are smaller: the pinned film, and with ../shared/data/clips beside the
+checkout also natural ones. Processor time is that of the same verbs that the workflow calls, less what they take for a
+clip of one frame, which is stated apart: it is what a job costs before it has done anything.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.clips import ffmpeg, film
+
+CLIPS = Path(__file__).parents[2] / "shared" / "data" / "clips"
+NATURAL = {"tree": ("red_tree.mkv", 30), "crowd": ("crowd_run_720p10.264", 10)}
+"""Files and how many frames of them."""
+FILM_FRAMES = 30
+HOURS, RATE = 1_000, 25
+JOBS_PER_CLIP = 26
+VERB = (sys.executable, "-m", "pyvmaf")
+
+
+def _spent(*command: str | Path) -> float:
+    """Processor seconds of a command."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _enlarged(source: Path, target: Path, frames: int) -> None:
+    words = ["-v", "error", "-y", "-i", source, "-frames:v", frames, "-an", "-threads", 1]
+    words += ["-vf", "scale=1920:1080:flags=lanczos,format=yuv420p", "-c:v", "libx264", "-qp", 0, target]
+    subprocess.run([ffmpeg(), *map(str, words)], check=True)
+
+
+def _encoded(reference: Path, made: Path, codec: str, crfs: tuple[int, ...], preset: str) -> tuple[float, list[str]]:
+    """Encode a ladder: processor seconds, and its rungs as `extract-features` takes them."""
+    seconds, rungs = 0.0, []
+    for crf in crfs:
+        target = made / f"{preset}-crf{crf}.mkv"
+        own = ("--codec", codec, "--preset", preset, "--encoder-threads", "1", "--crf", str(crf))
+        seconds += _spent(*VERB, "encode", reference, target, *own)
+        rungs.append(f"{target.stem}={target}")
+    return seconds, rungs
+
+
+def _extracted(reference: Path, made: Path, rungs: list[str]) -> float:
+    labels = [word for name in ("--corpus", "--clip", "--codec", "--source", "--group") for word in (name, "costs")]
+    own: list[str | Path] = ["--reference", reference, *labels, "--cache", made / "cache", "--match-depth"]
+    return _spent(*VERB, "extract-features", *own, "--output", made / "features.parquet", *rungs)
+
+
+def _ladder(folder: Path, clip: str, codec: str, frames: int) -> dict[str, float]:
+    """What one ladder of the default run costs, summed over its rungs."""
+    from pyvmaf.config import Config
+
+    ladder = Config().ladders[codec]
+    (preset,) = ladder.presets
+    made, reference = folder / clip / str(frames) / codec, folder / f"{clip}-{frames}.mkv"
+    encode, rungs = _encoded(reference, made, codec, tuple(ladder.crfs), str(preset))
+    size = sum(path.stat().st_size for path in made.glob("*.mkv"))
+    return {"rungs": len(rungs), "encode": encode, "extract": _extracted(reference, made, rungs), "bytes": size}
+
+
+def _rows(folder: Path) -> dict[str, float]:
+    """Bytes per frame and rung of what does not depend on the size of pictures."""
+    reference, made = folder / "small.mkv", folder / "rows"
+    words = ["-v", "error", "-y", "-i", film(), "-an", "-vf", "scale=320:180", "-c:v", "libx264", "-qp", 0, reference]
+    subprocess.run([ffmpeg(), *map(str, words)], check=True)
+    _, rungs = _encoded(reference, made, "libx264", (23, 30, 37, 44), "ultrafast")
+    _extracted(reference, made, rungs)
+    import pyarrow.parquet as pq
+
+    rows = pq.read_metadata(made / "features.parquet").num_rows
+    return {"feature table": (made / "features.parquet").stat().st_size / rows, "cache": _size(made / "cache") / rows}
+
+
+def main() -> bool:
+    """Print the figures per frame, and what they come to for 1,000 hours."""
+    from pyvmaf.config import Config
+
+    sources = {"film": (film(), FILM_FRAMES)}
+    sources |= {name: (CLIPS / file, n) for name, (file, n) in NATURAL.items() if (CLIPS / file).is_file()}
+    print(
+        f"costs of 1920x1080: {', '.join(f'{n} frames of {name}' for name, (_, n) in sources.items())}; a thread per job"
+    )
+    if len(sources) == 1:
+        print("  natural clips are left out: there is no ../shared/data/clips beside the checkout")
+    codecs = Config().codecs
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for clip, (source, n) in sources.items():
+            for frames in (1, n):
+                _enlarged(source, folder / f"{clip}-{frames}.mkv", frames)
+        lossless = statistics.mean((folder / f"{clip}-{n}.mkv").stat().st_size / n for clip, (_, n) in sources.items())
+        print(f"  lossless reference: {lossless / 1e3:.0f} kB per frame")
+        rows = _rows(folder)
+        total = {"encode": 0.0, "extract": 0.0, "bytes": 0.0, "rungs": 0.0}
+        for codec in codecs:
+            start = _ladder(folder, next(iter(sources)), codec, 1)
+            per_frame = []
+            for clip, (_, n) in sources.items():
+                found = _ladder(folder, clip, codec, n)
+                cost = {key: max(0.0, found[key] - start[key]) / (n - 1) for key in ("encode", "extract")}
+                per_frame.append(cost | {"bytes": found["bytes"] / n, "rungs": found["rungs"]})
+            frame = {key: statistics.mean(one[key] for one in per_frame) for key in per_frame[0]}
+            print(
+                f"  {codec}: a frame in {frame['rungs']:.0f} rungs: encodes {frame['encode']:.2f} s and"
+                f" {frame['bytes'] / 1e3:.1f} kB, extraction {frame['extract']:.2f} s; a job before its first frame:"
+                f" encode {start['encode'] / start['rungs']:.1f} s, extraction {start['extract']:.1f} s"
+            )
+            total = {key: value + frame[key] for key, value in total.items()}
+        print("  a frame of a rung: " + ", ".join(f"{what} {size:.0f} B" for what, size in rows.items()))
+    frames = HOURS * 3600 * RATE
+    print(f"  {HOURS:,} hours at {RATE} frames per second are {frames / 1e6:.0f} million frames:")
+    for key in ("encode", "extract"):
+        print(f"    {key}: {total[key] * frames / 3600:,.0f} CPU hours")
+    sizes = {"lossless references": lossless, "encodes": total["bytes"]}
+    sizes |= {what: size * total["rungs"] for what, size in rows.items()}
+    for what, size in sizes.items():
+        print(f"    {what}: {size * frames / 1e12:.2f} TB")
+    print(f"    rows of the training table: {total['rungs'] * frames / 1e9:.1f} thousand million")
+    for minutes in (60, 10, 1):
+        clips = HOURS * 60 // minutes
+        print(f"    in clips of {minutes} min: {clips:,} clips, {clips * JOBS_PER_CLIP:,} jobs")
+    return True
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(0 if main() else 1)
