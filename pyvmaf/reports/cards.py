@@ -766,7 +766,9 @@ def _read_manifests(card: _Card, table_path: Path | None) -> dict[str, dict[str,
     artefacts += [home / "weights.safetensors" for home in homes]
     if homes:
         artefacts.append(homes[0].parent / "verdict.json")
-        artefacts.append(homes[0].parent / "ensemble.json")
+        # One that lies there from another configuration is not this run's.
+        if card.model.ensemble is not None:
+            artefacts.append(homes[0].parent / "ensemble.json")
     if card.seed.onnx is not None:
         artefacts.append(card.seed.onnx)
     artefacts += [variant.onnx for seed in card.model.seeds.values() for variant in seed.variants]
