@@ -44,7 +44,7 @@ rule prepare_clip:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=60,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         spec=spec_file("corpus"),
         reads=lambda wildcards: PLAN.corpus(wildcards.corpus).made_from(wildcards.clip),

@@ -22,7 +22,7 @@ rule encode_rung:
     threads: THREADS["encode_rung"]
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=120,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         options=rung_options,
         made_of=lambda wildcards: clip_made_of(wildcards.corpus, wildcards.clip),

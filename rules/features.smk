@@ -19,7 +19,7 @@ rule extract_features:
     threads: THREADS["extract_features"]
     resources:
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=240,
+        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         clip=clip_labels,
         made_of=lambda wildcards: ladder_made_of(
@@ -60,7 +60,7 @@ rule hard_negatives:
     threads: THREADS["extract_features"]
     resources:
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=120,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         what={
             "features": PLAN.features,

@@ -23,7 +23,7 @@ rule fit_model:
     threads: THREADS["fit_model"]
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=240,
+        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("fit"),
@@ -55,7 +55,7 @@ rule judge_model:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=10,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("judge"),
@@ -84,7 +84,7 @@ rule export_model:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=20,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("export"),
@@ -113,7 +113,7 @@ rule ensemble_models:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
-        runtime=15,
+        runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("ensemble"),

@@ -23,7 +23,7 @@ rule quantize_model:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).variant(wildcards.mode),

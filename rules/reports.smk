@@ -31,7 +31,7 @@ rule render_report:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=20,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         options=dict(config["report"]),
         engine=fingerprint("reports"),
@@ -70,7 +70,7 @@ rule render_card:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=20,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         options=dict(config["report"]),
         engine=fingerprint("reports"),

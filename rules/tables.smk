@@ -21,7 +21,7 @@ rule build_shard:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         engine=fingerprint("tables"),
     shell:
@@ -46,7 +46,7 @@ rule import_table:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         spec=spec_file("corpus"),
         reads=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
@@ -71,7 +71,7 @@ rule combine_table:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         shards=lambda wildcards, input: [
             f"{Path(shard).parent.name}={shard}" for shard in input.shards

@@ -74,6 +74,23 @@ def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.C
     return done
 
 
+def drive(
+    folder: Path,
+    cases: Mapping[str, list[str]],
+    edits: tuple[tuple[str, str, str], ...] = (),
+    libvmaf: str | None = None,
+) -> dict[str, tuple[int, str]]:
+    """Exit status and output of Snakemake command lines, all run by one process in `folder`; see `Case`."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("driver.py"))],
+        input=json.dumps({"cwd": str(folder), "edits": edits, "libvmaf": libvmaf, "cases": cases}),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return {name: (code, text) for name, (code, text) in json.loads(done.stdout).items()}
+
+
 def plan(folder: Path, cases: Mapping[str, Case]) -> dict[str, Planned]:
     """Dry-run every case in `folder`; cases with the same code share one process."""
     found: dict[str, Planned] = {}
@@ -84,15 +101,8 @@ def plan(folder: Path, cases: Mapping[str, Case]) -> dict[str, Planned]:
             for name, case in cases.items()
             if (case.edits, case.libvmaf) == (edits, libvmaf)
         }
-        job = {"cwd": str(folder), "edits": edits, "libvmaf": libvmaf, "cases": chosen}
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("driver.py"))],
-            input=json.dumps(job),
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        found.update({name: _parse(code, text) for name, (code, text) in json.loads(done.stdout).items()})
+        said = drive(folder, chosen, edits, libvmaf)
+        found.update({name: _parse(code, text) for name, (code, text) in said.items()})
     return found
 
 

@@ -4,7 +4,6 @@ environment, made of links to packages that are installed here.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -23,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 from tests.tables.conftest import Log
 from tests.workflow import linked
-from tests.workflow.conftest import PROFILE, REPOSITORY, SNAKEFILE, snakemake, write_yaml
+from tests.workflow.conftest import PROFILE, REPOSITORY, SNAKEFILE, drive, snakemake, write_yaml
 from tests.workflow.test_end_to_end import artefacts, timings
 from tests.workflow.test_rules import JOBS, RULES
 
@@ -140,12 +139,7 @@ def questions(folder: Path, log: Path) -> dict[str, Job]:
         "-p",
     ]
     cases = {"run": [*head, "--forceall"], "more": [*head, "-R", "ensemble_models", *more, "--", *targets]}
-    job = {"cwd": str(folder), "fingerprints": {}, "cases": cases}
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("driver.py"))],
-        input=json.dumps(job), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    answers = json.loads(done.stdout)
+    answers = drive(folder, cases)
     for name, (code, text) in answers.items():
         assert code == 0, f"{name}: {text}"
     run, further = (planned(answers[name][1]) for name in ("run", "more"))

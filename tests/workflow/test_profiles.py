@@ -50,11 +50,15 @@ def test_the_slurm_profile_says_how_jobs_are_followed_and_bundled() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(JOBS))
-def test_what_grows_with_the_data_asks_for_more_memory_when_it_is_tried_again(name: str) -> None:
-    found = re.search(r"mem_mb=(?:lambda wildcards, attempt: (\d+) \* attempt|(\d+)),", RULES[name][1])
-    assert found
+def test_what_grows_with_the_data_asks_for_more_when_it_is_tried_again(name: str) -> None:
+    block = RULES[name][1]
+    memory = re.search(r"mem_mb=(?:lambda wildcards, attempt: (\d+) \* attempt|(\d+)),", block)
+    time = re.search(r"runtime=(?:lambda wildcards, attempt: (\d+) \* attempt|(\d+)),", block)
+    assert memory
+    assert time
+    assert bool(memory[1]) == bool(time[1])
     # What is content with less only lists or fetches.
-    assert found[1] or int(found[2]) <= 500
+    assert memory[1] or int(memory[2]) <= 500
 
 
 @pytest.fixture(scope="module")
@@ -135,15 +139,15 @@ def test_the_generic_profile_plans_and_hands_jobs_to_a_scheduler(
     assert "select=1:ncpus=1:mem=1500mb" in asked
     assert "walltime=3600" in asked
 
-    # A job that fails is handed in again as often as the profile says, each time with more memory.
+    # A job that fails is handed in again as often as the profile says, each time with more memory and time.
     (folder / "videos" / "bikes_1.mkv").write_bytes(b"no video")
     failed = generic(folder, "results/corpora/mine/bikes_1.mkv")
     assert failed.returncode != 0
     tried = [path.read_text() for path in cluster.glob("*.asked")]
-    retries = profile("generic")["retries"]
-    assert {f"mem={1500 * attempt}mb" for attempt in range(1, retries + 2)} == set(
-        re.findall(r"mem=\d+mb", "".join(tried))
-    )
+    attempts = range(1, profile("generic")["retries"] + 2)
+    for pattern, wanted in ((r"mem=\d+mb", "mem={}mb"), (r"walltime=\d+", "walltime={}")):
+        first = {"mem={}mb": 1500, "walltime={}": 3600}[wanted]
+        assert {wanted.format(first * attempt) for attempt in attempts} == set(re.findall(pattern, "".join(tried)))
     assert "no video" not in failed.stdout
     assert "bikes_1" in failed.stdout + failed.stderr
     shutil.rmtree(folder)
