@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from pyvmaf.audit.planned import Change
-from pyvmaf.audit.words import describe
+from pyvmaf.audit.words import UPSTREAM, describe
 
 SNAKEFILE = """
 configfile: "config.yaml"
@@ -197,6 +197,9 @@ def test_it_writes_nothing_into_the_run(run: Path) -> None:
             {"one": {"p": 2}, "two": {"x": 1, "y": 2}},
             ("one.p: 1 -> 2", "two.y: 1 -> 2"),
         ),
+        # What the inputs are made of is a name for much: the jobs before say what changed.
+        (["'made of 00'", "3"], {"made_of": "made of 11", "seed": 4}, (UPSTREAM, "seed: 3 -> 4")),
+        (["'made of 00'"], {"made_of": "made of 00"}, ()),
     ],
 )
 def test_parameters_in_words(old: list[str], new: dict[str, Any], said: tuple[str, ...]) -> None:
