@@ -30,7 +30,6 @@ try:
     SCHEMA = read_yaml(SCHEMAS / "config.schema.yaml")
     check_keys(config, SCHEMA, "configuration")
     config.update(read_numbers(config, SCHEMA))
-    # Not Snakemake's own `validate`: it imports pandas, which every job of a cluster would pay for twice.
     conform(config, SCHEMA, "configuration")
     PLAN = Plan(config, HOME / "config", SCHEMAS)
 except PyvmafError as err:
