@@ -7,7 +7,6 @@ clip of one frame, which is stated apart: it is what a job costs before it has d
 
 from __future__ import annotations
 
-import os
 import resource
 import statistics
 import subprocess
@@ -22,7 +21,6 @@ NATURAL = {"tree": ("red_tree.mkv", 30), "crowd": ("crowd_run_720p10.264", 10)}
 """Files and how many frames of them."""
 FILM_FRAMES = 30
 HOURS, RATE = 1_000, 25
-JOBS_PER_CLIP = 26
 VERB = (sys.executable, "-m", "pyvmaf")
 
 
@@ -75,13 +73,15 @@ def _ladder(folder: Path, clip: str, codec: str, frames: int) -> dict[str, float
 
 def _rows(folder: Path) -> dict[str, float]:
     """Bytes per frame and rung of what does not depend on the size of pictures."""
+    import pyarrow.parquet as pq
+
+    from pyvmaf.config import Config
+
     reference, made = folder / "small.mkv", folder / "rows"
     words = ["-v", "error", "-y", "-i", film(), "-an", "-vf", "scale=320:180", "-c:v", "libx264", "-qp", 0, reference]
     subprocess.run([ffmpeg(), *map(str, words)], check=True)
-    _, rungs = _encoded(reference, made, "libx264", (23, 30, 37, 44), "ultrafast")
+    _, rungs = _encoded(reference, made, "libx264", tuple(Config().ladders["libx264"].crfs), "ultrafast")
     _extracted(reference, made, rungs)
-    import pyarrow.parquet as pq
-
     rows = pq.read_metadata(made / "features.parquet").num_rows
     return {"feature table": (made / "features.parquet").stat().st_size / rows, "cache": _size(made / "cache") / rows}
 
@@ -131,12 +131,13 @@ def main() -> bool:
     for what, size in sizes.items():
         print(f"    {what}: {size * frames / 1e12:.2f} TB")
     print(f"    rows of the training table: {total['rungs'] * frames / 1e9:.1f} thousand million")
+    # To prepare it, and for each codec its encodes and one extraction.
+    jobs = 1 + int(total["rungs"]) + len(codecs)
     for minutes in (60, 10, 1):
         clips = HOURS * 60 // minutes
-        print(f"    in clips of {minutes} min: {clips:,} clips, {clips * JOBS_PER_CLIP:,} jobs")
+        print(f"    in clips of {minutes} min: {clips:,} clips, {clips * jobs:,} jobs")
     return True
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(0 if main() else 1)

@@ -6,8 +6,6 @@ jsonschema are imported, and everything is looked up in dictionaries that are ma
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import shlex
@@ -19,9 +17,10 @@ from typing import Any, TypeVar
 
 from pyvmaf.codecs import codec as codec_entry
 from pyvmaf.codecs import rung_name
+from pyvmaf.corpora import CLIP_LABELS
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES, SETS, TEACHER, pooled_column, select
-from pyvmaf.provenance import read_yaml
+from pyvmaf.provenance import content_hash, read_yaml
 
 _T = TypeVar("_T")
 
@@ -36,9 +35,6 @@ _STEPS = {
 
 MADE_OF = "made of "
 """How such a parameter begins; see `made_of`."""
-
-_MADE_FROM = ("path", "sha256", "key", "frames", "crop", "scale", "pix_fmt", "raw")
-
 
 IMPORTED = "imported"
 """Name of the one shard of a corpus whose tables were made elsewhere."""
@@ -103,7 +99,8 @@ class Corpus:
 
     def made_from(self, clip: str) -> dict[str, Any]:
         """What decides the pictures of a clip: its labels are no part of it."""
-        return {key: self.clips[clip][key] for key in _MADE_FROM}
+        entry = self.clips[clip]
+        return {key: entry[key] for key in sorted(entry) if key not in CLIP_LABELS}
 
     def source(self, clip: str) -> str:
         """The video file of a clip of a folder corpus; a relative root is seen from the corpus file."""
@@ -356,7 +353,7 @@ def made_of(*parts: Any) -> str:
     A job holds this as a parameter of its own. When a job fails Snakemake removes what that was to make, and with it what
     it knew: without it the job that reads the result would seem to be up to date.
     """
-    return f"{MADE_OF}{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]}"
+    return f"{MADE_OF}{content_hash(parts)[:16]}"
 
 
 def check_keys(data: Mapping[str, Any], schema: Mapping[str, Any], where: str, at: str = "") -> None:

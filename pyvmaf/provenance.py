@@ -99,7 +99,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=f".tmp{target.suffix}", dir=target.parent)
     temporary = Path(name)
     try:
-        _lock(handle)
+        try_lock(handle)
         yield temporary
         # mkstemp makes private files; results are shared like any other file.
         temporary.chmod(0o666 & ~_umask())
@@ -111,12 +111,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.close(handle)
 
 
-def _lock(handle: int) -> bool:
-    """Take the lock that says "somebody is writing this"; it goes with the process, however that ends."""
+def try_lock(handle: int) -> bool:
+    """Take the lock that says "somebody is writing this", of a file or folder; it goes with the process, however that
+    ends. False where somebody has it, or the file system has no locks.
+    """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return False  # taken, or a file system without locks
+        return False
     return True
 
 
@@ -128,7 +130,7 @@ def _sweep(target: Path) -> None:
         except OSError:
             continue  # gone meanwhile, or not ours
         try:
-            if _lock(handle):
+            if try_lock(handle):
                 path.unlink(missing_ok=True)
         finally:
             os.close(handle)

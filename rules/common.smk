@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 try:
     from pyvmaf.errors import PyvmafError
     from pyvmaf.fingerprint import fingerprint
-    from pyvmaf.plan import Plan, check_keys, conform, made_of, read_numbers, read_yaml
+    from pyvmaf.plan import Plan, conform, made_of, read_numbers, read_yaml
 except ModuleNotFoundError as err:
     raise WorkflowError(
         f"this Python has no module {err.name!r}: `make setup`, or `pip install .` in the checkout, then run again"
@@ -28,7 +28,6 @@ SCHEMAS = HOME / "workflow" / "schemas"
 
 try:
     SCHEMA = read_yaml(SCHEMAS / "config.schema.yaml")
-    check_keys(config, SCHEMA, "configuration")
     config.update(read_numbers(config, SCHEMA))
     conform(config, SCHEMA, "configuration")
     PLAN = Plan(config, HOME / "config", SCHEMAS)
@@ -238,9 +237,12 @@ def per_seed(pattern):
 
 
 def judged_negatives(wildcards):
-    """What no ladder holds, where a model has limits on it."""
-    wanted = PLAN.clips() and PLAN.model(wildcards.model).judged_on_negatives
-    return ["results/features/hard_negatives.parquet"] if wanted else []
+    """What no ladder holds, where the model that a rule is about, or any, has limits on it."""
+    models = [wildcards.model] if hasattr(wildcards, "model") else PLAN.models
+    wanted = any(PLAN.model(model).judged_on_negatives for model in models)
+    return (
+        ["results/features/hard_negatives.parquet"] if PLAN.clips() and wanted else []
+    )
 
 
 def negatives_option(wildcards, input):
@@ -270,13 +272,6 @@ def quantized_models(suffix):
     ]
 
 
-def all_negatives(wildcards):
-    wanted = any(PLAN.model(model).judged_on_negatives for model in PLAN.models)
-    return (
-        ["results/features/hard_negatives.parquet"] if PLAN.clips() and wanted else []
-    )
-
-
 def model_cards(wildcards):
     return [f"results/reports/models/{model}.html" for model in PLAN.models]
 
@@ -290,7 +285,7 @@ through_features = together(fetched_packages, collected_corpora, measured_ladder
 through_tables = together(through_features, all_shards("parquet"), training_tables)
 through_models = together(
     through_tables,
-    all_negatives,
+    judged_negatives,
     trained_models,
     verdicts,
     exported_models,

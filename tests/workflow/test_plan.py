@@ -231,14 +231,6 @@ def test_every_key_of_models_and_clips_states_what_it_rebuilds() -> None:
     assert {key.removeprefix("entries.") for key in CORPUS_LEAVES if "." in key} == set(Entry.model_fields)
 
 
-def test_what_makes_a_clip_is_stated_once_for_plan_and_verb() -> None:
-    from pyvmaf.corpora.prepare import LABELS
-    from pyvmaf.corpora.spec import Entry
-    from pyvmaf.plan import _MADE_FROM
-
-    assert set(_MADE_FROM) | LABELS == set(Entry.model_fields)
-
-
 def _flipped(config: Mapping[str, Any], place: str, value: Any) -> dict[str, Any]:
     changed = copy.deepcopy(dict(config))
     *parents, last = place.split(".")
