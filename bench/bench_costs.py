@@ -61,7 +61,7 @@ def _extracted(reference: Path, made: Path, rungs: list[str]) -> float:
 
 def _ladder(folder: Path, clip: str, codec: str, frames: int) -> dict[str, float]:
     """What one ladder of the default run costs, summed over its rungs."""
-    from pyvmaf.config import Config
+    from pyvmaf.workflow.config import Config
 
     ladder = Config().ladders[codec]
     (preset,) = ladder.presets
@@ -75,7 +75,7 @@ def _rows(folder: Path) -> dict[str, float]:
     """Bytes per frame and rung of what does not depend on the size of pictures."""
     import pyarrow.parquet as pq
 
-    from pyvmaf.config import Config
+    from pyvmaf.workflow.config import Config
 
     reference, made = folder / "small.mkv", folder / "rows"
     words = ["-v", "error", "-y", "-i", film(), "-an", "-vf", "scale=320:180", "-c:v", "libx264", "-qp", 0, reference]
@@ -88,7 +88,7 @@ def _rows(folder: Path) -> dict[str, float]:
 
 def main() -> bool:
     """Print the figures per frame, and what they come to for 1,000 hours."""
-    from pyvmaf.config import Config
+    from pyvmaf.workflow.config import Config
 
     sources = {"film": (film(), FILM_FRAMES)}
     sources |= {name: (CLIPS / file, n) for name, (file, n) in NATURAL.items() if (CLIPS / file).is_file()}

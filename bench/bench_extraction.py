@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.clips import ffmpeg, ladder, report
 from pyvmaf.features.ladder import extract_ladder
-from pyvmaf.features.score import score
+from pyvmaf.scoring.scores import score
 
 REPEATS, THREADS = 5, 2
 BAR_LADDER, BAR_PAIR = 1.25, 1.1

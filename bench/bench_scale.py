@@ -65,7 +65,7 @@ def finish(workflow):
             path.write_text('{"schema_version": 0, "models": [], "held": []}' if registry else str(path))
         read = [Path(path) for path in job.input if not path.endswith(provenance.MANIFEST_SUFFIX)]
         provenance.write_manifest(
-            files[0], verb=job.rule.name, stage="corpora", args={}, inputs={"read": read}, outputs={"made": files},
+            files[0], verb=job.rule.name, args={}, inputs={"read": read}, outputs={"made": files},
             seconds=1.0,
         )
         asyncio.run(keeper.finished(job))

@@ -74,8 +74,8 @@ def _ladders(folder: Path) -> None:
     import numpy as np
     import pyarrow as pa
 
+    from pyvmaf.base.manifest import write_manifest
     from pyvmaf.features.table import columns, metadata, schema, write_table
-    from pyvmaf.provenance import write_manifest
     from tests.finished_run import rung_rows
 
     names = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
@@ -99,9 +99,7 @@ def _ladders(folder: Path) -> None:
         path = folder / "results" / "features" / "big" / clip / "libx264.parquet"
         path.parent.mkdir(parents=True)
         write_table(pa.concat_tables(parts).replace_schema_metadata(block), path)
-        write_manifest(
-            path, verb="extract-features", stage="features", args={}, inputs={}, outputs={"table": path}, seconds=1.0
-        )
+        write_manifest(path, verb="extract-features", args={}, inputs={}, outputs={"table": path}, seconds=1.0)
 
 
 def main() -> bool:

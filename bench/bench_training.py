@@ -24,10 +24,10 @@ import torch
 from numpy.typing import NDArray
 
 from bench.clips import report
-from pyvmaf.models.networks import Mlp, build
+from pyvmaf.models.regressor.networks import Mlp, build
+from pyvmaf.models.regressor.rows import read_table
+from pyvmaf.models.regressor.trainer import Fitted, Member, StackedTrainer, stream, torch_threads
 from pyvmaf.models.spec import ModelSpec, load_spec
-from pyvmaf.models.table import read_table
-from pyvmaf.models.trainer import Fitted, Member, StackedTrainer, stream, torch_threads
 
 MODELS, SEEDS, PEER_EPOCHS = ("vmaf_tiny_v2", "vmaf_tiny_v3", "vmaf_tiny_v4"), 5, 2
 ROWS, SOURCES = 13_680, 9

@@ -9,18 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyvmaf.engine import engine
-    from pyvmaf.features.score import Scores
-    from pyvmaf.features.session import Session
-    from pyvmaf.use.load import load_model
-    from pyvmaf.use.score import score
+    from pyvmaf.engines.libvmaf.context import engine
+    from pyvmaf.scoring.find import load_model
+    from pyvmaf.scoring.score import score
+    from pyvmaf.scoring.scores import Scores
+    from pyvmaf.scoring.session import Session
 
 _HOMES = {
-    "Scores": "pyvmaf.features.score",
-    "Session": "pyvmaf.features.session",
-    "engine": "pyvmaf.engine",
-    "load_model": "pyvmaf.use.load",
-    "score": "pyvmaf.use.score",
+    "Scores": "pyvmaf.scoring.scores",
+    "Session": "pyvmaf.scoring.session",
+    "engine": "pyvmaf.engines.libvmaf.context",
+    "load_model": "pyvmaf.scoring.find",
+    "score": "pyvmaf.scoring.score",
 }
 
 __all__ = ["Scores", "Session", "engine", "load_model", "score"]

@@ -13,8 +13,8 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pyvmaf.chunks import release
 from pyvmaf.errors import InputError
-from pyvmaf.scratch import release
 
 _MANY = 4 << 20
 _AT_A_TIME = 1 << 20

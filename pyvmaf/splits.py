@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base.coded import Labels
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.labels import Labels
 
 Names = Labels | Sequence[str] | NDArray[np.str_]
 NO_SIDE, TRAIN, TEST, VAL = range(4)

@@ -8,9 +8,10 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 try:
+    from pyvmaf import engines
+    from pyvmaf.base.code import identity
     from pyvmaf.errors import PyvmafError
-    from pyvmaf.fingerprint import fingerprint
-    from pyvmaf.plan import Plan, conform, made_of, read_numbers, read_yaml
+    from pyvmaf.workflow.plan import Plan, conform, made_of, read_numbers, read_yaml
 except ModuleNotFoundError as err:
     raise WorkflowError(
         f"this Python has no module {err.name!r}: `make setup`, or `pip install .` in the checkout, then run again"
@@ -31,6 +32,7 @@ try:
     config.update(read_numbers(config, SCHEMA))
     conform(config, SCHEMA, "configuration")
     PLAN = Plan(config, HOME / "config", SCHEMAS)
+    MEASURED_WITH = engines.uses(config["backend"])
 except PyvmafError as err:
     raise WorkflowError(str(err)) from err
 
@@ -105,13 +107,16 @@ def options_of(codec, rung):
 @cache
 def clip_made_of(corpus, clip):
     made_from = PLAN.corpus(corpus).made_from(clip)
-    return made_of(made_from, config["ffmpeg"], fingerprint("corpora"))
+    return made_of(made_from, config["ffmpeg"], identity("prepare"))
 
 
 @cache
 def ladder_made_of(corpus, clip, codec):
-    rungs = {rung: options_of(codec, rung) for rung in PLAN.rungs(codec)}
-    return made_of(clip_made_of(corpus, clip), rungs, fingerprint("encodes"))
+    rungs = {
+        rung: [*options_of(codec, rung), PLAN.rung(codec, rung).row]
+        for rung in PLAN.rungs(codec)
+    }
+    return made_of(clip_made_of(corpus, clip), rungs, identity("encode"))
 
 
 def clip_labels(wildcards):

@@ -22,10 +22,10 @@ rule fetch_corpus:
     params:
         spec=spec_file("corpus"),
         reads=lambda wildcards: PLAN.corpus(wildcards.corpus).pinned,
-        engine=fingerprint("corpora"),
+        code=identity("fetch"),
     shell:
         "vmaf-train fetch --corpus {params.spec:q} --output-dir $(dirname {output.receipt:q})"
-        " --engine {params.engine:q} > {log:q} 2>&1"
+        " --code {params.code:q} > {log:q} 2>&1"
 
 
 rule prepare_clip:
@@ -49,10 +49,10 @@ rule prepare_clip:
         spec=spec_file("corpus"),
         reads=lambda wildcards: PLAN.corpus(wildcards.corpus).made_from(wildcards.clip),
         ffmpeg=config["ffmpeg"],
-        engine=fingerprint("corpora"),
+        code=identity("prepare"),
     shell:
         "vmaf-train prepare --corpus {params.spec:q} --clip {wildcards.clip:q} --output {output.clip:q}"
-        " --ffmpeg {params.ffmpeg:q} --engine {params.engine:q} > {log:q} 2>&1"
+        " --ffmpeg {params.ffmpeg:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule collect_corpus:
@@ -73,7 +73,7 @@ rule collect_corpus:
     params:
         spec=spec_file("corpus"),
         reads=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
-        engine=fingerprint("corpora"),
+        code=identity("manifest"),
     shell:
         "vmaf-train manifest --corpus {params.spec:q} --clips $(dirname {output.collection:q})"
-        " --output {output.collection:q} --engine {params.engine:q} > {log:q} 2>&1"
+        " --output {output.collection:q} --code {params.code:q} > {log:q} 2>&1"

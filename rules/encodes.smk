@@ -25,8 +25,9 @@ rule encode_rung:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         options=rung_options,
+        encoder=lambda wildcards: PLAN.rung(wildcards.codec, wildcards.rung).row,
         made_of=lambda wildcards: clip_made_of(wildcards.corpus, wildcards.clip),
-        engine=fingerprint("encodes"),
+        code=identity("encode"),
     shell:
         "vmaf-train encode {input:q} {output.video:q} {params.options:q}"
-        " --engine {params.engine:q} > {log:q} 2>&1"
+        " --code {params.code:q} > {log:q} 2>&1"

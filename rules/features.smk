@@ -30,16 +30,17 @@ rule extract_features:
             "teacher": config["teacher"],
             "backend": config["backend"],
         },
+        rows=PLAN.feature_rows,
         rungs=lambda wildcards, input: [
             f"{Path(rung).stem}={rung}" for rung in input.rungs
         ],
         cache=untracked(config["cache"]),
-        engine=fingerprint("features"),
+        code=identity("extract-features", MEASURED_WITH),
     shell:
         "vmaf-train extract-features --reference {input.reference:q} --corpus {wildcards.corpus:q}"
         " --clip {wildcards.clip:q} --codec {wildcards.codec:q} --group {params.clip[group]:q}"
         " --source {params.clip[source]:q} --features {params.what[features]:q} --model {params.what[teacher]:q}"
-        " --backend {params.what[backend]:q} --cache {params.cache:q} --engine {params.engine:q}"
+        " --backend {params.what[backend]:q} --cache {params.cache:q} --code {params.code:q}"
         " --match-depth --threads {threads} --output {output.table:q} {params.rungs:q} > {log:q} 2>&1"
 
 
@@ -67,9 +68,10 @@ rule hard_negatives:
             "teacher": config["teacher"],
             "backend": config["backend"],
         },
+        rows=PLAN.feature_rows,
         cache=untracked(config["cache"]),
-        engine=fingerprint("features"),
+        code=identity("hard-negatives", MEASURED_WITH),
     shell:
         "vmaf-train hard-negatives --features {params.what[features]:q} --model {params.what[teacher]:q}"
-        " --backend {params.what[backend]:q} --cache {params.cache:q} --engine {params.engine:q}"
+        " --backend {params.what[backend]:q} --cache {params.cache:q} --code {params.code:q}"
         " --threads {threads} --output {output.table:q} {input.corpora:q} > {log:q} 2>&1"

@@ -27,10 +27,10 @@ rule fit_model:
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("fit"),
-        engine=fingerprint("models"),
+        code=identity("fit"),
     shell:
         "vmaf-train fit --config {params.spec:q} --features {input.table:q} --seed {wildcards.seed}"
-        " --output $(dirname {output.weights:q}) --engine {params.engine:q} --threads {threads} > {log:q} 2>&1"
+        " --output $(dirname {output.weights:q}) --code {params.code:q} --threads {threads} > {log:q} 2>&1"
 
 
 rule judge_model:
@@ -60,10 +60,10 @@ rule judge_model:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("judge"),
         negatives=negatives_option,
-        engine=fingerprint("models"),
+        code=identity("judge"),
     shell:
         "vmaf-train judge --config {params.spec:q} --output {output.verdict:q} --as-result"
-        " --engine {params.engine:q} {params.negatives:q} {input.loso:q} > {log:q} 2>&1"
+        " --code {params.code:q} {params.negatives:q} {input.loso:q} > {log:q} 2>&1"
 
 
 rule export_model:
@@ -88,10 +88,10 @@ rule export_model:
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("export"),
-        engine=fingerprint("models"),
+        code=identity("export"),
     shell:
         "vmaf-train export --config {params.spec:q} --checkpoint {input.weights:q} --verdict {input.verdict:q}"
-        " --features {input.table:q} --output {output.onnx:q} --engine {params.engine:q} > {log:q} 2>&1"
+        " --features {input.table:q} --output {output.onnx:q} --code {params.code:q} > {log:q} 2>&1"
 
 
 rule ensemble_models:
@@ -117,7 +117,7 @@ rule ensemble_models:
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("ensemble"),
-        engine=fingerprint("models"),
+        code=identity("ensemble"),
     shell:
         "vmaf-train ensemble --config {params.spec:q} --verdict {input.verdict:q} --features {input.table:q}"
-        " --output {output.ensemble:q} --as-result --engine {params.engine:q} {input.sidecars:q} > {log:q} 2>&1"
+        " --output {output.ensemble:q} --as-result --code {params.code:q} {input.sidecars:q} > {log:q} 2>&1"

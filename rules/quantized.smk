@@ -27,8 +27,8 @@ rule quantize_model:
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).variant(wildcards.mode),
-        engine=fingerprint("quantized"),
+        code=identity("quantize-int8"),
     shell:
         "vmaf-train quantize-int8 --config {params.spec:q} --mode {wildcards.mode:q} --model {input.onnx:q}"
         " --weights {input.weights:q} --features {input.table:q} --output {output.onnx:q} --as-result"
-        " --engine {params.engine:q} > {log:q} 2>&1"
+        " --code {params.code:q} > {log:q} 2>&1"

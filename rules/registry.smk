@@ -27,7 +27,7 @@ rule register_models:
         mem_mb=500,
         runtime=10,
     params:
-        engine=fingerprint("registry"),
+        code=identity("register"),
     shell:
-        "vmaf-train register --output {output.registry:q} --engine {params.engine:q}"
+        "vmaf-train register --output {output.registry:q} --code {params.code:q}"
         " {input.verdicts:q} {input.sidecars:q} {input.reports:q} {input.ensembles:q} > {log:q} 2>&1"

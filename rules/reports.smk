@@ -34,10 +34,10 @@ rule render_report:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         options=dict(config["report"]),
-        engine=fingerprint("reports"),
+        code=identity("report"),
     shell:
         "vmaf-train report --output {output.page:q} --points {params.options[points]} --cards models"
-        " --engine {params.engine:q}"
+        " --code {params.code:q}"
         " {input.registry:q} {input.verdicts:q} {input.loso:q} {input.predictions:q} {input.sidecars:q}"
         " {input.quantized:q} {input.shards:q} {input.records:q} > {log:q} 2>&1"
 
@@ -73,10 +73,10 @@ rule render_card:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         options=dict(config["report"]),
-        engine=fingerprint("reports"),
+        code=identity("card"),
     shell:
         "vmaf-train card --model {wildcards.model:q} --features {input.table:q} --output $(dirname {output.card:q})"
-        " --points {params.options[points]} --engine {params.engine:q} {input.registry:q} {input.verdict:q}"
+        " --points {params.options[points]} --code {params.code:q} {input.registry:q} {input.verdict:q}"
         " {input.loso:q} {input.predictions:q} {input.sidecars:q} {input.quantized:q} {input.ensemble:q} > {log:q} 2>&1"
 
 
@@ -107,7 +107,7 @@ rule summarize_run:
         mem_mb=500,
         runtime=10,
     params:
-        engine=fingerprint("reports"),
+        code=identity("summary"),
     shell:
-        "vmaf-train summary --output {output.summary:q} --engine {params.engine:q} {input.registry:q}"
+        "vmaf-train summary --output {output.summary:q} --code {params.code:q} {input.registry:q}"
         " {input.verdicts:q} {input.loso:q} {input.sidecars:q} {input.quantized:q} > {log:q} 2>&1"

@@ -23,9 +23,9 @@ rule build_shard:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        engine=fingerprint("tables"),
+        code=identity("shard"),
     shell:
-        "vmaf-train shard --output {output.shard:q} --records {output.records:q} --engine {params.engine:q}"
+        "vmaf-train shard --output {output.shard:q} --records {output.records:q} --code {params.code:q}"
         " {input.ladders:q} {input.records:q} > {log:q} 2>&1"
 
 
@@ -50,10 +50,10 @@ rule import_table:
     params:
         spec=spec_file("corpus"),
         reads=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
-        engine=fingerprint("tables"),
+        code=identity("import-table"),
     shell:
         "vmaf-train import-table --corpus {params.spec:q} --output {output.shard:q} --records {output.records:q}"
-        " --engine {params.engine:q} > {log:q} 2>&1"
+        " --code {params.code:q} > {log:q} 2>&1"
 
 
 rule combine_table:
@@ -77,7 +77,7 @@ rule combine_table:
             f"{Path(shard).parent.name}={shard}" for shard in input.shards
         ],
         unit=lambda wildcards: PLAN.unit(wildcards.table),
-        engine=fingerprint("tables"),
+        code=identity("combine"),
     shell:
-        "vmaf-train combine --output {output.table:q} --unit {params.unit:q} --engine {params.engine:q}"
+        "vmaf-train combine --output {output.table:q} --unit {params.unit:q} --code {params.code:q}"
         " {params.shards:q} > {log:q} 2>&1"

@@ -30,13 +30,13 @@ _STALE_AFTER_S = 24 * 3600
 
 def _prepare_embedded() -> tuple[dict[str, Path], dict[str, Path]]:
     """Fetch and prepare the embedded corpus once per version of corpus file and code; other processes wait."""
+    from pyvmaf.base.code import identity
     from pyvmaf.corpora.fetch import corpus_root, fetch
     from pyvmaf.corpora.prepare import clip_paths, prepare
     from pyvmaf.corpora.spec import load_corpus
-    from pyvmaf.fingerprint import fingerprint
 
     corpus_file = REPOSITORY / "config" / "corpora" / "embedded.yaml"
-    version = hashlib.sha256(corpus_file.read_bytes() + fingerprint("corpora").encode()).hexdigest()[:16]
+    version = hashlib.sha256(corpus_file.read_bytes() + identity("prepare").encode()).hexdigest()[:16]
     packages, folder = CACHE / "packages", CACHE / f"clips-{version}"
     CACHE.mkdir(parents=True, exist_ok=True)
     corpus = load_corpus(corpus_file)

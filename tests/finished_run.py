@@ -79,8 +79,9 @@ def write_shards(corpus: str, sources: Sequence[str], frames: int) -> list[Path]
     """Shards and corpus rows below results/shards, with manifests."""
     import pyarrow as pa
 
+    from pyvmaf.base.files import write_text
+    from pyvmaf.base.manifest import write_manifest
     from pyvmaf.features.table import columns, metadata, schema, write_table
-    from pyvmaf.provenance import write_manifest, write_text
 
     names = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
     shards = []
@@ -107,9 +108,7 @@ def write_shards(corpus: str, sources: Sequence[str], frames: int) -> list[Path]
         write_table(merged.replace_schema_metadata(block), path)
         lines = path.with_suffix(".jsonl")
         write_text(lines, "".join(json.dumps(row, sort_keys=True) + "\n" for row in records))
-        write_manifest(
-            path, verb="shard", stage="tables", args={}, inputs={}, outputs={"shard": path}, timings={"records": lines}
-        )
+        write_manifest(path, verb="shard", args={}, inputs={}, outputs={"shard": path}, timings={"records": lines})
         shards.append(path)
     return shards
 
@@ -118,10 +117,10 @@ def write_negatives(path: Path, corpus: str, sources: Sequence[str], frames: int
     """Hard negatives with the figures that real ones have."""
     import pyarrow as pa
 
+    from pyvmaf.base.manifest import write_manifest
     from pyvmaf.features.cases import LABELS
     from pyvmaf.features.negatives import schema
     from pyvmaf.features.table import metadata, write_table
-    from pyvmaf.provenance import write_manifest
 
     names = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
     figures = {
@@ -140,7 +139,7 @@ def write_negatives(path: Path, corpus: str, sources: Sequence[str], frames: int
     block = metadata(features=names, unavailable={}, model="vmaf_v0.6.1", engine={"libvmaf": "a" * 40, "pyvmaf": "0"})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_table(pa.concat_tables(parts).replace_schema_metadata(block), path)
-    write_manifest(path, verb="hard-negatives", stage="features", args={}, inputs={}, outputs={"table": path})
+    write_manifest(path, verb="hard-negatives", args={}, inputs={}, outputs={"table": path})
     return path
 
 

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from pyvmaf.base.document import check_document, publish
+from pyvmaf.base.files import read_json, relative, sha256_bytes, sha256_file
+from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from pyvmaf.checks.subject import CPU, SCHEMAS, described_by, feeds_of, graph_inputs, made_rows, open_subject, start
-from pyvmaf.documents import check_document, publish
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
-from pyvmaf.models import allowlist
 from pyvmaf.models.ensemble import MANIFEST_SCHEMA
-from pyvmaf.models.export import check_sidecar
-from pyvmaf.models.load import MAX_SIDECAR_BYTES
-from pyvmaf.provenance import MANIFEST_SUFFIX, read_json, relative, sha256_bytes, sha256_file
-from pyvmaf.use.load import is_ensemble
+from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.load import MAX_SIDECAR_BYTES
+from pyvmaf.runtime.sidecar import check_sidecar
+from pyvmaf.scoring.find import is_ensemble
 
 _ROWS = 33
 
@@ -266,7 +267,6 @@ def audit_compat(target: Path, *, output: Path | None = None) -> dict[str, Any]:
         output,
         schema=SCHEMAS / "audit-compat.schema.json",
         verb="audit-compat",
-        stage="checks",
         args={"model_dir": target},
         inputs={"model": models, "ensemble": ensembles, "registry": registries},
         started=started,

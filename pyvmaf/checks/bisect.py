@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base.document import publish
+from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.checks.subject import CPU, SCHEMAS, Subject, open_subject, read_rows, rows_for, start
-from pyvmaf.documents import publish
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6
 from pyvmaf.metrics import agreement
-from pyvmaf.models.table import read_schema
-from pyvmaf.provenance import relative, sha256_file
+from pyvmaf.models.regressor.rows import read_schema
 
 TARGETS = ("mos", "dmos", "target", "score", "vmaf")
 """Columns that a target is looked for in, for models without a sidecar that names it."""
@@ -178,7 +178,6 @@ def bisect_model_quality(
         output,
         schema=SCHEMAS / "bisect-model-quality.schema.json",
         verb="bisect-model-quality",
-        stage="checks",
         args={
             "model": [str(m) for m in models],
             limit: value,

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pyvmaf.base.document import publish
+from pyvmaf.base.files import relative, sha256_bytes
 from pyvmaf.checks.subject import SCHEMAS
-from pyvmaf.documents import publish
-from pyvmaf.models import allowlist
-from pyvmaf.provenance import relative, sha256_bytes
+from pyvmaf.runtime import allowlist
 
 
 def check_ops(models: Sequence[Path], *, output: Path | None = None) -> dict[str, Any]:
@@ -48,7 +48,6 @@ def check_ops(models: Sequence[Path], *, output: Path | None = None) -> dict[str
         output,
         schema=SCHEMAS / "check-ops.schema.json",
         verb="check-ops",
-        stage="checks",
         args={"model": list(models)},
         inputs={"model": list(models)},
         started=started,

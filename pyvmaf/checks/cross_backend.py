@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base.document import publish
+from pyvmaf.base.files import relative
 from pyvmaf.checks.subject import (
     CPU,
     SCHEMAS,
@@ -24,9 +26,7 @@ from pyvmaf.checks.subject import (
     rows_for,
     start,
 )
-from pyvmaf.documents import publish
 from pyvmaf.errors import InputError
-from pyvmaf.provenance import relative
 
 REFERENCE = "reference"
 """ONNX's own evaluator: every operator in numpy, no line of it shared with onnxruntime."""
@@ -206,7 +206,6 @@ def cross_backend(
         output,
         schema=SCHEMAS / "cross-backend.schema.json",
         verb="cross-backend",
-        stage="checks",
         args={
             "model": [str(m) for m in models],
             "provider": [b.name for b in backends],

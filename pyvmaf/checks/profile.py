@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from pyvmaf.base.document import publish
+from pyvmaf.base.files import relative
 from pyvmaf.checks.subject import CPU, SCHEMAS, Feeds, made_feeds, open_subject, parse_shape, provider, start
-from pyvmaf.documents import publish
 from pyvmaf.errors import InputError
-from pyvmaf.provenance import relative
 
 SHAPES = ("1", "240")
 """One row, and a clip of 240 frames."""
@@ -146,7 +146,6 @@ def profile(
         output,
         schema=SCHEMAS / "profile.schema.json",
         verb="profile",
-        stage="checks",
         args={"model": [str(m) for m in models], "shape": list(shapes), "provider": names, **settings},
         inputs={"model": [s.path for s in subjects]},
         started=started,

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base.files import read_json, sha256_bytes, sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, UnavailableError, unknown_name
-from pyvmaf.models import allowlist
-from pyvmaf.models.inputs import of_sidecar
-from pyvmaf.models.load import Ensemble, Model, load_ensemble, load_model
-from pyvmaf.models.table import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
-from pyvmaf.provenance import read_json, sha256_bytes, sha256_file
-from pyvmaf.use.load import INT8, is_ensemble, is_path, registry_path
+from pyvmaf.models.regressor.inputs import of_sidecar
+from pyvmaf.models.regressor.rows import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
+from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.load import Ensemble, Model, load_ensemble, load_model
+from pyvmaf.scoring.find import INT8, is_ensemble, is_path, registry_path
 
 if TYPE_CHECKING:
     from onnx import ModelProto

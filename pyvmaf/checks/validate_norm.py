@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from pyvmaf.base.document import publish
+from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.checks.subject import SCHEMAS, open_subject
-from pyvmaf.documents import publish
 from pyvmaf.errors import InputError
-from pyvmaf.models.inputs import of_sidecar
-from pyvmaf.models.table import floats, read_columns
-from pyvmaf.provenance import relative, sha256_file
+from pyvmaf.models.regressor.inputs import of_sidecar
+from pyvmaf.models.regressor.rows import floats, read_columns
 
 
 def validate_norm(
@@ -116,7 +116,6 @@ def validate_norm(
         output,
         schema=SCHEMAS / "validate-norm.schema.json",
         verb="validate-norm",
-        stage="checks",
         args={"model": str(model), **limits},
         inputs=inputs,
         started=started,

@@ -80,7 +80,7 @@ for _stage in (
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2, never a traceback."""
-    from pyvmaf.provenance import is_disk_full
+    from pyvmaf.base.files import is_disk_full
 
     try:
         app()

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from pyvmaf.base.code import NOTHING, Uses
 from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-EngineOption = Annotated[
+CodeOption = Annotated[
     str | None,
     typer.Option(
-        "--engine",
-        metavar="FINGERPRINT",
-        help="Refuse to run unless this stage's code has this fingerprint (the workflow passes it).",
+        "--code",
+        metavar="IDENTITY",
+        help="Refuse to run unless this verb's code has this identity (the workflow passes it).",
         rich_help_panel="For the workflow",
     ),
 ]
@@ -34,23 +35,28 @@ class Advance(Protocol):
         """Move the bar."""
 
 
-def check_engine(stage: str, expected: str | None) -> None:
-    """Refuse to work where the code is not the code that the plan was made for.
+def check_code(verb: str, expected: str | None, uses: Uses = NOTHING) -> None:
+    """Refuse to work if the code is not the code that the plan was made for.
+
+    Args:
+        verb: the verb that is about to run.
+        expected: the identity that the plan asks for; None for none.
+        uses: what the verb uses beside its imports, as the plan knows it.
 
     Raises:
-        InputError: the fingerprint asked for is not this installation's.
+        InputError: the identity asked for is not this installation's.
     """
     if expected is None:
         return
-    from pyvmaf.fingerprint import fingerprint, record_parts
+    from pyvmaf.base.code import identity, record_parts
 
-    found = fingerprint(stage)
-    if found != expected:
+    actual = identity(verb, uses)
+    if actual != expected:
         raise InputError(
-            f"the plan asks for stage {stage!r} with fingerprint {expected}, but the installed code has {found}: "
-            "run snakemake again so that it plans with this code, or install the code that the plan was made with"
+            f"the plan asks for {verb!r} with code {expected}, but the installed code is {actual}: run snakemake again "
+            "so that it plans with this code, or install the code that the plan was made with"
         )
-    record_parts(stage, Path.cwd())
+    record_parts(verb, uses, Path.cwd())
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, check_engine, progress
+from pyvmaf.cli.common import CodeOption, check_code, progress
 
 CorpusOption = Annotated[
     str, typer.Option("--corpus", "-c", help="A corpus file, or the name of one in config/corpora.")
@@ -30,7 +30,7 @@ def fetch(
         Path | None,
         typer.Option("--output-dir", "-o", help="Where the files go; results/corpora/NAME/.packages without."),
     ] = None,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Get the files of a corpus and check each against its pinned SHA-256.
 
@@ -40,7 +40,7 @@ def fetch(
 
     Example: vmaf-train fetch --corpus embedded
     """
-    check_engine("corpora", engine)
+    check_code("fetch", code)
     from pyvmaf.corpora.fetch import PACKAGES_FOLDER
     from pyvmaf.corpora.fetch import fetch as run
     from pyvmaf.corpora.spec import find_corpus, load_corpus
@@ -63,7 +63,7 @@ def prepare(
         Path | None, typer.Option("--packages", help="Where fetch put its files; OUTPUT-DIR/.packages without.")
     ] = None,
     ffmpeg: FFmpegOption = "embedded",
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Cut, crop and scale the videos of a corpus into pristine clips.
 
@@ -74,7 +74,7 @@ def prepare(
 
     One clip: vmaf-train prepare --corpus embedded --clip bikes_1 --output bikes_1.mkv --packages results/corpora/embedded/.packages
     """
-    check_engine("corpora", engine)
+    check_code("prepare", code)
     from pyvmaf.corpora.fetch import PACKAGES_FOLDER, corpus_root
     from pyvmaf.corpora.prepare import clip_paths
     from pyvmaf.corpora.prepare import prepare as run
@@ -106,13 +106,13 @@ def manifest(
     output: Annotated[
         Path | None, typer.Option("--output", help="The file to write; CLIPS/corpus.json without.")
     ] = None,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Gather all prepared clips of a corpus, with hashes, formats and labels, in one file.
 
     Example: vmaf-train manifest --corpus embedded
     """
-    check_engine("corpora", engine)
+    check_code("manifest", code)
     from pyvmaf.corpora.collect import collect
     from pyvmaf.corpora.spec import find_corpus, load_corpus
 
@@ -142,7 +142,7 @@ def manifest_scan(
     license_: Annotated[str, typer.Option("--license", help="Licence of the videos.")] = "unknown",
     description: Annotated[str, typer.Option(help="What the corpus is.")] = "",
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave broken videos out and go on.")] = False,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Describe a folder of videos as a corpus: keys, SHA-256s, formats, labels, and shots with --cut.
 
@@ -152,10 +152,10 @@ def manifest_scan(
 
     With shots and scores: vmaf-train manifest-scan --root films --name films --cut --mos-csv scores.csv --output films.yaml
     """
-    check_engine("corpora", engine)
-    from pyvmaf.corpora.probe import RawFormat
+    check_code("manifest-scan", code)
     from pyvmaf.corpora.scan import clip_key, scan, summary, write_corpus
     from pyvmaf.corpora.spec import size as parse_size
+    from pyvmaf.video.probe import RawFormat
 
     called = name or clip_key(root.resolve().name)
     target = output or Path("config") / "corpora" / f"{called}.yaml"

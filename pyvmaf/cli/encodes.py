@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, check_engine, progress
-from pyvmaf.codecs import CODECS
-from pyvmaf.codecs import codec as find_codec
+from pyvmaf.cli.common import CodeOption, check_code, progress
+from pyvmaf.codecs.encoders import ENCODERS
+from pyvmaf.codecs.encoders import encoder as find_encoder
 
 FFmpegOption = Annotated[
     str, typer.Option("--ffmpeg", metavar="WHICH", help="FFmpeg to use: embedded, system, or a path.")
@@ -25,7 +25,7 @@ def encode(
     output: Annotated[Path, typer.Argument(help="The encode, NAME.mkv; its record becomes NAME.json.")],
     codec: Annotated[
         str,
-        typer.Option(help=f"{', '.join(CODECS)}, or an alias such as h264, av1, vvc."),
+        typer.Option(help=f"{', '.join(ENCODERS)}, or an alias such as h264, av1, vvc."),
     ],
     crf: Annotated[
         int | None, typer.Option(help="Quality number of the codec, smaller is better; its default without.")
@@ -41,7 +41,7 @@ def encode(
         int, typer.Option(min=1, help="Threads of the encoder. Another number may give other bytes.")
     ] = 1,
     ffmpeg: FFmpegOption = "embedded",
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Encode a clip, and write its record and manifest beside it.
 
@@ -50,11 +50,11 @@ def encode(
 
     Example: vmaf-train encode results/corpora/embedded/carphone.mkv medium-crf28.mkv --codec h264 --crf 28
     """
-    check_engine("encodes", engine)
+    check_code("encode", code)
     from pyvmaf.encodes.encode import encode as run
     from pyvmaf.encodes.encode import split_extra
 
-    entry = find_codec(codec)
+    entry = find_encoder(codec)
     quality = entry.crf_default if crf is None else crf
     with progress(f"{entry.name} crf {quality}") as advance:
         done = run(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, check_engine, print_whole
+from pyvmaf.cli.common import CodeOption, check_code, print_whole
 from pyvmaf.cli.models import AsResult, ConfigOption, TableOption
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def ensemble(
     features: TableOption,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="JSON", help="Where the manifest goes.")],
     as_result: AsResult = False,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Make one model with intervals of a promoted model's seeds, and measure what the intervals hold on unseen sources.
 
@@ -42,7 +42,7 @@ def ensemble(
     Example: vmaf-train ensemble --config config/models/fr_regressor_v2_ensemble.yaml --verdict runs/e/verdict.json
     --features results/tables/default.parquet --output runs/e/ensemble.json runs/e/seed*/model.json
     """
-    check_engine("models", engine)
+    check_code("ensemble", code)
     from pyvmaf.models.ensemble import HeldError, make_ensemble
 
     try:

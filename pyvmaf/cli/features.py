@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, ThreadsOption, check_engine, print_whole, progress
+from pyvmaf import engines
+from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, print_whole, progress
 from pyvmaf.features.cases import DEFAULT_FRAMES
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 
@@ -32,7 +33,7 @@ def _complete_features(incomplete: str) -> list[str]:
 
 
 def _complete_model(incomplete: str) -> list[str]:
-    from pyvmaf.extractors import MODELS
+    from pyvmaf.engines.libvmaf.extractors import MODELS
 
     return [name for name in MODELS if name.startswith(incomplete)]
 
@@ -40,7 +41,7 @@ def _complete_model(incomplete: str) -> list[str]:
 def _complete_models(incomplete: str) -> list[str]:
     from pyvmaf.errors import PyvmafError
     from pyvmaf.registry.register import load_registry
-    from pyvmaf.use.load import registry_path
+    from pyvmaf.scoring.find import registry_path
 
     try:
         registered = [str(entry["id"]) for entry in load_registry(registry_path())["models"]]
@@ -154,7 +155,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
         backend: BackendOption = "cpu",
         threads: ThreadsOption = 1,
-        engine: EngineOption = None,
+        code: CodeOption = None,
     ) -> None:
         """Extract features and teacher scores of a whole ladder of encodes, decoding the reference once.
 
@@ -163,7 +164,7 @@ def register(app: typer.Typer) -> None:
         Example: vmaf-train extract-features --reference ref.mkv --corpus mine --clip ref --codec libx264
         --source ref --group film -o ref.parquet medium-crf23=23.mkv medium-crf35=35.mkv
         """
-        check_engine(STAGE, engine)
+        check_code("extract-features", code, engines.uses(backend))
         from pyvmaf.features.stage import extract_features as run
 
         with progress(f"{clip} {codec}") as advance:
@@ -207,7 +208,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         backend: BackendOption = "cpu",
         threads: ThreadsOption = 1,
-        engine: EngineOption = None,
+        code: CodeOption = None,
     ) -> None:
         """Measure pairs that no encoder makes: frozen, black, flat and swapped pictures, for `judge` to look at.
 
@@ -216,7 +217,7 @@ def register(app: typer.Typer) -> None:
 
         Example: vmaf-train hard-negatives results/corpora/embedded/corpus.json -o hard_negatives.parquet
         """
-        check_engine(STAGE, engine)
+        check_code("hard-negatives", code, engines.uses(backend))
         from pyvmaf.features.negatives import hard_negatives as run
         from pyvmaf.features.negatives import summary
 
@@ -327,11 +328,11 @@ def register(app: typer.Typer) -> None:
         import warnings
 
         from pyvmaf.errors import InputError
-        from pyvmaf.features.frames import raw_format
-        from pyvmaf.features.score import FORMATS
-        from pyvmaf.models.load import ModelWarning
-        from pyvmaf.use.score import score as run
-        from pyvmaf.use.score import warnings_of
+        from pyvmaf.runtime.load import ModelWarning
+        from pyvmaf.scoring.score import score as run
+        from pyvmaf.scoring.score import warnings_of
+        from pyvmaf.scoring.scores import FORMATS
+        from pyvmaf.video.frames import raw_format
 
         if output is not None and output.suffix.lower() not in FORMATS:
             raise InputError(f"cannot write {output}: the suffix {output.suffix!r} is none of {', '.join(FORMATS)}")
@@ -374,7 +375,7 @@ def register(app: typer.Typer) -> None:
 
         rows = catalog_rows()
         if json:
-            from pyvmaf.provenance import dumps
+            from pyvmaf.base.files import dumps
 
             typer.echo(dumps(rows), nl=False)
             return
@@ -421,7 +422,7 @@ def _print_summary(pools: Mapping[str, Mapping[str, float]], title: str) -> None
     from rich.table import Table
 
     from pyvmaf.features.catalog import FEATURES
-    from pyvmaf.features.score import POOLS
+    from pyvmaf.scoring.scores import POOLS
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column("", no_wrap=True)

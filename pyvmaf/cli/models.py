@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, ThreadsOption, check_engine, progress
+from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,14 +49,14 @@ def fit(
         int | None, typer.Option("--epochs", min=0, help="Other than the config's; 0 keeps the initial weights.")
     ] = None,
     threads: ThreadsOption = 1,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Train one seed: every fold's model and the one on all rows, together, and judge each fold on unseen rows.
 
     Example: vmaf-train fit --config config/models/vmaf_tiny_v2.yaml --features results/tables/default.parquet
     --output runs/tiny
     """
-    check_engine("models", engine)
+    check_code("fit", code)
     from pyvmaf.models.fit import fit as run
 
     with progress("fit", unit="epochs") as advance:
@@ -119,7 +119,7 @@ def judge(
         typer.Option("--seeds", metavar="LIST", help="Seeds that must be there, as 0,1,2. Default: those given."),
     ] = None,
     as_result: AsResult = False,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """PROMOTE or HOLD over the seeds of a model. Exits 0 when promoted, 1 when held, 2 when something is missing.
 
@@ -128,7 +128,7 @@ def judge(
     Example: vmaf-train judge --config config/models/vmaf_tiny_v2.yaml --negatives hard_negatives.parquet
     --output verdict.json runs/*/loso.json
     """
-    check_engine("models", engine)
+    check_code("judge", code)
     from pyvmaf.models.judge import judge as run
 
     verdict = run(config, reports, output, negatives=negatives, seeds=_seeds(seeds))
@@ -214,14 +214,14 @@ def export(
         str | None,
         typer.Option("--train-commit", help="Version of the training code. Default: its fingerprint."),
     ] = None,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Write the model that was trained on all rows as ONNX, with its sidecar, after comparing it with torch.
 
     Example: vmaf-train export --config config/models/vmaf_tiny_v2.yaml --checkpoint runs/tiny/weights.safetensors
     --verdict verdict.json --features results/tables/default.parquet --output vmaf_tiny_v2.onnx
     """
-    check_engine("models", engine)
+    check_code("export", code)
     from pyvmaf.models.export import export as run
 
     sidecar = run(config, checkpoint, verdict, features, output, train_commit=train_commit)
@@ -249,13 +249,13 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", "--json", metavar="JSON", help="Where a report goes.")
     ] = None,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """PLCC, SROCC, KROCC and RMSE of a model file on rows of a table, and what an ensemble's intervals hold there.
 
     Example: vmaf-train eval --model vmaf_tiny_v2.onnx --features results/tables/default.parquet --split all
     """
-    check_engine("models", engine)
+    check_code("eval", code)
     from rich.console import Console
     from rich.table import Table
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, check_engine, progress
+from pyvmaf.cli.common import CodeOption, check_code, progress
 from pyvmaf.cli.models import AsResult, ConfigOption, TableOption, figure
 
 
@@ -50,7 +50,7 @@ def quantize(
         Path | None, typer.Option("--json", metavar="JSON", help="Where the report goes. Default: beside the model.")
     ] = None,
     as_result: AsResult = False,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Write an int8 variant, and measure on held-out sources what it costs. Exits 2 where that exceeds a limit.
 
@@ -59,8 +59,8 @@ def quantize(
     Example: vmaf-train quantize-int8 --config config/models/vmaf_tiny_v2.yaml --model model.onnx
     --weights weights.safetensors --features results/tables/default.parquet --output static_qdq.onnx
     """
-    check_engine("quantized", engine)
-    from pyvmaf.provenance import read_manifest
+    check_code("quantize-int8", code)
+    from pyvmaf.base.manifest import read_manifest
     from pyvmaf.quantized.quantize import quantize as run
     from pyvmaf.quantized.quantize import require_passed
 

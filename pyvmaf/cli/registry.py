@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, check_engine, progress
+from pyvmaf.cli.common import CodeOption, check_code, progress
 from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def register_command(
     output_range: Annotated[
         tuple[float, float], typer.Option(metavar="LOW HIGH", help="By hand: smallest and largest value to expect.")
     ] = (0.0, 100.0),
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Enter what passed its gate into the registry, with every hash.
 
@@ -71,7 +71,7 @@ def register_command(
     from pyvmaf.registry.register import register as register_all
     from pyvmaf.registry.register import register_model
 
-    check_engine("registry", engine)
+    check_code("register", code)
     if model is None:
         if output is None or not files:
             raise InputError("name the files to register and --output, or one model with --model")
@@ -117,7 +117,7 @@ def verify_command(
     threads: Annotated[
         int | None, typer.Option("--threads", "-t", min=1, help="Files hashed at a time. [default: all processors]")
     ] = None,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Re-hash everything and name each file that is missing, changed, unaccounted for or stale.
 
@@ -125,7 +125,7 @@ def verify_command(
     """
     from pyvmaf.registry.verify import verify, write_report
 
-    check_engine("registry", engine)
+    check_code("verify", code)
     with progress("verifying", unit="MiB") as advance:
         outcome = verify(
             tree, threads=threads, cache=cache, advance=lambda done, total: advance(done >> 20, total >> 20)

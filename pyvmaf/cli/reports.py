@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, check_engine
+from pyvmaf.cli.common import CodeOption, check_code
 
 Files = Annotated[
     list[Path] | None,
@@ -43,7 +43,7 @@ def report_command(
         str | None,
         typer.Option("--cards", metavar="FOLDER", help="Link to the models' cards there, seen from the page."),
     ] = None,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Write one self-contained HTML page of what a run reached; it opens offline.
 
@@ -51,7 +51,7 @@ def report_command(
     """
     from pyvmaf.reports.page import write_report
 
-    check_engine("reports", engine)
+    check_code("report", code)
     size = write_report(_named(files, results), output, points=points, cards=cards)
     typer.echo(f"wrote {output} ({size / 1e6:.1f} MB)")
 
@@ -76,7 +76,7 @@ def card_command(
     ),
     report: Annotated[str, typer.Option("--report", help="The run's page as seen from a card.")] = "../report.html",
     points: PointsOption = 400,
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Write a card per model: data, protocol, figures, gates, limits, int8 variants, and how to make it again.
 
@@ -84,7 +84,7 @@ def card_command(
     """
     from pyvmaf.reports.cards import write_cards
 
-    check_engine("reports", engine)
+    check_code("card", code)
     for path in write_cards(
         _named(files, results), output, models=model or (), table=features, report=report, points=points
     ):
@@ -97,12 +97,12 @@ def summary_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="The same figures as JSON.")] = Path(
         "results/reports/summary.json"
     ),
-    engine: EngineOption = None,
+    code: CodeOption = None,
 ) -> None:
     """Print the closing figures of each model, and write them as JSON."""
     from pyvmaf.reports.summary import write_summary
 
-    check_engine("reports", engine)
+    check_code("summary", code)
     _print(write_summary(_named(files, results), output))
     typer.echo(f"wrote {output}")
 

@@ -106,7 +106,7 @@ def tune(
     Example: vmaf-train tune --config config/models/vmaf_tiny_v2.yaml --features results/tables/default.parquet
     --output runs/tune --param optimiser.lr=float:1e-4:3e-2:log --param 'network.hidden=choice:[16,8],[32,16]'
     """
-    from pyvmaf.models.studies.tune import tune as run
+    from pyvmaf.studies.tune import tune as run
 
     try:
         with progress("tune", unit="trials") as advance:
@@ -209,7 +209,7 @@ def feature_correlation(
     Example: vmaf-train feature-correlation --features results/tables/default.parquet --output correlation.json
     --plot correlation.svg
     """
-    from pyvmaf.models.studies.correlation import feature_correlation as run
+    from pyvmaf.studies.correlation import feature_correlation as run
 
     with progress("feature-correlation", unit="steps") as advance:
         report = run(
@@ -315,7 +315,7 @@ def subset_sweep(
     Example: vmaf-train subset-sweep --features results/tables/default.parquet --output sweep.json
     --subsets canonical6,B-ssimulacra2 --seeds 0,1,2
     """
-    from pyvmaf.models.studies.subsets import subset_sweep as run
+    from pyvmaf.studies.subsets import subset_sweep as run
 
     try:
         with progress("subset-sweep", unit="fits") as advance:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pyvmaf.cli.common import EngineOption, check_engine
+from pyvmaf.cli.common import CodeOption, check_code
 
 STAGE = "tables"
 PANEL = "tables: feature tables put together"
@@ -34,14 +34,14 @@ def register(app: typer.Typer) -> None:
         records: Annotated[
             Path, typer.Option("--records", help="Where to write the complete corpus rows (.jsonl), one per encode.")
         ],
-        engine: EngineOption = None,
+        code: CodeOption = None,
     ) -> None:
         """Put the feature tables of one corpus and codec into a shard, and complete the encodes' records.
 
         Example: vmaf-train shard -o libx264.parquet --records libx264.jsonl features/*/libx264.parquet
         encodes/*/libx264/*.json
         """
-        check_engine(STAGE, engine)
+        check_code("shard", code)
         from pyvmaf.tables.build import build_shard
 
         ladders = [path for path in inputs if path.suffix == ".parquet"]
@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option("--records", help="Where to write what is known of each encode (.jsonl); beside the shard."),
         ] = None,
-        engine: EngineOption = None,
+        code: CodeOption = None,
     ) -> None:
         """Read tables that were made elsewhere: libvmaf logs with opinion scores, or vmaf-tune's corpus rows.
 
@@ -65,9 +65,9 @@ def register(app: typer.Typer) -> None:
 
         Example: vmaf-train import-table --corpus fr_mos -o results/shards/fr_mos/imported.parquet
         """
-        check_engine(STAGE, engine)
+        check_code("import-table", code)
         from pyvmaf.corpora.spec import find_corpus
-        from pyvmaf.tables.imports import import_table as run
+        from pyvmaf.tables.adapters.imports import import_table as run
 
         done = run(find_corpus(corpus), output, records or output.with_suffix(".jsonl"))
         details = done.details
@@ -88,13 +88,13 @@ def register(app: typer.Typer) -> None:
         unit: Annotated[
             Unit, typer.Option("--unit", help="What a row is: frame, or clip, which pools the frames of each encode.")
         ] = Unit.FRAME,
-        engine: EngineOption = None,
+        code: CodeOption = None,
     ) -> None:
         """Put shards into one training table. A label may repeat; a feature that an input lacks becomes NaN.
 
         Example: vmaf-train combine -o default.parquet mine=shards/mine/libx264.parquet mine=shards/mine/libx265.parquet
         """
-        check_engine(STAGE, engine)
+        check_code("combine", code)
         from pyvmaf.errors import InputError
         from pyvmaf.tables.build import combine as run
 

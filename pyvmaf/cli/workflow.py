@@ -11,7 +11,7 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command."""
     app.command("config")(config)
-    app.command("fingerprint")(fingerprint)
+    app.command("code")(code)
     through = {"allow_extra_args": True, "ignore_unknown_options": True}
     app.command("audit", context_settings=through)(audit)
     app.command("repair", context_settings=through)(repair)
@@ -30,8 +30,8 @@ def config(
 
     Example: vmaf-train config mine.yaml
     """
-    from pyvmaf import config as configuration
-    from pyvmaf.provenance import write_text
+    from pyvmaf.base.files import write_text
+    from pyvmaf.workflow import config as configuration
 
     if file is not None:
         configuration.load(file)
@@ -44,21 +44,22 @@ def config(
         typer.echo(configuration.default_yaml(), nl=False)
 
 
-def fingerprint(
-    stage: Annotated[str | None, typer.Argument(help="One stage instead of all.", show_default=False)] = None,
+def code(
+    verb: Annotated[str | None, typer.Argument(help="One verb instead of all.", show_default=False)] = None,
     modules: Annotated[bool, typer.Option("--modules", help="Also list the modules that count.")] = False,
 ) -> None:
-    """Print the fingerprint of each stage's code, by which the workflow sees a change.
+    """Print the identity of each verb's code, by which the workflow sees a change.
 
-    Example: vmaf-train fingerprint models --modules
+    Example: vmaf-train code fit --modules
     """
-    from pyvmaf import fingerprint as fingerprints
+    from pyvmaf.base import code as identities
+    from pyvmaf.base.verbs import VERBS
 
-    for name in fingerprints.STAGES if stage is None else (stage,):
-        typer.echo(f"{name:10} {fingerprints.fingerprint(name)}")
+    for name in VERBS if verb is None else (verb,):
+        typer.echo(f"{name:20} {identities.identity(name)}")
         if modules:
-            for module in fingerprints.modules(name):
-                typer.echo(f"           {module}")
+            for module in identities.modules(name):
+                typer.echo(f"{'':20} {module}")
 
 
 def audit(
@@ -79,8 +80,8 @@ def audit(
 
     Damage that no plan shows is listed, too: `vmaf-train repair` mends it.
     """
-    from pyvmaf.audit.audit import audit as run
-    from pyvmaf.audit.page import show
+    from pyvmaf.workflow.audit.audit import audit as run
+    from pyvmaf.workflow.audit.page import show
 
     report = run(context.args, quick=quick, output=output)
     show(report)
@@ -102,7 +103,7 @@ def repair(
 
     Example: vmaf-train repair --cores 2 --configfile mine.yaml
     """
-    from pyvmaf.audit.repair import repair as run
+    from pyvmaf.workflow.repair import repair as run
 
     done = run(context.args, cores=cores, dry_run=dry_run, say=lambda text: typer.echo(text, err=True))
     if not done.findings:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pyvmaf.corpora.probe import Video, inspect
+from pyvmaf.base.files import sha256_file
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import IntegrityError, MissingFileError
-from pyvmaf.provenance import read_manifest, sha256_file
+from pyvmaf.video.probe import Video, inspect
 
 
 def clip_video(path: Path) -> tuple[Video, str]:

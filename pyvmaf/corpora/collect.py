@@ -6,10 +6,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from pyvmaf.base.files import relative, sha256_file, write_json
+from pyvmaf.base.manifest import read_manifest, write_manifest
 from pyvmaf.corpora.prepare import clip_paths
 from pyvmaf.corpora.spec import Corpus
 from pyvmaf.errors import IntegrityError
-from pyvmaf.provenance import read_manifest, relative, sha256_file, write_json, write_manifest
 
 
 def collect(corpus: Corpus, folder: Path, output: Path) -> dict[str, Any]:
@@ -63,7 +64,6 @@ def collect(corpus: Corpus, folder: Path, output: Path) -> dict[str, Any]:
     write_manifest(
         output,
         verb="manifest",
-        stage="corpora",
         args={"corpus": corpus.name},
         inputs={"clips": list(paths.values())},
         outputs={"manifest": output},

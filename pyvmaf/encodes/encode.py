@@ -10,14 +10,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
-from pyvmaf.codecs import Codec
-from pyvmaf.codecs import codec as find_codec
+from pyvmaf.base.files import atomic_path, content_hash, relative, write_json
+from pyvmaf.base.manifest import write_manifest
+from pyvmaf.codecs.encoders import Encoder
+from pyvmaf.codecs.encoders import encoder as find_encoder
 from pyvmaf.corpora.clip import clip_video
-from pyvmaf.corpora.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
-from pyvmaf.corpora.probe import Reader, Video
 from pyvmaf.encodes.record import INTERNALS, MEASURED, SCHEMA_VERSION, Record, check, unavailable
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
-from pyvmaf.provenance import atomic_path, content_hash, relative, write_json, write_manifest
+from pyvmaf.video.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
+from pyvmaf.video.probe import Reader, Video
 
 
 class IncompleteError(IntegrityError):
@@ -41,7 +42,7 @@ class Encoded:
     seconds: float
 
 
-def bit_depth_for(entry: Codec, reference: int, wanted: int | None) -> int:
+def bit_depth_for(entry: Encoder, reference: int, wanted: int | None) -> int:
     """Bits per sample of an encode.
 
     Args:
@@ -107,7 +108,7 @@ def encode(
         PyvmafError: the encoder refused.
         OSError: ENOSPC, the disk is full.
     """
-    entry = find_codec(codec)
+    entry = find_encoder(codec)
     if output.suffix != ".mkv":
         raise InputError(f"encodes are Matroska files, but {output} ends in {output.suffix or 'nothing'!r}: use .mkv")
     preset, crf = entry.check_preset(preset), entry.check_crf(crf)
@@ -142,7 +143,6 @@ def encode(
     write_manifest(
         output,
         verb="encode",
-        stage="encodes",
         args={
             "codec": entry.name,
             "preset": preset,
@@ -200,7 +200,7 @@ def _record(
     sha256: str,
     video: Video,
     output: Path,
-    entry: Codec,
+    entry: Encoder,
     preset: str,
     crf: int,
     pix_fmt: str,
@@ -228,7 +228,7 @@ def _record(
         "pix_fmt": pix_fmt,
         "framerate": float(fps),
         "duration_s": video.seconds,
-        "encoder": entry.encoder,
+        "encoder": entry.name,
         "encoder_version": version,
         "preset": preset,
         "crf": crf,

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base.files import content_hash, write_bytes
 from pyvmaf.errors import IntegrityError
-from pyvmaf.provenance import content_hash, write_bytes
 
 SCHEMA = 1
 SUFFIX = ".scores"

@@ -6,15 +6,16 @@ of the score stands beside each as `key`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyvmaf.base.table import Row, Table
+from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, check_frames, parse_options
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.extractors import EXTRACTORS, check_frames, parse_options
 
 if TYPE_CHECKING:
-    from pyvmaf.features.frames import Format
+    from pyvmaf.video.frames import Format
 
 
 @dataclass(frozen=True, order=True)
@@ -65,17 +66,17 @@ class Feature:
 
 
 # aim (and adm3, which needs it) is no training name; leaving it out saves a twentieth of the time.
-_ADM = Unit("adm", (("adm_skip_aim", "true"),))
-_VIF = Unit("vif")
+_ADM: Row[Unit] = Unit("adm", (("adm_skip_aim", "true"),))
+_VIF: Row[Unit] = Unit("vif")
 # debug only adds the plain motion score.
-_MOTION = Unit("motion", (("debug", "true"),))
-_PSNR = Unit("psnr")
+_MOTION: Row[Unit] = Unit("motion", (("debug", "true"),))
+_PSNR: Row[Unit] = Unit("psnr")
 
-_ADM_ABOUT = "detail loss measure (ADM, Li et al. 2011), {}"
-_VIF_ABOUT = "visual information fidelity (Sheikh and Bovik 2006), pyramid scale {}"
-_MOTION_ABOUT = "mean absolute difference of blurred luma {}"
+_ADM_ABOUT: Row[str] = "detail loss measure (ADM, Li et al. 2011), {}"
+_VIF_ABOUT: Row[str] = "visual information fidelity (Sheikh and Bovik 2006), pyramid scale {}"
+_MOTION_ABOUT: Row[str] = "mean absolute difference of blurred luma {}"
 
-_TABLE: tuple[Feature, ...] = (
+_TABLE: Row[tuple[Feature, ...]] = (
     Feature("adm2", _ADM, "VMAF_integer_feature_adm2_score", 0, 1.2, 7.6, _ADM_ABOUT.format("all scales")),
     *(
         Feature(f"adm_scale{i}", _ADM, f"integer_adm_scale{i}", 0, 1.2, 7.6, _ADM_ABOUT.format(f"wavelet scale {i}"))
@@ -111,13 +112,13 @@ _TABLE: tuple[Feature, ...] = (
     ),
 )  # fmt: skip
 
-FEATURES: Mapping[str, Feature] = {feature.name: feature for feature in _TABLE}
+FEATURES: Table[Feature] = {feature.name: feature for feature in _TABLE}
 """Every feature by its training name, in catalog order: the order of columns wherever features are stored."""
 
-CANONICAL6: tuple[str, ...] = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
+CANONICAL6: Row[tuple[str, ...]] = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
 """The six inputs of VMAF v0.6.1, in the order in which models are trained."""
 
-FULL: tuple[str, ...] = tuple(FEATURES)
+FULL: Row[tuple[str, ...]] = tuple(FEATURES)
 """Every feature of the catalog."""
 
 DEFAULT_FEATURES = "canonical6"
@@ -126,7 +127,7 @@ DEFAULT_FEATURES = "canonical6"
 DEFAULT_MODEL = "vmaf_v0.6.1"
 """The model whose scores are computed where nobody names one."""
 
-SETS: Mapping[str, tuple[str, ...]] = {
+SETS: Table[tuple[str, ...]] = {
     "canonical6": CANONICAL6,
     "A": (*CANONICAL6, "ssimulacra2"),
     "B": ("adm2", "adm_scale3", "vif_scale2", "motion2", "ssimulacra2", "psnr_hvs", "float_ssim"),
@@ -178,6 +179,23 @@ def pooled_column(name: str) -> tuple[str, str] | None:
     """Feature and stat of a column of a clip table ("adm2_mean", "vmaf_p5"); None where the name is no such column."""
     feature, _, stat = name.rpartition("_")
     return (feature, stat) if stat in STATS and (feature in FEATURES or feature == TEACHER) else None
+
+
+def resolve(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of a feature set, or of a list of names and sets, in the order in which they are given.
+
+    Raises:
+        InputError: a name is in no table (it is also a ValueError, as pydantic wants).
+    """
+    names: list[str] = []
+    for word in (value,) if isinstance(value, str) else value:
+        if word in SETS:
+            names.extend(SETS[word])
+        elif word in FEATURES or word == TEACHER or pooled_column(word) is not None:
+            names.append(word)
+        else:
+            raise unknown_name("feature", word, [*SETS, *FEATURES, TEACHER, *(f"{name}_mean" for name in FEATURES)])
+    return tuple(names)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyvmaf.extractors import LIMITS
+from pyvmaf.engines.libvmaf.extractors import LIMITS
 from pyvmaf.features.catalog import FEATURES, SETS, Feature
 
 

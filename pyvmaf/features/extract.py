@@ -16,10 +16,10 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.engines.libvmaf.extractors import EXTRACTORS
 from pyvmaf.errors import InputError, NativeError
-from pyvmaf.extractors import EXTRACTORS
 from pyvmaf.features.catalog import FEATURES, Unit
-from pyvmaf.features.frames import Format, Planes, Video
+from pyvmaf.video.frames import Format, Planes, Video
 
 Scores = dict[str, NDArray[np.float64]]
 """libvmaf's score names, each with one value per selected frame."""
@@ -99,7 +99,7 @@ class Batch:
     """One libvmaf context and the frames that it has seen since it was made."""
 
     def __init__(self, units: Sequence[Unit], form: Format, keys: Sequence[str], backend: str) -> None:
-        from pyvmaf.engine import Context
+        from pyvmaf.engines.libvmaf.context import Context
 
         self.planes = 3 if reads_chroma(units, form) else 1
         layout = form.layout if self.planes == 3 else "400"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.engines.libvmaf.extractors import adm_depends_on_cpu, model_info
 from pyvmaf.errors import InputError
-from pyvmaf.extractors import adm_depends_on_cpu, model_info
 from pyvmaf.features.cache import Cache
 from pyvmaf.features.catalog import (
     DEFAULT_FEATURES,
@@ -26,10 +26,10 @@ from pyvmaf.features.catalog import (
     usable,
 )
 from pyvmaf.features.extract import ALL, Scores, Task, Window, check_formats, keys_of, run, widened_to
-from pyvmaf.features.frames import Format, Raw, Video, parse_size
+from pyvmaf.video.frames import Format, Raw, Video, parse_size
 
 if TYPE_CHECKING:
-    from pyvmaf.engine import Model
+    from pyvmaf.engines.libvmaf.context import Model
 
 Clip = str | os.PathLike[str] | Video
 
@@ -96,7 +96,7 @@ class Teacher:
 
     def predict(self, scores: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """The model's score per frame from the scores that it reads (of a collection, the bagged one)."""
-        from pyvmaf.engine import Model, predict, predict_collection
+        from pyvmaf.engines.libvmaf.context import Model, predict, predict_collection
 
         if self._loaded is None:
             self._loaded = Model(self.name)
@@ -291,7 +291,7 @@ class _Names:
     def __init__(self, store: Cache | None, ref: Video, videos: Mapping[str, Video], window: Window) -> None:
         if store is None:
             return
-        from pyvmaf.engine import engine, identity
+        from pyvmaf.engines.libvmaf.context import engine, identity
 
         self._engine = identity()
         self._reference = ref.identity()
@@ -319,7 +319,7 @@ class _Names:
             return {}
         path = Path(model)
         if path.suffix == ".json":
-            from pyvmaf.provenance import sha256_file
+            from pyvmaf.base.files import sha256_file
 
             model = f"sha256:{sha256_file(path)}"
         return {**self._common(name), "model": model}

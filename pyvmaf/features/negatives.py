@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pyvmaf import engines
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER
 from pyvmaf.features.extract import Window
-from pyvmaf.features.frames import Format, Planes, Video
+from pyvmaf.video.frames import Format, Planes, Video
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +97,7 @@ def read_clips(collections: Sequence[Path]) -> list[Clip]:
         MissingFileError: a manifest or a clip is not there.
         IntegrityError: a file is no corpus manifest, or a clip is not the one that its manifest speaks of.
     """
-    from pyvmaf.provenance import read_json, sha256_file
+    from pyvmaf.base.files import read_json, sha256_file
 
     clips = []
     for collection in collections:
@@ -274,10 +275,11 @@ def hard_negatives(
     """
     import pyarrow as pa
 
+    from pyvmaf.base.manifest import engine_block, write_manifest
     from pyvmaf.features.table import metadata, write_table
-    from pyvmaf.provenance import engine_block, write_manifest
 
     started = time.monotonic()
+    uses = engines.uses(backend)
     if frames < 2:
         raise InputError(f"--frames must be 2 or more, because motion needs a frame before, not {frames}")
     clips = read_clips(collections)
@@ -307,17 +309,17 @@ def hard_negatives(
             advance(done, len(clips))
     table = pa.concat_tables(parts).unify_dictionaries()
     names = [name for name in table.column_names if name in FEATURES]
-    block = metadata(features=names, unavailable=unavailable, model=model, engine=engine_block("features"))
+    block = metadata(features=names, unavailable=unavailable, model=model, engine=engine_block("hard-negatives", uses))
     table = table.replace_schema_metadata(block)
     write_table(table, output)
     write_manifest(
         output,
         verb="hard-negatives",
-        stage="features",
         args={"features": features, "model": model, "frames": frames, "backend": backend},
         inputs={"corpora": list(collections), "clips": [clip.path for clip in clips]},
         outputs={"table": output},
         details={"rows": table.num_rows, "cases": dict(CASES), "swapped": swaps, "unavailable": unavailable},
         seconds=time.monotonic() - started,
+        uses=uses,
     )
     return table

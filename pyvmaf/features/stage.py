@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pyvmaf import engines
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 from pyvmaf.features.ladder import Ladder, extract_ladder
@@ -19,8 +20,8 @@ def read_records(rungs: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
         MissingFileError: a rung has none.
         IntegrityError: a record is not of the corpus-row schema.
     """
+    from pyvmaf.base.files import read_json
     from pyvmaf.encodes.record import check
-    from pyvmaf.provenance import read_json
 
     records = {}
     for rung, path in rungs.items():
@@ -59,10 +60,12 @@ def extract_features(
     Raises:
         InputError: the clips cannot be compared, a record is of another encode, or a name is unknown.
     """
+    from pyvmaf.base.files import sha256_file
+    from pyvmaf.base.manifest import engine_block, write_manifest
     from pyvmaf.features.table import ladder_table, write_table
-    from pyvmaf.provenance import engine_block, sha256_file, write_manifest
 
     started = time.monotonic()
+    uses = engines.uses(backend)
     records = read_records(rungs)
     found = sha256_file(reference)
     for rung, record in records.items():
@@ -83,7 +86,7 @@ def extract_features(
         backend=backend,
         advance=advance,
     )
-    table = ladder_table(ladder, labels, records, model, engine_block("features"))
+    table = ladder_table(ladder, labels, records, model, engine_block("extract-features", uses))
     write_table(table, output)
     args = {
         "features": features,
@@ -109,11 +112,11 @@ def extract_features(
     write_manifest(
         output,
         verb="extract-features",
-        stage="features",
         args=args,
         inputs=inputs,
         outputs={"table": output},
         details=details,
         seconds=time.monotonic() - started,
+        uses=uses,
     )
     return ladder

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyvmaf.base.files import atomic_path
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features.catalog import FEATURES
 from pyvmaf.features.ladder import Ladder
-from pyvmaf.provenance import atomic_path
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.documents import publish
+from pyvmaf.base.document import publish
+from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
 from pyvmaf.metrics import agreement
 from pyvmaf.models.intervals import Calibration, combine, measure
 from pyvmaf.models.judge import HOLD, PROMOTE, read_report, read_verdict
+from pyvmaf.models.regressor.weights import PREDICTIONS, REPORT
 from pyvmaf.models.spec import Ensemble, load_spec
-from pyvmaf.models.weights import PREDICTIONS, REPORT
-from pyvmaf.provenance import sha256_file
 
 KINDS = {"fr": "fr_ensemble", "mos": "mos_ensemble"}
 """What the manifest of an ensemble calls itself, by the kind of its members."""
@@ -86,8 +86,8 @@ def _seed(sidecar_path: Path, verdict: dict[str, Any], where: Path) -> Seed:
         InputError: the verdict did not judge them.
         IntegrityError: a file is not the one that another one speaks of.
     """
-    from pyvmaf.models.export import check_sidecar
-    from pyvmaf.provenance import read_json
+    from pyvmaf.base.files import read_json
+    from pyvmaf.runtime.sidecar import check_sidecar
 
     sidecar = read_json(sidecar_path)
     check_sidecar(sidecar, str(sidecar_path))
@@ -330,7 +330,6 @@ def make_ensemble(
         output,
         schema=MANIFEST_SCHEMA,
         verb="ensemble",
-        stage="models",
         args={"config": config, "verdict": verdict, "features": table, "seeds": numbers},
         inputs={"config": config, "verdict": verdict, "features": table, "members": files},
         started=started,

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.documents import publish
+from pyvmaf.base.document import publish
+from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.metrics import agreement
 from pyvmaf.models.intervals import METHODS
-from pyvmaf.models.load import Ensemble, Model, Prediction, load_ensemble, load_model
-from pyvmaf.models.table import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
-from pyvmaf.provenance import sha256_file
+from pyvmaf.models.regressor.rows import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
+from pyvmaf.runtime.load import Ensemble, Model, Prediction, load_ensemble, load_model
 from pyvmaf.splits import hash_split
 
 SCHEMA = Path(__file__).with_name("schemas") / "eval.schema.json"
@@ -111,9 +111,7 @@ def evaluate(
         "trained_on_this_table": loaded.sidecar["dataset_sha256"] == sha256_file(table),
         "intervals": _intervals(loaded, predicted, y[rows], keys[rows]) if isinstance(loaded, Ensemble) else None,
     }
-    return publish(
-        report, output, schema=SCHEMA, verb="eval", stage="models", args=args, inputs=inputs, started=started
-    )
+    return publish(report, output, schema=SCHEMA, verb="eval", args=args, inputs=inputs, started=started)
 
 
 def _intervals(

@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.codecs import Vocabulary, vocabulary
+from pyvmaf.base.code import identity
+from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes, write_json
+from pyvmaf.base.manifest import build_run_provenance, write_manifest
+from pyvmaf.codecs.vocabularies import Vocabulary, vocabulary
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
-from pyvmaf.fingerprint import fingerprint
-from pyvmaf.models import allowlist
-from pyvmaf.models.graph import CODEC, FEATURES, SCORE, build_onnx
-from pyvmaf.models.inputs import Preparation, of_member
 from pyvmaf.models.judge import read_verdict
+from pyvmaf.models.regressor.graph import build_onnx
+from pyvmaf.models.regressor.inputs import Preparation, of_member
+from pyvmaf.models.regressor.weights import Weights, load_weights
 from pyvmaf.models.spec import ModelSpec, load_spec
-from pyvmaf.models.weights import Weights, load_weights
-from pyvmaf.provenance import (
-    build_run_provenance,
-    read_json,
-    sha256_bytes,
-    sha256_file,
-    write_bytes,
-    write_json,
-    write_manifest,
-)
+from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.session import CODEC, FEATURES, SCORE, run, session
+from pyvmaf.runtime.sidecar import check_sidecar
 
 if TYPE_CHECKING:
-    from pyvmaf.models.networks import Mlp
+    from pyvmaf.models.regressor.networks import Mlp
 
 UNTRAINED = "UNTRAINED"
 """What stands in a sidecar in place of a verdict where the weights are the initial ones."""
-
-SIDECAR_SCHEMA = Path(__file__).with_name("schemas") / "model.schema.json"
 
 
 @dataclass(frozen=True)
@@ -83,7 +75,7 @@ def export_member(spec: ModelSpec, weights: Weights, held_out: str | None = None
         InputError: the weights are not of this spec, or the file would hold what it may not.
         PyvmafError: torch and onnxruntime differ by more than the spec's tolerance.
     """
-    from pyvmaf.models.networks import build
+    from pyvmaf.models.regressor.networks import build
 
     weights.check_made_for(spec)
     block = _block(spec, weights)
@@ -134,25 +126,6 @@ def check_file(data: bytes, spec: ModelSpec, opset: int | None = None) -> dict[s
     except onnx.checker.ValidationError as err:
         raise PyvmafError(f"{where} is no valid ONNX: {err}") from err
     return operators
-
-
-def session(data: bytes, threads: int = 1) -> Any:
-    """An onnxruntime session on the CPU, for bytes that were checked before."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-
-
-def run(runtime: Any, features: NDArray[np.floating], codec: NDArray[np.floating] | None) -> NDArray[np.float64]:
-    """Scores [n] of a session for features [n, columns] (scaled where the graph does not) and codec [n, width]."""
-    feeds = {FEATURES: np.ascontiguousarray(features, dtype=np.float32)}
-    if codec is not None:
-        feeds[CODEC] = np.ascontiguousarray(codec, dtype=np.float32)
-    return np.asarray(runtime.run([SCORE], feeds)[0], dtype=np.float64)
 
 
 def trial_batches(
@@ -206,7 +179,7 @@ def parity(
     """
     import torch
 
-    from pyvmaf.models.trainer import torch_threads
+    from pyvmaf.models.regressor.trainer import torch_threads
 
     module = network.as_module(torch.from_numpy(parameters)).eval()
     runtime = session(data)
@@ -228,26 +201,6 @@ def parity(
             "spec a wider tolerance"
         )
     return worst
-
-
-@cache
-def _sidecar_schema() -> dict[str, Any]:
-    return dict(read_json(SIDECAR_SCHEMA))
-
-
-def check_sidecar(sidecar: Any, where: str) -> None:
-    """Hold a sidecar against the package's JSON schema.
-
-    Raises:
-        IntegrityError: it does not conform; the message names the place.
-    """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    error = best_match(Draft202012Validator(_sidecar_schema()).iter_errors(sidecar))
-    if error is not None:
-        at = ".".join(map(str, error.absolute_path)) or "the whole"
-        raise IntegrityError(f"{where} is no valid sidecar: {at}: {error.message}")
 
 
 def _judged(spec: ModelSpec, weights: Weights, verdict: Path, table: Path) -> dict[str, Any]:
@@ -293,7 +246,7 @@ def export(
         verdict: ``verdict.json`` of the model; None for initial weights only.
         table: the table that it was trained on; None where there is no verdict.
         output: the ONNX file.
-        train_commit: version of the training code; by default the fingerprint of the stage's code.
+        train_commit: version of the training code; by default the identity of the code of ``fit``.
 
     Raises:
         InputError: the verdict judged other weights or another table, there is none for trained weights, or the file
@@ -359,7 +312,7 @@ def export(
         "target": spec.target.column,
         "dataset": weights.info["table"],
         "dataset_sha256": weights.info["table_sha256"],
-        "train_commit": train_commit or f"fingerprint:{fingerprint('models')}",
+        "train_commit": train_commit or f"code:{identity('fit')}",
         "train_config_hash": weights.train_config_hash,
         "seed": seed,
         "epochs": weights.info["epochs"],
@@ -370,15 +323,12 @@ def export(
         "gates": judged["gate"],
     }
     write_bytes(output, exported.data)
-    sidecar["run_provenance"] = build_run_provenance(
-        verb="export", stage="models", args=args, inputs=inputs, outputs={"onnx": output}
-    )
+    sidecar["run_provenance"] = build_run_provenance(verb="export", args=args, inputs=inputs, outputs={"onnx": output})
     check_sidecar(sidecar, str(sidecar_path))
     write_json(sidecar_path, sidecar)
     write_manifest(
         output,
         verb="export",
-        stage="models",
         args=args,
         inputs=inputs,
         outputs={"onnx": output, "sidecar": sidecar_path},

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.codecs import vocabulary
-from pyvmaf.documents import violations
+from pyvmaf.base.coded import Labels
+from pyvmaf.base.document import violations
+from pyvmaf.base.files import atomic_path, sha256_file, write_json
+from pyvmaf.base.manifest import build_run_provenance, write_manifest
+from pyvmaf.chunks import release
+from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError, PyvmafError
-from pyvmaf.labels import Labels
 from pyvmaf.metrics import agreement
 from pyvmaf.models.gates import finite
+from pyvmaf.models.regressor.rows import NUMBERED, TrainingTable, beside_folds, make_folds, read_table
+from pyvmaf.models.regressor.trainer import Fitted, Member, OnEpoch, StackedTrainer, torch_threads
+from pyvmaf.models.regressor.weights import MODEL, PREDICTIONS, REPORT, WEIGHTS, Weights, save_weights
 from pyvmaf.models.spec import load_spec
-from pyvmaf.models.table import NUMBERED, TrainingTable, beside_folds, make_folds, read_table
-from pyvmaf.models.trainer import Fitted, Member, OnEpoch, StackedTrainer, torch_threads
-from pyvmaf.models.weights import MODEL, PREDICTIONS, REPORT, WEIGHTS, Weights, save_weights
-from pyvmaf.provenance import atomic_path, build_run_provenance, sha256_file, write_json, write_manifest
-from pyvmaf.scratch import release
 from pyvmaf.splits import TEST, TRAIN, VAL, Fold, used
 
 FIGURES = ("plcc", "srocc", "krocc", "rmse")
@@ -103,7 +104,7 @@ def fit(
     folds = make_folds(spec.split, data)
     beside, not_beside = beside_folds(spec.split, data)
 
-    from pyvmaf.models.networks import build
+    from pyvmaf.models.regressor.networks import build
 
     network = build(spec.network, data.width)
     trainer = StackedTrainer(
@@ -229,9 +230,7 @@ def fit(
             "encoder_vocab_version": None if block is None else block.version,
             "note": "each figure is of rows whose "
             f"{spec.split.by} the fold's model and scaler did not see; std with ddof 1 over folds",
-            "run_provenance": build_run_provenance(
-                verb="fit", stage="models", args=args, inputs=inputs, outputs=outputs
-            ),
+            "run_provenance": build_run_provenance(verb="fit", args=args, inputs=inputs, outputs=outputs),
         }
     )
     if wrong := violations(result.loso, SCHEMA):
@@ -240,7 +239,6 @@ def fit(
     write_manifest(
         result.weights,
         verb="fit",
-        stage="models",
         args=args,
         inputs=inputs,
         outputs={**outputs, "report": result.report},

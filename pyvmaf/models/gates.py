@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features.cases import CASES
 from pyvmaf.features.catalog import FEATURES, TEACHER
+from pyvmaf.models.regressor.weights import PREDICTIONS, WEIGHTS
 from pyvmaf.models.spec import Extrapolation, Gates, HardNegatives, ModelSpec, Monotonicity, Pooled
-from pyvmaf.models.weights import PREDICTIONS, WEIGHTS
-from pyvmaf.provenance import sha256_file
 
 _FIGURES = ("plcc", "srocc", "krocc", "rmse")
 
@@ -216,7 +216,7 @@ class _Pairs:
 
 def _ladder_pairs(path: Path) -> _Pairs | None:
     """Every pair of CRFs of every ladder in a fit's predictions; None where these do not say what an encode is."""
-    from pyvmaf.models.table import read_columns, read_schema
+    from pyvmaf.models.regressor.rows import read_columns, read_schema
 
     keys = ["source", "clip", "codec", "rung", "crf"]
     if not set(keys) <= set(read_schema(path)):
@@ -381,7 +381,7 @@ class _Negatives:
     """
 
     def __init__(self, spec: ModelSpec, path: Path) -> None:
-        from pyvmaf.models.table import floats, read_columns, strings
+        from pyvmaf.models.regressor.rows import floats, read_columns, strings
 
         names = list(spec.inputs.names)
         labels = ["corpus", "clip", "case"]
@@ -403,9 +403,10 @@ class _Negatives:
 
     def predicted(self, seed: Seed) -> NDArray[np.float64]:
         """Scores [codecs, n] of the model of one seed."""
-        from pyvmaf.models.export import export_member, run, session
-        from pyvmaf.models.inputs import of_member
-        from pyvmaf.models.weights import load_weights
+        from pyvmaf.models.export import export_member
+        from pyvmaf.models.regressor.inputs import of_member
+        from pyvmaf.models.regressor.weights import load_weights
+        from pyvmaf.runtime.session import run, session
 
         weights = load_weights(seed.beside(WEIGHTS))
         exported = export_member(self._spec, weights, compare=False)
@@ -421,8 +422,8 @@ class _Negatives:
     def _codecs(self, seed: Seed) -> dict[str, list[float] | None]:
         if self._spec.inputs.codec is None:
             return {"none": None}
-        from pyvmaf.codecs import vocabulary
-        from pyvmaf.models.table import read_columns, strings
+        from pyvmaf.codecs.vocabularies import vocabulary
+        from pyvmaf.models.regressor.rows import read_columns, strings
 
         known = vocabulary(self._spec.inputs.codec)
         if known.blind_or_none is not None:

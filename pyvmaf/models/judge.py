@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pyvmaf.documents import check_document, publish
+from pyvmaf.base.document import check_document, publish
+from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.models import gates
 from pyvmaf.models.gates import Seed, spread
+from pyvmaf.models.regressor.weights import PREDICTIONS, WEIGHTS
 from pyvmaf.models.spec import ModelSpec, load_spec
-from pyvmaf.models.weights import PREDICTIONS, WEIGHTS
-from pyvmaf.provenance import read_json, sha256_file
 
 SCHEMA = Path(__file__).with_name("schemas") / "verdict.schema.json"
 PROMOTE, HOLD = "PROMOTE", "HOLD"
@@ -157,7 +157,6 @@ def judge(
         output,
         schema=SCHEMA,
         verb="judge",
-        stage="models",
         args={"config": config, "negatives": negatives, "seeds": judged},
         inputs={
             "config": config,

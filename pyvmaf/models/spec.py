@@ -9,23 +9,20 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
-from pyvmaf.codecs import VOCABULARIES
+from pyvmaf.base.files import read_yaml
+from pyvmaf.base.section import Section
+from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.features.catalog import CONTEXT, FEATURES, SETS, TEACHER, pooled_column
-from pyvmaf.provenance import read_yaml
+from pyvmaf.features.catalog import CONTEXT, resolve
 from pyvmaf.splits import CONTENT_HASH_POLICY, CONTENT_HASH_SEED, HOLDOUT_MODES
 
 Kind = Literal["fr", "nr", "filter", "mos", "saliency"]
 """fr: reference and distorted. nr: distorted only. filter, mos, saliency: as their names say."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-
-class Inputs(_Section):
+class Inputs(Section):
     """What the network sees."""
 
     features: str | tuple[str, ...] = Field(
@@ -60,7 +57,7 @@ class Inputs(_Section):
     @field_validator("features")
     @classmethod
     def _known_features(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        names = resolve_features(value)
+        names = resolve(value)
         if not names:
             raise ValueError("a model needs at least one feature")
         if len(set(names)) != len(names):
@@ -101,7 +98,7 @@ class Inputs(_Section):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the input columns in the network's order: features, then context."""
-        return (*resolve_features(self.features), *self.context)
+        return (*resolve(self.features), *self.context)
 
     @property
     def column_margins(self) -> tuple[float, ...]:
@@ -114,7 +111,7 @@ class Inputs(_Section):
         return tuple(self.transforms.get(name) for name in self.names) if self.transforms else ()
 
 
-class Network(_Section):
+class Network(Section):
     """The function that is fitted."""
 
     type: Literal["mlp"] = Field(default="mlp", description="mlp: linear layers with an activation between them.")
@@ -125,7 +122,7 @@ class Network(_Section):
     dropout: float = Field(default=0.0, ge=0, le=0.99, description="Share of hidden activations zeroed while training.")
 
 
-class Target(_Section):
+class Target(Section):
     """What is predicted."""
 
     table: str = Field(default="default", description="Name of the table in results/tables that is trained on.")
@@ -146,7 +143,7 @@ class Target(_Section):
         return self
 
 
-class Optimiser(_Section):
+class Optimiser(Section):
     """How it is fitted."""
 
     name: Literal["adam", "adamw"] = Field(
@@ -193,7 +190,7 @@ _SPLIT_KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
-class Split(_Section):
+class Split(Section):
     """Which rows are held out together."""
 
     protocol: Literal["leave_one_out", "kfold", "hash", "content_hash", "holdout"] = Field(
@@ -300,7 +297,7 @@ class Split(_Section):
         return out
 
 
-class HardNegatives(_Section):
+class HardNegatives(Section):
     """Limits on pairs that no ladder holds; see `pyvmaf.features.negatives.CASES`. All in units of the target."""
 
     identical_min: float = Field(
@@ -327,7 +324,7 @@ class HardNegatives(_Section):
     )
 
 
-class Monotonicity(_Section):
+class Monotonicity(Section):
     """Limit on ladders: of two encodes of a clip by one codec and preset, that of the lower CRF is better."""
 
     tolerance: float = Field(
@@ -338,7 +335,7 @@ class Monotonicity(_Section):
     )
 
 
-class Extrapolation(_Section):
+class Extrapolation(Section):
     """Limit on what is held out beside the sources (split.beside)."""
 
     worst_plcc_min: float | None = Field(
@@ -349,7 +346,7 @@ class Extrapolation(_Section):
     )
 
 
-class Pooled(_Section):
+class Pooled(Section):
     """Limits on the figures over the held-out rows of all folds together, as opinion models are judged."""
 
     plcc_min: float | None = Field(default=None, ge=-1, le=1, description="Least PLCC of each seed; null: no limit.")
@@ -359,7 +356,7 @@ class Pooled(_Section):
     )
 
 
-class Gates(_Section):
+class Gates(Section):
     """What a model must reach over all seeds to be promoted."""
 
     mean_plcc_min: float = Field(default=0.95, ge=-1, le=1, description="Mean over seeds of the mean PLCC over folds.")
@@ -381,7 +378,7 @@ class Gates(_Section):
     )
 
 
-class Rows(_Section):
+class Rows(Section):
     """Which rows may be left out."""
 
     max_dropped_share: float = Field(
@@ -394,7 +391,7 @@ class Rows(_Section):
     )
 
 
-class Export(_Section):
+class Export(Section):
     """The ONNX file."""
 
     opset: Literal[17] = Field(default=17, description="Operator set.")
@@ -415,7 +412,7 @@ DROP_BUDGETS = {"dynamic": 0.01, "static": 0.005, "static_qdq": 0.01, "qat": 0.0
 """Largest mean drop of PLCC through int8 on held-out rows, by mode."""
 
 
-class Quantised(_Section):
+class Quantised(Section):
     """One int8 variant."""
 
     mode: Literal["dynamic", "static", "static_qdq", "qat"] = Field(
@@ -472,7 +469,7 @@ class Quantised(_Section):
         return optimiser.lr / 10 if self.lr is None else self.lr
 
 
-class Ensemble(_Section):
+class Ensemble(Section):
     """The seeds of a model used together: their mean, and an interval around it."""
 
     nominal_coverage: float = Field(
@@ -492,7 +489,7 @@ class Ensemble(_Section):
     )
 
 
-class ModelSpec(_Section):
+class ModelSpec(Section):
     """One file of config/models."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Also the file's name and the registry id.")
@@ -569,25 +566,8 @@ class ModelSpec(_Section):
         parts = self.model_dump(
             mode="json", include={"inputs", "network", "target", "optimiser", "batch_size", "split"}
         )
-        parts["inputs"]["features"] = list(resolve_features(self.inputs.features))
+        parts["inputs"]["features"] = list(resolve(self.inputs.features))
         return parts
-
-
-def resolve_features(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Names of a feature set, or of a list of names and sets, in the order in which they are given.
-
-    Raises:
-        InputError: a name is in no table (it is also a ValueError, as pydantic wants).
-    """
-    names: list[str] = []
-    for word in (value,) if isinstance(value, str) else value:
-        if word in SETS:
-            names.extend(SETS[word])
-        elif word in FEATURES or word == TEACHER or pooled_column(word) is not None:
-            names.append(word)
-        else:
-            raise unknown_name("feature", word, [*SETS, *FEATURES, TEACHER, *(f"{name}_mean" for name in FEATURES)])
-    return tuple(names)
 
 
 def _valid_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.models.graph import CODEC, FEATURES
-from pyvmaf.models.inputs import of_member
+from pyvmaf.models.regressor.inputs import of_member
+from pyvmaf.models.regressor.rows import TrainingTable
+from pyvmaf.models.regressor.weights import Weights
 from pyvmaf.models.spec import ModelSpec, Quantised
-from pyvmaf.models.table import TrainingTable
-from pyvmaf.models.weights import Weights
+from pyvmaf.runtime.session import CODEC, FEATURES
 
 _PRODUCTS = ("Gemm", "MatMul")
 

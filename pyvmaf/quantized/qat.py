@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 
 from pyvmaf.errors import PyvmafError
-from pyvmaf.models.networks import build
+from pyvmaf.models.regressor.networks import build
+from pyvmaf.models.regressor.trainer import stream, torch_threads
 from pyvmaf.models.spec import Optimiser
-from pyvmaf.models.trainer import stream, torch_threads
 from pyvmaf.quantized.modes import Material, quiet
 
 _MOST_ROWS = 1 << 20

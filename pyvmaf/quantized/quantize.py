@@ -22,18 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from pyvmaf.documents import check_document
+from pyvmaf.base.document import check_document
+from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes, write_json
+from pyvmaf.base.manifest import build_run_provenance, write_manifest
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.metrics import agreement, rmse
-from pyvmaf.models import allowlist
-from pyvmaf.models.export import check_file, export_member, run, session
+from pyvmaf.models.export import check_file, export_member
 from pyvmaf.models.gates import finite
-from pyvmaf.models.load import load_model
+from pyvmaf.models.regressor.rows import TrainingTable, make_folds, read_table
+from pyvmaf.models.regressor.weights import Weights, load_weights
 from pyvmaf.models.spec import ModelSpec, Quantised, explain, load_spec
-from pyvmaf.models.table import TrainingTable, make_folds, read_table
-from pyvmaf.models.weights import Weights, load_weights
-from pyvmaf.provenance import build_run_provenance, sha256_bytes, sha256_file, write_bytes, write_json, write_manifest
 from pyvmaf.quantized.modes import MODES, Material
+from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.load import load_model
+from pyvmaf.runtime.session import run, session
 from pyvmaf.splits import Fold, rows_used
 
 OnFold = Callable[[int, int], None]
@@ -327,14 +329,13 @@ def quantize(
         "latency_int8": latency(int8, len(data.features), n_codec),
     }
     body["run_provenance"] = build_run_provenance(
-        verb="quantize-int8", stage="quantized", args=args, inputs=inputs, outputs={"int8": output}
+        verb="quantize-int8", args=args, inputs=inputs, outputs={"int8": output}
     )
     check_document(body, SCHEMA, str(destination))
     write_json(destination, body)
     write_manifest(
         output,
         verb="quantize-int8",
-        stage="quantized",
         args=args,
         inputs=inputs,
         outputs={"int8": output, "report": destination},

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyvmaf.base.manifest import MANIFEST_SUFFIX, read_manifest
 from pyvmaf.errors import IntegrityError
-from pyvmaf.provenance import MANIFEST_SUFFIX, read_manifest
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pyvmaf.base.files import dumps, read_json, sha256_bytes, sha256_file, write_json
+from pyvmaf.base.manifest import write_manifest
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError, unknown_name
-from pyvmaf.provenance import dumps, read_json, sha256_bytes, sha256_file, write_json, write_manifest
 
 REGISTRY_NAME = "registry.json"
 SELECTION_RULE = "median mean PLCC over the seeds (the lower of two, the smaller seed of equals)"
@@ -474,7 +475,6 @@ def register(
     write_manifest(
         registry,
         verb="register",
-        stage="registry",
         args={"output": registry},
         inputs={"named": sorted(named), "read": sorted(set(read) - named)},
         outputs={"registry": registry},
@@ -689,7 +689,6 @@ def register_model(
     write_manifest(
         target,
         verb="register",
-        stage="registry",
         args={"model": path, "kind": kind, "dataset": dataset, "license": license, "train_commit": train_commit},
         inputs=inputs_read if written_by_hand else {**inputs_read, "sidecar": beside},
         outputs={"registry": target, "sidecar": beside} if written_by_hand else {"registry": target},
@@ -714,7 +713,7 @@ def _normalization(path: Path) -> dict[str, list[float]]:
 
 def _signature(path: Path) -> tuple[int, list[str], list[str]]:
     """Opset, input names and output names of an ONNX file whose operators are all allowed."""
-    from pyvmaf.models import allowlist
+    from pyvmaf.runtime import allowlist
 
     graph = allowlist.parse(allowlist.read_model(path), str(path))
     allowlist.check(graph, str(path))

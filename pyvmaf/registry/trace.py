@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyvmaf.base.files import write_json
+from pyvmaf.base.manifest import write_manifest
 from pyvmaf.errors import InputError, MissingFileError
-from pyvmaf.provenance import write_json, write_manifest
 from pyvmaf.registry.manifests import Manifest, Named, is_manifest, load_manifest, walk
 
 SCHEMA = "pyvmaf-trace-v1"
@@ -163,7 +164,6 @@ def write_trace(step: Step, output: Path) -> None:
     write_manifest(
         output,
         verb="trace",
-        stage="registry",
         args={"file": step.path, "json": output},
         inputs={},
         outputs={"trace": output},

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pyvmaf.base.files import sha256_file, write_json
+from pyvmaf.base.manifest import build_run_provenance, write_manifest
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
-from pyvmaf.provenance import build_run_provenance, sha256_file, write_json, write_manifest
 from pyvmaf.registry.manifests import Manifest, is_manifest, load_manifest, walk
 
 SCHEMA = "pyvmaf-verify-v1"
@@ -340,7 +341,7 @@ def write_report(outcome: Outcome, tree: Path, output: Path) -> None:
 
     data = outcome.as_data()
     data["run_provenance"] = build_run_provenance(
-        verb="verify", stage="registry", args={"tree": tree, "json": output}, inputs={}, outputs={}
+        verb="verify", args={"tree": tree, "json": output}, inputs={}, outputs={}
     )
     wrong = violations(data, "verify")
     if wrong:
@@ -349,7 +350,6 @@ def write_report(outcome: Outcome, tree: Path, output: Path) -> None:
     write_manifest(
         output,
         verb="verify",
-        stage="registry",
         args={"tree": tree, "json": output},
         inputs={},
         outputs={"report": output},

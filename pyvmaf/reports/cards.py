@@ -15,8 +15,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyvmaf.base.files import sha256_file, write_text
+from pyvmaf.base.manifest import engine_block, read_manifest, write_manifest
 from pyvmaf.errors import IntegrityError, MissingFileError, unknown_name
-from pyvmaf.provenance import engine_block, read_manifest, sha256_file, write_manifest, write_text
 from pyvmaf.reports import charts, measures
 from pyvmaf.reports.collect import FIGURES, Model, Run, Seed, collect
 from pyvmaf.reports.elements import NONE, Cell, Page, badge, digest, number, render, spread, table, text
@@ -721,7 +722,7 @@ def _hashes(page: Page, card: _Card) -> None:
             for name in sorted(card.entry)
             if name.endswith("sha256")
         ]
-    facts = [(f"this card: {key}", text(value)) for key, value in sorted(engine_block("reports").items())]
+    facts = [(f"this card: {key}", text(value)) for key, value in sorted(engine_block("card").items())]
     page.section(
         "hashes",
         "Hashes",
@@ -855,7 +856,6 @@ def write_cards(
         write_manifest(
             target,
             verb="card",
-            stage="reports",
             args={"model": name, "report": report, "points": points},
             inputs={"read": mine, "features": used},
             outputs={},

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyvmaf.base.files import read_json, sha256_file
+from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.provenance import MANIFEST_SUFFIX, read_json, sha256_file
 
 if TYPE_CHECKING:
     import pandas as pd

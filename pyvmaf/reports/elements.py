@@ -10,8 +10,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib import resources
 from typing import TYPE_CHECKING, Any
+
+from pyvmaf.base.files import resource
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +140,7 @@ def _column(values: pd.Series[Any]) -> Any:
 
 
 def _asset(name: str) -> str:
-    return resources.files("pyvmaf.reports").joinpath("assets", name).read_text(encoding="utf-8")
+    return (resource(__file__, "assets") / name).read_text(encoding="utf-8")
 
 
 def _runtime() -> str:

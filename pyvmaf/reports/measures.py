@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.codecs import CODECS
+from pyvmaf.base.files import content_hash
+from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.errors import IntegrityError
 from pyvmaf.metrics import agreement
-from pyvmaf.provenance import content_hash
 from pyvmaf.reports.collect import FIGURES, Run, Seed, read_predictions, read_records, read_shards
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def codec_order(run: Run, rows: pd.DataFrame | None) -> list[str]:
         if model.shown.predictions is not None:
             predictions = read_predictions(model.shown.predictions)
             found.update(str(name) for name in _told(predictions, "codec").unique())
-    known = list(CODECS)
+    known = list(ENCODERS)
     return sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
@@ -223,8 +223,8 @@ def int8_difference(run: Run, rows: pd.DataFrame, most: int) -> pd.DataFrame | N
     """
     import pandas as pd
 
-    from pyvmaf.codecs import vocabulary
-    from pyvmaf.models.load import load_model
+    from pyvmaf.codecs.vocabularies import vocabulary
+    from pyvmaf.runtime.load import load_model
 
     parts = []
     for model in run.models.values():

@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyvmaf.provenance import engine_block, package_versions, write_manifest, write_text
+from pyvmaf.base.files import write_text
+from pyvmaf.base.manifest import engine_block, package_versions, write_manifest
 from pyvmaf.reports import charts, measures
 from pyvmaf.reports.collect import Run, collect
 from pyvmaf.reports.elements import NONE, Cell, Page, badge, digest, link, number, render, spread, table, text
@@ -320,7 +321,7 @@ def _range_section(page: Page, run: Run, rows: pd.DataFrame | None) -> None:
 
 
 def _provenance_section(page: Page, run: Run) -> None:
-    block = engine_block("reports")
+    block = engine_block("report")
     facts = [[text(f"this page: {key}"), text(value)] for key, value in sorted(block.items())]
     facts += [[text(f"package {key}"), text(value)] for key, value in sorted(package_versions("reports").items())]
     for model in run.models.values():
@@ -414,7 +415,6 @@ def write_report(
     write_manifest(
         target,
         verb="report",
-        stage="reports",
         args={"output": target, "points": points, "cards": cards},
         inputs={"read": run.files},
         outputs={"page": target},

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from pyvmaf.base.files import dumps, write_json
+from pyvmaf.base.manifest import read_manifest, write_manifest
 from pyvmaf.errors import PyvmafError
-from pyvmaf.provenance import dumps, read_manifest, write_json, write_manifest
 from pyvmaf.reports.collect import FIGURES, Model, Run, Seed, collect
 
 SCHEMA = "pyvmaf-summary-v1"
@@ -159,7 +160,6 @@ def write_summary(paths: Iterable[str | os.PathLike[str]], output: str | os.Path
     write_manifest(
         target,
         verb="summary",
-        stage="reports",
         args={"output": target},
         inputs={"read": run.files},
         outputs={"summary": target},

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pyvmaf.base.files import atomic_path, read_json, relative, write_text
+from pyvmaf.base.manifest import read_manifest, write_manifest
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES
 from pyvmaf.features.table import LEADING, TARGET, metadata, open_table, read_metadata, schema, write_table
-from pyvmaf.provenance import atomic_path, read_json, read_manifest, relative, write_manifest, write_text
 from pyvmaf.tables.clips import CLIP, ENCODE_KEY, FRAME, clip_table, pool_frames, pooled_columns, read_records, unit_of
 from pyvmaf.tables.clips import LEADING as CLIP_LEADING
 
@@ -206,7 +207,6 @@ def build_shard(ladders: Sequence[Path], records: Sequence[Path], output: Path, 
     write_manifest(
         output,
         verb="shard",
-        stage="tables",
         args={},
         inputs={"ladders": sorted(ladders), "records": sorted(records)},
         outputs={"shard": output},
@@ -298,7 +298,6 @@ def combine(
     write_manifest(
         output,
         verb="combine",
-        stage="tables",
         args={"labels": labels, "unit": unit},
         inputs={"tables": [path for _, path in pairs]},
         outputs={"table": output},

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pyvmaf.audit.planned import Change
-from pyvmaf.audit.words import UPSTREAM, describe
+from pyvmaf.workflow.audit.planned import Change
+from pyvmaf.workflow.audit.words import UPSTREAM, describe
 
 SNAKEFILE = """
 configfile: "config.yaml"

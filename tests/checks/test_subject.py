@@ -11,8 +11,8 @@ import pytest
 
 from pyvmaf.checks.subject import feeds_of, made_feeds, made_rows, open_subject, parse_shape, read_rows, rows_for, start
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, UnavailableError
-from pyvmaf.models import allowlist
-from pyvmaf.models.load import load_model
+from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.load import load_model
 from tests.checks.conftest import Linear
 
 

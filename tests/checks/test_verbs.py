@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from pyvmaf.base.files import sha256_file
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.checks import bisect as bisecting
 from pyvmaf.checks.audit_compat import audit_compat
 from pyvmaf.checks.bisect import bisect_model_quality
@@ -26,8 +28,7 @@ from pyvmaf.checks.profile import _peak, _reset, profile
 from pyvmaf.checks.subject import SCHEMAS
 from pyvmaf.checks.validate_norm import validate_norm
 from pyvmaf.errors import InputError, PyvmafError, UnavailableError
-from pyvmaf.models.load import load_model
-from pyvmaf.provenance import read_manifest, sha256_file
+from pyvmaf.runtime.load import load_model
 from tests.checks.conftest import Linear
 from tests.models.conftest import command
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyvmaf.corpora.ffmpeg import ffmpeg
+from pyvmaf.video.ffmpeg import ffmpeg
 
 Make = Callable[..., Path]
 

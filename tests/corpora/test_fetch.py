@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from pyvmaf.base.files import read_json
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.corpora.fetch import RECEIPT, corpus_root, extract, fetch
 from pyvmaf.corpora.spec import Corpus, Package, load_corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
-from pyvmaf.provenance import read_json, read_manifest
 
 REPOSITORY = Path(__file__).parents[2]
 EMBEDDED = REPOSITORY / "config" / "corpora" / "embedded.yaml"

@@ -10,14 +10,15 @@ import av
 import numpy as np
 import pytest
 
+from pyvmaf.base.files import read_json, sha256_file
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.corpora.clip import clip_video
 from pyvmaf.corpora.collect import collect
-from pyvmaf.corpora.ffmpeg import ffmpeg
 from pyvmaf.corpora.prepare import prepare
-from pyvmaf.corpora.probe import inspect
 from pyvmaf.corpora.spec import Corpus, load_corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.provenance import read_json, read_manifest, sha256_file
+from pyvmaf.video.ffmpeg import ffmpeg
+from pyvmaf.video.probe import inspect
 
 REPOSITORY = Path(__file__).parents[2]
 Make = Callable[..., Path]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from pyvmaf.corpora.fetch import corpus_root, fetch
 from pyvmaf.corpora.prepare import prepare
-from pyvmaf.corpora.probe import RawFormat
 from pyvmaf.corpora.scan import clip_key, find_videos, read_labels, scan, summary, to_yaml, write_corpus
 from pyvmaf.corpora.spec import load_corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.video.probe import RawFormat
 
 Make = Callable[..., Path]
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import av
 import pytest
 
-from pyvmaf.codecs import CODECS
-from pyvmaf.corpora.ffmpeg import ffmpeg
-from pyvmaf.corpora.probe import inspect
+from pyvmaf.base.files import read_json, sha256_file
+from pyvmaf.base.manifest import read_manifest
+from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.encodes.encode import IncompleteError, bit_depth_for, encode, split_extra
 from pyvmaf.encodes.record import check
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
-from pyvmaf.provenance import read_json, read_manifest, sha256_file
+from pyvmaf.video.ffmpeg import ffmpeg
+from pyvmaf.video.probe import inspect
 
 Make = Callable[..., Path]
 
@@ -43,9 +44,9 @@ def left_behind(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*")) if folder.exists() else []
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_two_encodes_are_the_same_bytes_and_hold_every_frame(clip: Path, tmp_path: Path, name: str) -> None:
-    entry = CODECS[name]
+    entry = ENCODERS[name]
     runs = [
         encode(clip, tmp_path / str(n) / "rung.mkv", name, entry.preset_default, entry.crf_default) for n in range(2)
     ]
@@ -59,9 +60,9 @@ def test_two_encodes_are_the_same_bytes_and_hold_every_frame(clip: Path, tmp_pat
     assert left_behind(tmp_path / "0") == ["rung.json", "rung.mkv", "rung.mkv.manifest.json"]
 
 
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_a_smaller_quality_number_gives_a_larger_and_better_encode(clip: Path, tmp_path: Path, name: str) -> None:
-    entry = CODECS[name]
+    entry = ENCODERS[name]
     best, worst = (
         encode(clip, tmp_path / f"{crf}.mkv", name, entry.presets[-1], crf) for crf in (entry.crf_min, entry.crf_max)
     )
@@ -81,7 +82,7 @@ def psnr(one: Path, two: Path) -> float:
 
 @pytest.mark.parametrize("name", ["libx264", "libx265", "libsvtav1", "libvpx-vp9"])
 def test_ten_bits_on_request(clip: Path, tmp_path: Path, name: str) -> None:
-    entry = CODECS[name]
+    entry = ENCODERS[name]
     done = encode(clip, tmp_path / "a.mkv", name, entry.preset_default, entry.crf_default, bit_depth=10)
     assert inspect(done.path).format.pix_fmt == done.record["pix_fmt"] == "yuv420p10le"
     assert read_manifest(done.path)["details"]["widened_from_bits"] == 8
@@ -145,7 +146,7 @@ def test_the_frame_rate_is_kept(tmp_path: Path) -> None:
     source = make(tmp_path / "ntsc.mkv", "64x48", 24, "-r", "30000/1001", "-pix_fmt", "yuv420p", "-qp", "0")
     frames = inspect(source).frames
     for name in ("libx264", "libvvenc"):
-        done = encode(source, tmp_path / f"{name}.mkv", name, CODECS[name].preset_default, 40)
+        done = encode(source, tmp_path / f"{name}.mkv", name, ENCODERS[name].preset_default, 40)
         video = inspect(done.path)
         assert Fraction(video.format.fps) == Fraction(30000, 1001)
         assert video.frames == frames
@@ -170,7 +171,7 @@ def test_an_hdr_reference_says_so(tmp_path: Path) -> None:
 
 
 def test_bits_are_never_lost_without_having_been_asked_for() -> None:
-    x264, vvc = CODECS["libx264"], CODECS["libvvenc"]
+    x264, vvc = ENCODERS["libx264"], ENCODERS["libvvenc"]
     assert [bit_depth_for(x264, bits, None) for bits in (8, 10)] == [8, 10]
     assert [bit_depth_for(vvc, bits, None) for bits in (8, 10)] == [10, 10]
     assert bit_depth_for(x264, 10, 8) == 8
@@ -249,7 +250,7 @@ exec "{ffmpeg().path}" "$@"
         with pytest.raises(IncompleteError, match="the reference has 30 frames, but the encode 0"):
             encode(clip, output, "libvvenc", "faster", 40, program=str(program))
         assert left_behind(output.parent) == []
-    assert (tmp_path / "runs").read_text().count("\n") == (3 if succeeds else CODECS["libvvenc"].attempts)
+    assert (tmp_path / "runs").read_text().count("\n") == (3 if succeeds else ENCODERS["libvvenc"].attempts)
 
 
 def test_which_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +266,7 @@ def test_which_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_ffmpeg_without_the_encoder(clip: Path, tmp_path: Path) -> None:
     # A real FFmpeg that is asked for an encoder which nobody has.
-    entry = CODECS["libx264"]
+    entry = ENCODERS["libx264"]
     lacking = tmp_path / "ffmpeg"
     lacking.write_text(f'#!/bin/sh\nexec "{ffmpeg().path}" $(echo "$@" | sed s/libx264/libx999/)\n')
     lacking.chmod(0o755)

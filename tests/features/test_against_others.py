@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyvmaf.engine import Context, Model, set_cpu_mask
+from pyvmaf.engines.libvmaf.context import Context, Model, set_cpu_mask
 from pyvmaf.features.catalog import CANONICAL6, FEATURES
-from pyvmaf.features.frames import Video, raw_format
-from pyvmaf.features.score import score
+from pyvmaf.scoring.scores import score
+from pyvmaf.video.frames import Video, raw_format
 
 # FFmpeg's filter and the golden reports print six decimals.
 HALF_DIGIT = 5.0001e-7

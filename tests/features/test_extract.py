@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyvmaf.errors import InputError
 from pyvmaf.features import extract
 from pyvmaf.features.ladder import Ladder, extract_ladder
-from pyvmaf.features.score import POOLS, Scores, pooled, score
+from pyvmaf.scoring.scores import POOLS, Scores, pooled, score
 
 FEATURES = "canonical6,motion,motion3,psnr_y,psnr_cb"
 
@@ -135,7 +135,7 @@ class TestCache:
         self, pair: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.extract(pair, clips, tmp_path)
-        monkeypatch.setattr("pyvmaf.engine.identity", lambda: "another commit")
+        monkeypatch.setattr("pyvmaf.engines.libvmaf.context.identity", lambda: "another commit")
         assert len(self.extract(pair, clips, tmp_path).computed) == 5
 
     def test_a_damaged_entry_is_reported_and_computed_again(

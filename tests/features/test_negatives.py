@@ -16,14 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import pyvmaf
+from pyvmaf.base.files import sha256_file
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features import ladder as ladder_module
 from pyvmaf.features.cases import CASES, LABELS
 from pyvmaf.features.catalog import TEACHER
-from pyvmaf.features.frames import Format, Planes, Video, raw_format
 from pyvmaf.features.negatives import Clip, hard_negatives, partner, uniform
 from pyvmaf.features.table import read_metadata
-from pyvmaf.provenance import read_manifest, sha256_file
+from pyvmaf.video.frames import Format, Planes, Video, raw_format
 
 FRAMES = 5
 C6 = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")

@@ -12,7 +12,7 @@ from scipy import stats
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES, STATS, pooled_column
 from pyvmaf.features.pool import pool
-from pyvmaf.features.score import pooled
+from pyvmaf.scoring.scores import pooled
 
 values = st.lists(st.floats(0, 100), min_size=1, max_size=50)
 

@@ -16,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from pyvmaf.base.files import sha256_file, write_json
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.ensemble import HeldError, make_ensemble, read_held_out
 from pyvmaf.models.evaluate import evaluate
@@ -31,8 +33,7 @@ from pyvmaf.models.intervals import (
     measure,
 )
 from pyvmaf.models.judge import judge
-from pyvmaf.models.load import Ensemble, load_ensemble, load_model
-from pyvmaf.provenance import read_manifest, sha256_file, write_json
+from pyvmaf.runtime.load import Ensemble, load_ensemble, load_model
 from tests.models.conftest import command, spec_file, table_columns, write_table
 
 GATES: dict[str, Any] = {

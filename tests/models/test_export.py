@@ -19,19 +19,21 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from pyvmaf.codecs import VOCABULARIES
+from pyvmaf.base.files import sha256_bytes, sha256_file
+from pyvmaf.base.manifest import read_manifest
+from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
-from pyvmaf.models import allowlist
 from pyvmaf.models import export as export_module
 from pyvmaf.models.evaluate import evaluate
 from pyvmaf.models.export import check_file, export, export_member, trial_batches
 from pyvmaf.models.fit import fit
 from pyvmaf.models.judge import judge
-from pyvmaf.models.load import load_model
-from pyvmaf.models.networks import build
+from pyvmaf.models.regressor.networks import build
+from pyvmaf.models.regressor.weights import load_weights
 from pyvmaf.models.spec import load_spec
-from pyvmaf.models.weights import load_weights
-from pyvmaf.provenance import read_manifest, sha256_bytes, sha256_file
+from pyvmaf.runtime import allowlist
+from pyvmaf.runtime import session as session_module
+from pyvmaf.runtime.load import load_model
 from tests.models.conftest import spec_file, table_columns, write_table
 
 
@@ -236,7 +238,7 @@ def test_size_opset_and_tolerance_are_limits(
         check_file(line.onnx.read_bytes(), load_spec(line.spec), opset=18)
 
     # A runtime that answers a little differently is noticed.
-    right = export_module.run
+    right = session_module.run
     monkeypatch.setattr(export_module, "run", lambda *a: right(*a) + 0.01)
     with pytest.raises(PyvmafError, match=r"differ by 0\.0001 of the output range .* tolerance is 1e-05"):
         export_member(load_spec(line.spec), weights)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import yaml
 
-from pyvmaf.codecs import vocabulary
+from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6, FEATURES, FULL, SETS
 from pyvmaf.models.export import UNTRAINED
 from pyvmaf.models.fit import fit
-from pyvmaf.models.load import load_model
-from pyvmaf.models.networks import build
+from pyvmaf.models.regressor.networks import build
 from pyvmaf.models.spec import ModelSpec, load_spec
+from pyvmaf.runtime.load import load_model
 from tests.models.conftest import table_columns, write_table
 
 MODELS = Path(__file__).parents[2] / "config" / "models"

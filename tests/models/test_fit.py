@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
+from pyvmaf.base.files import sha256_file
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.fit import fit, summarise
-from pyvmaf.models.weights import load_weights
-from pyvmaf.provenance import read_manifest, sha256_file
+from pyvmaf.models.regressor.weights import load_weights
 from tests.models.conftest import SpecWriter, command, table_columns, write_table
 
 

@@ -18,17 +18,17 @@ from sklearn.preprocessing import StandardScaler
 from pyvmaf.errors import InputError
 from pyvmaf.models.export import export, export_member
 from pyvmaf.models.fit import fit
-from pyvmaf.models.inputs import Preparation
 from pyvmaf.models.judge import judge
-from pyvmaf.models.load import load_model
-from pyvmaf.models.networks import build
+from pyvmaf.models.regressor.inputs import Preparation
+from pyvmaf.models.regressor.networks import build
+from pyvmaf.models.regressor.weights import load_weights
 from pyvmaf.models.spec import load_spec, parse_spec
-from pyvmaf.models.weights import load_weights
 from pyvmaf.quantized.quantize import quantize
+from pyvmaf.runtime.load import load_model
 from tests.models.conftest import spec_file, table_columns, write_table
 
 # Rows far outside are what these tests are about; the loader says so each time.
-pytestmark = pytest.mark.filterwarnings("ignore::pyvmaf.models.load.ModelWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::pyvmaf.runtime.load.ModelWarning")
 
 NAMES = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
 FUNCTIONS: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {

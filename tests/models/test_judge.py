@@ -17,6 +17,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features.cases import CASES
 from pyvmaf.models import gates
@@ -24,10 +25,9 @@ from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.gates import Seed
 from pyvmaf.models.judge import judge, read_verdict
-from pyvmaf.models.load import load_model
+from pyvmaf.models.regressor.weights import load_weights, save_weights
 from pyvmaf.models.spec import Extrapolation, Gates, HardNegatives, ModelSpec, Monotonicity, load_spec, parse_spec
-from pyvmaf.models.weights import load_weights, save_weights
-from pyvmaf.provenance import sha256_file
+from pyvmaf.runtime.load import load_model
 from tests.finished_run import write_negatives
 from tests.models.conftest import SpecWriter, command, spec_file, table_columns, write_table
 

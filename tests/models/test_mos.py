@@ -17,13 +17,13 @@ from pyvmaf.models.evaluate import evaluate
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.judge import judge
+from pyvmaf.models.regressor.rows import read_table
 from pyvmaf.models.spec import load_spec
-from pyvmaf.models.table import read_table
 from pyvmaf.quantized.quantize import quantize
 from pyvmaf.registry.register import register
+from pyvmaf.scoring.find import load_model
+from pyvmaf.tables.adapters.imports import import_table
 from pyvmaf.tables.build import combine
-from pyvmaf.tables.imports import import_table
-from pyvmaf.use.load import load_model
 from tests.tables.conftest import EXAMPLE, SHARED, Log
 
 MODELS = Path(__file__).parents[2] / "config" / "models"

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyvmaf.base.coded import Labels
 from pyvmaf.errors import InputError
-from pyvmaf.labels import Labels
 from pyvmaf.models.export import UNTRAINED, export
 from pyvmaf.models.fit import fit
+from pyvmaf.models.regressor.rows import TrainingTable, beside_folds, make_folds, read_table
+from pyvmaf.models.regressor.weights import load_weights
 from pyvmaf.models.spec import Split, parse_spec
-from pyvmaf.models.table import TrainingTable, beside_folds, make_folds, read_table
-from pyvmaf.models.weights import load_weights
 from pyvmaf.splits import content_hash_split, hash_split, rows_used
 from tests.models.conftest import SpecWriter, command, table_columns, write_table
 

@@ -7,7 +7,7 @@ import pytest
 
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.catalog import CANONICAL6
-from pyvmaf.models.networks import build
+from pyvmaf.models.regressor.networks import build
 from pyvmaf.models.spec import ModelSpec, load_spec, parse_spec
 
 MODELS = Path(__file__).parents[2] / "config" / "models"

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.models.regressor.rows import codec_block, read_table
 from pyvmaf.models.spec import ModelSpec, parse_spec
-from pyvmaf.models.table import codec_block, read_table
-from pyvmaf.provenance import sha256_file
 from tests.models.conftest import table_columns, write_table
 
 
@@ -125,8 +125,8 @@ def test_codec_blocks_of_what_is_not_known() -> None:
 
 def test_a_table_that_is_too_large_for_memory_reads_the_same(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = read_table(table, spec(inputs={"features": "canonical6", "codec": "v1"}))
-    monkeypatch.setattr("pyvmaf.scratch.IN_MEMORY", 0)
-    monkeypatch.setattr("pyvmaf.models.table._ROWS_AT_A_TIME", 5)
+    monkeypatch.setattr("pyvmaf.chunks.IN_MEMORY", 0)
+    monkeypatch.setattr("pyvmaf.models.regressor.rows._ROWS_AT_A_TIME", 5)
     many = read_table(table, spec(inputs={"features": "canonical6", "codec": "v1"}))
     assert many.scratch.large
     assert not few.scratch.large

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, PyvmafError
-from pyvmaf.models import trainer as trainer_module
-from pyvmaf.models.inputs import Preparation
-from pyvmaf.models.networks import Mlp, build
+from pyvmaf.models.regressor import trainer as trainer_module
+from pyvmaf.models.regressor.inputs import Preparation
+from pyvmaf.models.regressor.networks import Mlp, build
+from pyvmaf.models.regressor.trainer import Fitted, Member, StackedTrainer, stream, torch_threads
 from pyvmaf.models.spec import Network, Optimiser
-from pyvmaf.models.trainer import Fitted, Member, StackedTrainer, stream, torch_threads
 
 F64 = NDArray[np.float64]
 
@@ -293,8 +293,8 @@ def test_rows_that_are_too_many_for_copies_train_the_same(monkeypatch: pytest.Mo
     codec = np.repeat(np.eye(3)[[0, 1]], 350, axis=0)
     members = [Member("a", np.arange(100, 700)), Member("b", np.arange(450)), Member(None, np.arange(700))]
     few = fit(mlp(columns=9), members, X, y, codec, epochs=6, standardise=True)
-    monkeypatch.setattr("pyvmaf.scratch.IN_MEMORY", 0)
-    monkeypatch.setattr("pyvmaf.models.trainer._ROWS_AT_A_TIME", 64)
+    monkeypatch.setattr("pyvmaf.chunks.IN_MEMORY", 0)
+    monkeypatch.setattr("pyvmaf.models.regressor.trainer._ROWS_AT_A_TIME", 64)
     lazy = [Member(m.held_out, m.taken) for m in members]
     many = fit(mlp(columns=9), lazy, X, y, codec, epochs=6, standardise=True)
     for one, other in zip(few, many, strict=True):

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pyvmaf.engine as engine
+import pyvmaf.engines.libvmaf.context as engine
 from pyvmaf import _native
-from pyvmaf.engine import Context, Model, feature_key, predict, predict_collection, score_keys
+from pyvmaf.engines.libvmaf.context import Context, Model, feature_key, predict, predict_collection, score_keys
 from pyvmaf.errors import InputError
 
 Clip = list[tuple[list[Any], list[Any]]]

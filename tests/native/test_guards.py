@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import pyvmaf.engine as engine
+import pyvmaf.engines.libvmaf.context as engine
 from pyvmaf import _native
-from pyvmaf.engine import Context, Model, predict, predict_collection
+from pyvmaf.engines.libvmaf.context import Context, Model, predict, predict_collection
 from pyvmaf.errors import InputError, MissingFileError, NativeError, UnavailableError
 
 MakeClip = Callable[..., list[tuple[list[Any], list[Any]]]]
@@ -642,7 +642,7 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_log_level_is_one_setting_for_all_contexts() -> None:
     code = (
-        "from pyvmaf import engine, _native\n"
+        "from pyvmaf import _native\nfrom pyvmaf.engines.libvmaf import context as engine\n"
         "{}\n"
         "c = _native.Context(96, 64, '420', 8)\n"
         "try:\n    _native.Model('nothing')\nexcept _native.Error:\n    pass\n"
@@ -654,7 +654,7 @@ def test_log_level_is_one_setting_for_all_contexts() -> None:
 
 def test_cpu_mask_is_one_setting_for_all_contexts() -> None:
     code = (
-        "from pyvmaf import engine\n"
+        "from pyvmaf.engines.libvmaf import context as engine\n"
         "before = engine.engine()['simd']\n"
         "engine.set_cpu_mask(2**64 - 1)\n"
         "engine.Context(96, 64).close()\n"

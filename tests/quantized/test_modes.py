@@ -14,12 +14,13 @@ from onnx import numpy_helper
 
 from pyvmaf.errors import PyvmafError
 from pyvmaf.metrics import rmse
-from pyvmaf.models.export import export_member, run, session
+from pyvmaf.models.export import export_member
+from pyvmaf.models.regressor.rows import make_folds, read_table
+from pyvmaf.models.regressor.weights import load_weights
 from pyvmaf.models.spec import ModelSpec, Quantised, load_spec
-from pyvmaf.models.table import make_folds, read_table
-from pyvmaf.models.weights import load_weights
 from pyvmaf.quantized.modes import MODES, Material, static
 from pyvmaf.quantized.qat import fine_tune
+from pyvmaf.runtime.session import run, session
 from pyvmaf.splits import rows_used
 from tests.quantized.conftest import VARIANTS, Line
 

@@ -13,15 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from pyvmaf.base.files import sha256_file
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.models.export import export_member
 from pyvmaf.models.fit import fit
-from pyvmaf.models.load import load_model
+from pyvmaf.models.regressor.weights import load_weights
 from pyvmaf.models.spec import DROP_BUDGETS, Quantised, load_spec
-from pyvmaf.models.weights import load_weights
-from pyvmaf.provenance import read_manifest, sha256_file
 from pyvmaf.quantized.modes import static
 from pyvmaf.quantized.quantize import calibration_rows, latency_note, missed, quantize, require_passed
+from pyvmaf.runtime.load import load_model
 from tests.finished_run import build, inside
 from tests.models.conftest import command, table_columns, write_table
 from tests.quantized.conftest import MODES, VARIANTS, Line
@@ -63,7 +64,7 @@ def _rows(line: Line, held_out: str | None) -> tuple[np.ndarray, np.ndarray, np.
         X = (X - weights.scaler_mean[place]) / weights.scaler_std[place]
     if spec.inputs.codec is None:
         return source, y, X, None
-    from pyvmaf.codecs import vocabulary
+    from pyvmaf.codecs.vocabularies import vocabulary
 
     cells = zip(columns["encoder"], columns["preset"], columns["crf"], strict=True)
     return source, y, X, np.array([vocabulary("v1").encode(*cell) for cell in cells])

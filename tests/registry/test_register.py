@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.cli import app
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.models.load import load_model
-from pyvmaf.provenance import sha256_file, write_json
 from pyvmaf.registry.register import (
     check_registry,
     choose_seed,
@@ -26,6 +25,7 @@ from pyvmaf.registry.register import (
     resolve,
     violations,
 )
+from pyvmaf.runtime.load import load_model
 
 REGISTRY = Path("results/registry/registry.json")
 

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from pyvmaf.base.files import sha256_file, write_text
+from pyvmaf.base.manifest import write_manifest
 from pyvmaf.cli import app
 from pyvmaf.errors import InputError, MissingFileError
-from pyvmaf.provenance import sha256_file, write_manifest, write_text
 from pyvmaf.registry.register import violations
 from pyvmaf.registry.trace import trace
 from pyvmaf.registry.verify import Outcome, verify
@@ -79,9 +80,7 @@ def test_a_chain_made_from_other_bytes_is_stale(results: Path) -> None:
     table.write_bytes(table.read_bytes() + b"\0")
     shards = sorted(Path("results/shards").rglob("*.parquet"))
     relative = Path("results/tables/default.parquet")
-    write_manifest(
-        relative, verb="combine", stage="tables", args={}, inputs={"tables": shards}, outputs={"table": relative}
-    )
+    write_manifest(relative, verb="combine", args={}, inputs={"tables": shards}, outputs={"table": relative})
     outcome = verify(results)
     assert {f.kind for f in outcome.findings} == {"stale"}
     stale = {f.path for f in outcome.findings}
@@ -127,9 +126,9 @@ def test_two_manifests_of_one_file_conflict(tmp_path: Path, monkeypatch: pytest.
     one, two = Path("results/a.txt"), Path("results/b.txt")
     for path in (one, two):
         write_text(path, path.name)
-    write_manifest(one, verb="x", stage="tables", args={}, inputs={}, outputs={"a": one, "b": two})
+    write_manifest(one, verb="x", args={}, inputs={}, outputs={"a": one, "b": two})
     write_text(two, "other")
-    write_manifest(two, verb="y", stage="tables", args={}, inputs={}, outputs={"b": two})
+    write_manifest(two, verb="y", args={}, inputs={}, outputs={"b": two})
     assert kinds(verify("results")) == [("conflict", "results/b.txt")]
 
 
@@ -202,9 +201,9 @@ def test_trace_ends_at_the_pinned_packages(tmp_path: Path, monkeypatch: pytest.M
     source, clip = Path("results/corpora/c/.packages/p/a.mp4"), Path("results/corpora/c/a.mkv")
     write_text(source, "bytes")
     pin = {"name": "p", "version": "1.2", "filename": "p-1.2.whl", "sha256": "ab" * 32}
-    write_manifest(source, verb="fetch", stage="corpora", args={"packages": [pin]}, inputs={}, outputs={"f": source})
+    write_manifest(source, verb="fetch", args={"packages": [pin]}, inputs={}, outputs={"f": source})
     write_text(clip, "clip")
-    write_manifest(clip, verb="prepare", stage="corpora", args={}, inputs={"s": source}, outputs={"clip": clip})
+    write_manifest(clip, verb="prepare", args={}, inputs={"s": source}, outputs={"clip": clip})
     done = CliRunner().invoke(app, ["trace", str(clip)])
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1].endswith(f"package p==1.2 (p-1.2.whl) {'ab' * 6}")
@@ -213,7 +212,7 @@ def test_trace_ends_at_the_pinned_packages(tmp_path: Path, monkeypatch: pytest.M
 def test_trace_marks_a_stale_step_and_refuses_a_source(results: Path) -> None:
     weights = Path("results/models/small/seed0/weights.safetensors")
     weights.write_bytes(weights.read_bytes() + b"\0")
-    write_manifest(weights, verb="fit", stage="models", args={}, inputs={}, outputs={"weights": weights})
+    write_manifest(weights, verb="fit", args={}, inputs={}, outputs={"weights": weights})
     stale = [s for s in trace("results/models/small/seed0/model.onnx").steps() if s.stale]
     # Export and judge both read them.
     assert {s.path for s in stale} == {str(weights)}
@@ -239,7 +238,7 @@ def test_thousands_of_files_take_little_time(tmp_path: Path, monkeypatch: pytest
         outputs.append(path)
     write_text(Path("results/x/all.txt"), "x")
     write_manifest(
-        Path("results/x/all.txt"), verb="x", stage="tables", args={}, inputs={},
+        Path("results/x/all.txt"), verb="x", args={}, inputs={},
         outputs={"all": Path("results/x/all.txt"), "parts": outputs},
     )  # fmt: skip
     started = time.perf_counter()

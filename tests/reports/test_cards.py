@@ -13,9 +13,10 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
+from pyvmaf.base.files import sha256_file, write_json
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.cli import app
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.provenance import read_manifest, sha256_file, write_json
 from pyvmaf.registry.verify import verify
 from pyvmaf.reports.cards import _gate_rows, _plain_words, write_cards
 from pyvmaf.reports.elements import NONE

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from pyvmaf.base.files import write_json
 from pyvmaf.cli import app
 from pyvmaf.errors import IntegrityError
-from pyvmaf.provenance import write_json
 from pyvmaf.registry.verify import verify
 from pyvmaf.reports.collect import collect, read_shards
 from pyvmaf.reports.elements import table, text

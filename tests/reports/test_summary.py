@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
+from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.cli import app
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.provenance import sha256_file, write_json
 from pyvmaf.registry.verify import verify
 from pyvmaf.reports.summary import over_seeds, schema, write_summary
 

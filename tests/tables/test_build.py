@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.encodes.encode import encode
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.features.score import score
 from pyvmaf.features.stage import extract_features
 from pyvmaf.features.table import LEADING, read_metadata
-from pyvmaf.provenance import read_manifest
+from pyvmaf.scoring.scores import score
 from pyvmaf.tables.build import build_shard, combine
 
 

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import CANONICAL6, STATS
 from pyvmaf.features.table import LEADING, read_metadata
-from pyvmaf.provenance import read_manifest
+from pyvmaf.tables.adapters.imports import Imported, import_table
 from pyvmaf.tables.build import combine
 from pyvmaf.tables.clips import LEADING as CLIP_LEADING
-from pyvmaf.tables.imports import Imported, import_table
 from tests.tables.conftest import EXAMPLE, LOGGED, SHARED, Log, WriteRows
 
 C6 = {name: 0.5 + place / 20 for place, name in enumerate(CANONICAL6)}

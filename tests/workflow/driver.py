@@ -1,8 +1,8 @@
 """Runs several Snakemake command lines in one process, each in a fork, so that its imports are paid once.
 
 Reads JSON from stdin: {"cwd": folder, "edits": [[file, old, new], …], "libvmaf": commit or null, "cases": {name:
-[argument, …]}}. Prints JSON: {name: [exit code, output]}. The edits are made in a copy of the package, whose code then
-counts for the fingerprints; `libvmaf` stands for the engine of another build.
+[argument, …]}}. Prints JSON: {name: [exit code, output]}. The edits are made in a copy of the package, from which everything
+is then imported; `libvmaf` stands for the engine of another build.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import patch
 
@@ -50,34 +51,45 @@ def _children(cases: dict[str, list[str]], width: int) -> Iterator[tuple[str, in
         yield name, os.waitstatus_to_exitcode(status), text
 
 
-def _edited(folder: Path, edits: list[list[str]]) -> Path:
-    """A copy of the package in which `old` stands as `new`; an empty `old` is the end of the file."""
-    import pyvmaf
+def _use_a_copy(folder: Path, edits: list[list[str]]) -> None:
+    """Import the package from a copy in which `old` stands as `new`; an empty `old` is the end of the file.
 
+    A file that does not exist is made.
+    """
+    spec = find_spec("pyvmaf")
+    assert spec is not None
+    assert spec.origin is not None
     copy = folder / "pyvmaf"
-    shutil.copytree(Path(pyvmaf.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    shutil.copytree(Path(spec.origin).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    native = find_spec("pyvmaf._native")
+    assert native is not None
+    assert native.origin is not None
+    for path in (Path(native.origin), Path(native.origin).with_name("_native_build.json")):
+        shutil.copy(path, copy / path.name)
     for name, old, new in edits:
-        text = (copy / name).read_text(encoding="utf-8")
+        path = copy / name
+        path.parent.mkdir(exist_ok=True)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
         assert not old or text.count(old) == 1, f"{name} holds {text.count(old)} times {old!r}"
-        (copy / name).write_text(text.replace(old, new) if old else text + new, encoding="utf-8")
-    return copy
+        path.write_text(text.replace(old, new) if old else text + new, encoding="utf-8")
+    # An editable installation finds its checkout before any path is looked at.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not type(finder).__module__.startswith("_editable")]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pyvmaf"]:
+        del sys.modules[name]
+    sys.path.insert(0, str(folder))
 
 
 def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
     """Run the cases of one job."""
-    from pyvmaf import fingerprint
-
     cases, cwd, edits, libvmaf = (job[key] for key in ("cases", "cwd", "edits", "libvmaf"))
     assert isinstance(cases, dict)
     assert isinstance(cwd, str)
     assert isinstance(edits, list)
-    real = fingerprint.fingerprint
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         if edits:
-            copy = _edited(Path(folder), edits)
-            stack.enter_context(patch("pyvmaf.fingerprint.fingerprint", lambda stage: real(stage, copy)))
+            _use_a_copy(Path(folder), edits)
         if libvmaf is not None:
-            stack.enter_context(patch("pyvmaf.engine.identity", lambda: libvmaf))
+            stack.enter_context(patch("pyvmaf.engines.libvmaf.context.identity", lambda: libvmaf))
         os.chdir(cwd)
         return {name: (code, text) for name, code, text in _children(cases, len(os.sched_getaffinity(0)))}
 

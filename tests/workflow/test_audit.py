@@ -60,19 +60,19 @@ def test_a_change_is_named_priced_and_followed(run: Path) -> None:
 
 def test_the_code_that_changed_is_named(run: Path) -> None:
     # As if the last run had been made by code in which one module was another.
-    from pyvmaf.fingerprint import fingerprint
+    from pyvmaf.base.code import identity
 
-    parts = run / "logs" / "engine" / f"{fingerprint('models')}.json"
+    parts = run / "logs" / "code" / f"{identity('fit')}.json"
     recorded = json.loads(parts.read_text())
-    recorded["parts"]["module pyvmaf.models.trainer"] = "0" * 64
+    recorded["parts"]["module pyvmaf.models.regressor.trainer"] = "0" * 64
     (parts.parent / "0123456789abcdef.json").write_text(json.dumps(recorded))
     for path in (run / ".snakemake" / "metadata").rglob("*"):
         if path.is_file():
-            path.write_text(path.read_text().replace(fingerprint("models"), "0123456789abcdef"))
+            path.write_text(path.read_text().replace(identity("fit"), "0123456789abcdef"))
     code, report, text = audit(run)
     assert code == 1, text
     assert {reason for group in report["groups"] for reason in group["reasons"]} == {
-        "the code has changed: module pyvmaf.models.trainer"
+        "the code has changed: module pyvmaf.models.regressor.trainer"
     }
     assert {group["rule"] for group in report["groups"]} == {"fit_model", "judge_model", "export_model"}
 
@@ -101,7 +101,7 @@ def test_what_no_plan_shows(run: Path) -> None:
 
 
 def test_other_package_versions(run: Path) -> None:
-    from pyvmaf.provenance import content_hash
+    from pyvmaf.base.files import content_hash
 
     manifest = run / "results" / "models" / "small" / "seed0" / "weights.safetensors.manifest.json"
     data = json.loads(manifest.read_text())

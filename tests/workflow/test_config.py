@@ -10,10 +10,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from pyvmaf import config as configuration
+from pyvmaf.base.files import read_yaml
 from pyvmaf.errors import InputError, MissingFileError
-from pyvmaf.plan import Plan, check_keys, conform
-from pyvmaf.provenance import read_yaml
+from pyvmaf.workflow import config as configuration
+from pyvmaf.workflow.plan import Plan, check_keys, conform
 
 REPOSITORY = Path(__file__).parents[2]
 BUNDLED = REPOSITORY / "config"
@@ -141,7 +141,7 @@ def test_a_vvc_ladder_of_8_bits_is_refused() -> None:
 
 
 def test_numbers_from_a_command_line() -> None:
-    from pyvmaf.plan import read_numbers
+    from pyvmaf.workflow.plan import read_numbers
 
     given = {"seeds": ["0", "12"], "features": "8", "ladders": {"x": {"presets": ["8"], "crfs": ["30"]}}, "cache": "1"}
     found = read_numbers(given, read_yaml(SCHEMAS / "config.schema.yaml"))

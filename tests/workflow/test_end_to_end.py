@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pyvmaf.provenance import MANIFEST_SUFFIX, sha256_file
+from pyvmaf.base.files import sha256_file
+from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from tests.workflow.conftest import prepare_small_run, snakemake
 
 pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pyvmaf.config import Config, Ladder, Report, Section, Table, Threads
+from pyvmaf.base.section import Section
+from pyvmaf.workflow.config import Config, Ladder, Report, Table, Threads
 from tests.workflow.conftest import REPOSITORY, Case, Planned, plan, plan_once, write_yaml
 
 pytestmark = pytest.mark.xdist_group("workflow")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pyvmaf.provenance import sha256_file
+from pyvmaf.base.files import sha256_file
 from tests.workflow.conftest import REPOSITORY, SNAKEFILE, prepare_small_run
 from tests.workflow.test_rules import JOBS, RULES
 

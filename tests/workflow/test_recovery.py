@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pyvmaf.provenance import sha256_file
+from pyvmaf.base.files import sha256_file
 from tests.workflow.conftest import PROFILE, SNAKEFILE, Case, plan, prepare_small_run, snakemake, write_yaml
 from tests.workflow.test_end_to_end import artefacts
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyvmaf.fingerprint import STAGES
+from pyvmaf.base.verbs import STAGES, VERBS
 from tests.workflow.conftest import prepare_small_run, snakemake
 
 REPOSITORY = Path(__file__).parents[2]
@@ -61,9 +61,11 @@ def test_every_job_is_complete(name: str) -> None:
     assert "ensure(" in block
     assert "non_empty=True" in block
     assert f'"logs/{name}/' in block
-    assert f'engine=fingerprint("{path.stem}")' in block, f"{name} is planned with another stage's code"
-    assert "--engine {params.engine:q}" in block
     shell = block.partition("shell:")[2]
+    verb = re.findall(r"vmaf-train ([a-z0-9-]+)", shell)[0]
+    assert f'code=identity("{verb}"' in block, f"{name} is planned with another verb's code"
+    assert "--code {params.code:q}" in block
+    assert VERBS[verb].stage == path.stem
     assert shell.count("vmaf-train ") == 1
     assert "> {log:q} 2>&1" in shell
     # What is put into a shell line is quoted, numbers aside.
@@ -132,9 +134,19 @@ def test_parsing_the_workflow_imports_nothing_heavy(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert {"snakemake.workflow", "pyvmaf.plan", "pyvmaf.fingerprint"} <= imported
+    assert {"snakemake.workflow", "pyvmaf.workflow.plan", "pyvmaf.base.code"} <= imported
     # numpy is what Snakemake's own reports bring along.
-    heavy = {"torch", "onnx", "onnxruntime", "pandas", "pyarrow", "scipy", "av", "pyvmaf._native", "pyvmaf.config"}
+    heavy = {
+        "torch",
+        "onnx",
+        "onnxruntime",
+        "pandas",
+        "pyarrow",
+        "scipy",
+        "av",
+        "pyvmaf._native",
+        "pyvmaf.workflow.config",
+    }
     assert not imported & heavy
 
 

@@ -1,0 +1,3 @@
+"""Foundations: files, identity of code, manifests, documents, paths."""
+
+from __future__ import annotations

@@ -1,0 +1,219 @@
+"""Hashes, atomic writes, and the manifest that says where an artefact came from.
+
+Every verb that writes an artefact calls `write_manifest` once; it leaves ``<artefact>.manifest.json``
+beside it. The hashed part of a manifest holds nothing that differs between two identical runs: times,
+host and thread counts sit in the separate block ``run``.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pyvmaf.base.code import NOTHING, Uses, identity
+from pyvmaf.base.files import content_hash, read_json_bytes, relative, sha256_bytes, sha256_file, write_json
+from pyvmaf.base.verbs import verb as verb_row
+from pyvmaf.errors import IntegrityError, PyvmafError
+
+SCHEMA = "ai-run-provenance-v1"
+MANIFEST_SUFFIX = ".manifest.json"
+
+# Options that change how fast or how loudly a run goes, never what it writes.
+_NEUTRAL_OPTIONS = frozenset({"--threads", "--jobs", "--code", "--progress", "--no-progress", "--quiet"})
+_NEUTRAL_FLAGS = frozenset({"--progress", "--no-progress", "--quiet"})
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    exists = path.is_file()
+    return {"path": relative(path), "exists": exists, "sha256": sha256_file(path) if exists else None}
+
+
+def _describe_all(named: Mapping[str, Path | Sequence[Path]]) -> dict[str, Any]:
+    described: dict[str, Any] = {}
+    for name, value in named.items():
+        if isinstance(value, str | os.PathLike):
+            described[name] = _describe(Path(value))
+        else:
+            described[name] = sorted((_describe(Path(item)) for item in value), key=lambda item: str(item["path"]))
+    return described
+
+
+def _plain(value: Any) -> Any:
+    """`value` with paths made relative and containers made JSON, as manifests hold it."""
+    if isinstance(value, os.PathLike):
+        return relative(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, str):
+        return relative(value) if os.path.isabs(value) else value
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [_plain(v) for v in value]
+        return sorted(items, key=repr) if isinstance(value, set | frozenset) else items
+    return value
+
+
+def normalised_argv(argv: Sequence[str]) -> list[str]:
+    """The command as typed, less what cannot change the result, with paths seen from the run's folder."""
+    kept: list[str] = []
+    skip = False
+    for position, word in enumerate(argv):
+        if skip:
+            skip = False
+            continue
+        option, equals, value = word.partition("=")
+        if position and option in _NEUTRAL_OPTIONS:
+            skip = not equals and option not in _NEUTRAL_FLAGS
+            continue
+        if position == 0:
+            kept.append(Path(word).name)
+        elif equals and option.startswith("-"):
+            kept.append(f"{option}={_plain(value)}")
+        else:
+            kept.append(str(_plain(word)))
+    return kept
+
+
+@cache
+def package_versions(name: str) -> dict[str, str]:
+    """Versions of the installed packages that shape what a verb writes."""
+    versions = {}
+    for package in verb_row(name).packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "absent"
+    return versions
+
+
+def engine_block(name: str, uses: Uses = NOTHING) -> dict[str, str]:
+    """What computes a verb: the identity of its code, pyvmaf's version, its stage, and the facts that it uses."""
+    block = {"fingerprint": identity(name, uses), "pyvmaf": metadata.version("vmaf-train")}
+    return block | {"stage": verb_row(name).stage} | dict(uses.facts)
+
+
+def build_run_provenance(
+    *,
+    verb: str,
+    args: Mapping[str, Any],
+    inputs: Mapping[str, Path | Sequence[Path]],
+    outputs: Mapping[str, Path | Sequence[Path]],
+    uses: Uses = NOTHING,
+) -> dict[str, Any]:
+    """The block ``run_provenance`` for a report or sidecar: the same for every identical run.
+
+    Args:
+        verb: the command's name ("fit").
+        args: what the verb was asked, by option name.
+        inputs, outputs: files by role; a file that does not exist (yet) is listed with ``exists: false``.
+        uses: what the verb uses beside its imports, as in `pyvmaf.base.code.identity`.
+    """
+    return {
+        "schema": SCHEMA,
+        "entrypoint": f"vmaf-train {verb}",
+        "argv": normalised_argv(sys.argv),
+        "args": _plain(args),
+        "inputs": _describe_all(inputs),
+        "outputs": _describe_all(outputs),
+        "engine": engine_block(verb, uses),
+        "packages": package_versions(verb),
+    }
+
+
+def manifest_path(artefact: str | os.PathLike[str]) -> Path:
+    """Where the manifest of `artefact` lies."""
+    path = Path(artefact)
+    return path.with_name(path.name + MANIFEST_SUFFIX)
+
+
+def write_manifest(
+    artefact: str | os.PathLike[str],
+    *,
+    verb: str,
+    args: Mapping[str, Any],
+    inputs: Mapping[str, Path | Sequence[Path]],
+    outputs: Mapping[str, Path | Sequence[Path]],
+    details: Mapping[str, Any] | None = None,
+    timings: Mapping[str, Path] | None = None,
+    seconds: float | None = None,
+    measured: Mapping[str, Any] | None = None,
+    uses: Uses = NOTHING,
+) -> Path:
+    """Write ``<artefact>.manifest.json`` and return its path. Call it after the outputs are in place.
+
+    Args:
+        artefact: the main output.
+        verb, args, inputs, outputs, uses: as in `build_run_provenance`; `outputs` names every file that the
+            verb left behind, so that `vmaf-train verify` can account for each.
+        details: what the verb wants to state about its output (counts, reasons); same for identical runs.
+        timings: outputs that hold wall-clock values; their hashes go into the ``run`` block.
+        seconds: how long the work took.
+        measured: further figures that differ from run to run (latencies); they too go into the ``run`` block.
+
+    Raises:
+        PyvmafError: an output that was named does not exist.
+    """
+    body = build_run_provenance(verb=verb, args=args, inputs=inputs, outputs=outputs, uses=uses)
+    for role, described in body["outputs"].items():
+        for item in described if isinstance(described, list) else [described]:
+            if not item["exists"]:
+                raise PyvmafError(f"{verb} was to leave {item['path']} ({role}), but no such file is there")
+    if details:
+        body["details"] = _plain(details)
+    body["content_sha256"] = content_hash(body)
+    body["run"] = {
+        "finished_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": seconds,
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "argv": list(sys.argv),
+        "timings": _describe_all(timings or {}),
+    }
+    if measured:
+        body["run"]["measured"] = dict(measured)
+    path = manifest_path(artefact)
+    write_json(path, body)
+    return path
+
+
+def read_manifest(artefact: str | os.PathLike[str]) -> dict[str, Any]:
+    """The manifest of `artefact`, its hashed part checked.
+
+    Raises:
+        MissingFileError: there is none.
+        IntegrityError: it is not JSON, of another schema, or was changed by hand.
+    """
+    path = manifest_path(artefact)
+    text, body = read_json_bytes(path)
+    if not isinstance(body, dict) or body.get("schema") != SCHEMA:
+        raise IntegrityError(f"{relative(path)} is not a manifest of schema {SCHEMA}")
+    expected = body.get("content_sha256")
+    if sha256_bytes(_hashed_part(text)) == expected:
+        return body
+    found = content_hash({k: v for k, v in body.items() if k not in ("run", "content_sha256")})
+    if expected != found:
+        raise IntegrityError(
+            f"{relative(path)} says its content hashes to {expected}, but it hashes to {found}: "
+            "it was changed after it was written"
+        )
+    return body
+
+
+_UNHASHED = re.compile(rb'^ "content_sha256": "[0-9a-f]{64}",\n|^ "run": \{\n(?:  .*\n)* \},\n', re.MULTILINE)
+
+
+def _hashed_part(text: bytes) -> bytes:
+    """What is hashed of a manifest's own text, as it was written: putting the JSON together again is ten times slower.
+
+    Another way of writing the same gives another hash; then the content decides.
+    """
+    return _UNHASHED.sub(b"", text)

@@ -1,0 +1,14 @@
+"""A group of keys in a YAML file."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """A group of keys; a key that is not declared is an error.
+
+    Its fields are data, not code: rules carry the values of the keys that they read (`pyvmaf.base.code`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)

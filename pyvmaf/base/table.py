@@ -1,0 +1,34 @@
+"""Tables of rows: data in Python, which the identity of code leaves out.
+
+A name that is annotated as a `Table` or a `Row` holds data. Its value is not part of a module's code (`pyvmaf.base.code`):
+whoever plans work hashes the rows that the work uses, with `row_hash`, and no others. So another row changes nothing that
+does not use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Annotated, Any, TypeVar
+
+from pyvmaf.base.files import content_hash
+
+_T = TypeVar("_T")
+
+Table = Mapping[str, _T]
+"""Rows by name."""
+
+Row = Annotated[_T, "a row of a table, or a part that several rows share"]
+"""A value that rows are made from."""
+
+
+def row_hash(row: Any) -> str:
+    """16 hex digits over everything that a row says; text about it (``about``, ``description``) does not count.
+
+    Args:
+        row: a dataclass instance or a JSON value.
+    """
+    content = asdict(row) if is_dataclass(row) and not isinstance(row, type) else row
+    if isinstance(content, dict):
+        content = {key: value for key, value in content.items() if key not in ("about", "description")}
+    return content_hash(content)[:16]

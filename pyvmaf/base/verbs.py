@@ -1,0 +1,84 @@
+"""The table of verbs: the stage that each belongs to, the module that computes it, and the packages behind its bytes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pyvmaf.errors import unknown_name
+
+STAGES = ("corpora", "encodes", "features", "tables", "models", "quantized", "registry", "reports")
+"""Stages of the workflow, in the order in which data flows."""
+
+BY_HAND = ("checks", "studies", "workflow")
+"""Groups of verbs that no rule calls."""
+
+# Packages whose version can change the bytes of what a stage writes.
+_VIDEO = ("av", "imageio-ffmpeg")
+_FEATURES = ("av", "numpy", "pyarrow")
+_TABLES = ("numpy", "pyarrow")
+_MODELS = ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy", "torch")
+_REPORTS = ("altair", "numpy", "pandas", "vl-convert-python")
+_CHECKS = ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy")
+_STUDIES = ("numpy", "pyarrow", "scikit-learn", "scipy", "torch")
+
+
+class Verb(NamedTuple):
+    """One verb of ``vmaf-train`` that writes an artefact.
+
+    Attributes:
+        stage: one of `STAGES` or `BY_HAND`.
+        entry: dotted name of the module that computes it; its code and that of its imports identify the verb.
+        packages: distributions whose versions stand in the verb's manifests.
+    """
+
+    stage: str
+    entry: str
+    packages: tuple[str, ...]
+
+
+VERBS: dict[str, Verb] = {
+    "fetch": Verb("corpora", "pyvmaf.corpora.fetch", _VIDEO),
+    "prepare": Verb("corpora", "pyvmaf.corpora.prepare", _VIDEO),
+    "manifest": Verb("corpora", "pyvmaf.corpora.collect", _VIDEO),
+    "manifest-scan": Verb("corpora", "pyvmaf.corpora.scan", _VIDEO),
+    "encode": Verb("encodes", "pyvmaf.encodes.encode", _VIDEO),
+    "extract-features": Verb("features", "pyvmaf.features.stage", _FEATURES),
+    "hard-negatives": Verb("features", "pyvmaf.features.negatives", _FEATURES),
+    "shard": Verb("tables", "pyvmaf.tables.build", _TABLES),
+    "import-table": Verb("tables", "pyvmaf.tables.adapters.imports", _TABLES),
+    "combine": Verb("tables", "pyvmaf.tables.build", _TABLES),
+    "fit": Verb("models", "pyvmaf.models.fit", _MODELS),
+    "judge": Verb("models", "pyvmaf.models.judge", _MODELS),
+    "export": Verb("models", "pyvmaf.models.export", _MODELS),
+    "ensemble": Verb("models", "pyvmaf.models.ensemble", _MODELS),
+    "eval": Verb("models", "pyvmaf.models.evaluate", _MODELS),
+    "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", (*_MODELS, "torchao")),
+    "register": Verb("registry", "pyvmaf.registry.register", ()),
+    "verify": Verb("registry", "pyvmaf.registry.verify", ()),
+    "trace": Verb("registry", "pyvmaf.registry.trace", ()),
+    "report": Verb("reports", "pyvmaf.reports.page", _REPORTS),
+    "card": Verb("reports", "pyvmaf.reports.cards", _REPORTS),
+    "summary": Verb("reports", "pyvmaf.reports.summary", _REPORTS),
+    "check-ops": Verb("checks", "pyvmaf.checks.check_ops", _CHECKS),
+    "audit-compat": Verb("checks", "pyvmaf.checks.audit_compat", _CHECKS),
+    "validate-norm": Verb("checks", "pyvmaf.checks.validate_norm", _CHECKS),
+    "cross-backend": Verb("checks", "pyvmaf.checks.cross_backend", _CHECKS),
+    "profile": Verb("checks", "pyvmaf.checks.profile", _CHECKS),
+    "bisect-model-quality": Verb("checks", "pyvmaf.checks.bisect", _CHECKS),
+    "tune": Verb("studies", "pyvmaf.studies.tune", _STUDIES),
+    "feature-correlation": Verb("studies", "pyvmaf.studies.correlation", _STUDIES),
+    "subset-sweep": Verb("studies", "pyvmaf.studies.subsets", _STUDIES),
+    "audit": Verb("workflow", "pyvmaf.workflow.audit.audit", ()),
+}
+"""Every verb that writes an artefact, by its name on the command line."""
+
+
+def verb(name: str) -> Verb:
+    """The row of a verb.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in VERBS:
+        raise unknown_name("verb", name, VERBS)
+    return VERBS[name]

@@ -1,0 +1,3 @@
+"""Models of feature rows: a stack of small networks, trained together."""
+
+from __future__ import annotations

@@ -1,0 +1,127 @@
+"""The ONNX form of an MLP, written node by node: the same weights give the same bytes on every machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.models.regressor.inputs import Preparation
+from pyvmaf.runtime.session import CODEC, FEATURES, SCORE
+
+if TYPE_CHECKING:
+    from pyvmaf.models.regressor.networks import Mlp
+
+# What came with opset 17; runtimes from 2022 on read it.
+_IR_VERSION = 8
+
+
+def build_onnx(
+    network: Mlp,
+    parameters: NDArray[np.float32],
+    *,
+    name: str,
+    n_features: int,
+    n_codec: int,
+    prepare: Preparation,
+    opset: int,
+) -> bytes:
+    """A model file: ``features`` [batch, n_features] and, where there is a codec block, ``codec`` [batch, n_codec] in,
+    ``score`` [batch] out, all float32.
+
+    Args:
+        network: what the parameters belong to.
+        parameters: float32 [n_parameters].
+        name: of the graph.
+        n_features, n_codec: columns of the two inputs; 0 codec columns for a model without that input.
+        prepare: what happens to the features before the network; the graph does all of it but scaling, where that
+            is the caller's.
+        opset: operator set of ai.onnx.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes, constants = [], []
+
+    def constant(key: str, value: NDArray[np.generic]) -> str:
+        constants.append(numpy_helper.from_array(np.ascontiguousarray(value), key))
+        return key
+
+    def node(op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+        return output
+
+    inputs = [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["batch", n_features])]
+    current = FEATURES
+    if prepare.bounds is not None:
+        low, high = (prepare.graph_inputs(limit).astype(np.float32) for limit in prepare.bounds)
+        floor = node("Max", [current, constant("guard.low", low)], "guard.floor")
+        current = node("Min", [floor, constant("guard.high", high)], "guard.inside")
+    if any(prepare.transforms):
+        current = _bend(current, prepare.transforms, node, constant)
+    if not prepare.scaled_by_caller:
+        mean = constant("scaler.mean", prepare.mean.astype(np.float32))
+        std = constant("scaler.std", prepare.std.astype(np.float32))
+        current = node("Div", [node("Sub", [current, mean], "scaler.centred"), std], "scaler.scaled")
+    if n_codec:
+        inputs.append(helper.make_tensor_value_info(CODEC, TensorProto.FLOAT, ["batch", n_codec]))
+        current = node("Concat", [current, CODEC], "inputs", axis=1)
+
+    start = 0
+    for place, (i, o) in enumerate(network.sizes):
+        block = parameters[start : start + (i + 1) * o].reshape(o, i + 1)
+        start += (i + 1) * o
+        key = f"layers.{place}"
+        weight, bias = constant(f"{key}.weight", block[:, :-1]), constant(f"{key}.bias", block[:, -1])
+        current = node("Gemm", [current, weight, bias], f"{key}.linear", transB=1)
+        if place == len(network.sizes) - 1:
+            current = node("Squeeze", [current, constant("last_axis", np.array([1], np.int64))], SCORE)
+        elif network.activation == "relu":
+            current = node("Relu", [current], f"{key}.active")
+        else:
+            # The exact GELU, x/2 (1 + erf(x/sqrt 2)); the operator of that name came with opset 20.
+            if place == 0:
+                constant("gelu.root2", np.array(math.sqrt(2), np.float32))
+                constant("gelu.one", np.array(1, np.float32))
+                constant("gelu.half", np.array(0.5, np.float32))
+            erf = node("Erf", [node("Div", [current, "gelu.root2"], f"{key}.over_root2")], f"{key}.erf")
+            factor = node("Add", [erf, "gelu.one"], f"{key}.factor")
+            current = node("Mul", [node("Mul", [current, factor], f"{key}.twice"), "gelu.half"], f"{key}.active")
+
+    output = helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["batch"])
+    graph = helper.make_graph(nodes, name, inputs, [output], constants)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION, producer_name="pyvmaf"
+    )
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _bend(
+    current: str,
+    transforms: Sequence[str | None],
+    node: Callable[..., str],
+    constant: Callable[[str, NDArray[np.generic]], str],
+) -> str:
+    """Transform some of the columns without taking them apart: x keep + log(x take + offset) + sqrt(x take).
+
+    A column that a function is not for goes into it as a constant whose value there is 0.
+    """
+
+    def column(*names: str | None) -> NDArray[np.float32]:
+        return np.array([name in names for name in transforms], np.float32)
+
+    parts = [node("Mul", [current, constant("transform.keep", column(None))], "transform.kept")]
+    if {"log", "log1p"} & set(transforms):
+        offset = 1 - column("log")
+        taken = node("Mul", [current, constant("transform.log_take", column("log", "log1p"))], "transform.log_taken")
+        moved = node("Add", [taken, constant("transform.log_offset", offset)], "transform.log_moved")
+        parts.append(node("Log", [moved], "transform.log"))
+    if "sqrt" in transforms:
+        taken = node("Mul", [current, constant("transform.sqrt_take", column("sqrt"))], "transform.sqrt_taken")
+        parts.append(node("Sqrt", [taken], "transform.sqrt"))
+    out = parts[0]
+    for place, part in enumerate(parts[1:]):
+        out = node("Add", [out, part], f"transform.sum{place}")
+    return out

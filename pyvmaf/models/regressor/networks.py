@@ -1,0 +1,142 @@
+"""Networks, as stacked arithmetic: many members of one shape computed by one batched product per layer.
+
+A network is an entry of `NETWORKS`. It knows the shapes of its parameters, their initial values, and how to
+compute a loss and its gradient for a stack of members (`kernels`). `as_module` gives the same function as a plain
+torch module, which is what an export is compared with.
+
+Parameters of a member lie in one flat row, so that a stack is a matrix [members, parameters] on which the
+optimiser works in a few calls. A layer's block is [outputs, inputs + 1]: torch's weight, then the bias as the
+last column, which meets a row of ones in the activations. Activations are [members, units, rows]: with the rows
+last, each layer's product has long contiguous inner loops.
+
+torch is imported by what computes with it, not by this module: exporting and using a model needs shapes only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.models.spec import Network
+
+if TYPE_CHECKING:
+    import torch
+
+    from pyvmaf.models.regressor.kernels import MlpKernel
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """Linear layers with an activation, and while training dropout, between them; one output.
+
+    Attributes:
+        sizes: (inputs, outputs) per layer.
+        activation: "relu" or "gelu" (the exact one).
+        dropout: share of hidden activations zeroed while training.
+    """
+
+    sizes: tuple[tuple[int, int], ...]
+    activation: str
+    dropout: float
+
+    @staticmethod
+    def build(network: Network, inputs: int) -> Mlp:
+        """The network of a spec on `inputs` columns."""
+        widths = (inputs, *network.hidden, 1)
+        return Mlp(tuple(pairwise(widths)), network.activation, network.dropout)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum((i + 1) * o for i, o in self.sizes)
+
+    @property
+    def dropped_widths(self) -> tuple[int, ...]:
+        """Units per layer that dropout acts on."""
+        return tuple(o for _, o in self.sizes[:-1]) if self.dropout else ()
+
+    def layers(self, flat: torch.Tensor) -> list[torch.Tensor]:
+        """Views [members, outputs, inputs + 1] into parameters [members, n_parameters]."""
+        views, start = [], 0
+        for i, o in self.sizes:
+            views.append(_blocks(flat[:, start : start + (i + 1) * o], o))
+            start += (i + 1) * o
+        return views
+
+    def initial(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Initial parameters [n_parameters]: uniform within 1/sqrt(inputs), weights and biases, as torch's Linear."""
+        blocks = [rng.uniform(-1, 1, size=(o, i + 1)) / math.sqrt(i) for i, o in self.sizes]
+        return np.concatenate([block.ravel() for block in blocks])
+
+    def kernel(self, flat: torch.Tensor, gradient: torch.Tensor, rows: int) -> MlpKernel:
+        """Buffers and views to compute gradients of a stack.
+
+        Args:
+            flat: parameters [members, n_parameters].
+            gradient: where their gradients go, of the same shape.
+            rows: rows per batch.
+        """
+        from pyvmaf.models.regressor.kernels import MlpKernel
+
+        return MlpKernel(self, flat, gradient, rows)
+
+    def predict(self, flat: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Outputs of one member, dropout off.
+
+        Args:
+            flat: parameters [n_parameters].
+            x: inputs [rows, inputs], scaled.
+
+        Returns:
+            Outputs [rows].
+        """
+        import torch
+
+        a = x.T
+        layers = self.layers(flat[None])
+        for place, layer in enumerate(layers):
+            a = torch.addmm(layer[0, :, -1:], layer[0, :, :-1], a)
+            if place < len(layers) - 1:
+                a = torch.relu(a) if self.activation == "relu" else torch.nn.functional.gelu(a)
+        return a[0]
+
+    def as_module(self, flat: torch.Tensor) -> torch.nn.Sequential:
+        """The same function of one member as a torch module, [rows, inputs] to [rows, 1].
+
+        Args:
+            flat: parameters [n_parameters]; they are copied.
+        """
+        import torch
+
+        modules: list[torch.nn.Module] = []
+        layers = self.layers(flat[None])
+        for place, ((i, o), layer) in enumerate(zip(self.sizes, layers, strict=True)):
+            linear = torch.nn.Linear(i, o, dtype=flat.dtype)
+            with torch.no_grad():
+                linear.weight.copy_(layer[0, :, :-1])
+                linear.bias.copy_(layer[0, :, -1])
+            modules.append(linear)
+            if place < len(layers) - 1:
+                modules.append(torch.nn.ReLU() if self.activation == "relu" else torch.nn.GELU())
+                if self.dropout:
+                    modules.append(torch.nn.Dropout(self.dropout))
+        return torch.nn.Sequential(*modules)
+
+
+def _blocks(flat: torch.Tensor, outputs: int) -> torch.Tensor:
+    """A view [members, outputs, inputs + 1] into [members, outputs * (inputs + 1)]."""
+    return flat.view(flat.shape[0], outputs, -1)
+
+
+NETWORKS = {"mlp": Mlp}
+"""Network types of a spec. An entry needs what `Mlp` has."""
+
+
+def build(network: Network, inputs: int) -> Mlp:
+    """The network of a spec on `inputs` columns."""
+    return NETWORKS[network.type].build(network, inputs)

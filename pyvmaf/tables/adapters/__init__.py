@@ -1,0 +1,3 @@
+"""Tables made elsewhere."""
+
+from __future__ import annotations

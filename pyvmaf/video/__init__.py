@@ -1,0 +1,3 @@
+"""Videos: formats, frames, FFmpeg, shots."""
+
+from __future__ import annotations

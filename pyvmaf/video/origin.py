@@ -1,0 +1,131 @@
+"""How a video was encoded, as far as its file says: codec, preset and quality number for models that read them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyvmaf.errors import InputError, PyvmafError
+
+if TYPE_CHECKING:
+    from pyvmaf.video.frames import Raw
+
+# x264 and x265 write their settings into the first coded picture, as text.
+_SETTINGS = re.compile(rb"x26[45] .{0,3000}?\bcrf=(\d+(?:\.\d+)?)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a video was encoded; None for what is not known.
+
+    Attributes:
+        encoder: name or alias of the codec in `pyvmaf.codecs.encoders`.
+        preset: the encoder's preset.
+        crf: its quality number.
+        how: where this is known from: "given", "record", "stream" or "unknown".
+    """
+
+    encoder: str | None = None
+    preset: str | None = None
+    crf: float | None = None
+    how: str = "unknown"
+
+    @property
+    def triple(self) -> tuple[str | None, str | None, float | None]:
+        """As `Model.predict` takes it."""
+        return self.encoder, self.preset, self.crf
+
+    def __str__(self) -> str:
+        if self.encoder is None and self.crf is None:
+            return "codec not known"
+        known = [self.encoder or "codec not known"]
+        known.append("preset not known" if self.preset is None else f"preset {self.preset}")
+        known.append("CRF not known" if self.crf is None else f"CRF {self.crf:g}")
+        return f"{', '.join(known)} ({self.how})"
+
+
+def origin(path: Path) -> Origin:
+    """What a file says about its own encode.
+
+    The record that `vmaf-train encode` leaves beside it knows everything. Otherwise the stream tells its codec, as
+    FFmpeg's muxers name the encoder or by its format alone (h264 counts as libx264, as everywhere in this project),
+    and x264 and x265 tell their CRF. Nothing is guessed beyond that; a raw file says nothing.
+    """
+    return _recorded(path) or _streamed(path) or Origin()
+
+
+def _recorded(path: Path) -> Origin | None:
+    from pyvmaf.base.files import read_json
+    from pyvmaf.encodes.record import check
+
+    try:
+        record = read_json(path.with_suffix(".json"))
+        check(record)
+    except PyvmafError:
+        return None
+    # A record of another file that happens to lie here must not speak for this one.
+    if Path(record["encode_path"]).name != path.name or record["encode_size_bytes"] != path.stat().st_size:
+        return None
+    return Origin(record["encoder"], record["preset"], float(record["crf"]), "record")
+
+
+def _streamed(path: Path) -> Origin | None:
+    if path.suffix.lower() == ".yuv":
+        return None
+    import av
+
+    from pyvmaf.codecs.encoders import encoder as find_encoder
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            words = [*stream.metadata.get("ENCODER", "").split(), stream.codec.canonical_name]
+            head = stream.codec_context.extradata or b""
+            head += next((bytes(packet) for packet in container.demux(stream) if packet.size), b"")
+    except (av.error.FFmpegError, IndexError):
+        return None
+    for word in reversed(words[:-1]), words[-1:]:
+        for name in word:
+            try:
+                encoder = find_encoder(name).name
+            except PyvmafError:
+                continue
+            found = _SETTINGS.search(head)
+            return Origin(encoder, None, float(found[1]) if found else None, "stream")
+    return None
+
+
+def stated(path: Path, raw: Raw | None = None) -> dict[str, float]:
+    """Width and height in pixels, frames per second and average rate in kbit/s of a video as it was encoded.
+
+    What a file does not say is left out: raw video has no rate that an encoder chose. The rate is that of the video
+    stream alone, its coded bytes over its frames' time.
+
+    Raises:
+        MissingFileError, InputError: it is no video.
+    """
+    from pyvmaf.video.frames import Video
+
+    is_raw = path.suffix.lower() == ".yuv"
+    video = Video(path, raw=raw if is_raw else None)
+    found = {"width": float(video.coded.width), "height": float(video.coded.height)}
+    if video.fps:
+        found["fps"] = float(video.fps)
+        if not is_raw:
+            found["bitrate_kbps"] = _rate(path, found["fps"])
+    return found
+
+
+def _rate(path: Path, fps: float) -> float:
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            sizes = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
+    except av.error.FFmpegError as err:
+        raise InputError(f"{path} is damaged: {err.strerror or err}") from err
+    if not sizes:
+        raise InputError(f"{path} holds no frames")
+    return sum(sizes) * 8 / 1000 / (len(sizes) / fps)

@@ -1,0 +1,3 @@
+"""What the Snakefile needs: configuration, plan, audit, repair."""
+
+from __future__ import annotations

@@ -1,0 +1,363 @@
+"""The workflow's configuration: one tree of classes from which everything that describes it is generated.
+
+`Config` gives ``workflow/schemas/config.schema.yaml`` (which the Snakefile validates against, without importing
+this module), the commented default ``config/config.yaml`` and ``config/README.md``. The schemas of corpus and
+model files are generated here too. ``vmaf-train config --write`` writes them; a test fails when they drift.
+"""
+
+from __future__ import annotations
+
+import difflib
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from pyvmaf.base.files import read_yaml
+from pyvmaf.base.section import Section
+from pyvmaf.errors import InputError
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
+
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+"""A name that becomes part of paths."""
+
+
+class Ladder(Section):
+    """How one codec's distorted clips are made: one for each preset and CRF."""
+
+    encoder: str | None = Field(
+        default=None, description="FFmpeg encoder that makes them; null: the ladder's own name is the encoder."
+    )
+    presets: list[str | int] = Field(min_length=1, description="Presets, as the encoder spells them.")
+    crfs: list[int] = Field(min_length=1, description="Quality numbers (CRF; QP for libvvenc), lower is better.")
+    bit_depth: Literal[8, 10] | None = Field(
+        default=None, description="Bits per sample; null: as the reference has, or the only ones the encoder can."
+    )
+    extra: list[str] = Field(default=[], description="Further FFmpeg options for the encode, as alternating words.")
+
+
+class Table(Section):
+    """Which shards a training table is put together from."""
+
+    corpora: list[Name] | None = Field(
+        default=None, description="Corpora; null: all of `corpora` that hold videos. Imported tables have to be named."
+    )
+    codecs: list[Name] | None = Field(
+        default=None, description="Ladders of those that hold videos; null: all of `codecs`."
+    )
+    unit: Literal["frame", "clip"] = Field(
+        default="frame", description="What a row is: a frame, or a clip with its frames pooled."
+    )
+
+
+class Report(Section):
+    """What the page shows."""
+
+    points: int = Field(default=400, ge=10, description="Most points per fold in the scatter plots.")
+
+
+class Threads(Section):
+    """CPU threads of the rules that can use more than one, and of those that must not."""
+
+    encode_rung: int = Field(
+        default=1,
+        ge=1,
+        description="One encode. Some encoders write other bytes with another count, so it counts as content.",
+    )
+    extract_features: int = Field(default=2, ge=1, description="Features of one ladder, one context per thread.")
+    fit_model: int = Field(
+        default=1, ge=1, description="Training of one seed, all folds at once; more threads do not help."
+    )
+
+
+_LADDERS = {
+    "libx264": Ladder(presets=["medium"], crfs=[23, 30, 37, 44]),
+    "libx265": Ladder(presets=["medium"], crfs=[24, 31, 38, 45]),
+    "libsvtav1": Ladder(presets=["8"], crfs=[35, 48, 57, 63]),
+    "libvvenc": Ladder(presets=["faster"], crfs=[27, 34, 41, 48]),
+    "libvpx-vp9": Ladder(presets=["good"], crfs=[34, 46, 56, 63]),
+}
+
+
+class Config(Section):
+    """Everything that the default run can be told."""
+
+    corpora: list[Name] = Field(
+        default=["embedded"],
+        min_length=1,
+        description="Corpora to use: names of files in `corpora_folder`, or of those that come with the workflow.",
+    )
+    codecs: list[Name] = Field(
+        default=list(_LADDERS),
+        min_length=1,
+        description="Ladders to encode every clip with: names from `ladders`.",
+    )
+    models: list[Name] = Field(
+        default=["fr_regressor_v1", "fr_regressor_v2", "vmaf_tiny_v2"],
+        min_length=1,
+        description="Models to train: names of files in `models_folder`, or of those that come with the workflow.",
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+        default=None, min_length=1, description="Seeds to train each model with; null: what each model's file says."
+    )
+    quantized: list[Name] | None = Field(
+        default=None, description="Int8 variants to make of each model; null: all that its file names; []: none."
+    )
+    features: str | list[str] = Field(
+        default=DEFAULT_FEATURES, description="Features to measure: a set (canonical6, full) or a list of names."
+    )
+    teacher: str = Field(
+        default=DEFAULT_MODEL, description="VMAF model whose per-frame scores are the training target."
+    )
+    backend: Literal["cpu", "cuda"] = Field(
+        default="cpu", description="Where features are computed. cuda needs a build and a device for it."
+    )
+    ffmpeg: str = Field(
+        default="embedded",
+        min_length=1,
+        description="FFmpeg that encodes: embedded (the one of imageio-ffmpeg), system (the one on PATH), or a path.",
+    )
+    cache: str = Field(
+        default="results/cache",
+        min_length=1,
+        description="Folder of the feature cache; on a cluster one that all nodes see. Moving it rebuilds nothing.",
+    )
+    corpora_folder: str = Field(
+        default="config/corpora",
+        description="Where {corpus}.yaml are looked for first; relative to the working folder.",
+    )
+    models_folder: str = Field(
+        default="config/models", description="Where {model}.yaml are looked for first; relative to the working folder."
+    )
+    ladders: dict[Name, Ladder] = Field(
+        default=_LADDERS,
+        description="How each codec encodes. Only the ladders named in `codecs` are made.",
+    )
+    tables: dict[Name, Table] = Field(
+        default={"default": Table()},
+        description="Training tables by name. Only the tables that a model asks for are made.",
+    )
+    report: Report = Field(default=Report(), description="What the page shows.")
+    threads: Threads = Field(default=Threads(), description="Threads per rule; `--cores` caps them.")
+
+
+def load(path: Path) -> Config:
+    """The configuration in a YAML file; keys that it leaves out have their defaults.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is not YAML, or a key or value is not allowed.
+    """
+    try:
+        return Config.model_validate(read_yaml(path))
+    except ValidationError as err:
+        raise InputError(f"{path}: {_explain(err)}") from err
+
+
+def _explain(err: ValidationError) -> str:
+    problems = []
+    for item in err.errors(include_url=False):
+        where = ".".join(map(str, item["loc"])) or "the file"
+        if item["type"] == "extra_forbidden":
+            valid = list(_fields_at(Config, item["loc"][:-1]))
+            near = difflib.get_close_matches(str(item["loc"][-1]), valid, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            problems.append(f"unknown key {where!r}: {hint}valid: {', '.join(valid)}")
+        else:
+            problems.append(f"{where} = {item['input']!r}: {item['msg']}")
+    return "; ".join(problems)
+
+
+def _fields_at(section: type[Section], loc: tuple[int | str, ...]) -> Iterator[str]:
+    """Names of the keys at a place of the tree, as pydantic names places."""
+    for part in loc:
+        if part in section.model_fields:
+            section = _section(section.model_fields[str(part)]) or section
+    yield from section.model_fields
+
+
+def _section(field: FieldInfo) -> type[Section] | None:
+    """The class of a field that is a section, or a mapping of names to sections."""
+    kind = field.annotation
+    if get_origin(kind) is dict:
+        kind = get_args(kind)[1]
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+# --- what is generated -------------------------------------------------------------------------------------------
+
+
+def documents() -> dict[str, str]:
+    """Every generated file: path below the repository → content."""
+    from pyvmaf.corpora.spec import Corpus
+    from pyvmaf.models.spec import ModelSpec
+
+    return {
+        "config/config.yaml": default_yaml(),
+        "config/README.md": readme(),
+        "workflow/schemas/config.schema.yaml": schema_yaml(Config, "Configuration of the workflow"),
+        "workflow/schemas/corpus.schema.yaml": schema_yaml(Corpus, "A corpus: config/corpora/{corpus}.yaml"),
+        "workflow/schemas/model.schema.yaml": schema_yaml(ModelSpec, "A model: config/models/{model}.yaml"),
+    }
+
+
+def schema_yaml(model: type[BaseModel], title: str) -> str:
+    """The JSON schema of `model` as YAML, with references resolved so that each key is described where it stands."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+    body = _inline(schema, definitions)
+    body = {"$schema": SCHEMA_DIALECT, "title": title, **{k: v for k, v in body.items() if k != "title"}}
+    return "# Generated by `vmaf-train config --write`: edit the classes, not this file.\n" + _dump(body)
+
+
+def _inline(node: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_inline(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    merged = dict(node)
+    reference = merged.pop("$ref", None)
+    if reference is not None:
+        target = definitions[reference.rpartition("/")[2]]
+        merged = {**target, **merged}
+    # pydantic titles every key with its own name; names of properties are kept as they are.
+    inlined = {
+        key: {name: _inline(value, definitions) for name, value in item.items()}
+        if key == "properties"
+        else item
+        if key in ("default", "examples", "const", "enum", "required")
+        else _inline(item, definitions)
+        for key, item in merged.items()
+        if not (key == "title" and isinstance(item, str))
+    }
+    # A mapping whose keys are names: a key that is no valid name would otherwise be let through.
+    return {**inlined, "additionalProperties": False} if "patternProperties" in inlined else inlined
+
+
+class _Dumper(yaml.SafeDumper):
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        # Lists are indented below their key, as people write them.
+        super().increase_indent(flow, False)
+
+
+def _dump(data: Any) -> str:
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _flow(value: Any) -> str:
+    """`value` on one line of YAML."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**9, sort_keys=False).strip()
+    return text.removesuffix("...").strip()
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, 110, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+
+
+def default_yaml() -> str:
+    """The default configuration with each key's description above it."""
+    lines = [
+        "# The default run. Generated by `vmaf-train config --write` from pyvmaf/workflow/config.py.",
+        "# Change a key here, in a file of your own (snakemake --configfile mine.yaml), or on the command line:",
+        "#   snakemake --cores 4 --config 'corpora=[mine]' 'codecs=[libx264, libsvtav1]'",
+    ]
+    default = Config()
+    for name, field in Config.model_fields.items():
+        lines += ["", *_comment(str(field.description), "")]
+        value = getattr(default, name)
+        section = _section(field)
+        if section is None:
+            lines.append(f"{name}: {_flow(value)}")
+        elif isinstance(value, dict):
+            for key, inner in section.model_fields.items():
+                lines += _comment(f"{key} ({_default(inner)}): {inner.description}", "  ")
+            lines.append(f"{name}:")
+            lines += [f"  {key}: {_flow(item.model_dump(exclude_defaults=True))}" for key, item in value.items()]
+        else:
+            lines.append(f"{name}:")
+            for key, inner in section.model_fields.items():
+                lines += [*_comment(str(inner.description), "  "), f"  {key}: {_flow(getattr(value, key))}"]
+    return "\n".join(lines) + "\n"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return f"default {_flow(field.get_default(call_default_factory=True))}"
+
+
+def _type(annotation: Any) -> str:
+    """A type as a reader of the page knows it."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return " or ".join(_type(a) for a in arguments)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin is list:
+        return f"list of {_type(arguments[0])}s"
+    if origin is Literal:
+        return " or ".join(f"`{a}`" for a in arguments)
+    if origin is dict:
+        return "mapping"
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return "mapping"
+    return {str: "name", int: "number", float: "number", bool: "true/false", type(None): "null"}[annotation]
+
+
+def _table(section: type[Section], *, defaults: bool = True) -> list[str]:
+    lines = ["| key | type | default | what it does |", "|---|---|---|---|"]
+    for name, field in section.model_fields.items():
+        inner = _section(field)
+        default = "see below" if inner is not None and defaults else _default(field).removeprefix("default ")
+        shown = default if default in ("required", "see below") else f"`{default}`"
+        kind = _type(field.annotation).replace("|", "\\|")
+        lines.append(f"| `{name}` | {kind} | {shown} | {field.description} |")
+    return lines
+
+
+def readme() -> str:
+    """The page that explains every key."""
+    lines = [
+        "# Configuration",
+        "",
+        "<!-- Generated by `vmaf-train config --write` from pyvmaf/workflow/config.py. -->",
+        "",
+        "`config.yaml` holds the default run. Three ways to change it, the later wins:",
+        "",
+        "1. edit `config.yaml`;",
+        "2. `snakemake --configfile mine.yaml`, a file with only the keys that differ;",
+        "3. `snakemake --config 'corpora=[mine]' 'seeds=[0]'`.",
+        "",
+        "Lists are replaced, mappings are merged: to use two codecs, say `codecs: [libx264, libx265]`; to add a",
+        "ladder, add it to `ladders` and name it in `codecs`. A key or name that does not exist is refused with the",
+        "nearest one that does. A change rebuilds only what uses the key: `snakemake -n` says what and why.",
+        "",
+        *_table(Config),
+    ]
+    for name, field in Config.model_fields.items():
+        section = _section(field)
+        if section is not None:
+            lines += ["", f"## `{name}`", "", " ".join(str(section.__doc__).split()), ""]
+            lines += _table(section, defaults=False)
+    lines += [
+        "",
+        "## Corpora and models",
+        "",
+        "A corpus is a file `corpora/{corpus}.yaml` and a model a file `models/{model}.yaml`; their schemas are",
+        "`../workflow/schemas/corpus.schema.yaml` and `../workflow/schemas/model.schema.yaml`. A corpus of one's own",
+        "videos is written by one command and then named in `corpora`:",
+        "",
+        "    vmaf-train manifest-scan --root /videos --name mine --output config/corpora/mine.yaml",
+        "    snakemake --cores 4 --config 'corpora=[mine]'",
+        "",
+        "With `snakemake --directory elsewhere` the folders `config/corpora` and `config/models` of that place are",
+        "looked at first, then the ones here.",
+    ]
+    return "\n".join(lines) + "\n"

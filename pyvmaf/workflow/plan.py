@@ -1,0 +1,485 @@
+"""What a configuration asks for: the names from which the workflow's rules make their paths.
+
+The Snakefile reads this at every start, on a cluster twice per job, so only the standard library, PyYAML and
+jsonschema are imported, and everything is looked up in dictionaries that are made once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pyvmaf.base.files import content_hash, read_yaml
+from pyvmaf.base.table import row_hash
+from pyvmaf.codecs.encoders import ENCODERS, rung_name
+from pyvmaf.codecs.encoders import encoder as find_encoder
+from pyvmaf.codecs.vocabularies import vocabulary
+from pyvmaf.corpora import CLIP_LABELS
+from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.features.catalog import FEATURES, SETS, TEACHER, pooled_column, resolve, select
+
+_T = TypeVar("_T")
+
+_FITTED = ("name", "kind", "inputs", "network", "target", "optimiser", "epochs", "batch_size", "split", "rows")
+_STEPS = {
+    "fit": _FITTED,
+    "judge": ("name", "kind", "inputs", "network", "target", "export", "gates", "seeds"),
+    "export": (*_FITTED, "description", "license", "gates", "export"),
+    "quantize": (*_FITTED, "export"),
+    "ensemble": ("name", "description", "license", "ensemble"),
+}
+
+MADE_OF = "made of "
+"""How such a parameter begins; see `made_of`."""
+
+IMPORTED = "imported"
+"""Name of the one shard of a corpus whose tables were made elsewhere."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One distorted version of every clip.
+
+    Attributes:
+        name: "{preset}-crf{crf}", the file's name.
+        encoder: FFmpeg's name of the encoder.
+        preset, crf, bit_depth, extra: as the configuration's ladder says.
+    """
+
+    name: str
+    encoder: str
+    preset: str
+    crf: int
+    bit_depth: int | None
+    extra: tuple[str, ...]
+
+    def options(self) -> list[str]:
+        """The same as `vmaf-train encode` takes it."""
+        words = ["--codec", self.encoder, "--preset", self.preset, "--crf", str(self.crf)]
+        if self.bit_depth is not None:
+            words += ["--bit-depth", str(self.bit_depth)]
+        return [*words, f"--extra={shlex.join(self.extra)}"] if self.extra else words
+
+    @property
+    def row(self) -> str:
+        """Hash of what the table of encoders says about the encoder."""
+        return row_hash(ENCODERS[self.encoder])
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One corpus file: where it lies, what it says, and its entries by key."""
+
+    name: str
+    path: str
+    spec: Mapping[str, Any]
+    clips: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def fetched(self) -> bool:
+        """Whether its bytes come from packages that have to be fetched."""
+        return bool(self.spec["kind"] == "packages")
+
+    @property
+    def imported(self) -> bool:
+        """Whether it holds tables that were made elsewhere, and no videos."""
+        return self.spec["kind"] in ("feature-log", "corpus-jsonl")
+
+    @property
+    def files(self) -> list[str]:
+        """The tables of an imported corpus; a relative root is seen from the corpus file."""
+        log, rows = self.spec["log"], self.spec["rows"]
+        items = [*log["tables"], *log["frames"]] if log else rows["files"] if rows else []
+        return [self._file(item["path"]) for item in items]
+
+    @property
+    def pinned(self) -> dict[str, Any]:
+        """What is fetched: each package, and the hash of each file that is taken out of them."""
+        files = (*self.spec["entries"], *self.spec["extras"])
+        return {"packages": self.spec["packages"], "files": {item["path"]: item["sha256"] for item in files}}
+
+    def made_from(self, clip: str) -> dict[str, Any]:
+        """What decides the pictures of a clip: its labels are no part of it."""
+        entry = self.clips[clip]
+        return {key: entry[key] for key in sorted(entry) if key not in CLIP_LABELS}
+
+    def source(self, clip: str) -> str:
+        """The video file of a clip of a folder corpus; a relative root is seen from the corpus file."""
+        return self._file(self.clips[clip]["path"])
+
+    def _file(self, path: str) -> str:
+        root = os.path.join(os.path.dirname(self.path), self.spec["root"])
+        return os.path.normpath(os.path.join(root, path))
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model file: where it lies and what it says."""
+
+    name: str
+    path: str
+    spec: Mapping[str, Any]
+
+    def part(self, step: str) -> dict[str, Any]:
+        """What a step reads of the file: a change elsewhere in it does not concern the step."""
+        keys = {key: self.spec[key] for key in _STEPS[step]}
+        return keys | self._rows if "inputs" in keys else keys
+
+    @cached_property
+    def _rows(self) -> dict[str, Any]:
+        """What the tables of features and codec vocabularies say about the inputs."""
+        inputs = self.spec["inputs"]
+        rows: dict[str, Any] = {"columns": list(resolve(inputs["features"]))}
+        return rows | ({"vocabulary": vocabulary(inputs["codec"]).sha256} if inputs["codec"] else {})
+
+    def variant(self, mode: str) -> dict[str, Any]:
+        """What is read of the file to make one int8 variant: of the others nothing."""
+        own = [entry for entry in self.spec["quantised"] if entry["mode"] == mode]
+        return {**self.part("quantize"), "quantised": own}
+
+    @property
+    def judged_on_negatives(self) -> bool:
+        """Whether it has limits on hard negatives: only what scores frames by their features can."""
+        inputs = self.spec["inputs"]
+        words = [inputs["features"]] if isinstance(inputs["features"], str) else inputs["features"]
+        frames = all(word in SETS or word in FEATURES for word in words) and not inputs["context"]
+        return bool(self.spec["kind"] == "fr" and frames and self.spec["gates"]["hard_negatives"] is not None)
+
+    @property
+    def measured(self) -> list[str]:
+        """The features of frames that its inputs are made from."""
+        words = self.spec["inputs"]["features"]
+        names: list[str] = []
+        for word in [words] if isinstance(words, str) else words:
+            pooled = pooled_column(word)
+            name = word if pooled is None else pooled[0]
+            if name != TEACHER:
+                names.append(name)
+        return list(select(names).names) if names else []
+
+    @property
+    def table(self) -> str:
+        """Name of the table that it is trained on."""
+        return str(self.spec["target"]["table"])
+
+
+class Plan:
+    """A configuration together with the corpus and model files that it names.
+
+    Args:
+        config: the configuration, validated, with its defaults filled in.
+        bundled: the workflow's ``config`` folder, where corpora and models are looked for last.
+        schemas: the folder of the generated schemas.
+
+    Raises:
+        InputError: a name is in no table or folder, or a file says something that is not allowed.
+    """
+
+    def __init__(self, config: Mapping[str, Any], bundled: Path, schemas: Path) -> None:
+        self._config = config
+        self._bundled = bundled
+        self._schemas = schemas
+        self.codecs: dict[str, dict[str, Rung]] = {name: self._rungs(name) for name in _distinct(config, "codecs")}
+        self.corpora: dict[str, Corpus] = {name: self._corpus(name) for name in _distinct(config, "corpora")}
+        self.models: dict[str, Model] = {name: self._model(name) for name in _distinct(config, "models")}
+        measured = select(config["features"]).names
+        for model in self.models.values():
+            shards = self.table(model.table)
+            if all(self.corpora[corpus].imported for corpus, _ in shards):
+                continue  # what their tables hold is known when they are read
+            if missing := [feature for feature in model.measured if feature not in measured]:
+                raise InputError(
+                    f"model {model.name} needs {', '.join(missing)}, which `features: {config['features']}` of the "
+                    "configuration does not measure: add them there"
+                )
+
+    # -- names ------------------------------------------------------------------------------------
+
+    @cached_property
+    def tables(self) -> list[str]:
+        """Tables that some model is trained on."""
+        return sorted({model.table for model in self.models.values()})
+
+    def clips(self) -> list[tuple[str, str]]:
+        """Every (corpus, clip) of the corpora that hold videos."""
+        return [(name, clip) for name, corpus in self.corpora.items() for clip in corpus.clips]
+
+    def rungs(self, codec: str) -> list[str]:
+        """Names of a ladder's rungs."""
+        return list(self._ladder(codec))
+
+    def rung(self, codec: str, name: str) -> Rung:
+        """One rung of a ladder.
+
+        Raises:
+            InputError: the configuration has no such ladder or rung.
+        """
+        ladder = self._ladder(codec)
+        if name not in ladder:
+            raise unknown_name(f"rung of {codec}", name, ladder)
+        return ladder[name]
+
+    def corpus(self, name: str) -> Corpus:
+        """One corpus of the configuration.
+
+        Raises:
+            InputError: the configuration names no such corpus.
+        """
+        return _get("corpus", name, self.corpora)
+
+    def entry(self, corpus: str, clip: str) -> Mapping[str, Any]:
+        """What a corpus file says about one clip.
+
+        Raises:
+            InputError: it has no such clip.
+        """
+        return _get(f"clip of {corpus}", clip, self.corpus(corpus).clips)
+
+    def model(self, name: str) -> Model:
+        """One model of the configuration.
+
+        Raises:
+            InputError: the configuration names no such model.
+        """
+        return _get("model", name, self.models)
+
+    def seeds(self, model: str) -> list[int]:
+        """Seeds that a model is trained with."""
+        given = self._config["seeds"]
+        return list(self.model(model).spec["seeds"] if given is None else dict.fromkeys(given))
+
+    @property
+    def ensembles(self) -> list[str]:
+        """Models whose seeds also become one model; with a single seed there is nothing to put together."""
+        return [name for name, model in self.models.items() if model.spec["ensemble"] and len(self.seeds(name)) > 1]
+
+    def modes(self, model: str) -> list[str]:
+        """Int8 variants of a model: those that its file names, less those that the configuration leaves out."""
+        named = [variant["mode"] for variant in self.model(model).spec["quantised"]]
+        wanted = self._config["quantized"]
+        return named if wanted is None else [mode for mode in named if mode in wanted]
+
+    def table(self, name: str) -> list[tuple[str, str]]:
+        """The (corpus, codec) pairs whose shards make up a table; an imported corpus has one, `IMPORTED`.
+
+        Raises:
+            InputError: the configuration has no such table, it names what the run does not use, or it has no corpora.
+        """
+        table = _get("table", name, self._config["tables"])
+        # Rows that were made elsewhere are put beside one's own only where somebody says so.
+        corpora = [*self.encoded] if table["corpora"] is None else table["corpora"]
+        codecs = self.codecs if table["codecs"] is None else table["codecs"]
+        for corpus in corpora:
+            _get(f"corpus of table {name!r} (or not in `corpora`)", corpus, self.corpora)
+        for codec in codecs:
+            _get(f"codec of table {name!r} (or not in `codecs`)", codec, self.codecs)
+        if not corpora:
+            raise InputError(
+                f"table {name!r} has no corpora: the run uses {', '.join(self.corpora)} only, which were made elsewhere "
+                f"and are in no table that does not name them. Say tables: {{{name}: {{corpora: [{next(iter(self.corpora))}]}}}}"
+            )
+        return [
+            (corpus, codec)
+            for corpus in corpora
+            for codec in ((IMPORTED,) if self.corpora[corpus].imported else codecs)
+        ]
+
+    def unit(self, table: str) -> str:
+        """What a row of a table is: "frame" or "clip"."""
+        return str(_get("table", table, self._config["tables"])["unit"])
+
+    @cached_property
+    def encoded(self) -> list[str]:
+        """Corpora that hold videos."""
+        return [name for name, corpus in self.corpora.items() if not corpus.imported]
+
+    @cached_property
+    def imported(self) -> list[str]:
+        """Corpora that hold tables made elsewhere."""
+        return [name for name, corpus in self.corpora.items() if corpus.imported]
+
+    @cached_property
+    def features(self) -> str:
+        """The features to measure, as the command line takes them."""
+        value = self._config["features"]
+        return value if isinstance(value, str) else ",".join(value)
+
+    @cached_property
+    def feature_rows(self) -> dict[str, str]:
+        """Hash of what the catalog says about each feature that is measured, by name, in catalog order."""
+        return {name: row_hash(FEATURES[name]) for name in select(self._config["features"]).names}
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def _ladder(self, codec: str) -> dict[str, Rung]:
+        return _get("codec", codec, self.codecs)
+
+    def _rungs(self, name: str) -> dict[str, Rung]:
+        ladder = _get("ladder", name, self._config["ladders"])
+        encoder = find_encoder(ladder["encoder"] or name)
+        try:
+            presets = [encoder.check_preset(preset) for preset in ladder["presets"]]
+            crfs = [encoder.check_crf(crf) for crf in ladder["crfs"]]
+            if ladder["bit_depth"] is not None:
+                encoder.pixel_format("420", ladder["bit_depth"])
+        except InputError as err:
+            raise InputError(f"ladder {name!r} of the configuration: {err}") from err
+        rungs = [
+            Rung(rung_name(preset, crf), encoder.name, preset, crf, ladder["bit_depth"], tuple(ladder["extra"]))
+            for preset in presets
+            for crf in crfs
+        ]
+        return {rung.name: rung for rung in rungs}
+
+    def _corpus(self, name: str) -> Corpus:
+        path, spec = self._read("corpus", "corpora", name)
+        clips: dict[str, Mapping[str, Any]] = {}
+        for entry in spec["entries"]:
+            if entry["key"] in clips:
+                raise InputError(f"{path}: the key {entry['key']!r} stands there twice")
+            clips[entry["key"]] = entry
+        return Corpus(name, path, spec, clips)
+
+    def _model(self, name: str) -> Model:
+        path, spec = self._read("model", "models", name)
+        return Model(name, path, spec)
+
+    def _read(self, kind: str, folder: str, name: str) -> tuple[str, dict[str, Any]]:
+        # Looked at from the working folder first, so that a run elsewhere can bring its own.
+        given = self._config[f"{folder}_folder"]
+        places = [Path(given), self._bundled / folder]
+        for place in places:
+            path = place / f"{name}.yaml"
+            if path.is_file():
+                spec = read_yaml(path)
+                schema = self._schema(kind)
+                return _from_here(path), conform(spec, schema, _from_here(path))
+        found = sorted({path.stem for place in places for path in place.glob("*.yaml")})
+        raise unknown_name(f"{kind} (no {name}.yaml in {given} or in the workflow's config/{folder})", name, found)
+
+    def _schema(self, kind: str) -> dict[str, Any]:
+        return read_yaml(self._schemas / f"{kind}.schema.yaml")
+
+
+def made_of(*parts: Any) -> str:
+    """A short name for what decides the bytes of a job's inputs: the same where all of `parts` are.
+
+    A job holds this as a parameter of its own. When a job fails Snakemake removes what that was to make, and with it what
+    it knew: without it the job that reads the result would seem to be up to date.
+    """
+    return f"{MADE_OF}{content_hash(parts)[:16]}"
+
+
+def check_keys(data: Mapping[str, Any], schema: Mapping[str, Any], where: str, at: str = "") -> None:
+    """Refuse a key that `schema` does not know, with the nearest one that it does.
+
+    Raises:
+        InputError: there is one; the message names its place in `where`.
+    """
+    schema = _branch(schema, data)
+    properties = schema.get("properties", {})
+    if schema.get("additionalProperties", True) is False and "patternProperties" not in schema:
+        for key in data:
+            if key not in properties:
+                raise InputError(f"{where}: {unknown_name(f'key below {at!r}' if at else 'key', str(key), properties)}")
+    for key, value in data.items():
+        inner = _inner(schema, key)
+        place = f"{at}.{key}" if at else str(key)
+        if isinstance(value, Mapping):
+            check_keys(value, inner, where, place)
+        elif isinstance(value, list):
+            items = _branch(inner, value).get("items", {})
+            for position, item in enumerate(value):
+                if isinstance(item, Mapping):
+                    check_keys(item, items, where, f"{place}[{position}]")
+
+
+def read_numbers(data: Any, schema: Mapping[str, Any]) -> Any:
+    """`data` with text turned into the number or null that `schema` wants at its place.
+
+    On its command line Snakemake reads the inside of ``--config 'seeds=[0, 1]'`` as text.
+    """
+    if isinstance(data, Mapping):
+        inside = _branch(schema, data)
+        return {key: read_numbers(value, _inner(inside, key)) for key, value in data.items()}
+    if isinstance(data, list):
+        items = _branch(schema, data).get("items", {})
+        return [read_numbers(item, items) for item in data]
+    kinds = {choice.get("type") for choice in schema.get("anyOf", [schema])}
+    if isinstance(data, str) and not kinds & {"string"}:
+        if kinds & {"integer", "number"} and re.fullmatch(r"-?[0-9]+", data):
+            return int(data)
+        if "null" in kinds and data in ("null", "~"):
+            return None
+    return data
+
+
+def conform(data: dict[str, Any], schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`data` with the defaults of `schema` filled in, after it was checked.
+
+    Args:
+        data: what a YAML file holds; filled in place.
+        schema: a schema as `vmaf-train config --write` generates it, free of references.
+        where: what to call the file in errors.
+
+    Raises:
+        InputError: a key is unknown, missing, or has a value that is not allowed.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    check_keys(data, schema, where)
+    error = best_match(Draft202012Validator(schema).iter_errors(data))
+    if error is not None:
+        place = ".".join(map(str, error.absolute_path))
+        raise InputError(f"{where}: {f'{place}: ' if place else ''}{error.message}")
+    _fill(data, schema)
+    return data
+
+
+def _fill(data: Any, schema: Mapping[str, Any]) -> None:
+    schema = _branch(schema, data)
+    if isinstance(data, dict):
+        for key, inner in schema.get("properties", {}).items():
+            if "default" in inner:
+                data.setdefault(key, inner["default"])
+        for key, value in data.items():
+            _fill(value, _inner(schema, key))
+    elif isinstance(data, list):
+        for item in data:
+            _fill(item, schema.get("items", {}))
+
+
+def _branch(schema: Mapping[str, Any], data: Any) -> Mapping[str, Any]:
+    """Of a choice ("this or null") the alternative that describes a mapping or a list."""
+    kind = "object" if isinstance(data, Mapping) else "array"
+    return next((choice for choice in schema.get("anyOf", ()) if choice.get("type") == kind), schema)
+
+
+def _inner(schema: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The schema of the value below `key`; mappings of names have one schema for all."""
+    found: Mapping[str, Any] | None = schema.get("properties", {}).get(key)
+    return found or next(iter(schema.get("patternProperties", {}).values()), {})
+
+
+def _from_here(path: Path) -> str:
+    """A path as Snakemake should see it: relative where it lies in the working folder, absolute elsewhere."""
+    full = os.path.abspath(path)
+    here = os.path.join(os.getcwd(), "")
+    return full[len(here) :] if full.startswith(here) else full
+
+
+def _distinct(config: Mapping[str, Any], key: str) -> Sequence[str]:
+    return list(dict.fromkeys(config[key]))
+
+
+def _get(kind: str, name: str, table: Mapping[str, _T]) -> _T:
+    if name not in table:
+        raise unknown_name(kind, name, table)
+    return table[name]

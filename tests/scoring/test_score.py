@@ -1,0 +1,261 @@
+"""score with models of every kind, on a real pair; the answers are worked out from the features by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import pyvmaf
+from pyvmaf.codecs.vocabularies import VOCABULARIES
+from pyvmaf.errors import InputError, MissingFileError
+from pyvmaf.runtime.load import Ensemble
+from pyvmaf.scoring.score import find_models, warnings_of
+from pyvmaf.scoring.scores import pooled
+from pyvmaf.video.origin import origin, stated
+from tests.models.conftest import command
+
+FRAMES = (0, 24)
+
+
+@pytest.fixture(scope="session")
+def pair(embedded_files: dict[str, Path]) -> tuple[Path, Path]:
+    return embedded_files["carphone_pristine.mp4"], embedded_files["carphone_distorted.mp4"]
+
+
+@pytest.fixture(scope="session")
+def plain(pair: tuple[Path, Path]) -> Any:
+    from pyvmaf.scoring.scores import score
+
+    return score(*pair, features="canonical6", frames=FRAMES)
+
+
+def test_columns_are_the_models_answers(run: Path, pair: tuple[Path, Path], plain: Any) -> None:
+    models = ["vmaf_v0.6.1", "small", "small.int8", "vmaf_v0.6.1neg"]
+    found = pyvmaf.score(*pair, model=models, frames=FRAMES, threads=2)
+    np.testing.assert_array_equal(found["vmaf"], plain["vmaf"])
+    rows = plain.to_pandas()
+    for name in ("small", "small.int8"):
+        np.testing.assert_array_equal(found[name], pyvmaf.load_model(name).predict(rows).scores)
+    neg = pyvmaf.score(*pair, model="vmaf_v0.6.1neg", frames=FRAMES)
+    np.testing.assert_array_equal(found["vmaf_v0.6.1neg"], neg["vmaf"])
+    assert (found.model, neg.model) == ("vmaf_v0.6.1", "vmaf_v0.6.1neg")
+    # Pooled like VMAF.
+    assert found.pooled()["small"] == pooled(found["small"])
+    assert found.judged["small"]["score"] == pytest.approx(found["small"].mean())
+
+
+def test_only_what_the_models_read_is_computed(run: Path, pair: tuple[Path, Path], plain: Any) -> None:
+    found = pyvmaf.score(*pair, model="many", frames=FRAMES)
+    assert list(found.columns) == ["adm2", "vif_scale0", "motion2", "many", "many_sigma", "many_low", "many_high"]
+    assert found.model is None
+    more = pyvmaf.score(*pair, model="many", features="psnr_y", frames=FRAMES)
+    assert set(more.columns) - set(found.columns) == {"psnr_y"}
+    np.testing.assert_array_equal(more["many"], found["many"])
+    nothing = pyvmaf.score(*pair, model=None, frames=FRAMES)
+    assert list(nothing.columns) == [name for name in plain.columns if name != "vmaf"]
+
+
+def test_an_ensemble_brings_intervals_per_frame_and_for_the_clip(
+    run: Path, pair: tuple[Path, Path], plain: Any
+) -> None:
+    model = pyvmaf.load_model("many")
+    assert isinstance(model, Ensemble)
+    triple = ("libx264", "slow", 30.0)
+    found = pyvmaf.score(*pair, model=model, codec=triple, frames=FRAMES)
+    expected = model.predict(plain.to_pandas(), triple)
+    for suffix, values in (("", expected.scores), ("_sigma", expected.sigma), ("_low", expected.low)):
+        np.testing.assert_array_equal(found[f"many{suffix}"], values)
+    assert (found["many_low"] < found["many"]).all()
+    assert (found["many"] < found["many_high"]).all()
+    said = found.judged["many"]
+    ends = model.mean_interval(expected)
+    assert ends is not None
+    assert tuple(said["score_interval"].values()) == ends
+    assert (
+        said["measured_coverage"]
+        == json.loads((run / "models/many/ensemble.json").read_text())["coverage_gate"]["empirical_coverage"]
+    )
+    # A mean of bounds is no bound of the mean.
+    assert set(found.pooled()) == {"adm2", "vif_scale0", "motion2", "many"}
+
+
+def test_the_codec_is_given_or_read_or_left_open(run: Path, pair: tuple[Path, Path], plain: Any) -> None:
+    model = pyvmaf.load_model("many")
+    rows = plain.to_pandas()
+    probed = pyvmaf.score(*pair, model=model, frames=FRAMES)
+    assert probed.judged["many"]["codec"] == "libx264, preset not known, CRF not known (stream)"
+    np.testing.assert_array_equal(probed["many"], model.predict(rows, ("libx264", None, None)).scores)
+    blind = pyvmaf.score(*pair, model=model, codec=("unknown", None, None), frames=FRAMES)
+    np.testing.assert_array_equal(blind["many"], model.predict(rows).scores)
+    assert not np.array_equal(blind["many"], probed["many"])
+    with pytest.raises(InputError, match="unknown codec 'x26four': did you mean"):
+        pyvmaf.score(*pair, model=model, codec=("x26four", None, None), frames=FRAMES)
+    with pytest.raises(InputError, match="unknown preset of libx264 'sloow': did you mean 'slow'"):
+        pyvmaf.score(*pair, model=model, codec=("x264", "sloow", None), frames=FRAMES)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "options", "crf"),
+    [
+        ("libx264", ["-crf", "31"], 31.0),
+        ("libx265", ["-crf", "33", "-x265-params", "log-level=error"], 33.0),
+        ("libsvtav1", ["-crf", "45", "-preset", "10"], None),
+        ("libvpx-vp9", ["-crf", "50", "-b:v", "0", "-cpu-used", "8"], None),
+    ],
+)
+def test_what_a_stream_says_of_itself(
+    pair: tuple[Path, Path], tmp_path: Path, encoder: str, options: list[str], crf: float | None
+) -> None:
+    import subprocess
+
+    import imageio_ffmpeg
+
+    coded = tmp_path / "coded.mkv"
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    words = [ffmpeg, "-v", "error", "-i", str(pair[0]), "-frames:v", "5", "-c:v", encoder, *options, str(coded)]
+    subprocess.run(words, check=True, timeout=60, capture_output=True)
+    found = origin(coded)
+    assert found.triple == (encoder, None, crf)
+    assert found.how == "stream"
+    # FFmpeg's copy of the stream without its container.
+    bare = tmp_path / "bare"
+    subprocess.run([ffmpeg, "-v", "error", "-i", str(coded), "-c", "copy", "-f", "rawvideo", str(bare)], check=True)
+    said = stated(coded)
+    assert (said["width"], said["height"]) == (176, 144)
+    assert said["fps"] == pytest.approx(float(Fraction(30000, 1001)))
+    assert said["bitrate_kbps"] == pytest.approx(bare.stat().st_size * 8 / 1000 / (5 / said["fps"]))
+
+
+def test_the_record_beside_an_encode_knows_everything(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    from pyvmaf.encodes.encode import encode
+
+    coded = tmp_path / "veryfast-crf40.mkv"
+    encode(pair[0], coded, "libx264", "veryfast", 40)
+    assert origin(coded).triple == ("libx264", "veryfast", 40.0)
+    assert origin(coded).how == "record"
+    moved = tmp_path / "other.mkv"
+    shutil.copy(coded, moved)
+    shutil.copy(coded.with_suffix(".json"), moved.with_suffix(".json"))
+    assert origin(moved).how == "stream"
+    assert str(origin(moved)) == "libx264, preset not known, CRF 40 (stream)"
+
+
+def test_a_file_that_says_nothing(tmp_path: Path) -> None:
+    raw = tmp_path / "x.yuv"
+    raw.write_bytes(bytes(16 * 16 * 3 // 2))
+    assert origin(raw).triple == (None, None, None)
+    assert str(origin(raw)) == "codec not known"
+    from pyvmaf.video.frames import raw_format
+
+    assert stated(raw, raw_format("16x16", "yuv420p")) == {"width": 16, "height": 16}
+
+
+CLIP_FEATURES = ("adm2_mean", "vif_scale0_p5", "vmaf_mean", "height", "fps", "bitrate_kbps")
+
+
+@pytest.fixture
+def of_clips(copied: Path) -> Path:
+    """The single model's network behind the columns of a clip table."""
+    source = copied / "models/small/seed0/model.onnx"
+    target = copied / "clips" / "model.onnx"
+    target.parent.mkdir()
+    shutil.copy(source, target)
+    sidecar = json.loads(source.with_suffix(".json").read_text())
+    ranges = [[0.0, 1.0], [0.0, 1.0], [0.0, 100.0], [100.0, 4000.0], [10.0, 20.0], [0.0, 1e9]]
+    sidecar |= {
+        "name": "of_clips", "kind": "mos", "features": list(CLIP_FEATURES), "expected_output_range": [-1e9, 1e9],
+        "feature_ranges": dict(zip(CLIP_FEATURES, ranges, strict=True)),
+    }  # fmt: skip
+    target.with_suffix(".json").write_text(json.dumps(sidecar))
+    return target
+
+
+def test_a_model_of_whole_clips(of_clips: Path, pair: tuple[Path, Path], plain: Any, tmp_path: Path) -> None:
+    found = pyvmaf.score(*pair, model=["vmaf_v0.6.1neg", of_clips], frames=FRAMES)
+    said = stated(pair[1])
+    adm, vif, vmaf = plain["adm2"].mean(), np.percentile(plain["vif_scale0"], 5), plain["vmaf"].mean()
+    row = [[adm, vif, vmaf, 144.0, said["fps"], said["bitrate_kbps"]]]
+    expected = pyvmaf.load_model(of_clips).predict(np.array(row)).scores[0]
+    assert found["of_clips"].tolist() == [expected] * len(found)
+    judged = found.judged["of_clips"]
+    assert (judged["of"], judged["score"], judged["kind"]) == ("clip", expected, "mos")
+    assert judged["context"] == {"height": 144.0, "fps": said["fps"], "bitrate_kbps": said["bitrate_kbps"]}
+    assert "of_clips" not in found.pooled()
+    assert "vif_scale1" not in found.columns
+    assert warnings_of(found.judged) == [
+        "of_clips: the clip lies outside of what it was trained on (fps in 100%): expect more of an error there"
+    ]
+    given = pyvmaf.score(*pair, model=of_clips, frames=FRAMES, context={"fps": 15, "bitrate_kbps": 7})
+    row[0][4:] = [15, 7]
+    assert given["of_clips"][0] == pyvmaf.load_model(of_clips).predict(np.array(row)).scores[0]
+    with pytest.raises(InputError, match="unknown context 'heigth': did you mean 'height'"):
+        pyvmaf.score(*pair, model=of_clips, frames=FRAMES, context={"heigth": 1})
+
+
+def test_every_format_holds_the_models(run: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    found = pyvmaf.score(*pair, model=["vmaf_v0.6.1", "many"], frames=FRAMES)
+    for suffix in (".json", ".csv", ".parquet"):
+        found.write(tmp_path / f"scores{suffix}")
+    data = json.loads((tmp_path / "scores.json").read_text())
+    assert data["models"] == found.judged
+    assert [frame["many_low"] for frame in data["frames"]] == found["many_low"].tolist()
+    with open(tmp_path / "scores.csv") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["many_high"]) for row in rows] == found["many_high"].tolist()
+    table = pq.read_table(tmp_path / "scores.parquet")
+    assert table.column("many_sigma").to_pylist() == found["many_sigma"].tolist()
+    assert json.loads(table.schema.metadata[b"pyvmaf"])["models"] == found.judged
+
+
+def test_the_command(run: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    words = ["score", *pair, "--frames", "0:24", "-m", "many", "-m", "vmaf_v0.6.1"]
+    done = command(*words, "--codec", "x264", "--crf", 30, "-o", tmp_path / "x.json", cwd=run.parent)
+    assert done.returncode == 0, done.stderr
+    said = json.loads((tmp_path / "x.json").read_text())["models"]["many"]
+    assert said["codec"] == "x264, preset not known, CRF 30 (given)"
+    ends = said["score_interval"]
+    assert f"many: mean {said['score']:.2f}, between {ends['low']:.2f} and {ends['high']:.2f} for 95%" in done.stdout
+    assert f"warning: many: {said['outside_training_range']['share']:.1%} of the frames" in done.stderr
+    wrong = command("score", *pair, "-m", "mny", cwd=run.parent)
+    assert wrong.returncode == 2
+    assert "unknown model (of libvmaf, or registered in results/registry/registry.json) 'mny': did you mean 'many'" in (
+        wrong.stderr
+    )
+    held = command("score", *pair, "-m", "held", cwd=run.parent)
+    assert "model 'held' is held, not shipped" in held.stderr
+    away = command("score", *pair, "-m", "many", cwd=tmp_path)
+    assert "unknown model of libvmaf 'many'" in away.stderr
+    bad = command("score", *pair, "-m", "many", "--context", "fps", cwd=run.parent)
+    assert "is not of the form NAME=NUMBER" in bad.stderr
+
+
+def test_names_that_collide(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="two columns would be called 'small'"):
+        find_models(["small", "results/models/small/seed0/model.onnx"])
+    models = find_models(["vmaf_v0.6.1", "small", "vmaf_v0.6.1", "small.int8"])
+    assert models.teachers == ("vmaf_v0.6.1",)
+    assert [model.name for model in models.learned] == ["small", "small.int8"]
+    with pytest.raises(MissingFileError, match=r"no such file: .*none\.onnx"):
+        find_models([tmp_path / "none.onnx"])
+
+
+def test_a_feature_that_cannot_be_computed(copied: Path, pair: tuple[Path, Path]) -> None:
+    sidecar = copied / "models/small/seed0/model.json"
+    text = sidecar.read_text().replace('"motion2"', '"float_ms_ssim"')
+    sidecar.write_text(text)
+    with pytest.raises(InputError, match="feature 'float_ms_ssim' cannot be computed on 176x144"):
+        pyvmaf.score(*pair, model=sidecar.with_suffix(".onnx"), frames=FRAMES)
+
+
+def test_vocabularies_agree_on_what_a_probe_may_say() -> None:
+    for known in VOCABULARIES.values():
+        if "unknown" in known.slots:
+            assert known.encode("libx264", None, None)[known.slots.index("libx264")] == 1
