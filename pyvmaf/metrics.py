@@ -6,8 +6,9 @@ Definitions as in ITU-T P.1401: PLCC is Pearson's r, SROCC Spearman's rho and KR
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyvmaf.chunks import release
 from pyvmaf.errors import InputError
+
+FIGURES = ("plcc", "srocc", "krocc", "rmse")
+"""Names of the figures of agreement, in the order in which tables show them."""
 
 _MANY = 4 << 20
 _AT_A_TIME = 1 << 20
@@ -28,6 +32,27 @@ class Agreement(TypedDict):
     srocc: float
     krocc: float
     rmse: float
+
+
+def finite(value: float) -> float | None:
+    """Return `value`, or None for NaN and infinity, which JSON does not have."""
+    return float(value) if math.isfinite(value) else None
+
+
+def spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    """Compute the mean, standard deviation (ddof 1), minimum and maximum of a figure over seeds or folds.
+
+    Args:
+        values: one per seed or fold, None if the figure is not defined there.
+
+    Returns:
+        Mapping with keys mean, std (None for a single value), min and max; all None if `values` is empty or holds None.
+    """
+    defined = [value for value in values if value is not None]
+    if not defined or len(defined) < len(values):
+        return dict.fromkeys(("mean", "std", "min", "max"))
+    std = float(np.std(defined, ddof=1)) if len(defined) > 1 else None
+    return {"mean": float(np.mean(defined)), "std": std, "min": float(min(defined)), "max": float(max(defined))}
 
 
 def _pair(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -16,7 +16,7 @@ from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.checks.subject import CPU, SCHEMAS, Subject, open_subject, read_rows, rows_for, start
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6
-from pyvmaf.metrics import agreement
+from pyvmaf.metrics import FIGURES, agreement
 from pyvmaf.models.regressor.rows import read_schema
 
 TARGETS = ("mos", "dmos", "target", "score", "vmaf")
@@ -123,7 +123,7 @@ def bisect_model_quality(
                 "model": subject.name,
                 "path": relative(subject.path),
                 "sha256": subject.sha256,
-                **{k: found[k] for k in ("n", "plcc", "srocc", "krocc", "rmse")},
+                **{k: found[k] for k in ("n", *FIGURES)},
                 "passed": good,
                 "evaluated": len(seen) + 1,
             }

@@ -19,15 +19,13 @@ from pyvmaf.base.manifest import build_run_provenance, write_manifest
 from pyvmaf.chunks import release
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError, PyvmafError
-from pyvmaf.metrics import agreement
-from pyvmaf.models.gates import finite
+from pyvmaf.metrics import FIGURES, agreement, finite
 from pyvmaf.models.regressor.rows import NUMBERED, TrainingTable, beside_folds, make_folds, read_table
 from pyvmaf.models.regressor.trainer import Fitted, Member, OnEpoch, StackedTrainer, torch_threads
 from pyvmaf.models.regressor.weights import MODEL, PREDICTIONS, REPORT, WEIGHTS, Weights, save_weights
 from pyvmaf.models.spec import load_spec
 from pyvmaf.splits import TEST, TRAIN, VAL, Fold, used
 
-FIGURES = ("plcc", "srocc", "krocc", "rmse")
 SCHEMA = Path(__file__).with_name("schemas") / "loso.schema.json"
 
 

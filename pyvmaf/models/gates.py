@@ -19,15 +19,9 @@ from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features.cases import CASES
 from pyvmaf.features.catalog import FEATURES, TEACHER
+from pyvmaf.metrics import FIGURES, finite, spread
 from pyvmaf.models.regressor.weights import PREDICTIONS, WEIGHTS
 from pyvmaf.models.spec import Extrapolation, Gates, HardNegatives, ModelSpec, Monotonicity, Pooled
-
-_FIGURES = ("plcc", "srocc", "krocc", "rmse")
-
-
-def finite(value: float) -> float | None:
-    """`value`, or None where it is not defined, as JSON wants it."""
-    return float(value) if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)
@@ -59,15 +53,6 @@ class Seed:
         if found != stated:
             raise IntegrityError(f"{path} has sha256 {found}, but {self.path} speaks of {stated}: fit the model again")
         return path
-
-
-def spread(values: Sequence[float | None]) -> dict[str, float | None]:
-    """Mean, standard deviation (ddof 1), smallest and largest; None where they are not defined."""
-    known = [v for v in values if v is not None]
-    if not known or len(known) < len(values):
-        return dict.fromkeys(("mean", "std", "min", "max"))
-    std = float(np.std(known, ddof=1)) if len(known) > 1 else None
-    return {"mean": float(np.mean(known)), "std": std, "min": float(min(known)), "max": float(max(known))}
 
 
 def correlation(limits: Gates, plccs: Mapping[int, float | None]) -> dict[str, Any]:
@@ -108,7 +93,7 @@ def pooled(limits: Pooled | None, seeds: Sequence[Seed]) -> dict[str, Any]:
     """
     if limits is None:
         return _nothing("the spec has no limits on all held-out rows together (gates.pooled: null)")
-    per_seed = {seed.number: {name: seed.report["pooled"][name] for name in _FIGURES} for seed in seeds}
+    per_seed = {seed.number: {name: seed.report["pooled"][name] for name in FIGURES} for seed in seeds}
     reasons = []
     for name, bound, sign in (
         ("plcc", limits.plcc_min, 1),
@@ -130,7 +115,7 @@ def pooled(limits: Pooled | None, seeds: Sequence[Seed]) -> dict[str, Any]:
         "passed": not reasons,
         "why": "; ".join(reasons) or None,
         "limits": limits.model_dump(mode="json"),
-        "figures": {name: spread([figures[name] for figures in per_seed.values()]) for name in _FIGURES},
+        "figures": {name: spread([figures[name] for figures in per_seed.values()]) for name in FIGURES},
         "per_seed": {str(number): figures for number, figures in per_seed.items()},
     }
 
@@ -287,7 +272,7 @@ def per_fold(reports: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[s
         for fold in report["folds"]:
             found.setdefault(fold["held_out"], []).append(fold)
     return {
-        name: {figure: spread([fold[figure] for fold in folds]) for figure in _FIGURES} for name, folds in found.items()
+        name: {figure: spread([fold[figure] for fold in folds]) for figure in FIGURES} for name, folds in found.items()
     }
 
 

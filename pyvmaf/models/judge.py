@@ -10,8 +10,9 @@ from typing import Any
 from pyvmaf.base.document import check_document, publish
 from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.metrics import FIGURES, spread
 from pyvmaf.models import gates
-from pyvmaf.models.gates import Seed, spread
+from pyvmaf.models.gates import Seed
 from pyvmaf.models.regressor.weights import PREDICTIONS, WEIGHTS
 from pyvmaf.models.spec import ModelSpec, load_spec
 
@@ -145,10 +146,7 @@ def judge(
             | {k: seed.report.get(k) for k in _PER_SEED}
             for seed in fits
         },
-        "over_seeds": {
-            figure: spread([seed.report.get(f"mean_{figure}") for seed in fits])
-            for figure in ("plcc", "srocc", "krocc", "rmse")
-        },
+        "over_seeds": {figure: spread([seed.report.get(f"mean_{figure}") for seed in fits]) for figure in FIGURES},
         "per_fold": gates.per_fold([seed.report for seed in fits]),
         "recommendation": "ship the model of any of these seeds" if promoted else "; ".join(found["reasons"]),
     }

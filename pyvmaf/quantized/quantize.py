@@ -26,9 +26,8 @@ from pyvmaf.base.document import check_document
 from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes, write_json
 from pyvmaf.base.manifest import build_run_provenance, write_manifest
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
-from pyvmaf.metrics import agreement, rmse
+from pyvmaf.metrics import agreement, finite, rmse
 from pyvmaf.models.export import check_file, export_member
-from pyvmaf.models.gates import finite
 from pyvmaf.models.regressor.rows import TrainingTable, make_folds, read_table
 from pyvmaf.models.regressor.weights import Weights, load_weights
 from pyvmaf.models.spec import ModelSpec, Quantised, explain, load_spec

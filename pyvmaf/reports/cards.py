@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from pyvmaf.base.files import sha256_file, write_text
 from pyvmaf.base.manifest import engine_block, read_manifest, write_manifest
 from pyvmaf.errors import IntegrityError, MissingFileError, unknown_name
+from pyvmaf.metrics import FIGURES
 from pyvmaf.reports import charts, measures
-from pyvmaf.reports.collect import FIGURES, Model, Run, Seed, collect
+from pyvmaf.reports.collect import Model, Run, Seed, collect
 from pyvmaf.reports.elements import NONE, Cell, Page, badge, digest, number, render, spread, table, text
 from pyvmaf.reports.summary import summarise
 

@@ -20,8 +20,6 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 if TYPE_CHECKING:
     import pandas as pd
 
-FIGURES = ("plcc", "srocc", "krocc", "rmse")
-
 
 @dataclass(frozen=True)
 class Variant:

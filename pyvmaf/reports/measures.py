@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pyvmaf.base.files import content_hash
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.errors import IntegrityError
-from pyvmaf.metrics import agreement
-from pyvmaf.reports.collect import FIGURES, Run, Seed, read_predictions, read_records, read_shards
+from pyvmaf.metrics import FIGURES, agreement, finite
+from pyvmaf.reports.collect import Run, Seed, read_predictions, read_records, read_shards
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,12 +97,10 @@ def held_out(seed: Seed, most: int, panels: int) -> tuple[pd.DataFrame, list[dic
     folds = []
     for stated in seed.loso["folds"]:
         part = found[stated["held_out"]]
-        figures = agreement(part["prediction"].to_numpy(), part["target"].to_numpy())
+        figures: Mapping[str, Any] = agreement(part["prediction"].to_numpy(), part["target"].to_numpy())
         fold: dict[str, Any] = {"held_out": stated["held_out"], "n_val": len(part)}
-        for name, computed in zip(
-            FIGURES, (figures["plcc"], figures["srocc"], figures["krocc"], figures["rmse"]), strict=True
-        ):
-            value, said = (None if computed != computed else computed), stated[name]
+        for name in FIGURES:
+            value, said = finite(figures[name]), stated[name]
             if (value is None) != (said is None) or (value is not None and abs(value - said) > _TOLERANCE):
                 raise IntegrityError(
                     f"{seed.predictions}: {name.upper()} of fold {fold['held_out']} is {value}, but the LOSO report says "

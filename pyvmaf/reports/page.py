@@ -323,7 +323,7 @@ def _range_section(page: Page, run: Run, rows: pd.DataFrame | None) -> None:
 def _provenance_section(page: Page, run: Run) -> None:
     block = engine_block("report")
     facts = [[text(f"this page: {key}"), text(value)] for key, value in sorted(block.items())]
-    facts += [[text(f"package {key}"), text(value)] for key, value in sorted(package_versions("reports").items())]
+    facts += [[text(f"package {key}"), text(value)] for key, value in sorted(package_versions("report").items())]
     for model in run.models.values():
         for seed in model.seeds.values():
             if seed.loso is not None:

@@ -15,7 +15,8 @@ import numpy as np
 from pyvmaf.base.files import dumps, write_json
 from pyvmaf.base.manifest import read_manifest, write_manifest
 from pyvmaf.errors import PyvmafError
-from pyvmaf.reports.collect import FIGURES, Model, Run, Seed, collect
+from pyvmaf.metrics import FIGURES
+from pyvmaf.reports.collect import Model, Run, Seed, collect
 
 SCHEMA = "pyvmaf-summary-v1"
 

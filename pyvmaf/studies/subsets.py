@@ -17,6 +17,7 @@ from pyvmaf.base.document import publish
 from pyvmaf.base.files import content_hash, read_json, read_yaml, sha256_file, write_json
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES, SETS, resolve
+from pyvmaf.metrics import FIGURES
 from pyvmaf.models.fit import fit
 from pyvmaf.models.regressor.rows import floats, read_columns, read_schema
 from pyvmaf.models.spec import load_spec, parse_spec
@@ -33,7 +34,6 @@ SUBSETS = (BASELINE, "A", "B", "C")
 AVAILABLE = "available"
 PARTIAL_SUFFIX = ".partial.json"
 _ALIASES = {"C": "full"}
-_FOLD_FIGURES = ("plcc", "srocc", "krocc", "rmse")
 
 # What is swept over where no model is named: the smallest network of the family.
 _SPEC: dict[str, Any] = {
@@ -266,16 +266,14 @@ def _figures(loso: Mapping[str, Any]) -> dict[str, Any]:
     """What of a fit is kept."""
     return {
         "n_params": loso["n_params"],
-        "folds": [
-            {"held_out": f["held_out"], "n": f["n_val"], **{k: f[k] for k in _FOLD_FIGURES}} for f in loso["folds"]
-        ],
+        "folds": [{"held_out": f["held_out"], "n": f["n_val"], **{k: f[k] for k in FIGURES}} for f in loso["folds"]],
     }
 
 
 def _summary(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean and std (ddof 1) over all folds of all seeds; None where a fold has no such figure."""
     out: dict[str, Any] = {}
-    for name in _FOLD_FIGURES:
+    for name in FIGURES:
         values = [fold[name] for one in found for fold in one["folds"]]
         whole = None not in values
         out[f"mean_{name}"] = float(np.mean(values)) if whole else None
