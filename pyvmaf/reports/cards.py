@@ -20,8 +20,8 @@ from pyvmaf.base.manifest import engine_block, read_manifest, write_manifest
 from pyvmaf.errors import IntegrityError, MissingFileError, unknown_name
 from pyvmaf.metrics import FIGURES
 from pyvmaf.reports import charts, measures
-from pyvmaf.reports.collect import Model, Run, Seed, collect
 from pyvmaf.reports.elements import NONE, Cell, Page, badge, digest, number, render, spread, table, text
+from pyvmaf.reports.read import Model, Run, Seed, read_run
 from pyvmaf.reports.summary import summarise
 
 if TYPE_CHECKING:
@@ -789,7 +789,7 @@ def build_card(
     """The card of one model.
 
     Args:
-        run: what `collect` read; other models in it are left alone.
+        run: what `read_run` read; other models in it are left alone.
         name: the model's id.
         table_path: the table that it was trained on; by default the one of its name in the same results folder.
         report: the run's page as seen from the card, to link back to.
@@ -837,16 +837,16 @@ def write_cards(
     """Write ``{id}.html`` for each model, with its manifest, and return the paths.
 
     Args:
-        paths: as `pyvmaf.reports.collect.collect` takes them.
+        paths: as `pyvmaf.reports.read.read_run` takes them.
         folder: where the cards go.
         models: ids; by default every model that was fitted.
         table: the table that they were trained on; see `build_card`.
         report, points: as in `build_card`.
 
     Raises:
-        MissingFileError, InputError, IntegrityError: see `collect` and `build_card`.
+        MissingFileError, InputError, IntegrityError: see `read_run` and `build_card`.
     """
-    run = collect(paths)
+    run = read_run(paths)
     names = list(models) or [m.name for m in run.models.values() if any(seed.loso for seed in m.seeds.values())]
     written = []
     for name in names:

@@ -13,7 +13,7 @@ from pyvmaf.base.files import content_hash
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.errors import IntegrityError
 from pyvmaf.metrics import FIGURES, agreement, finite
-from pyvmaf.reports.collect import Run, Seed, read_predictions, read_records, read_shards
+from pyvmaf.reports.read import Run, Seed, read_predictions, read_records, read_shards
 
 if TYPE_CHECKING:
     import pandas as pd

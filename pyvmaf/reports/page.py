@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pyvmaf.base.files import write_text
 from pyvmaf.base.manifest import engine_block, package_versions, write_manifest
 from pyvmaf.reports import charts, measures
-from pyvmaf.reports.collect import Run, collect
 from pyvmaf.reports.elements import NONE, Cell, Page, badge, digest, link, number, render, spread, table, text
+from pyvmaf.reports.read import Run, read_run
 from pyvmaf.reports.summary import summarise
 
 if TYPE_CHECKING:
@@ -362,7 +362,7 @@ def build_page(run: Run, *, points: int = 400, cards: str | None = None) -> str:
     """The whole page as one text, the same for the same run.
 
     Args:
-        run: what `collect` read.
+        run: what `read_run` read.
         points: most points per fold in the scatter plots; which ones are drawn is decided without chance.
         cards: folder of the models' cards as seen from the page, to link to; None for no links.
     """
@@ -400,16 +400,16 @@ def write_report(
     """Write the page and return its size in bytes.
 
     Args:
-        paths: as `pyvmaf.reports.collect.collect` takes them.
+        paths: as `pyvmaf.reports.read.read_run` takes them.
         output: the page, with its manifest beside it.
         points: most points per fold in the scatter plots.
         cards: as in `build_page`.
 
     Raises:
-        MissingFileError, InputError, IntegrityError: see `collect`.
+        MissingFileError, InputError, IntegrityError: see `read_run`.
     """
     target = Path(output)
-    run = collect(paths)
+    run = read_run(paths)
     html = build_page(run, points=points, cards=cards)
     write_text(target, html)
     write_manifest(

@@ -16,7 +16,7 @@ from pyvmaf.base.files import dumps, write_json
 from pyvmaf.base.manifest import read_manifest, write_manifest
 from pyvmaf.errors import PyvmafError
 from pyvmaf.metrics import FIGURES
-from pyvmaf.reports.collect import Model, Run, Seed, collect
+from pyvmaf.reports.read import Model, Run, Seed, read_run
 
 SCHEMA = "pyvmaf-summary-v1"
 
@@ -111,7 +111,7 @@ def _worst(losos: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """``summary.json`` of what `collect` read."""
+    """``summary.json`` of what `read_run` read."""
     return {
         "schema": SCHEMA,
         "schema_version": 1,
@@ -138,18 +138,18 @@ def write_summary(paths: Iterable[str | os.PathLike[str]], output: str | os.Path
     """Write ``summary.json`` and return it. Where the same figures are there already, nothing is written.
 
     Args:
-        paths: as `collect` takes them.
+        paths: as `read_run` takes them.
         output: the file to write, with its manifest beside it.
 
     Raises:
         PyvmafError: the summary would not be as its own schema says.
-        MissingFileError, InputError, IntegrityError: see `collect`.
+        MissingFileError, InputError, IntegrityError: see `read_run`.
     """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
     target = Path(output)
-    run = collect(paths)
+    run = read_run(paths)
     data = summarise(run)
     error = best_match(Draft202012Validator(schema()).iter_errors(data))
     if error is not None:

@@ -17,10 +17,10 @@ from pyvmaf.base.files import write_json
 from pyvmaf.cli import app
 from pyvmaf.errors import IntegrityError
 from pyvmaf.registry.verify import verify
-from pyvmaf.reports.collect import collect, read_shards
 from pyvmaf.reports.elements import table, text
 from pyvmaf.reports.measures import evenly, held_out, out_of_range
 from pyvmaf.reports.page import write_report
+from pyvmaf.reports.read import read_run, read_shards
 from tests.reports.conftest import Parsed
 
 PAGE = Path("results/reports/report.html")
@@ -137,7 +137,7 @@ def test_points_and_curves_are_rows_of_the_run(page: Parsed, finished_results: P
 def test_the_share_out_of_range_counts_what_the_fold_did_not_see(page: Parsed, finished_results: Path) -> None:
     names = ["adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2"]
     frame = read_shards(sorted(finished_results.glob("shards/*/*.parquet")), names)
-    shares = out_of_range(collect([finished_results]), frame)
+    shares = out_of_range(read_run([finished_results]), frame)
     assert {s["models"] for s in shares} == {"held, small"}
     for share in shares:
         inside = frame[frame["source"] == share["fold"]][names]
@@ -186,13 +186,13 @@ def test_a_loso_report_that_is_not_of_the_predictions_is_refused(results: Path) 
     body = json.loads(path.read_text())
     body["folds"][1]["plcc"] += 1e-6
     write_json(path, body)
-    seed = collect(["results"]).models["small"].seeds[0]
+    seed = read_run(["results"]).models["small"].seeds[0]
     with pytest.raises(IntegrityError, match=r"PLCC of fold bikes_0 is .* but the LOSO report says"):
         held_out(seed, 100, 9)
 
 
 def test_many_folds_are_drawn_as_their_worst(finished_results: Path) -> None:
-    seed = collect([finished_results]).models["small"].seeds[0]
+    seed = read_run([finished_results]).models["small"].seeds[0]
     points, folds = held_out(seed, 30, 2)
     assert len(folds) == 3
     best = max(folds, key=lambda f: f["plcc"])["held_out"]

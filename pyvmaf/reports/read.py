@@ -135,7 +135,7 @@ def _expand(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return sorted(p for p in found if not p.name.endswith(MANIFEST_SUFFIX))
 
 
-def collect(paths: Iterable[str | os.PathLike[str]]) -> Run:
+def read_run(paths: Iterable[str | os.PathLike[str]]) -> Run:
     """Read what a run left behind.
 
     Args:
