@@ -1,24 +1,81 @@
-"""JSON documents: one class is type, schema and reader of a document, and one function writes it with its manifest."""
+"""JSON documents: one class is the type, the schema and the reader of a document; one function writes it.
+
+A verb builds its document from typed parts and hands it to `publish` together with the `Call` that led to it::
+
+    call = Call("check-ops", args={"model": models}, inputs={"model": models})
+    report = CheckOps(models=[...], passed=True, run_provenance=call.provenance())
+    publish_body(report, output, call)
+
+A key that may be null is declared as ``T | None`` without a default. A key that a document may lack is declared as
+``OptionalKey[T] = None``: None means that the key is left out.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 
 from pyvmaf.base.code import NOTHING, Uses
-from pyvmaf.base.files import read_json, read_json_bytes, write_json
+from pyvmaf.base.files import dumps, read_json, write_json, write_text
 from pyvmaf.base.manifest import build_run_provenance, write_manifest
-from pyvmaf.errors import IntegrityError, PyvmafError
+from pyvmaf.errors import IntegrityError, MissingFileError, PyvmafError
+
+_T = TypeVar("_T")
+_D = TypeVar("_D", bound="Document")
+
+_SHOWN = 80
+"""Most characters of a value that a message quotes."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Size = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Correlation = Annotated[float, Field(ge=-1, le=1)]
 Name = Annotated[str, Field(min_length=1)]
+ModelId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+Bounds = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+
+def _is_none(value: Any) -> bool:
+    return value is None
+
+
+def _not_null(value: Any, info: ValidationInfo) -> Any:
+    if value is None and info.mode == "json":
+        raise ValueError("null is not allowed: the key is left out instead")
+    return value
+
+
+class _MayBeAbsent:
+    """Marks a key that is left out if its value is None; null in a file is refused."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_before_validator_function(_not_null, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        published = handler(schema)
+        if "anyOf" not in published:
+            return published
+        options = [option for option in published.pop("anyOf") if option != {"type": "null"}]
+        return {**published, **(options[0] if len(options) == 1 else {"anyOf": options})}
+
+
+OptionalKey = Annotated[_T | None, Field(exclude_if=_is_none), _MayBeAbsent()]
+"""A key that a document may lack; give it the default None."""
 
 
 class Part(BaseModel):
@@ -27,13 +84,17 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class RunProvenance(BaseModel):
-    """The block ``run_provenance``: how a document was made (`pyvmaf.base.manifest.build_run_provenance`)."""
+class OpenPart(Part):
+    """A group of keys to which versions and families add their own; only the declared ones are checked."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
+
+
+class RunProvenance(OpenPart):
+    """How a document was made (`pyvmaf.base.manifest.build_run_provenance`)."""
 
     schema_: Literal["ai-run-provenance-v1"] = Field(alias="schema")
-    entrypoint: str
+    entrypoint: Name
     argv: list[str]
     args: dict[str, Any]
     inputs: dict[str, Any]
@@ -42,61 +103,207 @@ class RunProvenance(BaseModel):
     packages: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Call:
+    """One call of a verb: what it was asked to do, with what.
+
+    Attributes:
+        verb, args, inputs, uses: as in `build_run_provenance`.
+        started: `time.perf_counter()` at the start of the verb.
+    """
+
+    verb: str
+    args: Mapping[str, Any]
+    inputs: Mapping[str, Path | Sequence[Path]]
+    uses: Uses = NOTHING
+    started: float = field(default_factory=time.perf_counter)
+
+    def provenance(self, outputs: Mapping[str, Path | Sequence[Path]] | None = None) -> RunProvenance:
+        """Return the block ``run_provenance`` of the document that this call leaves.
+
+        Args:
+            outputs: files that the verb has already written, by role.
+        """
+        block = build_run_provenance(
+            verb=self.verb, args=self.args, inputs=self.inputs, outputs=outputs or {}, uses=self.uses
+        )
+        return RunProvenance(**block)
+
+
+class _JsonSchema(GenerateJsonSchema):
+    """Writes the schema of what a file holds: a key is required unless it is an `OptionalKey`."""
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        schema = field["schema"]
+        return not (schema["type"] == "default" and schema.get("default", ...) is None)
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
 class Document(Part):
     """A JSON file that a verb writes and others read.
 
-    A subclass declares the keys; `read` checks a file against them, and `json_schema` publishes them.
+    A subclass declares the keys and its ``title``; `read` checks a file against them, and `json_schema` publishes them.
     """
 
     title: ClassVar[str] = ""
     """Title of the published schema: what the document is, and its file name."""
 
+    max_bytes: ClassVar[int | None] = None
+    """Size limit of a file that `read` accepts; None for none. It is checked before the file is read."""
+
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
-        """The document in a file.
+        """Read a file.
 
         Raises:
-            MissingFileError: there is no such file.
-            IntegrityError: it is not JSON, or does not conform; the message names the first problems with their keys.
+            MissingFileError: the file does not exist.
+            IntegrityError: it is too large, not JSON, or does not conform; the message names the first problems.
         """
-        text, _ = read_json_bytes(path)
-        return cls.parse(text, os.fspath(path))
+        name = os.fspath(path)
+        try:
+            if cls.max_bytes is not None and (size := os.stat(path).st_size) > cls.max_bytes:
+                raise IntegrityError(f"{name} has {size} bytes, but such a file has at most {cls.max_bytes}: refused")
+            text = Path(path).read_bytes()
+        except (FileNotFoundError, IsADirectoryError) as err:
+            raise MissingFileError(f"no such file: {name}") from err
+        return cls.parse(text, name)
 
     @classmethod
     def parse(cls, text: bytes | str, where: str) -> Self:
-        """The document in JSON text.
+        """Read JSON text.
 
         Args:
             text: the JSON.
-            where: what to call it in errors.
+            where: the name of the text in messages, usually its file.
 
         Raises:
-            IntegrityError: it does not conform.
+            IntegrityError: it is not JSON, or does not conform.
         """
         try:
-            return cls.model_validate_json(text, strict=True)
+            document = cls.model_validate_json(text, strict=True)
         except ValidationError as err:
-            raise IntegrityError(f"{where} does not conform to {cls.title}: {problems(err)}") from err
+            _refuse_damage(err, where)
+            raise IntegrityError(f"{where} does not conform to {cls.name()}: {problems(err)}") from err
+        if wrong := [*document._absent(), *_not_numbers(text)]:
+            raise IntegrityError(f"{where} does not conform to {cls.name()}: {'; '.join(wrong)}")
+        return document
+
+    def _absent(self) -> list[str]:
+        """Constant keys, such as ``schema_version``, that a file lacks: their default is for the writer only."""
+        return [
+            f"{info.alias or key}: the key is missing"
+            for key, info in type(self).model_fields.items()
+            if info.default is not None and not info.is_required() and key not in self.model_fields_set
+        ]
 
     @classmethod
+    def name(cls) -> str:
+        """Return what the document is called in messages: its title up to a colon."""
+        return cls.title.partition(":")[0] or cls.__name__
+
+    @classmethod
+    @cache
     def json_schema(cls) -> dict[str, Any]:
-        """The published JSON schema (draft 2020-12)."""
-        schema = cls.model_json_schema(by_alias=True, mode="serialization")
+        """Return the published JSON schema (draft 2020-12)."""
+        schema = cls.model_json_schema(by_alias=True, schema_generator=_JsonSchema)
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": cls.title}
 
     def as_json(self) -> dict[str, Any]:
-        """The document as plain JSON values."""
+        """Return the document as plain JSON values."""
         return self.model_dump(mode="json", by_alias=True)
+
+    def write(self, path: Path) -> None:
+        """Write the file alone. Verbs use `publish`, unless the manifest of another file names this one."""
+        write_text(path, dumps(self.as_json()))
+
+
+def _refuse_damage(err: ValidationError, where: str) -> None:
+    first = err.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        raise IntegrityError(f"{where} is not JSON ({first['ctx']['error']}): it is damaged or was cut short") from err
+
+
+def _not_numbers(text: bytes | str) -> list[str]:
+    """NaN and infinity outside of declared numbers, which pydantic lets through."""
+    words = ("NaN", "Infinity") if isinstance(text, str) else (b"NaN", b"Infinity")
+    if not any(word in text for word in words):  # type: ignore[operator]
+        return []
+    constants: list[str] = []
+    json.loads(text, parse_constant=constants.append)
+    return [f"{name} is not a JSON number" for name in constants[:1]]
 
 
 def problems(err: ValidationError, most: int = 3) -> str:
-    """The first problems that pydantic found, each with its place."""
-    found = []
+    """Return the first problems that pydantic found, each with its key and the value found there."""
+    sentences = []
     for item in err.errors(include_url=False)[:most]:
-        place = ".".join(str(part) for part in item["loc"]) or "the whole"
-        found.append(f"{place}: {item['msg'].removeprefix('Value error, ')}")
-    more = err.error_count() - len(found)
-    return "; ".join(found) + (f"; and {more} more" if more else "")
+        key = ".".join(map(str, item["loc"])) or "the document"
+        sentences.append(f"{key}: {_sentence(item)}")
+    more = err.error_count() - len(sentences)
+    return "; ".join(sentences) + (f"; and {more} more" if more else "")
+
+
+def _sentence(item: Any) -> str:
+    if item["type"] == "missing":
+        return "the key is missing"
+    if item["type"] == "extra_forbidden":
+        return "this key is not allowed here"
+    message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    shown = repr(item["input"])
+    return f"{message}, but is {shown if len(shown) <= _SHOWN else f'{shown[:_SHOWN]}…'}"
+
+
+def publish(
+    document: _D,
+    output: Path | None,
+    call: Call,
+    *,
+    timed: bool = False,
+    beside: Mapping[str, Path | Sequence[Path]] | None = None,
+    records: Mapping[str, Path] | None = None,
+    details: Mapping[str, Any] | None = None,
+    role: str = "report",
+) -> _D:
+    """Write a document and its manifest.
+
+    Args:
+        document: the document.
+        output: the JSON file; None to write nothing.
+        call: the call of the verb that leaves the document.
+        timed: the document holds times of this run, so that two identical runs write different bytes.
+        beside: further files that the verb has written, by role; the manifest names them.
+        records: such files whose bytes hold times.
+        details: as in `write_manifest`.
+        role: of the document in its manifest.
+
+    Returns:
+        `document`.
+    """
+    if output is None:
+        return document
+    document.write(output)
+    itself = {role: output}
+    write_manifest(
+        output,
+        verb=call.verb,
+        uses=call.uses,
+        args=call.args,
+        inputs=call.inputs,
+        outputs={**({} if timed else itself), **(beside or {})},
+        timings={**(itself if timed else {}), **(records or {})},
+        details=details,
+        seconds=time.perf_counter() - call.started,
+    )
+    return document
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Documents that do not have a class yet
 
 
 @cache
@@ -125,7 +332,7 @@ def check_document(document: Any, schema: Path, where: str) -> None:
         raise IntegrityError(f"{where} does not conform to {schema.name}: {'; '.join(wrong[:3])}")
 
 
-def publish(
+def publish_body(
     body: Mapping[str, Any],
     output: Path | None,
     *,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pyvmaf.base.document import check_document, publish
+from pyvmaf.base.document import check_document, publish_body
 from pyvmaf.base.files import read_json, relative, sha256_bytes, sha256_file
 from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from pyvmaf.checks.subject import CPU, SCHEMAS, described_by, feeds_of, graph_inputs, made_rows, open_subject, start
@@ -253,7 +253,7 @@ def audit_compat(target: Path, *, output: Path | None = None) -> dict[str, Any]:
             findings.append(_Finding("error", path, str(err)))
     findings += _orphans(others)
     counted = {level: sum(f.level == level for f in findings) for level in ("error", "warning")}
-    return publish(
+    return publish_body(
         {
             "target": relative(target),
             "models": [{"path": relative(p), "sha256": sha256_file(p), "bytes": p.stat().st_size} for p in models],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.document import publish
+from pyvmaf.base.document import publish_body
 from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.checks.subject import CPU, SCHEMAS, Subject, open_subject, read_rows, rows_for, start
 from pyvmaf.errors import InputError
@@ -161,7 +161,7 @@ def bisect_model_quality(
         "model": [open_path for open_path in (Path(str(m)) for m in models) if open_path.is_file()],
         "features": table,
     }
-    return publish(
+    return publish_body(
         {
             "limit": {"figure": figure, "kind": limit.partition("_")[0], "value": value},
             "table": relative(table),

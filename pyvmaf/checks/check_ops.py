@@ -1,54 +1,73 @@
-"""``vmaf-train check-ops``: whether a file holds only what a model may."""
+"""``vmaf-train check-ops``: whether ONNX files hold only what a model may."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, Literal
 
-from pyvmaf.base.document import publish
+from pydantic import Field
+
+from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, publish
 from pyvmaf.base.files import relative, sha256_bytes
-from pyvmaf.checks.subject import SCHEMAS
 from pyvmaf.runtime import allowlist
 
 
-def check_ops(models: Sequence[Path], *, output: Path | None = None) -> dict[str, Any]:
+class ScannedModel(Part):
+    """What the scan of one file gave."""
+
+    path: Name
+    sha256: Sha256
+    bytes: Count
+    opsets: dict[str, int] = Field(description="Version by domain.")
+    operators: dict[str, Positive] = Field(description="Number of nodes by operator, graphs inside nodes included.")
+    problems: list[Name] = Field(description="What a model may not hold, with the node or tensor that holds it.")
+
+
+class CheckOps(Document):
+    """Report of ``vmaf-train check-ops``."""
+
+    title: ClassVar[str] = "Report of vmaf-train check-ops"
+
+    schema_version: Literal[1] = 1
+    models: list[ScannedModel] = Field(min_length=1)
+    passed: bool = Field(description="No file has a problem.")
+    run_provenance: RunProvenance
+
+
+def check_ops(models: Sequence[Path], *, output: Path | None = None) -> CheckOps:
     """Scan ONNX files in the protobuf, graphs inside nodes included; nothing is run.
 
     Args:
-        models: the files; any ONNX file will do.
+        models: any ONNX files.
         output: JSON file for the report.
 
     Returns:
-        The report. ``passed`` says whether all of them are clean; per file ``problems`` names what is not allowed.
+        The report: per file the ``problems``; ``passed`` if no file has any.
 
     Raises:
-        MissingFileError, InputError: a file is not there, no regular file, or too large to be read.
-        IntegrityError: it is no ONNX file.
+        MissingFileError, InputError: a file does not exist, is not a regular file, or is too large.
+        IntegrityError: a file is not ONNX.
     """
-    started = time.perf_counter()
-    found = []
+    call = Call("check-ops", args={"model": list(models)}, inputs={"model": list(models)})
+    scanned = []
     for path in models:
         data = allowlist.read_model(path)
         proto = allowlist.parse(data, str(path))
         operators, problems = allowlist.scan(proto)
-        found.append(
-            {
-                "path": relative(path),
-                "sha256": sha256_bytes(data),
-                "bytes": len(data),
-                "opsets": {o.domain or "ai.onnx": o.version for o in proto.opset_import},
-                "operators": operators,
-                "problems": problems,
-            }
+        scanned.append(
+            ScannedModel(
+                path=relative(path),
+                sha256=sha256_bytes(data),
+                bytes=len(data),
+                opsets={o.domain or "ai.onnx": o.version for o in proto.opset_import},
+                operators=operators,
+                problems=problems,
+            )
         )
-    return publish(
-        {"models": found, "passed": not any(entry["problems"] for entry in found)},
-        output,
-        schema=SCHEMAS / "check-ops.schema.json",
-        verb="check-ops",
-        args={"model": list(models)},
-        inputs={"model": list(models)},
-        started=started,
+    report = CheckOps(
+        models=scanned,
+        passed=not any(model.problems for model in scanned),
+        run_provenance=call.provenance(),
     )
+    return publish(report, output, call)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.document import publish
+from pyvmaf.base.document import publish_body
 from pyvmaf.base.files import relative
 from pyvmaf.checks.subject import (
     CPU,
@@ -194,7 +194,7 @@ def cross_backend(
     inputs: dict[str, Path | Sequence[Path]] = {"model": [s.path for s in subjects]}
     if table is not None:
         inputs["features"] = table
-    return publish(
+    return publish_body(
         {
             "n_rows": count,
             "rows": kind,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pyvmaf.base.document import publish
+from pyvmaf.base.document import publish_body
 from pyvmaf.base.files import relative
 from pyvmaf.checks.subject import CPU, SCHEMAS, Feeds, made_feeds, open_subject, parse_shape, provider, start
 from pyvmaf.errors import InputError
@@ -141,7 +141,7 @@ def profile(
         if on_run is not None:
             on_run(len(runs), len(jobs))
     settings = {"warmup": warmup, "iterations": iterations, "threads": threads}
-    return publish(
+    return publish_body(
         {"settings": settings, "runs": runs},
         output,
         schema=SCHEMAS / "profile.schema.json",

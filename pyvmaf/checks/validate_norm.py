@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pyvmaf.base.document import publish
+from pyvmaf.base.document import publish_body
 from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.checks.subject import SCHEMAS, open_subject
 from pyvmaf.errors import InputError
@@ -99,7 +99,7 @@ def validate_norm(
         inputs["sidecar"] = subject.sidecar
     limits = {"max_mean_shift": max_mean_shift, "sigmas": sigmas, "max_beyond": max_beyond}
     table_sha256 = sha256_file(table)
-    return publish(
+    return publish_body(
         {
             "model": subject.name,
             "model_path": relative(subject.path),

@@ -97,13 +97,13 @@ def check_ops(
     from pyvmaf.checks.check_ops import check_ops as run
 
     report = run(model, output=json)
-    for found in report["models"]:
-        operators = ", ".join(f"{name} x{count}" for name, count in found["operators"].items())
-        opsets = ", ".join(f"{domain} {version}" for domain, version in found["opsets"].items())
-        typer.echo(f"{'ok     ' if not found['problems'] else 'REFUSED'} {found['path']} ({opsets}): {operators}")
-        for problem in found["problems"]:
+    for scanned in report.models:
+        operators = ", ".join(f"{name} x{count}" for name, count in scanned.operators.items())
+        opsets = ", ".join(f"{domain} {version}" for domain, version in scanned.opsets.items())
+        typer.echo(f"{'REFUSED' if scanned.problems else 'ok     '} {scanned.path} ({opsets}): {operators}")
+        for problem in scanned.problems:
             typer.echo(f"        {problem}")
-    if not report["passed"]:
+    if not report.passed:
         raise typer.Exit(1)
 
 

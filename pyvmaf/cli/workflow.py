@@ -12,6 +12,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs to the command."""
     app.command("config")(config)
     app.command("code")(code)
+    app.command("schema")(schema)
     through = {"allow_extra_args": True, "ignore_unknown_options": True}
     app.command("audit", context_settings=through)(audit)
     app.command("repair", context_settings=through)(repair)
@@ -60,6 +61,22 @@ def code(
         if modules:
             for module in identities.modules(name):
                 typer.echo(f"{'':20} {module}")
+
+
+def schema(
+    name: Annotated[str | None, typer.Argument(help="A document.", show_default=False)] = None,
+) -> None:
+    """Print the JSON schema of a document that a verb writes; without a name, list the documents.
+
+    Example: vmaf-train schema check-ops
+    """
+    from pyvmaf.base import documents
+
+    if name is not None:
+        typer.echo(documents.schema_json(name), nl=False)
+        return
+    for document in documents.DOCUMENTS:
+        typer.echo(f"{document:24} {documents.document(document).title}")
 
 
 def audit(

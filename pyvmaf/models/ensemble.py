@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.document import publish
+from pyvmaf.base.document import publish_body
 from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
 from pyvmaf.metrics import agreement
@@ -325,7 +325,7 @@ def make_ensemble(
         },
     }
     files = [path for s in seeds for path in (s.sidecar_path, s.onnx, s.folder / REPORT, s.folder / PREDICTIONS)]
-    return publish(
+    return publish_body(
         body,
         output,
         schema=MANIFEST_SCHEMA,

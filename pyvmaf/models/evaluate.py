@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.document import publish
+from pyvmaf.base.document import publish_body
 from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.metrics import agreement
@@ -111,7 +111,7 @@ def evaluate(
         "trained_on_this_table": loaded.sidecar["dataset_sha256"] == sha256_file(table),
         "intervals": _intervals(loaded, predicted, y[rows], keys[rows]) if isinstance(loaded, Ensemble) else None,
     }
-    return publish(report, output, schema=SCHEMA, verb="eval", args=args, inputs=inputs, started=started)
+    return publish_body(report, output, schema=SCHEMA, verb="eval", args=args, inputs=inputs, started=started)
 
 
 def _intervals(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pyvmaf.base.document import check_document, publish
+from pyvmaf.base.document import check_document, publish_body
 from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.metrics import FIGURES, spread
@@ -150,7 +150,7 @@ def judge(
         "per_fold": gates.per_fold([seed.report for seed in fits]),
         "recommendation": "ship the model of any of these seeds" if promoted else "; ".join(found["reasons"]),
     }
-    return publish(
+    return publish_body(
         body,
         output,
         schema=SCHEMA,

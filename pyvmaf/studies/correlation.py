@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.document import publish
+from pyvmaf.base.document import publish_body
 from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError
 from pyvmaf.models.regressor.rows import floats, read_columns, read_schema, strings
@@ -129,7 +129,7 @@ def feature_correlation(
         "features": table, "target": target, "columns": list(columns), "redundancy_threshold": redundancy_threshold,
         "top_k": top_k, "by": by, "max_missing": max_missing, "max_rows": max_rows,
     }  # fmt: skip
-    return publish(
+    return publish_body(
         body,
         output,
         schema=SCHEMA,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyvmaf.base.code import identity
-from pyvmaf.base.document import publish
+from pyvmaf.base.document import publish_body
 from pyvmaf.base.files import content_hash, read_json, read_yaml, sha256_file, write_json
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES, SETS, resolve
@@ -193,7 +193,7 @@ def subset_sweep(
         "margin": margin,
     }  # fmt: skip
     inputs = {"features": table} | ({} if config is None else {"config": config})
-    report = publish(body, output, schema=SCHEMA, verb="subset-sweep", args=args, inputs=inputs, started=started)
+    report = publish_body(body, output, schema=SCHEMA, verb="subset-sweep", args=args, inputs=inputs, started=started)
     partial.unlink(missing_ok=True)
     return report
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyvmaf.base.code import identity
-from pyvmaf.base.document import publish
+from pyvmaf.base.document import publish_body
 from pyvmaf.base.files import content_hash, read_yaml, relative, sha256_file
 from pyvmaf.errors import InputError, PyvmafError, UnavailableError, unknown_name
 from pyvmaf.models.regressor.rows import read_table
@@ -335,7 +335,7 @@ def tune(
         "study_name": study_name, "storage": _shown(url), "epochs": epochs, "seed": seed, "prune": prune,
         "confirm": confirm, "backend": backend,
     }  # fmt: skip
-    return publish(
+    return publish_body(
         body,
         output / OUTPUT,
         schema=SCHEMA,

@@ -196,6 +196,7 @@ def _section(field: FieldInfo) -> type[Section] | None:
 
 def documents() -> dict[str, str]:
     """Every generated file: path below the repository → content."""
+    from pyvmaf.base import documents as table
     from pyvmaf.corpora.spec import Corpus
     from pyvmaf.models.spec import ModelSpec
 
@@ -205,6 +206,7 @@ def documents() -> dict[str, str]:
         "workflow/schemas/config.schema.yaml": schema_yaml(Config, "Configuration of the workflow"),
         "workflow/schemas/corpus.schema.yaml": schema_yaml(Corpus, "A corpus: config/corpora/{corpus}.yaml"),
         "workflow/schemas/model.schema.yaml": schema_yaml(ModelSpec, "A model: config/models/{model}.yaml"),
+        **{f"docs/schemas/{name}.schema.json": table.schema_json(name) for name in table.DOCUMENTS},
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pyvmaf.base.code import recorded_parts
-from pyvmaf.base.document import publish
+from pyvmaf.base.document import publish_body
 from pyvmaf.workflow.audit.cost import estimate
 from pyvmaf.workflow.audit.planned import Job, Plan, load
 from pyvmaf.workflow.audit.unseen import look
@@ -62,7 +62,7 @@ def audit(arguments: Sequence[str] = (), *, quick: bool = False, output: Path | 
         ],
         "unseen": unseen,
     }
-    return publish(
+    return publish_body(
         report,
         output,
         schema=SCHEMA,

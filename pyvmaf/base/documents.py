@@ -1,0 +1,37 @@
+"""The table of documents: every kind of JSON file that verbs write, and the class that describes it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from pyvmaf.base.document import Document
+from pyvmaf.base.files import dumps
+from pyvmaf.base.table import Table
+from pyvmaf.errors import unknown_name
+
+DOCUMENTS: Table[str] = {
+    "check-ops": "pyvmaf.checks.check_ops.CheckOps",
+}
+"""Dotted name of the class, by the name of the document."""
+
+
+def document(name: str) -> type[Document]:
+    """Return the class of a document.
+
+    Raises:
+        InputError: there is no document of this name.
+    """
+    if name not in DOCUMENTS:
+        raise unknown_name("document", name, DOCUMENTS)
+    module, _, attribute = DOCUMENTS[name].rpartition(".")
+    kind: type[Document] = getattr(import_module(module), attribute)
+    return kind
+
+
+def schema_json(name: str) -> str:
+    """Return the published JSON schema of a document as text.
+
+    Raises:
+        InputError: there is no document of this name.
+    """
+    return dumps(document(name).json_schema())
