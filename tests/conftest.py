@@ -7,8 +7,9 @@ import hashlib
 import os
 import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # A busy machine is no failure.
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
+
+Make = Callable[..., Path]
 
 REPOSITORY = Path(__file__).parents[1]
 CACHE = REPOSITORY / ".cache" / "test-corpus"
@@ -80,6 +83,62 @@ def embedded_files(_embedded: tuple[dict[str, Path], dict[str, Path]]) -> dict[s
     cityCC0.mpg. Read-only.
     """
     return _embedded[1]
+
+
+@pytest.fixture(scope="session")
+def make_video(tmp_path_factory: pytest.TempPathFactory, ffmpeg: str) -> Make:
+    """A function that writes a video of FFmpeg's moving test picture: name, size, frames, FFmpeg's output options."""
+    folder = tmp_path_factory.mktemp("videos")
+
+    def make(
+        name: str, size: str = "64x48", frames: int = 12, *options: str, source: str = "testsrc2", rate: str = "25"
+    ) -> Path:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        command = [ffmpeg, "-nostdin", "-v", "error", "-y", "-f", "lavfi"]
+        command += ["-i", f"{source}=size={size}:rate={rate}", "-frames:v", str(frames)]
+        subprocess.run([*command, *(options or ("-pix_fmt", "yuv420p", "-qp", "0")), str(path)], check=True)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> str:
+    import imageio_ffmpeg
+
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+@pytest.fixture(scope="session")
+def pair(embedded_files: dict[str, Path]) -> tuple[Path, Path]:
+    """A reference and its distorted version, 176x144, 120 frames, as they are published."""
+    return embedded_files["carphone_pristine.mp4"], embedded_files["carphone_distorted.mp4"]
+
+
+@pytest.fixture(scope="session")
+def convert(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a clip from another one, once: source, name of the file, options of FFmpeg."""
+    folder = tmp_path_factory.mktemp("converted")
+
+    def run(source: Path, name: str, *options: str) -> Path:
+        target = folder / name
+        if not target.exists():
+            subprocess.run(
+                [ffmpeg, "-v", "error", "-y", "-i", str(source), *options, str(target)], check=True, timeout=120
+            )
+        return target
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of development data beside the checkout, where there is one."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no folder ../shared/data beside this checkout")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -52,9 +52,8 @@ def test_completion_scripts(shell: str) -> None:
 
 
 def test_a_stale_plan_is_refused() -> None:
-    done = run("combine", "--engine", "0123456789abcdef", "-o", "x.parquet", "a=b.parquet")
+    done = run("combine", "--code", "0123456789abcdef", "-o", "x.parquet", "a=b.parquet")
     assert done.returncode == 2
     assert re.search(
-        r"the plan asks for stage 'tables' with fingerprint 0123456789abcdef, but the installed code has \w{16}",
-        done.stderr,
+        r"the plan asks for 'combine' with code 0123456789abcdef, but the installed code is \w{16}", done.stderr
     )

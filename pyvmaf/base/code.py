@@ -8,7 +8,8 @@ run if its own differs. Nothing that is hashed is imported.
 Left out of a syntax tree, because it decides no value that a verb writes:
 
 * comments, docstrings, formatting and line numbers;
-* the words of an exception: arguments of a call whose name ends in ``Error`` or ``Warning``, and of `unknown_name`;
+* the words of an exception: arguments of what is raised, of a call whose name ends in ``Error`` or ``Warning``, and of
+  `unknown_name`;
 * descriptions: the keyword ``description`` of ``Field``;
 * data, which the plan hashes by row or by value: names that are annotated as `Table` or `Row` (`pyvmaf.base.table`),
   and the fields of a `Section`, because rules carry the values of the keys that they read;
@@ -235,6 +236,9 @@ def _spell(node: ast.AST, out: list[str]) -> None:
     out.append(type(node).__name__)
     if isinstance(node, ast.Constant):
         out.append(f"({type(node.value).__name__} {node.value!r})")
+        return
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        _spell(node.exc.func, out)
         return
     out.append("(")
     for field in node._fields:

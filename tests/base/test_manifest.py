@@ -91,7 +91,7 @@ class TestManifest:
                 threads,
                 "-o",
                 str(folder / "out.txt"),
-                "--engine=x",
+                "--code=x",
             ]
             path = self.write(folder, monkeypatch, host, argv)
             bodies.append(json.loads(path.read_text()))
@@ -149,7 +149,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> N
     target = tmp_path / "model.onnx"
     code = (
         "import os, signal, sys\n"
-        "from pyvmaf.base.manifest import atomic_path\n"
+        "from pyvmaf.base.files import atomic_path\n"
         "with atomic_path(sys.argv[1]) as temporary:\n"
         "    temporary.write_bytes(b'half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

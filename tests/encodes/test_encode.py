@@ -355,9 +355,9 @@ def test_the_command(clip: Path, tmp_path: Path) -> None:
     answer = run("--codec", "vp99", "--crf", "40")
     assert (answer.returncode, answer.stdout) == (2, "")
     assert answer.stderr.startswith("error: unknown codec 'vp99': did you mean 'vp9'?")
-    answer = run("--codec", "vp9", "--crf", "40", "--engine", "0123456789abcdef")
+    answer = run("--codec", "vp9", "--crf", "40", "--code", "0123456789abcdef")
     assert answer.returncode == 2
-    assert "fingerprint 0123456789abcdef" in answer.stderr
+    assert "code 0123456789abcdef" in answer.stderr
     # What was there before a failed command is still there.
     assert (tmp_path / "r.mkv").read_bytes() == before
 

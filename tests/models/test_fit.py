@@ -210,9 +210,9 @@ def test_a_figure_that_is_not_defined_is_null() -> None:
     assert summarise([one])["std_plcc"] is None
 
 
-def test_the_command_refuses_another_engine(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
+def test_the_command_refuses_other_code(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
     done = command(
-        "fit", "-c", write_spec(), "--features", table, "-o", tmp_path / "out", "--engine", "0" * 16, cwd=tmp_path
+        "fit", "-c", write_spec(), "--features", table, "-o", tmp_path / "out", "--code", "0" * 16, cwd=tmp_path
     )
     assert done.returncode == 2
     assert "0" * 16 in done.stderr

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pyvmaf
 import pyvmaf.engines.libvmaf.context as engine
 from pyvmaf import _native
 from pyvmaf.engines.libvmaf.context import Context, Model, feature_key, predict, predict_collection, score_keys
@@ -488,7 +489,7 @@ def test_scores_have_double_precision(clip: MakeClip) -> None:
 
 
 def test_raw_module_does_not_know_more_than_its_stub() -> None:
-    stub = Path(engine.__file__).with_name("_native.pyi").read_text()
+    stub = Path(pyvmaf.__file__).with_name("_native.pyi").read_text()
     for name in vars(_native):
         if not name.startswith("__"):
             assert f"class {name}" in stub or f"def {name}(" in stub, name
