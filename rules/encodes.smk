@@ -4,15 +4,11 @@
 rule encode_rung:
     """Encode one clip with one preset and CRF."""
     input:
-        "results/corpora/{corpus}/{clip}.mkv",
+        layout.CLIP.pattern,
     output:
-        video=ensure(
-            "results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv", non_empty=True
-        ),
-        record=ensure(
-            "results/encodes/{corpus}/{clip}/{codec}/{rung}.json", non_empty=True
-        ),
-        manifest="results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv.manifest.json",
+        video=ensure(layout.ENCODE.pattern, non_empty=True),
+        record=ensure(layout.RECORD.pattern, non_empty=True),
+        manifest=layout.ENCODE.manifest,
     log:
         "logs/encode_rung/{corpus}/{clip}/{codec}/{rung}.log",
     benchmark:

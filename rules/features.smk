@@ -4,12 +4,12 @@
 rule extract_features:
     """Per-frame features and teacher scores of all rungs of one clip and codec."""
     input:
-        reference="results/corpora/{corpus}/{clip}.mkv",
-        rungs=rungs_of("mkv"),
-        records=rungs_of("json"),
+        reference=layout.CLIP.pattern,
+        rungs=rungs_of(layout.ENCODE),
+        records=rungs_of(layout.RECORD),
     output:
-        table=ensure("results/features/{corpus}/{clip}/{codec}.parquet", non_empty=True),
-        manifest="results/features/{corpus}/{clip}/{codec}.parquet.manifest.json",
+        table=ensure(layout.LADDER.pattern, non_empty=True),
+        manifest=layout.LADDER.manifest,
     log:
         "logs/extract_features/{corpus}/{clip}/{codec}.log",
     benchmark:
@@ -50,8 +50,8 @@ rule hard_negatives:
         corpora=clip_collections,
         clips=prepared_clips,
     output:
-        table=ensure("results/features/hard_negatives.parquet", non_empty=True),
-        manifest="results/features/hard_negatives.parquet.manifest.json",
+        table=ensure(layout.NEGATIVES.pattern, non_empty=True),
+        manifest=layout.NEGATIVES.manifest,
     log:
         "logs/hard_negatives/hard_negatives.log",
     benchmark:

@@ -4,16 +4,12 @@
 rule fit_model:
     """All folds of one seed and the model on all sources, trained together."""
     input:
-        table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
+        table=model_table,
     output:
-        weights=ensure(
-            "results/models/{model}/seed{seed}/weights.safetensors", non_empty=True
-        ),
-        loso=ensure("results/models/{model}/seed{seed}/loso.json", non_empty=True),
-        predictions=ensure(
-            "results/models/{model}/seed{seed}/predictions.parquet", non_empty=True
-        ),
-        manifest="results/models/{model}/seed{seed}/weights.safetensors.manifest.json",
+        weights=ensure(layout.WEIGHTS.pattern, non_empty=True),
+        loso=ensure(layout.LOSO.pattern, non_empty=True),
+        predictions=ensure(layout.PREDICTIONS.pattern, non_empty=True),
+        manifest=layout.WEIGHTS.manifest,
     log:
         "logs/fit_model/{model}/seed{seed}.log",
     benchmark:
@@ -36,18 +32,18 @@ rule fit_model:
 rule judge_model:
     """PROMOTE or HOLD over all seeds of a model; a model that is held is a result, not a failure."""
     input:
-        loso=per_seed("loso.json"),
-        weights=per_seed("weights.safetensors"),
-        predictions=per_seed("predictions.parquet"),
+        loso=per_seed(layout.LOSO),
+        weights=trained_models,
+        predictions=per_seed(layout.PREDICTIONS),
         negatives=judged_negatives,
     output:
         verdict=report(
-            ensure("results/models/{model}/verdict.json", non_empty=True),
+            ensure(layout.VERDICT.pattern, non_empty=True),
             caption="../workflow/report/verdict.rst",
             category="Models",
             labels={"model": "{model}", "file": "verdict"},
         ),
-        manifest="results/models/{model}/verdict.json.manifest.json",
+        manifest=layout.VERDICT.manifest,
     log:
         "logs/judge_model/{model}.log",
     conda:
@@ -69,14 +65,14 @@ rule judge_model:
 rule export_model:
     """ONNX and sidecar of one seed's model, checked against the network that was trained."""
     input:
-        weights="results/models/{model}/seed{seed}/weights.safetensors",
-        loso="results/models/{model}/seed{seed}/loso.json",
-        verdict="results/models/{model}/verdict.json",
-        table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
+        weights=layout.WEIGHTS.pattern,
+        loso=layout.LOSO.pattern,
+        verdict=layout.VERDICT.pattern,
+        table=model_table,
     output:
-        onnx=ensure("results/models/{model}/seed{seed}/model.onnx", non_empty=True),
-        sidecar=ensure("results/models/{model}/seed{seed}/model.json", non_empty=True),
-        manifest="results/models/{model}/seed{seed}/model.onnx.manifest.json",
+        onnx=ensure(layout.ONNX.pattern, non_empty=True),
+        sidecar=ensure(layout.SIDECAR.pattern, non_empty=True),
+        manifest=layout.ONNX.manifest,
     log:
         "logs/export_model/{model}/seed{seed}.log",
     conda:
@@ -97,15 +93,15 @@ rule export_model:
 rule ensemble_models:
     """One model with intervals of all seeds of a model; intervals that fail their gate are a result, not a failure."""
     input:
-        verdict="results/models/{model}/verdict.json",
-        loso=per_seed("loso.json"),
-        predictions=per_seed("predictions.parquet"),
+        verdict=layout.VERDICT.pattern,
+        loso=per_seed(layout.LOSO),
+        predictions=per_seed(layout.PREDICTIONS),
         onnx=exported_models,
-        sidecars=per_seed("model.json"),
-        table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
+        sidecars=per_seed(layout.SIDECAR),
+        table=model_table,
     output:
-        ensemble=ensure("results/models/{model}/ensemble.json", non_empty=True),
-        manifest="results/models/{model}/ensemble.json.manifest.json",
+        ensemble=ensure(layout.ENSEMBLE.pattern, non_empty=True),
+        manifest=layout.ENSEMBLE.manifest,
     log:
         "logs/ensemble_models/{model}.log",
     conda:

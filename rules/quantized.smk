@@ -4,16 +4,14 @@
 rule quantize_model:
     """One int8 variant of one seed's model."""
     input:
-        onnx="results/models/{model}/seed{seed}/model.onnx",
-        sidecar="results/models/{model}/seed{seed}/model.json",
-        weights="results/models/{model}/seed{seed}/weights.safetensors",
-        table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
+        onnx=layout.ONNX.pattern,
+        sidecar=layout.SIDECAR.pattern,
+        weights=layout.WEIGHTS.pattern,
+        table=model_table,
     output:
-        onnx=ensure("results/quantized/{model}/seed{seed}/{mode}.onnx", non_empty=True),
-        report=ensure(
-            "results/quantized/{model}/seed{seed}/{mode}.json", non_empty=True
-        ),
-        manifest="results/quantized/{model}/seed{seed}/{mode}.onnx.manifest.json",
+        onnx=ensure(layout.INT8.pattern, non_empty=True),
+        report=ensure(layout.INT8_REPORT.pattern, non_empty=True),
+        manifest=layout.INT8.manifest,
     log:
         "logs/quantize_model/{model}/seed{seed}/{mode}.log",
     benchmark:

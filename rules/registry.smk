@@ -6,18 +6,18 @@ rule register_models:
     input:
         verdicts=verdicts,
         models=exported_models,
-        sidecars=per_seed("model.json"),
-        quantized=quantized_models("onnx"),
-        reports=quantized_models("json"),
+        sidecars=per_seed(layout.SIDECAR),
+        quantized=quantized_models(layout.INT8),
+        reports=quantized_models(layout.INT8_REPORT),
         ensembles=ensembles,
     output:
         registry=report(
-            ensure("results/registry/registry.json", non_empty=True),
+            ensure(layout.REGISTRY.pattern, non_empty=True),
             caption="../workflow/report/registry.rst",
             category="Run",
             labels={"file": "registry"},
         ),
-        manifest="results/registry/registry.json.manifest.json",
+        manifest=layout.REGISTRY.manifest,
     log:
         "logs/register_models/registry.log",
     conda:

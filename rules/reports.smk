@@ -4,24 +4,24 @@
 rule render_report:
     """One page that opens offline."""
     input:
-        registry="results/registry/registry.json",
+        registry=layout.REGISTRY.pattern,
         verdicts=verdicts,
-        loso=per_seed("loso.json"),
-        predictions=per_seed("predictions.parquet"),
-        sidecars=per_seed("model.json"),
+        loso=per_seed(layout.LOSO),
+        predictions=per_seed(layout.PREDICTIONS),
+        sidecars=per_seed(layout.SIDECAR),
         models=exported_models,
-        quantized=quantized_models("json"),
-        int8=quantized_models("onnx"),
-        shards=all_shards("parquet"),
-        records=all_shards("jsonl"),
+        quantized=quantized_models(layout.INT8_REPORT),
+        int8=quantized_models(layout.INT8),
+        shards=all_shards(layout.SHARD),
+        records=all_shards(layout.SHARD_RECORDS),
     output:
         page=report(
-            ensure("results/reports/report.html", non_empty=True),
+            ensure(layout.PAGE.pattern, non_empty=True),
             caption="../workflow/report/page.rst",
             category="Run",
             labels={"file": "page"},
         ),
-        manifest="results/reports/report.html.manifest.json",
+        manifest=layout.PAGE.manifest,
     log:
         "logs/render_report/report.log",
     benchmark:
@@ -45,24 +45,24 @@ rule render_report:
 rule render_card:
     """One page per model: data, protocol, figures, gates, limits, int8 variants, and how to make it again."""
     input:
-        registry="results/registry/registry.json",
-        verdict="results/models/{model}/verdict.json",
-        loso=per_seed("loso.json"),
-        predictions=per_seed("predictions.parquet"),
-        sidecars=per_seed("model.json"),
+        registry=layout.REGISTRY.pattern,
+        verdict=layout.VERDICT.pattern,
+        loso=per_seed(layout.LOSO),
+        predictions=per_seed(layout.PREDICTIONS),
+        sidecars=per_seed(layout.SIDECAR),
         models=exported_models,
-        quantized=quantized_models("json"),
-        int8=quantized_models("onnx"),
+        quantized=quantized_models(layout.INT8_REPORT),
+        int8=quantized_models(layout.INT8),
         ensemble=ensembles,
-        table=lambda wildcards: f"results/tables/{PLAN.model(wildcards.model).table}.parquet",
+        table=model_table,
     output:
         card=report(
-            ensure("results/reports/models/{model}.html", non_empty=True),
+            ensure(layout.CARD.pattern, non_empty=True),
             caption="../workflow/report/card.rst",
             category="Models",
             labels={"model": "{model}", "file": "card"},
         ),
-        manifest="results/reports/models/{model}.html.manifest.json",
+        manifest=layout.CARD.manifest,
     log:
         "logs/render_card/{model}.log",
     conda:
@@ -83,21 +83,21 @@ rule render_card:
 rule summarize_run:
     """The closing figures of each model."""
     input:
-        registry="results/registry/registry.json",
+        registry=layout.REGISTRY.pattern,
         verdicts=verdicts,
-        loso=per_seed("loso.json"),
-        sidecars=per_seed("model.json"),
+        loso=per_seed(layout.LOSO),
+        sidecars=per_seed(layout.SIDECAR),
         models=exported_models,
-        quantized=quantized_models("json"),
-        int8=quantized_models("onnx"),
+        quantized=quantized_models(layout.INT8_REPORT),
+        int8=quantized_models(layout.INT8),
     output:
         summary=report(
-            ensure("results/reports/summary.json", non_empty=True),
+            ensure(layout.SUMMARY.pattern, non_empty=True),
             caption="../workflow/report/summary.rst",
             category="Run",
             labels={"file": "summary"},
         ),
-        manifest="results/reports/summary.json.manifest.json",
+        manifest=layout.SUMMARY.manifest,
     log:
         "logs/summarize_run/summary.log",
     conda:

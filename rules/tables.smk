@@ -5,12 +5,12 @@ rule build_shard:
     """One shard per corpus and codec: its per-frame rows, and its complete encode records."""
     input:
         ladders=shard_ladders,
-        records=shard_encodes("json"),
+        records=shard_encodes(layout.RECORD),
         times=shard_times,
     output:
-        shard=ensure("results/shards/{corpus}/{codec}.parquet", non_empty=True),
-        records=ensure("results/shards/{corpus}/{codec}.jsonl", non_empty=True),
-        manifest="results/shards/{corpus}/{codec}.parquet.manifest.json",
+        shard=ensure(layout.SHARD.pattern, non_empty=True),
+        records=ensure(layout.SHARD_RECORDS.pattern, non_empty=True),
+        manifest=layout.SHARD.manifest,
     log:
         "logs/build_shard/{corpus}/{codec}.log",
     wildcard_constraints:
@@ -34,9 +34,9 @@ rule import_table:
     input:
         files=imported_files,
     output:
-        shard=ensure("results/shards/{corpus}/imported.parquet", non_empty=True),
-        records=ensure("results/shards/{corpus}/imported.jsonl", non_empty=True),
-        manifest="results/shards/{corpus}/imported.parquet.manifest.json",
+        shard=ensure(layout.IMPORTED_SHARD.pattern, non_empty=True),
+        records=ensure(layout.IMPORTED_RECORDS.pattern, non_empty=True),
+        manifest=layout.IMPORTED_SHARD.manifest,
     log:
         "logs/import_table/{corpus}.log",
     wildcard_constraints:
@@ -59,11 +59,11 @@ rule import_table:
 rule combine_table:
     """A training table out of shards."""
     input:
-        shards=table_shards,
+        shards=shards_of(layout.SHARD),
         records=table_records,
     output:
-        table=ensure("results/tables/{table}.parquet", non_empty=True),
-        manifest="results/tables/{table}.parquet.manifest.json",
+        table=ensure(layout.TABLE.pattern, non_empty=True),
+        manifest=layout.TABLE.manifest,
     log:
         "logs/combine_table/{table}.log",
     conda:

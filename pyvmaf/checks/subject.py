@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base import layout
 from pyvmaf.base.files import read_json, sha256_bytes, sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, UnavailableError, unknown_name
 from pyvmaf.models.regressor.inputs import of_sidecar
@@ -121,7 +122,7 @@ def described_by(path: Path) -> tuple[Path, str | None] | None:
     parent, seed = found["fp32"], found["seed"]
     for candidate in (
         path.with_name("model.json"),
-        *(up / "models" / found["model"] / f"seed{seed}" / "model.json" for up in path.resolve().parents[2:4]),
+        layout.SIDECAR.under(layout.INT8.results_folder(path.resolve()), model=found["model"], seed=seed),
     ):
         if candidate.is_file() and read_json(candidate).get("sha256") == parent["sha256"]:
             return candidate, str(found["int8"]["sha256"])

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pyvmaf.base import layout
 from pyvmaf.cli.common import CodeOption, check_code, progress
 
 CorpusOption = Annotated[
@@ -41,13 +42,12 @@ def fetch(
     Example: vmaf-train fetch --corpus embedded
     """
     check_code("fetch", code)
-    from pyvmaf.corpora.fetch import PACKAGES_FOLDER
     from pyvmaf.corpora.fetch import fetch as run
     from pyvmaf.corpora.spec import find_corpus, load_corpus
 
     path = find_corpus(corpus)
     spec = load_corpus(path)
-    folder = output_dir or Path("results") / "corpora" / spec.name / PACKAGES_FOLDER
+    folder = output_dir or Path(layout.RECEIPT.path(corpus=spec.name)).parent
     done = run(spec, path, folder, say=lambda line: typer.echo(line, err=True))
     typer.echo(f"{done.receipt}: {len(done.files)} files, all as pinned")
 
@@ -85,7 +85,7 @@ def prepare(
         raise InputError("--output names the file of one clip: give exactly one --clip with it, and no --output-dir")
     path = find_corpus(corpus)
     spec = load_corpus(path)
-    folder = output_dir or (output.parent if output else Path("results") / "corpora" / spec.name)
+    folder = output_dir or (output.parent if output else Path(layout.COLLECTION.path(corpus=spec.name)).parent)
     root = corpus_root(spec, path, packages or folder / PACKAGES_FOLDER)
     wanted = {clip[0]: output} if output is not None and clip else clip_paths(spec, folder, clip or ())
     for key, target in wanted.items():
@@ -117,7 +117,7 @@ def manifest(
     from pyvmaf.corpora.spec import find_corpus, load_corpus
 
     spec = load_corpus(find_corpus(corpus))
-    folder = clips or Path("results") / "corpora" / spec.name
+    folder = clips or Path(layout.COLLECTION.path(corpus=spec.name)).parent
     target = output or folder / "corpus.json"
     content = collect(spec, folder, target)
     typer.echo(f"{target}: {len(content['clips'])} clips of {len(content['sources'])} sources")

@@ -8,7 +8,6 @@ on the very rows that were held out to judge it, and so promise more than anothe
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pyvmaf.base import layout
 from pyvmaf.base.files import dumps, read_json, sha256_bytes, sha256_file, write_json
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError, unknown_name
@@ -132,14 +132,6 @@ class _Int8:
         return self.path.with_suffix(".onnx")
 
 
-def _layout(path: Path) -> tuple[str, int]:
-    """Model and seed that stand in ``…/{model}/seed{seed}/file``."""
-    match = re.fullmatch(r"seed(\d+)", path.parent.name)
-    if match is None:
-        raise InputError(f"{path} does not lie in a folder …/<model>/seed<number>: which model and seed is it of?")
-    return path.parent.parent.name, int(match[1])
-
-
 def find_artefacts(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """The JSON files among `paths` that `register` reads; a folder stands for those below it.
 
@@ -150,12 +142,8 @@ def find_artefacts(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: list[Path] = []
     for given in map(Path, paths):
         if given.is_dir():
-            found += sorted(given.glob("models/*/verdict.json"))
-            found += sorted(given.glob("models/*/seed*/model.json"))
-            found += sorted(given.glob("models/*/ensemble.json"))
-            found += [
-                p for p in sorted(given.glob("quantized/*/seed*/*.json")) if not p.name.endswith(".manifest.json")
-            ]
+            kinds = (layout.VERDICT, layout.SIDECAR, layout.ENSEMBLE, layout.INT8_REPORT)
+            found += [path for kind in kinds for path in kind.files(given)]
         elif given.exists():
             found.append(given)
         else:
@@ -189,10 +177,10 @@ class _Artefacts:
                 raise InputError(f"two ensembles of {model}: {self.ensembles[model][0]} and {path}")
             self.ensembles[model] = (path, data)
         elif "onnx_opset" in data:
-            model, seed = _layout(path)
+            model, seed = layout.model_and_seed(path)
             self.sidecars.setdefault(model, {})[seed] = _Sidecar(path, model, seed, data)
         elif "passed" in data and "drop" in data:
-            model, seed = _layout(path)
+            model, seed = layout.model_and_seed(path)
             self.int8.setdefault((model, seed), []).append(_Int8(path, model, seed, path.stem, data))
         else:
             raise InputError(

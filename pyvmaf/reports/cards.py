@@ -15,6 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyvmaf.base import layout
 from pyvmaf.base.files import sha256_file, write_text
 from pyvmaf.base.manifest import engine_block, read_manifest, write_manifest
 from pyvmaf.errors import IntegrityError, MissingFileError, unknown_name
@@ -742,7 +743,7 @@ def _read_rows(card: _Card, path: Path | None) -> tuple[pd.DataFrame | None, Pat
     if path is None:
         if card.seed.sidecar_path is None:
             return None, None
-        path = card.seed.sidecar_path.parents[3] / "tables" / f"{stated['name']}.parquet"
+        path = layout.TABLE.under(layout.SIDECAR.results_folder(card.seed.sidecar_path), table=stated["name"])
         if not path.is_file():
             return None, None
     elif not path.is_file():

@@ -7,12 +7,12 @@ computed again, and a report that disagrees with its predictions is refused.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyvmaf.base import layout
 from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
@@ -101,23 +101,9 @@ class Run:
     files: list[Path] = field(default_factory=list)
 
 
-def _layout(path: Path) -> tuple[str, int]:
-    match = re.fullmatch(r"seed(\d+)", path.parent.name)
-    if match is None:
-        raise InputError(f"{path} does not lie in a folder …/<model>/seed<number>: which model and seed is it of?")
-    return path.parent.parent.name, int(match[1])
-
-
-_PLACES = (
-    "models/*/verdict.json",
-    "models/*/ensemble.json",
-    "models/*/seed*/loso.json",
-    "models/*/seed*/predictions.parquet",
-    "models/*/seed*/model.json",
-    "quantized/*/seed*/*.json",
-    "shards/*/*.parquet",
-    "shards/*/*.jsonl",
-    "registry/registry.json",
+_KINDS = (
+    *(layout.VERDICT, layout.ENSEMBLE, layout.LOSO, layout.PREDICTIONS, layout.SIDECAR, layout.INT8_REPORT),
+    *(layout.SHARD, layout.SHARD_RECORDS, layout.REGISTRY),
 )
 # A workflow may name these too: each is found through the JSON file beside it.
 _BESIDE = frozenset({".onnx", ".safetensors"})
@@ -127,7 +113,7 @@ def _expand(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: set[Path] = set()
     for given in map(Path, paths):
         if given.is_dir():
-            found.update(p for place in _PLACES for p in given.glob(place))
+            found.update(path for kind in _KINDS for path in kind.files(given))
         elif given.exists():
             found.add(given)
         else:
@@ -165,7 +151,7 @@ def read_run(paths: Iterable[str | os.PathLike[str]]) -> Run:
 
 def _add(run: Run, path: Path) -> None:
     def seed_of() -> Seed:
-        model, number = _layout(path)
+        model, number = layout.model_and_seed(path)
         return run.models.setdefault(model, Model(model)).seed(number)
 
     if path.suffix in _BESIDE:
@@ -257,12 +243,10 @@ def read_records(paths: Sequence[Path]) -> list[dict[str, Any]]:
             try:
                 row = json.loads(line)
                 keep = {key: value for key, value in row.items() if key not in CLOCK_KEYS}
-                # …/{corpus}/{clip}/{codec}/{rung}.mkv
-                encode = Path(str(row["encode_path"]))
-                clip, codec = encode.parts[-3:-1]
-            except (ValueError, KeyError, AttributeError, IndexError) as err:
+                parts = layout.ENCODE.parts(str(row["encode_path"]))
+            except (ValueError, KeyError, AttributeError, InputError) as err:
                 raise IntegrityError(f"{path}, line {number}, is no corpus row ({err}): it is damaged") from err
-            rows.append(keep | {"corpus": path.parent.name, "clip": clip, "codec": codec, "rung": encode.stem})
+            rows.append(keep | parts | {"corpus": path.parent.name})
     return rows
 
 

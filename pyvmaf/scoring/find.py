@@ -6,15 +6,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pyvmaf.base import layout
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.register import REGISTRY_NAME, find_entry
+from pyvmaf.registry.register import find_entry
 from pyvmaf.runtime.load import Model, load_ensemble, load_pinned, peek
 from pyvmaf.runtime.load import load_model as load_file
 
 REGISTRY = "PYVMAF_REGISTRY"
 """Environment variable: the registry that ids are looked up in."""
 
-DEFAULT_REGISTRY = f"results/registry/{REGISTRY_NAME}"
+DEFAULT_REGISTRY = layout.REGISTRY.path()
 """The registry where nobody says which: the workflow's, seen from the working folder."""
 
 INT8 = ".int8"
@@ -148,8 +149,8 @@ def _by_path(
 def _parent(path: Path, report: Path) -> Path:
     """The sidecar of the fp32 model that an int8 variant was made from, in the layout that the workflow has."""
     fp32: Any = peek(report, "fp32")
-    seed, model = path.parent.name, path.parent.parent.name
-    sidecar = path.parent.parent.parent.parent / "models" / model / seed / "model.json"
+    parts = layout.INT8.match(os.path.abspath(path)) or {"model": "MODEL", "seed": "SEED"}
+    sidecar = layout.SIDECAR.under(layout.INT8.results_folder(path), **parts)
     if not sidecar.exists():
         raise MissingFileError(
             f"{path} is an int8 variant, but the sidecar of its fp32 model is not at {sidecar}: name it (--sidecar)"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pyvmaf.base import layout
 from pyvmaf.base.files import atomic_path, read_json, relative, write_text
 from pyvmaf.base.manifest import read_manifest, write_manifest
 from pyvmaf.errors import InputError
@@ -243,8 +244,8 @@ def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[
     completed = []
     for path in sorted(records):
         encode = path.with_suffix(".mkv")
-        # results/encodes/{corpus}/{clip}/{codec}/{rung}.json
-        key = (path.parent.parent.name, path.parent.name, path.stem)
+        parts = layout.RECORD.parts(os.path.abspath(path))
+        key = (parts["clip"], parts["codec"], parts["rung"])
         if key not in measured:
             raise InputError(f"{path} has no rows in the feature tables given ({', '.join(map(str, ladders))})")
         vmaf, features, spec, seconds = measured.pop(key)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from pyvmaf.base import layout
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import CONTEXT, FEATURES, STATS, TEACHER
 from pyvmaf.features.pool import pool
@@ -89,17 +90,15 @@ def read_records(path: Path) -> dict[tuple[str, ...], dict[str, Any]]:
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         try:
             row = json.loads(line)
-            if "clip" in row:
-                key = tuple(str(row[name]) for name in ENCODE_KEY)
-            else:
-                # results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv
-                encode = Path(row["encode_path"])
-                key = (encode.parent.parent.name, encode.parent.name, encode.stem)
+            # Of an encode outside of the run's folder only the file name is recorded, which does not identify it.
+            names = row if "clip" in row else layout.ENCODE.match(row["encode_path"])
+            key = tuple(str(names[name]) for name in ENCODE_KEY) if names else None
         except (ValueError, KeyError, TypeError) as err:
             raise IntegrityError(
                 f"{path}, line {number}, is no record of an encode ({err}): make the shard again"
             ) from err
-        records[key] = row
+        if key is not None:
+            records[key] = row
     return records
 
 

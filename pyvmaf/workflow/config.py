@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from pyvmaf.base import layout
 from pyvmaf.base.files import read_yaml
 from pyvmaf.base.section import Section
 from pyvmaf.errors import InputError
@@ -125,7 +126,7 @@ class Config(Section):
         description="FFmpeg that encodes: embedded (the one of imageio-ffmpeg), system (the one on PATH), or a path.",
     )
     cache: str = Field(
-        default="results/cache",
+        default=layout.CACHE,
         min_length=1,
         description="Folder of the feature cache; on a cluster one that all nodes see. Moving it rebuilds nothing.",
     )

@@ -23,8 +23,8 @@ from packaging.utils import canonicalize_name
 from tests.tables.conftest import Log
 from tests.workflow import linked
 from tests.workflow.conftest import PROFILE, REPOSITORY, SNAKEFILE, drive, snakemake, write_yaml
+from tests.workflow.loaded import JOBS, SOURCES
 from tests.workflow.test_end_to_end import artefacts, timings
-from tests.workflow.test_rules import JOBS, RULES
 
 ENVIRONMENTS = sorted(path.stem for path in (REPOSITORY / "envs").glob("*.yaml"))
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
@@ -33,7 +33,7 @@ SYSTEM = os.pathsep.join(("/usr/local/bin", "/usr/bin", "/bin"))
 
 
 def environment_of(rule: str) -> str:
-    found = re.search(r'conda:\s*"\.\./envs/(\w+)\.yaml"', RULES[rule][1])
+    found = re.search(r'conda:\s*"\.\./envs/(\w+)\.yaml"', SOURCES[rule].text)
     assert found, f"{rule} names no environment"
     return found[1]
 

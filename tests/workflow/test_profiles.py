@@ -16,7 +16,7 @@ import yaml
 
 from pyvmaf.base.files import sha256_file
 from tests.workflow.conftest import REPOSITORY, SNAKEFILE, prepare_small_run
-from tests.workflow.test_rules import JOBS, RULES
+from tests.workflow.loaded import JOBS, SOURCES
 
 PROFILES = REPOSITORY / "profiles"
 PLUGIN = REPOSITORY / "requirements" / "generic.txt"
@@ -51,7 +51,7 @@ def test_the_slurm_profile_says_how_jobs_are_followed_and_bundled() -> None:
 
 @pytest.mark.parametrize("name", sorted(JOBS))
 def test_what_grows_with_the_data_asks_for_more_when_it_is_tried_again(name: str) -> None:
-    block = RULES[name][1]
+    block = SOURCES[name].text
     memory = re.search(r"mem_mb=(?:lambda wildcards, attempt: (\d+) \* attempt|(\d+)),", block)
     time = re.search(r"runtime=(?:lambda wildcards, attempt: (\d+) \* attempt|(\d+)),", block)
     assert memory

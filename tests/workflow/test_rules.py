@@ -10,29 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from pyvmaf.base import layout
 from pyvmaf.base.verbs import STAGES, VERBS
 from tests.workflow.conftest import prepare_small_run, snakemake
+from tests.workflow.loaded import FILES, JOBS, REPOSITORY, SOURCES, rules
 
-REPOSITORY = Path(__file__).parents[2]
-FILES = [*sorted((REPOSITORY / "rules").glob("*.smk")), REPOSITORY / "workflow" / "Snakefile"]
 HEAVY = {
     *("prepare_clip", "encode_rung", "extract_features", "hard_negatives", "fit_model", "quantize_model"),
     "render_report",
 }
-
-
-def _rules() -> dict[str, tuple[Path, str]]:
-    found = {}
-    for path in FILES:
-        for block in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]:
-            match = re.match(r"rule (\w+):\n", block)
-            assert match
-            found[match.group(1)] = (path, block)
-    return found
-
-
-RULES = _rules()
-JOBS = {name for name, (_, block) in RULES.items() if "shell:" in block}
 
 
 def test_there_is_a_file_per_stage() -> None:
@@ -40,46 +26,52 @@ def test_there_is_a_file_per_stage() -> None:
     assert JOBS >= HEAVY
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize("name", sorted(SOURCES))
 def test_every_rule_says_what_it_does(name: str) -> None:
-    _, block = RULES[name]
-    assert re.match(rf'rule {name}:\n    """[A-Z].*\."""\n', block)
+    assert re.fullmatch(r"[A-Z][^\n]*\.", rules()[name].docstring)
     for word in ("run:", "script:", "notebook:", "message:", "checkpoint "):
-        assert not re.search(rf"^\s*{word}", block, re.MULTILINE)
+        assert not re.search(rf"^\s*{word}", SOURCES[name].text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", sorted(JOBS))
 def test_every_job_is_complete(name: str) -> None:
-    path, block = RULES[name]
+    rule, source = rules()[name], SOURCES[name]
     for directive in ("input", "output", "log", "conda", "threads", "resources", "params", "shell"):
-        # What is fetched comes from nowhere in the run.
+        # The input of a fetch lies outside of the run.
         if (name, directive) != ("fetch_corpus", "input"):
-            assert re.search(rf"^    {directive}:", block, re.MULTILINE), f"{name} has no {directive}"
-    assert ("benchmark:" in block) >= (name in HEAVY)
-    assert re.search(r"mem_mb=", block)
-    assert re.search(r"runtime=", block)
-    assert "ensure(" in block
-    assert "non_empty=True" in block
-    assert f'"logs/{name}/' in block
-    shell = block.partition("shell:")[2]
-    verb = re.findall(r"vmaf-train ([a-z0-9-]+)", shell)[0]
-    assert f'code=identity("{verb}"' in block, f"{name} is planned with another verb's code"
-    assert "--code {params.code:q}" in block
-    assert VERBS[verb].stage == path.stem
-    assert shell.count("vmaf-train ") == 1
-    assert "> {log:q} 2>&1" in shell
+            assert re.search(rf"^    {directive}:", source.text, re.MULTILINE), f"{name} has no {directive}"
+    assert (rule.benchmark is not None) >= (name in HEAVY)
+    assert {"mem_mb", "runtime"} <= {*rule.resources}
+    assert [str(path) for path in rule.log] == [path for path in rule.log if path.startswith(f"logs/{name}/")] != []
+    verb = re.findall(r"vmaf-train ([a-z0-9-]+)", rule.shellcmd)[0]
+    assert f'code=identity("{verb}"' in source.text, f"{name} is planned with another verb's code"
+    assert "--code {params.code:q}" in rule.shellcmd
+    assert VERBS[verb].stage == source.path.stem
+    assert rule.shellcmd.count("vmaf-train ") == 1
+    assert "> {log:q} 2>&1" in rule.shellcmd
     # What is put into a shell line is quoted, numbers aside.
-    for word in re.findall(r"\{([^}]+)\}", shell):
+    for word in re.findall(r"\{([^}]+)\}", rule.shellcmd):
         assert word.endswith(":q") or word in ("threads", "wildcards.seed", "params.options[points]"), word
 
 
 @pytest.mark.parametrize("name", sorted(JOBS))
 def test_every_artefact_has_a_manifest(name: str) -> None:
-    _, block = RULES[name]
-    artefacts = re.findall(r'ensure\(\s*"([^"]+)"', block)
-    manifests = re.findall(r'manifest="([^"]+)\.manifest\.json"', block)
-    assert len(manifests) == 1
-    assert manifests[0] in artefacts
+    output = rules()[name].output
+    artefacts = [path for path in output if path.flags.get("ensure", {}).get("non_empty")]
+    manifests = [path for path in output if path.endswith(layout.MANIFEST_SUFFIX)]
+    assert [*manifests] == [output.manifest]
+    assert manifests[0].removesuffix(layout.MANIFEST_SUFFIX) in artefacts
+
+
+def test_the_layout_names_every_result() -> None:
+    """Rules hold no path of a result, and make files of every kind that the layout names."""
+    kinds = {value.pattern for value in vars(layout).values() if isinstance(value, layout.ResultFile)}
+    made = set()
+    for name in JOBS:
+        assert '"results/' not in SOURCES[name].text
+        # Snakemake writes the constraint of a wildcard behind its name.
+        made |= {re.sub(r"\{(\w+),[^{}]*\}", r"{\1}", path) for path in rules()[name].output}
+    assert {path for path in made if not path.endswith(layout.MANIFEST_SUFFIX)} == kinds - {layout.SEED_FOLDER.pattern}
 
 
 def test_logic_stays_out_of_the_rules() -> None:
@@ -103,7 +95,7 @@ def test_environments_are_the_locked_versions() -> None:
         if match and (match[3] is None or Marker(match[3]).evaluate({"python_full_version": "3.11.13"})):
             locked[canonicalize_name(match[1])] = match[2]
     scripts = set()
-    named = {env for _, block in RULES.values() for env in re.findall(r'"\.\./envs/(\w+)\.yaml"', block)}
+    named = {env for source in SOURCES.values() for env in re.findall(r'"\.\./envs/(\w+)\.yaml"', source.text)}
     assert named == {path.stem for path in (REPOSITORY / "envs").glob("*.yaml")}
     for name in named:
         env = yaml.safe_load((REPOSITORY / "envs" / f"{name}.yaml").read_text())

@@ -9,11 +9,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pyvmaf.base import layout
 from pyvmaf.base.files import read_yaml
 from pyvmaf.registry.verify import verify
 from pyvmaf.workflow.audit.planned import Plan
 
-RESULTS = "results"
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)={1,2}([^=<>~ ]+)$")
 
 
@@ -28,7 +28,7 @@ def look(plan: Plan, cache: Path | None = None) -> list[dict[str, str]]:
         plan: jobs and folder.
         cache: the feature cache where it lies outside of the results.
     """
-    root = Path(plan.folder) / RESULTS
+    root = Path(plan.folder) / layout.RESULTS
     if not root.is_dir():
         return []
     verified = verify(root, cache=cache)
