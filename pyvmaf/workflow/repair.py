@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pyvmaf.base import layout
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import MANIFEST_SUFFIX, read_manifest
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
 from pyvmaf.registry.verify import Finding, is_leftover, verify
 from pyvmaf.workflow.audit.planned import Job, load
-from pyvmaf.workflow.audit.unseen import RESULTS
 
 DAMAGED = "damaged"
 """Folder, beside the results, that damaged files are moved to."""
@@ -72,9 +72,9 @@ def repair(
     """
     plan = load(arguments)
     folder = Path(plan.folder)
-    if not (folder / RESULTS).is_dir():
-        raise MissingFileError(f"no folder {RESULTS} in {folder.name}: there is nothing to repair")
-    found = verify(folder / RESULTS, cache=cache).findings
+    if not (folder / layout.RESULTS).is_dir():
+        raise MissingFileError(f"no folder {layout.RESULTS} in {folder.name}: there is nothing to repair")
+    found = verify(folder / layout.RESULTS, cache=cache).findings
     done = Repaired(found)
     makers = {os.path.normpath(path): job for job in plan.jobs for path in job.outputs}
     again: dict[str, Job] = {}

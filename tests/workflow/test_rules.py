@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyvmaf.base import layout
+from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from pyvmaf.base.verbs import STAGES, VERBS
 from tests.workflow.conftest import prepare_small_run, snakemake
 from tests.workflow.loaded import FILES, JOBS, REPOSITORY, SOURCES, rules
@@ -58,9 +59,9 @@ def test_every_job_is_complete(name: str) -> None:
 def test_every_artefact_has_a_manifest(name: str) -> None:
     output = rules()[name].output
     artefacts = [path for path in output if path.flags.get("ensure", {}).get("non_empty")]
-    manifests = [path for path in output if path.endswith(layout.MANIFEST_SUFFIX)]
+    manifests = [path for path in output if path.endswith(MANIFEST_SUFFIX)]
     assert [*manifests] == [output.manifest]
-    assert manifests[0].removesuffix(layout.MANIFEST_SUFFIX) in artefacts
+    assert manifests[0].removesuffix(MANIFEST_SUFFIX) in artefacts
 
 
 def test_the_layout_names_every_result() -> None:
@@ -71,7 +72,7 @@ def test_the_layout_names_every_result() -> None:
         assert '"results/' not in SOURCES[name].text
         # Snakemake writes the constraint of a wildcard behind its name.
         made |= {re.sub(r"\{(\w+),[^{}]*\}", r"{\1}", path) for path in rules()[name].output}
-    assert {path for path in made if not path.endswith(layout.MANIFEST_SUFFIX)} == kinds - {layout.SEED_FOLDER.pattern}
+    assert {path for path in made if not path.endswith(MANIFEST_SUFFIX)} == kinds - {layout.SEED_FOLDER.pattern}
 
 
 def test_logic_stays_out_of_the_rules() -> None:
