@@ -95,6 +95,6 @@ fi
 say "building the extension (libvmaf from its pinned source; about half a minute)"
 PATH="$PWD/$venv/bin:$PATH" "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     --no-build-isolation --no-deps --editable .
-"$venv/bin/python" -c 'import pyvmaf; pyvmaf.engines.libvmaf.context()'
+"$venv/bin/python" -c 'import pyvmaf; pyvmaf.engine()'
 inputs | sha256sum >"$stamp"
 say "ready: $venv/bin/vmaf-train"
