@@ -179,7 +179,7 @@ def test_cuda_is_answered_with_what_to_do() -> None:
         (lambda p: [q.astype(np.int8) for q in p], "samples of format 'b', not uint8 or uint16"),
         (lambda p: [p[0].astype(">u2"), *p[1:]], "samples of format '>H', not uint8 or uint16 in native byte order"),
         (lambda p: [p[0].ravel(), *p[1:]], "plane 0 of the distorted frame is 1-D, not 2-D"),
-        (lambda p: [p[0].tolist(), *p[1:]], "plane 0 of the distorted frame is no buffer"),
+        (lambda p: [p[0].tolist(), *p[1:]], "plane 0 of the distorted frame is not a buffer"),
     ],
 )
 def test_frames_that_do_not_fit_are_refused_and_the_context_lives_on(

@@ -1,10 +1,8 @@
-#include "frames.hpp"
+#include "vmaf/frames.hpp"
 
 #include <cstring>
 #include <stdexcept>
 #include <string>
-
-#include "error.hpp"
 
 namespace pyvmaf {
 
@@ -14,8 +12,8 @@ std::string size_text(std::size_t width, std::size_t height) {
   return std::to_string(width) + "x" + std::to_string(height);
 }
 
-std::string plane_text(const char* what, std::size_t index) {
-  return "plane " + std::to_string(index) + " of the " + what + " frame";
+std::string plane_text(const char* side, std::size_t index) {
+  return "plane " + std::to_string(index) + " of the " + side + " frame";
 }
 
 template <typename Sample>
@@ -29,30 +27,29 @@ Sample sample_at(const Plane& plane, std::size_t row, std::size_t column) {
 }
 
 [[noreturn]] void throw_out_of_range(const Plane& plane, unsigned bpc, std::size_t width,
-                                     std::size_t height, const char* what, std::size_t index) {
+                                     std::size_t height, const char* side, std::size_t index) {
   const unsigned limit = 1U << bpc;
   for (std::size_t row = 0; row < height; ++row) {
     for (std::size_t column = 0; column < width; ++column) {
       const unsigned value = sample_at<std::uint16_t>(plane, row, column);
       if (value >= limit) {
-        throw std::invalid_argument(plane_text(what, index) + " holds " + std::to_string(value) +
-                                    " at row " + std::to_string(row) + ", column " +
-                                    std::to_string(column) + ": more than the " +
-                                    std::to_string(limit - 1) + " that " + std::to_string(bpc) +
-                                    " bits allow");
+        throw std::invalid_argument(
+            plane_text(side, index) + " holds " + std::to_string(value) + " at row " +
+            std::to_string(row) + ", column " + std::to_string(column) + ": more than the " +
+            std::to_string(limit - 1) + " that " + std::to_string(bpc) + " bits allow");
       }
     }
   }
-  throw std::invalid_argument(plane_text(what, index) + " changed while it was read");
+  throw std::invalid_argument(plane_text(side, index) + " changed while it was read");
 }
 
-// Copies and returns the OR of all samples, which tells whether any needs more bits than allowed.
+// Copies the samples and returns the OR of all, which shows whether any needs too many bits.
 unsigned copy_rows_16(const Plane& plane, std::uint8_t* target, std::ptrdiff_t target_stride,
                       std::size_t width, std::size_t height) {
-  unsigned seen = 0;
+  unsigned all_bits = 0;
   for (std::size_t row = 0; row < height; ++row) {
-    auto* out = reinterpret_cast<std::uint16_t*>(target + static_cast<std::ptrdiff_t>(row) *
-                                                              target_stride);
+    auto* out =
+        reinterpret_cast<std::uint16_t*>(target + static_cast<std::ptrdiff_t>(row) * target_stride);
     const std::uint8_t* in = plane.data + static_cast<std::ptrdiff_t>(row) * plane.row_stride;
     std::uint16_t bits = 0;
     if (plane.column_stride == 2) {
@@ -66,9 +63,9 @@ unsigned copy_rows_16(const Plane& plane, std::uint8_t* target, std::ptrdiff_t t
         bits = static_cast<std::uint16_t>(bits | out[column]);
       }
     }
-    seen |= bits;
+    all_bits |= bits;
   }
-  return seen;
+  return all_bits;
 }
 
 void copy_rows_8(const Plane& plane, std::uint8_t* target, std::ptrdiff_t target_stride,
@@ -86,27 +83,27 @@ void copy_rows_8(const Plane& plane, std::uint8_t* target, std::ptrdiff_t target
   }
 }
 
-// A chroma plane of an odd picture may be one sample larger than libvmaf's.
-bool fits(std::size_t given, std::size_t room, std::size_t luma, bool subsampled) {
-  return given == room || (subsampled && luma % 2 == 1 && given == room + 1);
+// A subsampled plane of a picture with an odd luma side may be one sample larger than libvmaf's.
+bool fits(std::size_t length, std::size_t expected, std::size_t luma_length, bool subsampled) {
+  return length == expected || (subsampled && luma_length % 2 == 1 && length == expected + 1);
 }
 
 }  // namespace
 
-void copy_frame(const Planes& planes, VmafPicture& picture, const char* what) {
-  const std::size_t wanted = picture.pix_fmt == VMAF_PIX_FMT_YUV400P ? 1 : 3;
-  if (planes.size() < wanted) {
-    throw std::invalid_argument("the " + std::string(what) + " frame has " +
+void copy_frame(const Planes& planes, VmafPicture& picture, const char* side) {
+  const std::size_t plane_count = picture.pix_fmt == VMAF_PIX_FMT_YUV400P ? 1 : 3;
+  if (planes.size() < plane_count) {
+    throw std::invalid_argument("the " + std::string(side) + " frame has " +
                                 std::to_string(planes.size()) + " planes, the context needs " +
-                                std::to_string(wanted));
+                                std::to_string(plane_count));
   }
   const std::size_t item_size = picture.bpc > 8 ? 2 : 1;
-  for (std::size_t index = 0; index < wanted; ++index) {
+  for (std::size_t index = 0; index < plane_count; ++index) {
     const Plane& plane = planes[index];
     const std::size_t width = picture.w[index];
     const std::size_t height = picture.h[index];
     if (plane.item_size != item_size) {
-      throw std::invalid_argument(plane_text(what, index) + " holds uint" +
+      throw std::invalid_argument(plane_text(side, index) + " holds uint" +
                                   std::to_string(8 * plane.item_size) + " samples, a " +
                                   std::to_string(picture.bpc) + "-bit context needs uint" +
                                   std::to_string(8 * item_size));
@@ -115,21 +112,20 @@ void copy_frame(const Planes& planes, VmafPicture& picture, const char* what) {
     const bool half_height = index > 0 && picture.pix_fmt == VMAF_PIX_FMT_YUV420P;
     if (!fits(plane.width, width, picture.w[0], half_width) ||
         !fits(plane.height, height, picture.h[0], half_height)) {
-      throw std::invalid_argument(plane_text(what, index) + " is " +
+      throw std::invalid_argument(plane_text(side, index) + " is " +
                                   size_text(plane.width, plane.height) + ", the context needs " +
                                   size_text(width, height));
     }
   }
-  for (std::size_t index = 0; index < wanted; ++index) {
+  for (std::size_t index = 0; index < plane_count; ++index) {
     const Plane& plane = planes[index];
     const std::size_t width = picture.w[index];
     const std::size_t height = picture.h[index];
     auto* target = static_cast<std::uint8_t*>(picture.data[index]);
     if (item_size == 1) {
       copy_rows_8(plane, target, picture.stride[index], width, height);
-    } else if (copy_rows_16(plane, target, picture.stride[index], width, height) >>
-               picture.bpc) {
-      throw_out_of_range(plane, picture.bpc, width, height, what, index);
+    } else if (copy_rows_16(plane, target, picture.stride[index], width, height) >> picture.bpc) {
+      throw_out_of_range(plane, picture.bpc, width, height, side, index);
     }
   }
 }

@@ -1,20 +1,25 @@
-#include "model.hpp"
+#include "vmaf/model.hpp"
 
 #include <atomic>
+#include <utility>
 
-#include "error.hpp"
+#include "vmaf/error.hpp"
 
 namespace pyvmaf {
 
-std::string unique_name(const std::string& stem) {
+namespace {
+
+std::string name_or_unique(const std::string& name) {
   static std::atomic<unsigned long> count{0};
-  return stem + "#" + std::to_string(++count);
+  return name.empty() ? "vmaf#" + std::to_string(++count) : name;
 }
 
-// Loading keeps the GIL: libvmaf's SVM parser calls setlocale, which no other thread may do at the
-// same time.
+}  // namespace
+
+// Callers keep the GIL while a model loads: libvmaf's SVM parser calls setlocale, and no other
+// thread may do that at the same time.
 Model::Model(std::string source, bool is_path, const std::string& name)
-    : source_(std::move(source)), name_(name.empty() ? unique_name("vmaf") : name) {
+    : source_(std::move(source)), name_(name_or_unique(name)) {
   VmafModelConfig config{};
   config.name = name_.c_str();
   VmafModel* raw = nullptr;
@@ -25,7 +30,7 @@ Model::Model(std::string source, bool is_path, const std::string& name)
 }
 
 ModelCollection::ModelCollection(std::string source, bool is_path, const std::string& name)
-    : source_(std::move(source)), name_(name.empty() ? unique_name("vmaf") : name) {
+    : source_(std::move(source)), name_(name_or_unique(name)) {
   VmafModelConfig config{};
   config.name = name_.c_str();
   VmafModel* lead = nullptr;

@@ -3,11 +3,10 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace pyvmaf {
 
-// A libvmaf call that gave a non-zero status. `code` is the status as libvmaf returned it.
+// A libvmaf call that returned a non-zero status. `code` is the status as libvmaf returned it.
 class VmafError : public std::runtime_error {
  public:
   VmafError(const std::string& message, int code) : std::runtime_error(message), code_(code) {}
@@ -17,8 +16,9 @@ class VmafError : public std::runtime_error {
   int code_;
 };
 
-// libvmaf reports failures as -errno, and in one place as +1: any non-zero status is a failure.
-inline void check(int status, const std::string& what) {
+// Throws VmafError unless `status` is 0. `call` describes the call in the message. libvmaf reports
+// failures as -errno, and in one case as +1: any non-zero status is a failure.
+inline void check(int status, const std::string& call) {
   if (status == 0) {
     return;
   }
@@ -26,7 +26,7 @@ inline void check(int status, const std::string& what) {
   if (status < 0) {
     reason += std::string(" (") + std::strerror(-status) + ")";
   }
-  throw VmafError(what + " failed: " + reason, status);
+  throw VmafError(call + " failed: " + reason, status);
 }
 
 }  // namespace pyvmaf

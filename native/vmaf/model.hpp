@@ -16,10 +16,9 @@ struct CollectionDeleter {
   }
 };
 
-// libvmaf files predictions under a model's name, so that two models of one name would share the
-// first one's scores. Every model gets a name of its own unless the caller gives one.
-std::string unique_name(const std::string& stem);
-
+// A model of libvmaf: built in, or read from a JSON file if `is_path`. libvmaf stores predictions
+// under the name of the model, and two models of one name would share the scores of the first:
+// every model without a name gets a unique one.
 class Model {
  public:
   Model(std::string source, bool is_path, const std::string& name);
@@ -33,6 +32,7 @@ class Model {
   std::unique_ptr<VmafModel, ModelDeleter> handle_;
 };
 
+// A bootstrap collection of models, loaded and named as a Model is.
 class ModelCollection {
  public:
   ModelCollection(std::string source, bool is_path, const std::string& name);

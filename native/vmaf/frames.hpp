@@ -1,0 +1,29 @@
+#pragma once
+
+#include <libvmaf/libvmaf.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace pyvmaf {
+
+// One plane of samples in the caller's memory. Strides are in bytes and may be negative.
+struct Plane {
+  const std::uint8_t* data;
+  std::size_t width;
+  std::size_t height;
+  std::ptrdiff_t row_stride;
+  std::ptrdiff_t column_stride;
+  std::size_t item_size;  // 1 or 2 bytes, native byte order
+};
+
+using Planes = std::vector<Plane>;
+
+// Copies a frame into a picture of libvmaf. Chroma of odd frames may be rounded up (as FFmpeg does)
+// or down (as libvmaf does): the samples that libvmaf has room for are copied. Throws
+// std::invalid_argument if the shape or sample type of a plane does not fit, or if a sample needs
+// more bits than the picture has. `side` names the frame in messages: "reference" or "distorted".
+void copy_frame(const Planes& planes, VmafPicture& picture, const char* side);
+
+}  // namespace pyvmaf
