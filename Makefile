@@ -29,6 +29,7 @@ test-slurm: setup
 lint: setup
 	ruff check
 	ruff format --check
+	clang-format --dry-run --Werror native/*/*.[ch]pp
 	mypy
 	snakefmt --check workflow/Snakefile rules
 	snakemake --lint
