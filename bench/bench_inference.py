@@ -2,7 +2,7 @@
 
 Both sides start from the clip's six features in memory and end with 240 scores. Ours is timed as `Model.predict`
 on a loaded model file, with all its checks of the rows; the runtime alone is printed beside it. libvmaf's
-vmaf_v0.6.1 is timed through `pyvmaf.engines.libvmaf.context.predict`, and through the bare extension on a ready table, which is the
+vmaf_v0.6.1 is timed through `pyvmaf.engines.libvmaf.models.predict`, and through the bare extension on a ready table, which is the
 fastest that it can be had; the bar is against the faster of the two. The model files hold initial weights: how
 long a network takes does not depend on their values.
 """
@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.clips import long_pair, report
 from pyvmaf import _native
-from pyvmaf.engines.libvmaf.context import Model, predict
+from pyvmaf.engines.libvmaf.models import Model, predict
 from pyvmaf.features.catalog import CANONICAL6, FEATURES
 from pyvmaf.models.fit import fit
 from pyvmaf.models.spec import load_spec

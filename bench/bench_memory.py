@@ -13,7 +13,7 @@ SCORE_BYTES = 16 * 8
 
 _CHILD = """
 import re, sys
-from pyvmaf.features.score import score
+from pyvmaf import score
 n = len(score(sys.argv[1], sys.argv[2], threads=2))
 # getrusage would count the parent's size at the fork, too.
 print(n, int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024)

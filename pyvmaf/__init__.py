@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pyvmaf.engines.libvmaf.context import engine
+    from pyvmaf.engines.libvmaf.build import engine
     from pyvmaf.scoring.find import load_model
     from pyvmaf.scoring.score import score
     from pyvmaf.scoring.scores import Scores
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Scores": "pyvmaf.scoring.scores",
     "Session": "pyvmaf.scoring.session",
-    "engine": "pyvmaf.engines.libvmaf.context",
+    "engine": "pyvmaf.engines.libvmaf.build",
     "load_model": "pyvmaf.scoring.find",
     "score": "pyvmaf.scoring.score",
 }

@@ -33,7 +33,7 @@ def _complete_features(incomplete: str) -> list[str]:
 
 
 def _complete_model(incomplete: str) -> list[str]:
-    from pyvmaf.engines.libvmaf.extractors import MODELS
+    from pyvmaf.engines.libvmaf.models import MODELS
 
     return [name for name in MODELS if name.startswith(incomplete)]
 

@@ -11,6 +11,6 @@ def uses(backend: str) -> Uses:
     Raises:
         UnavailableError: the extension is not built.
     """
-    from pyvmaf.engines.libvmaf.context import identity
+    from pyvmaf.engines.libvmaf.build import identity
 
     return Uses(("pyvmaf.engines.libvmaf.context",), (("libvmaf", identity()),))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.engines.libvmaf.extractors import adm_depends_on_cpu, model_info
+from pyvmaf.engines.libvmaf.extractors import adm_depends_on_cpu
+from pyvmaf.engines.libvmaf.models import model_info
 from pyvmaf.errors import InputError
 from pyvmaf.features.cache import Cache
 from pyvmaf.features.catalog import (
@@ -29,7 +30,7 @@ from pyvmaf.features.extract import ALL, Scores, Task, Window, check_formats, ke
 from pyvmaf.video.frames import Format, Raw, Video, parse_size
 
 if TYPE_CHECKING:
-    from pyvmaf.engines.libvmaf.context import Model
+    from pyvmaf.engines.libvmaf.models import Model
 
 Clip = str | os.PathLike[str] | Video
 
@@ -96,7 +97,7 @@ class Teacher:
 
     def predict(self, scores: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """The model's score per frame from the scores that it reads (of a collection, the bagged one)."""
-        from pyvmaf.engines.libvmaf.context import Model, predict, predict_collection
+        from pyvmaf.engines.libvmaf.models import Model, predict, predict_collection
 
         if self._loaded is None:
             self._loaded = Model(self.name)
@@ -291,7 +292,7 @@ class _Names:
     def __init__(self, store: Cache | None, ref: Video, videos: Mapping[str, Video], window: Window) -> None:
         if store is None:
             return
-        from pyvmaf.engines.libvmaf.context import engine, identity
+        from pyvmaf.engines.libvmaf.build import engine, identity
 
         self._engine = identity()
         self._reference = ref.identity()

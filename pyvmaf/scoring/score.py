@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.engines.libvmaf.extractors import MODELS
+from pyvmaf.engines.libvmaf.models import MODELS
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.features.catalog import CONTEXT, DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, pooled_column
 from pyvmaf.features.pool import pool

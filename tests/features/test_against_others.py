@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyvmaf.engines.libvmaf.context import Context, Model, set_cpu_mask
+from pyvmaf.engines.libvmaf.build import set_cpu_mask
+from pyvmaf.engines.libvmaf.context import Context
+from pyvmaf.engines.libvmaf.models import Model
 from pyvmaf.features.catalog import CANONICAL6, FEATURES
 from pyvmaf.scoring.scores import score
 from pyvmaf.video.frames import Video, raw_format

@@ -135,7 +135,7 @@ class TestCache:
         self, pair: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.extract(pair, clips, tmp_path)
-        monkeypatch.setattr("pyvmaf.engines.libvmaf.context.identity", lambda: "another commit")
+        monkeypatch.setattr("pyvmaf.engines.libvmaf.build.identity", lambda: "another commit")
         assert len(self.extract(pair, clips, tmp_path).computed) == 5
 
     def test_a_damaged_entry_is_reported_and_computed_again(

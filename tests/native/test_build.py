@@ -16,37 +16,39 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-import pyvmaf.engines.libvmaf.context as engine
 from pyvmaf import _native
+from pyvmaf.engines.libvmaf import build
+from pyvmaf.engines.libvmaf.context import Context
+from pyvmaf.engines.libvmaf.models import Model, predict
 
 REPOSITORY = Path(__file__).parents[2]
 EXTENSION = Path(_native.__file__)
 
 
 def test_engine_says_what_computes() -> None:
-    found = engine.engine()
+    found = build.engine()
     assert found["pyvmaf"] == importlib.metadata.version("vmaf-train")
     assert tuple(map(int, found["libvmaf"].split(".")[:2])) >= (3, 2)
     assert found["sha256"] == hashlib.sha256(EXTENSION.read_bytes()).hexdigest()
     assert found["commit"] in found["identity"]
     assert found["compiler"]
     assert found["simd"] in ("avx512icl", "avx512", "avx2", "neon", "c")
-    assert found["cuda"] is ("cuda" in engine.backends())
+    assert found["cuda"] is ("cuda" in build.backends())
     assert json.dumps(found)
 
 
 def test_the_package_answers_for_its_engine() -> None:
-    code = "import pyvmaf; from pyvmaf.engines.libvmaf import context; assert pyvmaf.engine() == context.engine()"
+    code = "import pyvmaf; from pyvmaf.engines.libvmaf import build; assert pyvmaf.engine() == build.engine()"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_identity_comes_without_the_extension() -> None:
     code = (
-        "import sys; from pyvmaf.engines.libvmaf.context import identity; print(identity()); "
+        "import sys; from pyvmaf.engines.libvmaf.build import identity; print(identity()); "
         "print([name for name in ('pyvmaf._native', 'numpy') if name in sys.modules])"
     )
     lines = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")
-    assert lines[0] == engine.identity()
+    assert lines[0] == build.identity()
     assert lines[1] == "[]"
     pinned = re.fullmatch(r"libvmaf-[0-9a-f]{40}-[0-9a-f]{16}", lines[0])
     assert pinned or lines[0].startswith("libvmaf-system-")
@@ -69,7 +71,7 @@ def test_no_symbol_of_the_library_gets_out() -> None:
 
 
 def test_the_wheel_carries_the_licences_of_what_it_links() -> None:
-    if engine.engine()["commit"].startswith("system"):
+    if build.engine()["commit"].startswith("system"):
         pytest.skip("a system library is linked at run time")
     files = importlib.metadata.files("vmaf-train") or []
     texts = {path.name: path.read_text() for path in files if "licenses" in path.parts}
@@ -143,7 +145,7 @@ def _resident_kb() -> int:
 def test_memory_stays_flat_over_2000_frames(n_threads: int) -> None:
     rng = np.random.default_rng(5)
     planes = [rng.integers(0, 256, (64, 96), np.uint8)]
-    with engine.Context(96, 64, "400", n_threads=n_threads) as context:
+    with Context(96, 64, "400", n_threads=n_threads) as context:
         for name in ("vif", "adm", "motion"):
             context.use_feature(name)
         sizes = []
@@ -160,7 +162,7 @@ def test_contexts_give_their_memory_back() -> None:
     planes = [np.zeros((360, 640), np.uint8)]
     sizes = []
     for turn in range(60):
-        with engine.Context(640, 360, "400") as context:
+        with Context(640, 360, "400") as context:
             context.use_model("vmaf_v0.6.1")
             context.read(planes, planes, 0)
             context.flush()
@@ -170,9 +172,9 @@ def test_contexts_give_their_memory_back() -> None:
 
 
 def test_prediction_does_not_grow_with_the_rows() -> None:
-    model = engine.Model("vmaf_v0.6.1")
+    model = Model("vmaf_v0.6.1")
     features = {key: np.full(20_000, 0.7) for key in model.info.keys}
-    engine.predict(model, {key: values[:2000] for key, values in features.items()})
+    predict(model, {key: values[:2000] for key, values in features.items()})
     before = _resident_kb()
-    engine.predict(model, features)
+    predict(model, features)
     assert _resident_kb() - before < 8000

@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pyvmaf
-import pyvmaf.engines.libvmaf.context as engine
 from pyvmaf import _native
-from pyvmaf.engines.libvmaf.context import Context, Model, feature_key, predict, predict_collection, score_keys
+from pyvmaf.engines.libvmaf import build, extractors, models
+from pyvmaf.engines.libvmaf.context import Context, frame_planes
+from pyvmaf.engines.libvmaf.extractors import feature_key, score_keys
+from pyvmaf.engines.libvmaf.models import Model, predict, predict_collection
 from pyvmaf.errors import InputError
 
 Clip = list[tuple[list[Any], list[Any]]]
@@ -68,9 +70,9 @@ def _read_yuv(path: Path, width: int, height: int, pix_fmt: str, bits: int, fram
 @pytest.fixture
 def avx2() -> Iterator[None]:
     """The reports were made on a machine without AVX-512, and at some widths libvmaf's ADM depends on that."""
-    engine.set_cpu_mask(48)
+    build.set_cpu_mask(48)
     yield
-    engine.set_cpu_mask(0)
+    build.set_cpu_mask(0)
 
 
 @pytest.mark.usefixtures("avx2")
@@ -87,12 +89,12 @@ def test_equal_to_the_reports_of_the_library_s_own_tool(golden: Path, name: str,
     with Context(width, height, pix_fmt, bits, n_threads=n_threads) as context:
         model = context.use_model("vmaf_v0.6.1")
         wanted = {}
-        for extractor in engine.EXTRACTORS:
+        for extractor in extractors.EXTRACTORS:
             try:
                 keys = context.use_feature(extractor)
             except InputError:
                 continue  # frames of this pair are too small or odd for it
-            wanted.update({key: engine.report_name(key) for key in keys})
+            wanted.update({key: extractors.report_name(key) for key in keys})
         for index, (reference, distorted) in enumerate(zip(*pairs, strict=True)):
             context.read(reference, distorted, index)
         context.flush()
@@ -137,7 +139,7 @@ def test_equal_to_the_filter_of_ffmpeg(
         for index, pair in enumerate(pairs):
             context.read(*pair, index)
         context.flush()
-        found = {engine.report_name(key): context.feature_scores(key) for key in context.keys}
+        found = {extractors.report_name(key): context.feature_scores(key) for key in context.keys}
         found["vmaf"] = context.scores(model)
     compared = found.keys() & metrics[0].keys()
     assert compared >= {"vmaf", "integer_adm2", "integer_motion2", "integer_vif_scale0", "psnr_y", "psnr_cb"}
@@ -164,10 +166,10 @@ def test_instruction_sets_agree_to_the_last_bit(clip: MakeClip, mask: int) -> No
     extractors |= {"cambi": {}, "speed_chroma": {}, "psnr_hvs": {}}
     best = run(pairs, extractors)
     try:
-        engine.set_cpu_mask(mask)
+        build.set_cpu_mask(mask)
         assert_same(best, run(pairs, extractors))
     finally:
-        engine.set_cpu_mask(0)
+        build.set_cpu_mask(0)
 
 
 def test_widths_at_which_adm_depends_on_the_cpu_are_known(clip: MakeClip) -> None:
@@ -181,15 +183,15 @@ def test_widths_at_which_adm_depends_on_the_cpu_are_known(clip: MakeClip) -> Non
         scores = []
         try:
             for mask in (0, 48, 56):
-                engine.set_cpu_mask(mask)
+                build.set_cpu_mask(mask)
                 scores.append(run([(reference, distorted)], {"adm": {"adm_skip_aim": True}}, "400"))
         finally:
-            engine.set_cpu_mask(0)
+            build.set_cpu_mask(0)
         if any(other[key] != scores[0][key] for other in scores[1:] for key in other):
             differing.append(width)
-    assert {width for width in widths if engine.adm_depends_on_cpu(width)} >= set(differing)
-    assert not any(engine.adm_depends_on_cpu(width) for width in (176, 320, 352, 640, 960, 1280, 1920, 3840))
-    if engine.engine()["simd"].startswith("avx"):
+    assert {width for width in widths if extractors.adm_depends_on_cpu(width)} >= set(differing)
+    assert not any(extractors.adm_depends_on_cpu(width) for width in (176, 320, 352, 640, 960, 1280, 1920, 3840))
+    if build.engine()["simd"].startswith("avx"):
         assert differing
 
 
@@ -247,7 +249,7 @@ def test_a_model_gives_the_same_in_one_context_and_from_its_features(clip: MakeC
 
 def test_prediction_in_parts_equals_prediction_at_once(clip: MakeClip) -> None:
     rng = np.random.default_rng(3)
-    keys = engine.MODELS["vmaf_v0.6.1"].keys
+    keys = models.MODELS["vmaf_v0.6.1"].keys
     features = {key: rng.uniform(0.2, 1.0, 2501) for key in keys}
     whole = predict("vmaf_v0.6.1", features)
     model = Model("vmaf_v0.6.1")
@@ -418,7 +420,7 @@ def test_frames_of_pyav_are_read_where_they_lie(
                 padded[:, : plane.width] = samples
                 plane.update(padded.tobytes())
             frames.append(frame)
-            views, found_fmt, found_bits = engine.frame_planes(frame)
+            views, found_fmt, found_bits = frame_planes(frame)
             assert (found_fmt, found_bits) == (pix_fmt, bits)
             assert all(np.array_equal(view, samples) for view, samples in zip(views, planes, strict=True))
             assert not any(view.flags.owndata for view in views)
@@ -515,7 +517,7 @@ def test_keys_of_every_renaming_option_are_libvmaf_s(clip: MakeClip) -> None:
     }
     pairs = clip(2, 320, 240)
     tried = 0
-    for name, extractor in engine.EXTRACTORS.items():
+    for name, extractor in extractors.EXTRACTORS.items():
         for key, option in extractor.options.items():
             if option.alias is None:
                 continue
@@ -529,7 +531,7 @@ def test_keys_of_every_renaming_option_are_libvmaf_s(clip: MakeClip) -> None:
                 assert option.low is not None
                 value = option.low if option.low != option.default else option.high
             context = _native.Context(320, 240, "420", 8)
-            context.use_feature(name, engine.spell_options({key: value}))
+            context.use_feature(name, extractors.spell_options({key: value}))
             for index, pair in enumerate(pairs):
                 context.read(*pair, index)
             context.flush()
@@ -541,7 +543,7 @@ def test_keys_of_every_renaming_option_are_libvmaf_s(clip: MakeClip) -> None:
             # The default, spelled out, renames nothing: the table has libvmaf's defaults.
             if option.default is not None and option.default != 0:
                 plain = _native.Context(320, 240, "420", 8)
-                plain.use_feature(name, engine.spell_options({key: option.default}))
+                plain.use_feature(name, extractors.spell_options({key: option.default}))
                 for index, pair in enumerate(pairs):
                     plain.read(*pair, index)
                 plain.flush()
@@ -554,11 +556,11 @@ def test_keys_of_every_renaming_option_are_libvmaf_s(clip: MakeClip) -> None:
     assert tried >= 40
 
 
-@pytest.mark.parametrize("name", list(engine.EXTRACTORS))
+@pytest.mark.parametrize("name", list(extractors.EXTRACTORS))
 def test_an_extractor_gives_exactly_the_scores_of_the_table(clip: MakeClip, name: str) -> None:
     flags = {
         key: not option.default
-        for key, option in engine.EXTRACTORS[name].options.items()
+        for key, option in extractors.EXTRACTORS[name].options.items()
         if option.kind == "bool" and option.alias is None and key not in ("enable_chroma", "enable_apsnr")
     }
     # Larger than every limit, so that the extra scores of all extractors can be asked for together.
@@ -569,7 +571,7 @@ def test_an_extractor_gives_exactly_the_scores_of_the_table(clip: MakeClip, name
         assert all(len(values) == 2 for values in scores.values())
 
 
-@pytest.mark.parametrize("version", list(engine.MODELS))
+@pytest.mark.parametrize("version", list(models.MODELS))
 def test_every_built_in_model_loads_and_reads_what_the_table_says(clip: MakeClip, version: str) -> None:
     pairs = clip(3, 400, 328)
     with Context(400, 328) as context:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import pyvmaf.engines.libvmaf.context as engine
 from pyvmaf import _native
-from pyvmaf.engines.libvmaf.context import Context, Model, predict, predict_collection
+from pyvmaf.engines.libvmaf import build, extractors, models
+from pyvmaf.engines.libvmaf.context import Context
+from pyvmaf.engines.libvmaf.models import Model, predict, predict_collection
 from pyvmaf.errors import InputError, MissingFileError, NativeError, UnavailableError
 
 MakeClip = Callable[..., list[tuple[list[Any], list[Any]]]]
@@ -114,9 +115,9 @@ def test_limits_grow_with_the_scaling_of_the_frame() -> None:
             context.use_model("vmaf_v1.0.16_3d0h_2160")
 
 
-@pytest.mark.parametrize("name", list(engine.EXTRACTORS))
+@pytest.mark.parametrize("name", list(extractors.EXTRACTORS))
 def test_the_smallest_frames_work(clip: MakeClip, name: str) -> None:
-    limit = engine.LIMITS[name]
+    limit = extractors.LIMITS[name]
     width, height = max(limit.width, limit.longer_side), limit.height
     width += name == "adm" and 4  # 33 wide is one of the widths that depend on old memory
     with context_of(name, size=(width, height)) as context:
@@ -151,13 +152,13 @@ def test_bad_settings_are_refused() -> None:
     with pytest.raises(InputError, match="unknown backend 'gpu'"):
         Context(96, 64, backend="gpu")
     with pytest.raises(InputError, match="unknown log level 'warn': did you mean 'warning'"):
-        engine.set_log_level("warn")  # type: ignore[arg-type]
+        build.set_log_level("warn")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="CPU mask -1"):
-        engine.set_cpu_mask(-1)
+        build.set_cpu_mask(-1)
 
 
 def test_cuda_is_answered_with_what_to_do() -> None:
-    if "cuda" in engine.backends():
+    if "cuda" in build.backends():
         pytest.skip("this build has CUDA")
     with pytest.raises(UnavailableError, match=r"'cuda' was asked for, .* 'cpu' only: .*PYVMAF_CUDA=ON"):
         Context(96, 64, backend="cuda")
@@ -328,7 +329,7 @@ def test_imports_are_checked() -> None:
             context.import_feature_scores("mine", [0.0], [0.1])
         with pytest.raises(InputError, match="frame indices must be 1-D, not 2-D"):
             context.import_feature_scores("mine", [[0]], [[0.1]])
-        with pytest.raises(InputError, match="given by a registered extractor"):
+        with pytest.raises(InputError, match="is a score of a registered extractor"):
             context.import_feature_scores("VMAF_integer_feature_vif_scale0_score", [0], [0.1])
         context.import_feature_scores("mine", [3], [0.25])
         with pytest.raises(NativeError, match="importing 'mine' of frame 3 failed"):
@@ -351,17 +352,17 @@ def test_unknown_models_are_refused(tmp_path: Path) -> None:
     for text in ("{", "[]", "{}", '{"model_dict": {}}', '{"a": 1}'):
         path = tmp_path / "broken.json"
         path.write_text(text)
-        with pytest.raises(InputError, match="is no model in libvmaf's JSON format"):
+        with pytest.raises(InputError, match="is not a model in libvmaf's JSON format"):
             Model(path)
     path.write_text(json.dumps(TINY).replace("VMAF_integer_feature_adm2", "VMAF_feature_adm2"))
-    with pytest.raises(InputError, match="reads 'VMAF_feature_adm2_score', which no extractor of this build gives"):
+    with pytest.raises(InputError, match="reads 'VMAF_feature_adm2_score', which no extractor of this build computes"):
         Model(path)
     path.write_text(json.dumps(TINY).replace("[{}, ", "["))
     with pytest.raises(InputError, match="ValueError: 2 feature_names but 1 feature_opts_dicts"):
         Model(path)
     # libvmaf loads a model without its support vectors and crashes when it is used.
     path.write_text('{"model_dict": {"feature_names": ["VMAF_integer_feature_adm2_score"], "model": ""}}')
-    with pytest.raises(InputError, match="is no model in libvmaf's JSON format: KeyError: 'model_type'"):
+    with pytest.raises(InputError, match="is not a model in libvmaf's JSON format: KeyError: 'model_type'"):
         Model(path)
 
 
@@ -384,7 +385,7 @@ def test_two_models_of_one_name_are_refused() -> None:
     """Here libvmaf gives the first one's score for both."""
     with Context(96, 64) as context:
         context.use_model(Model("vmaf_v0.6.1", "mine"))
-        with pytest.raises(InputError, match=r"named 'mine' is registered already: vmaf_v0.6.1; give vmaf_v0.6.1neg"):
+        with pytest.raises(InputError, match=r"named 'mine' is already registered: vmaf_v0.6.1; give vmaf_v0.6.1neg"):
             context.use_model(Model("vmaf_v0.6.1neg", "mine"))
     assert Model("vmaf_v0.6.1").name != Model("vmaf_v0.6.1").name
     with pytest.raises(InputError, match="must not be empty"):
@@ -399,7 +400,7 @@ def test_a_model_of_another_context_is_refused(clip: MakeClip) -> None:
         message = r"'vmaf_4k_v0.6.1' is not registered with this context \(registered: vmaf_v0.6.1\)"
         with pytest.raises(InputError, match=message):
             one.scores(other)
-        with pytest.raises(InputError, match=r"has 1 members: ask scores\(\)"):
+        with pytest.raises(InputError, match=r"has 1 members: call scores\(\)"):
             one.collection_scores(mine)
         assert one.scores(mine).shape == (1,)
 
@@ -418,7 +419,7 @@ def test_a_model_outlives_its_name_in_python(clip: MakeClip) -> None:
 
 
 def test_predictions_are_checked() -> None:
-    keys = engine.MODELS["vmaf_v0.6.1"].keys
+    keys = models.MODELS["vmaf_v0.6.1"].keys
     features = {key: np.full(3, 0.5) for key in keys}
     with pytest.raises(InputError, match="reads VMAF_integer_feature_adm2_score"):
         predict("vmaf_v0.6.1", {key: features[key] for key in keys[1:]})
@@ -454,7 +455,7 @@ def test_read_after_flush_and_second_flush_are_refused(clip: MakeClip) -> None:
         for index in range(2):
             context.read(*pairs[index], index)
         context.flush()
-        with pytest.raises(NativeError, match="flushed after 2 frames: it takes no frame 2"):
+        with pytest.raises(NativeError, match="flushed after 2 frames: open another context for frame 2"):
             context.read(*pairs[2], 2)
         with pytest.raises(NativeError, match="flushed before, after 2 frames"):
             context.flush()
@@ -642,25 +643,25 @@ def _python(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_log_level_is_one_setting_for_all_contexts() -> None:
     code = (
-        "from pyvmaf import _native\nfrom pyvmaf.engines.libvmaf import context as engine\n"
+        "from pyvmaf import _native\nfrom pyvmaf.engines.libvmaf import build, context\n"
         "{}\n"
         "c = _native.Context(96, 64, '420', 8)\n"
         "try:\n    _native.Model('nothing')\nexcept _native.Error:\n    pass\n"
     )
     assert _python(code.format("")).stderr == ""
-    assert "no such built-in model" in _python(code.format("engine.set_log_level('warning')")).stderr
-    assert _python(code.format("engine.set_log_level('warning'); engine.set_log_level('error')")).stderr == ""
+    assert "no such built-in model" in _python(code.format("build.set_log_level('warning')")).stderr
+    assert _python(code.format("build.set_log_level('warning'); build.set_log_level('error')")).stderr == ""
 
 
 def test_cpu_mask_is_one_setting_for_all_contexts() -> None:
     code = (
-        "from pyvmaf.engines.libvmaf import context as engine\n"
-        "before = engine.engine()['simd']\n"
-        "engine.set_cpu_mask(2**64 - 1)\n"
-        "engine.Context(96, 64).close()\n"
-        "print(before, engine.engine()['simd'])\n"
-        "engine.set_cpu_mask(0)\n"
-        "print(engine.engine()['simd'])\n"
+        "from pyvmaf.engines.libvmaf import build, context\n"
+        "before = build.engine()['simd']\n"
+        "build.set_cpu_mask(2**64 - 1)\n"
+        "context.Context(96, 64).close()\n"
+        "print(before, build.engine()['simd'])\n"
+        "build.set_cpu_mask(0)\n"
+        "print(build.engine()['simd'])\n"
     )
     (before, hidden), (after,) = (line.split() for line in _python(code).stdout.splitlines())
     assert hidden == "c"
@@ -668,10 +669,10 @@ def test_cpu_mask_is_one_setting_for_all_contexts() -> None:
 
 
 def test_contexts_leave_the_settings_alone() -> None:
-    engine.set_cpu_mask(48)
+    build.set_cpu_mask(48)
     try:
         for _ in range(3):
             with Context(96, 64):
                 assert _native.cpu_mask() == 48
     finally:
-        engine.set_cpu_mask(0)
+        build.set_cpu_mask(0)

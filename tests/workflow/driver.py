@@ -89,7 +89,7 @@ def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
         if edits:
             _use_a_copy(Path(folder), edits)
         if libvmaf is not None:
-            stack.enter_context(patch("pyvmaf.engines.libvmaf.context.identity", lambda: libvmaf))
+            stack.enter_context(patch("pyvmaf.engines.libvmaf.build.identity", lambda: libvmaf))
         os.chdir(cwd)
         return {name: (code, text) for name, code, text in _children(cases, len(os.sched_getaffinity(0)))}
 

@@ -1,46 +1,32 @@
-"""libvmaf in process, with a guard in front of every trap that it has.
+"""libvmaf's feature extraction in process, with a guard in front of every trap that libvmaf has.
 
-`Context` computes features of frame pairs, `predict` runs libvmaf's own models on features that are already
-measured, `engine` and `identity` say exactly which libvmaf that is. Whatever libvmaf would accept silently and
-answer wrongly (gaps in the frame order, mixed bit depths, options that it does not know, frames smaller than its
-buffers assume, two models of one name) is an exception here that quotes both values.
-
-Log level and CPU mask are global inside libvmaf, so they are functions of this module.
+`Context` raises an exception, which quotes both values, where libvmaf would accept a mistake silently and give wrong
+scores: gaps in the frame order, mixed bit depths, unknown options, frames smaller than its buffers assume, two models
+of one name.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import importlib.util
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
+from pyvmaf.engines.libvmaf.build import check_backend, native, translated
 from pyvmaf.engines.libvmaf.extractors import (
     EXTRACTORS,
-    LIMITS,
-    MODELS,
-    ModelFeature,
-    ModelInfo,
     OptionValue,
-    adm_depends_on_cpu,
     check_frames,
     extractor,
-    feature_key,
-    model_info,
     parse_options,
-    report_name,
     score_keys,
     spell_options,
 )
-from pyvmaf.errors import InputError, NativeError, UnavailableError, unknown_name
+from pyvmaf.engines.libvmaf.models import Model
+from pyvmaf.errors import InputError, NativeError, unknown_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,33 +36,6 @@ if TYPE_CHECKING:
 
     Plane = NDArray[np.uint8] | NDArray[np.uint16]
     Scores = NDArray[np.float64]
-
-__all__ = [
-    "EXTRACTORS",
-    "LIMITS",
-    "MAX_INDEX",
-    "MAX_NAMES",
-    "MAX_SIDE",
-    "MODELS",
-    "Context",
-    "Model",
-    "ModelFeature",
-    "ModelInfo",
-    "adm_depends_on_cpu",
-    "backends",
-    "engine",
-    "feature_key",
-    "frame_planes",
-    "identity",
-    "model_info",
-    "predict",
-    "predict_collection",
-    "report_name",
-    "score_keys",
-    "set_cpu_mask",
-    "set_log_level",
-    "spell_options",
-]
 
 MAX_INDEX = 9_999_999
 """Largest frame index. libvmaf allocates 16 bytes per score up to the largest index that it sees."""
@@ -88,14 +47,10 @@ MAX_SIDE = 16384
 """Largest width or height of frames."""
 
 PIX_FMTS = ("420", "422", "444", "400")
-LOG_LEVELS = ("none", "error", "warning", "info", "debug")
-
-# A prediction context holds 16 bytes per name and frame; a thousand frames keep it below a megabyte.
-_CHUNK = 1000
 
 
 class _VideoFrame(Protocol):
-    """What is used of a PyAV frame."""
+    """The part of a PyAV frame that is used."""
 
     @property
     def format(self) -> Any: ...
@@ -103,154 +58,14 @@ class _VideoFrame(Protocol):
     def planes(self) -> Sequence[Any]: ...
 
 
-@cache
-def _built() -> Any:
-    """The extension, or an error that says how to get it."""
-    try:
-        from pyvmaf import _native
-    except ImportError as error:
-        raise UnavailableError(
-            f"the extension pyvmaf._native cannot be loaded ({error}): build it with `make setup` or `pip install .`"
-        ) from error
-    return _native
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turns what the extension raises into the package's own errors."""
-    try:
-        yield
-    except _built().Error as error:
-        raise NativeError(str(error), abs(error.errno)) from None
-    except (TypeError, ValueError) as error:
-        raise InputError(str(error)) from None
-
-
-@cache
-def _build_file() -> dict[str, Any]:
-    """What the build wrote beside the extension, read without loading it."""
-    spec = importlib.util.find_spec("pyvmaf._native")
-    if spec is None or spec.origin is None:
-        raise UnavailableError("the extension pyvmaf._native is not built: run `make setup` or `pip install .`")
-    path = Path(spec.origin).with_name("_native_build.json")
-    try:
-        return cast("dict[str, Any]", json.loads(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise UnavailableError(f"{path.name} beside the extension cannot be read ({error}): build it anew") from None
-
-
-def identity() -> str:
-    """What decides the numbers: libvmaf's commit and a hash of the options and patches of its build.
-
-    Caches and manifests hold this. The extension is not loaded.
-
-    Raises:
-        UnavailableError: the extension is not built.
-    """
-    built = _build_file()
-    return f"libvmaf-{built['commit']}-{built['recipe'][:16]}"
-
-
-def backends() -> tuple[str, ...]:
-    """The backends of this build."""
-    return ("cpu", "cuda") if _build_file()["cuda"] else ("cpu",)
-
-
-def engine() -> dict[str, Any]:
-    """Which engine computes here.
-
-    Returns:
-        pyvmaf (version), libvmaf (version), commit, identity, sha256 (of the extension), compiler, flags, simd (the
-        widest instruction set that may be used on this machine) and cuda.
-    """
-    from importlib.metadata import version
-
-    native = _built()
-    built = native.build_info()
-    return {
-        "pyvmaf": version("vmaf-train"),
-        "libvmaf": native.version(),
-        "commit": built["commit"],
-        "identity": identity(),
-        "sha256": hashlib.sha256(Path(native.__file__).read_bytes()).hexdigest(),
-        "compiler": built["compiler"],
-        "flags": built["flags"],
-        "simd": native.simd_level(),
-        "cuda": bool(built["cuda"]),
-    }
-
-
-def set_log_level(level: Literal["none", "error", "warning", "info", "debug"]) -> None:
-    """How much libvmaf writes to standard error, for the whole process. At first: nothing.
-
-    Raises:
-        InputError: no such level.
-    """
-    if level not in LOG_LEVELS:
-        raise unknown_name("log level", level, LOG_LEVELS)
-    _built().set_log_level(level)
-
-
-def set_cpu_mask(mask: int) -> None:
-    """Hide instruction sets from libvmaf, for the whole process; results stay the same, speed does not.
-
-    Args:
-        mask: bits to hide; on x86 8 is AVX2, 16 AVX-512, 32 the later AVX-512 of Ice Lake, 0 hides nothing.
-
-    Raises:
-        InputError: negative, or more than 64 bits.
-    """
-    if not 0 <= mask < 2**64:
-        raise InputError(f"CPU mask {mask} is not in 0..2**64-1")
-    _built().set_cpu_mask(mask)
-
-
-class Model:
-    """A model of libvmaf, or a bootstrap collection of them, ready to be used by contexts and `predict`.
-
-    Attributes:
-        info: what it reads.
-        name: the name under which libvmaf files its predictions; unique unless it was given.
-    """
-
-    def __init__(self, source: str | Path, name: str | None = None) -> None:
-        """Load a built-in version (a key of `MODELS`) or a JSON file in libvmaf's format.
-
-        Raises:
-            MissingFileError: a path that does not exist.
-            InputError: neither a known version nor a model, or an empty name.
-            NativeError: libvmaf refused the file.
-        """
-        if name is not None and not name:
-            raise InputError("the name of a model must not be empty")
-        self.info = model_info(source)
-        native = _built()
-        kind = native.ModelCollection if self.info.collection else native.Model
-        with _translated():
-            self._raw = kind(str(source), is_path=str(source) not in MODELS, name=name or "")
-
-    @property
-    def name(self) -> str:
-        """The name under which libvmaf files predictions."""
-        return cast(str, self._raw.name)
-
-    @property
-    def raw(self) -> Any:
-        """The extension's object."""
-        return self._raw
-
-    def __repr__(self) -> str:
-        return f"Model({self.info.source!r}, name={self.name!r})"
-
-
 _PLANAR = re.compile(r"yuvj?(?P<chroma>420|422|444)p(?P<deep>\d+le)?|gray(?P<gray>\d+le)?")
 
 
 def frame_planes(frame: _VideoFrame) -> tuple[list[Plane], str, int]:
-    """The planes of a PyAV frame as views of its memory (nothing is copied).
+    """Return the planes of a PyAV frame as views of its memory, without copying.
 
     Returns:
-        planes, pixel format ("420", "422", "444", "400") and bits per sample.
+        Planes, pixel format ("420", "422", "444", "400") and bits per sample.
 
     Raises:
         InputError: a packed or otherwise unsuitable pixel format.
@@ -271,10 +86,11 @@ def frame_planes(frame: _VideoFrame) -> tuple[list[Plane], str, int]:
 
 
 class Context:
-    """Computes features of frame pairs of one size and format. Use it as a context manager, from one thread.
+    """An open computation of features of frame pairs of one size and format.
 
-    Frames may come in any order and with gaps unless an extractor that looks back is registered (`motion`,
-    `speed_temporal`): then they must be 0, 1, 2, …  `motion2` and `motion3` exist after `flush` only.
+    Use it as a context manager, from one thread. Frames may come in any order and with gaps unless an extractor that
+    looks back is registered (`motion`, `speed_temporal`): then they must be 0, 1, 2, …  `motion2` and `motion3` exist
+    after `flush` only.
     """
 
     def __init__(
@@ -302,10 +118,10 @@ class Context:
 
         Raises:
             InputError: an argument out of range.
-            UnavailableError: this build has no such backend.
+            UnavailableError: this build does not have the backend.
         """
-        _check_backend(backend)
-        for what, value, low, high in (
+        check_backend(backend)
+        for name, value, low, high in (
             ("width", width, 1, MAX_SIDE),
             ("height", height, 1, MAX_SIDE),
             ("bits", bits, 8, 16),
@@ -313,7 +129,7 @@ class Context:
             ("n_subsample", n_subsample, 1, MAX_INDEX),
         ):
             if not _is_integer(value) or not low <= value <= high:
-                raise InputError(f"{what} is {value!r}: must be an integer in {low}..{high}")
+                raise InputError(f"{name} is {value!r}: must be an integer in {low}..{high}")
         if pix_fmt not in PIX_FMTS:
             raise unknown_name("pixel format", pix_fmt, PIX_FMTS)
         self.width, self.height, self.pix_fmt, self.bits = width, height, pix_fmt, bits
@@ -326,8 +142,8 @@ class Context:
         self._ordered = False
         self._flushed = False
         self._failed: str | None = None
-        with _translated():
-            self._raw: _native.Context = _built().Context(
+        with translated():
+            self._raw: _native.Context = native().Context(
                 width, height, pix_fmt, bits, n_threads=n_threads, n_subsample=n_subsample
             )
 
@@ -345,7 +161,7 @@ class Context:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Names of all scores that the registered extractors give, in the order of registration."""
+        """Names of all scores of the registered extractors, in the order of registration."""
         return tuple(dict.fromkeys(key for _, _, keys in self._registered for key in keys))
 
     @property
@@ -363,42 +179,42 @@ class Context:
             options: its options, typed or spelled as strings.
 
         Returns:
-            the names of the scores that it will give for each frame.
+            The names of its scores, of which each frame gets one value.
 
         Raises:
-            InputError: unknown extractor or option, bad value, frames that the extractor cannot take, or another
+            InputError: unknown extractor or option, bad value, frames that the extractor cannot process, or another
                 registration whose scores would have the same names (libvmaf would silently keep the first).
-            NativeError: a frame was read already, or libvmaf refused.
+            NativeError: a frame was read before, or libvmaf refused.
         """
         parsed = parse_options(name, options)
-        self._register([(name, parsed)], {}, lambda raw: raw.use_feature(name, spell_options(parsed)))
+        self._register([(name, parsed)], set(), lambda raw: raw.use_feature(name, spell_options(parsed)))
         return score_keys(name, parsed, luma_only=self.pix_fmt == "400")
 
     def use_model(self, model: Model | str | Path, *, extract: bool = True) -> Model:
         """Register a model or a collection.
 
         Args:
-            model: a model, or what `Model` takes.
-            extract: register the extractors that it reads, too. Without, its features come from other registrations
-                or `import_feature_scores`.
+            model: a model, or a source that `Model` accepts.
+            extract: also register the extractors of its features. If False, its features come from other
+                registrations or `import_feature_scores`.
 
         Raises:
             InputError: another model of that name is registered (libvmaf would give the first one's scores for
-                both), or the frames are such that an extractor cannot take them.
-            NativeError: a frame was read already, or libvmaf refused.
+                both), or an extractor cannot process the frames.
+            NativeError: a frame was read before, or libvmaf refused.
         """
         model = model if isinstance(model, Model) else Model(model)
         if model.name in self._models:
             other = self._models[model.name]
             raise InputError(
-                f"a model named {model.name!r} is registered already: {other.info.source}; "
+                f"a model named {model.name!r} is already registered: {other.info.source}; "
                 f"give {model.info.source} another name"
             )
         names = {model.name}
         if model.info.collection:
             # libvmaf files the score of each member and four summaries.
             names |= {f"{model.name}/{member}" for member in range(model.info.members + 4)}
-        wanted = [(feature.extractor, dict(feature.options)) for feature in model.info.features] if extract else []
+        requests = [(feature.extractor, dict(feature.options)) for feature in model.info.features] if extract else []
 
         def register(raw: _native.Context) -> None:
             if extract and model.info.collection:
@@ -406,13 +222,11 @@ class Context:
             elif extract:
                 raw.use_model(model.raw)
 
-        self._register(wanted, dict.fromkeys(names), register)
+        self._register(requests, names, register)
         self._models[model.name] = model
         return model
 
-    def _register(
-        self, wanted: Sequence[tuple[str, dict[str, OptionValue]]], names: Mapping[str, None], call: Any
-    ) -> None:
+    def _register(self, requests: Sequence[tuple[str, dict[str, OptionValue]]], names: set[str], call: Any) -> None:
         self._check_open()
         if self._count:
             raise NativeError(
@@ -420,7 +234,7 @@ class Context:
                 errno.EINVAL,
             )
         new: list[tuple[str, dict[str, OptionValue], tuple[str, ...]]] = []
-        for name, options in wanted:
+        for name, options in requests:
             keys = score_keys(name, options, luma_only=self.pix_fmt == "400")
             check_frames(name, options, self.width, self.height, self.pix_fmt, self.bits)
             for other, others, other_keys in (*self._registered, *new):
@@ -434,9 +248,9 @@ class Context:
                 )
             else:
                 new.append((name, options, keys))
-        total = self._names | set(names) | {key for _, _, keys in new for key in keys}
+        total = self._names | names | {key for _, _, keys in new for key in keys}
         self._check_names(total)
-        with _translated():
+        with translated():
             call(self._raw)
         self._registered += new
         self._names = total
@@ -454,25 +268,26 @@ class Context:
         distorted: Sequence[Plane] | _VideoFrame | None,
         index: int,
     ) -> None:
-        """Hand over one pair of frames; their samples are copied, so the buffers can be reused afterwards.
+        """Read one pair of frames. Samples are copied, so the buffers can be reused afterwards.
 
         Args:
             reference: planes Y, U, V (Y alone for "400"; more are ignored), each 2-D, uint8 for 8 bits and uint16 in
                 native byte order otherwise, any strides; or a PyAV frame. Chroma of odd sizes may be rounded up or
                 down.
-            distorted: likewise; None where every registered extractor looks at the reference only.
+            distorted: likewise; None if every registered extractor reads the reference only.
             index: index of the frame, 0 to `MAX_INDEX`.
 
         Raises:
             InputError: wrong size, sample type or range, or a frame index that is negative, too large, seen before,
-                or out of order where an extractor looks back.
+                or out of order if an extractor looks back.
             NativeError: libvmaf failed, or the context is closed, flushed, busy in another thread or from before a
                 fork.
         """
         self._check_open()
         if self._flushed:
             raise NativeError(
-                f"the context was flushed after {self._count} frames: it takes no frame {index}", errno.EINVAL
+                f"the context was flushed after {self._count} frames: open another context for frame {index}",
+                errno.EINVAL,
             )
         if not self._registered:
             raise InputError("no extractor is registered: nothing would be computed")
@@ -483,7 +298,7 @@ class Context:
         reference_planes = self._planes(reference, "reference")
         distorted_planes = None if distorted is None else self._planes(distorted, "distorted")
         try:
-            with _translated():
+            with translated():
                 self._raw.read(reference_planes, distorted_planes, index)
         except NativeError as error:
             if error.errno not in (errno.EBUSY, errno.EPERM, errno.EBADF):
@@ -494,14 +309,14 @@ class Context:
         self._seen[index] = 1
         self._count += 1
 
-    def _planes(self, frame: Sequence[Plane] | _VideoFrame, what: str) -> Sequence[Plane]:
+    def _planes(self, frame: Sequence[Plane] | _VideoFrame, side: str) -> Sequence[Plane]:
         if not hasattr(frame, "format"):
             return frame
         planes, pix_fmt, bits = frame_planes(cast(_VideoFrame, frame))
         if bits != self.bits:
-            raise InputError(f"the {what} frame has {bits} bits per sample, the context {self.bits}: convert one")
+            raise InputError(f"the {side} frame has {bits} bits per sample, the context {self.bits}: convert one")
         if self.pix_fmt not in ("400", pix_fmt):
-            raise InputError(f"the {what} frame is {pix_fmt}, the context {self.pix_fmt}: convert one")
+            raise InputError(f"the {side} frame is {pix_fmt}, the context {self.pix_fmt}: convert one")
         return planes
 
     def _check_index(self, index: int) -> None:
@@ -518,18 +333,18 @@ class Context:
             )
 
     def flush(self) -> None:
-        """Finish: waits for workers, writes the scores that need the whole sequence, checks that none is missing.
+        """Finish: wait for workers, write the scores that need the whole sequence, check that none is missing.
 
         Raises:
-            NativeError: no frame was read, flushed before, libvmaf failed, or a worker failed (libvmaf drops the
-                errors of its workers; the scores that are missing are named).
+            NativeError: no frame was read, the context was flushed before, libvmaf failed, or a worker failed
+                (libvmaf drops the errors of its workers; the message names the missing scores).
         """
         self._check_open()
         if self._flushed:
             raise NativeError(f"the context was flushed before, after {self._count} frames", errno.EINVAL)
         if not self._count:
             raise NativeError("no frame was read: there is nothing to flush", errno.EINVAL)
-        with _translated():
+        with translated():
             self._raw.flush()
         self._flushed = True
         for name, _, keys in self._registered:
@@ -544,17 +359,17 @@ class Context:
         return indices
 
     def feature_scores(self, key: str, indices: ArrayLike | None = None) -> Scores:
-        """Scores of one feature.
+        """Return the scores of one feature.
 
         Args:
             key: one of `keys`, or a name that was imported.
-            indices: frames, 1-D integers; by default all frames read, less those that subsampling left out.
+            indices: frames, 1-D integers; by default all frames read, without those that subsampling left out.
 
         Returns:
             float64, one value per index.
 
         Raises:
-            InputError: no such name here.
+            InputError: this context has no score of that name.
             NativeError: a score is missing; the message names the frames.
         """
         self._check_open()
@@ -562,13 +377,13 @@ class Context:
         if owner is None and key not in self._names:
             raise unknown_name("score", key, (*self.keys, *sorted(self._names - set(self.keys))))
         wanted = _indices(self._expected(owner) if indices is None and owner else self._or_frames(indices))
-        with _translated():
+        with translated():
             values, present = self._raw.feature_scores(key, wanted)
         if not present.all():
             missing = wanted[~present]
-            late = "" if self._flushed else "; scores that look back, and all scores of worker threads, need flush()"
+            hint = "" if self._flushed else "; scores that look back, and all scores of worker threads, need flush()"
             raise NativeError(
-                f"{key} is missing for {len(missing)} of {len(wanted)} frames ({_some(missing)}){late}", errno.EINVAL
+                f"{key} is missing for {len(missing)} of {len(wanted)} frames ({_some(missing)}){hint}", errno.EINVAL
             )
         return values
 
@@ -576,72 +391,77 @@ class Context:
         return self.frames if indices is None else indices
 
     def import_feature_scores(self, key: str, indices: ArrayLike, values: ArrayLike) -> None:
-        """Hand in scores that were measured elsewhere, under libvmaf's name of the feature.
+        """Add scores that were measured elsewhere, under libvmaf's name of the feature.
 
         Args:
-            key: name of the score; not one that a registered extractor gives.
+            key: name of the score; not one of a registered extractor.
             indices: frames, each once.
             values: one per index.
 
         Raises:
-            InputError: lengths differ, an index is out of range or repeated, the name is taken, or too many names.
-            NativeError: a value is there already.
+            InputError: lengths differ, an index is out of range or repeated, the name is taken, or there are too many
+                names.
+            NativeError: the frame already has a value.
         """
         import numpy as np
 
         self._check_open()
         if key in self.keys:
-            raise InputError(f"{key} is given by a registered extractor: it cannot be imported as well")
-        wanted = _indices(indices)
-        given = np.asarray(values, np.float64)
-        if given.shape != wanted.shape:
-            raise InputError(f"{len(wanted)} indices but values of shape {given.shape}")
-        if len(np.unique(wanted)) != len(wanted):
-            unique, counts = np.unique(wanted, return_counts=True)
+            raise InputError(f"{key} is a score of a registered extractor: it cannot be imported as well")
+        frames = _indices(indices)
+        scores = np.asarray(values, np.float64)
+        if scores.shape != frames.shape:
+            raise InputError(f"{len(frames)} indices but values of shape {scores.shape}")
+        unique, counts = np.unique(frames, return_counts=True)
+        if unique.size != frames.size:
             raise InputError(f"frames occur more than once: {_some(unique[counts > 1])}")
         total = self._names | {key}
         self._check_names(total)
-        with _translated():
-            self._raw.import_feature_scores(key, wanted, given)
+        with translated():
+            self._raw.import_feature_scores(key, frames, scores)
         self._names = total
 
     def scores(self, model: Model, indices: ArrayLike | None = None) -> Scores:
-        """Scores of a registered model.
+        """Return the scores of a registered model.
 
         Args:
-            model: what `use_model` returned.
+            model: the model that `use_model` returned.
             indices: frames, 1-D integers; by default all frames read.
 
         Raises:
-            InputError: the model is not registered here, or is a collection.
+            InputError: the model is not registered with this context, or is a collection.
             NativeError: a feature that the model reads is missing.
         """
         self._check_model(model, collection=False)
         wanted = self._scored(model, indices)
-        with _translated():
+        with translated():
             return self._raw.scores(model.raw, wanted)
 
     def collection_scores(self, model: Model, indices: ArrayLike | None = None) -> dict[str, Scores]:
-        """Scores of a registered collection.
+        """Return the scores of a registered collection.
+
+        Args:
+            model: the collection that `use_model` returned.
+            indices: frames, 1-D integers; by default all frames read.
 
         Returns:
             "bagging" (the score), "stddev", "ci_p95_lo" and "ci_p95_hi" (bounds of the 95 % interval), one value per
             index each.
 
         Raises:
-            InputError: the collection is not registered here, or is a single model.
+            InputError: the collection is not registered with this context, or is a single model.
             NativeError: a feature that it reads is missing.
         """
         self._check_model(model, collection=True)
         wanted = self._scored(model, indices)
-        with _translated():
+        with translated():
             return self._raw.collection_scores(model.raw, wanted)
 
     def _scored(self, model: Model, indices: ArrayLike | None) -> NDArray[np.int64]:
         wanted = self.frames if indices is None else _indices(indices)
         if indices is None and self.n_subsample > 1:
             wanted = wanted[wanted % self.n_subsample == 0]
-        # libvmaf says only that it failed; this names what is missing.
+        # libvmaf reports only that it failed; this names the missing scores.
         for key in model.info.keys:
             self.feature_scores(key, wanted)
         return wanted
@@ -649,11 +469,13 @@ class Context:
     def _check_model(self, model: Model, *, collection: bool) -> None:
         self._check_open()
         if self._models.get(model.name) is not model:
-            known = ", ".join(other.info.source for other in self._models.values()) or "none"
-            raise InputError(f"model {model.info.source!r} is not registered with this context (registered: {known})")
+            registered = ", ".join(other.info.source for other in self._models.values()) or "none"
+            raise InputError(
+                f"model {model.info.source!r} is not registered with this context (registered: {registered})"
+            )
         if model.info.collection != collection:
-            right = "collection_scores" if model.info.collection else "scores"
-            raise InputError(f"{model.info.source!r} has {model.info.members} members: ask {right}() for its scores")
+            method = "collection_scores" if model.info.collection else "scores"
+            raise InputError(f"{model.info.source!r} has {model.info.members} members: call {method}() for its scores")
 
     def _check_open(self) -> None:
         if self._raw.closed:
@@ -662,12 +484,12 @@ class Context:
             raise NativeError(f"the context is unusable since a call failed: {self._failed}", errno.EINVAL)
 
     def close(self) -> None:
-        """Free everything; waits for workers. Closing twice does nothing.
+        """Wait for workers and free everything. Closing twice does nothing.
 
         Raises:
             NativeError: the context is busy in another thread, or from before a fork.
         """
-        with _translated():
+        with translated():
             self._raw.close()
 
 
@@ -676,18 +498,8 @@ def _effective(name: str, options: Mapping[str, OptionValue]) -> dict[str, Optio
 
 
 def _is_integer(value: object) -> bool:
-    """Whether it is an integer of Python or numpy; True and False are not."""
+    """Tell whether a value is an integer of Python or numpy; True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _check_backend(backend: str) -> None:
-    if backend not in ("cpu", "cuda"):
-        raise unknown_name("backend", backend, ("cpu", "cuda"))
-    if backend not in backends():
-        raise UnavailableError(
-            "backend 'cuda' was asked for, this build of pyvmaf has the backend 'cpu' only: "
-            "use backend='cpu', or a build configured with -DPYVMAF_CUDA=ON"
-        )
 
 
 def _indices(indices: ArrayLike) -> NDArray[np.int64]:
@@ -707,54 +519,3 @@ def _indices(indices: ArrayLike) -> NDArray[np.int64]:
 def _some(indices: NDArray[Any]) -> str:
     shown = ", ".join(str(index) for index in indices[:5].tolist())
     return f"{shown}, …" if len(indices) > 5 else shown
-
-
-def _table(model: Model, features: Mapping[str, ArrayLike]) -> Scores:
-    import numpy as np
-
-    keys = model.info.keys
-    missing = [key for key in keys if key not in features]
-    if missing:
-        raise InputError(
-            f"model {model.info.source!r} reads {', '.join(missing)}; given: {', '.join(features) or 'none'}"
-        )
-    columns = [np.asarray(features[key], np.float64) for key in keys]
-    shapes = {key: column.shape for key, column in zip(keys, columns, strict=True)}
-    if any(len(shape) != 1 for shape in shapes.values()) or len(set(shapes.values())) > 1:
-        raise InputError(f"features must be 1-D and of one length, these are {shapes}")
-    return np.ascontiguousarray(np.stack(columns, axis=1))
-
-
-def predict(model: Model | str | Path, features: Mapping[str, ArrayLike]) -> Scores:
-    """Scores of a model from features that are already measured; equal to what a context gives, to the last bit.
-
-    Args:
-        model: a model, or what `Model` takes.
-        features: libvmaf's name of the score (`model_info(…).keys`) → one value per frame; more are ignored.
-
-    Returns:
-        float64, one score per frame.
-
-    Raises:
-        InputError: a feature is missing, lengths differ, or the model is a collection.
-    """
-    model = model if isinstance(model, Model) else Model(model)
-    if model.info.collection:
-        raise InputError(f"{model.info.source!r} has {model.info.members} members: use predict_collection()")
-    table = _table(model, features)
-    with _translated():
-        return cast("Scores", _built().predict(model.raw, model.info.keys, table, _CHUNK))
-
-
-def predict_collection(model: Model | str | Path, features: Mapping[str, ArrayLike]) -> dict[str, Scores]:
-    """As `predict`, for a bootstrap collection.
-
-    Returns:
-        "bagging" (the score), "stddev", "ci_p95_lo" and "ci_p95_hi", one value per frame each.
-    """
-    model = model if isinstance(model, Model) else Model(model)
-    if not model.info.collection:
-        raise InputError(f"{model.info.source!r} is a single model: use predict()")
-    table = _table(model, features)
-    with _translated():
-        return cast("dict[str, Scores]", _built().predict_collection(model.raw, model.info.keys, table, _CHUNK))

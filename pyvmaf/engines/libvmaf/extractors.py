@@ -1,21 +1,18 @@
-"""What libvmaf's extractors take and give: options, names of scores, smallest frames, built-in models.
+"""Tables of libvmaf's extractors: options, names of scores, smallest frames.
 
-libvmaf has no call that lists any of this, ignores option keys that it does not know, and reads beyond its
-buffers when a frame is too small. These tables are therefore what `pyvmaf.engines.libvmaf.context` checks every request
-against. They describe libvmaf 3.2 (commit f85a8536); the tests compare them with the library.
+libvmaf has no call that lists any of this, ignores option keys that it does not know, and reads beyond its buffers
+when a frame is too small. `pyvmaf.engines.libvmaf.context` checks every request against these tables. They describe
+libvmaf 3.2 (commit f85a8536); the tests compare them with the library.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Literal
 
-from pyvmaf.errors import InputError, MissingFileError, unknown_name
+from pyvmaf.errors import InputError, unknown_name
 
 OptionValue = bool | int | float | str
 """A value of an extractor option, before it is spelled for libvmaf."""
@@ -45,7 +42,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What frames an extractor can work on without reading beyond its buffers or refusing.
+    """Limits on frames that an extractor can process.
 
     Attributes:
         width: smallest width in luma samples.
@@ -70,14 +67,14 @@ class Extractor:
 
     Attributes:
         name: libvmaf's name of the extractor.
-        scores: base names of the scores that it always gives.
+        scores: base names of the scores that it always computes.
         extra: base names that come on top when a boolean option is true.
         options: its options.
-        limit: the frames that it takes.
+        limit: limits on its frames.
         ordered: whether a frame's score depends on the frames before it, so that frames must come in order
             and without gaps.
-        reference_only: whether the distorted frame is never looked at.
-        every_frame: whether `n_subsample` leaves it alone.
+        reference_only: whether only the reference frame is read.
+        every_frame: whether all frames are computed despite `n_subsample`.
     """
 
     name: str
@@ -264,7 +261,7 @@ EXTRACTORS: dict[str, Extractor] = {
 """Every extractor of the pinned build, by libvmaf's name."""
 
 LIMITS: dict[str, Limit] = {name: extractor.limit for name, extractor in EXTRACTORS.items()}
-"""What frames each extractor takes."""
+"""Limits on frames of each extractor."""
 
 _ALIASES = {
     "VMAF_integer_feature_adm2_score": "integer_adm2",
@@ -284,10 +281,10 @@ _NEVER_RENAMED = frozenset({"cambi_source", "cambi_full_reference"})
 
 
 def extractor(name: str) -> Extractor:
-    """The extractor of that name.
+    """Find an extractor by name.
 
     Raises:
-        InputError: there is none; the message quotes the nearest name.
+        InputError: no extractor has this name; the message quotes the nearest name.
     """
     if name not in EXTRACTORS:
         raise unknown_name("extractor", name, EXTRACTORS)
@@ -295,7 +292,7 @@ def extractor(name: str) -> Extractor:
 
 
 def parse_options(name: str, options: Mapping[str, OptionValue] | None) -> dict[str, OptionValue]:
-    """Check options of an extractor and give them back typed; strings are read as libvmaf reads them.
+    """Check options of an extractor and return them typed; strings are read as libvmaf reads them.
 
     Args:
         name: an extractor.
@@ -303,16 +300,16 @@ def parse_options(name: str, options: Mapping[str, OptionValue] | None) -> dict[
 
     Raises:
         InputError: an unknown option (libvmaf would ignore it), a value of another type or out of range, or a
-            number that libvmaf, which keeps six significant digits of single precision, would change.
+            number that libvmaf would change, because it keeps six significant digits of single precision.
     """
-    known = extractor(name).options
+    declared = extractor(name).options
     parsed: dict[str, OptionValue] = {}
     for key, value in (options or {}).items():
-        if key not in known:
-            if not known:
+        if key not in declared:
+            if not declared:
                 raise InputError(f"unknown option {key!r} of extractor {name!r}: it takes none")
-            raise unknown_name(f"option of extractor {name!r}", key, known)
-        parsed[key] = _parse(f"option {key!r} of extractor {name!r}", known[key], value)
+            raise unknown_name(f"option of extractor {name!r}", key, declared)
+        parsed[key] = _parse(f"option {key!r} of extractor {name!r}", declared[key], value)
     return parsed
 
 
@@ -330,7 +327,7 @@ def _parse(what: str, option: Option, value: OptionValue) -> OptionValue:
         return value
     number = _number(what, option, value)
     low, high = option.low, option.high
-    # 0 stands for "as the frames are" where it is the default below the range.
+    # 0 means "as the frames are" if it is a default below the range.
     if number != option.default and ((low is not None and number < low) or (high is not None and number > high)):
         raise InputError(f"{what} is {value!r}: must be in {low:g}..{high:g}")
     if option.choices and number not in option.choices:
@@ -359,7 +356,7 @@ def _spell_number(number: int | float) -> str:
 
 
 def spell_options(options: Mapping[str, OptionValue]) -> dict[str, str]:
-    """Parsed options as the strings that libvmaf takes."""
+    """Spell parsed options as the strings that libvmaf takes."""
     return {
         key: ("true" if value else "false")
         if isinstance(value, bool)
@@ -371,9 +368,9 @@ def spell_options(options: Mapping[str, OptionValue]) -> dict[str, str]:
 
 
 def feature_key(base: str, name: str, options: Mapping[str, OptionValue] | None = None) -> str:
-    """The name under which libvmaf files a score.
+    """Return the name under which libvmaf files a score.
 
-    With default options that is the base name itself; every option that differs from its default and belongs to
+    With default options it is the base name itself; every option that differs from its default and belongs to
     the score's name adds a suffix to the short name.
 
     Args:
@@ -381,17 +378,17 @@ def feature_key(base: str, name: str, options: Mapping[str, OptionValue] | None 
         name: the extractor.
         options: its options.
     """
-    known = extractor(name).options
+    declared = extractor(name).options
     differing = {
         key: value
         for key, value in parse_options(name, options).items()
-        if known[key].alias is not None and value != known[key].default
+        if declared[key].alias is not None and value != declared[key].default
     }
     if not differing or base in _NEVER_RENAMED:
         return base
     parts = [_ALIASES.get(base, base)]
     for key in sorted(differing):
-        alias, value = known[key].alias, differing[key]
+        alias, value = declared[key].alias, differing[key]
         if isinstance(value, bool):
             parts.append(f"{alias}")
         else:
@@ -400,27 +397,27 @@ def feature_key(base: str, name: str, options: Mapping[str, OptionValue] | None 
 
 
 def report_name(key: str) -> str:
-    """The name that libvmaf's own reports show for a score: the short one where there is one."""
+    """Return the name that libvmaf's own reports show for a score: the short name if it has one."""
     return _ALIASES.get(key, key)
 
 
 def score_keys(
     name: str, options: Mapping[str, OptionValue] | None = None, *, luma_only: bool = False
 ) -> tuple[str, ...]:
-    """Names of all scores that an extractor with these options gives for each frame.
+    """List the names of all scores that an extractor with these options computes for each frame.
 
     Args:
         name: the extractor.
         options: its options.
-        luma_only: whether the frames are 4:0:0, where PSNR leaves chroma out.
+        luma_only: whether the frames are 4:0:0, of which PSNR leaves chroma out.
     """
-    known = extractor(name)
+    row = extractor(name)
     parsed = parse_options(name, options)
-    values = {key: parsed.get(key, option.default) for key, option in known.options.items()}
+    values = {key: parsed.get(key, option.default) for key, option in row.options.items()}
     if luma_only and "enable_chroma" in values:
         values["enable_chroma"] = False
-    bases = list(known.scores)
-    for condition, extra in known.extra.items():
+    bases = list(row.scores)
+    for condition, extra in row.extra.items():
         if all(values[key] for key in condition.split("&")):
             bases += extra
     return tuple(feature_key(base, name, parsed) for base in bases)
@@ -431,11 +428,11 @@ def _quarter(width: int) -> int:
 
 
 def adm_depends_on_cpu(width: int) -> bool:
-    """Whether libvmaf's ADM gives other scores with AVX2, AVX-512 and without, by about 1e-5, at this width.
+    """Tell whether ADM scores at this width differ between AVX2, AVX-512 and plain C, by about 1e-5.
 
-    Its vectorised wavelet reads one sample beyond the row instead of the mirrored one where a band's width is one
+    The vectorised wavelet reads one sample beyond the row instead of the mirrored one where a band's width is one
     more than a multiple of the vector: of 4 with AVX2, of 8 with AVX-512. Common widths (176, 320, 352, 640, 960,
-    1280, 1920, 3840) are not concerned, 720 is with AVX2.
+    1280, 1920, 3840) are not affected, 720 is with AVX2.
 
     Args:
         width: luma width of the frames.
@@ -447,7 +444,7 @@ def adm_depends_on_cpu(width: int) -> bool:
 def check_frames(
     name: str, options: Mapping[str, OptionValue], width: int, height: int, pix_fmt: str, bits: int
 ) -> None:
-    """Refuse frames that an extractor cannot take.
+    """Refuse frames that an extractor cannot process.
 
     Args:
         name: the extractor.
@@ -458,7 +455,7 @@ def check_frames(
         bits: bits per sample.
 
     Raises:
-        InputError: with the extractor, what it needs and what the frames are.
+        InputError: the message says what the extractor needs and what the frames are.
     """
     limit = extractor(name).limit
     needed_width, needed_height = limit.width, limit.height
@@ -494,169 +491,3 @@ def check_frames(
             )
     if bits > limit.max_bits:
         raise InputError(f"extractor {name!r} takes up to {limit.max_bits} bits per sample, the frames have {bits}")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFeature:
-    """One input of a model: the extractor with its options, and the name under which libvmaf files the score."""
-
-    extractor: str
-    options: tuple[tuple[str, OptionValue], ...]
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """What a model reads.
-
-    Attributes:
-        source: built-in version or path.
-        features: its inputs, in the model's order.
-        members: 1 for a model; the number of models of a collection.
-    """
-
-    source: str
-    features: tuple[ModelFeature, ...]
-    members: int = 1
-
-    @property
-    def collection(self) -> bool:
-        """Whether this is a bootstrap collection, which gives a confidence interval."""
-        return self.members > 1
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Names of the scores that the model reads."""
-        return tuple(feature.key for feature in self.features)
-
-
-@cache
-def _extractor_of() -> dict[str, str]:
-    return {
-        base: name
-        for name, known in EXTRACTORS.items()
-        for bases in (known.scores, *known.extra.values())
-        for base in bases
-    }
-
-
-def _info(source: str, inputs: Iterable[tuple[str, Mapping[str, OptionValue]]], members: int = 1) -> ModelInfo:
-    features = []
-    for base, options in inputs:
-        name = _extractor_of().get(base)
-        if name is None:
-            raise InputError(f"model {source!r} reads {base!r}, which no extractor of this build gives")
-        parsed = parse_options(name, options)
-        features.append(ModelFeature(name, tuple(sorted(parsed.items())), feature_key(base, name, parsed)))
-    return ModelInfo(source, tuple(features), members)
-
-
-def _first_generation(source: str, gain_limit: float | None = None, members: int = 1) -> ModelInfo:
-    adm: dict[str, OptionValue] = {} if gain_limit is None else {"adm_enhn_gain_limit": gain_limit}
-    vif: dict[str, OptionValue] = {} if gain_limit is None else {"vif_enhn_gain_limit": gain_limit}
-    inputs: list[tuple[str, Mapping[str, OptionValue]]] = [
-        ("VMAF_integer_feature_adm2_score", adm),
-        ("VMAF_integer_feature_motion2_score", {}),
-        *((f"VMAF_integer_feature_vif_scale{scale}_score", vif) for scale in range(4)),
-    ]
-    return _info(source, inputs, members)
-
-
-def _second_generation(
-    source: str, distance: float, height: int, speed: Mapping[str, OptionValue], *, high_rate: bool
-) -> ModelInfo:
-    motion: dict[str, OptionValue] = {"motion_max_val": 18.0}
-    if high_rate:
-        motion |= {"motion_five_frame_window": True, "motion_moving_average": True}
-    return _info(
-        source,
-        [
-            (
-                "Cambi_feature_cambi_score",
-                {"cambi_high_res_speedup": 1080, "cambi_vis_lum_threshold": 0.06, "cambi_max_val": 17.0},
-            ),
-            (
-                "Speed_chroma_feature_speed_chroma_uv_score",
-                {
-                    "speed_nn_floor": 0.1,
-                    "speed_sigma_nn": 0.19,
-                    "speed_weight_var_mode": 5,
-                    "speed_max_val": 45.0,
-                    **speed,
-                },
-            ),
-            (
-                "VMAF_integer_feature_adm3_score",
-                {
-                    "adm_dlm_weight": 0.7,
-                    "adm_enhn_gain_limit": 1.0,
-                    "adm_noise_weight": 0.02,
-                    "adm_norm_view_dist": distance,
-                    "adm_ref_display_height": height,
-                    "adm_min_val": 0.5,
-                    "adm_csf_mode": 2,
-                },
-            ),
-            ("VMAF_integer_feature_motion3_score", motion),
-        ],
-    )
-
-
-def _built_in() -> dict[str, ModelInfo]:
-    infos = [
-        _first_generation("vmaf_v0.6.1"),
-        _first_generation("vmaf_v0.6.1neg", 1.0),
-        _first_generation("vmaf_4k_v0.6.1"),
-        _first_generation("vmaf_4k_v0.6.1neg", 1.0),
-        _first_generation("vmaf_b_v0.6.3", members=21),
-    ]
-    views: tuple[tuple[str, float, int, dict[str, OptionValue]], ...] = (
-        ("3d0h", 3.0, 1080, {"speed_kernelscale": 1.0}),
-        ("3d0h_2160", 3.0, 2160, {"speed_prescale": 0.5, "speed_prescale_method": "bilinear"}),
-        ("5d0h", 5.0, 1080, {"speed_prescale": 0.6, "speed_prescale_method": "bilinear"}),
-        ("1d5h_2160", 1.5, 2160, {}),
-    )
-    for rate in ("", "hfr_"):
-        for view, distance, height, speed in views:
-            source = f"vmaf_v1.0.16_{rate}{view}"
-            infos.append(_second_generation(source, distance, height, speed, high_rate=bool(rate)))
-    return {info.source: info for info in infos}
-
-
-MODELS: dict[str, ModelInfo] = _built_in()
-"""The models inside the pinned build, by version."""
-
-
-def model_info(source: str | Path) -> ModelInfo:
-    """What a model reads: a built-in version, or a JSON file in libvmaf's format.
-
-    Raises:
-        MissingFileError: a path that does not exist.
-        InputError: neither a known version nor a usable file.
-    """
-    if isinstance(source, str) and source in MODELS:
-        return MODELS[source]
-    path = Path(source)
-    if path.suffix != ".json":
-        raise unknown_name("model", str(source), MODELS)
-    if not path.is_file():
-        raise MissingFileError(f"model file {path} does not exist")
-    try:
-        document = json.loads(path.read_bytes())
-        members = [document] if "model_dict" in document else [document[key] for key in sorted(document, key=int)]
-        model = members[0]["model_dict"]
-        for key in ("model_type", "norm_type", "model"):
-            # libvmaf loads a file that lacks these, and crashes when it is asked for a score.
-            if not isinstance(model[key], str):
-                raise TypeError(f"{key!r} is no string")
-        names = model["feature_names"]
-        options = model.get("feature_opts_dicts") or [{}] * len(names)
-        if len(names) != len(options):
-            raise ValueError(f"{len(names)} feature_names but {len(options)} feature_opts_dicts")
-        if model["norm_type"] == "linear_rescale":
-            for key in ("slopes", "intercepts"):
-                if len(model[key]) != len(names) + 1:
-                    raise ValueError(f"{len(names)} feature_names but {len(model[key])} {key}: one more is needed")
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise InputError(f"{path} is no model in libvmaf's JSON format: {type(error).__name__}: {error}") from None
-    return _info(str(path), zip(names, options, strict=True), len(members))

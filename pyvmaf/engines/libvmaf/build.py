@@ -1,0 +1,146 @@
+"""The libvmaf build behind this installation: the extension, its identity, and settings of the whole process.
+
+Log level and CPU mask are global inside libvmaf, so they are functions of this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pyvmaf.errors import InputError, NativeError, UnavailableError, unknown_name
+
+LOG_LEVELS = ("none", "error", "warning", "info", "debug")
+
+
+@cache
+def native() -> Any:
+    """Import the extension.
+
+    Raises:
+        UnavailableError: the extension cannot be loaded; the message says how to build it.
+    """
+    try:
+        from pyvmaf import _native
+    except ImportError as error:
+        raise UnavailableError(
+            f"the extension pyvmaf._native cannot be loaded ({error}): build it with `make setup` or `pip install .`"
+        ) from error
+    return _native
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn exceptions of the extension into those of this package."""
+    try:
+        yield
+    except native().Error as error:
+        raise NativeError(str(error), abs(error.errno)) from None
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from None
+
+
+@cache
+def _build_file() -> dict[str, Any]:
+    """Read the file that the build wrote beside the extension, without loading the extension."""
+    spec = importlib.util.find_spec("pyvmaf._native")
+    if spec is None or spec.origin is None:
+        raise UnavailableError("the extension pyvmaf._native is not built: run `make setup` or `pip install .`")
+    path = Path(spec.origin).with_name("_native_build.json")
+    try:
+        return cast("dict[str, Any]", json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise UnavailableError(f"{path.name} beside the extension cannot be read ({error}): build it again") from None
+
+
+def identity() -> str:
+    """Return what decides the numbers: libvmaf's commit and a hash of the options and patches of its build.
+
+    Caches and manifests hold it. The extension is not loaded.
+
+    Raises:
+        UnavailableError: the extension is not built.
+    """
+    build = _build_file()
+    return f"libvmaf-{build['commit']}-{build['recipe'][:16]}"
+
+
+def backends() -> tuple[str, ...]:
+    """Return the backends of this build."""
+    return ("cpu", "cuda") if _build_file()["cuda"] else ("cpu",)
+
+
+def check_backend(backend: str) -> None:
+    """Refuse a backend that this build does not have.
+
+    Raises:
+        InputError: no backend has this name.
+        UnavailableError: this build was configured without it.
+    """
+    if backend not in ("cpu", "cuda"):
+        raise unknown_name("backend", backend, ("cpu", "cuda"))
+    if backend not in backends():
+        raise UnavailableError(
+            "backend 'cuda' was asked for, this build of pyvmaf has the backend 'cpu' only: "
+            "use backend='cpu', or a build configured with -DPYVMAF_CUDA=ON"
+        )
+
+
+def engine() -> dict[str, Any]:
+    """Describe the libvmaf that computes.
+
+    Returns:
+        pyvmaf (version), libvmaf (version), commit, identity, sha256 (of the extension), compiler, flags, simd (the
+        widest instruction set that may be used on this machine) and cuda.
+    """
+    from importlib.metadata import version
+
+    extension = native()
+    build = extension.build_info()
+    return {
+        "pyvmaf": version("vmaf-train"),
+        "libvmaf": extension.version(),
+        "commit": build["commit"],
+        "identity": identity(),
+        "sha256": hashlib.sha256(Path(extension.__file__).read_bytes()).hexdigest(),
+        "compiler": build["compiler"],
+        "flags": build["flags"],
+        "simd": simd(),
+        "cuda": bool(build["cuda"]),
+    }
+
+
+def simd() -> str:
+    """Return the widest instruction set that libvmaf may use on this machine: avx512icl, avx512, avx2, neon or c."""
+    return cast(str, native().simd_level())
+
+
+def set_log_level(level: Literal["none", "error", "warning", "info", "debug"]) -> None:
+    """Set how much libvmaf writes to standard error, for the whole process. The initial level is "none".
+
+    Raises:
+        InputError: no level has this name.
+    """
+    if level not in LOG_LEVELS:
+        raise unknown_name("log level", level, LOG_LEVELS)
+    native().set_log_level(level)
+
+
+def set_cpu_mask(mask: int) -> None:
+    """Hide instruction sets from libvmaf, for the whole process; results stay the same, speed does not.
+
+    Args:
+        mask: bits to hide; on x86 8 is AVX2, 16 AVX-512, 32 the later AVX-512 of Ice Lake, 0 hides nothing.
+
+    Raises:
+        InputError: negative, or more than 64 bits.
+    """
+    if not 0 <= mask < 2**64:
+        raise InputError(f"CPU mask {mask} is not in 0..2**64-1")
+    native().set_cpu_mask(mask)
