@@ -6,8 +6,9 @@ A verb builds its document from typed parts and hands it to `publish` together w
     report = CheckOps(models=[...], passed=True, run_provenance=call.provenance())
     publish_body(report, output, call)
 
-A key that may be null is declared as ``T | None`` without a default. A key that a document may lack is declared as
-``OptionalKey[T] = None``: None means that the key is left out.
+A key that may be null is declared as ``T | None``. A key that a document may lack is declared as
+``OptionalKey[T] = None``: None means that the key is left out. Any other default is for the writer: a file must have
+the key.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
@@ -54,7 +55,7 @@ def _is_none(value: Any) -> bool:
 
 def _not_null(value: Any, info: ValidationInfo) -> Any:
     if value is None and info.mode == "json":
-        raise ValueError("null is not allowed: the key is left out instead")
+        raise ValueError("null is not allowed, only leaving out the key")
     return value
 
 
@@ -82,6 +83,19 @@ class Part(BaseModel):
     """A group of keys inside a document. Keys that are not declared, NaN and infinity are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _complete(self, info: ValidationInfo) -> Self:
+        """Refuse a file that lacks a key, also one for which the class has a default: that is for the writer only."""
+        if info.mode == "json" and (missing := type(self)._keys() - self.model_fields_set):
+            raise ValueError(f"missing {'keys' if len(missing) > 1 else 'key'} {', '.join(sorted(missing))}")
+        return self
+
+    @classmethod
+    @cache
+    def _keys(cls) -> frozenset[str]:
+        """The fields that every file has."""
+        return frozenset(key for key, info in cls.model_fields.items() if info.exclude_if is None)
 
 
 class OpenPart(Part):
@@ -134,8 +148,7 @@ class _JsonSchema(GenerateJsonSchema):
     """Writes the schema of what a file holds: a key is required unless it is an `OptionalKey`."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:
-        schema = field["schema"]
-        return not (schema["type"] == "default" and schema.get("default", ...) is None)
+        return "serialization_exclude_if" not in field
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
         return self.generate_inner(schema["schema"])
@@ -189,17 +202,9 @@ class Document(Part):
         except ValidationError as err:
             _refuse_damage(err, where)
             raise IntegrityError(f"{where} does not conform to {cls.name()}: {problems(err)}") from err
-        if wrong := [*document._absent(), *_not_numbers(text)]:
-            raise IntegrityError(f"{where} does not conform to {cls.name()}: {'; '.join(wrong)}")
+        if constant := _not_a_number(text):
+            raise IntegrityError(f"{where} does not conform to {cls.name()}: {constant} is not a JSON number")
         return document
-
-    def _absent(self) -> list[str]:
-        """Constant keys, such as ``schema_version``, that a file lacks: their default is for the writer only."""
-        return [
-            f"{info.alias or key}: the key is missing"
-            for key, info in type(self).model_fields.items()
-            if info.default is not None and not info.is_required() and key not in self.model_fields_set
-        ]
 
     @classmethod
     def name(cls) -> str:
@@ -228,14 +233,14 @@ def _refuse_damage(err: ValidationError, where: str) -> None:
         raise IntegrityError(f"{where} is not JSON ({first['ctx']['error']}): it is damaged or was cut short") from err
 
 
-def _not_numbers(text: bytes | str) -> list[str]:
-    """NaN and infinity outside of declared numbers, which pydantic lets through."""
-    words = ("NaN", "Infinity") if isinstance(text, str) else (b"NaN", b"Infinity")
-    if not any(word in text for word in words):  # type: ignore[operator]
-        return []
+def _not_a_number(text: bytes | str) -> str | None:
+    """NaN or infinity outside of declared numbers, where pydantic accepts them."""
+    data = text.encode() if isinstance(text, str) else text
+    if b"NaN" not in data and b"Infinity" not in data:
+        return None
     constants: list[str] = []
-    json.loads(text, parse_constant=constants.append)
-    return [f"{name} is not a JSON number" for name in constants[:1]]
+    json.loads(data, parse_constant=constants.append)
+    return constants[0] if constants else None
 
 
 def problems(err: ValidationError, most: int = 3) -> str:
@@ -253,7 +258,9 @@ def _sentence(item: Any) -> str:
         return "the key is missing"
     if item["type"] == "extra_forbidden":
         return "this key is not allowed here"
-    message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if item["type"] == "value_error":
+        return str(item["msg"]).removeprefix("Value error, ")
+    message = str(item["msg"]).replace("Input should", "should")
     shown = repr(item["input"])
     return f"{message}, but is {shown if len(shown) <= _SHOWN else f'{shown[:_SHOWN]}…'}"
 

@@ -10,6 +10,7 @@ from pyvmaf.base.table import Table
 from pyvmaf.errors import unknown_name
 
 DOCUMENTS: Table[str] = {
+    "record": "pyvmaf.encodes.record.Record",
     "check-ops": "pyvmaf.checks.check_ops.CheckOps",
 }
 """Dotted name of the class, by the name of the document."""

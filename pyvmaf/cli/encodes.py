@@ -69,8 +69,8 @@ def encode(
             program=ffmpeg,
             advance=advance,
         )
-    row = done.record
+    record = done.record
     typer.echo(
-        f"{done.path}: {row['encoder']} {row['preset']} crf {row['crf']}, {row['pix_fmt']}, "
-        f"{row['bitrate_kbps']:.1f} kbit/s, {row['encode_size_bytes']} bytes in {done.seconds:.1f} s"
+        f"{done.path}: {record.encoder} {record.preset} crf {record.crf}, {record.pix_fmt}, "
+        f"{record.bitrate_kbps:.1f} kbit/s, {record.encode_size_bytes} bytes in {done.seconds:.1f} s"
     )

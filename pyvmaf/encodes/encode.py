@@ -10,12 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
-from pyvmaf.base.files import atomic_path, content_hash, relative, write_json
+from pyvmaf.base.files import atomic_path, content_hash, relative
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.codecs.encoders import Encoder
 from pyvmaf.codecs.encoders import encoder as find_encoder
 from pyvmaf.corpora.clip import clip_video
-from pyvmaf.encodes.record import INTERNALS, MEASURED, SCHEMA_VERSION, Record, check, unavailable
+from pyvmaf.encodes.record import Record, Transfer, unavailable
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.video.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
 from pyvmaf.video.probe import Reader, Video
@@ -138,8 +138,7 @@ def encode(
                     raise
     record = _record(reference, sha256, video, output, entry, preset, crf, pix_fmt, arguments, log, tool)
     record_path = output.with_suffix(".json")
-    check(record, str(record_path))
-    write_json(record_path, record)
+    record.write(record_path)
     write_manifest(
         output,
         verb="encode",
@@ -157,7 +156,7 @@ def encode(
             "frames": video.frames,
             "arguments": arguments,
             "ffmpeg": tool.version,
-            "encoder_version": record["encoder_version"],
+            "encoder_version": record.encoder_version,
             "widened_from_bits": form.bit_depth if pix_fmt.endswith("10le") and form.bit_depth == 8 else None,
             "narrowed_from_bits": form.bit_depth if not pix_fmt.endswith("10le") and form.bit_depth > 8 else None,
             "unavailable": unavailable(record),
@@ -216,38 +215,33 @@ def _record(
     version = entry.parse_version(log) or "unknown"
     bytes_ = output.stat().st_size
     identity = {"src_sha256": sha256, "arguments": arguments, "ffmpeg": tool.version, "encoder_version": version}
-    row = {
-        **dict.fromkeys(MEASURED),
-        **dict.fromkeys(INTERNALS, 0.0),
-        "schema_version": SCHEMA_VERSION,
-        "run_id": content_hash(identity)[:16],
-        "src": relative(reference),
-        "src_sha256": sha256,
-        "width": form.width,
-        "height": form.height,
-        "pix_fmt": pix_fmt,
-        "framerate": float(fps),
-        "duration_s": video.seconds,
-        "encoder": entry.name,
-        "encoder_version": version,
-        "preset": preset,
-        "crf": crf,
+    return Record(
+        run_id=content_hash(identity)[:16],
+        src=relative(reference),
+        src_sha256=sha256,
+        width=form.width,
+        height=form.height,
+        pix_fmt=pix_fmt,
+        framerate=float(fps),
+        duration_s=video.seconds,
+        encoder=entry.name,
+        encoder_version=version,
+        preset=preset,
+        crf=crf,
         # Everything after codec, preset, quality number and pixel format, which have keys of their own.
-        "extra_params": arguments[8:],
-        "encode_path": relative(output),
-        "encode_size_bytes": bytes_,
-        "bitrate_kbps": bytes_ * 8 / 1000 / video.seconds,
-        "ffmpeg_version": tool.version,
-        "exit_status": 0,
-        "clip_mode": "full",
-        "hdr_transfer": form.transfer,
-        "hdr_primaries": form.primaries,
-        "hdr_forced": False,
-        "shot_count": len(shots),
-        "shot_avg_duration_sec": float(shots.mean()),
-        "shot_duration_std_sec": float(shots.std()),
-    }
-    return cast("Record", row)
+        extra_params=arguments[8:],
+        encode_path=relative(output),
+        encode_size_bytes=bytes_,
+        bitrate_kbps=bytes_ * 8 / 1000 / video.seconds,
+        ffmpeg_version=tool.version,
+        clip_mode="full",
+        hdr_transfer=cast("Transfer", form.transfer),
+        hdr_primaries=form.primaries,
+        hdr_forced=False,
+        shot_count=len(shots),
+        shot_avg_duration_sec=float(shots.mean()),
+        shot_duration_std_sec=float(shots.std()),
+    )
 
 
 def split_extra(text: str) -> list[str]:

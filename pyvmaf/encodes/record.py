@@ -1,97 +1,119 @@
-"""The record of an encode: one row of the corpus table, schema version 3, with all of its 54 keys.
+"""The record of an encode: one row of the corpus table, schema version 3, with 54 keys.
 
-The source of keys and meanings is the corpus schema of vmaf-tune (25 keys in version 1, ``clip_mode`` added in
-version 2, 28 in version 3). What a record cannot know yet is null, and what this project does not measure has the
-schema's own value for "unavailable" (0.0, an empty string, false) and is named in the encode's manifest.
+Keys and meanings follow the corpus schema of vmaf-tune (25 keys in version 1, ``clip_mode`` added in version 2, 28 in
+version 3). A value that is measured later is null. A value that this project does not measure is the schema's own
+"unavailable" (0.0, an empty string, false), and the encode's manifest names it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
-from typing import Any, TypedDict
+from typing import Annotated, ClassVar, Literal
 
-from pyvmaf.errors import InputError, IntegrityError, unknown_name
+from pydantic import Field
+
+from pyvmaf.base.document import Count, Document, Name, Positive, Sha256, Size
+from pyvmaf.errors import InputError, unknown_name
+
+_AboveZero = Annotated[float, Field(gt=0)]
+_Mean = Annotated[
+    float | None, Field(description="Mean over the frames; null until measured or if the feature is unavailable.")
+]
+_Deviation = Annotated[
+    Size | None,
+    Field(description="Standard deviation (ddof 0) over the frames; null until measured or if unavailable."),
+]
+_Internal = Annotated[float, Field(description="From inside the encoder; 0.0 if it is not available.")]
+
+Transfer = Literal["", "smpte2084", "arib-std-b67"]
+"""HDR transfer functions by FFmpeg's names; empty for SDR."""
+
+
+class Record(Document):
+    """How a reference was encoded, and the measurements of the result."""
+
+    title: ClassVar[str] = "Corpus row, schema version 3: one encode of one reference (encodes/…/{rung}.json)"
+
+    schema_version: Literal[3] = Field(default=3, description="Version of this schema.")
+    run_id: str = Field(
+        pattern=r"^[0-9a-f]{16}$", description="16 hex digits that identify reference, encoder and arguments."
+    )
+    timestamp: str | None = Field(
+        default=None,
+        description="Time of the encode, ISO 8601; null if the row holds nothing that varies between runs.",
+    )
+    src: Name = Field(description="The reference, relative to the run's folder.")
+    src_sha256: Sha256 = Field(description="SHA-256 of the reference's bytes.")
+    width: Positive = Field(description="Luma samples across.")
+    height: Positive = Field(description="Luma samples down.")
+    pix_fmt: Name = Field(description="Pixel format of the encode, FFmpeg's name.")
+    framerate: _AboveZero = Field(description="Frames per second.")
+    duration_s: _AboveZero = Field(description="Frames over frames per second.")
+    encoder: Name = Field(description="FFmpeg's name of the encoder.")
+    encoder_version: Name = Field(description="The encoder's own version; 'unknown' if its log does not tell.")
+    preset: Name = Field(description="Preset of the encoder.")
+    crf: Count = Field(description="Quality number: CRF, or QP if the encoder does not have CRF.")
+    extra_params: list[str] = Field(
+        description="Every other option that shaped the bytes, in the order of the command."
+    )
+    encode_path: Name = Field(description="The encode, relative to the run's folder.")
+    encode_size_bytes: Positive = Field(description="Size of the file.")
+    bitrate_kbps: _AboveZero = Field(description="Bits of the file over its duration, in 1000 bit/s.")
+    encode_time_ms: Size | None = Field(
+        default=None, description="Duration of the encode; null if the row holds nothing that varies between runs."
+    )
+    vmaf_score: float | None = Field(
+        default=None, description="Mean VMAF over the frames, 0 to 100; null until measured."
+    )
+    vmaf_model: str | None = Field(default=None, description="Name of the VMAF model; null until measured.")
+    score_time_ms: Size | None = Field(default=None, description="Duration of the measurement; null if unknown.")
+    ffmpeg_version: Name = Field(description="Version of the FFmpeg that encoded.")
+    vmaf_binary_version: str | None = Field(
+        default=None, description="Identity of the libvmaf that measured; null until then."
+    )
+    exit_status: Literal[0] = Field(
+        default=0, description="Exit status of the encoder; only successful encodes have a row."
+    )
+    clip_mode: str = Field(
+        pattern=r"^(full|sample_[0-9]+s)$", description="full, or sample_<N>s for an excerpt of N seconds."
+    )
+    hdr_transfer: Transfer = Field(description="HDR transfer; empty for SDR.")
+    hdr_primaries: str = Field(description="Colour primaries of an HDR reference; empty for SDR.")
+    hdr_forced: bool = Field(description="HDR was requested, not detected.")
+    shot_count: Positive = Field(description="Shots of the reference.")
+    shot_avg_duration_sec: _AboveZero = Field(description="Mean duration of its shots.")
+    shot_duration_std_sec: Size = Field(description="Standard deviation (ddof 0) of their durations.")
+    adm2_mean: _Mean = None
+    vif_scale0_mean: _Mean = None
+    vif_scale1_mean: _Mean = None
+    vif_scale2_mean: _Mean = None
+    vif_scale3_mean: _Mean = None
+    motion2_mean: _Mean = None
+    adm2_std: _Deviation = None
+    vif_scale0_std: _Deviation = None
+    vif_scale1_std: _Deviation = None
+    vif_scale2_std: _Deviation = None
+    vif_scale3_std: _Deviation = None
+    motion2_std: _Deviation = None
+    enc_internal_qp_mean: _Internal = 0.0
+    enc_internal_qp_std: _Internal = 0.0
+    enc_internal_bits_mean: _Internal = 0.0
+    enc_internal_bits_std: _Internal = 0.0
+    enc_internal_mv_mean: _Internal = 0.0
+    enc_internal_mv_std: _Internal = 0.0
+    enc_internal_itex_mean: _Internal = 0.0
+    enc_internal_ptex_mean: _Internal = 0.0
+    enc_internal_intra_ratio: _Internal = 0.0
+    enc_internal_skip_ratio: _Internal = 0.0
+
 
 SCHEMA_VERSION = 3
-SCHEMA_FILE = "corpus_row.schema.json"
 
-INTERNALS = (
-    *("enc_internal_qp_mean", "enc_internal_qp_std", "enc_internal_bits_mean", "enc_internal_bits_std"),
-    *("enc_internal_mv_mean", "enc_internal_mv_std", "enc_internal_itex_mean", "enc_internal_ptex_mean"),
-    *("enc_internal_intra_ratio", "enc_internal_skip_ratio"),
-)
-"""Statistics from inside an encoder. FFmpeg's wrappers do not hand them out: 0.0, which the schema defines so."""
+KEYS = tuple(Record.model_fields)
+"""All keys, in the order of the schema versions that added them."""
 
-
-class _Version1(TypedDict):
-    schema_version: int
-    run_id: str
-    timestamp: str | None
-    src: str
-    src_sha256: str
-    width: int
-    height: int
-    pix_fmt: str
-    framerate: float
-    duration_s: float
-    encoder: str
-    encoder_version: str
-    preset: str
-    crf: int
-    extra_params: list[str]
-    encode_path: str
-    encode_size_bytes: int
-    bitrate_kbps: float
-    encode_time_ms: float | None
-    vmaf_score: float | None
-    vmaf_model: str | None
-    score_time_ms: float | None
-    ffmpeg_version: str
-    vmaf_binary_version: str | None
-    exit_status: int
-
-
-class _Version2(_Version1):
-    clip_mode: str
-
-
-class Record(_Version2):
-    """One row: what was encoded, how, and what came of it. Times in milliseconds, rates in kbit/s, VMAF 0 to 100."""
-
-    hdr_transfer: str
-    hdr_primaries: str
-    hdr_forced: bool
-    shot_count: int
-    shot_avg_duration_sec: float
-    shot_duration_std_sec: float
-    adm2_mean: float | None
-    vif_scale0_mean: float | None
-    vif_scale1_mean: float | None
-    vif_scale2_mean: float | None
-    vif_scale3_mean: float | None
-    motion2_mean: float | None
-    adm2_std: float | None
-    vif_scale0_std: float | None
-    vif_scale1_std: float | None
-    vif_scale2_std: float | None
-    vif_scale3_std: float | None
-    motion2_std: float | None
-    enc_internal_qp_mean: float
-    enc_internal_qp_std: float
-    enc_internal_bits_mean: float
-    enc_internal_bits_std: float
-    enc_internal_mv_mean: float
-    enc_internal_mv_std: float
-    enc_internal_itex_mean: float
-    enc_internal_ptex_mean: float
-    enc_internal_intra_ratio: float
-    enc_internal_skip_ratio: float
-
-
-KEYS = tuple(Record.__annotations__)
-"""All keys, in the order of the versions that brought them."""
+INTERNALS = tuple(key for key in KEYS if key.startswith("enc_internal_"))
+"""Statistics from inside an encoder. FFmpeg's wrappers do not expose them; the schema defines 0.0 for that."""
 
 ROW_FEATURES = tuple(
     key.removesuffix("_mean") for key in KEYS if key.endswith("_mean") and not key.startswith("enc_internal_")
@@ -105,39 +127,12 @@ MEASURED = (
 """Keys that are null until the features are measured and the clocks are read."""
 
 
-@cache
-def schema() -> dict[str, Any]:
-    """JSON schema (draft 2020-12) of a record, as it is shipped in the package."""
-    import json
-
-    value: dict[str, Any] = json.loads(files("pyvmaf.encodes").joinpath(SCHEMA_FILE).read_text())
-    return value
-
-
-def check(record: Mapping[str, Any], where: str = "record") -> None:
-    """Make sure that `record` is a complete row of the schema.
-
-    Args:
-        record: the row.
-        where: what to call it in messages (its file).
-
-    Raises:
-        IntegrityError: a key is missing, unknown or has a value that the schema does not allow.
-    """
-    from jsonschema import Draft202012Validator
-
-    problem = next(iter(Draft202012Validator(schema()).iter_errors(dict(record))), None)
-    if problem is not None:
-        place = ".".join(str(part) for part in problem.absolute_path) or "the row"
-        raise IntegrityError(f"{where} is no row of corpus schema {SCHEMA_VERSION}: {place}: {problem.message}")
-
-
-def unavailable(record: Mapping[str, Any]) -> dict[str, str]:
-    """Keys of which a fresh record says that nothing is known, each with the reason; for the manifest."""
-    reasons = dict.fromkeys(INTERNALS, "the encoder's wrapper in FFmpeg does not hand it out; 0.0 stands for that")
+def unavailable(record: Record) -> dict[str, str]:
+    """Return the keys of a fresh record that hold no measurement, each with the reason; for the manifest."""
+    reasons = dict.fromkeys(INTERNALS, "the encoder's wrapper in FFmpeg does not expose it; 0.0 stands for that")
     reasons.update(dict.fromkeys(MEASURED, "measured later; null until then"))
-    if not record["hdr_transfer"]:
-        reasons.update(dict.fromkeys(("hdr_transfer", "hdr_primaries"), "the reference is no HDR video"))
+    if not record.hdr_transfer:
+        reasons.update(dict.fromkeys(("hdr_transfer", "hdr_primaries"), "the reference is not an HDR video"))
     return reasons
 
 
@@ -151,33 +146,35 @@ def complete(
     encode_seconds: float | None = None,
     score_seconds: float | None = None,
     timestamp: str | None = None,
-) -> dict[str, Any]:
-    """A copy of `record` with everything that was measured after the encode.
+) -> Record:
+    """Return a copy of `record` with the values that were measured after the encode.
 
     Args:
-        record: as `encode` left it.
-        vmaf: mean VMAF over the frames, 0 to 100; None where it could not be computed.
+        record: the record as `encode` left it.
+        vmaf: mean VMAF over the frames, 0 to 100; None if it could not be computed.
         vmaf_model: name of the model.
-        features: training name → (mean, standard deviation with ddof 0) over the frames; names outside of the
+        features: training name → (mean, standard deviation with ddof 0) over the frames. Names outside of the
             canonical six are refused, absent ones stay null. NaN counts as absent.
         vmaf_binary_version: identity of the libvmaf that measured.
-        encode_seconds, score_seconds: durations, None where they are not known.
-        timestamp: when the encode was made, ISO 8601.
+        encode_seconds, score_seconds: durations, None if unknown.
+        timestamp: time of the encode, ISO 8601.
 
     Raises:
-        InputError: a feature that the schema has no key for.
-        IntegrityError: the result is no row of the schema.
+        InputError: the schema does not have a key for a feature, or a value is infinite.
     """
-    row: dict[str, Any] = dict(record)
-    row |= {"vmaf_score": _number(vmaf), "vmaf_model": vmaf_model, "vmaf_binary_version": vmaf_binary_version}
-    row |= {"encode_time_ms": _milliseconds(encode_seconds), "score_time_ms": _milliseconds(score_seconds)}
-    row["timestamp"] = timestamp
+    values: dict[str, float | str | None] = {
+        "vmaf_score": _number(vmaf),
+        "vmaf_model": vmaf_model,
+        "vmaf_binary_version": vmaf_binary_version,
+        "encode_time_ms": _milliseconds(encode_seconds),
+        "score_time_ms": _milliseconds(score_seconds),
+        "timestamp": timestamp,
+    }
     for name, (mean, std) in features.items():
         if name not in ROW_FEATURES:
             raise unknown_name("feature of a corpus row", name, ROW_FEATURES)
-        row[f"{name}_mean"], row[f"{name}_std"] = _number(mean), _number(std)
-    check(row, str(record.get("encode_path", "record")))
-    return row
+        values[f"{name}_mean"], values[f"{name}_std"] = _number(mean), _number(std)
+    return Record(**{**record.as_json(), **values})
 
 
 def _number(value: float | None) -> float | None:

@@ -5,31 +5,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyvmaf import engines
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 from pyvmaf.features.ladder import Ladder, extract_ladder
 
+if TYPE_CHECKING:
+    from pyvmaf.encodes.record import Record
 
-def read_records(rungs: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+
+def read_records(rungs: Mapping[str, Path]) -> dict[str, Record]:
     """The encode record beside each rung.
 
     Raises:
         MissingFileError: a rung has none.
         IntegrityError: a record is not of the corpus-row schema.
     """
-    from pyvmaf.base.files import read_json
-    from pyvmaf.encodes.record import check
+    from pyvmaf.encodes.record import Record
 
     records = {}
     for rung, path in rungs.items():
         record = path.with_suffix(".json")
         if not record.exists():
             raise MissingFileError(f"{path} has no encode record beside it: {record} is missing; encode it again")
-        records[rung] = read_json(record)
-        check(records[rung], str(record))
+        records[rung] = Record.read(record)
     return records
 
 
@@ -69,9 +70,9 @@ def extract_features(
     records = read_records(rungs)
     found = sha256_file(reference)
     for rung, record in records.items():
-        if record["src_sha256"] != found:
+        if record.src_sha256 != found:
             raise InputError(
-                f"{rungs[rung]} was encoded from a reference with SHA-256 {record['src_sha256']}, but {reference} has "
+                f"{rungs[rung]} was encoded from a reference with SHA-256 {record.src_sha256}, but {reference} has "
                 f"{found}: encode it again from this reference"
             )
     ladder = extract_ladder(

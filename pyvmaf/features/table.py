@@ -16,6 +16,8 @@ from pyvmaf.features.ladder import Ladder
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pyvmaf.encodes.record import Record
+
 TEXT_COLUMNS: tuple[str, ...] = ("corpus", "group", "source", "clip", "codec", "encoder", "preset", "rung")
 """Columns that say which row this is; stored with dictionaries."""
 
@@ -51,7 +53,7 @@ def schema(features: Iterable[str]) -> pa.Schema:
 def ladder_table(
     ladder: Ladder,
     labels: Mapping[str, str],
-    records: Mapping[str, Mapping[str, Any]],
+    records: Mapping[str, Record],
     model: str,
     engine: Mapping[str, Any],
 ) -> pa.Table:
@@ -71,11 +73,11 @@ def ladder_table(
     for rung, scores in ladder.rungs.items():
         record = records[rung]
         n = scores.indices.size
-        text = {**labels, "encoder": record["encoder"], "preset": str(record["preset"]), "rung": rung}
+        text = {**labels, "encoder": record.encoder, "preset": record.preset, "rung": rung}
         data: dict[str, Any] = {
             name: pa.array([value], pa.string()).take(pa.array([0] * n)) for name, value in text.items()
         }
-        data["crf"] = pa.array([int(record["crf"])] * n, pa.int64())
+        data["crf"] = pa.array([record.crf] * n, pa.int64())
         data["frame_index"] = pa.array(scores.indices, pa.int64())
         data |= {name: pa.array(values) for name, values in scores.features.items()}
         data[TARGET] = pa.array(scores.vmaf) if scores.vmaf is not None else pa.nulls(n, pa.float64())

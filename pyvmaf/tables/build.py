@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyvmaf.base import layout
-from pyvmaf.base.files import atomic_path, read_json, relative, write_text
+from pyvmaf.base.files import atomic_path, relative, write_text
 from pyvmaf.base.manifest import read_manifest, write_manifest
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES
@@ -19,6 +19,8 @@ from pyvmaf.tables.clips import LEADING as CLIP_LEADING
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from pyvmaf.encodes.record import Record
 
 
 class _Input:
@@ -204,7 +206,7 @@ def build_shard(ladders: Sequence[Path], records: Sequence[Path], output: Path, 
     inputs = [_Input(path) for path in sorted(ladders)]
     details = _merge(inputs, [None] * len(inputs), output)
     rows = _complete_records(ladders, records)
-    write_text(rows_output, "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows))
+    write_text(rows_output, "".join(json.dumps(row.as_json(), sort_keys=True) + "\n" for row in rows))
     write_manifest(
         output,
         verb="shard",
@@ -218,10 +220,10 @@ def build_shard(ladders: Sequence[Path], records: Sequence[Path], output: Path, 
     return int(details["rows"])
 
 
-def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[dict[str, Any]]:
+def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[Record]:
     import numpy as np
 
-    from pyvmaf.encodes.record import ROW_FEATURES, complete
+    from pyvmaf.encodes.record import ROW_FEATURES, Record, complete
     from pyvmaf.features.table import read_table
 
     measured: dict[tuple[str, str, str], Any] = {}
@@ -252,7 +254,7 @@ def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[
         encoding = read_manifest(encode).get("run", {})
         completed.append(
             complete(
-                read_json(path),
+                Record.read(path),
                 vmaf=vmaf,
                 vmaf_model=str(spec["model"]),
                 features=features,

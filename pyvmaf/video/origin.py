@@ -57,18 +57,16 @@ def origin(path: Path) -> Origin:
 
 
 def _recorded(path: Path) -> Origin | None:
-    from pyvmaf.base.files import read_json
-    from pyvmaf.encodes.record import check
+    from pyvmaf.encodes.record import Record
 
     try:
-        record = read_json(path.with_suffix(".json"))
-        check(record)
+        record = Record.read(path.with_suffix(".json"))
     except PyvmafError:
         return None
     # A record of another file that happens to lie here must not speak for this one.
-    if Path(record["encode_path"]).name != path.name or record["encode_size_bytes"] != path.stat().st_size:
+    if Path(record.encode_path).name != path.name or record.encode_size_bytes != path.stat().st_size:
         return None
-    return Origin(record["encoder"], record["preset"], float(record["crf"]), "record")
+    return Origin(record.encoder, record.preset, float(record.crf), "record")
 
 
 def _streamed(path: Path) -> Origin | None:

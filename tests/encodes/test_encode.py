@@ -17,7 +17,7 @@ from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.encodes.encode import IncompleteError, bit_depth_for, encode, split_extra
-from pyvmaf.encodes.record import check
+from pyvmaf.encodes.record import Record
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
 from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.probe import inspect
@@ -55,7 +55,7 @@ def test_two_encodes_are_the_same_bytes_and_hold_every_frame(clip: Path, tmp_pat
     assert video.frames == 30
     assert (video.format.width, video.format.height) == (96, 64)
     assert video.format.pix_fmt == ("yuv420p10le" if name == "libvvenc" else "yuv420p")
-    assert runs[0].record["encoder_version"] != "unknown"
+    assert runs[0].record.encoder_version != "unknown"
     # Nothing else may lie there: no log, no temporary file.
     assert left_behind(tmp_path / "0") == ["rung.json", "rung.mkv", "rung.mkv.manifest.json"]
 
@@ -66,7 +66,7 @@ def test_a_smaller_quality_number_gives_a_larger_and_better_encode(clip: Path, t
     best, worst = (
         encode(clip, tmp_path / f"{crf}.mkv", name, entry.presets[-1], crf) for crf in (entry.crf_min, entry.crf_max)
     )
-    assert best.record["encode_size_bytes"] > worst.record["encode_size_bytes"]
+    assert best.record.encode_size_bytes > worst.record.encode_size_bytes
     assert psnr(clip, best.path) > psnr(clip, worst.path)
 
 
@@ -84,7 +84,7 @@ def psnr(one: Path, two: Path) -> float:
 def test_ten_bits_on_request(clip: Path, tmp_path: Path, name: str) -> None:
     entry = ENCODERS[name]
     done = encode(clip, tmp_path / "a.mkv", name, entry.preset_default, entry.crf_default, bit_depth=10)
-    assert inspect(done.path).format.pix_fmt == done.record["pix_fmt"] == "yuv420p10le"
+    assert inspect(done.path).format.pix_fmt == done.record.pix_fmt == "yuv420p10le"
     assert read_manifest(done.path)["details"]["widened_from_bits"] == 8
 
 
@@ -107,8 +107,8 @@ def test_the_record_and_the_manifest_say_what_was_done(
     source = Path("results/corpora/bikes_1.mkv")
     done = encode(source, Path("results/encodes/slow-crf30.mkv"), "h264", "slow", 30, extra=["-g", "10"])
     row = read_json(done.record_path)
-    assert row == done.record
-    check(row)
+    assert row == done.record.as_json()
+    assert Record.read(done.record_path) == done.record
     size = done.path.stat().st_size
     assert row["src"] == "results/corpora/bikes_1.mkv"
     assert row["src_sha256"] == sha256_file(source)
@@ -139,7 +139,7 @@ def test_the_run_identity_depends_on_what_shapes_the_bytes(clip: Path, tmp_path:
     one = encode(clip, tmp_path / "a" / "r.mkv", "libx264", "ultrafast", 40)
     same = encode(clip, tmp_path / "b" / "r.mkv", "avc", "ultrafast", 40)
     other = encode(clip, tmp_path / "c" / "r.mkv", "libx264", "ultrafast", 41)
-    assert one.record["run_id"] == same.record["run_id"] != other.record["run_id"]
+    assert one.record.run_id == same.record.run_id != other.record.run_id
 
 
 def test_the_frame_rate_is_kept(tmp_path: Path) -> None:
@@ -165,9 +165,9 @@ def test_strange_time_stamps_and_a_rotation_tag_change_nothing(tmp_path: Path) -
 def test_an_hdr_reference_says_so(tmp_path: Path) -> None:
     colours = ["-vf", "setparams=color_trc=smpte2084:color_primaries=bt2020:colorspace=bt2020nc"]
     source = make(tmp_path / "hdr.mkv", "64x48", 5, "-pix_fmt", "yuv420p10le", "-qp", "0", *colours)
-    row = encode(source, tmp_path / "r.mkv", "libx265", "ultrafast", 30).record
-    assert (row["hdr_transfer"], row["hdr_primaries"], row["hdr_forced"]) == ("smpte2084", "bt2020", False)
-    assert row["pix_fmt"] == "yuv420p10le"
+    record = encode(source, tmp_path / "r.mkv", "libx265", "ultrafast", 30).record
+    assert (record.hdr_transfer, record.hdr_primaries, record.hdr_forced) == ("smpte2084", "bt2020", False)
+    assert record.pix_fmt == "yuv420p10le"
 
 
 def test_bits_are_never_lost_without_having_been_asked_for() -> None:
