@@ -19,9 +19,9 @@ from pyvmaf.features.pool import pool
 from pyvmaf.runtime.load import Ensemble, Model, Prediction
 from pyvmaf.scoring import scores as plain
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
+from pyvmaf.scoring.origin import Origin, origin, stated
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.frames import Raw
-from pyvmaf.video.origin import Origin, origin, stated
 
 AnyModel = str | os.PathLike[str] | Model
 

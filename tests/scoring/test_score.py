@@ -17,9 +17,9 @@ import pyvmaf
 from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.runtime.load import Ensemble
+from pyvmaf.scoring.origin import origin, stated
 from pyvmaf.scoring.score import find_models, warnings_of
 from pyvmaf.scoring.scores import pooled
-from pyvmaf.video.origin import origin, stated
 from tests.models.conftest import command
 
 FRAMES = (0, 24)
