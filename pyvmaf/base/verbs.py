@@ -17,7 +17,7 @@ _VIDEO = ("av", "imageio-ffmpeg")
 _FEATURES = ("av", "numpy", "pyarrow")
 _TABLES = ("numpy", "pyarrow")
 _MODELS = ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy", "torch")
-_REPORTS = ("altair", "numpy", "pandas", "vl-convert-python")
+_REPORTS = ("altair", "jinja2", "numpy", "pandas", "vl-convert-python")
 _CHECKS = ("numpy", "onnx", "onnxruntime", "pyarrow", "scipy")
 _STUDIES = ("numpy", "pyarrow", "scikit-learn", "scipy", "torch")
 
@@ -56,8 +56,8 @@ VERBS: dict[str, Verb] = {
     "register": Verb("registry", "pyvmaf.registry.register", ()),
     "verify": Verb("registry", "pyvmaf.registry.verify", ()),
     "trace": Verb("registry", "pyvmaf.registry.trace", ()),
-    "report": Verb("reports", "pyvmaf.reports.page", _REPORTS),
-    "card": Verb("reports", "pyvmaf.reports.cards", _REPORTS),
+    "report": Verb("reports", "pyvmaf.reports.pages.run.page", _REPORTS),
+    "card": Verb("reports", "pyvmaf.reports.pages.card.page", _REPORTS),
     "summary": Verb("reports", "pyvmaf.reports.summary", _REPORTS),
     "check-ops": Verb("checks", "pyvmaf.checks.check_ops", _CHECKS),
     "audit-compat": Verb("checks", "pyvmaf.checks.audit_compat", _CHECKS),

@@ -49,7 +49,7 @@ def report_command(
 
     Example: vmaf-train report results --cards models
     """
-    from pyvmaf.reports.page import write_report
+    from pyvmaf.reports.pages.run.page import write_report
 
     check_code("report", code)
     size = write_report(_named(files, results), output, points=points, cards=cards)
@@ -82,7 +82,7 @@ def card_command(
 
     Example: vmaf-train card results --model vmaf_tiny_v2
     """
-    from pyvmaf.reports.cards import write_cards
+    from pyvmaf.reports.pages.card.page import write_cards
 
     check_code("card", code)
     for path in write_cards(

@@ -1,7 +1,8 @@
-"""What every page is made of: cells, tables, figures, and one HTML file that needs nothing but itself.
+"""The elements of a page, as values: cells, tables, charts, paragraphs. `render` writes the page from its templates.
 
-The content policy forbids every request, so that a page cannot fetch anything even by mistake. Every chart has a
-caption and the table of its figures; where scripts are off the tables remain.
+A page is a list of sections, and a section is a list of elements. Each class of elements names its template, which
+escapes all text. A page is one HTML file that needs no other file: its content security policy forbids every request.
+Each chart has a caption and a table of its values, which remains if scripts are off.
 """
 
 from __future__ import annotations
@@ -9,42 +10,57 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyvmaf.base.files import resource
 
 if TYPE_CHECKING:
     import pandas as pd
+    from jinja2 import Environment
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"
 )
 NONE = "\N{EN DASH}"
-"""What stands where there is no figure."""
+"""The text of a cell without a value."""
+
+
+# --- cells ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One table cell: ready HTML, and whether it is a number."""
+    """One cell of a table.
 
-    html: str
+    Attributes:
+        text: its text.
+        form: how the template shows it: text, mean, good, bad, link, hash or lines.
+        number: whether it is aligned as a number.
+        detail: the standard deviation of a mean; the address of a link.
+        lines: cells that stand below one another in it.
+    """
+
+    text: str
+    form: str = "text"
     number: bool = False
+    detail: str = ""
+    lines: tuple[Cell, ...] = ()
 
 
 def text(value: object) -> Cell:
-    """A cell with plain text."""
-    return Cell(escape(str(value)))
+    """Make a cell of plain text."""
+    return Cell(str(value))
 
 
 def link(href: str, name: str) -> Cell:
-    """A cell with a link to a page beside this one."""
-    return Cell(f'<a href="{escape(href)}">{escape(name)}</a>')
+    """Make a cell with a link to another page."""
+    return Cell(name, "link", detail=href)
 
 
 def number(value: float | int | None, digits: int = 4, *, sign: bool = False) -> Cell:
-    """A cell with a number, a dash where there is none."""
+    """Make a cell with a number; a dash for None and NaN."""
     if value is None or value != value:
         return Cell(NONE, number=True)
     if isinstance(value, int):
@@ -52,82 +68,221 @@ def number(value: float | int | None, digits: int = 4, *, sign: bool = False) ->
     return Cell(f"{value:{'+' if sign else ''}.{digits}f}", number=True)
 
 
-def spread(figure: Mapping[str, float | None], digits: int) -> Cell:
-    """A cell with mean ± standard deviation."""
-    mean, std = figure["mean"], figure["std"]
-    if mean is None:
+def mean(figure: Mapping[str, float | None], digits: int) -> Cell:
+    """Make a cell with mean ± standard deviation.
+
+    Args:
+        figure: mapping with the keys mean and std; std is None for a single value.
+        digits: after the point.
+    """
+    value, std = figure["mean"], figure["std"]
+    if value is None:
         return Cell(NONE, number=True)
-    tail = "" if std is None else f' <span class="std">± {std:.{digits}f}</span>'
-    return Cell(f"{mean:.{digits}f}{tail}", number=True)
+    return Cell(f"{value:.{digits}f}", "mean", number=True, detail="" if std is None else f"{std:.{digits}f}")
 
 
 def badge(good: bool, word: str) -> Cell:
-    """A cell with a verdict: word, sign and colour say the same."""
-    return Cell(f'<span class="badge {"good" if good else "bad"}">{"✓" if good else "✗"} {escape(word)}</span>')
+    """Make a cell with an outcome; word, sign and colour all show it."""
+    return Cell(word, "good" if good else "bad")
 
 
 def digest(value: str | None) -> Cell:
-    """A cell with a hash, whole."""
-    return Cell(NONE if value is None else f'<span class="hash">{escape(value)}</span>')
+    """Make a cell with a hash."""
+    return Cell(NONE) if value is None else Cell(value, "hash")
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """An HTML table; the first cell of each row is the row's heading."""
-    body = [list(row) for row in rows]
-    numeric = [bool(body) and all(row[i].number for row in body) for i in range(len(head))]
-    ths = "".join(
-        f'<th scope="col"{" class=num" if n else ""}>{escape(h)}</th>' for h, n in zip(head, numeric, strict=True)
-    )
-    trs = []
-    for row in body:
-        cells = [f'<th scope="row">{row[0].html}</th>']
-        cells += [f"<td{' class=num' if cell.number else ''}>{cell.html}</td>" for cell in row[1:]]
-        trs.append(f"<tr>{''.join(cells)}</tr>")
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{ths}</tr></thead><tbody>{''.join(trs)}</tbody></table></div>"
-    )
+def lines(cells: Iterable[Cell], *, number: bool = False) -> Cell:
+    """Make a cell with other cells below one another; a dash if there are none."""
+    stacked = tuple(cells)
+    return Cell("", "lines", number, lines=stacked) if stacked else Cell(NONE, number=number)
 
 
-@dataclass
-class Page:
-    """What is gathered while the sections are written.
+# --- elements -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Element:
+    """A part of a section."""
+
+    template: ClassVar[str]
+    """File in the folder of templates; it sees the element as ``element``."""
+
+
+@dataclass(frozen=True)
+class Heading(Element):
+    """A heading within a section, with an outcome beside it if there is one."""
+
+    template = "heading.html"
+    title: str
+    outcome: Cell | None = None
+
+
+@dataclass(frozen=True)
+class Paragraph(Element):
+    """Sentences. Every second part is code: text, code, text, and so on."""
+
+    template = "paragraph.html"
+    parts: tuple[str, ...]
+
+
+def paragraph(*parts: str) -> Paragraph:
+    """Make a paragraph of text, code, text, and so on."""
+    return Paragraph(parts)
+
+
+@dataclass(frozen=True)
+class Notes(Element):
+    """A list of sentences."""
+
+    template = "notes.html"
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Code(Element):
+    """Lines of code."""
+
+    template = "code.html"
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table(Element):
+    """A table. The first cell of each row is the row's heading.
 
     Attributes:
-        title, lede: the heading and the sentence below it.
-        verb: the command that makes the page.
-        links: pages beside this one, as relative address and text.
-        sections: key, title and HTML of each.
-        specs, data: charts and data sets by name.
+        caption: its title.
+        head: headings of the columns.
+        rows: cells, as many in each row as there are columns.
+    """
+
+    template = "table.html"
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def columns(self) -> list[tuple[str, bool]]:
+        """Heading of each column, and whether all of its cells are numbers."""
+        numeric = [bool(self.rows) and all(row[index].number for row in self.rows) for index in range(len(self.head))]
+        return list(zip(self.head, numeric, strict=True))
+
+
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Table:
+    """Make a table."""
+    return Table(caption, tuple(head), tuple(tuple(row) for row in rows))
+
+
+def facts(caption: str, values: Iterable[tuple[str, Cell]]) -> Table:
+    """Make a table of named values."""
+    return table(caption, ("property", "value"), [(text(name), value) for name, value in values])
+
+
+@dataclass(frozen=True)
+class Folded(Element):
+    """A table that is folded away below its summary."""
+
+    template = "folded.html"
+    summary: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class Figure(Element):
+    """A chart.
+
+    Attributes:
+        key: its name on the page.
+        spec: Vega-Lite specification over the page's data sets.
+        caption: its title.
+        values: the table of its values, if no other table of the page holds them.
+    """
+
+    template = "figure.html"
+    key: str
+    spec: dict[str, Any]
+    caption: str
+    values: Table | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a page.
+
+    Attributes:
+        key: its anchor.
+        title: its heading.
+        elements: its contents.
+        data: the data sets of its charts by name.
+    """
+
+    key: str
+    title: str
+    elements: tuple[Element, ...]
+    data: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page.
+
+    Attributes:
+        title: its heading.
+        lede: the sentence below the heading.
+        verb: the command that writes it.
+        sections: its contents.
+        links: other pages, as relative address and name.
     """
 
     title: str
-    lede: str = ""
-    verb: str = "report"
-    links: list[tuple[str, str]] = field(default_factory=list)
-    sections: list[tuple[str, str, str]] = field(default_factory=list)
-    specs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    data: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lede: str
+    verb: str
+    sections: tuple[Section, ...]
+    links: tuple[tuple[str, str], ...] = ()
 
-    def section(self, key: str, title: str, html: str) -> None:
-        """Add a section."""
-        self.sections.append((key, title, html))
 
-    def figure(self, key: str, spec: dict[str, Any], caption: str, figures: str = "") -> str:
-        """A chart with its caption, and its figures in a table that is folded away."""
-        self.specs[key] = spec
-        folded = (
-            f'<details class="data"><summary>The figures as a table</summary>{figures}</details>' if figures else ""
+# --- the page as text -----------------------------------------------------------------------------------------------
+
+
+def render(page: Page) -> str:
+    """Write a page as HTML text."""
+    figures = [e for section in page.sections for e in section.elements if isinstance(e, Figure)]
+    data = {name: _columns(frame) for section in page.sections for name, frame in section.data.items()}
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            page=page,
+            policy=_POLICY,
+            style=_asset("page.css"),
+            data=_json(data),
+            specs=_json({figure.key: figure.spec for figure in figures}),
+            scripts=[_script(_runtime()), _script(_asset("page.js"))],
         )
-        return (
-            f"<figure><figcaption>{escape(caption)}</figcaption>"
-            f'<div class="chart" data-spec="{escape(key)}" data-label="{escape(caption)}"></div>'
-            f"<noscript><p>Charts need scripts; the tables hold their figures.</p></noscript>{folded}</figure>"
-        )
+    )
 
-    def columns(self, key: str, frame: pd.DataFrame) -> None:
-        """Keep a data set by column, each word once."""
-        self.data[key] = {str(name): _column(frame[name]) for name in frame.columns}
+
+def render_element(element: Element) -> str:
+    """Write a single element as HTML text."""
+    return _environment().get_template(element.template).render(element=element)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(resource(__file__, "templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, Any]:
+    """A data set by column, each word stored once."""
+    return {str(name): _column(frame[name]) for name in frame.columns}
 
 
 def _column(values: pd.Series[Any]) -> Any:
@@ -135,8 +290,8 @@ def _column(values: pd.Series[Any]) -> Any:
     if not plain or not isinstance(plain[0], str):
         return [None if v is None or v != v else v for v in plain]
     words = list(dict.fromkeys(plain))
-    place = {word: i for i, word in enumerate(words)}
-    return {"words": words, "at": [place[v] for v in plain]}
+    index = {word: i for i, word in enumerate(words)}
+    return {"words": words, "at": [index[v] for v in plain]}
 
 
 def _asset(name: str) -> str:
@@ -144,46 +299,19 @@ def _asset(name: str) -> str:
 
 
 def _runtime() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, out of the installed package."""
+    """Vega, Vega-Lite and Vega-Embed as one script, from the installed package."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # its stub wants what it makes optional
-
-
-def _inline(value: str) -> str:
-    # The parser ends a script at the first closing tag, wherever it stands.
-    return value.replace("</", "<\\/")
+    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # the stub requires an optional argument
 
 
 def _json(value: Any) -> str:
-    return _inline(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+    plain = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # A parser ends a script at the first closing tag, also within a string.
+    return plain.replace("</", "<\\/")
 
 
-def render(page: Page) -> str:
-    """The whole page as one text."""
-    nav = "".join(f'<li><a href="#{key}">{escape(title)}</a></li>' for key, title, _ in page.sections)
-    beside = " \N{MIDDLE DOT} ".join(f'<a href="{escape(href)}">{escape(name)}</a>' for href, name in page.links)
-    body = "".join(
-        f'<section aria-labelledby="{key}"><h2 id="{key}">{escape(title)}</h2>{html}</section>'
-        for key, title, html in page.sections
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(page.title)}</title><style>{_asset('page.css')}</style></head><body>"
-        f'<a class="skip" href="#main">To the results</a><header><h1>{escape(page.title)}</h1>'
-        f'<p class="lede">{escape(page.lede)}</p>{f"<p>{beside}</p>" if beside else ""}<nav aria-label="Sections"><ul>{nav}</ul></nav></header>'
-        f'<main id="main">{body}</main>'
-        f"<footer>Made by vmaf-train {page.verb}. The page holds all that it shows and requests nothing.</footer>"
-        f'<script type="application/json" id="data">{_json(page.data)}</script>'
-        f'<script type="application/json" id="specs">{_json(page.specs)}</script>'
-        f'<script type="module">{_inline_script(_runtime())}</script>'
-        f'<script type="module">{_inline_script(_asset("page.js"))}</script></body></html>\n'
-    )
-
-
-def _inline_script(source: str) -> str:
+def _script(source: str) -> str:
     if "</script" in source.lower():
-        raise ValueError("a script that is to stand in the page holds a closing tag")
+        raise ValueError("a script of the page holds a closing tag")
     return source

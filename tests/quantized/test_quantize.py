@@ -177,7 +177,7 @@ def test_dynamic_is_measured_and_refused(lines: dict[str, Line], name: str, tmp_
 
 def test_what_the_allowlist_refuses_stays_out_of_registry_and_page(tmp_path: Path) -> None:
     from pyvmaf.registry.register import load_registry
-    from pyvmaf.reports.page import write_report
+    from pyvmaf.reports.pages.run.page import write_report
 
     modes = [{"mode": mode, "budget": 0.5, "rmse_max": 50.0, "srocc_min": -1.0} for mode in ("dynamic", "static")]
     build(tmp_path, models={"small": {"seeds": [0], "quantised": modes}})

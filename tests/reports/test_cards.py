@@ -1,4 +1,4 @@
-"""Model cards: what they say is what the files of the run say."""
+"""Model cards: their values are those of the run's files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pyvmaf.base.manifest import read_manifest
 from pyvmaf.cli import app
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.registry.verify import verify
-from pyvmaf.reports.cards import _gate_rows, _plain_words, write_cards
-from pyvmaf.reports.elements import NONE
-from pyvmaf.reports.page import write_report
+from pyvmaf.reports.pages.card.int8 import size_sentence, speed_sentence
+from pyvmaf.reports.pages.card.page import write_cards
+from pyvmaf.reports.pages.run.page import write_report
 from tests.finished_run import inside
 from tests.reports.conftest import Parsed
 
@@ -64,7 +64,7 @@ def test_figures_per_fold_and_seed_are_those_of_the_predictions(cards: dict[str,
     averages = []
     for line in body:
         row = dict(zip(head, line, strict=True))
-        parts = [frame[frame["fold"] == row["held out"]] for frame in frames]
+        parts = [frame[frame["fold"] == row["source"]] for frame in frames]
         plcc = [stats.pearsonr(p["prediction"], p["target"])[0] for p in parts]
         srocc = [stats.spearmanr(p["prediction"], p["target"])[0] for p in parts]
         assert [row["PLCC, seed 0"], row["PLCC, seed 1"]] == [f"{v:.5f}" for v in plcc]
@@ -78,10 +78,10 @@ def test_figures_per_fold_and_seed_are_those_of_the_predictions(cards: dict[str,
 def test_data_ranges_and_hashes_are_those_of_the_files(cards: dict[str, str], finished_results: Path) -> None:
     page = Parsed(cards["small"])
     table = pd.read_parquet(finished_results / "tables" / "default.parquet")
-    assert facts(page, "What it was trained on")["SHA-256 of the table"] == sha256_file(
+    assert facts(page, "Training table")["SHA-256 of the table"] == sha256_file(
         finished_results / "tables" / "default.parquet"
     )
-    head, *body = page.table("3 sources of 2 groups in 1 corpus")
+    head, *body = page.table("Table: 3 sources of 2 groups in 1 corpus")
     for line in body:
         row = dict(zip(head, line, strict=True))
         part = table[table["source"] == row["source"]]
@@ -91,7 +91,7 @@ def test_data_ranges_and_hashes_are_those_of_the_files(cards: dict[str, str], fi
     ranges = {row[0]: row[1:3] for row in page.table("Range of each input")[1:]}
     for name, (low, high) in ranges.items():
         assert [low, high] == [f"{table[name].min():.4f}", f"{table[name].max():.4f}"]
-    hashes = {cell for row in page.table("SHA-256 of every file") for cell in row}
+    hashes = {cell for row in page.table("SHA-256 of all files") for cell in row}
     for name in (
         "models/small/seed0/model.onnx",
         "models/small/seed1/weights.safetensors",
@@ -100,19 +100,19 @@ def test_data_ranges_and_hashes_are_those_of_the_files(cards: dict[str, str], fi
         assert sha256_file(finished_results / name) in hashes
 
 
-def test_a_held_model_says_so_first(cards: dict[str, str]) -> None:
+def test_the_card_of_a_held_model_says_so(cards: dict[str, str]) -> None:
     page = Parsed(cards["held"])
-    assert facts(page, "At a glance")["verdict"] == "✗ HOLD"
-    assert facts(page, "At a glance")["registry"] == "held: not for use"
-    assert "It is held and does not ship." in cards["held"]
-    assert "Anywhere but in experiments: it is not in the registry: mean PLCC" in cards["held"]
-    assert facts(Parsed(cards["small"]), "At a glance")["registry"] == "ships"
-    assert "Anywhere but in experiments" not in cards["small"]
+    assert facts(page, "Overview")["verdict"] == "✗ HOLD"
+    assert facts(page, "Overview")["registry"] == "held: not for use"
+    assert "It is held: not for use." in cards["held"]
+    assert "the model is not shipped: mean PLCC" in cards["held"]
+    assert facts(Parsed(cards["small"]), "Overview")["registry"] == "shipped"
+    assert "not shipped" not in cards["small"]
 
 
-def test_int8_is_told_plainly(cards: dict[str, str], finished_results: Path) -> None:
+def test_the_card_says_what_int8_costs(cards: dict[str, str], finished_results: Path) -> None:
     page = Parsed(cards["small"])
-    head, *body = page.table("Each variant on held-out rows")
+    head, *body = page.table("All variants on held-out rows")
     row = dict(zip(head, body[0], strict=True))
     report = json.loads((finished_results / "quantized/small/seed0/static_qdq.json").read_text())
     measured = read_manifest(finished_results / "quantized/small/seed0/static_qdq.onnx")["run"]["measured"]
@@ -126,7 +126,7 @@ def test_int8_is_told_plainly(cards: dict[str, str], finished_results: Path) -> 
     )
 
 
-def test_intervals_of_an_ensemble_are_told_as_measured(results: Path) -> None:
+def test_coverage_of_an_ensemble_is_that_of_its_manifest(results: Path) -> None:
     from pyvmaf.models.ensemble import make_ensemble
     from tests.finished_run import write_model
 
@@ -138,11 +138,11 @@ def test_intervals_of_an_ensemble_are_told_as_measured(results: Path) -> None:
     )
     (card,) = write_cards(["results"], CARDS, models=["small"])
     page = Parsed(card.read_text())
-    told = facts(page, "The seeds as one model")
-    assert told["verdict"] == "✓ PROMOTE"
-    assert told["members"] == "seed 0, seed 1"
+    overview = facts(page, "Ensemble of the seeds")
+    assert overview["verdict"] == "✓ PROMOTE"
+    assert overview["members"] == "seed 0, seed 1"
     coverage = manifest["eval"]["rows"]["coverage"]
-    lines = page.table("Intervals that should hold 95.0 %")[1:]
+    lines = page.table("Coverage of intervals with a nominal coverage of 95.0 %")[1:]
     assert {(row[0], row[1]) for row in lines} >= {("rows", method) for method in coverage}
     for row in lines:
         if row[0] == "rows":
@@ -151,14 +151,18 @@ def test_intervals_of_an_ensemble_are_told_as_measured(results: Path) -> None:
     assert verify("results").clean
 
 
-def test_words_for_larger_smaller_slower_faster() -> None:
-    assert [s.split()[2] for s in _plain_words("m", 100, 250, 1.5)] == ["larger", "slower"]
-    assert [s.split()[2] for s in _plain_words("m", 100, 50, 0.5)] == ["smaller", "faster"]
-    assert len(list(_plain_words("m", 100, 50, None))) == 1
+@pytest.mark.parametrize(("int8", "word"), [(250, "larger"), (50, "smaller")])
+def test_the_card_says_whether_int8_saves_space(int8: int, word: str) -> None:
+    assert size_sentence("m", 100, int8).split()[2] == word
+
+
+@pytest.mark.parametrize(("factor", "word"), [(1.5, "slower"), (0.5, "faster")])
+def test_the_card_says_whether_int8_saves_time(factor: float, word: str) -> None:
+    assert speed_sentence("m", factor).split()[2] == word
 
 
 def test_the_commands_are_those_of_the_manifests(results: Path) -> None:
-    """What was made by the command is told as it was typed."""
+    """A file that a command made is shown with the command as it was typed."""
     import shlex
 
     from tests.models.conftest import command
@@ -171,44 +175,6 @@ def test_the_commands_are_those_of_the_manifests(results: Path) -> None:
         assert done.returncode == 0, done.stderr
     (card,) = write_cards(["results"], CARDS, models=["small"])
     assert shlex.join(["vmaf-train", *map(str, words)]) in card.read_text()
-
-
-def test_gates_of_every_kind_are_told_with_values_and_limits() -> None:
-    gate = {
-        "mean_plcc": 0.99, "mean_plcc_threshold": 0.95, "mean_plcc_pass": True,
-        "plcc_spread": None, "plcc_spread_max": 0.01, "plcc_spread_pass": False,
-        "per_seed_plccs": {"0": 0.99, "10": None, "2": 0.9}, "per_seed_min": 0.95, "failing_seeds": [2, 10],
-        "monotonicity": {
-            "judged": True, "passed": False, "why": "3 of 40 pairs", "tolerance": 0.5, "pairs": 40, "violations": 3,
-            "ordered_share": 0.9, "teacher_ordered_share": 1.0, "worst": {"excess": 1.25},
-        },
-        "extrapolation": {
-            "judged": True, "passed": True, "why": None, "by": "group", "worst_plcc": 0.97, "worst_plcc_min": None,
-            "worst": {"seed": 1, "held_out": "film0"},
-        },
-        "hard_negatives": {"judged": False, "passed": None, "why": "there is no table"},
-        "pooled": {
-            "judged": True, "passed": False, "why": "SROCC", "limits": {"plcc_min": None, "srocc_min": 0.9, "rmse_max": 3.0},
-            "figures": {
-                "plcc": {"mean": 0.97, "min": 0.9, "max": 0.99}, "srocc": {"mean": None, "min": None, "max": None},
-                "rmse": {"mean": 2.5, "min": 2.25, "max": 2.75},
-            },
-        },
-        "another": {"judged": True, "passed": True, "why": None},
-    }  # fmt: skip
-    told = {row[0].html: [re.sub(r"<[^>]+>", "", cell.html) for cell in row[1:]] for row in _gate_rows(gate)}
-    assert told["mean PLCC of the seeds"] == ["0.99000", "at least 0.95", "✓ pass", NONE]
-    assert told["spread over the seeds"] == ["not defined", "at most 0.01", "✗ fail", NONE]
-    assert list(told)[2:5] == ["seed 0", "seed 2", "seed 10"]
-    assert told["seed 10"][2] == "✗ fail"
-    assert told["order within ladders"][0].startswith("90.0 % of 40 pairs in order (teacher 100.0 %), 3 beyond")
-    assert told["order within ladders"][2:] == ["✗ fail", "3 of 40 pairs"]
-    assert told["worst group held out"][:2] == ["0.97000 (film0, seed 1)", "none"]
-    assert told["hard negatives"] == [NONE, NONE, "not judged", "there is no table"]
-    assert told["SROCC of all held-out rows"][:3] == ["not defined (worst seed not defined)", "at least 0.9", "✗ fail"]
-    assert told["RMSE of all held-out rows"][:2] == ["2.50000 (worst seed 2.75000)", "at most 3"]
-    assert told["PLCC of all held-out rows"][1] == "none"
-    assert told["another"][2] == "✓ pass"
 
 
 def test_the_command_links_both_ways_and_verify_accounts_for_all(results: Path) -> None:
@@ -236,22 +202,31 @@ def test_only_latencies_differ_from_run_to_run(results: Path) -> None:
     assert read_manifest(card)["content_sha256"] == hashed
 
 
-def test_another_table_and_other_predictions_are_refused(results: Path) -> None:
-    with pytest.raises(InputError, match="did you mean 'small'"):
+def test_an_unknown_model_is_refused(results: Path) -> None:
+    with pytest.raises(InputError, match=r"'smal'.*'small'"):
         write_cards(["results"], CARDS, models=["smal"])
+
+
+def test_a_table_that_the_model_was_not_trained_on_is_refused(results: Path) -> None:
     other = Path("other.parquet")
     shutil.copy("results/models/small/seed0/predictions.parquet", other)
-    with pytest.raises(IntegrityError, match="a card of another table would be wrong"):
+    with pytest.raises(IntegrityError, match=f"{sha256_file(other)}.*--features"):
         write_cards(["results"], CARDS, models=["small"], table=other)
+
+
+def test_a_card_without_the_table_says_so(results: Path) -> None:
     Path("results/tables/default.parquet").unlink()
     write_cards(["results"], CARDS, models=["small"])
-    assert "The table itself was not at hand" in (CARDS / "small.html").read_text()
-    path = Path("results/models/small/seed0/loso.json")
-    body = json.loads(path.read_text())
+    page = Parsed((CARDS / "small.html").read_text())
+    assert not [caption for caption in page.tables if caption.startswith("Table: ")]
+    assert facts(page, "Training table")["table"] == "default"
+
+
+def test_predictions_that_do_not_fit_the_report_are_refused(results: Path) -> None:
     for seed in (0, 1):
         path = Path(f"results/models/small/seed{seed}/loso.json")
         body = json.loads(path.read_text())
         body["folds"][1]["srocc"] -= 1e-6
         write_json(path, body)
-    with pytest.raises(IntegrityError, match="SROCC of fold"):
+    with pytest.raises(IntegrityError, match="SROCC"):
         write_cards(["results"], CARDS, models=["small"])

@@ -1,0 +1,3 @@
+"""The pages: a folder for each, with one file per section."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The card of a model."""
+
+from __future__ import annotations

@@ -1,0 +1,161 @@
+"""The values that the sections of a model's card show, and the files that they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyvmaf.base import layout
+from pyvmaf.base.files import sha256_file
+from pyvmaf.base.manifest import read_manifest
+from pyvmaf.errors import IntegrityError, MissingFileError
+from pyvmaf.reports.read import Model, Run, Seed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_PANELS = 12
+"""Most panels of a chart."""
+
+TEACHER = "vmaf"
+"""The target of a model whose sidecar does not name one."""
+
+_COLUMNS = ("corpus", "group", "source", "clip", "codec", "rung")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One model, as its card shows it.
+
+    Attributes:
+        run: a run that holds only this model.
+        model: the model.
+        entry, held: its entry in the registry: as shipped, as held, or in neither list.
+        table: the training table, None if it is not available.
+        rows: the rows of the table, None if it is not available.
+        manifests: the manifests of its files, by path.
+        points: most points per fold in the scatter plot.
+    """
+
+    run: Run
+    model: Model
+    entry: Mapping[str, Any] | None
+    held: Mapping[str, Any] | None
+    table: Path | None
+    rows: pd.DataFrame | None
+    manifests: Mapping[str, dict[str, Any]]
+    points: int
+
+    @property
+    def seed(self) -> Seed:
+        """The seed that ships, or would ship."""
+        return self.model.shown
+
+    @property
+    def sidecar(self) -> dict[str, Any]:
+        """The sidecar of the seed; empty if there is none."""
+        return self.seed.sidecar or {}
+
+    @property
+    def loso(self) -> dict[str, Any]:
+        """The cross-validation report of the seed."""
+        return self.seed.loso or {}
+
+    @property
+    def target(self) -> str:
+        """The column that the model predicts."""
+        return str(self.sidecar.get("target", TEACHER))
+
+    @property
+    def by(self) -> str:
+        """What a fold holds out ("source")."""
+        return str(self.loso["split"]["by"])
+
+    @property
+    def ships(self) -> bool:
+        """Whether the registry lists it for use."""
+        return self.entry is not None
+
+
+def read_card(run: Run, name: str, table: Path | None, points: int) -> Card:
+    """Read the further files that a model's card shows.
+
+    Args:
+        run: the run.
+        name: a model of it with a cross-validation report.
+        table: the training table; None for the table of that name in the same folder of results, if it is there.
+        points: most points per fold in the scatter plot.
+
+    Raises:
+        MissingFileError: `table` does not exist.
+        IntegrityError: the table is not the one that the model was trained on.
+    """
+    model = run.models[name]
+    model.seeds = {number: seed for number, seed in model.seeds.items() if seed.loso is not None}
+    registry = run.registry or {"models": [], "held": []}
+    entry, held = (next((e for e in registry[key] if e["id"] == name), None) for key in ("models", "held"))
+    path = _table_path(model.shown, table)
+    return Card(
+        Run({name: model}, registry=run.registry),
+        model,
+        entry,
+        held,
+        path,
+        None if path is None else _read_rows(model, path),
+        {file.as_posix(): manifest for file, manifest in _manifests(model, path)},
+        points,
+    )
+
+
+def _table_path(seed: Seed, path: Path | None) -> Path | None:
+    if path is not None:
+        if not path.is_file():
+            raise MissingFileError(f"no such file: {path}")
+        return path
+    if seed.sidecar_path is None or seed.loso is None:
+        return None
+    results = layout.SIDECAR.results_folder(seed.sidecar_path)
+    path = layout.TABLE.under(results, table=seed.loso["table"]["name"])
+    return path if path.is_file() else None
+
+
+def _read_rows(model: Model, path: Path) -> pd.DataFrame:
+    """Read the columns that a card shows, and check that the table is the one that the model was trained on."""
+    import pyarrow.parquet as pq
+
+    seed = model.shown
+    loso, sidecar = seed.loso or {}, seed.sidecar or {}
+    sha256, expected = sha256_file(path), loso["table"]["sha256"]
+    if sha256 != expected:
+        raise IntegrityError(
+            f"{path} has sha256 {sha256}, but {model.name} was trained on {expected}: fit the model again, or name its "
+            "own table with --features"
+        )
+    present, by = pq.read_schema(path).names, str(loso["split"]["by"])
+    columns = dict.fromkeys([*_COLUMNS, sidecar.get("target", TEACHER), by, *sidecar.get("features", ())])
+    rows: pd.DataFrame = pq.read_table(path, columns=[name for name in columns if name in present]).to_pandas()
+    for name in {*_COLUMNS, by} & set(rows.columns):
+        rows[name] = rows[name].astype(str)
+    return rows
+
+
+def _manifests(model: Model, table: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The manifests of all files from the table to the int8 variants, in the order of the steps."""
+    folders = [seed.predictions.parent for seed in model.seeds.values() if seed.predictions is not None]
+    files = [] if table is None else [table]
+    files += [folder / "weights.safetensors" for folder in folders]
+    if folders:
+        files.append(folders[0].parent / "verdict.json")
+        # Without an ensemble in this run, such a file was left by another configuration.
+        if model.ensemble is not None:
+            files.append(folders[0].parent / "ensemble.json")
+    if model.shown.onnx is not None:
+        files.append(model.shown.onnx)
+    files += [variant.onnx for seed in model.seeds.values() for variant in seed.variants]
+    for file in files:
+        try:
+            yield file, read_manifest(file)
+        except MissingFileError:
+            continue

@@ -1,0 +1,74 @@
+"""Section: the model in a few facts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pyvmaf.reports.elements import NONE, Cell, Code, Heading, Section, badge, facts, text
+from pyvmaf.reports.pages.card.card import Card
+
+_KINDS = {
+    "fr": "full-reference: it compares a distorted video with its reference",
+    "nr": "no-reference: it takes the distorted video only",
+    "mos": "opinion scores: it predicts the ratings of viewers",
+    "filter": "picture filter",
+    "saliency": "saliency: it predicts where viewers look",
+}
+
+
+def section(card: Card) -> Section:
+    """Show verdict, inputs, output and file of the model, and how to call it."""
+    name = card.model.name if card.ships else str(card.seed.onnx or "model.onnx")
+    use = (
+        f"vmaf-train score ref.mkv dis.mkv --model {shlex.quote(name)}",
+        "",
+        "import pyvmaf",
+        f"pyvmaf.load_model({name!r}).predict(rows).scores",
+    )
+    elements = (facts("Overview", _facts(card)), Heading("Use"), Code(use))
+    return Section("glance", "Overview", elements)
+
+
+def _facts(card: Card) -> Iterator[tuple[str, Cell]]:
+    verdict = card.model.verdict
+    if verdict is None:
+        yield "verdict", text("not judged")
+    else:
+        yield "verdict", badge(verdict["verdict"] == "PROMOTE", str(verdict["verdict"]))
+    yield "registry", text("shipped" if card.ships else "held: not for use" if card.held else "not registered")
+    if card.entry is not None and "selection" in card.entry:
+        selection = card.entry["selection"]
+        yield "shipped seed", text(f"{selection['seed']}, chosen as {selection['rule']}")
+    else:
+        yield "shown seed", text(card.seed.number)
+    if card.sidecar:
+        yield from _sidecar_facts(card.sidecar)
+    parameters = card.loso.get("n_params")
+    yield "parameters", text(NONE if parameters is None else f"{parameters:,}")
+
+
+def _sidecar_facts(sidecar: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
+    kind, codec = sidecar["kind"], sidecar["codec"]
+    low, high = sidecar["expected_output_range"]
+    yield "kind", text(f"{kind}, {_KINDS.get(kind, kind)}")
+    yield "output", text(f"{sidecar['target']}, from {low:g} to {high:g}")
+    yield "inputs", text(", ".join(sidecar["features"]))
+    if codec is not None:
+        yield "codec block", text(f"vocabulary {codec['vocabulary']}: {', '.join(codec['slots'])}")
+    in_graph = sidecar["input_normalization"]["in_graph"]
+    yield "scaling of inputs", text("inside the graph" if in_graph else "by the caller (load_model does it)")
+    yield "guard", text(guard(sidecar))
+    yield "file", text(f"{sidecar['onnx']}, {sidecar['bytes']:,} bytes, opset {sidecar['onnx_opset']}")
+    yield "licence of the weights", text(sidecar["license"])
+
+
+def guard(sidecar: Mapping[str, Any]) -> str:
+    """Say what the model does with inputs outside of the training range."""
+    if sidecar.get("input_guard", "none") != "clamp":
+        return "none: inputs outside of the training range are used unchanged"
+    margins = sidecar.get("input_guard_margin", {})
+    names = ", ".join(f"{name} by {widths:g}" for name, widths in margins.items())
+    widened = f" (widened on both sides, in units of the range's own width: {names})" if margins else ""
+    return f"each input is clamped to the range of the training rows{widened}"

@@ -1,0 +1,127 @@
+"""Section: the limits of use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pyvmaf.reports import measures
+from pyvmaf.reports.elements import NONE, Element, Heading, Notes, Section, Table, number, table, text
+from pyvmaf.reports.pages.card.card import TEACHER, Card
+from pyvmaf.reports.pages.card.figures import folds_of, held_out
+from pyvmaf.reports.pages.card.glance import guard
+
+
+def section(card: Card) -> Section:
+    """Show warnings, the range of each input, and the held-out rows outside of it."""
+    elements: list[Element] = [Heading("Not suitable for"), Notes(tuple(_warnings(card)))]
+    if card.sidecar:
+        elements.append(_inputs(card.sidecar))
+    shares = _outside(card)
+    if shares:
+        elements.append(_outside_table(card.by, shares))
+    return Section("limits", "Limits of use", tuple(elements))
+
+
+def _warnings(card: Card) -> Iterator[str]:
+    if not card.ships:
+        why = f": {card.held['reason']}" if card.held else ""
+        yield f"Any use but experiments: the model is not shipped{why}."
+    if card.target == TEACHER:
+        yield "Replacing viewers: the model imitates a teacher, VMAF of libvmaf, and repeats the teacher's errors."
+    yield _unlike(card)
+    beside = [fold for seed in card.model.seeds.values() for fold in folds_of(seed, "beside").values()]
+    if beside:
+        worst = _worst(beside)
+        yield (
+            f"Material of another {card.loso['beside']['by']}, without a check: on the worst unseen one, "
+            f"{held_out(worst['held_out'])}, PLCC was {_plcc(worst)}."
+        )
+    if card.sidecar:
+        yield from _input_warnings(card.sidecar)
+    rows = card.rows
+    if rows is not None and card.target in rows.columns:
+        low, high = rows[card.target].quantile([0.01, 0.99])
+        yield (
+            f"Scores outside of the training range: 98 % of the training rows have {card.target} between {low:.1f} and "
+            f"{high:.1f}."
+        )
+    if rows is not None and "codec" in rows.columns:
+        codecs = ", ".join(sorted(rows["codec"].unique()))
+        yield f"Other encoders, without a check: the training rows are of {codecs}."
+
+
+def _unlike(card: Card) -> str:
+    worst = _worst([fold for seed in card.model.seeds.values() for fold in folds_of(seed, "folds").values()])
+    return (
+        f"Material unlike its {card.loso['n_folds']} sources, without a check: on the worst of them, "
+        f"{worst['held_out']}, PLCC was {_plcc(worst)} and RMSE {worst['rmse']:.2f}."
+    )
+
+
+def _worst(folds: list[dict[str, Any]]) -> dict[str, Any]:
+    # A fold without a PLCC (constant predictions) is worse than any other.
+    return min(folds, key=lambda fold: -1.0 if fold["plcc"] is None else fold["plcc"])
+
+
+def _plcc(fold: Mapping[str, Any]) -> str:
+    return "not defined" if fold["plcc"] is None else f"{fold['plcc']:.4f}"
+
+
+def _input_warnings(sidecar: Mapping[str, Any]) -> Iterator[str]:
+    if sidecar.get("input_guard", "none") == "clamp":
+        effect = f"{guard(sidecar)}, so that scores stay plausible but no longer follow the picture."
+    else:
+        effect = "inputs are not limited to them, and a network that extrapolates may return any score."
+    yield f"Inputs outside of the ranges below: {effect} load_model and eval report the share of such rows."
+    codec = sidecar["codec"]
+    if codec is not None and codec["blind"] is None:
+        slots = ", ".join(codec["slots"])
+        yield f"Encoders other than {slots}: the vocabulary has no slot for an unknown encoder, so they are refused."
+    elif codec is not None:
+        yield "Calls without a codec if it is known: the model then uses the slot of an unknown encoder."
+
+
+def _inputs(sidecar: Mapping[str, Any]) -> Table:
+    ranges, scaling, transforms = (
+        sidecar["feature_ranges"],
+        sidecar["input_normalization"],
+        sidecar.get("input_transforms", {}),
+    )
+    rows = [
+        [
+            text(name),
+            number(float(ranges[name][0])),
+            number(float(ranges[name][1])),
+            number(float(mean)),
+            number(float(std)),
+            text(transforms.get(name) or NONE),
+        ]
+        for name, mean, std in zip(sidecar["features"], scaling["mean"], scaling["std"], strict=True)
+    ]
+    caption = "Range of each input over the training rows, and its scaler (after its transform, if it has one)"
+    return table(caption, ("input", "minimum", "maximum", "mean", "std", "transform"), rows)
+
+
+def _outside(card: Card) -> list[dict[str, Any]]:
+    rows, sidecar = card.rows, card.sidecar
+    if rows is None or not sidecar or card.loso["split"]["protocol"] != "leave_one_out":
+        return []
+    if card.by not in rows.columns or not set(sidecar["features"]) <= set(rows.columns):
+        return []
+    return measures.out_of_range(card.run, rows)
+
+
+def _outside_table(by: str, shares: list[dict[str, Any]]) -> Table:
+    rows = [
+        [
+            text(share["fold"]),
+            number(share["rows"]),
+            number(100 * share["share"], 2),
+            text(share["feature"] or NONE),
+            text(share["seen"]),
+        ]
+        for share in shares
+    ]
+    caption = f"Rows of a held-out {by} with an input outside of the fold's training range, in percent"
+    return table(caption, (by, "rows", "% outside", "most often outside", "its range and the training range"), rows)

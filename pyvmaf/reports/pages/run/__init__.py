@@ -1,0 +1,3 @@
+"""The page of a run."""
+
+from __future__ import annotations

@@ -1,0 +1,59 @@
+"""Section: the code, packages and hashes behind the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyvmaf.base.manifest import engine_block, package_versions
+from pyvmaf.reports import measures
+from pyvmaf.reports.elements import Cell, Folded, Section, digest, facts, paragraph, table, text
+from pyvmaf.reports.pages.run.report import Report
+
+
+def section(report: Report) -> Section:
+    """Show versions of code, teacher and packages, and the hashes of tables, weights and models."""
+    elements = (
+        facts("Code, packages and teacher", _versions(report)),
+        paragraph(
+            "Every file has a manifest with its hash, its inputs and its command. ",
+            "vmaf-train verify results/",
+            " computes all hashes again; ",
+            "vmaf-train trace FILE",
+            " shows how a file was made.",
+        ),
+        Folded(
+            "SHA-256 of every table, checkpoint and model",
+            table("SHA-256", ("model", "file", "SHA-256"), _hashes(report)),
+        ),
+    )
+    return Section("provenance", "Provenance", elements)
+
+
+def _versions(report: Report) -> Iterator[tuple[str, Cell]]:
+    for key, value in sorted(engine_block("report").items()):
+        yield f"this page: {key}", text(value)
+    for key, value in sorted(package_versions("report").items()):
+        yield f"package {key}", text(value)
+    for model in report.run.models.values():
+        loso = next((seed.loso for seed in model.seeds.values() if seed.loso is not None), None)
+        if loso is not None:
+            provenance = loso["run_provenance"]
+            yield f"{model.name}: code of fit", text(provenance["engine"]["fingerprint"])
+            versions = ", ".join(f"{name} {version}" for name, version in sorted(provenance["packages"].items()))
+            yield f"{model.name}: packages", text(versions)
+    for name, value in measures.teachers(report.run.shards):
+        yield name, text(value)
+
+
+def _hashes(report: Report) -> Iterator[list[Cell]]:
+    for model in report.run.models.values():
+        for seed in model.seeds.values():
+            if seed.loso is None:
+                continue
+            name = text(f"{model.name}, seed {seed.number}")
+            yield [name, text("table"), digest(seed.loso["table"]["sha256"])]
+            yield [name, text("weights"), digest(seed.loso["weights_sha256"])]
+            if seed.sidecar is not None:
+                yield [name, text("ONNX"), digest(seed.sidecar["sha256"])]
+            for variant in seed.variants:
+                yield [name, text(variant.mode), digest(variant.data["int8"]["sha256"])]
