@@ -12,6 +12,11 @@ from pyvmaf.errors import unknown_name
 DOCUMENTS: Table[str] = {
     "record": "pyvmaf.encodes.record.Record",
     "check-ops": "pyvmaf.checks.check_ops.CheckOps",
+    "audit-compat": "pyvmaf.checks.audit_compat.AuditCompat",
+    "validate-norm": "pyvmaf.checks.validate_norm.ValidateNorm",
+    "cross-backend": "pyvmaf.checks.cross_backend.CrossBackend",
+    "profile": "pyvmaf.checks.profile.Profile",
+    "bisect-model-quality": "pyvmaf.checks.bisect.Bisection",
 }
 """Dotted name of the class, by the name of the document."""
 

@@ -1,33 +1,157 @@
-"""``vmaf-train bisect-model-quality``: the first model of a series, good to bad, that no longer reaches a figure."""
+"""``vmaf-train bisect-model-quality``: the first model of a series, good to bad, that misses a limit."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from pyvmaf.base.document import publish_body
+from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, publish
 from pyvmaf.base.files import relative, sha256_file
-from pyvmaf.checks.subject import CPU, SCHEMAS, Subject, open_subject, read_rows, rows_for, start
+from pyvmaf.checks.subject import CPU, Subject, open_subject, read_rows, rows_for, start
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6
-from pyvmaf.metrics import FIGURES, agreement
+from pyvmaf.metrics import agreement, finite
 from pyvmaf.models.regressor.rows import read_schema
 
 TARGETS = ("mos", "dmos", "target", "score", "vmaf")
-"""Columns that a target is looked for in, for models without a sidecar that names it."""
+"""Columns that can be the target of a model without a sidecar, in order of preference."""
 
 OnModel = Callable[[int, str], None]
-"""Called with (models evaluated so far, the last one's name)."""
+"""Called with (models evaluated so far, name of the last one)."""
+
+
+class Limit(Part):
+    """The limit that a good model keeps."""
+
+    figure: Literal["plcc", "srocc", "rmse"]
+    kind: Literal["min", "max"]
+    value: float
+
+    def allows(self, measured: float | None) -> bool:
+        """Return whether a figure keeps the limit; an undefined one (constant predictions) does not."""
+        if measured is None:
+            return False
+        return measured >= self.value if self.kind == "min" else measured <= self.value
+
+
+class Figures(Part):
+    """Agreement of a model's predictions with the target; null if a figure is not defined."""
+
+    n: Count
+    plcc: float | None
+    srocc: float | None
+    krocc: float | None
+    rmse: float | None
+
+
+class EvaluatedModel(Figures):
+    """One model of the series."""
+
+    place: Count = Field(description="Index in the series, from 0.")
+    model: Name
+    path: Name
+    sha256: Sha256
+    passed: bool
+    evaluated: Positive = Field(description="Number of this evaluation in the order of evaluation, from 1.")
+
+
+class Bisection(Document):
+    """Report of ``vmaf-train bisect-model-quality``."""
+
+    title: ClassVar[str] = "Report of vmaf-train bisect-model-quality"
+
+    schema_version: Literal[1] = 1
+    limit: Limit
+    table: Name
+    table_sha256: Sha256
+    n_models: Positive
+    n_evaluated: Positive
+    models: list[EvaluatedModel] = Field(min_length=1, description="The evaluated models, in the order of the series.")
+    first_bad: Count | None = Field(description="Index of the first model that fails; null if none does.")
+    first_bad_path: str | None
+    monotone: bool | None = Field(
+        description="false: a good model follows a bad one; true: all were evaluated and none does; else null."
+    )
+    notes: list[Name]
+    passed: bool = Field(description="No model that was evaluated fails.")
+    run_provenance: RunProvenance
+
+
+def find_first_bad(n: int, passes: Callable[[int], bool], *, every: bool = False) -> int | None:
+    """Find the first model that fails, by halving a series of good models followed by bad ones.
+
+    Args:
+        n: number of models, at least 1.
+        passes: evaluates the model with an index; it is called once per index.
+        every: evaluate all models, so that a series that is not in order shows.
+
+    Returns:
+        Index of the first failing model, None if none fails. The first and the last model are always evaluated.
+    """
+    if every:
+        failing = [index for index, good in enumerate(map(passes, range(n))) if not good]
+        return failing[0] if failing else None
+    first, last = passes(0), passes(n - 1) if n > 1 else None
+    if not first or last is None:
+        return None if first else 0
+    if last:
+        return None
+    good, bad = 0, n - 1
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if passes(middle) else (good, middle)
+    return bad
+
+
+class _Series:
+    """Models in order, each evaluated at most once; files with the same bytes share their figures."""
+
+    def __init__(
+        self,
+        models: Sequence[str | Path],
+        limit: Limit,
+        figures: Callable[[Subject], Figures],
+        registry: Path | None,
+        on_model: OnModel | None,
+    ) -> None:
+        self.models = models
+        self.limit = limit
+        self.figures = figures
+        self.registry = registry
+        self.on_model = on_model
+        self.by_hash: dict[str, Figures] = {}
+        self.evaluated: dict[int, EvaluatedModel] = {}
+
+    def passes(self, index: int) -> bool:
+        subject = open_subject(self.models[index], registry=self.registry)
+        if subject.sha256 not in self.by_hash:
+            self.by_hash[subject.sha256] = self.figures(subject)
+        figures = self.by_hash[subject.sha256]
+        model = EvaluatedModel(
+            place=index,
+            model=subject.name,
+            path=relative(subject.path),
+            sha256=subject.sha256,
+            passed=self.limit.allows(getattr(figures, self.limit.figure)),
+            evaluated=len(self.evaluated) + 1,
+            **figures.model_dump(),
+        )
+        self.evaluated[index] = model
+        if self.on_model is not None:
+            self.on_model(len(self.evaluated), subject.name)
+        return model.passed
+
+    def in_order(self) -> list[EvaluatedModel]:
+        return [self.evaluated[index] for index in sorted(self.evaluated)]
 
 
 def _bare(subject: Subject, table: Path, target: str | None, columns: Sequence[str]) -> NDArray[np.float64]:
-    """Target and predictions [2, n] of a model without a sidecar, which is fed with raw columns."""
+    """Compute target and predictions [2, n] of a model without a sidecar, which is fed with raw columns."""
     if len(subject.shapes) != 1:
         raise InputError(
             f"{subject.path} has inputs {', '.join(subject.shapes)} and no sidecar that says what they are"
@@ -50,10 +174,40 @@ def _bare(subject: Subject, table: Path, target: str | None, columns: Sequence[s
 
 
 def _described(subject: Subject, table: Path, target: str | None) -> NDArray[np.float64]:
+    """Compute target and predictions [2, n] of a model with a sidecar."""
     model = subject.described()
     rows = rows_for(model, table, target or str(model.sidecar.get("target", "vmaf")))
     assert rows.y is not None
     return np.stack([rows.y, model.predict(rows.X, rows.codec).scores])
+
+
+def _one_limit(min_plcc: float | None, min_srocc: float | None, max_rmse: float | None) -> tuple[str, Limit]:
+    """Return the name of the option that was given and its limit.
+
+    Raises:
+        InputError: not exactly one is given.
+    """
+    options = {"min_plcc": min_plcc, "min_srocc": min_srocc, "max_rmse": max_rmse}
+    limits = [
+        (name, Limit(figure=name[4:], kind=name[:3], value=value))  # type: ignore[arg-type]
+        for name, value in options.items()
+        if value is not None
+    ]
+    if len(limits) != 1:
+        raise InputError(f"give exactly one of --min-plcc, --min-srocc and --max-rmse, not {len(limits)}")
+    return limits[0]
+
+
+def _notes(series: _Series, first_bad: int | None, late: Sequence[EvaluatedModel], every: bool) -> list[str]:
+    if late and first_bad is not None:
+        shown = ", ".join(model.path for model in late[:3])
+        return [
+            f"the series is not in order: {series.evaluated[first_bad].path} fails, but {shown} later on passes, so "
+            "that there may be other changes from good to bad"
+        ]
+    if not every and first_bad is None and len(series.models) > 2:
+        return ["only the first and the last model were evaluated; both pass. --every evaluates all of them"]
+    return []
 
 
 def bisect_model_quality(
@@ -70,121 +224,78 @@ def bisect_model_quality(
     registry: Path | None = None,
     output: Path | None = None,
     on_model: OnModel | None = None,
-) -> dict[str, Any]:
+) -> Bisection:
     """Find the first model that fails by halving the series: 1,000 models take some 12 evaluations.
 
     Args:
         models: as in `open_subject`, ordered from good to bad.
         table: parquet table with features and target.
-        min_plcc, min_srocc, max_rmse: exactly one of them, which a good model keeps.
-        target: column to compare with; by default the one that a model was trained on, else the first of `TARGETS`.
-        columns: what a model without a sidecar is fed with, raw.
-        input_name: what the input of a model without a sidecar has to be called; by default whatever it is called.
+        min_plcc, min_srocc, max_rmse: exactly one of them, a limit that a good model keeps.
+        target: column to compare with; by default the target of the model's training, else the first of `TARGETS`.
+        columns: columns that are fed, raw, to a model without a sidecar.
+        input_name: required name of the input of a model without a sidecar; by default any.
         every: evaluate all models instead of halving, which shows whether the series is in order.
         registry: where ids are looked up.
         output: JSON file for the report.
         on_model: called after each evaluation.
 
     Returns:
-        The report. ``first_bad`` is the place of the first failing model, counted from 0, or None; ``monotone`` is
-        False where a good model follows a bad one, True where every model was looked at and none does, else None.
+        The report. ``first_bad`` is the index of the first failing model, counted from 0, or None; ``monotone`` is
+        False if a good model follows a bad one, True if every model was evaluated and none does, else None.
 
     Raises:
-        InputError: not exactly one limit, or there are no models.
+        InputError: not exactly one limit is given, or no models.
     """
-    started = time.perf_counter()
-    limits = {"min_plcc": min_plcc, "min_srocc": min_srocc, "max_rmse": max_rmse}
-    given = {name: value for name, value in limits.items() if value is not None}
-    if len(given) != 1:
-        raise InputError(f"give exactly one of --min-plcc, --min-srocc and --max-rmse, not {len(given)}")
+    option, limit = _one_limit(min_plcc, min_srocc, max_rmse)
     if not models:
-        raise InputError("there is no model to look at: name them in order, good to bad")
-    ((limit, value),) = given.items()
-    figure = limit.partition("_")[2]
-    known: dict[str, dict[str, Any]] = {}
-    seen: dict[int, dict[str, Any]] = {}
-
-    def passes(place: int) -> bool:
-        if place not in seen:
-            subject = open_subject(models[place], registry=registry)
-            if input_name is not None and subject.model is None and input_name not in subject.shapes:
-                raise InputError(f"{subject.path} has no input {input_name!r}, but {', '.join(subject.shapes)}")
-            if subject.sha256 not in known:
-                pair = _bare(subject, table, target, columns) if subject.model is None else None
-                y, scores = _described(subject, table, target) if pair is None else pair
-                figures: dict[str, Any] = {**agreement(scores, y)}
-                known[subject.sha256] = {k: v if math.isfinite(v) else None for k, v in figures.items()}
-            found = known[subject.sha256]
-            measured = found[figure]
-            # A figure that is not defined (constant predictions) is no good one.
-            good = measured is not None and (measured <= value if limit == "max_rmse" else measured >= value)
-            seen[place] = {
-                "place": place,
-                "model": subject.name,
-                "path": relative(subject.path),
-                "sha256": subject.sha256,
-                **{k: found[k] for k in ("n", *FIGURES)},
-                "passed": good,
-                "evaluated": len(seen) + 1,
-            }
-            if on_model is not None:
-                on_model(len(seen), subject.name)
-        return bool(seen[place]["passed"])
-
-    last = len(models) - 1
-    first_bad: int | None = None
-    if every:
-        first_bad = next((place for place in range(last + 1) if not passes(place)), None)
-        for place in range(last + 1):
-            passes(place)
-    elif not passes(0):
-        first_bad = 0
-        passes(last)
-    elif not passes(last):
-        good, first_bad = 0, last
-        while first_bad - good > 1:
-            middle = (good + first_bad) // 2
-            good, first_bad = (middle, first_bad) if passes(middle) else (good, middle)
-
-    out_of_order = [p for p in sorted(seen) if first_bad is not None and p > first_bad and seen[p]["passed"]]
-    notes = []
-    if out_of_order:
-        shown = ", ".join(seen[p]["path"] for p in out_of_order[:3])
-        notes.append(
-            f"the series is not in order: {seen[first_bad or 0]['path']} fails, but {shown} later on passes, so that "
-            "there may be other changes from good to bad"
-        )
-    elif not every and first_bad is None and last > 1:
-        notes.append("only the first and the last model were evaluated; both pass. --every looks at all of them")
-    evaluated = [seen[place] for place in sorted(seen)]
-    inputs: dict[str, Path | Sequence[Path]] = {
-        "model": [open_path for open_path in (Path(str(m)) for m in models) if open_path.is_file()],
-        "features": table,
-    }
-    return publish_body(
-        {
-            "limit": {"figure": figure, "kind": limit.partition("_")[0], "value": value},
-            "table": relative(table),
-            "table_sha256": sha256_file(table),
-            "n_models": len(models),
-            "n_evaluated": len(evaluated),
-            "models": evaluated,
-            "first_bad": first_bad,
-            "first_bad_path": None if first_bad is None else seen[first_bad]["path"],
-            "monotone": False if out_of_order else (True if len(seen) == len(models) else None),
-            "notes": notes,
-            "passed": first_bad is None,
-        },
-        output,
-        schema=SCHEMAS / "bisect-model-quality.schema.json",
-        verb="bisect-model-quality",
+        raise InputError("there are no models to evaluate: name them in order, good to bad")
+    call = Call(
+        "bisect-model-quality",
         args={
-            "model": [str(m) for m in models],
-            limit: value,
+            "model": [str(model) for model in models],
+            option: limit.value,
             "target": target,
             "columns": list(columns),
             "every": every,
         },
-        inputs=inputs,
-        started=started,
+        inputs={
+            "model": [path for path in (Path(str(model)) for model in models) if path.is_file()],
+            "features": table,
+        },
     )
+
+    def figures(subject: Subject) -> Figures:
+        if subject.model is not None:
+            y, scores = _described(subject, table, target)
+        elif input_name is not None and input_name not in subject.shapes:
+            raise InputError(f"{subject.path} has no input {input_name!r}, but {', '.join(subject.shapes)}")
+        else:
+            y, scores = _bare(subject, table, target, columns)
+        measured = agreement(scores, y)
+        return Figures(
+            n=measured["n"],
+            plcc=finite(measured["plcc"]),
+            srocc=finite(measured["srocc"]),
+            krocc=finite(measured["krocc"]),
+            rmse=finite(measured["rmse"]),
+        )
+
+    series = _Series(models, limit, figures, registry, on_model)
+    first_bad = find_first_bad(len(models), series.passes, every=every)
+    evaluated = series.in_order()
+    late = [model for model in evaluated if first_bad is not None and model.place > first_bad and model.passed]
+    report = Bisection(
+        limit=limit,
+        table=relative(table),
+        table_sha256=sha256_file(table),
+        n_models=len(models),
+        n_evaluated=len(evaluated),
+        models=evaluated,
+        first_bad=first_bad,
+        first_bad_path=None if first_bad is None else series.evaluated[first_bad].path,
+        monotone=False if late else (True if len(evaluated) == len(models) else None),
+        notes=_notes(series, first_bad, late, every),
+        passed=first_bad is None,
+        run_provenance=call.provenance(),
+    )
+    return publish(report, output, call)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from pyvmaf.base.document import publish_body
+from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, Size, publish
 from pyvmaf.base.files import relative
 from pyvmaf.checks.subject import (
     CPU,
-    SCHEMAS,
     Feeds,
     Subject,
+    drawn_feeds,
     feeds_of,
-    made_feeds,
     open_subject,
     parse_shape,
     provider,
@@ -27,22 +26,23 @@ from pyvmaf.checks.subject import (
     start,
 )
 from pyvmaf.errors import InputError
+from pyvmaf.metrics import finite
 
 REFERENCE = "reference"
-"""ONNX's own evaluator: every operator in numpy, no line of it shared with onnxruntime."""
+"""ONNX's own evaluator: every operator in numpy, no code shared with onnxruntime."""
 
 DEFAULT = ("cpu", "cpu:unoptimised", REFERENCE)
-"""What is compared where nothing is named: all that every installation has."""
+"""Backends that every installation has; they are compared by default."""
 
-_NEVER = "AzureExecutionProvider"
+_NEVER = "AzureExecutionProvider"  # it sends requests to a server
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A runtime and how it is set.
+    """A runtime and its settings.
 
     Attributes:
-        name: as it was asked for, with the provider's full name.
+        name: the requested text with the provider's full name.
         provider: of onnxruntime, or `REFERENCE`.
         threads: of the runtime.
         optimise: whether the runtime may rewrite the graph.
@@ -55,10 +55,10 @@ class Backend:
 
     @staticmethod
     def parse(text: str) -> Backend:
-        """A backend from ``provider[:threads=N][:unoptimised]``.
+        """Parse ``provider[:threads=N][:unoptimised]``.
 
         Raises:
-            InputError: a setting is not known.
+            InputError: a setting is unknown.
             UnavailableError: the provider is not installed.
         """
         word, *settings = text.split(":")
@@ -71,18 +71,21 @@ class Backend:
             elif setting in ("unoptimised", "unoptimized") and full != REFERENCE:
                 optimise = False
             else:
-                raise InputError(f"{text!r}: {setting!r} is no setting of {word}; there are threads=N and unoptimised")
+                raise InputError(f"{text!r}: {setting!r} is not a setting of {word}: use threads=N or unoptimised")
         return Backend(":".join((full, *settings)), full, threads, optimise)
 
     def runner(self, subject: Subject) -> Callable[[Feeds], list[NDArray[np.float64]]]:
-        """What runs a model on this backend: feeds to the graph's outputs, as float64; of an ensemble their means."""
+        """Return a function that runs a model on this backend.
+
+        It maps feeds to the graph's outputs as float64; for an ensemble, to the means over the members.
+        """
         runs = [self._runner(data) for data in subject.graphs]
 
         def answer(feeds: Feeds) -> list[NDArray[np.float64]]:
-            found = [run(feeds) for run in runs]
+            members = [run(feeds) for run in runs]
             return [
-                np.mean([np.asarray(out, dtype=np.float64) for out in outs], axis=0)
-                for outs in zip(*found, strict=True)
+                np.mean([np.asarray(output, dtype=np.float64) for output in outputs], axis=0)
+                for outputs in zip(*members, strict=True)
             ]
 
         return answer
@@ -97,29 +100,101 @@ class Backend:
         return lambda feeds: session.run(None, feeds)
 
 
+class Difference(Part):
+    """Difference between the outputs of two runs."""
+
+    max_abs_diff: Size = Field(description="From the first run.")
+    mean_abs_diff: Size
+    worst_row: Count = Field(description="Index in the flattened outputs.")
+    worst_pair: Annotated[list[float | None], Field(min_length=2, max_length=2)] = Field(
+        description="Outputs of the first run and of this one at that index."
+    )
+    finite_on_one_side_only: Count
+
+
+class BackendRun(Difference):
+    """One model on one backend, compared with the first model on the first backend."""
+
+    model: Name
+    path: Name
+    sha256: Sha256
+    backend: Name = Field(description="provider[:settings]; reference is ONNX's own evaluator.")
+    passed: bool
+
+
+class CrossBackend(Document):
+    """Report of ``vmaf-train cross-backend``."""
+
+    title: ClassVar[str] = "Report of vmaf-train cross-backend"
+
+    schema_version: Literal[1] = 1
+    n_rows: Positive
+    rows: Literal["table", "made up"]
+    atol: Size
+    runs: list[BackendRun] = Field(min_length=2)
+    max_abs_diff: Size
+    passed: bool
+    run_provenance: RunProvenance
+
+
 def default_backends() -> list[str]:
-    """What to compare where nothing is named: what every installation has, and every further provider of this one."""
+    """List the backends of every installation and every further provider of this one."""
     import onnxruntime as ort
 
     return [*DEFAULT, *(p for p in ort.get_available_providers() if p not in (CPU, _NEVER))]
 
 
-def _difference(found: list[NDArray[np.float64]], expected: list[NDArray[np.float64]], what: str) -> dict[str, Any]:
-    shapes = [a.shape for a in found], [a.shape for a in expected]
+def _difference(outputs: list[NDArray[np.float64]], expected: list[NDArray[np.float64]], run: str) -> Difference:
+    """Compare the outputs of a run with those of the first one.
+
+    Raises:
+        InputError: their shapes differ.
+    """
+    shapes = [a.shape for a in outputs], [a.shape for a in expected]
     if shapes[0] != shapes[1]:
-        raise InputError(f"{what} answers with shapes {shapes[0]}, but the first backend with {shapes[1]}")
-    a, b = (np.concatenate([out.reshape(-1) for out in side]) for side in (found, expected))
+        raise InputError(f"{run} gives outputs of shapes {shapes[0]}, but the first backend {shapes[1]}")
+    a, b = (np.concatenate([output.reshape(-1) for output in side]) for side in (outputs, expected))
     same = np.isfinite(a) == np.isfinite(b)
     gap = np.abs(np.where(np.isfinite(a) & np.isfinite(b), a - b, 0.0))
-    place = int(gap.argmax())
-    return {
-        "max_abs_diff": float(gap[place]),
-        "mean_abs_diff": float(gap.mean()),
-        "worst_row": place,
-        "worst_pair": [float(v) if np.isfinite(v) else None for v in (b[place], a[place])],
-        # Where one side is no number the other one must be none either.
-        "finite_on_one_side_only": int(np.count_nonzero(~same)),
-    }
+    worst = int(gap.argmax())
+    return Difference(
+        max_abs_diff=float(gap[worst]),
+        mean_abs_diff=float(gap.mean()),
+        worst_row=worst,
+        worst_pair=[finite(b[worst]), finite(a[worst])],
+        # NaN on one side is an agreement only with NaN on the other.
+        finite_on_one_side_only=int(np.count_nonzero(~same)),
+    )
+
+
+def _open_all(models: Sequence[str | Path], sidecar: Path | None, registry: Path | None) -> list[Subject]:
+    subjects = [open_subject(model, sidecar=sidecar, registry=registry) for model in models]
+    first = subjects[0]
+    for other in subjects[1:]:
+        if other.shapes != first.shapes:
+            raise InputError(f"{other.path} takes {other.shapes}, but {first.path} takes {first.shapes}")
+    return subjects
+
+
+def _run_all(subjects: Sequence[Subject], backends: Sequence[Backend], feeds: Feeds, atol: float) -> list[BackendRun]:
+    runs: list[BackendRun] = []
+    expected: list[NDArray[np.float64]] | None = None
+    for subject in subjects:
+        for backend in backends:
+            outputs = backend.runner(subject)(feeds)
+            expected = outputs if expected is None else expected
+            gap = _difference(outputs, expected, f"{subject.path} on {backend.name}")
+            runs.append(
+                BackendRun(
+                    model=subject.name,
+                    path=relative(subject.path),
+                    sha256=subject.sha256,
+                    backend=backend.name,
+                    passed=gap.max_abs_diff <= atol and gap.finite_on_one_side_only == 0,
+                    **gap.model_dump(),
+                )
+            )
+    return runs
 
 
 def cross_backend(
@@ -133,86 +208,59 @@ def cross_backend(
     sidecar: Path | None = None,
     registry: Path | None = None,
     output: Path | None = None,
-) -> dict[str, Any]:
+) -> CrossBackend:
     """Compare the outputs of every model on every backend with those of the first model on the first backend.
 
     Args:
-        models: as in `open_subject`; a second one is a variant of the first, such as
-            its int8 form.
-        table: parquet table to take rows from, evenly spaced; by default rows are made up inside the training range.
-        shape: what to feed instead of rows of a table; see `parse_shape`.
+        models: as in `open_subject`; a second one is a variant of the first, such as its int8 form.
+        table: parquet table to take rows from, evenly spaced; by default rows are drawn inside the training range.
+        shape: shape of drawn rows; see `parse_shape`.
         providers: ``provider[:threads=N][:unoptimised]`` of onnxruntime, or "reference"; by default
             `default_backends`.
-        n_rows: at most so many rows.
+        n_rows: largest number of rows.
         atol: largest difference that is allowed, in units of the output.
-        sidecar: of the models, where it does not lie beside them.
+        sidecar: of the models, if it is not beside them.
         registry: where ids are looked up.
         output: JSON file for the report.
 
     Returns:
-        The report; ``passed`` where no difference exceeds `atol`.
+        The report; ``passed`` if no difference exceeds `atol`.
 
     Raises:
-        InputError: table and shape are both given, models take different inputs, or fewer than two runs would be
+        InputError: both `table` and `shape` are given, models take different inputs, or fewer than two runs would be
             compared.
         UnavailableError: a provider is not installed.
     """
-    started = time.perf_counter()
     if table is not None and shape is not None:
-        raise InputError("give rows of a table or a shape to make rows of, not both")
+        raise InputError("a table and a shape exclude each other: the table has the rows, the shape is for drawn ones")
     backends = [Backend.parse(text) for text in (providers or default_backends())]
-    subjects = [open_subject(model, sidecar=sidecar, registry=registry) for model in models]
+    subjects = _open_all(models, sidecar, registry)
     first = subjects[0]
     if len(backends) * len(subjects) < 2:
-        raise InputError(f"there is only {backends[0].name} to run {first.path} on: name two models or two providers")
-    for other in subjects[1:]:
-        if other.shapes != first.shapes:
-            raise InputError(f"{other.path} takes {other.shapes}, but {first.path} takes {first.shapes}")
-    if table is not None:
-        rows = rows_for(first.described(), table).spread(n_rows)
-        feeds, kind = feeds_of(first, rows.X, rows.codec), "table"
-    else:
-        feeds, kind = made_feeds(first, parse_shape(shape or str(n_rows), first)), "made up"
-    count = len(next(iter(feeds.values())))
-    runs: list[dict[str, Any]] = []
-    expected: list[NDArray[np.float64]] | None = None
-    for subject in subjects:
-        for backend in backends:
-            found = backend.runner(subject)(feeds)
-            expected = found if expected is None else expected
-            gap = _difference(found, expected, f"{subject.path} on {backend.name}")
-            runs.append(
-                {
-                    "model": subject.name,
-                    "path": relative(subject.path),
-                    "sha256": subject.sha256,
-                    "backend": backend.name,
-                    **gap,
-                    "passed": gap["max_abs_diff"] <= atol and gap["finite_on_one_side_only"] == 0,
-                }
-            )
-    inputs: dict[str, Path | Sequence[Path]] = {"model": [s.path for s in subjects]}
+        raise InputError(f"{first.path} would run on {backends[0].name} alone: name two models or two providers")
+    inputs: dict[str, Path | Sequence[Path]] = {"model": [subject.path for subject in subjects]}
+    args = {
+        "model": [str(model) for model in models],
+        "provider": [backend.name for backend in backends],
+        "shape": shape,
+        "n_rows": n_rows,
+        "atol": atol,
+    }
     if table is not None:
         inputs["features"] = table
-    return publish_body(
-        {
-            "n_rows": count,
-            "rows": kind,
-            "atol": atol,
-            "runs": runs,
-            "max_abs_diff": max(run["max_abs_diff"] for run in runs),
-            "passed": all(run["passed"] for run in runs),
-        },
-        output,
-        schema=SCHEMAS / "cross-backend.schema.json",
-        verb="cross-backend",
-        args={
-            "model": [str(m) for m in models],
-            "provider": [b.name for b in backends],
-            "shape": shape,
-            "n_rows": n_rows,
-            "atol": atol,
-        },
-        inputs=inputs,
-        started=started,
+        rows = rows_for(first.described(), table).spread(n_rows)
+        feeds = feeds_of(first, rows.X, rows.codec)
+    else:
+        feeds = drawn_feeds(first, parse_shape(shape or str(n_rows), first))
+    call = Call("cross-backend", args=args, inputs=inputs)
+    runs = _run_all(subjects, backends, feeds, atol)
+    report = CrossBackend(
+        n_rows=len(next(iter(feeds.values()))),
+        rows="made up" if table is None else "table",
+        atol=atol,
+        runs=runs,
+        max_abs_diff=max(run.max_abs_diff for run in runs),
+        passed=all(run.passed for run in runs),
+        run_provenance=call.provenance(),
     )
+    return publish(report, output, call)

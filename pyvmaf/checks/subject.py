@@ -1,4 +1,4 @@
-"""The model files that the checks look at: scanned before anything runs them, with a sidecar where there is one."""
+"""Models under examination: scanned before anything runs them, with their sidecar if there is one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from pyvmaf.scoring.find import INT8, is_ensemble, is_path, registry_path
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-SCHEMAS = Path(__file__).parent / "schemas"
 CPU = "CPUExecutionProvider"
 _SHORT = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _SHORT |= {"openvino": "OpenVINOExecutionProvider", "dml": "DmlExecutionProvider", "coreml": "CoreMLExecutionProvider"}
@@ -31,7 +30,7 @@ _SHORT |= {"openvino": "OpenVINOExecutionProvider", "dml": "DmlExecutionProvider
 _FLOAT = 1
 
 Feeds = dict[str, NDArray[np.float32]]
-"""What a graph is fed with, by input name."""
+"""Arrays by name of a graph's input."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,14 @@ class Subject:
     """A model whose files passed the scan.
 
     Attributes:
-        name: of the model where its sidecar says it, else the file's.
+        name: of the model as its sidecar states it, else the file's.
         path, sha256: the file that was named: a graph, or an ensemble's manifest.
-        graphs: bytes of the graph, or of each member of an ensemble; the model's answer is their mean.
+        graphs: bytes of the graph, or of each member of an ensemble, whose output is the mean of theirs.
         opset: of ai.onnx.
-        shapes: of each graph input, in order; None where an axis is dynamic.
+        shapes: of each graph input, in order; None for a dynamic axis.
         outputs: names of the graph's outputs.
-        model: the loaded model where the file has a sidecar.
-        sidecar: where that lies.
+        model: the loaded model if the file has a sidecar.
+        sidecar: path of the sidecar.
     """
 
     name: str
@@ -65,25 +64,26 @@ class Subject:
         return sum(map(len, self.graphs))
 
     def described(self) -> Model:
-        """The loaded model.
+        """Return the loaded model.
 
         Raises:
-            InputError: the file has no sidecar.
+            InputError: the file does not have a sidecar.
         """
         if self.model is None:
-            raise InputError(
-                f"{self.path} has no sidecar beside it, which says what its inputs mean: name one with --sidecar"
-            )
+            raise InputError(f"{self.path} has no sidecar beside it to describe its inputs: name one with --sidecar")
         return self.model
 
 
 def read_graph(path: Path) -> tuple[bytes, ModelProto, dict[str, int]]:
-    """Bytes, protobuf and operators of an ONNX file that passed size limit and operator scan.
+    """Read an ONNX file that passes the size limit and the operator scan.
+
+    Returns:
+        Bytes, protobuf and number of nodes by operator.
 
     Raises:
-        MissingFileError: there is no such file.
-        InputError: it is no regular file, too large, or holds what a model may not.
-        IntegrityError: it is no ONNX file.
+        MissingFileError: the file does not exist.
+        InputError: it is not a regular file, too large, or holds what a model may not.
+        IntegrityError: it is not an ONNX file.
     """
     data = allowlist.read_model(path)
     model = allowlist.parse(data, str(path))
@@ -91,10 +91,10 @@ def read_graph(path: Path) -> tuple[bytes, ModelProto, dict[str, int]]:
 
 
 def graph_inputs(model: ModelProto) -> dict[str, tuple[int | None, ...]]:
-    """Shapes of what has to be fed, by name and in order; None where an axis is dynamic.
+    """Return the shapes of the inputs that have to be fed, by name and in order; None for a dynamic axis.
 
     Raises:
-        InputError: an input takes something else than float32.
+        InputError: the dtype of an input is not float32.
     """
     constants = {tensor.name for tensor in model.graph.initializer}
     shapes = {}
@@ -103,29 +103,33 @@ def graph_inputs(model: ModelProto) -> dict[str, tuple[int | None, ...]]:
             continue
         tensor = value.type.tensor_type
         if tensor.elem_type != _FLOAT:
-            raise InputError(f"input {value.name!r} takes ONNX element type {tensor.elem_type}, not float32 (1)")
+            raise InputError(f"input {value.name!r} has ONNX element type {tensor.elem_type}, not float32 (1)")
         shapes[value.name] = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
     return shapes
 
 
 def described_by(path: Path) -> tuple[Path, str | None] | None:
-    """Sidecar of a model file and, for an int8 variant, the file's own pin; None where nothing describes it.
+    """Find the sidecar of a model file and, for an int8 variant, the pin of the file; None if there is no sidecar.
 
-    A variant shares its parent's sidecar, which lies beside it as ``model.json`` or where a results folder has it.
+    A variant shares its parent's sidecar, which is beside it as ``model.json`` or at its path in a results folder.
+
+    Raises:
+        MissingFileError: the sidecar of the parent is in neither of these.
     """
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
+    report = path.with_suffix(".json")
+    if not report.is_file():
         return None
-    found = read_json(beside)
-    if not isinstance(found, dict) or not isinstance(found.get("int8"), dict):
-        return beside, None
-    parent, seed = found["fp32"], found["seed"]
+    body = read_json(report)
+    if not isinstance(body, dict) or not isinstance(body.get("int8"), dict):
+        return report, None
+    parent = body["fp32"]
+    results = layout.INT8.results_folder(path.resolve())
     for candidate in (
         path.with_name("model.json"),
-        layout.SIDECAR.under(layout.INT8.results_folder(path.resolve()), model=found["model"], seed=seed),
+        layout.SIDECAR.under(results, model=body["model"], seed=body["seed"]),
     ):
         if candidate.is_file() and read_json(candidate).get("sha256") == parent["sha256"]:
-            return candidate, str(found["int8"]["sha256"])
+            return candidate, str(body["int8"]["sha256"])
     raise MissingFileError(
         f"{path} is an int8 variant of the file with sha256 {parent['sha256']}, but its sidecar is neither beside it "
         "nor in the results folder: name it with --sidecar"
@@ -133,20 +137,22 @@ def described_by(path: Path) -> tuple[Path, str | None] | None:
 
 
 def _registered(name: str, registry: Path) -> tuple[Path, Path | None, str]:
-    """File, sidecar and pin of a registered model; of an ensemble its manifest, no sidecar, and its pin."""
+    """Return file, sidecar and pin of a registered model; of an ensemble its manifest, None, and the manifest's pin."""
     from pyvmaf.registry.register import find_entry, resolve
 
     if not registry.is_file():
         raise MissingFileError(
-            f"{name} is no file, and there is no registry {registry} to look it up in: name one with --registry"
+            f"{name} is not a file, and the registry {registry} to look it up in does not exist: name one with "
+            "--registry"
         )
-    known = name.removesuffix(INT8)
-    entry = find_entry(registry, known)
-    if "ensemble" in entry and known == name:
+    model = name.removesuffix(INT8)
+    int8 = model != name
+    entry = find_entry(registry, model)
+    if "ensemble" in entry and not int8:
         return registry.parent / entry["ensemble"]["manifest"], None, str(entry["ensemble"]["manifest_sha256"])
-    path = resolve(registry, known, int8=known != name)
+    path = resolve(registry, model, int8=int8)
     sidecar = registry.parent / entry["sidecar"] if "sidecar" in entry else None
-    return path, sidecar, str(entry["sha256" if known == name else "int8_sha256"])
+    return path, sidecar, str(entry["int8_sha256" if int8 else "sha256"])
 
 
 def open_subject(
@@ -156,47 +162,40 @@ def open_subject(
     sha256: str | None = None,
     registry: Path | None = None,
 ) -> Subject:
-    """Read, scan and (where there is a sidecar) load a model.
+    """Read and scan a model, and load it if there is a sidecar.
 
     Args:
         reference: an ONNX file, a sidecar, an ensemble's manifest, or the id of a registered model ("name",
             "name.int8").
-        sidecar: what describes the file; by default what lies beside it.
+        sidecar: sidecar of the file; by default the one beside it.
         sha256: pin of the file.
-        registry: where ids are looked up; by default as `pyvmaf.load_model` does it.
+        registry: where ids are looked up; by default the registry of `pyvmaf.load_model`.
 
     Raises:
-        MissingFileError: a file is not there.
+        MissingFileError: a file does not exist.
         InputError: the file may not be loaded, or an id is not in the registry.
         IntegrityError: bytes are not those that were pinned, or a file is damaged.
     """
     path = Path(reference)
     if not is_path(reference) and not path.exists():
-        path, found, pin = _registered(str(reference), registry_path(registry))
-        sidecar, sha256 = sidecar or found, sha256 or pin
+        path, registered, pin = _registered(str(reference), registry_path(registry))
+        sidecar, sha256 = sidecar or registered, sha256 or pin
     if path.suffix == ".json" and path.is_file():
         if is_ensemble(path):
             return _of_ensemble(path, load_ensemble(path, sha256=sha256))
-        described = read_json(path)
-        if not isinstance(described, dict) or not isinstance(described.get("onnx"), str):
-            raise InputError(f"{path} is no sidecar: it names no ONNX file. Give the model or its sidecar")
-        sidecar, path = path, path.with_name(described["onnx"])
+        sidecar, path = path, _described_file(path)
     data, proto, _ = read_graph(path)
-    if sidecar is None:
-        known = described_by(path)
-        if known is not None:
-            sidecar, sha256 = known[0], sha256 or known[1]
-    found_sha = sha256_bytes(data)
-    if sha256 is not None and found_sha != sha256:
-        raise IntegrityError(
-            f"{path} has sha256 {found_sha}, but {sha256} is pinned: it is not the file that was meant"
-        )
+    if sidecar is None and (described := described_by(path)) is not None:
+        sidecar, sha256 = described[0], sha256 or described[1]
+    actual = sha256_bytes(data)
+    if sha256 is not None and actual != sha256:
+        raise IntegrityError(f"{path} has sha256 {actual}, but {sha256} is pinned: it is another file")
     model = None if sidecar is None else load_model(path, sidecar=sidecar, sha256=sha256)
     name = path.stem if model is None else str(model.sidecar["name"])
     return Subject(
-        name=f"{name}{INT8}" if model is not None and found_sha != model.sidecar["sha256"] else name,
+        name=f"{name}{INT8}" if model is not None and actual != model.sidecar["sha256"] else name,
         path=path,
-        sha256=found_sha,
+        sha256=actual,
         graphs=(data,),
         opset=_opset(proto),
         shapes=graph_inputs(proto),
@@ -206,18 +205,26 @@ def open_subject(
     )
 
 
+def _described_file(sidecar: Path) -> Path:
+    """Return the path of the ONNX file that a sidecar describes."""
+    body = read_json(sidecar)
+    if not isinstance(body, dict) or not isinstance(body.get("onnx"), str):
+        raise InputError(f"{sidecar} is not a sidecar: it does not name an ONNX file. Give the model or its sidecar")
+    return sidecar.with_name(body["onnx"])
+
+
 def _opset(model: ModelProto) -> int:
     return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
 
 
 def _of_ensemble(path: Path, ensemble: Ensemble) -> Subject:
-    read = [read_graph(path.parent / member["onnx"]) for member in ensemble.manifest["members"]]
-    proto = read[0][1]
+    graphs = [read_graph(path.parent / member["onnx"]) for member in ensemble.manifest["members"]]
+    proto = graphs[0][1]
     return Subject(
         name=str(ensemble.manifest["id"]),
         path=path,
         sha256=sha256_file(path),
-        graphs=tuple(data for data, _, _ in read),
+        graphs=tuple(data for data, _, _ in graphs),
         opset=_opset(proto),
         shapes=graph_inputs(proto),
         outputs=tuple(value.name for value in proto.graph.output),
@@ -227,60 +234,65 @@ def _of_ensemble(path: Path, ensemble: Ensemble) -> Subject:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# What they are fed with
+# Inputs
+
+
+def _sizes(word: str, text: str) -> tuple[int, ...]:
+    """Parse the sizes of one input, ``240x6`` or ``1,3,224,224``."""
+    try:
+        sizes = tuple(int(part) for part in re.split("[x,]", word))
+    except ValueError as err:
+        raise InputError(f"{text!r} is not a shape: write rows (240), 240x6, or features=240x6,codec=240x8") from err
+    if min(sizes) < 1:
+        raise InputError(f"shape {text!r} has an axis of {min(sizes)}: every axis is 1 or more")
+    return sizes
+
+
+def _fitted(
+    name: str, declared: tuple[int | None, ...], sizes: tuple[int, ...], text: str, file: str
+) -> tuple[int, ...]:
+    """Complete the requested sizes of one input with those that the graph declares."""
+    if len(sizes) == 1 and len(declared) > 1:
+        sizes = (*sizes, *(size or 0 for size in declared[1:]))
+    fits = len(sizes) == len(declared) and all(d in (None, size) for size, d in zip(sizes, declared, strict=True))
+    if not fits:
+        shown = "x".join("N" if d is None else str(d) for d in declared)
+        raise InputError(f"input {name!r} of {file} is {shown}, but {text!r} asks for {'x'.join(map(str, sizes))}")
+    if 0 in sizes:
+        raise InputError(f"input {name!r} of {file} has further dynamic axes: give its whole shape")
+    return sizes
 
 
 def parse_shape(text: str, subject: Subject) -> dict[str, tuple[int, ...]]:
-    """The shape of every input of a graph.
+    """Parse the shape of every input of a graph.
 
     Args:
         text: rows alone ("240"), the first input's shape ("240x6" or "1,3,224,224"), or each by name
-            ("features=240x6,codec=240x8"). What is not said comes from the graph; dynamic axes of other inputs take
-            the same number of rows.
+            ("features=240x6,codec=240x8"). Sizes that are not given come from the graph; dynamic axes of other inputs
+            take the same number of rows.
         subject: the model.
 
     Raises:
-        InputError: it is no shape, contradicts the graph, or leaves a dynamic axis open.
+        InputError: it is not a shape, contradicts the graph, or leaves a dynamic axis open.
     """
-    inputs = subject.shapes
-
-    def dims(word: str) -> tuple[int, ...]:
-        try:
-            sizes = tuple(int(part) for part in re.split("[x,]", word))
-        except ValueError as err:
-            raise InputError(f"{text!r} is no shape: write rows (240), 240x6, or features=240x6,codec=240x8") from err
-        if min(sizes) < 1:
-            raise InputError(f"shape {text!r} has an axis of {min(sizes)}: every axis is 1 or more")
-        return sizes
-
-    given: dict[str, tuple[int, ...]] = {}
+    inputs, file = subject.shapes, subject.path.name
+    requested: dict[str, tuple[int, ...]] = {}
     if "=" in text:
         for part in re.split(r",(?=[^,=]+=)", text):
             name, _, word = part.partition("=")
             if name not in inputs:
-                raise unknown_name(f"input of {subject.path.name}", name, inputs)
-            given[name] = dims(word)
+                raise unknown_name(f"input of {file}", name, inputs)
+            requested[name] = _sizes(word, text)
     else:
-        given[next(iter(inputs))] = dims(text)
-    rows = next(iter(given.values()))[0]
-    shapes = {}
-    for name, declared in inputs.items():
-        asked = given.get(name, (rows,))
-        if len(asked) == 1 and len(declared) > 1:
-            asked = (*asked, *(size or 0 for size in declared[1:]))
-        if len(asked) != len(declared) or any(d is not None and a != d for a, d in zip(asked, declared, strict=True)):
-            shown = "x".join("N" if d is None else str(d) for d in declared)
-            raise InputError(
-                f"input {name!r} of {subject.path.name} is {shown}, but {text!r} asks for {'x'.join(map(str, asked))}"
-            )
-        if 0 in asked:
-            raise InputError(f"input {name!r} of {subject.path.name} has further dynamic axes: give its whole shape")
-        shapes[name] = asked
-    return shapes
+        requested[next(iter(inputs))] = _sizes(text, text)
+    rows = next(iter(requested.values()))[0]
+    return {
+        name: _fitted(name, declared, requested.get(name, (rows,)), text, file) for name, declared in inputs.items()
+    }
 
 
-def made_rows(model: Model, n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Raw features and codec blocks of `n` rows inside a model's training range; every eighth row is a corner of it."""
+def drawn_rows(model: Model, n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Draw raw features and codec blocks of `n` rows from a model's training range; every eighth row is a corner of it."""
     rng = np.random.default_rng(seed)
     ranges = np.asarray([model.sidecar["feature_ranges"][name] for name in model.features])
     low, high = ranges[:, 0], ranges[:, 1]
@@ -290,15 +302,15 @@ def made_rows(model: Model, n: int, seed: int = 0) -> tuple[NDArray[np.float64],
     block = model.sidecar["codec"]
     if block is None:
         return X, None
-    layout = block["layout"]
-    slots = [place for place, name in enumerate(layout) if name.startswith("encoder_onehot[")]
-    codec = rng.random((n, len(layout)))
+    columns = block["layout"]
+    slots = [index for index, name in enumerate(columns) if name.startswith("encoder_onehot[")]
+    codec = rng.random((n, len(columns)))
     codec[:, slots] = np.eye(len(slots))[rng.integers(0, len(slots), size=n)]
     return X, codec
 
 
 def feeds_of(subject: Subject, X: NDArray[np.float64], codec: NDArray[np.float64] | None) -> Feeds:
-    """What the graph takes for raw features and codec blocks."""
+    """Return the graph's inputs for raw features and codec blocks."""
     sidecar = subject.described().sidecar
     feeds = {sidecar["input_name"]: np.ascontiguousarray(of_sidecar(sidecar).graph_inputs(X), dtype=np.float32)}
     if codec is not None:
@@ -306,11 +318,11 @@ def feeds_of(subject: Subject, X: NDArray[np.float64], codec: NDArray[np.float64
     return feeds
 
 
-def made_feeds(subject: Subject, shapes: Mapping[str, Sequence[int]], seed: int = 0) -> Feeds:
-    """Made-up inputs of given shapes: rows inside the training range where a sidecar names it, else standard normal."""
+def drawn_feeds(subject: Subject, shapes: Mapping[str, Sequence[int]], seed: int = 0) -> Feeds:
+    """Draw inputs: rows of the training range if a sidecar states it, else standard normal numbers."""
     if subject.model is not None:
         rows = next(iter(shapes.values()))[0]
-        return feeds_of(subject, *made_rows(subject.model, rows, seed))
+        return feeds_of(subject, *drawn_rows(subject.model, rows, seed))
     rng = np.random.default_rng(seed)
     return {name: rng.standard_normal(tuple(shape)).astype(np.float32) for name, shape in shapes.items()}
 
@@ -321,8 +333,8 @@ class Rows:
 
     Attributes:
         X: raw features, float64 [n, columns], finite.
-        codec: codec blocks of the vocabulary that was asked for, or None.
-        y: the target, float64 [n], or None where none was asked for.
+        codec: codec blocks of the requested vocabulary, or None.
+        y: the target, float64 [n], or None if none was requested.
         n_total, left_out: rows of the table, and how many of them lacked a value.
     """
 
@@ -333,7 +345,7 @@ class Rows:
     left_out: int
 
     def spread(self, n: int) -> Rows:
-        """At most `n` of them, evenly spaced."""
+        """Return at most `n` rows, evenly spaced."""
         if len(self.X) <= n:
             return self
         keep = np.linspace(0, len(self.X) - 1, n).round().astype(np.int64)
@@ -349,7 +361,7 @@ class Rows:
 def read_rows(
     table: Path, features: Sequence[str], *, vocabulary: str | None = None, target: str | None = None
 ) -> Rows:
-    """The rows of a parquet table that have every value.
+    """Read the rows of a parquet table that have every value.
 
     Args:
         table: the file.
@@ -376,35 +388,35 @@ def read_rows(
 
 
 def rows_for(model: Model, table: Path, target: str | None = None) -> Rows:
-    """The rows of a table that a model can be asked about."""
+    """Read the rows of a table that a model can score."""
     block = model.sidecar["codec"]
     return read_rows(table, model.features, vocabulary=block and block["vocabulary"], target=target)
 
 
 # ---------------------------------------------------------------------------------------------------------
-# What runs them
+# Runtimes
 
 
 def provider(name: str) -> str:
-    """The onnxruntime provider of a name or short name.
+    """Return the onnxruntime provider of a name or short name.
 
     Raises:
-        UnavailableError: this installation's onnxruntime has no such provider.
+        UnavailableError: this installation's onnxruntime does not have the provider.
     """
     import onnxruntime as ort
 
     full = _SHORT.get(name.lower(), name)
-    have = ort.get_available_providers()
-    if full not in have:
+    available = ort.get_available_providers()
+    if full not in available:
         raise UnavailableError(
-            f"provider {full} is not in the installed onnxruntime {ort.__version__}, which has {', '.join(have)}: "
-            "install the build of onnxruntime that brings it, or leave it out"
+            f"provider {full} is not in the installed onnxruntime {ort.__version__}, which has {', '.join(available)}: "
+            "install a build of onnxruntime that has it, or leave it out"
         )
     return full
 
 
 def start(data: bytes, name: str, threads: int = 1, optimise: bool = True) -> Any:
-    """An onnxruntime session on one provider, for bytes that were scanned before.
+    """Start an onnxruntime session on one provider, for bytes that were scanned before.
 
     Raises:
         UnavailableError: the provider is not installed, or could not be started on this machine.
@@ -420,9 +432,9 @@ def start(data: bytes, name: str, threads: int = 1, optimise: bool = True) -> An
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = ort.InferenceSession(data, options, providers=[full])
-    except Exception as err:  # the runtime's own classes share no base with each other but this
+    except Exception as err:  # the only common base of the runtime's exceptions
         raise InputError(f"onnxruntime refuses the graph: {' '.join(str(err).split())}") from err
-    # onnxruntime goes on with the CPU where another provider fails to start.
+    # onnxruntime continues on the CPU if another provider fails to start.
     if session.get_providers()[0] != full:
         raise UnavailableError(f"provider {full} is installed, but does not start on this machine")
     return session

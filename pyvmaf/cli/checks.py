@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pyvmaf.cli.common import ThreadsOption, progress
-from pyvmaf.cli.models import figure
+from pyvmaf.cli.show import figure, new_table, print_whole, yes_no
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rich.table import Table
+    from pyvmaf.checks.bisect import Bisection
 
 ModelOption = Annotated[
     str,
@@ -33,7 +31,7 @@ RowsOption = Annotated[
     Path, typer.Option("--features", "--table", metavar="PARQUET", help="A table with the model's features, unscaled.")
 ]
 SidecarOption = Annotated[
-    Path | None, typer.Option("--sidecar", metavar="JSON", help="The sidecar, where it is not beside the model.")
+    Path | None, typer.Option("--sidecar", metavar="JSON", help="The sidecar, if it is not beside the model.")
 ]
 RegistryOption = Annotated[
     Path | None,
@@ -47,13 +45,12 @@ ReportOption = Annotated[
     Path | None,
     typer.Option("--json", "--output", "-o", "--out-json", metavar="JSON", help="Also write the report to this file."),
 ]
-FailOnWarning = Annotated[bool, typer.Option("--fail-on-warning", help="Exit 1 where there is a warning.")]
+FailOnWarning = Annotated[bool, typer.Option("--fail-on-warning", help="Exit 1 if there is a warning.")]
 REGISTRY = Path("results/registry/registry.json")
-_WIDTH = 140
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs to the command."""
+    """Add the verbs of this module."""
     app.command("check-ops")(check_ops)
     app.command("audit-compat")(audit_compat)
     app.command("validate-norm")(validate_norm)
@@ -62,35 +59,11 @@ def register(app: typer.Typer) -> None:
     app.command("bisect-model-quality")(bisect_model_quality)
 
 
-def _table(title: str, left: tuple[str, ...], right: tuple[str, ...] = ()) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in left:
-        table.add_column(name, overflow="fold")
-    for name in right:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _print(table: Table) -> None:
-    from rich.console import Console
-
-    console = Console()
-    # A file or a pipe has no width of its own; the one that is assumed breaks paths.
-    (console if console.is_terminal else Console(width=_WIDTH)).print(table)
-
-
-def _said(ok: bool) -> str:
-    return "yes" if ok else "NO"
-
-
 def check_ops(
     model: Annotated[list[Path], typer.Option("--model", "-m", metavar="ONNX", help="Any ONNX file. Repeatable.")],
     json: ReportOption = None,
 ) -> None:
-    """Scan the operators of ONNX files without running them. Exits 0 when all are allowed, 1 when not, 2 on errors.
+    """Scan the operators of ONNX files without running them. Exits 0 if all are allowed, 1 if not, 2 on errors.
 
     Example: vmaf-train check-ops --model model.onnx
     """
@@ -115,24 +88,21 @@ def audit_compat(
     fail_on_warning: FailOnWarning = False,
     json: ReportOption = None,
 ) -> None:
-    """Check that models, sidecars, int8 reports and registries fit together. Exits 1 on an error that it finds.
+    """Check that models, sidecars, int8 reports and registries fit together. Exits 1 if there is an error among the findings.
 
     Example: vmaf-train audit-compat --model-dir results/models --fail-on-warning
     """
     from pyvmaf.checks.audit_compat import audit_compat as run
 
     report = run(model_dir, output=json)
-    if report["findings"]:
-        table = _table("What does not fit", ("level", "file", "what"))
-        for found in report["findings"]:
-            table.add_row(found["level"], found["path"], found["message"])
-        _print(table)
+    for finding in report.findings:
+        typer.echo(f"{finding.level}: {finding.path}: {finding.message}")
     typer.echo(
-        f"{report['target']}: {len(report['models'])} models, {len(report['ensembles'])} ensembles, "
-        f"{len(report['registries'])} registries, "
-        f"{report['errors']} errors, {report['warnings']} warnings"
+        f"{report.target}: {len(report.models)} models, {len(report.ensembles)} ensembles, "
+        f"{len(report.registries)} registries, "
+        f"{report.errors} errors, {report.warnings} warnings"
     )
-    if report["errors"] or (fail_on_warning and report["warnings"]):
+    if report.errors or (fail_on_warning and report.warnings):
         raise typer.Exit(1)
 
 
@@ -140,18 +110,23 @@ def validate_norm(
     model: ModelOption,
     features: RowsOption,
     max_mean_shift: Annotated[
-        float, typer.Option("--max-mean-shift", min=0, help="Warn beyond so many training standard deviations.")
+        float,
+        typer.Option(
+            "--max-mean-shift", min=0, help="Warn if a mean is farther off than this many training standard deviations."
+        ),
     ] = 1.0,
-    sigmas: Annotated[float, typer.Option("--sigmas", min=0, help="How far counts as far out.")] = 3.0,
+    sigmas: Annotated[
+        float, typer.Option("--sigmas", min=0, help="Distance from the training mean beyond which rows are counted.")
+    ] = 3.0,
     max_beyond: Annotated[
-        float, typer.Option("--max-beyond", min=0, max=1, help="Warn where a larger share of rows is further out.")
+        float, typer.Option("--max-beyond", min=0, max=1, help="Warn if a larger share of rows is beyond --sigmas.")
     ] = 0.05,
     sidecar: SidecarOption = None,
     registry: RegistryOption = None,
     fail_on_warning: FailOnWarning = False,
     json: ReportOption = None,
 ) -> None:
-    """Compare a table's features with what the model's scaler was fitted on, in training standard deviations.
+    """Compare a table's features with the rows of the model's training, in their standard deviations.
 
     Example: vmaf-train validate-norm --model model.onnx --features results/tables/default.parquet
     """
@@ -167,28 +142,28 @@ def validate_norm(
         registry=registry,
         output=json,
     )
-    table = _table(
-        f"{report['model']} on {report['table']}, {report['n']} rows",
+    table = new_table(
+        f"{report.model} on {report.table}, {report.n} rows",
         ("feature",),
         ("mean", "in training", "shift", "std ratio", f"beyond {sigmas:g} sigma", "outside range", "warnings"),
     )
-    for found in report["features"]:
+    for feature in report.features:
         table.add_row(
-            found["name"],
-            figure(found["mean"]),
-            figure(found["train_mean"]) + (f" ({found['transform']})" if found["transform"] else ""),
-            f"{found['mean_shift']:+.2f}",
-            f"{found['std_ratio']:.2f}",
-            f"{found['beyond_share']:.1%}",
-            f"{found['outside_range_share']:.1%}",
-            str(len(found["warnings"]) or "-"),
+            feature.name,
+            figure(feature.mean),
+            figure(feature.train_mean) + (f" ({feature.transform})" if feature.transform else ""),
+            f"{feature.mean_shift:+.2f}",
+            f"{feature.std_ratio:.2f}",
+            f"{feature.beyond_share:.1%}",
+            f"{feature.outside_range_share:.1%}",
+            str(len(feature.warnings) or "-"),
         )
-    _print(table)
-    for warning in report["warnings"]:
+    print_whole(table)
+    for warning in report.warnings:
         typer.echo(f"warning: {warning}")
-    if report["trained_on_this_table"]:
+    if report.trained_on_this_table:
         typer.echo("The model was trained on this table.")
-    if report["warnings"] and fail_on_warning:
+    if report.warnings and fail_on_warning:
         raise typer.Exit(1)
 
 
@@ -199,7 +174,7 @@ def cross_backend(
     ] = None,
     shape: Annotated[
         str | None,
-        typer.Option("--shape", help="Make rows of this shape: 256, 256x6, or features=256x6,codec=256x8."),
+        typer.Option("--shape", help="Draw rows of this shape: 256, 256x6, or features=256x6,codec=256x8."),
     ] = None,
     provider: Annotated[
         list[str] | None,
@@ -208,15 +183,17 @@ def cross_backend(
             "-p",
             metavar="NAME",
             help="cpu, cuda or another provider of onnxruntime, with settings as in cpu:threads=2 or cpu:unoptimised; "
-            "or reference, ONNX's evaluator in numpy. Repeatable; the first is what the others are compared with. "
-            "Default: cpu, cpu:unoptimised, reference, and whatever else is installed.",
+            "or reference, ONNX's evaluator in numpy. Repeatable; the others are compared with the first. "
+            "Default: cpu, cpu:unoptimised, reference, and every other installed provider.",
         ),
     ] = None,
-    n_rows: Annotated[int, typer.Option("--n-rows", min=1, help="At most so many rows.")] = 256,
+    n_rows: Annotated[int, typer.Option("--n-rows", min=1, help="Largest number of rows.")] = 256,
     atol: Annotated[float, typer.Option("--atol", min=0, help="Largest difference allowed.")] = 1e-3,
     sidecar: SidecarOption = None,
     registry: RegistryOption = None,
-    fail_on_mismatch: Annotated[bool, typer.Option("--fail-on-mismatch", help="Exit 1 beyond --atol.")] = False,
+    fail_on_mismatch: Annotated[
+        bool, typer.Option("--fail-on-mismatch", help="Exit 1 if a difference exceeds --atol.")
+    ] = False,
     json: ReportOption = None,
 ) -> None:
     """Compare the scores of runtimes, settings, or variants of a model (fp32 and int8) on the same rows.
@@ -237,23 +214,23 @@ def cross_backend(
         registry=registry,
         output=json,
     )
-    table = _table(
-        f"Against the first, {report['n_rows']} rows ({report['rows']}), at most {report['atol']:g}",
+    table = new_table(
+        f"Against the first, {report.n_rows} rows ({report.rows}), at most {report.atol:g}",
         ("model", "backend"),
-        ("largest", "mean", "at", "first says", "this says", "within"),
+        ("largest", "mean", "at", "first", "this", "within"),
     )
-    for found in report["runs"]:
+    for entry in report.runs:
         table.add_row(
-            found["path"],
-            found["backend"],
-            f"{found['max_abs_diff']:.2e}",
-            f"{found['mean_abs_diff']:.2e}",
-            str(found["worst_row"]),
-            *(figure(value) for value in found["worst_pair"]),
-            _said(found["passed"]),
+            entry.path,
+            entry.backend,
+            f"{entry.max_abs_diff:.2e}",
+            f"{entry.mean_abs_diff:.2e}",
+            str(entry.worst_row),
+            *(figure(value) for value in entry.worst_pair),
+            yes_no(entry.passed),
         )
-    _print(table)
-    if not report["passed"] and fail_on_mismatch:
+    print_whole(table)
+    if not report.passed and fail_on_mismatch:
         raise typer.Exit(1)
 
 
@@ -297,22 +274,24 @@ def profile(
             output=json,
             on_run=advance,
         )
-    table = _table(
+    table = new_table(
         f"{iters} runs after {warmup} others, threads: {threads}",
         ("model", "provider", "shape"),
         ("mean ms", "p50 ms", "p99 ms", "of the first", "load ms", "peak MiB"),
     )
-    for found in report["runs"]:
+    for entry in report.runs:
         table.add_row(
-            found["path"],
-            found["provider"].removesuffix("ExecutionProvider"),
-            ", ".join("x".join(map(str, sizes)) for sizes in found["shapes"].values()),
-            *(figure(found[key]) for key in ("mean_ms", "p50_ms", "p99_ms")),
-            f"{found['times_first']:.2f}x",
-            figure(found["load_ms"], 1),
-            figure(found["peak_rss_delta_kib"] / 1024, 1),
+            entry.path,
+            entry.provider.removesuffix("ExecutionProvider"),
+            ", ".join("x".join(map(str, sizes)) for sizes in entry.shapes.values()),
+            figure(entry.mean_ms),
+            figure(entry.p50_ms),
+            figure(entry.p99_ms),
+            f"{entry.times_first:.2f}x",
+            figure(entry.load_ms, 1),
+            figure(entry.peak_rss_delta_kib / 1024, 1),
         )
-    _print(table)
+    print_whole(table)
 
 
 def bisect_model_quality(
@@ -324,20 +303,23 @@ def bisect_model_quality(
     ] = None,
     max_rmse: Annotated[float | None, typer.Option("--max-rmse", help="A good model's RMSE is at most this.")] = None,
     target: Annotated[
-        str | None, typer.Option("--target", help="Column to compare with. Default: what the model was trained on.")
+        str | None,
+        typer.Option("--target", help="Column to compare with. Default: the target of the model's training."),
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option("--columns", metavar="A,B,…", help="What a model without a sidecar takes. Default: canonical6."),
+        typer.Option(
+            "--columns", metavar="A,B,…", help="Columns fed to a model without a sidecar. Default: canonical6."
+        ),
     ] = None,
     input_name: Annotated[
         str | None,
-        typer.Option("--input-name", help="Input of a model without a sidecar. Default: whatever it is called."),
+        typer.Option("--input-name", help="Required input name of a model without a sidecar. Default: any."),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--every", help="Evaluate all instead of halving: is the series in order?")
+        bool, typer.Option("--every", help="Evaluate all models, which shows whether the series is in order.")
     ] = False,
-    fail_on_first_bad: Annotated[bool, typer.Option("--fail-on-first-bad", help="Exit 1 where a model fails.")] = False,
+    fail_on_first_bad: Annotated[bool, typer.Option("--fail-on-first-bad", help="Exit 1 if a model fails.")] = False,
     registry: RegistryOption = None,
     json: ReportOption = None,
 ) -> None:
@@ -364,30 +346,32 @@ def bisect_model_quality(
             on_model=lambda done, name: advance(done, 0, name),
         )
     _print_series(report)
-    if report["first_bad"] is not None and fail_on_first_bad:
+    if report.first_bad is not None and fail_on_first_bad:
         raise typer.Exit(1)
 
 
-def _print_series(report: Mapping[str, Any]) -> None:
-    limit = report["limit"]
-    asked = f"{limit['figure'].upper()} {'at least' if limit['kind'] == 'min' else 'at most'} {limit['value']:g}"
-    table = _table(
-        f"{report['n_evaluated']} of {report['n_models']} models evaluated, {asked}",
+def _print_series(report: Bisection) -> None:
+    limit = report.limit
+    condition = f"{limit.figure.upper()} {'at least' if limit.kind == 'min' else 'at most'} {limit.value:g}"
+    table = new_table(
+        f"{report.n_evaluated} of {report.n_models} models evaluated, {condition}",
         ("#", "model"),
         ("rows", "PLCC", "SROCC", "RMSE", "good"),
     )
-    for found in report["models"]:
+    for model in report.models:
         table.add_row(
-            str(found["place"] + 1),
-            found["path"],
-            str(found["n"]),
-            *(figure(found[key]) for key in ("plcc", "srocc", "rmse")),
-            _said(found["passed"]),
+            str(model.place + 1),
+            model.path,
+            str(model.n),
+            figure(model.plcc),
+            figure(model.srocc),
+            figure(model.rmse),
+            yes_no(model.passed),
         )
-    _print(table)
-    if report["first_bad"] is None:
+    print_whole(table)
+    if report.first_bad is None:
         typer.echo("no model that was evaluated fails")
     else:
-        typer.echo(f"first bad: {report['first_bad_path']}, the {report['first_bad'] + 1}. of {report['n_models']}")
-    for note in report["notes"]:
+        typer.echo(f"first bad: {report.first_bad_path}, the {report.first_bad + 1}. of {report.n_models}")
+    for note in report.notes:
         typer.echo(f"note: {note}")

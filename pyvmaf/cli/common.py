@@ -6,15 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import Annotated, Protocol
 
 import typer
 
 from pyvmaf.base.code import NOTHING, Uses
 from pyvmaf.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 CodeOption = Annotated[
     str | None,
@@ -87,11 +84,3 @@ def progress(label: str, unit: str = "frames", show: bool | None = None) -> Iter
         yield lambda done, total, text=None: bar.update(
             task, completed=done, total=total or None, description=text or label
         )
-
-
-def print_whole(table: Table) -> None:
-    """Print a table at its full width: a figure that is cut short is none, and a line that is folded can be read."""
-    from rich.console import Console
-
-    console = Console()
-    Console(width=max(console.width, Console(width=1000).measure(table).maximum)).print(table)

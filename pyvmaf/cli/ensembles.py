@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyvmaf.cli.common import CodeOption, check_code, print_whole
+from pyvmaf.cli.common import CodeOption, check_code
 from pyvmaf.cli.models import AsResult, ConfigOption, TableOption
+from pyvmaf.cli.show import print_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyvmaf import engines
-from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, print_whole, progress
+from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress
+from pyvmaf.cli.show import print_whole
 from pyvmaf.features.cases import DEFAULT_FRAMES
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress
+from pyvmaf.cli.show import figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,11 +34,6 @@ def register(app: typer.Typer) -> None:
     app.command("judge")(judge)
     app.command("export")(export)
     app.command("eval")(evaluate)
-
-
-def figure(value: float | None, digits: int = 4) -> str:
-    """A number for a terminal; a dash where it is not defined."""
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def fit(

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from pyvmaf.cli.common import CodeOption, check_code, progress
-from pyvmaf.cli.models import AsResult, ConfigOption, TableOption, figure
+from pyvmaf.cli.models import AsResult, ConfigOption, TableOption
+from pyvmaf.cli.show import figure
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyvmaf.cli.common import ThreadsOption, progress
-from pyvmaf.cli.models import ConfigOption, TableOption, figure
+from pyvmaf.cli.models import ConfigOption, TableOption
+from pyvmaf.cli.show import figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

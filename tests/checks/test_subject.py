@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyvmaf.checks.subject import feeds_of, made_feeds, made_rows, open_subject, parse_shape, read_rows, rows_for, start
+from pyvmaf.checks.subject import (
+    drawn_feeds,
+    drawn_rows,
+    feeds_of,
+    open_subject,
+    parse_shape,
+    read_rows,
+    rows_for,
+    start,
+)
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, UnavailableError
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.load import load_model
@@ -44,9 +53,9 @@ def test_what_is_not_the_file_that_was_meant_is_refused(
     monkeypatch.setenv("PYVMAF_REGISTRY", str(tmp_path / "elsewhere.json"))
     with pytest.raises(MissingFileError, match=r"nowhere\.onnx"):
         open_subject(tmp_path / "nowhere.onnx")
-    with pytest.raises(MissingFileError, match=r"small is no file, and there is no registry .*--registry"):
+    with pytest.raises(MissingFileError, match=r"small is not a file, and the registry .*--registry"):
         open_subject("small", registry=tmp_path / "registry.json")
-    with pytest.raises(MissingFileError, match=r"small is no file, and there is no registry .*elsewhere\.json"):
+    with pytest.raises(MissingFileError, match=r"small is not a file, and the registry .*elsewhere\.json"):
         open_subject("small")
     with pytest.raises(InputError, match="operator Hardmax"):
         open_subject(linear("forbidden.onnx", [1.0], op="Hardmax"))
@@ -58,7 +67,7 @@ def test_what_is_not_the_file_that_was_meant_is_refused(
     with pytest.raises(IntegrityError, match="not the file that was judged"):
         open_subject(tampered)
     (tmp_path / "other.json").write_text("{}")
-    with pytest.raises(InputError, match="is no sidecar"):
+    with pytest.raises(InputError, match="is not a sidecar"):
         open_subject(tmp_path / "other.json")
 
 
@@ -84,7 +93,7 @@ def test_shapes(with_codec: Path, linear: Linear) -> None:
     for text, message in {
         "240x7": "input 'features' of model.onnx is Nx6, but '240x7' asks for 240x7",
         "0": "has an axis of 0",
-        "many": "is no shape",
+        "many": "is not a shape",
         "feature=3x6": "did you mean 'features'",
     }.items():
         with pytest.raises(InputError, match=message):
@@ -96,12 +105,12 @@ def test_shapes(with_codec: Path, linear: Linear) -> None:
 def test_a_graph_is_fed_as_its_loader_feeds_it(which: str, request: pytest.FixtureRequest) -> None:
     subject = open_subject(request.getfixturevalue(which))
     model = subject.described()
-    X, codec = made_rows(model, 40)
+    X, codec = drawn_rows(model, 40)
     (scores,) = start(subject.graphs[0], "cpu").run(None, feeds_of(subject, X, codec))
     loaded = load_model(subject.path, sidecar=subject.sidecar, sha256=subject.sha256).predict(X, codec)
     np.testing.assert_array_equal(scores, loaded.scores.astype(np.float32))
     assert loaded.outside_share == 0
-    assert made_feeds(subject, parse_shape("7", subject)).keys() == subject.shapes.keys()
+    assert drawn_feeds(subject, parse_shape("7", subject)).keys() == subject.shapes.keys()
 
 
 def test_rows_of_a_table(with_codec: Path, table: Path) -> None:

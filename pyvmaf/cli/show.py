@@ -1,0 +1,39 @@
+"""Tables and figures on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def figure(value: float | None, digits: int = 4) -> str:
+    """Format a number; a dash if it is not defined."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def yes_no(passed: bool) -> str:
+    """Format the outcome of a check, so that a failure stands out."""
+    return "yes" if passed else "NO"
+
+
+def new_table(title: str, left: tuple[str, ...], right: tuple[str, ...] = ()) -> Table:
+    """Make a table with text columns on the left and columns of figures on the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in left:
+        table.add_column(name)
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def print_whole(table: Table) -> None:
+    """Print a table at its full width: a terminal that wraps a line still shows every digit."""
+    from rich.console import Console
+
+    console = Console()
+    Console(width=max(console.width, Console(width=1000).measure(table).maximum)).print(table)
