@@ -196,14 +196,14 @@ def test_backends_by_name() -> None:
     assert Backend.parse("cpu:threads=2") == Backend("CPUExecutionProvider:threads=2", "CPUExecutionProvider", 2)
     assert not Backend.parse("cpu:unoptimised").optimise
     for text in ("cpu:threads=0", "cpu:fast", "reference:threads=2"):
-        with pytest.raises(InputError, match="is no setting of"):
+        with pytest.raises(InputError, match="is not a setting of"):
             Backend.parse(text)
     with pytest.raises(UnavailableError, match=r"which has .*CPUExecutionProvider"):
         Backend.parse("TensorrtExecutionProvider")
 
 
 def test_what_cannot_be_compared(fp32: Path, table: Path, linear: Linear, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not both"):
+    with pytest.raises(InputError, match="exclude each other"):
         cross_backend([fp32], table=table, shape="3")
     with pytest.raises(InputError, match="name two models or two providers"):
         cross_backend([fp32], providers=["cpu"])
@@ -436,8 +436,8 @@ SIDECAR = "models/small/seed0/model.json"
         ("pins sha256 000", lambda r: edit(r / SIDECAR, sha256="0" * 64)),
         ("'unknown' was unexpected", lambda r: edit(r / SIDECAR, unknown=1)),
         ("is not JSON", lambda r: (r / SIDECAR).write_text("{")),
-        ("has no sidecar", lambda r: (r / SIDECAR).unlink()),
-        ("describes model.onnx, which is not there", lambda r: (r / SIDECAR).with_suffix(".onnx").unlink()),
+        ("does not have a sidecar", lambda r: (r / SIDECAR).unlink()),
+        ("describes model.onnx, which does not exist", lambda r: (r / SIDECAR).with_suffix(".onnx").unlink()),
         ("which is never read", lambda r: (r / "models/small/seed0/model.onnx.data").write_text("")),
         ("not an ONNX file", lambda r: (r / "models/small/seed0/model.onnx").write_text("no")),
         ("is not for use: too slow", lambda r: edit(r / "quantized/small/seed0/static_qdq.json", passed=False, missed=["too slow"])),
