@@ -405,9 +405,7 @@ def test_an_ensemble_is_held_against_its_members(ensemble: Path, tmp_path: Path)
     edit(manifest, verdict="PROMOTE", feature_mean=[0.0] * 6)
     assert any("feature_mean" in f.message for f in audit_compat(folder).findings)
     (folder / "seed1" / "model.onnx").write_bytes((folder / "seed0" / "model.onnx").read_bytes())
-    assert any(
-        f.path.endswith("ensemble.json") and "pins sha256" in f.message for f in audit_compat(folder).findings
-    )
+    assert any(f.path.endswith("ensemble.json") and "pins sha256" in f.message for f in audit_compat(folder).findings)
 
 
 def test_profile_of_an_ensemble_runs_every_member(ensemble: Path) -> None:
