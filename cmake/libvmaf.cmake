@@ -1,5 +1,6 @@
-# Gives the target pyvmaf::libvmaf and says what it is: PYVMAF_LIBVMAF_VERSION, PYVMAF_LIBVMAF_COMMIT,
-# PYVMAF_RECIPE (a hash of options and patches), PYVMAF_FLAGS, PYVMAF_LICENCES.
+# Defines the target pyvmaf::libvmaf and its facts: PYVMAF_LIBVMAF_VERSION, PYVMAF_LIBVMAF_COMMIT,
+# PYVMAF_RECIPE (a hash of options and edits), PYVMAF_FLAGS, PYVMAF_LIBVMAF_COMPILER (of the pinned
+# library), PYVMAF_LICENCES.
 add_library(pyvmaf::libvmaf INTERFACE IMPORTED)
 
 if(PYVMAF_LIBVMAF STREQUAL "system")
@@ -7,7 +8,7 @@ if(PYVMAF_LIBVMAF STREQUAL "system")
   pkg_check_modules(LIBVMAF REQUIRED IMPORTED_TARGET "libvmaf>=3.2")
   target_link_libraries(pyvmaf::libvmaf INTERFACE PkgConfig::LIBVMAF)
   set(PYVMAF_LIBVMAF_VERSION "${LIBVMAF_VERSION}")
-  # A system library does not say which commit it is: its version is the best name there is.
+  # A system library does not name its commit; its version identifies it as far as possible.
   set(PYVMAF_LIBVMAF_COMMIT "system-${LIBVMAF_VERSION}")
   set(PYVMAF_RECIPE "system")
   set(PYVMAF_FLAGS "system libvmaf ${LIBVMAF_VERSION}")
@@ -21,23 +22,23 @@ elseif(PYVMAF_LIBVMAF STREQUAL "pinned")
   if(CMAKE_GENERATOR MATCHES "Ninja")
     set(ninja_arguments --ninja "${CMAKE_MAKE_PROGRAM}")
   endif()
-  message(STATUS "libvmaf: building the pinned source, or taking it from ${PYVMAF_CACHE_DIR}")
+  message(STATUS "libvmaf: building the pinned source, unless ${PYVMAF_CACHE_DIR} has the build")
   execute_process(
     COMMAND "${Python_EXECUTABLE}" "${builder}" --manifest "${manifest}"
       --cache "${PYVMAF_CACHE_DIR}" --cc "${CMAKE_C_COMPILER}" --cxx "${CMAKE_CXX_COMPILER}"
       ${ninja_arguments}
     OUTPUT_VARIABLE prefix OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE status)
   if(NOT status EQUAL 0)
-    message(FATAL_ERROR "The pinned libvmaf was not built; the reason stands above.")
+    message(FATAL_ERROR "The pinned libvmaf was not built: see the error above.")
   endif()
   target_include_directories(pyvmaf::libvmaf SYSTEM INTERFACE "${prefix}/include")
   target_link_libraries(pyvmaf::libvmaf INTERFACE "${prefix}/lib/libvmaf.a" Threads::Threads m)
-  file(READ "${prefix}/libvmaf.json" made)
-  string(JSON PYVMAF_LIBVMAF_VERSION GET "${made}" version)
-  string(JSON PYVMAF_LIBVMAF_COMMIT GET "${made}" commit)
-  string(JSON PYVMAF_RECIPE GET "${made}" recipe)
-  string(JSON PYVMAF_FLAGS GET "${made}" flags_text)
-  string(JSON PYVMAF_LIBVMAF_COMPILER GET "${made}" compiler)
+  file(READ "${prefix}/libvmaf.json" facts)
+  string(JSON PYVMAF_LIBVMAF_VERSION GET "${facts}" version)
+  string(JSON PYVMAF_LIBVMAF_COMMIT GET "${facts}" commit)
+  string(JSON PYVMAF_RECIPE GET "${facts}" recipe)
+  string(JSON PYVMAF_FLAGS GET "${facts}" flags_text)
+  string(JSON PYVMAF_LIBVMAF_COMPILER GET "${facts}" compiler)
   file(GLOB PYVMAF_LICENCES "${prefix}/licences/*.txt")
 else()
   message(FATAL_ERROR "PYVMAF_LIBVMAF=${PYVMAF_LIBVMAF}: must be pinned or system")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Build the pinned libvmaf as a static library and say where it is.
+"""Build the pinned libvmaf as a static library and print its folder.
 
-CMake calls this while it configures; it can be run by hand too. cargo serves as a download client
-that verifies checksums, meson builds. The result is one folder per set of inputs (manifest, options,
-patches, compilers) inside the cache folder, so a build that changes nothing costs a few milliseconds.
-Only the standard library is used: this runs before anything is installed.
+CMake runs this script while it configures; it can also be run by hand. cargo downloads the source and
+verifies its checksum, meson builds it. Each set of inputs (manifest, this script, compilers) has a
+folder of its own in the cache, so a build that changes nothing takes milliseconds. The script uses the
+standard library only, because it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Options of libvmaf's own meson build. Its command-line tools, tests and pages are of no use here.
+# Options of libvmaf's meson build. Its command-line tools, tests and pages are not needed.
 MESON_OPTIONS = (
     "--buildtype=release",
     "--default-library=static",
@@ -37,14 +37,14 @@ MESON_OPTIONS = (
     "-Denable_tests=false",
     "-Denable_docs=false",
     "-Denable_tools=false",
-    # Compilers disagree on what may be fused into one rounding; the numbers must not depend on which one it was.
+    # Compilers differ in which operations they fuse into one rounding; the numbers must not depend on the compiler.
     "-Dc_args=-ffp-contract=off",
     "-Dcpp_args=-ffp-contract=off",
 )
 
 # (file below libvmaf/, text that must occur exactly once, replacement). Every CPU with AVX2 has
-# LZCNT and BMI; without these flags the compiler spells "count leading zeros" as a slower loop in
-# VIF's logarithms. Results stay bit-identical and the choice of code path stays at run time.
+# LZCNT and BMI; without these flags the compiler writes "count leading zeros" as a slower loop in
+# VIF's logarithms. Results stay bit-identical, and the code path is still chosen at run time.
 EDITS = (
     (
         "src/meson.build",
@@ -68,17 +68,17 @@ BUILT_IN_MODELS = (
     *(f"vmaf_v1_0_16_{rate}{view}" for rate in ("", "hfr_") for view in ("3d0h", "3d0h_2160", "5d0h", "1d5h_2160")),
 )
 
-# Raise this when the binding changes what reaches libvmaf (for example how chroma is cut): features
-# measured before would then not be the features measured now.
+# Increase this if the binding changes the samples that reach libvmaf (for example how chroma is cut):
+# features measured before would then differ from features measured now.
 BINDING_REVISION = 1
 
 
 class BuildError(Exception):
-    """Something outside this script has to be put right; the message says what."""
+    """A problem outside this script; the message names it and the remedy."""
 
 
 def recipe() -> dict[str, object]:
-    """Everything that decides the numbers libvmaf gives, apart from its source and the compiler."""
+    """Return all that decides libvmaf's numbers, apart from its source and the compiler."""
     return {"meson": MESON_OPTIONS, "edits": EDITS, "binding": BINDING_REVISION}
 
 
@@ -88,8 +88,8 @@ def digest(value: object) -> str:
 
 
 def first_line(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[0].strip()
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return output.splitlines()[0].strip()
 
 
 def run(command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
@@ -103,7 +103,7 @@ def run(command: list[str], cwd: Path, env: dict[str, str], log: Path) -> None:
 
 
 def need_tools() -> None:
-    # Debian's package names; a C or C++ compiler is checked by CMake before this runs.
+    # Debian's package names. CMake checks the compilers before this script runs.
     packages = {"cargo": "cargo", "nasm": "nasm", "xxd": "xxd", "pkg-config": "pkg-config"}
     missing = sorted(package for tool, package in packages.items() if not shutil.which(tool))
     if missing:
@@ -121,46 +121,47 @@ def meson_command() -> list[str]:
     return [meson]
 
 
-def ninja_path(given: str | None) -> str:
-    beside = Path(sys.executable).with_name("ninja")
-    for candidate in (given, str(beside), shutil.which("ninja"), shutil.which("ninja-build")):
+def ninja_path(ninja: str | None) -> str:
+    of_environment = str(Path(sys.executable).with_name("ninja"))
+    for candidate in (ninja, of_environment, shutil.which("ninja"), shutil.which("ninja-build")):
         if candidate and Path(candidate).name.startswith("ninja") and shutil.which(candidate):
             return candidate
     raise BuildError("ninja is missing: `pip install ninja` in the build's environment")
 
 
 def vendor(manifest: Path, work: Path, env: dict[str, str], log: Path) -> Path:
-    """Fetch the crate (checksums verified by cargo) below `work`; return the crate's folder."""
+    """Fetch the crate below `work` (cargo verifies its checksums) and return its folder."""
     package = work / "package"
     package.mkdir()
     shutil.copy(manifest, package / "Cargo.toml")
     (package / "lib.rs").touch()
     run(["cargo", "vendor", "--versioned-dirs", "vendor"], package, env, log)
-    found = sorted(package.glob("vendor/vmaf-head-sys-*"))
-    if len(found) != 1:
-        raise BuildError(f"cargo vendor gave {len(found)} folders of vmaf-head-sys, not 1")
-    return found[0]
+    crates = sorted(package.glob("vendor/vmaf-head-sys-*"))
+    if len(crates) != 1:
+        raise BuildError(f"cargo vendor made {len(crates)} folders of vmaf-head-sys, not 1")
+    return crates[0]
 
 
 def vendored_commit(crate: Path) -> str:
     text = (crate / "vendored" / "VMAF_VERSION").read_text()
     match = re.search(r"^commit: ([0-9a-f]{40})$", text, re.MULTILINE)
     if match is None:
-        raise BuildError("the crate does not say which libvmaf commit it holds")
+        raise BuildError("vendored/VMAF_VERSION of the crate does not name libvmaf's commit")
     return match.group(1)
 
 
 def edit(source: Path) -> None:
+    """Apply `EDITS` to the source tree."""
     for name, old, new in EDITS:
         path = source / name
         text = path.read_text()
         if text.count(old) != 1:
-            raise BuildError(f"{name} holds the text to be replaced {text.count(old)} times, not once: {old!r}")
+            raise BuildError(f"{name}: the text to replace occurs {text.count(old)} times, not once: {old!r}")
         path.write_text(text.replace(old, new))
 
 
 def check_models(library: Path) -> None:
-    """Look for each model: libvmaf builds without them, silently, when xxd fails."""
+    """Check that the library contains each model: if xxd fails, libvmaf builds without them, silently."""
     data = library.read_bytes()
     missing = [name for name in BUILT_IN_MODELS if f"src_{name}_json".encode() not in data]
     if missing:
@@ -168,20 +169,20 @@ def check_models(library: Path) -> None:
 
 
 def keep_licences(crate: Path, target: Path) -> None:
-    """Copy the licence texts of what the library holds out of its own source."""
+    """Copy the licence texts of the library's parts from its source."""
     target.mkdir(parents=True)
     vmaf = crate / "vendored" / "vmaf"
     shutil.copy(vmaf / "LICENSE", target / "libvmaf.txt")
     features = vmaf / "libvmaf" / "src" / "feature"
-    heads = {
+    sources = {
         "xiph.txt": features / "third_party" / "xiph" / "psnr_hvs.c",
         "iqa.txt": features / "iqa" / "convolve.c",
     }
-    for name, path in heads.items():
+    for name, path in sources.items():
         text = path.read_text(errors="replace")
         comment = re.match(r"\s*/\*(.*?)\*/", text, re.DOTALL)
         if comment is None or "Redistribution" not in comment.group(1):
-            raise BuildError(f"{path.name} no longer starts with its licence")
+            raise BuildError(f"{path.name} does not start with its licence")
         lines = (line.strip().lstrip("*").strip() for line in comment.group(1).splitlines())
         (target / name).write_text("\n".join(lines).strip() + "\n")
 
@@ -194,7 +195,7 @@ def build(manifest: Path, prefix: Path, cc: str, cxx: str, ninja: str | None, jo
         "CC": cc,
         "CXX": cxx,
         "NINJA": ninja_path(ninja),
-        # Flags of the surroundings must not change the numbers that this library gives.
+        # Flags of the environment must not change the library's numbers.
         **dict.fromkeys(("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"), ""),
     }
     with tempfile.TemporaryDirectory(prefix="build-", dir=prefix.parent) as name:
@@ -220,11 +221,11 @@ def build(manifest: Path, prefix: Path, cc: str, cxx: str, ninja: str | None, jo
         pc = staged / "lib" / "pkgconfig" / "libvmaf.pc"
         version = re.search(r"^Version: (\S+)$", pc.read_text(), re.MULTILINE)
         if version is None:
-            raise BuildError(f"{pc.name} holds no version")
-        # The installed file names the staging folder; the prefix has to be where it ends up.
+            raise BuildError(f"{pc.name} does not contain a version")
+        # The installed file names the staging folder; the prefix must be the final folder.
         text = re.sub(r"^prefix=.*$", f"prefix={prefix}", pc.read_text(), flags=re.MULTILINE)
         pc.write_text(text)
-        made = {
+        facts = {
             "version": version.group(1),
             "commit": commit,
             "crate": crate.name,
@@ -232,19 +233,19 @@ def build(manifest: Path, prefix: Path, cc: str, cxx: str, ninja: str | None, jo
             "flags_text": " ".join(option.removeprefix("-D") for option in MESON_OPTIONS),
             "compiler": first_line(cc, "--version"),
         }
-        (staged / "libvmaf.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n")
+        (staged / "libvmaf.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
         staged.rename(prefix)
 
 
 def compilers(cc: str, cxx: str) -> tuple[str, str]:
-    """The compilers for libvmaf: clang where it is there and nobody chose another one than the system's default.
+    """Return the compilers for libvmaf: clang if it is installed and `cc` is the system's default, else those passed.
 
-    It makes VIF 7 % and ADM 10 % faster than gcc 12 does, with the same bits.
+    clang makes VIF 7 % and ADM 10 % faster than gcc 12 does, with the same bits.
     """
 
     def resolved(command: str) -> Path | None:
-        found = shutil.which(command)
-        return Path(found).resolve() if found else None
+        path = shutil.which(command)
+        return Path(path).resolve() if path else None
 
     clang, clangxx = shutil.which("clang"), shutil.which("clang++")
     chosen = resolved(cc) not in {resolved(name) for name in ("cc", "gcc")}
@@ -257,7 +258,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, required=True, help="folder that keeps finished builds")
     parser.add_argument("--cc", default="cc")
     parser.add_argument("--cxx", default="c++")
-    parser.add_argument("--ninja", help="ninja to use; by default the one of this environment")
+    parser.add_argument("--ninja", help="ninja to use; by default that of this environment")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
     manifest: Path = arguments.manifest.resolve()
@@ -272,18 +273,11 @@ def main() -> int:
     cache.mkdir(parents=True, exist_ok=True)
     prefix = cache / digest(inputs)[:16]
     try:
-        # Two builds of one cache (an editable install while a wheel is made) take turns.
+        # Two builds that share a cache (an editable install and a wheel) take turns.
         with (cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (prefix / "libvmaf.json").is_file():
-                build(
-                    manifest,
-                    prefix,
-                    cc,
-                    cxx,
-                    arguments.ninja,
-                    arguments.jobs,
-                )
+                build(manifest, prefix, cc, cxx, arguments.ninja, arguments.jobs)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,8 @@
-"""What was built, and that the build is what it says."""
+"""The extension and the build of libvmaf in it: identity, symbols, licences, stub, docstrings."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -12,37 +13,36 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-import numpy as np
 import pytest
 
+import pyvmaf
 from pyvmaf import _native
 from pyvmaf.engines.libvmaf import build
-from pyvmaf.engines.libvmaf.context import Context
-from pyvmaf.engines.libvmaf.models import Model, predict
 
 REPOSITORY = Path(__file__).parents[2]
 EXTENSION = Path(_native.__file__)
 
 
-def test_engine_says_what_computes() -> None:
-    found = build.engine()
-    assert found["pyvmaf"] == importlib.metadata.version("vmaf-train")
-    assert tuple(map(int, found["libvmaf"].split(".")[:2])) >= (3, 2)
-    assert found["sha256"] == hashlib.sha256(EXTENSION.read_bytes()).hexdigest()
-    assert found["commit"] in found["identity"]
-    assert found["compiler"]
-    assert found["simd"] in ("avx512icl", "avx512", "avx2", "neon", "c")
-    assert found["cuda"] is ("cuda" in build.backends())
-    assert json.dumps(found)
+def test_engine_describes_the_build() -> None:
+    facts = build.engine()
+    assert facts["pyvmaf"] == importlib.metadata.version("vmaf-train")
+    assert tuple(map(int, facts["libvmaf"].split(".")[:2])) >= (3, 2)
+    assert facts["sha256"] == hashlib.sha256(EXTENSION.read_bytes()).hexdigest()
+    assert facts["commit"] in facts["identity"]
+    assert facts["compiler"]
+    assert facts["simd"] in ("avx512icl", "avx512", "avx2", "neon", "c")
+    assert facts["cuda"] is ("cuda" in build.backends())
+    assert json.dumps(facts)
 
 
-def test_the_package_answers_for_its_engine() -> None:
+def test_the_package_exports_engine() -> None:
     code = "import pyvmaf; from pyvmaf.engines.libvmaf import build; assert pyvmaf.engine() == build.engine()"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_identity_comes_without_the_extension() -> None:
+def test_identity_does_not_load_the_extension() -> None:
     code = (
         "import sys; from pyvmaf.engines.libvmaf.build import identity; print(identity()); "
         "print([name for name in ('pyvmaf._native', 'numpy') if name in sys.modules])"
@@ -55,17 +55,69 @@ def test_identity_comes_without_the_extension() -> None:
 
 
 def test_build_file_and_extension_agree() -> None:
-    beside = json.loads(EXTENSION.with_name("_native_build.json").read_text())
-    inside = _native.build_info()
-    assert {key: beside[key] for key in inside} == inside
-    assert beside["version"] == _native.version().split("-")[0]
+    file = json.loads(EXTENSION.with_name("_native_build.json").read_text())
+    compiled = _native.build_info()
+    assert {key: file[key] for key in compiled} == compiled
+    assert file["version"] == _native.version().split("-")[0]
 
 
-def test_no_symbol_of_the_library_gets_out() -> None:
+def test_cuda_is_refused_by_the_build(tmp_path: Path) -> None:
+    """Until the CUDA path exists, the option that will report it must not build a CPU extension."""
+    command = [sys.executable, "-m", "cmake", "-S", str(REPOSITORY), "-B", str(tmp_path), "-DPYVMAF_CUDA=ON"]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode != 0
+    assert "Configure with -DPYVMAF_CUDA=OFF" in " ".join(process.stderr.split())
+
+
+def _parameters(function: ast.stmt) -> tuple[list[str], list[str], int]:
+    """Return names of the positional and of the keyword-only parameters, and the number of defaults."""
+    assert isinstance(function, ast.FunctionDef)
+    positional, keyword_only = function.args.args, function.args.kwonlyargs
+    defaults = [default for default in (*function.args.defaults, *function.args.kw_defaults) if default is not None]
+    return [item.arg for item in positional], [item.arg for item in keyword_only], len(defaults)
+
+
+def _stub() -> dict[str, ast.stmt]:
+    """Return the public definitions of the stub by qualified name."""
+    tree = ast.parse(Path(pyvmaf.__file__).with_name("_native.pyi").read_text())
+    definitions: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            definitions[node.name] = node
+        if isinstance(node, ast.ClassDef):
+            members = (member for member in node.body if isinstance(member, ast.FunctionDef))
+            definitions |= {f"{node.name}.{member.name}": member for member in members}
+    return definitions
+
+
+def _bindings() -> dict[str, Any]:
+    """Return the public classes, functions, methods and properties of the extension by qualified name."""
+    bindings = {name: value for name, value in vars(_native).items() if not name.startswith("_")}
+    for kind in (_native.Context, _native.Model, _native.ModelCollection):
+        members = {name: value for name, value in vars(kind).items() if name == "__init__" or not name.startswith("_")}
+        bindings |= {f"{kind.__name__}.{name}": value for name, value in members.items()}
+    return bindings
+
+
+def test_stub_and_extension_have_the_same_names() -> None:
+    assert set(_stub()) == set(_bindings())
+
+
+@pytest.mark.parametrize("name", list(_bindings()))
+def test_a_binding_has_a_docstring_and_the_signature_of_the_stub(name: str) -> None:
+    binding, doc = _bindings()[name], _bindings()[name].__doc__
+    if callable(binding) and not isinstance(binding, type):
+        # pybind11 writes the signature above the text.
+        signature, _, doc = doc.partition("\n\n")
+        assert _parameters(ast.parse(f"def {signature}: ...").body[0]) == _parameters(_stub()[name])
+    assert re.match(r"[A-Z][^\n]+[^ ]\.(\n|$)", doc.strip()), doc
+
+
+def test_no_symbol_of_libvmaf_is_exported() -> None:
     if shutil.which("nm") is None:
         pytest.skip("nm is not installed")
-    done = subprocess.run(["nm", "-D", "--defined-only", EXTENSION], capture_output=True, text=True, check=True)
-    names = [line.split()[-1] for line in done.stdout.splitlines()]
+    process = subprocess.run(["nm", "-D", "--defined-only", EXTENSION], capture_output=True, text=True, check=True)
+    names = [line.split()[-1] for line in process.stdout.splitlines()]
     assert "PyInit__native" in names
     assert not [name for name in names if name.startswith(("vmaf_", "svm_", "adm_", "vif_"))]
 
@@ -106,75 +158,30 @@ def test_a_build_that_changes_nothing_builds_nothing(tmp_path: Path) -> None:
     prefix.mkdir()
     (prefix / "libvmaf.json").write_text("{}")
     command = [sys.executable, str(script), "--manifest", str(manifest), "--cache", str(tmp_path)]
-    # Without any tool on the path but the compilers' own, only the cache can answer.
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(prefix)
-    broken = tmp_path / "Cargo.toml"
-    broken.write_text(manifest.read_text() + "# another\n")
-    command[3] = str(broken)
-    done = subprocess.run(
+    # The cache answers without any tool but the compilers.
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == str(prefix)
+    changed = tmp_path / "Cargo.toml"
+    changed.write_text(manifest.read_text() + "# another\n")
+    command[3] = str(changed)
+    process = subprocess.run(
         [*command, "--cc", shutil.which("cc") or "cc", "--cxx", shutil.which("c++") or "c++"],
         capture_output=True,
         text=True,
         env={"PATH": str(tmp_path)},
     )
-    assert done.returncode == 1
-    assert "needs cargo, nasm, pkg-config, xxd: install with `apt-get install" in done.stderr
+    assert process.returncode == 1
+    assert "needs cargo, nasm, pkg-config, xxd: install with `apt-get install" in process.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([prefix.name, "Cargo.toml", "lock"])
 
 
-def test_the_edits_of_the_source_must_apply(tmp_path: Path) -> None:
+def test_an_edit_that_does_not_apply_is_an_error(tmp_path: Path) -> None:
     build_libvmaf = _script()
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "meson.build").write_text("avx2_cflags = ['-mavx']\n")
-    with pytest.raises(build_libvmaf.BuildError, match="holds the text to be replaced 0 times, not once"):
+    with pytest.raises(build_libvmaf.BuildError, match="occurs 0 times, not once"):
         build_libvmaf.edit(tmp_path)
     library = tmp_path / "libvmaf.a"
     library.write_bytes(b"src_vmaf_v0_6_1_json")
     with pytest.raises(build_libvmaf.BuildError, match=r"lacks the built-in models vmaf_b_v0_6_3"):
         build_libvmaf.check_models(library)
-
-
-def _resident_kb() -> int:
-    match = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert match is not None
-    return int(match.group(1))
-
-
-@pytest.mark.parametrize("n_threads", [0, 2])
-def test_memory_stays_flat_over_2000_frames(n_threads: int) -> None:
-    rng = np.random.default_rng(5)
-    planes = [rng.integers(0, 256, (64, 96), np.uint8)]
-    with Context(96, 64, "400", n_threads=n_threads) as context:
-        for name in ("vif", "adm", "motion"):
-            context.use_feature(name)
-        sizes = []
-        for index in range(2000):
-            context.read(planes, planes, index)
-            if index in (200, 1999):
-                sizes.append(_resident_kb())
-        context.flush()
-        # 14 scores of 16 bytes per frame are 0.4 MB; pictures alone would be 23 MB.
-        assert sizes[1] - sizes[0] < 3000
-
-
-def test_contexts_give_their_memory_back() -> None:
-    planes = [np.zeros((360, 640), np.uint8)]
-    sizes = []
-    for turn in range(60):
-        with Context(640, 360, "400") as context:
-            context.use_model("vmaf_v0.6.1")
-            context.read(planes, planes, 0)
-            context.flush()
-        if turn in (10, 59):
-            sizes.append(_resident_kb())
-    assert sizes[1] - sizes[0] < 10_000
-
-
-def test_prediction_does_not_grow_with_the_rows() -> None:
-    model = Model("vmaf_v0.6.1")
-    features = {key: np.full(20_000, 0.7) for key in model.info.keys}
-    predict(model, {key: values[:2000] for key, values in features.items()})
-    before = _resident_kb()
-    predict(model, features)
-    assert _resident_kb() - before < 8000

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pyvmaf
 from pyvmaf import _native
 from pyvmaf.engines.libvmaf import build, extractors, models
 from pyvmaf.engines.libvmaf.context import Context, frame_planes
@@ -488,17 +487,6 @@ def test_scores_have_double_precision(clip: MakeClip) -> None:
     assert values.dtype == np.float64
     assert np.any(values != np.round(values, 6))
     assert np.any(values != values.astype(np.float32))
-
-
-def test_raw_module_does_not_know_more_than_its_stub() -> None:
-    stub = Path(pyvmaf.__file__).with_name("_native.pyi").read_text()
-    for name in vars(_native):
-        if not name.startswith("__"):
-            assert f"class {name}" in stub or f"def {name}(" in stub, name
-    for kind in (_native.Context, _native.Model, _native.ModelCollection):
-        for name in vars(kind):
-            if not name.startswith("_"):
-                assert f"def {name}(" in stub, name
 
 
 def test_keys_of_every_renaming_option_are_libvmaf_s(clip: MakeClip) -> None:

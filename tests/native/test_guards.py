@@ -625,15 +625,6 @@ def test_a_forked_child_gets_an_error_instead_of_a_hang(clip: MakeClip, n_thread
     context.close()
 
 
-def test_a_context_that_is_only_dropped_frees_itself(clip: MakeClip) -> None:
-    pair = clip(1)[0]
-    for n_threads in (0, 2):
-        context = context_of("vif", "motion", n_threads=n_threads)
-        context.read(*pair, 0)
-        del context
-        gc.collect()
-
-
 # --- settings of the process --------------------------------------------------------------------------------------
 
 
