@@ -66,7 +66,7 @@ def _recorded(path: Path) -> Origin | None:
     # A record of another file that happens to lie here must not speak for this one.
     if Path(record.encode_path).name != path.name or record.encode_size_bytes != path.stat().st_size:
         return None
-    return Origin(record.encoder, record.preset, float(record.crf), "record")
+    return Origin(record.encoder, record.preset, None if record.crf is None else float(record.crf), "record")
 
 
 def _streamed(path: Path) -> Origin | None:

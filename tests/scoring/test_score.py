@@ -136,9 +136,10 @@ def test_what_a_stream_says_of_itself(
 
 def test_the_record_beside_an_encode_knows_everything(pair: tuple[Path, Path], tmp_path: Path) -> None:
     from pyvmaf.encodes.encode import encode
+    from pyvmaf.encodes.encoder import encoder_rung
 
     coded = tmp_path / "veryfast-crf40.mkv"
-    encode(pair[0], coded, "libx264", "veryfast", 40)
+    encode(pair[0], coded, encoder_rung("libx264", "veryfast", 40))
     assert origin(coded).triple == ("libx264", "veryfast", 40.0)
     assert origin(coded).how == "record"
     moved = tmp_path / "other.mkv"

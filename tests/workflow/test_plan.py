@@ -143,7 +143,12 @@ def test_every_key_states_what_it_rebuilds() -> None:
         "threads": Threads,
     }
     inside = {f"{place}.{key}" for place, section in sections.items() for key in section.model_fields}
+    # Keys of a ladder without an encoder: see `test_one_more_distortion_leaves_the_others_alone`.
+    inside -= {f"ladders.libx264.{key}" for key in BLUR}
     assert set(LEAVES) == inside | (set(Config.model_fields) - {place.partition(".")[0] for place in sections})
+
+
+BLUR = {"distortion": "filter", "strengths": [0.5, 2, 4], "settings": {"filter": "gblur=sigma={strength}"}}
 
 
 # Every key of a model's file but its name, a value other than the one in use, and the rules that this plans again.
@@ -285,6 +290,9 @@ def _changes(finished_run: Path) -> dict[str, Case]:
     one_more["entries"].append({**one_more["entries"][0], "key": "again", "frames": [16, 29]})
     write_yaml(flips / "clip" / "mine.yaml", one_more)
     cases["one more clip"] = Case((*SMALL, "--config", "corpora_folder=flips/clip"))
+    blurred = {**config, "ladders": {**config["ladders"], "blur": BLUR}, "codecs": [*config["codecs"], "blur"]}
+    write_yaml(flips / "blur.yaml", blurred)
+    cases["one more distortion"] = Case(("--configfile", "flips/blur.yaml"))
     cases |= {name: Case(SMALL, (edit,)) for name, (edit, _) in EDITS.items()}
     cases["another libvmaf"] = Case(SMALL, libvmaf="libvmaf-0123456789abcdef")
     return cases
@@ -322,6 +330,13 @@ def test_one_more_rung_leaves_the_others_alone(after: Mapping[str, Planned]) -> 
     jobs = after["ladders.libx264.crfs"].jobs
     # One per clip; its ladder is put together anew, from the cache but for that rung.
     assert (jobs["encode_rung"], jobs["extract_features"], jobs["build_shard"]) == (2, 2, 1)
+
+
+def test_one_more_distortion_leaves_the_others_alone(after: Mapping[str, Planned]) -> None:
+    planned = after["one more distortion"]
+    # Three rungs for each of two clips.
+    assert [planned.jobs[rule] for rule in ("encode_rung", "extract_features", "build_shard")] == [6, 2, 1]
+    assert planned.rules == {"encode_rung"} | FROM_LADDERS | FROM_TABLE
 
 
 def test_one_more_clip_leaves_the_others_alone(after: Mapping[str, Planned]) -> None:
