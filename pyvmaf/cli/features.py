@@ -333,7 +333,7 @@ def register(app: typer.Typer) -> None:
         from pyvmaf.scoring.score import score as run
         from pyvmaf.scoring.score import warnings_of
         from pyvmaf.scoring.scores import FORMATS
-        from pyvmaf.video.frames import raw_format
+        from pyvmaf.video.format import Format
 
         if output is not None and output.suffix.lower() not in FORMATS:
             raise InputError(f"cannot write {output}: the suffix {output.suffix!r} is none of {', '.join(FORMATS)}")
@@ -351,7 +351,7 @@ def register(app: typer.Typer) -> None:
                 frames=_frames(frames),
                 subsample=subsample,
                 shortest=shortest,
-                raw=raw_format(size, pix_fmt) if size else None,
+                raw=Format.parse(size, pix_fmt) if size else None,
                 scale=True if scale == "reference" else scale or False,
                 match_depth=match_depth,
                 backend=backend,

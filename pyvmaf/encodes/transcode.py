@@ -10,7 +10,8 @@ from typing import NamedTuple
 from pyvmaf.encodes.distortion import Reference
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.video.ffmpeg import DETERMINISTIC, Advance, FFmpeg, run
-from pyvmaf.video.probe import Reader, Video
+from pyvmaf.video.probe import Video
+from pyvmaf.video.reader import Reader
 
 
 class IncompleteError(IntegrityError):
@@ -82,8 +83,8 @@ def transcode(
 
 def _check_result(path: Path, video: Video, pix_fmt: str, what: str, tool: FFmpeg) -> None:
     try:
-        with Reader(path) as reader:
-            form, frames = reader.format, reader.packets()
+        reader = Reader(path)
+        form, frames = reader.coded, reader.count_packets()
     except InputError:
         # PyAV cannot open a file without frames.
         form, frames = video.format, 0

@@ -15,7 +15,7 @@ from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, check_frames, parse_op
 from pyvmaf.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
-    from pyvmaf.video.frames import Format
+    from pyvmaf.video.format import Format
 
 
 @dataclass(frozen=True, order=True)
@@ -238,7 +238,7 @@ def obstacle(feature: Feature, form: Format) -> str | None:
     """Why `feature` cannot be computed on frames of this format; None where it can."""
     if feature.unit is None:
         return feature.unavailable or "not computed by this engine"
-    if feature.chroma and form.layout == "400":
+    if feature.chroma and form.chroma == "400":
         return f"it reads chroma, which {form.pix_fmt} has not"
     return unit_obstacle(feature.unit, form)
 

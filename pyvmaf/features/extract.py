@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from pyvmaf.engines.libvmaf.extractors import EXTRACTORS
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.catalog import FEATURES, Unit
-from pyvmaf.video.frames import Format, Planes, Video
+from pyvmaf.video.format import Format
+from pyvmaf.video.reader import FrameSource, Planes
 
 Scores = dict[str, NDArray[np.float64]]
 """libvmaf's score names, each with one value per selected frame."""
@@ -62,7 +63,7 @@ ALL = Window()
 class Task:
     """One distorted clip and the extractors that are still to be run on it."""
 
-    video: Video
+    video: FrameSource
     units: tuple[Unit, ...]
 
 
@@ -85,14 +86,14 @@ class Extraction:
 
 def keys_of(unit: Unit, form: Format, extra: Mapping[Unit, Sequence[str]]) -> tuple[str, ...]:
     """The scores of `unit` on frames of this format: those of the catalog, then those that a model reads besides."""
-    keys = [f.key for f in FEATURES.values() if f.unit == unit and not (f.chroma and form.layout == "400")]
+    keys = [f.key for f in FEATURES.values() if f.unit == unit and not (f.chroma and form.chroma == "400")]
     return tuple(dict.fromkeys([*keys, *extra.get(unit, ())]))
 
 
 def reads_chroma(units: Sequence[Unit], form: Format) -> bool:
     """Whether any of the extractors looks at more than luma."""
     chroma = {f.unit for f in FEATURES.values() if f.chroma}
-    return form.layout != "400" and any(u in chroma or EXTRACTORS[u.extractor].limit.chroma for u in units)
+    return form.chroma != "400" and any(u in chroma or EXTRACTORS[u.extractor].limit.chroma for u in units)
 
 
 class Batch:
@@ -102,11 +103,11 @@ class Batch:
         from pyvmaf.engines.libvmaf.context import Context
 
         self.planes = 3 if reads_chroma(units, form) else 1
-        layout = form.layout if self.planes == 3 else "400"
+        layout = form.chroma if self.planes == 3 else "400"
         self.keys = keys
         self.indices: list[int] = []
         self.rungs: list[int] = []
-        self.native = Context(form.width, form.height, layout, form.bits, backend=backend)
+        self.native = Context(form.width, form.height, layout, form.bit_depth, backend=backend)
         for unit in units:
             self.native.use_feature(unit.extractor, dict(unit.options))
 
@@ -241,7 +242,7 @@ class _Pool:
                 thread.join(timeout=0.5)
 
 
-def check_formats(reference: Video, distorted: Sequence[Video]) -> None:
+def check_formats(reference: FrameSource, distorted: Sequence[FrameSource]) -> None:
     """Refuse pairs that libvmaf would read as garbage.
 
     Raises:
@@ -255,13 +256,13 @@ def check_formats(reference: Video, distorted: Sequence[Video]) -> None:
                 f"sizes differ: {reference.path} is {want.size}, {video.path} is {have.size}: "
                 "scale the distorted one to the reference with --scale, or give the right pair"
             )
-        if have.layout != want.layout:
+        if have.chroma != want.chroma:
             raise InputError(
                 f"chroma layouts differ: {reference.path} is {want.pix_fmt}, {video.path} is {have.pix_fmt}: convert one of them"
             )
-        if have.bits != want.bits:
+        if have.bit_depth != want.bit_depth:
             raise InputError(
-                f"bit depths differ: {reference.path} has {want.bits} bits, {video.path} has {have.bits}: "
+                f"bit depths differ: {reference.path} has {want.bit_depth} bits, {video.path} has {have.bit_depth}: "
                 "widen the narrower one with --match-depth"
             )
 
@@ -275,7 +276,7 @@ def _halo(units: Sequence[Unit]) -> tuple[int, int]:
 
 
 def run(
-    reference: Video,
+    reference: FrameSource,
     tasks: Sequence[Task],
     reference_units: Sequence[Unit] = (),
     *,
@@ -356,10 +357,10 @@ def run(
 
 
 def _together(
-    videos: Sequence[Video], *, luma: bool, shortest: bool, window: Window, right: int
+    videos: Sequence[FrameSource], *, luma: bool, shortest: bool, window: Window, right: int
 ) -> Iterator[tuple[int, list[Planes]]]:
     """Frames of all clips side by side, as far as the window and the halo behind it reach."""
-    streams = [v.frames(luma=luma) for v in videos]
+    streams = [v.planes(luma=luma) for v in videos]
     for index in count():
         if window.stop is not None and index >= window.stop + right:
             return
@@ -376,7 +377,7 @@ def _together(
         yield index, [f for f in frames if f is not None]
 
 
-def _compare_counts(videos: Sequence[Video]) -> None:
+def _compare_counts(videos: Sequence[FrameSource]) -> None:
     """Count by decoding, and refuse clips of different length. Containers may list pictures that are never shown."""
     reference, *others = [(v.path, v.count_frames()) for v in videos]
     different = [f"{path} has {n}" for path, n in others if n != reference[1]]
@@ -385,11 +386,3 @@ def _compare_counts(videos: Sequence[Video]) -> None:
             f"frame counts differ: the reference {reference[0]} has {reference[1]}, {', '.join(different)}: "
             "give clips of one length, or stop at the shortest with --shortest"
         )
-
-
-def widened_to(video: Video, bits: int) -> Video:
-    """The same file with its samples widened to `bits`."""
-    if video.format.bits == bits:
-        return video
-    size = (video.format.width, video.format.height) if video.format.size != video.coded.size else None
-    return Video(video.path, raw=video.raw, size=size, bits=bits)

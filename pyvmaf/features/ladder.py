@@ -26,13 +26,14 @@ from pyvmaf.features.catalog import (
     unit_obstacle,
     usable,
 )
-from pyvmaf.features.extract import ALL, Scores, Task, Window, check_formats, keys_of, run, widened_to
-from pyvmaf.video.frames import Format, Raw, Video, parse_size
+from pyvmaf.features.extract import ALL, Scores, Task, Window, check_formats, keys_of, run
+from pyvmaf.video.format import Format, parse_size
+from pyvmaf.video.reader import FrameSource, Reader
 
 if TYPE_CHECKING:
     from pyvmaf.engines.libvmaf.models import Model
 
-Clip = str | os.PathLike[str] | Video
+Clip = str | os.PathLike[str] | FrameSource
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,10 @@ def open_pair(
     reference: Clip,
     distorted: Mapping[str, Clip],
     *,
-    raw: Raw | None = None,
+    raw: Format | None = None,
     scale: bool | str = False,
     match_depth: bool = False,
-) -> tuple[Video, dict[str, Video]]:
+) -> tuple[FrameSource, dict[str, FrameSource]]:
     """Open a reference and distorted clips so that their frames can be compared.
 
     Args:
@@ -130,23 +131,19 @@ def open_pair(
         InputError: formats differ and no conversion was asked for.
     """
 
-    def opened(path: Clip, size: tuple[int, int] | None) -> Video:
-        if isinstance(path, Video):
+    def opened(path: Clip, size: tuple[int, int] | None) -> FrameSource:
+        if not isinstance(path, str | os.PathLike):
             return path
-        is_raw = raw if Path(path).suffix.lower() == ".yuv" else None
-        video = Video(path, raw=is_raw)
-        if size is not None and size != (video.coded.width, video.coded.height):
-            video = Video(path, raw=is_raw, size=size)
-        return video
+        return Reader(path, raw=raw if Path(path).suffix.lower() == ".yuv" else None, size=size)
 
     common = parse_size(scale) if isinstance(scale, str) else None
     ref = opened(reference, common)
     target = (ref.format.width, ref.format.height) if scale else None
     videos = {name: opened(path, target) for name, path in distorted.items()}
     if match_depth:
-        depth = max(v.format.bits for v in (ref, *videos.values()))
-        ref = widened_to(ref, depth)
-        videos = {name: widened_to(v, depth) for name, v in videos.items()}
+        depth = max(v.format.bit_depth for v in (ref, *videos.values()))
+        ref = ref.widened(depth)
+        videos = {name: video.widened(depth) for name, video in videos.items()}
     check_formats(ref, list(videos.values()))
     return ref, videos
 
@@ -161,7 +158,7 @@ def extract_ladder(
     threads: int = 1,
     window: Window = ALL,
     shortest: bool = False,
-    raw: Raw | None = None,
+    raw: Format | None = None,
     scale: bool | str = False,
     match_depth: bool = False,
     backend: str = "cpu",
@@ -289,7 +286,9 @@ def check_teacher(teacher: Teacher | None, form: Format) -> None:
 class _Names:
     """Keys of cache entries: everything that decides a score."""
 
-    def __init__(self, store: Cache | None, ref: Video, videos: Mapping[str, Video], window: Window) -> None:
+    def __init__(
+        self, store: Cache | None, ref: FrameSource, videos: Mapping[str, FrameSource], window: Window
+    ) -> None:
         if store is None:
             return
         from pyvmaf.engines.libvmaf.build import engine, identity

@@ -154,9 +154,9 @@ def test_a_file_that_says_nothing(tmp_path: Path) -> None:
     raw.write_bytes(bytes(16 * 16 * 3 // 2))
     assert origin(raw).triple == (None, None, None)
     assert str(origin(raw)) == "codec not known"
-    from pyvmaf.video.frames import raw_format
+    from pyvmaf.video.format import Format
 
-    assert stated(raw, raw_format("16x16", "yuv420p")) == {"width": 16, "height": 16}
+    assert stated(raw, Format.parse("16x16")) == {"width": 16, "height": 16}
 
 
 CLIP_FEATURES = ("adm2_mean", "vif_scale0_p5", "vmaf_mean", "height", "fps", "bitrate_kbps")
