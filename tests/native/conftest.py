@@ -1,4 +1,4 @@
-"""Frames for the tests of the native core: moving texture, because flat or purely random frames hide differences."""
+"""Frames for the tests of the native core: moving texture, since flat or purely random frames hide differences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Clip = list[Pair]
 
 
 def chroma_size(width: int, height: int, pix_fmt: str) -> tuple[int, int]:
-    """Chroma size rounded up, as FFmpeg has it."""
+    """Return the chroma size, rounded up as FFmpeg does."""
     if pix_fmt == "400":
         return 0, 0
     return (width if pix_fmt == "444" else -(-width // 2)), (-(-height // 2) if pix_fmt == "420" else height)
@@ -38,7 +38,7 @@ def _samples(plane: NDArray[np.float64], bits: int) -> Plane:
 def make_clip(
     frames: int, width: int = 96, height: int = 64, pix_fmt: str = "420", bits: int = 8, seed: int = 7
 ) -> Clip:
-    """Pairs of a moving pattern and its quantised, noisy copy."""
+    """Make pairs of a moving pattern and its quantised, noisy copy."""
     rng = np.random.default_rng(seed)
     peak = (1 << bits) - 1
     chroma = chroma_size(width, height, pix_fmt)
@@ -65,8 +65,8 @@ def clip() -> Callable[..., Clip]:
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """Folder of pairs with reports of libvmaf's own tool."""
-    given = os.environ.get("PYVMAF_SHARED")
-    folder = (Path(given) if given else Path(__file__).parents[3] / "shared") / "data" / "golden"
+    shared = os.environ.get("PYVMAF_SHARED")
+    folder = (Path(shared) if shared else Path(__file__).parents[3] / "shared") / "data" / "golden"
     if not (folder / "index.tsv").is_file():
         pytest.skip(f"no golden values at {folder}")
     return folder

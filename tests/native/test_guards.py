@@ -1,4 +1,4 @@
-"""Every trap of libvmaf, as the exception that a caller gets instead."""
+"""The traps of libvmaf: pyvmaf raises an exception for each."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_unknown_names_and_bad_values_are_refused(name: str, options: dict[str, 
 
 
 def test_libvmaf_would_have_ignored_the_misspelled_option() -> None:
-    """The trap itself, so that the guard can go when it does."""
+    """The trap itself: the guard can go when libvmaf refuses unknown options."""
     _native.Context(96, 64, "420", 8).use_feature("vif", {"vif_enhn_gain_limt": "1.0"})
 
 
@@ -144,20 +144,27 @@ def test_contexts_of_impossible_frames_are_refused(arguments: tuple[Any, ...], m
         Context(*arguments)
 
 
-def test_bad_settings_are_refused() -> None:
-    with pytest.raises(InputError, match=r"n_threads is -1"):
-        Context(96, 64, n_threads=-1)
-    with pytest.raises(InputError, match=r"n_subsample is 0"):
-        Context(96, 64, n_subsample=0)
-    with pytest.raises(InputError, match="unknown backend 'gpu'"):
-        Context(96, 64, backend="gpu")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_threads": -1}, r"n_threads is -1"),
+        ({"n_subsample": 0}, r"n_subsample is 0"),
+        ({"backend": "gpu"}, "unknown backend 'gpu'"),
+    ],
+)
+def test_bad_settings_of_a_context_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Context(96, 64, **settings)
+
+
+def test_bad_settings_of_the_process_are_refused() -> None:
     with pytest.raises(InputError, match="unknown log level 'warn': did you mean 'warning'"):
         build.set_log_level("warn")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="CPU mask -1"):
         build.set_cpu_mask(-1)
 
 
-def test_cuda_is_answered_with_what_to_do() -> None:
+def test_the_error_for_a_missing_cuda_backend_names_the_remedy() -> None:
     if "cuda" in build.backends():
         pytest.skip("this build has CUDA")
     with pytest.raises(UnavailableError, match=r"'cuda' was asked for, .* 'cpu' only: .*PYVMAF_CUDA=ON"):
@@ -196,7 +203,7 @@ def test_frames_that_do_not_fit_are_refused_and_the_context_lives_on(
 
 
 def test_mixed_bit_depths_are_refused(clip: MakeClip) -> None:
-    """Here libvmaf accepts 8 against 10 bits and gives garbage."""
+    """Without a guard, libvmaf accepts 8 bits against 10 and returns garbage."""
     eight, ten = clip(1)[0], clip(1, bits=10)[0]
     with Context(96, 64, bits=10) as context:
         context.use_feature("vif")
@@ -253,12 +260,12 @@ def test_impossible_frame_indices_are_refused(clip: MakeClip, index: Any, messag
         context.read(*pairs[0], 0)
         with pytest.raises(InputError, match=message):
             context.read(*pairs[1], index)
-        context.read(*pairs[1], np.int64(1))  # type: ignore[arg-type]  # an integer of numpy is one, too
+        context.read(*pairs[1], np.int64(1))  # type: ignore[arg-type]  # integers of numpy are accepted
 
 
 @pytest.mark.parametrize("extractor", ["motion", "speed_temporal"])
-def test_gaps_are_refused_where_an_extractor_looks_back(clip: MakeClip, extractor: str) -> None:
-    """Here libvmaf reads such frames without complaint and has no motion score in the end, or a wrong one."""
+def test_gaps_are_refused_if_an_extractor_looks_back(clip: MakeClip, extractor: str) -> None:
+    """Without a guard, libvmaf accepts such frames, and motion scores are then missing or wrong."""
     pairs = clip(3, 128, 96)
     with context_of("vif", extractor, size=(128, 96)) as context:
         with pytest.raises(InputError, match=f"frame 1 where 0 is next: {extractor} look back"):
@@ -281,7 +288,7 @@ def test_the_distorted_frame_may_be_left_out_for_motion_only(clip: MakeClip) -> 
 
 
 def test_the_129th_name_is_refused() -> None:
-    """Here libvmaf writes beyond its table there."""
+    """Without a guard, libvmaf writes beyond its table at this name."""
     with context_of("vif") as context:
         for number in range(124):
             context.import_feature_scores(f"mine_{number}", [0], [0.5])
@@ -293,7 +300,7 @@ def test_the_129th_name_is_refused() -> None:
 
 
 def test_options_that_do_not_rename_cannot_be_mixed() -> None:
-    """Here libvmaf keeps the first of two instances whose scores have the same names."""
+    """Without a guard, libvmaf keeps the first of two instances whose scores have the same names."""
     with Context(96, 64) as context:
         context.use_feature("adm", {"adm_skip_aim": True})
         with pytest.raises(InputError, match=r"under the names of 'adm' with \{'adm_skip_aim': True\}"):
@@ -317,20 +324,24 @@ def test_reading_without_extractors_is_refused(clip: MakeClip) -> None:
         context.read(*clip(1)[0], 0)
 
 
-def test_imports_are_checked() -> None:
+@pytest.mark.parametrize(
+    ("key", "indices", "values", "message"),
+    [
+        ("mine", [0, 1], [0.5], "2 indices but values of shape"),
+        ("mine", [0, 1, 1], [0.1, 0.2, 0.3], "frames occur more than once: 1"),
+        ("mine", [0, -3], [0.1, 0.2], r"frame indices not in 0..9999999: -3"),
+        ("mine", [0.0], [0.1], "frame indices are float64, not integers"),
+        ("mine", [[0]], [[0.1]], "frame indices must be 1-D, not 2-D"),
+        ("VMAF_integer_feature_vif_scale0_score", [0], [0.1], "a registered extractor"),
+    ],
+)
+def test_imports_are_checked(key: str, indices: Any, values: Any, message: str) -> None:
+    with context_of("vif") as context, pytest.raises(InputError, match=message):
+        context.import_feature_scores(key, indices, values)
+
+
+def test_imported_scores_are_read_back_and_never_replaced() -> None:
     with context_of("vif") as context:
-        with pytest.raises(InputError, match="2 indices but values of shape"):
-            context.import_feature_scores("mine", [0, 1], [0.5])
-        with pytest.raises(InputError, match="frames occur more than once: 1"):
-            context.import_feature_scores("mine", [0, 1, 1], [0.1, 0.2, 0.3])
-        with pytest.raises(InputError, match=r"frame indices not in 0..9999999: -3"):
-            context.import_feature_scores("mine", [0, -3], [0.1, 0.2])
-        with pytest.raises(InputError, match="frame indices are float64, not integers"):
-            context.import_feature_scores("mine", [0.0], [0.1])
-        with pytest.raises(InputError, match="frame indices must be 1-D, not 2-D"):
-            context.import_feature_scores("mine", [[0]], [[0.1]])
-        with pytest.raises(InputError, match="is a score of a registered extractor"):
-            context.import_feature_scores("VMAF_integer_feature_vif_scale0_score", [0], [0.1])
         context.import_feature_scores("mine", [3], [0.25])
         with pytest.raises(NativeError, match="importing 'mine' of frame 3 failed"):
             context.import_feature_scores("mine", [3], [0.5])
@@ -349,25 +360,33 @@ def test_unknown_models_are_refused(tmp_path: Path) -> None:
         Model("vmaf_v0.6.2")
     with pytest.raises(MissingFileError, match=r"nowhere.json does not exist"):
         Model(tmp_path / "nowhere.json")
-    for text in ("{", "[]", "{}", '{"model_dict": {}}', '{"a": 1}'):
-        path = tmp_path / "broken.json"
-        path.write_text(text)
-        with pytest.raises(InputError, match="is not a model in libvmaf's JSON format"):
-            Model(path)
-    path.write_text(json.dumps(TINY).replace("VMAF_integer_feature_adm2", "VMAF_feature_adm2"))
-    with pytest.raises(InputError, match="reads 'VMAF_feature_adm2_score', which no extractor of this build computes"):
-        Model(path)
-    path.write_text(json.dumps(TINY).replace("[{}, ", "["))
-    with pytest.raises(InputError, match="ValueError: 2 feature_names but 1 feature_opts_dicts"):
-        Model(path)
-    # libvmaf loads a model without its support vectors and crashes when it is used.
-    path.write_text('{"model_dict": {"feature_names": ["VMAF_integer_feature_adm2_score"], "model": ""}}')
-    with pytest.raises(InputError, match="is not a model in libvmaf's JSON format: KeyError: 'model_type'"):
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *((text, "in libvmaf's JSON format") for text in ("{", "[]", "{}", '{"model_dict": {}}', '{"a": 1}')),
+        (
+            json.dumps(TINY).replace("VMAF_integer_feature_adm2", "VMAF_feature_adm2"),
+            "'VMAF_feature_adm2_score', which no extractor",
+        ),
+        (json.dumps(TINY).replace("[{}, ", "["), "ValueError: 2 feature_names but 1 feature_opts_dicts"),
+        # libvmaf loads a model without support vectors, and crashes when the model predicts.
+        (
+            '{"model_dict": {"feature_names": ["VMAF_integer_feature_adm2_score"], "model": ""}}',
+            "in libvmaf's JSON format: KeyError: 'model_type'",
+        ),
+    ],
+)
+def test_broken_model_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
         Model(path)
 
 
 def test_a_model_from_a_file_is_the_model(tmp_path: Path) -> None:
-    """A model of one support vector, whose score can be computed by hand."""
+    """A model with one support vector: its score is computed here by hand."""
     path = tmp_path / "tiny.json"
     path.write_text(json.dumps(TINY))
     model = Model(path)
@@ -382,7 +401,7 @@ def test_a_model_from_a_file_is_the_model(tmp_path: Path) -> None:
 
 
 def test_two_models_of_one_name_are_refused() -> None:
-    """Here libvmaf gives the first one's score for both."""
+    """Without a guard, libvmaf returns the scores of the first model for both."""
     with Context(96, 64) as context:
         context.use_model(Model("vmaf_v0.6.1", "mine"))
         with pytest.raises(InputError, match=r"named 'mine' is already registered: vmaf_v0.6.1; give vmaf_v0.6.1neg"):
@@ -393,19 +412,19 @@ def test_two_models_of_one_name_are_refused() -> None:
 
 
 def test_a_model_of_another_context_is_refused(clip: MakeClip) -> None:
-    with Context(96, 64) as one, Context(96, 64) as two:
-        mine, other = one.use_model("vmaf_v0.6.1"), two.use_model("vmaf_4k_v0.6.1")
-        one.read(*clip(1)[0], 0)
-        one.flush()
+    with Context(96, 64) as first, Context(96, 64) as second:
+        mine, other = first.use_model("vmaf_v0.6.1"), second.use_model("vmaf_4k_v0.6.1")
+        first.read(*clip(1)[0], 0)
+        first.flush()
         message = r"'vmaf_4k_v0.6.1' is not registered with this context \(registered: vmaf_v0.6.1\)"
         with pytest.raises(InputError, match=message):
-            one.scores(other)
+            first.scores(other)
         with pytest.raises(InputError, match=r"has 1 members: call scores\(\)"):
-            one.collection_scores(mine)
-        assert one.scores(mine).shape == (1,)
+            first.collection_scores(mine)
+        assert first.scores(mine).shape == (1,)
 
 
-def test_a_model_outlives_its_name_in_python(clip: MakeClip) -> None:
+def test_a_context_keeps_its_models_alive(clip: MakeClip) -> None:
     context = Context(96, 64)
     context.use_model("vmaf_v0.6.1")
     collection = context.use_model("vmaf_b_v0.6.3")
@@ -418,15 +437,25 @@ def test_a_model_outlives_its_name_in_python(clip: MakeClip) -> None:
     context.close()
 
 
-def test_predictions_are_checked() -> None:
-    keys = models.MODELS["vmaf_v0.6.1"].keys
-    features = {key: np.full(3, 0.5) for key in keys}
-    with pytest.raises(InputError, match="reads VMAF_integer_feature_adm2_score"):
-        predict("vmaf_v0.6.1", {key: features[key] for key in keys[1:]})
-    with pytest.raises(InputError, match=r"of one length, these are .*\(2,\)"):
-        predict("vmaf_v0.6.1", {**features, keys[2]: np.zeros(2)})
-    with pytest.raises(InputError, match="must be 1-D"):
-        predict("vmaf_v0.6.1", {key: values.reshape(3, 1) for key, values in features.items()})
+KEYS = models.MODELS["vmaf_v0.6.1"].keys
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({KEYS[0]: None}, "reads VMAF_integer_feature_adm2_score"),
+        ({KEYS[2]: np.zeros(2)}, r"of one length, these are .*\(2,\)"),
+        ({key: np.zeros((3, 1)) for key in KEYS}, "must be 1-D"),
+    ],
+)
+def test_features_of_predictions_are_checked(change: dict[str, Any], message: str) -> None:
+    features = dict.fromkeys(KEYS, np.full(3, 0.5)) | change
+    with pytest.raises(InputError, match=message):
+        predict("vmaf_v0.6.1", {key: values for key, values in features.items() if values is not None})
+
+
+def test_models_and_collections_have_functions_of_their_own() -> None:
+    features = dict.fromkeys(KEYS, np.full(3, 0.5))
     with pytest.raises(InputError, match=r"use predict_collection\(\)"):
         predict("vmaf_b_v0.6.3", features)
     with pytest.raises(InputError, match=r"use predict\(\)"):
@@ -464,7 +493,7 @@ def test_read_after_flush_and_second_flush_are_refused(clip: MakeClip) -> None:
 
 @pytest.mark.parametrize("n_threads", [0, 2])
 def test_flush_without_frames_is_refused(n_threads: int) -> None:
-    """Here libvmaf fails without worker threads and succeeds with them."""
+    """Without a guard, libvmaf fails without worker threads and succeeds with them."""
     with context_of("vif", n_threads=n_threads) as context, pytest.raises(NativeError, match="no frame was read"):
         context.flush()
 
@@ -489,8 +518,8 @@ def test_use_after_close_is_refused(clip: MakeClip) -> None:
         assert caught.value.errno == errno.EBADF
 
 
-def test_errors_of_worker_threads_are_found(clip: MakeClip) -> None:
-    """Here libvmaf drops them: here cambi refuses its options in a worker, while read and flush succeed."""
+def test_errors_of_worker_threads_are_reported(clip: MakeClip) -> None:
+    """Without a guard, libvmaf drops them: cambi refuses its options in a worker, while read and flush succeed."""
     pairs = clip(2, 320, 240)
     options = {"enc_width": 200, "enc_height": 200}
     with Context(320, 240, n_threads=2) as context:
@@ -509,7 +538,7 @@ def test_errors_of_worker_threads_are_found(clip: MakeClip) -> None:
 
 
 def test_positive_status_is_a_failure_too() -> None:
-    """float_ms_ssim answers too small frames with +1."""
+    """float_ms_ssim returns +1 for frames that are too small."""
     planes = [np.zeros((100, 100), np.uint8)]
     context = _native.Context(100, 100, "400", 8)
     context.use_feature("float_ms_ssim", {})
@@ -520,7 +549,7 @@ def test_positive_status_is_a_failure_too() -> None:
 
 @pytest.mark.parametrize("n_threads", [0, 1, 3])
 def test_pictures_never_run_out(clip: MakeClip, n_threads: int) -> None:
-    """Too small a pool waits for ever at the third frame; refused frames must give their pictures back."""
+    """A pool that is too small waits forever at the third frame; refused frames must return their pictures."""
     pairs = clip(4)
     with context_of("motion", "vif", n_threads=n_threads) as context:
         for index in range(40):
@@ -546,7 +575,7 @@ class Slow:
             try:
                 return self.context.read(*self.pair, 0)
             except NativeError as error:
-                # `is_busy` was asking at that very moment.
+                # `is_busy` used the context at that moment.
                 if error.errno != errno.EBUSY:
                     raise
 
@@ -569,7 +598,7 @@ class Slow:
         self.context.close()
 
 
-def test_a_busy_context_says_so(clip: MakeClip) -> None:
+def test_a_busy_context_raises_ebusy(clip: MakeClip) -> None:
     with Slow(clip) as slow:
         with pytest.raises(NativeError, match="busy in another thread") as caught:
             slow.context.close()
@@ -579,7 +608,7 @@ def test_a_busy_context_says_so(clip: MakeClip) -> None:
 
 
 def test_the_gil_is_released_while_libvmaf_works(clip: MakeClip) -> None:
-    """Other Python code, and other contexts, get on while one context is inside a call."""
+    """Other Python code and other contexts run while one context is inside a call."""
     pairs = clip(1)
     done = 0
     with Slow(clip) as slow, context_of("vif") as other:
