@@ -1,7 +1,7 @@
 """Extraction against FFmpeg's libvmaf filter: a ladder of four rungs, and one pair, canonical6 and vmaf.
 
-Both sides decode the same files and use two threads. FFmpeg is timed as the process that a person would run, this
-project as the call of a program that has it imported; the last line adds the interpreter's start to a pair.
+Both sides decode the same files and use two threads. FFmpeg is timed as a process, as a person would run
+it, and this project as a call in a program that has imported it; the last line adds the start of Python to a pair.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 
 from bench.clips import ffmpeg, ladder, report
 from pyvmaf.features.ladder import extract_ladder
-from pyvmaf.scoring.scores import score
+from pyvmaf.features.options import Compute
+from pyvmaf.scoring.score import score
 
 REPEATS, THREADS = 5, 2
 BAR_LADDER, BAR_PAIR = 1.25, 1.1
@@ -38,7 +39,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _compare(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float, list[float]]:
-    """Seconds of both, taken in turns, and the ratio of each turn."""
+    """Return the seconds of both, measured in turn, and the ratio of each turn."""
     turns = [(_seconds(theirs), _seconds(ours)) for _ in range(REPEATS)]
     return (
         statistics.median(t for t, _ in turns),
@@ -48,26 +49,26 @@ def _compare(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[
 
 
 def main() -> bool:
-    """Print the ratios; False where a bar is missed."""
+    """Print the ratios; return whether every bar is met."""
     reference, rungs = ladder()
     one = rungs["crf35"]
     frames = 132
-    with tempfile.TemporaryDirectory() as name:
-        logs = {rung: Path(name) / f"{rung}.json" for rung in rungs}
+    with tempfile.TemporaryDirectory() as folder:
+        logs = {rung: Path(folder) / f"{rung}.json" for rung in rungs}
 
         def theirs_ladder() -> None:
             for rung, path in rungs.items():
                 _filter(reference, path, logs[rung])
 
         def ours_ladder() -> None:
-            extract_ladder(reference, rungs, threads=THREADS)
+            extract_ladder(reference, rungs, compute=Compute(threads=THREADS))
 
         # The same scores on both sides, and a warm file cache.
         theirs_ladder()
-        found = extract_ladder(reference, rungs, threads=THREADS)
+        measured = extract_ladder(reference, rungs, compute=Compute(threads=THREADS))
         for rung, log in logs.items():
             expected = [frame["metrics"]["vmaf"] for frame in json.loads(log.read_text())["frames"]]
-            ours = found.rungs[rung].vmaf
+            ours = measured.rungs[rung].vmaf
             assert ours is not None
             np.testing.assert_allclose(ours, expected, atol=1e-6)
         print(
@@ -78,11 +79,11 @@ def main() -> bool:
             ("one pair", BAR_PAIR, lambda: score(reference, one, threads=THREADS), lambda: _filter(reference, one, logs["crf35"]), frames),
         )  # fmt: skip
         met = True
-        for what, bar, our, their, work in cases:
+        for name, bar, our, their, work in cases:
             their_s, our_s, ratios = _compare(our, their)
             ratio = statistics.median(ratios)
             met &= report(
-                f"{what} in process",
+                f"{name} in process",
                 f"{ratio:.2f} times its frames per second ({work / our_s:.1f} against {work / their_s:.1f}; "
                 f"turns {min(ratios):.2f} to {max(ratios):.2f}; bar {bar:g})",
                 ratio >= bar,

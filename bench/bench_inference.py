@@ -26,7 +26,7 @@ from pyvmaf.models.fit import fit
 from pyvmaf.models.spec import load_spec
 from pyvmaf.runtime.load import load_model
 from pyvmaf.runtime.session import run, session
-from pyvmaf.scoring.scores import score
+from pyvmaf.scoring.score import score
 
 FRAMES, RUNS, WARM, BAR = 240, 100, 5, 20.0
 SPECS = Path(__file__).parents[1] / "config" / "models"

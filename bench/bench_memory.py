@@ -21,7 +21,7 @@ print(n, int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())
 
 
 def _peak(frames: int) -> float:
-    """Peak resident megabytes of scoring a pair of that many frames."""
+    """Measure the peak resident megabytes of scoring a pair of that many frames."""
     reference, distorted = long_pair(frames)
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, str(reference), str(distorted)], check=True, capture_output=True, text=True
@@ -32,7 +32,7 @@ def _peak(frames: int) -> float:
 
 
 def main() -> bool:
-    """Print both peaks; False where a bar is missed."""
+    """Print both peaks; return whether both bars are met."""
     print("memory: peak resident size of scoring one pair, 640x360, 2 threads")
     short, long = _peak(1_000), _peak(10_000)
     growth = (long - 9_000 * SCORE_BYTES / 2**20) / short

@@ -107,11 +107,10 @@ def clip_made_of(corpus, clip):
 @cache
 def ladder_made_of(corpus, clip, codec):
     rungs = {
-        rung: [*options_of(codec, rung), PLAN.rung(codec, rung).identity]
+        rung: [*options_of(codec, rung), PLAN.rung(codec, rung).row]
         for rung in PLAN.rungs(codec)
     }
-    code = identity("encode", PLAN.distortion(codec))
-    return made_of(clip_made_of(corpus, clip), rungs, code)
+    return made_of(clip_made_of(corpus, clip), rungs, identity("encode"))
 
 
 def clip_labels(wildcards):

@@ -20,6 +20,7 @@ from pyvmaf.cli import (
     quantized,
     registry,
     reports,
+    scoring,
     studies,
     tables,
     workflow,
@@ -33,8 +34,9 @@ app = typer.Typer(
     name="vmaf-train",
     help="From raw clips to registered, gated, quantised video-quality models.\n\n"
     "The stages, in order: corpora (fetch, prepare, manifest-scan), encodes (encode), features "
-    "(extract-features, score, features), tables (shard, combine), models (fit, judge, export, ensemble, eval), "
+    "(extract-features, hard-negatives, features), tables (shard, combine), models (fit, judge, export, ensemble, eval), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
+    "To score a pair of videos: score. "
     "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "
     "bisect-model-quality. To choose a model: tune, feature-correlation, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"
@@ -65,6 +67,7 @@ for _stage in (
     corpora,
     encodes,
     features,
+    scoring,
     tables,
     models,
     ensembles,

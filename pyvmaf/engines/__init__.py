@@ -1,16 +1,65 @@
-"""What computes features of frame pairs."""
+"""Engines: the code that computes features of frame pairs, one module each behind one protocol."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from pyvmaf.base.code import Uses
+from pyvmaf.base.table import Table
+from pyvmaf.errors import UnavailableError, unknown_name
+
+if TYPE_CHECKING:
+    from pyvmaf.engines.protocol import Engine
+
+ENGINES: Table[str] = {"libvmaf": "pyvmaf.engines.libvmaf.engine"}
+"""Dotted module of each engine, which holds it as ``ENGINE``, by the engine's name."""
+
+CPU = "cpu"
+"""Backend of configurations and the command line that stands for `LIBVMAF`; every other backend is an engine's name."""
+
+LIBVMAF = "libvmaf"
+"""Engine that calls libvmaf on the processor. Scores of libvmaf's models are always computed with it."""
+
+
+def engine_name(backend: str) -> str:
+    """Return the name of the engine behind a backend.
+
+    Args:
+        backend: "cpu", "cuda", or the name of an engine.
+
+    Raises:
+        InputError: no backend has this name.
+        UnavailableError: the backend is "cuda", which this build does not have.
+    """
+    if backend == CPU:
+        return LIBVMAF
+    if backend in ENGINES:
+        return backend
+    if backend == "cuda":
+        raise UnavailableError(
+            "backend 'cuda' was asked for, this build of pyvmaf has the backend 'cpu' only: "
+            "use backend cpu, or a build configured with -DPYVMAF_CUDA=ON"
+        )
+    raise unknown_name("backend", backend, (CPU, "cuda", *ENGINES))
+
+
+def load(backend: str) -> Engine:
+    """Load the engine behind a backend.
+
+    Raises:
+        InputError, UnavailableError: as `engine_name`.
+    """
+    engine: Engine = import_module(ENGINES[engine_name(backend)]).ENGINE
+    return engine
 
 
 def uses(backend: str) -> Uses:
-    """What a verb that measures features uses: the code of the engine, and the identity of what it computes with.
+    """Return what a verb that measures features uses beside its imports: the engine's code and the engines' identities.
 
     Raises:
-        UnavailableError: the extension is not built.
+        InputError, UnavailableError: as `engine_name`; also if the engine is not installed.
     """
-    from pyvmaf.engines.libvmaf.build import identity
-
-    return Uses(("pyvmaf.engines.libvmaf.context",), (("libvmaf", identity()),))
+    engine = load(backend)
+    identities = {LIBVMAF: load(CPU).identity(), engine.name: engine.identity()}
+    return Uses((ENGINES[engine.name],), tuple(identities.items()))

@@ -1,8 +1,8 @@
-"""What was computed once is not computed again: scores by the bytes that they were computed from.
+"""Cache of scores, addressed by everything that decides them.
 
-An entry holds the scores of one extractor on one pair (or on one reference), or of one model. Its name is the
-hash of everything that decides them: both files' SHA-256, the frames, what was done to them, extractor and options,
-and libvmaf's identity. An entry carries a checksum of its values.
+An entry holds the scores of one extractor, or of one model, on one pair or one reference. Its name is the hash of its
+key: name and identity of the engine, SHA-256 and conversions of both files, the frames, and extractor with options. An
+entry carries a checksum of its values.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _digest(scores: Mapping[str, NDArray[np.float64]]) -> str:
 
 
 def read(path: Path) -> tuple[dict[str, Any], Scores]:
-    """The key and the scores of an entry.
+    """Read the key and the scores of an entry.
 
     Raises:
         IntegrityError: the entry is damaged.
@@ -46,16 +46,16 @@ def read(path: Path) -> tuple[dict[str, Any], Scores]:
 
     try:
         with safe_open(path, framework="numpy") as entry:
-            stated = json.loads((entry.metadata() or {})[_ENTRY])
-            scores = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118  # it is no mapping
-        key = stated["key"]
-        checksum = stated["sha256"]
+            header = json.loads((entry.metadata() or {})[_ENTRY])
+            scores = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118  # not a mapping
+        key = header["key"]
+        checksum = header["sha256"]
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as err:
         raise IntegrityError(f"cache entry {path} is damaged ({err}): it will be computed again") from err
-    found = _digest(scores)
-    if found != checksum:
+    actual = _digest(scores)
+    if actual != checksum:
         raise IntegrityError(
-            f"cache entry {path} is damaged: its values hash to {found}, it was written with {checksum}: "
+            f"cache entry {path} is damaged: its values hash to {actual}, it was written with {checksum}: "
             "it will be computed again"
         )
     if path.stem != content_hash(key):
@@ -67,13 +67,13 @@ def check(path: str | os.PathLike[str]) -> None:
     """Check one entry.
 
     Raises:
-        IntegrityError: it is damaged.
+        IntegrityError: the entry is damaged.
     """
     read(Path(path))
 
 
 def entries(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Every entry of a cache folder, in a fixed order."""
+    """List the entries of a cache folder, in a fixed order."""
     yield from sorted(Path(folder).rglob(f"*{SUFFIX}"))
 
 
@@ -81,8 +81,8 @@ class Cache:
     """Entries in a folder, which several processes may use at once.
 
     Attributes:
-        hits: entries that were found whole.
-        damaged: entries that were found damaged, one message each.
+        hits: number of entries that were read.
+        damaged: messages about damaged entries.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -91,12 +91,12 @@ class Cache:
         self.damaged: list[str] = []
 
     def path(self, key: Mapping[str, Any]) -> Path:
-        """Where the entry of `key` lies."""
+        """Return the path of an entry."""
         name = content_hash({"schema": SCHEMA, **key})
         return self.folder / name[:2] / f"{name}{SUFFIX}"
 
     def get(self, key: Mapping[str, Any], names: tuple[str, ...]) -> Scores | None:
-        """The scores `names` of `key`; None where the entry is absent, damaged or lacks one of them."""
+        """Return the scores `names` of an entry; None if it is absent, damaged or lacks one of them."""
         path = self.path(key)
         if not path.exists():
             return None
@@ -111,9 +111,9 @@ class Cache:
         return {name: scores[name] for name in names}
 
     def put(self, key: Mapping[str, Any], scores: Scores) -> None:
-        """Store the scores of `key`, over whatever was there."""
+        """Store the scores of an entry, and replace those that it had."""
         from safetensors.numpy import save
 
         plain = {name: np.ascontiguousarray(values, dtype="<f8") for name, values in scores.items()}
-        stated = {"key": {"schema": SCHEMA, **key}, "sha256": _digest(plain)}
-        write_bytes(self.path(key), save(plain, metadata={_ENTRY: json.dumps(stated, sort_keys=True)}))
+        header = {"key": {"schema": SCHEMA, **key}, "sha256": _digest(plain)}
+        write_bytes(self.path(key), save(plain, metadata={_ENTRY: json.dumps(header, sort_keys=True)}))

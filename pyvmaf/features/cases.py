@@ -1,4 +1,4 @@
-"""What the hard negatives are: the contract between the stage that measures them and the judge that reads them."""
+"""The hard negatives by name: the contract between the stage that measures them and the judge that reads them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CASES: Mapping[str, str] = {
     "black": "a black picture against the clip",
     "swapped": "another clip against the clip",
 }
-"""Every case, with what is compared."""
+"""Every case, with the two sides that it compares."""
 
 LABELS: tuple[str, ...] = ("corpus", "group", "source", "clip", "case")
 """Text columns of a table of hard negatives; then come ``frame_index``, the features, and the teacher's score."""
 
 DEFAULT_FRAMES = 24
-"""Frames of each clip that are measured where nobody says how many, from its first one."""
+"""Frames of each clip that are measured by default, from the first one on."""

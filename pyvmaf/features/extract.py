@@ -1,80 +1,50 @@
-"""One pass over a reference and any number of distorted versions of it: decode once, run extractors on every pair.
+"""One pass over a reference and its distorted versions: decode once, and compute every pair of frames.
 
-libvmaf's own threads share one context and one queue; one context per worker thread keeps both cores busier. Each
-worker's contexts are thrown away after `BLOCK` frames, so memory does not grow with the clip. What depends on the
-reference alone runs once for the whole ladder, in the thread that decodes.
+Each worker thread has batches of its own: libvmaf's threads share one context and one queue, which keeps cores less
+busy. A batch is replaced after `BLOCK` frames, so memory does not grow with the clip. Scores that depend on the
+reference alone are computed once for the whole ladder, in the thread that decodes.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.engines.libvmaf.extractors import EXTRACTORS
+from pyvmaf.engines.protocol import Batch, Engine, Request, Requests
 from pyvmaf.errors import InputError, NativeError
-from pyvmaf.features.catalog import FEATURES, Unit
-from pyvmaf.video.format import Format
-from pyvmaf.video.reader import FrameSource, Planes
+from pyvmaf.features.options import Compute, Reading, Window
+from pyvmaf.video.frames import Format, Planes, Video
 
 Scores = dict[str, NDArray[np.float64]]
-"""libvmaf's score names, each with one value per selected frame."""
+"""One value per selected frame, by libvmaf's names of scores."""
 
 BLOCK = 1024
-"""Frames that one context sees before it is replaced: the most that scores of a worker can pile up."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """Which frames are wanted.
-
-    Attributes:
-        first: the first one.
-        stop: one past the last, None for all that there are.
-        step: every how many-th; the motion features still see every frame, so their values do not change.
-    """
-
-    first: int = 0
-    stop: int | None = None
-    step: int = 1
-
-    def __post_init__(self) -> None:
-        if self.first < 0 or self.step < 1 or (self.stop is not None and self.stop <= self.first):
-            stop = "" if self.stop is None else self.stop
-            raise InputError(f"frames {self.first}:{stop} every {self.step} holds no frames: give A:B with 0 <= A < B")
-
-    def __contains__(self, index: int) -> bool:
-        return index >= self.first and (self.stop is None or index < self.stop) and not (index - self.first) % self.step
-
-    def indices(self, frames: int) -> NDArray[np.int64]:
-        """The wanted frames of a clip of `frames` frames."""
-        return np.arange(self.first, frames if self.stop is None else self.stop, self.step, dtype=np.int64)
-
-
-ALL = Window()
+"""Frames that a batch sees before it is replaced: the most whose scores a worker holds."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One distorted clip and the extractors that are still to be run on it."""
+    """One distorted video and the requests that are to be computed on it."""
 
-    video: FrameSource
-    units: tuple[Unit, ...]
+    video: Video
+    requests: Requests
 
 
 @dataclass
 class Extraction:
-    """What one pass found.
+    """The scores of one pass.
 
     Attributes:
-        frames: how many frames the pass saw, all clips alike.
-        indices: int64, the selected ones.
-        reference: scores of the reference-only extractors.
+        frames: number of frames that the pass saw, the same for all videos.
+        indices: int64, the selected frames.
+        reference: scores that depend on the reference alone.
         distorted: scores per task, in the order of the tasks.
     """
 
@@ -84,86 +54,68 @@ class Extraction:
     distorted: list[Scores]
 
 
-def keys_of(unit: Unit, form: Format, extra: Mapping[Unit, Sequence[str]]) -> tuple[str, ...]:
-    """The scores of `unit` on frames of this format: those of the catalog, then those that a model reads besides."""
-    keys = [f.key for f in FEATURES.values() if f.unit == unit and not (f.chroma and form.chroma == "400")]
-    return tuple(dict.fromkeys([*keys, *extra.get(unit, ())]))
-
-
-def reads_chroma(units: Sequence[Unit], form: Format) -> bool:
-    """Whether any of the extractors looks at more than luma."""
-    chroma = {f.unit for f in FEATURES.values() if f.chroma}
-    return form.chroma != "400" and any(u in chroma or EXTRACTORS[u.extractor].limit.chroma for u in units)
-
-
-class Batch:
-    """One libvmaf context and the frames that it has seen since it was made."""
-
-    def __init__(self, units: Sequence[Unit], form: Format, keys: Sequence[str], backend: str) -> None:
-        from pyvmaf.engines.libvmaf.context import Context
-
-        self.planes = 3 if reads_chroma(units, form) else 1
-        layout = form.chroma if self.planes == 3 else "400"
-        self.keys = keys
-        self.indices: list[int] = []
-        self.rungs: list[int] = []
-        self.native = Context(form.width, form.height, layout, form.bit_depth, backend=backend)
-        for unit in units:
-            self.native.use_feature(unit.extractor, dict(unit.options))
-
-    def read(self, index: int, reference: Planes, distorted: Planes | None, rung: int = 0) -> None:
-        pair = None if distorted is None else distorted[: self.planes]
-        self.native.read(reference[: self.planes], pair, len(self.indices))
-        self.indices.append(index)
-        self.rungs.append(rung)
-
-    def harvest(self) -> tuple[NDArray[np.int64], Scores]:
-        """Every score of every frame seen; libvmaf keeps silent about some that it failed to compute."""
-        self.native.flush()
-        local = np.arange(len(self.indices), dtype=np.int64)
-        scores = {key: self.native.feature_scores(key, local) for key in self.keys}
-        self.native.close()
-        return np.asarray(self.indices, dtype=np.int64), scores
-
-
 @dataclass
-class _Collected:
-    """Blocks of scores of one task, put in order at the end."""
+class _Blocks:
+    """Blocks of scores of one task, in the order in which batches were finished."""
 
     blocks: list[tuple[NDArray[np.int64], Scores]] = field(default_factory=list)
 
-    def ordered(self, wanted: NDArray[np.int64], keys: Sequence[str], what: str) -> Scores:
+    def merged(self, frames: NDArray[np.int64], requests: Requests, path: str) -> Scores:
+        """Return the scores in the order of `frames`.
+
+        Raises:
+            NativeError: a frame is missing.
+        """
+        keys = [key for names in requests.values() for key in names]
         if not keys:
             return {}
-        found = np.concatenate([b[0] for b in self.blocks]) if self.blocks else np.empty(0, np.int64)
-        order = np.argsort(found, kind="stable")
-        if not np.array_equal(found[order], wanted):
-            missing = np.setdiff1d(wanted, found)
+        indices = np.concatenate([block[0] for block in self.blocks]) if self.blocks else np.empty(0, np.int64)
+        order = np.argsort(indices, kind="stable")
+        if not np.array_equal(indices[order], frames):
+            missing = np.setdiff1d(frames, indices)
             raise NativeError(
-                f"{what}: {wanted.size} frames were asked for, {found.size} came back, first missing: {missing[:5].tolist()}"
+                f"{path}: {frames.size} frames were asked for, {indices.size} came back, "
+                f"first missing: {missing[:5].tolist()}"
             )
-        return {key: np.concatenate([b[1][key] for b in self.blocks])[order] for key in keys}
+        return {key: np.concatenate([block[1][key] for block in self.blocks])[order] for key in keys}
 
 
-_Item = tuple[int, int, Planes, Planes]
+class _Item(NamedTuple):
+    """One pair of frames to compute."""
+
+    rung: int
+    frame: int
+    reference: Planes
+    distorted: Planes
+
+
+class _Shared:
+    """A batch that rungs with the same requests share, since its buffers are large, and the frames that it has read."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.indices: list[int] = []
+        self.rungs: list[int] = []
+
+    def read(self, item: _Item) -> None:
+        self.batch.read(len(self.indices), item.reference, item.distorted)
+        self.indices.append(item.frame)
+        self.rungs.append(item.rung)
 
 
 class _Pool:
-    """Worker threads that run extractors on pairs of frames, in whatever order they get to them."""
+    """Worker threads that compute pairs of frames, in any order."""
 
-    def __init__(
-        self, tasks: Sequence[Task], form: Format, keys: Sequence[Sequence[str]], threads: int, backend: str
-    ) -> None:
+    def __init__(self, tasks: Sequence[Task], engine: Engine, form: Format, threads: int) -> None:
         self._tasks = tasks
+        self._engine = engine
         self._form = form
-        self._keys = keys
-        self._backend = backend
         # A short queue: enough to keep workers fed, few frames in memory.
         self._queue: queue.Queue[_Item | None] = queue.Queue(maxsize=threads + 1)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._error: BaseException | None = None
-        self.collected = [_Collected() for _ in tasks]
+        self.blocks = [_Blocks() for _ in tasks]
         self.done = 0
         self._threads = [threading.Thread(target=self._work, name=f"pyvmaf-{i}", daemon=True) for i in range(threads)]
         for thread in self._threads:
@@ -179,8 +131,7 @@ class _Pool:
         self.raise_error()
 
     def _work(self) -> None:
-        # Rungs that want the same extractors share a context: its buffers are large, and stay warm.
-        contexts: dict[tuple[Unit, ...], Batch] = {}
+        batches: dict[tuple[Request, ...], _Shared] = {}
         try:
             while not self._stop.is_set():
                 try:
@@ -189,32 +140,32 @@ class _Pool:
                     continue
                 if item is None:
                     break
-                rung, index, reference, distorted = item
-                units = self._tasks[rung].units
-                context = contexts.get(units)
-                if context is None:
-                    context = contexts[units] = Batch(units, self._form, self._keys[rung], self._backend)
-                context.read(index, reference, distorted, rung)
-                del item, reference, distorted
+                requests = self._tasks[item.rung].requests
+                key = tuple(requests)
+                shared = batches.get(key)
+                if shared is None:
+                    shared = batches[key] = _Shared(self._engine.open(requests, self._form))
+                shared.read(item)
+                del item
                 with self._lock:
                     self.done += 1
-                if len(context.indices) >= BLOCK:
-                    self._take(contexts.pop(units))
-            while contexts and not self._stop.is_set():
-                self._take(contexts.popitem()[1])
+                if len(shared.indices) >= BLOCK:
+                    self._harvest(batches.pop(key))
+            while batches and not self._stop.is_set():
+                self._harvest(batches.popitem()[1])
         except BaseException as err:
             with self._lock:
                 self._error = self._error or err
             self._stop.set()
 
-    def _take(self, context: Batch) -> None:
-        indices, scores = context.harvest()
-        rungs = np.asarray(context.rungs)
+    def _harvest(self, shared: _Shared) -> None:
+        scores = shared.batch.harvest()
+        indices, rungs = np.asarray(shared.indices, dtype=np.int64), np.asarray(shared.rungs)
         with self._lock:
             for rung in np.unique(rungs):
                 rows = rungs == rung
                 block = indices[rows], {key: values[rows] for key, values in scores.items()}
-                self.collected[rung].blocks.append(block)
+                self.blocks[rung].blocks.append(block)
 
     def raise_error(self) -> None:
         if self._error is not None:
@@ -242,8 +193,8 @@ class _Pool:
                 thread.join(timeout=0.5)
 
 
-def check_formats(reference: FrameSource, distorted: Sequence[FrameSource]) -> None:
-    """Refuse pairs that libvmaf would read as garbage.
+def check_formats(reference: Video, distorted: Sequence[Video]) -> None:
+    """Refuse pairs of different formats, whose samples an engine would misread.
 
     Raises:
         InputError: sizes, chroma layouts or bit depths differ.
@@ -256,83 +207,57 @@ def check_formats(reference: FrameSource, distorted: Sequence[FrameSource]) -> N
                 f"sizes differ: {reference.path} is {want.size}, {video.path} is {have.size}: "
                 "scale the distorted one to the reference with --scale, or give the right pair"
             )
-        if have.chroma != want.chroma:
+        if have.layout != want.layout:
             raise InputError(
                 f"chroma layouts differ: {reference.path} is {want.pix_fmt}, {video.path} is {have.pix_fmt}: convert one of them"
             )
-        if have.bit_depth != want.bit_depth:
+        if have.bits != want.bits:
             raise InputError(
-                f"bit depths differ: {reference.path} has {want.bit_depth} bits, {video.path} has {have.bit_depth}: "
+                f"bit depths differ: {reference.path} has {want.bits} bits, {video.path} has {have.bits}: "
                 "widen the narrower one with --match-depth"
             )
 
 
-def _halo(units: Sequence[Unit]) -> tuple[int, int]:
-    """How many frames before and after a range the reference-only extractors must see."""
-    if not units:
-        return 0, 0
-    plain = all(u.options in ((), (("debug", "true"),)) for u in units)
-    return (1, 1) if plain else (5, 2)
-
-
 def run(
-    reference: FrameSource,
-    tasks: Sequence[Task],
-    reference_units: Sequence[Unit] = (),
-    *,
-    extra_keys: Mapping[Unit, Sequence[str]] | None = None,
-    window: Window = ALL,
-    shortest: bool = False,
-    threads: int = 1,
-    backend: str = "cpu",
-    advance: Callable[[int, int], None] | None = None,
+    engine: Engine, reference: Video, tasks: Sequence[Task], shared: Requests, reading: Reading, compute: Compute
 ) -> Extraction:
-    """Run extractors on a reference and distorted versions of it, in one pass.
+    """Compute scores of a reference and distorted versions of it, in one pass.
 
     Args:
-        reference: the pristine clip.
-        tasks: distorted clips of the same format as the reference, each with the extractors to run on its pair.
-        reference_units: extractors that look at the reference alone.
-        extra_keys: scores that are wanted beyond the catalog's, per extractor.
-        window: which frames.
-        shortest: stop at the shortest clip instead of refusing clips of different length.
-        threads: worker threads.
-        backend: what runs the extractors, "cpu" or "cuda".
-        advance: called with (pairs of frames done, total or 0).
+        engine: the engine that computes.
+        reference: the pristine video.
+        tasks: distorted videos of the reference's format, each with the requests to compute on its pairs of frames.
+        shared: requests that read the reference alone.
+        reading: the selection of frames; videos were converted before.
+        compute: threads and progress.
 
     Raises:
-        InputError: formats or frame counts differ, a clip is damaged, or the window lies beyond the end.
-        NativeError: libvmaf failed.
+        InputError: formats or frame counts differ, a video is damaged, or the window lies beyond the end.
+        NativeError: the engine failed.
     """
-    videos = [reference, *(t.video for t in tasks)]
-    form = reference.format
+    videos = [reference, *(task.video for task in tasks)]
+    form, window = reference.format, reading.window
     check_formats(reference, videos[1:])
-    counts = [v.stated_frames for v in videos]
-    if None in counts or len(set(counts)) > 1:
-        counts = [v.count_packets() for v in videos]
-        if len(set(counts)) > 1 and not shortest and window.stop is None:
-            _compare_counts(videos)
-    total = len(window.indices(min(c for c in counts if c is not None))) * max(1, len(tasks))
-    extra = extra_keys or {}
-    keys = [tuple(k for u in t.units for k in keys_of(u, form, extra)) for t in tasks]
-    reference_keys = [k for u in reference_units for k in keys_of(u, form, extra)]
-    left, right = _halo(reference_units)
-    start = max(0, window.first - left)
-    motion = Batch(list(reference_units), form, reference_keys, backend) if reference_units else None
-    wanted: list[int] = []
-    pool = _Pool(tasks, form, keys, threads, backend)
+    total = len(window.indices(_expected_frames(videos, reading))) * max(1, len(tasks))
+    needs = [engine.needs(request) for request in shared]
+    start = max(0, window.first - max((need.before for need in needs), default=0))
+    batch = engine.open(shared, form) if shared else None
+    indices: list[int] = []
+    advance = compute.progress
+    pool = _Pool(tasks, engine, form, compute.threads)
     try:
         seen = 0
-        luma = not any(reads_chroma(t.units, form) for t in tasks)
-        for index, frames in _together(videos, luma=luma, shortest=shortest, window=window, right=right):
+        luma = form.layout == "400" or not any(engine.needs(r).chroma for task in tasks for r in task.requests)
+        after = max((need.after for need in needs), default=0)
+        for index, frames in _side_by_side(videos, luma=luma, reading=reading, after=after):
             seen = index + 1
-            if motion is not None and index >= start:
-                motion.read(index, frames[0], None)
+            if batch is not None and index >= start:
+                batch.read(index - start, frames[0], None)
             if index in window:
-                wanted.append(index)
+                indices.append(index)
                 for rung, task in enumerate(tasks):
-                    if task.units:
-                        pool.put((rung, index, frames[0], frames[1 + rung]))
+                    if task.requests:
+                        pool.put(_Item(rung, index, frames[0], frames[1 + rung]))
                 if advance is not None:
                     advance(pool.done, total)
             del frames
@@ -340,49 +265,75 @@ def run(
     except BaseException:
         pool.cancel()
         raise
-    indices = np.asarray(wanted, dtype=np.int64)
+    selected = np.asarray(indices, dtype=np.int64)
     if advance is not None:
         advance(total, total)
-    reference_scores: Scores = {}
-    if motion is not None:
-        at, scores = motion.harvest()
-        rows = np.searchsorted(at, indices)
-        reference_scores = {key: values[rows] for key, values in scores.items()}
+    scores = batch.harvest() if batch is not None else {}
     return Extraction(
         frames=seen if window.stop is None else min(seen, window.stop),
-        indices=indices,
-        reference=reference_scores,
-        distorted=[c.ordered(indices, keys[i], str(tasks[i].video.path)) for i, c in enumerate(pool.collected)],
+        indices=selected,
+        reference={key: values[selected - start] for key, values in scores.items()},
+        distorted=[
+            blocks.merged(selected, task.requests, str(task.video.path))
+            for task, blocks in zip(tasks, pool.blocks, strict=True)
+        ],
     )
 
 
-def _together(
-    videos: Sequence[FrameSource], *, luma: bool, shortest: bool, window: Window, right: int
+def _expected_frames(videos: Sequence[Video], reading: Reading) -> int:
+    """Return the frames of the shortest video, as its header or its packets state them.
+
+    Raises:
+        InputError: lengths differ, and neither a range nor --shortest allows it.
+    """
+    counts = [video.stated_frames for video in videos]
+    if None in counts or len(set(counts)) > 1:
+        counts = [video.count_packets() for video in videos]
+        if len(set(counts)) > 1 and not reading.shortest and reading.window.stop is None:
+            _compare_counts(videos)
+    return min(count for count in counts if count is not None)
+
+
+def _side_by_side(
+    videos: Sequence[Video], *, luma: bool, reading: Reading, after: int
 ) -> Iterator[tuple[int, list[Planes]]]:
-    """Frames of all clips side by side, as far as the window and the halo behind it reach."""
-    streams = [v.planes(luma=luma) for v in videos]
+    """Read frames of all videos together, to the end of the window and `after` frames more."""
+    window: Window = reading.window
+    streams = [video.frames(luma=luma) for video in videos]
     for index in count():
-        if window.stop is not None and index >= window.stop + right:
+        if window.stop is not None and index >= window.stop + after:
             return
-        frames: list[Planes | None] = [next(s, None) for s in streams]
-        ended = [v for v, f in zip(videos, frames, strict=True) if f is None]
+        frames: list[Planes | None] = [next(stream, None) for stream in streams]
+        ended = [video for video, planes in zip(videos, frames, strict=True) if planes is None]
         if ended:
             if window.stop is not None and index < window.stop:
                 raise InputError(f"frames {window.first}:{window.stop} were asked for, but {ended[0].path} has {index}")
             if index <= window.first:
                 raise InputError(f"frames from {window.first} were asked for, but {ended[0].path} has {index}")
-            if len(ended) < len(videos) and not shortest and window.stop is None:
+            if len(ended) < len(videos) and not reading.shortest and window.stop is None:
                 _compare_counts(videos)
             return
-        yield index, [f for f in frames if f is not None]
+        yield index, [planes for planes in frames if planes is not None]
 
 
-def _compare_counts(videos: Sequence[FrameSource]) -> None:
-    """Count by decoding, and refuse clips of different length. Containers may list pictures that are never shown."""
-    reference, *others = [(v.path, v.count_frames()) for v in videos]
-    different = [f"{path} has {n}" for path, n in others if n != reference[1]]
+def _compare_counts(videos: Sequence[Video]) -> None:
+    """Count frames by decoding, since containers may list pictures that are never shown.
+
+    Raises:
+        InputError: lengths differ.
+    """
+    reference, *others = [(video.path, video.count_frames()) for video in videos]
+    different = [f"{path} has {frames}" for path, frames in others if frames != reference[1]]
     if different:
         raise InputError(
             f"frame counts differ: the reference {reference[0]} has {reference[1]}, {', '.join(different)}: "
             "give clips of one length, or stop at the shortest with --shortest"
         )
+
+
+def widened_to(video: Video, bits: int) -> Video:
+    """Open the same file with its samples widened to `bits`."""
+    if video.format.bits == bits:
+        return video
+    size = (video.format.width, video.format.height) if video.format.size != video.coded.size else None
+    return Video(video.path, raw=video.raw, size=size, bits=bits)

@@ -1,50 +1,38 @@
-"""Features and teacher scores of a whole ladder of encodes: what the cache has not is computed in one pass."""
+"""Features and teacher scores of a whole ladder of encodes; only what the cache lacks is computed, in one pass."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.engines.libvmaf.extractors import adm_depends_on_cpu
-from pyvmaf.engines.libvmaf.models import model_info
+from pyvmaf import engines
+from pyvmaf.engines.protocol import Engine, Request, Requests
 from pyvmaf.errors import InputError
-from pyvmaf.features.cache import Cache
-from pyvmaf.features.catalog import (
-    DEFAULT_FEATURES,
-    DEFAULT_MODEL,
-    FEATURES,
-    Feature,
-    Selection,
-    Unit,
-    select,
-    unit_obstacle,
-    usable,
-)
-from pyvmaf.features.extract import ALL, Scores, Task, Window, check_formats, keys_of, run
-from pyvmaf.video.format import Format, parse_size
-from pyvmaf.video.reader import FrameSource, Reader
+from pyvmaf.features.cache import Cache, Scores
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, TEACHER, Selection, select
+from pyvmaf.features.extract import Task, check_formats, run, widened_to
+from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
+from pyvmaf.features.requests import Teacher, requests_of, usable
+from pyvmaf.video.frames import Format, Video, parse_size
 
-if TYPE_CHECKING:
-    from pyvmaf.engines.libvmaf.models import Model
-
-Clip = str | os.PathLike[str] | FrameSource
+Clip = str | os.PathLike[str] | Video
 
 
 @dataclass(frozen=True)
 class Rung:
-    """The scores of one distorted clip.
+    """Scores of one distorted video.
 
     Attributes:
         indices: int64, frame numbers counted from 0.
-        features: by training name, in catalog order; float64, one value per frame; NaN throughout where unavailable.
-        vmaf: float64, the (first) model's score per frame; None where no model was asked for.
-        models: float64 per frame, the score of each model that was asked for, by its name.
+        features: by training name, in catalog order; float64, one value per frame; NaN throughout if unavailable.
+        vmaf: float64, score of the first model per frame; None if no model was asked for.
+        models: float64 per frame, score of each model that was asked for, by its name.
     """
 
     indices: NDArray[np.int64]
@@ -55,15 +43,15 @@ class Rung:
 
 @dataclass
 class Ladder:
-    """What was found for a reference and its distorted versions.
+    """Scores of all distorted versions of a reference.
 
     Attributes:
-        rungs: by the names that the distorted clips were given.
-        unavailable: features that could not be computed, with the reason.
-        frames: how many frames the clips have, as far as the window reaches.
-        format: how the frames were laid out when they were compared.
-        computed: extractor runs that were needed, as text ("vif on crf28").
-        cached: how many results the cache held.
+        rungs: by the names of the distorted videos.
+        unavailable: by name the reason why a feature could not be computed.
+        frames: number of frames of the videos, as far as the window reaches.
+        format: format of the frames that were compared.
+        computed: requests that were computed, as text ("vif on crf28").
+        cached: number of results that came from the cache.
         damaged: messages about cache entries that had to be computed again.
     """
 
@@ -76,278 +64,199 @@ class Ladder:
     damaged: list[str] = field(default_factory=list)
 
 
-class Teacher:
-    """A model of libvmaf that gives per-frame targets.
-
-    Attributes:
-        name: built-in version or path.
-        keys: the scores that it reads, by the extractor that gives them.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.keys: dict[Unit, tuple[str, ...]] = {}
-        shared = {f.key: f.unit for f in FEATURES.values() if f.unit}
-        for feature in model_info(name).features:
-            # A score that the catalog's own extractor gives under the same name is the same score.
-            unit = shared.get(feature.key) or Unit(
-                feature.extractor, tuple((k, _spelled(v)) for k, v in feature.options)
-            )
-            self.keys[unit] = (*self.keys.get(unit, ()), feature.key)
-        self._loaded: Model | None = None
-
-    def predict(self, scores: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-        """The model's score per frame from the scores that it reads (of a collection, the bagged one)."""
-        from pyvmaf.engines.libvmaf.models import Model, predict, predict_collection
-
-        if self._loaded is None:
-            self._loaded = Model(self.name)
-        if self._loaded.info.collection:
-            return predict_collection(self._loaded, scores)["bagging"]
-        return predict(self._loaded, scores)
-
-
-def _spelled(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def open_pair(
-    reference: Clip,
-    distorted: Mapping[str, Clip],
-    *,
-    raw: Format | None = None,
-    scale: bool | str = False,
-    match_depth: bool = False,
-) -> tuple[FrameSource, dict[str, FrameSource]]:
-    """Open a reference and distorted clips so that their frames can be compared.
+    reference: Clip, distorted: Mapping[str, Clip], reading: Reading = AS_CODED
+) -> tuple[Video, dict[str, Video]]:
+    """Open a reference and distorted videos so that their frames can be compared.
 
     Args:
-        reference, distorted: files, or videos that were opened already; the distorted ones by name.
-        raw: layout of files that end in .yuv.
-        scale: True scales distorted clips to the reference's size; "WxH" scales both sides to that size.
-        match_depth: widen 8 bit to the other side's depth where they differ.
+        reference, distorted: files, or videos that are already open; the distorted ones by name.
+        reading: conversions.
 
     Raises:
         InputError: formats differ and no conversion was asked for.
     """
 
-    def opened(path: Clip, size: tuple[int, int] | None) -> FrameSource:
-        if not isinstance(path, str | os.PathLike):
-            return path
-        return Reader(path, raw=raw if Path(path).suffix.lower() == ".yuv" else None, size=size)
+    def opened(clip: Clip, size: tuple[int, int] | None) -> Video:
+        if isinstance(clip, Video):
+            return clip
+        raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
+        video = Video(clip, raw=raw)
+        if size is not None and size != (video.coded.width, video.coded.height):
+            video = Video(clip, raw=raw, size=size)
+        return video
 
-    common = parse_size(scale) if isinstance(scale, str) else None
-    ref = opened(reference, common)
-    target = (ref.format.width, ref.format.height) if scale else None
-    videos = {name: opened(path, target) for name, path in distorted.items()}
-    if match_depth:
-        depth = max(v.format.bit_depth for v in (ref, *videos.values()))
-        ref = ref.widened(depth)
-        videos = {name: video.widened(depth) for name, video in videos.items()}
-    check_formats(ref, list(videos.values()))
-    return ref, videos
+    size = parse_size(reading.scale) if isinstance(reading.scale, str) else None
+    first = opened(reference, size)
+    target = (first.format.width, first.format.height) if reading.scale else None
+    others = {name: opened(clip, target) for name, clip in distorted.items()}
+    if reading.match_depth:
+        depth = max(video.format.bits for video in (first, *others.values()))
+        first = widened_to(first, depth)
+        others = {name: widened_to(video, depth) for name, video in others.items()}
+    check_formats(first, list(others.values()))
+    return first, others
 
 
 def extract_ladder(
     reference: Clip,
     distorted: Mapping[str, Clip],
     *,
-    features: str | Iterable[str] = DEFAULT_FEATURES,
+    features: str | Iterable[str] | Selection = DEFAULT_FEATURES,
     model: str | Sequence[str] | None = DEFAULT_MODEL,
-    cache: str | os.PathLike[str] | None = None,
-    threads: int = 1,
-    window: Window = ALL,
-    shortest: bool = False,
-    raw: Format | None = None,
-    scale: bool | str = False,
-    match_depth: bool = False,
-    backend: str = "cpu",
-    advance: Callable[[int, int], None] | None = None,
+    reading: Reading = AS_CODED,
+    compute: Compute = ON_CPU,
 ) -> Ladder:
-    """Per-frame features and model scores of distorted versions of one reference.
+    """Measure per-frame features and model scores of distorted versions of one reference.
 
-    The reference is decoded once, what depends on it alone (motion) is computed once, and whatever the cache holds
-    is not computed at all.
+    The reference is decoded once, scores that depend on it alone (motion) are computed once, and scores that the cache
+    holds are not computed again.
 
     Args:
-        reference: the pristine clip, a file or an opened video.
+        reference: the pristine video, a file or an open video.
         distorted: its distorted versions, by name.
         features: training names and names of sets.
         model: a built-in model of libvmaf or the path of its JSON, or several of them; None for none.
-        cache: folder of the cache, None for none.
-        threads: worker threads; any number gives the same bytes.
-        window: which frames.
-        shortest: stop at the shortest clip.
-        raw, scale, match_depth: as in `open_pair`.
-        backend: "cpu", or "cuda" where the build and the machine have it.
-        advance: called with (pairs of frames done, total or 0).
+        reading: how the videos are read.
+        compute: the engine, threads and cache.
 
     Raises:
-        InputError: the clips cannot be compared, or a feature asked for by name cannot be computed on them.
-        UnavailableError: the backend is not in this build.
+        InputError: the videos cannot be compared, or a feature asked for by name cannot be computed on them.
+        UnavailableError: this build or machine does not have the backend.
     """
     if not distorted:
         raise InputError(f"no distorted clips were given for {reference}")
+    engine = engines.load(compute.backend)
     selection = features if isinstance(features, Selection) else select(features)
-    named = (model,) if isinstance(model, str) else model or ()
-    teachers = [Teacher(name) for name in dict.fromkeys(named)]
-    ref, videos = open_pair(reference, distorted, raw=raw, scale=scale, match_depth=match_depth)
-    form = ref.format
-    able, unavailable = usable(selection, form)
+    names = (model,) if isinstance(model, str) else model or ()
+    teachers = [Teacher(name) for name in dict.fromkeys(names)]
+    first, videos = open_pair(reference, distorted, reading)
+    columns, unavailable = usable(selection, engine, first.format)
     for teacher in teachers:
-        check_teacher(teacher, form)
-    extra = _keys(teachers)
-    units = tuple(dict.fromkeys([*(f.unit for f in able if f.unit), *extra]))
-    keys = {unit: keys_of(unit, form, extra) for unit in units}
-    shared = [u for u in units if u.reference_only]
-    paired = [u for u in units if not u.reference_only]
+        teacher.check(engine, first.format)
+    requests = requests_of(columns, teachers, first.format)
+    shared = {request: keys for request, keys in requests.items() if engine.needs(request).reference_only}
+    paired = {request: keys for request, keys in requests.items() if request not in shared}
 
-    # How long a pair is that --shortest accepts does not follow from the reference alone.
-    store = Cache(cache) if cache is not None and not shortest else None
-    names = _Names(store, ref, videos, window)
-    found: dict[str, Scores] = {name: {} for name in videos}
+    # The reference alone does not decide how long a pair is that --shortest accepts.
+    cache = Cache(compute.cache) if compute.cache is not None and not reading.shortest else None
+    entries = _Entries(cache, engine, first, videos, reading.window)
     common: Scores = {}
-    missing_shared = [u for u in shared if not _take(store, names.unit(u, None), keys[u], common)]
-    missing = {
-        name: tuple(u for u in paired if not _take(store, names.unit(u, name), keys[u], found[name])) for name in videos
-    }
-    computed = [f"{u} on the reference" for u in missing_shared]
-    computed += [f"{u} on {name}" for name, todo in missing.items() for u in todo]
-    todo = [name for name in videos if missing[name]]
-    # The reference alone still needs company: its scores are only right for as many frames as the pairs have.
-    companions = todo or (list(videos)[:1] if missing_shared or not units else [])
-    if companions:
-        tasks = [Task(videos[name], missing[name]) for name in companions]
+    own: dict[str, Scores] = {name: {} for name in videos}
+    missing_shared = entries.recall(shared, None, common)
+    missing = {name: entries.recall(paired, name, own[name]) for name in videos}
+    # Scores of the reference end where the shortest pair does, so that one pair is read with it in any case.
+    tasks = [name for name in videos if missing[name]] or (list(videos)[:1] if missing_shared or not requests else [])
+    if tasks:
         extraction = run(
-            ref,
-            tasks,
-            missing_shared,
-            extra_keys=extra,
-            window=window,
-            shortest=shortest,
-            threads=threads,
-            backend=backend,
-            advance=advance,
+            engine, first, [Task(videos[name], missing[name]) for name in tasks], missing_shared, reading, compute
         )
         indices, frames = extraction.indices, extraction.frames
-        common.update(extraction.reference)
-        for unit in missing_shared:
-            _keep(store, names.unit(unit, None), {k: extraction.reference[k] for k in keys[unit]})
-        for name, scores in zip(companions, extraction.distorted, strict=True):
-            found[name].update(scores)
-            for unit in missing[name]:
-                _keep(store, names.unit(unit, name), {k: scores[k] for k in keys[unit]})
+        common |= extraction.reference
+        entries.keep(missing_shared, None, extraction.reference)
+        for name, scores in zip(tasks, extraction.distorted, strict=True):
+            own[name] |= scores
+            entries.keep(missing[name], name, scores)
     else:
-        first: Scores = {**common, **next(iter(found.values()))}
-        count = next(iter(first.values())).size
-        indices = window.first + window.step * np.arange(count, dtype=np.int64)
+        indices = _indices({**common, **next(iter(own.values()))}, reading.window)
         frames = int(indices[-1]) + 1
     rungs: dict[str, Rung] = {}
-    for name in videos:
-        scores = {**common, **found[name]}
+    for name, video in videos.items():
+        scores = {**common, **own[name]}
         lengths = {values.size for values in scores.values()}
         if lengths - {indices.size}:
             raise InputError(
-                f"{videos[name].path} has scores of {sorted(lengths)} frames in the cache where {indices.size} are wanted: "
+                f"{video.path} has scores of {sorted(lengths)} frames in the cache where {indices.size} are wanted: "
                 "the files changed while they were read, run again"
             )
-        judged = {t.name: _predicted(store, names.model(t.name, name), t, scores) for t in teachers}
-        vmaf = judged[teachers[0].name] if teachers else None
-        rungs[name] = Rung(indices, _columns(selection, able, scores, indices.size), vmaf, judged)
+        models = {teacher.name: entries.predicted(teacher, name, scores) for teacher in teachers}
+        vmaf = models[teachers[0].name] if teachers else None
+        values = {f.name: scores[f.key] for f in columns}
+        features_of = {n: values.get(n, np.full(indices.size, np.nan)) for n in selection.names}
+        rungs[name] = Rung(indices, features_of, vmaf, models)
     return Ladder(
         rungs=rungs,
         unavailable=unavailable,
         frames=frames,
-        format=form,
-        computed=computed,
-        cached=store.hits if store else 0,
-        damaged=store.damaged if store else [],
+        format=first.format,
+        computed=[
+            *(f"{request} on the reference" for request in missing_shared),
+            *(f"{request} on {name}" for name, todo in missing.items() for request in todo),
+        ],
+        cached=cache.hits if cache else 0,
+        damaged=cache.damaged if cache else [],
     )
 
 
-def _keys(teachers: Sequence[Teacher]) -> dict[Unit, tuple[str, ...]]:
-    """The scores that any of the models reads, by the extractor that gives them."""
-    keys: dict[Unit, tuple[str, ...]] = {}
-    for teacher in teachers:
-        for unit, names in teacher.keys.items():
-            keys[unit] = tuple(dict.fromkeys((*keys.get(unit, ()), *names)))
-    return keys
+def _indices(scores: Scores, window: Window) -> NDArray[np.int64]:
+    """Return the frames that cached scores belong to."""
+    count = next(iter(scores.values())).size
+    return window.first + window.step * np.arange(count, dtype=np.int64)
 
 
-def check_teacher(teacher: Teacher | None, form: Format) -> None:
-    if teacher is None:
-        return
-    for unit in teacher.keys:
-        reason = unit_obstacle(unit, form)
-        if reason:
-            raise InputError(f"model {teacher.name!r} cannot score {form.size} {form.pix_fmt} frames: {reason}")
+class _Entries:
+    """Cache entries of a ladder. Without a cache nothing is found and nothing is kept.
 
-
-class _Names:
-    """Keys of cache entries: everything that decides a score."""
+    The key of an entry holds everything that decides its scores: the engine with its identity, both files, the frames,
+    and the request or the model.
+    """
 
     def __init__(
-        self, store: Cache | None, ref: FrameSource, videos: Mapping[str, FrameSource], window: Window
+        self, cache: Cache | None, engine: Engine, reference: Video, videos: Mapping[str, Video], window: Window
     ) -> None:
-        if store is None:
+        self._cache = cache
+        if cache is None:
             return
-        from pyvmaf.engines.libvmaf.build import engine, identity
-
-        self._engine = identity()
-        self._reference = ref.identity()
-        self._distorted = {name: video.identity() for name, video in videos.items()}
-        # At some widths libvmaf's ADM has other last digits with other instruction sets.
-        self._simd = engine()["simd"] if adm_depends_on_cpu(ref.format.width) else None
+        self._engine = {
+            "engine": engine.name,
+            "identity": engine.identity(),
+            "machine": engine.machine(reference.format),
+        }
         self._window = {"first": window.first, "stop": window.stop, "step": window.step}
+        self._reference = reference.identity()
+        self._distorted = {name: video.identity() for name, video in videos.items()}
 
-    def _common(self, name: str | None) -> dict[str, Any]:
-        return {
-            "libvmaf": self._engine,
-            "simd": self._simd,
+    def recall(self, requests: Requests, name: str | None, scores: Scores) -> Requests:
+        """Add the scores that the cache holds to `scores`, and return the requests that it lacks.
+
+        Args:
+            requests: the requests, with the names of their scores.
+            name: the distorted video, or None for scores of the reference alone.
+            scores: dictionary to add to.
+        """
+        missing = {}
+        for request, keys in requests.items():
+            entry = self._cache.get(self._key(request, name), tuple(keys)) if self._cache else None
+            if entry is None:
+                missing[request] = keys
+            else:
+                scores |= entry
+        return missing
+
+    def keep(self, requests: Requests, name: str | None, scores: Scores) -> None:
+        """Store the scores of requests."""
+        if self._cache:
+            for request, keys in requests.items():
+                self._cache.put(self._key(request, name), {key: scores[key] for key in keys})
+
+    def predicted(self, teacher: Teacher, name: str, scores: Scores) -> NDArray[np.float64]:
+        """Return a model's score per frame, from the cache or computed and stored."""
+        if self._cache is None:
+            return teacher.predict(scores)
+        key = self._key(teacher, name)
+        entry = self._cache.get(key, (TEACHER,))
+        if entry is None:
+            entry = {TEACHER: teacher.predict(scores)}
+            self._cache.put(key, entry)
+        return entry[TEACHER]
+
+    def _key(self, subject: Request | Teacher, name: str | None) -> dict[str, Any]:
+        key = {
+            **self._engine,
             "frames": self._window,
             "reference": self._reference,
             "distorted": None if name is None else self._distorted[name],
         }
-
-    def unit(self, unit: Unit, name: str | None) -> dict[str, Any]:
-        if not hasattr(self, "_engine"):
-            return {}
-        return {**self._common(name), "extractor": unit.extractor, "options": dict(unit.options)}
-
-    def model(self, model: str, name: str) -> dict[str, Any]:
-        if not hasattr(self, "_engine"):
-            return {}
-        path = Path(model)
-        if path.suffix == ".json":
-            from pyvmaf.base.files import sha256_file
-
-            model = f"sha256:{sha256_file(path)}"
-        return {**self._common(name), "model": model}
-
-
-def _take(store: Cache | None, key: Mapping[str, Any], names: Sequence[str], into: Scores) -> bool:
-    scores = store.get(key, tuple(names)) if store else None
-    if scores is None:
-        return False
-    into.update(scores)
-    return True
-
-
-def _keep(store: Cache | None, key: Mapping[str, Any], scores: Scores) -> None:
-    if store:
-        store.put(key, scores)
-
-
-def _predicted(store: Cache | None, key: Mapping[str, Any], teacher: Teacher, scores: Scores) -> NDArray[np.float64]:
-    known: Scores = {}
-    if not _take(store, key, ("vmaf",), known):
-        known["vmaf"] = teacher.predict(scores)
-        _keep(store, key, known)
-    return known["vmaf"]
-
-
-def _columns(
-    selection: Selection, able: Sequence[Feature], scores: Scores, frames: int
-) -> dict[str, NDArray[np.float64]]:
-    keys = {f.name: f.key for f in able}
-    return {name: scores[keys[name]] if name in keys else np.full(frames, np.nan) for name in selection.names}
+        if isinstance(subject, Request):
+            return {**key, "extractor": subject.extractor, "options": dict(subject.options)}
+        return {**key, "model": subject.identity(), "libvmaf": engines.load(engines.CPU).identity()}

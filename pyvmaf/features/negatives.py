@@ -1,26 +1,27 @@
-"""Hard negatives: pairs of clips that no ladder holds, measured like any other, for a judge of models to look at.
+"""The verb hard-negatives: measure pairs of clips that no ladder holds, as a test of models.
 
-Encodes differ from their reference by degrees. A model that has seen nothing else can still be fooled by a black
-screen, a frozen picture or the wrong film, and by pictures without texture, where the features say little. These
+Encodes differ from their reference by degrees. A model that was trained on nothing else can still be fooled by a black
+screen, a frozen picture or the wrong film, and by pictures without texture, of which the features say little. These
 pairs are made of the first frames of the prepared clips while they are read; no file is written for them.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from pyvmaf import engines
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER
-from pyvmaf.features.extract import Window
-from pyvmaf.video.format import Format
-from pyvmaf.video.made import Made
-from pyvmaf.video.reader import FrameSource, Reader
+from pyvmaf.features.options import ON_CPU, Compute, Reading, Window
+from pyvmaf.video.frames import Format, Planes, Video
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,8 +36,8 @@ class Clip:
     Attributes:
         corpus, name, source, group: its labels.
         path: its file.
-        sha256: of that file.
-        frames: how many it has.
+        sha256: SHA-256 of the file.
+        frames: number of frames.
     """
 
     corpus: str
@@ -48,12 +49,53 @@ class Clip:
     frames: int
 
 
+class SyntheticVideo(Video):
+    """Frames that no file holds, of the format of a clip and without end.
+
+    Args:
+        like: the clip.
+        kind: "black", "flat" (mid-grey) or "frozen" (the clip's first frame).
+    """
+
+    def __init__(self, like: Video, kind: str) -> None:
+        """Keep the format of the clip; nothing is decoded before the first frame is read."""
+        self.path, self.raw, self.fps = like.path, None, like.fps
+        self.coded = self.format = like.format
+        self.stated_frames = like.stated_frames
+        self._like, self._kind = like, kind
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the frames; of a picture of one colour, its format alone."""
+        base = self._like.identity() if self._kind == "frozen" else {"as": f"{self.format.size} {self.format.pix_fmt}"}
+        return {**base, "made": self._kind}
+
+    def count_packets(self) -> int:
+        """Count the frames of the clip."""
+        return self._like.count_packets()
+
+    def frames(self, *, luma: bool = False) -> Iterator[Planes]:
+        """Yield the same picture without end."""
+        if self._kind == "frozen":
+            first = next(self._like.frames(luma=luma))
+            yield from itertools.repeat(tuple(p.copy() for p in first))
+        picture = uniform(self.format, {"black": 16, "flat": 128}[self._kind])
+        yield from itertools.repeat(picture[:1] if luma else picture)
+
+
+def uniform(form: Format, level: int) -> Planes:
+    """Return the planes of a grey picture whose luma is `level` of 255 everywhere (16 is black, 128 mid-grey)."""
+    dtype = np.uint8 if form.bits == 8 else np.uint16
+    shift = form.bits - 8
+    levels = (level << shift, 128 << shift, 128 << shift)
+    return tuple(np.full(size, value, dtype) for size, value in zip(form.plane_sizes(), levels, strict=False))
+
+
 def read_clips(collections: Sequence[Path]) -> list[Clip]:
-    """The clips of corpus manifests (``corpus.json``), in the order in which they stand there.
+    """Read the clips of corpus manifests (``corpus.json``), in the order of the manifests.
 
     Raises:
-        MissingFileError: a manifest or a clip is not there.
-        IntegrityError: a file is no corpus manifest, or a clip is not the one that its manifest speaks of.
+        MissingFileError: a manifest or a clip does not exist.
+        IntegrityError: a file is not a corpus manifest, or the SHA-256 of a clip differs from its manifest.
     """
     from pyvmaf.base.files import read_json, sha256_file
 
@@ -61,35 +103,35 @@ def read_clips(collections: Sequence[Path]) -> list[Clip]:
     for collection in collections:
         content = read_json(collection)
         if not isinstance(content, dict) or not isinstance(content.get("clips"), dict):
-            raise IntegrityError(f"{collection} is no manifest of prepared clips: give the corpus.json of a corpus")
+            raise IntegrityError(f"{collection} is not a manifest of prepared clips: give the corpus.json of a corpus")
         for name, entry in content["clips"].items():
             # Both lie in one folder, whatever the working folder was when the manifest was written.
             path = collection.parent / Path(entry["path"]).name
-            found = sha256_file(path)
-            if found != entry["sha256"]:
+            digest = sha256_file(path)
+            if digest != entry["sha256"]:
                 raise IntegrityError(
-                    f"{path} has SHA-256 {found}, but {collection} says {entry['sha256']}: prepare the corpus again"
+                    f"{path} has SHA-256 {digest}, but {collection} says {entry['sha256']}: prepare the corpus again"
                 )
             labels = (content["name"], name, entry["source"], entry["group"])
-            clips.append(Clip(*labels, path, found, int(entry["video"]["frames"])))
+            clips.append(Clip(*labels, path, digest, int(entry["video"]["frames"])))
     return clips
 
 
 def partner(clip: Clip, clips: Sequence[Clip], formats: Mapping[Path, Format]) -> Clip | None:
-    """The clip to swap with: the next one of another group, else of another source; None where there is none.
+    """Choose the clip to swap with: the next one of another group, else of another source; None if there is none.
 
-    Only clips whose samples can be brought to the format of `clip` without loss count: they may have another size,
+    Only clips whose samples can be converted to the format of `clip` without loss count: they may have another size,
     but neither another chroma layout nor more bits.
     """
-    place = clips.index(clip)
-    others = [*clips[place + 1 :], *clips[:place]]
+    index = clips.index(clip)
+    others = [*clips[index + 1 :], *clips[:index]]
     form = formats[clip.path]
     fitting = [
         other
         for other in others
         if (other.corpus, other.source) != (clip.corpus, clip.source)
-        and formats[other.path].chroma == form.chroma
-        and formats[other.path].bit_depth <= form.bit_depth
+        and formats[other.path].layout == form.layout
+        and formats[other.path].bits <= form.bits
     ]
     return next((o for o in fitting if (o.corpus, o.group) != (clip.corpus, clip.group)), next(iter(fitting), None))
 
@@ -101,57 +143,45 @@ def measure(
     features: str = DEFAULT_FEATURES,
     model: str = DEFAULT_MODEL,
     frames: int = DEFAULT_FRAMES,
-    cache: Path | None = None,
-    threads: int = 1,
-    backend: str = "cpu",
+    compute: Compute = ON_CPU,
 ) -> list[Ladder]:
-    """Features and teacher of every case of one clip: the cases against the clip, then those against a flat one.
+    """Measure every case of one clip: first the cases against the clip, then those against a flat picture.
 
     Args:
         clip: the clip.
-        other: the one to swap it with, or None.
-        features, model, cache, threads, backend: as in `extract_ladder`.
-        frames: how many, from the first one; fewer where a clip is shorter.
+        other: the clip to swap it with, or None.
+        features, model, compute: as in `extract_ladder`.
+        frames: number of frames from the first one on; fewer if a clip is shorter.
 
     Raises:
         InputError: a feature that was asked for by name cannot be computed on the clip.
     """
     from pyvmaf.features.ladder import extract_ladder
 
-    video = Reader(clip.path)
+    video = Video(clip.path)
     form = video.format
-    against: dict[str, FrameSource] = {
-        "identical": Reader(clip.path),
-        "frozen": Made(video, "frozen"),
-        "black": Made(video, "black"),
+    against: dict[str, Video] = {
+        "identical": Video(clip.path),
+        "frozen": SyntheticVideo(video, "frozen"),
+        "black": SyntheticVideo(video, "black"),
     }
     stop = min(frames, clip.frames)
     if other is not None:
-        against["swapped"] = Reader(other.path, size=(form.width, form.height), bit_depth=form.bit_depth)
+        against["swapped"] = Video(other.path, size=(form.width, form.height), bits=form.bits)
         stop = min(stop, other.frames)
-    flat = Made(video, "flat")
-    against_flat: dict[str, FrameSource] = {"flat": flat, "flat_reference": Reader(clip.path)}
-    window = Window(0, stop)
+    flat = SyntheticVideo(video, "flat")
+    reading = Reading(window=Window(0, stop))
     return [
-        extract_ladder(
-            reference,
-            distorted,
-            features=features,
-            model=model,
-            window=window,
-            cache=cache,
-            threads=threads,
-            backend=backend,
-        )
+        extract_ladder(reference, distorted, features=features, model=model, reading=reading, compute=compute)
         for reference, distorted in (
             (video, against),
-            (flat, against_flat),
+            (flat, {"flat": SyntheticVideo(video, "flat"), "flat_reference": Video(clip.path)}),
         )
     ]
 
 
 def schema(features: Sequence[str]) -> pa.Schema:
-    """The arrow schema of a table of hard negatives with these features."""
+    """Return the arrow schema of a table of hard negatives with these features."""
     import pyarrow as pa
 
     text = pa.dictionary(pa.int32(), pa.string())
@@ -182,7 +212,7 @@ def _rows(clip: Clip, ladders: Sequence[Ladder]) -> pa.Table:
 
 
 class CaseRow(NamedTuple):
-    """What the teacher says about one case: of how many clips, and the lowest and highest mean of a clip."""
+    """Scores of the teacher for one case: number of clips, and the lowest and highest mean of a clip."""
 
     case: str
     clips: int
@@ -192,7 +222,7 @@ class CaseRow(NamedTuple):
 
 
 def summary(table: pa.Table) -> list[CaseRow]:
-    """The teacher's scores of each case that a table of hard negatives holds, in the order of `CASES`."""
+    """Summarise the teacher's scores of each case of a table of hard negatives, in the order of `CASES`."""
     frames = table.select(["case", "corpus", "clip", TEACHER])
     clips: Any = frames.group_by(["case", "corpus", "clip"]).aggregate([(TEACHER, "mean")])
     means: dict[str, list[float]] = {}
@@ -212,25 +242,21 @@ def hard_negatives(
     features: str = DEFAULT_FEATURES,
     model: str = DEFAULT_MODEL,
     frames: int = DEFAULT_FRAMES,
-    cache: Path | None = None,
-    threads: int = 1,
-    backend: str = "cpu",
-    advance: Callable[[int, int], None] | None = None,
+    compute: Compute = ON_CPU,
 ) -> pa.Table:
-    """Measure the hard negatives of every clip of some corpora and write them to `output`, with a manifest.
+    """Measure the hard negatives of every clip of some corpora, and write their table with a manifest.
 
     Args:
         collections: ``corpus.json`` of each corpus, beside its clips.
         output: the parquet file, a row per frame: the columns of `pyvmaf.features.cases`.
-        features, model, frames, cache, threads, backend: as in `measure`.
-        advance: called with (clips done, all clips).
+        features, model, frames, compute: as in `measure`; progress counts clips.
 
     Returns:
-        What was written.
+        The table.
 
     Raises:
         InputError: there are no clips, or a feature that was asked for by name cannot be computed on one.
-        IntegrityError: a clip is not the one that its corpus manifest speaks of.
+        IntegrityError: the SHA-256 of a clip differs from its corpus manifest.
     """
     import pyarrow as pa
 
@@ -238,13 +264,13 @@ def hard_negatives(
     from pyvmaf.features.table import metadata, write_table
 
     started = time.monotonic()
-    uses = engines.uses(backend)
+    uses = engines.uses(compute.backend)
     if frames < 2:
         raise InputError(f"--frames must be 2 or more, because motion needs a frame before, not {frames}")
     clips = read_clips(collections)
     if not clips:
         raise InputError(f"{', '.join(map(str, collections))} list no clips: there is nothing to make negatives of")
-    formats = {clip.path: Reader(clip.path).format for clip in clips}
+    formats = {clip.path: Video(clip.path).format for clip in clips}
     parts: list[pa.Table] = []
     unavailable: dict[str, str] = {}
     swaps: dict[str, str | None] = {}
@@ -252,20 +278,13 @@ def hard_negatives(
         other = partner(clip, clips, formats)
         swaps[f"{clip.corpus}/{clip.name}"] = None if other is None else f"{other.corpus}/{other.name}"
         ladders = measure(
-            clip,
-            other,
-            features=features,
-            model=model,
-            frames=frames,
-            cache=cache,
-            threads=threads,
-            backend=backend,
+            clip, other, features=features, model=model, frames=frames, compute=replace(compute, progress=None)
         )
         for ladder in ladders:
             unavailable |= ladder.unavailable
         parts.append(_rows(clip, ladders))
-        if advance is not None:
-            advance(done, len(clips))
+        if compute.progress is not None:
+            compute.progress(done, len(clips))
     table = pa.concat_tables(parts).unify_dictionaries()
     names = [name for name in table.column_names if name in FEATURES]
     block = metadata(features=names, unavailable=unavailable, model=model, engine=engine_block("hard-negatives", uses))
@@ -274,7 +293,7 @@ def hard_negatives(
     write_manifest(
         output,
         verb="hard-negatives",
-        args={"features": features, "model": model, "frames": frames, "backend": backend},
+        args={"features": features, "model": model, "frames": frames, "backend": compute.backend},
         inputs={"corpora": list(collections), "clips": [clip.path for clip in clips]},
         outputs={"table": output},
         details={"rows": table.num_rows, "cases": dict(CASES), "swapped": swaps, "unavailable": unavailable},

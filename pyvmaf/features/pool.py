@@ -1,40 +1,61 @@
-"""Pooling: one figure per clip out of one figure per frame, as tables of clips hold it."""
+"""Pooling: one figure per clip out of one figure per frame.
+
+Tables of clips hold the figures `STATS`, and `vmaf-train score` prints the figures `POOLS`. Figures of both are the same
+numbers: ``hmean`` is ``harmonic_mean``, and ``p50`` is ``median``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import STATS
 
-__all__ = ["STATS", "pool"]
+__all__ = ["POOLS", "STATS", "pool"]
+
+POOLS: tuple[str, ...] = ("mean", "harmonic_mean", "min", "p1", "p5", "p10", "median")
+"""Figures of a pair of videos, in the order in which they are shown."""
 
 
-def pool(values: ArrayLike) -> dict[str, float]:
-    """Every figure of `STATS` over the finite values of one column of frames; NaN where there are none.
+def _harmonic_mean(values: NDArray[np.float64]) -> float:
+    return float(1 / np.mean(1 / (values + 1)) - 1) if values.min() > -1 else float("nan")
 
-    mean and std (population form), min and max are as their names say. hmean is libvmaf's harmonic mean,
-    1 / mean(1 / (x + 1)) - 1, which holds for values above -1 and is NaN for others. p5 and p50 are percentiles that
+
+_FIGURES: dict[str, Callable[[NDArray[np.float64]], float]] = {
+    "mean": lambda values: float(values.mean()),
+    "hmean": _harmonic_mean,
+    "harmonic_mean": _harmonic_mean,
+    "std": lambda values: float(values.std()),
+    "min": lambda values: float(values.min()),
+    "max": lambda values: float(values.max()),
+}
+_PERCENTILES = {"p1": 1, "p5": 5, "p10": 10, "p50": 50, "median": 50}
+
+
+def pool(values: ArrayLike, names: Sequence[str] = STATS) -> dict[str, float]:
+    """Pool the finite values of one column of frames; every figure is NaN if no value is finite.
+
+    mean and std (population form), min and max are as their names say. The harmonic mean is libvmaf's,
+    1 / mean(1 / (x + 1)) - 1, which holds for values above -1 and is NaN for others. Percentiles (p5, and the median)
     interpolate linearly between the closest ranks.
 
+    Args:
+        values: one value per frame.
+        names: the figures to compute, of `STATS` and `POOLS`.
+
     Raises:
-        InputError: the values are no single column.
+        InputError: the values are not a single column.
     """
     column = np.asarray(values, dtype=np.float64)
     if column.ndim != 1:
         raise InputError(f"pooling takes one column of frames, not an array of shape {column.shape}")
     finite = column[np.isfinite(column)]
     if not finite.size:
-        return dict.fromkeys(STATS, float("nan"))
-    low = float(finite.min())
-    p5, p50 = np.percentile(finite, [5, 50])
-    return {
-        "mean": float(finite.mean()),
-        "hmean": float(1 / np.mean(1 / (finite + 1)) - 1) if low > -1 else float("nan"),
-        "std": float(finite.std()),
-        "min": low,
-        "max": float(finite.max()),
-        "p5": float(p5),
-        "p50": float(p50),
-    }
+        return dict.fromkeys(names, float("nan"))
+    ranks = [name for name in names if name in _PERCENTILES]
+    percentiles = np.percentile(finite, [_PERCENTILES[name] for name in ranks])
+    ranked = dict(zip(ranks, percentiles.tolist(), strict=True))
+    return {name: ranked[name] if name in ranked else _FIGURES[name](finite) for name in names}

@@ -1,9 +1,9 @@
-"""The stage's verb: a ladder of encodes in, its feature table and manifest out."""
+"""The verb extract-features: measure a ladder of encodes, and write its feature table and manifest."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,17 @@ from pyvmaf import engines
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 from pyvmaf.features.ladder import Ladder, extract_ladder
+from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading
 
 if TYPE_CHECKING:
     from pyvmaf.encodes.record import Record
 
 
 def read_records(rungs: Mapping[str, Path]) -> dict[str, Record]:
-    """The encode record beside each rung.
+    """Read the encode record beside each rung.
 
     Raises:
-        MissingFileError: a rung has none.
+        MissingFileError: a rung has no record.
         IntegrityError: a record is not of the corpus-row schema.
     """
     from pyvmaf.encodes.record import Record
@@ -34,21 +35,6 @@ def read_records(rungs: Mapping[str, Path]) -> dict[str, Record]:
     return records
 
 
-def read_strengths(rungs: Mapping[str, Path], records: Mapping[str, Record]) -> dict[str, float]:
-    """The strength of each rung: the CRF of an encode, and of another distortion the number in its manifest.
-
-    Raises:
-        MissingFileError, IntegrityError: a manifest is missing or damaged.
-    """
-    from pyvmaf.base.manifest import read_manifest
-
-    strengths = {}
-    for rung, path in rungs.items():
-        crf = records[rung].crf
-        strengths[rung] = float(read_manifest(path)["details"]["strength"] if crf is None else crf)
-    return strengths
-
-
 def extract_features(
     reference: Path,
     rungs: Mapping[str, Path],
@@ -57,60 +43,44 @@ def extract_features(
     labels: Mapping[str, str],
     features: str = DEFAULT_FEATURES,
     model: str = DEFAULT_MODEL,
-    cache: Path | None = None,
-    threads: int = 1,
-    match_depth: bool = False,
-    scale: bool = False,
-    backend: str = "cpu",
-    advance: Callable[[int, int], None] | None = None,
+    reading: Reading = AS_CODED,
+    compute: Compute = ON_CPU,
 ) -> Ladder:
-    """Extract a ladder and write its table to `output`, with a manifest.
+    """Measure a ladder and write its table with a manifest.
 
     Args:
         reference: the pristine clip.
         rungs: encodes by rung name, each with its record (.json) beside it.
-        output: the parquet file.
+        output: the parquet file to write.
         labels: ``corpus``, ``group``, ``source``, ``clip`` and ``codec``.
-        features, model, cache, threads, match_depth, scale, backend, advance: as in `extract_ladder`.
+        features, model, reading, compute: as in `extract_ladder`.
 
     Raises:
-        InputError: the clips cannot be compared, a record is of another encode, or a name is unknown.
+        InputError: the videos cannot be compared, a record belongs to another encode, or a name is unknown.
     """
     from pyvmaf.base.files import sha256_file
     from pyvmaf.base.manifest import engine_block, write_manifest
     from pyvmaf.features.table import ladder_table, write_table
 
     started = time.monotonic()
-    uses = engines.uses(backend)
+    uses = engines.uses(compute.backend)
     records = read_records(rungs)
-    strengths = read_strengths(rungs, records)
-    found = sha256_file(reference)
+    digest = sha256_file(reference)
     for rung, record in records.items():
-        if record.src_sha256 != found:
+        if record.src_sha256 != digest:
             raise InputError(
                 f"{rungs[rung]} was encoded from a reference with SHA-256 {record.src_sha256}, but {reference} has "
-                f"{found}: encode it again from this reference"
+                f"{digest}: encode it again from this reference"
             )
-    ladder = extract_ladder(
-        reference,
-        rungs,
-        features=features,
-        model=model,
-        cache=cache,
-        threads=threads,
-        match_depth=match_depth,
-        scale=scale,
-        backend=backend,
-        advance=advance,
-    )
-    table = ladder_table(ladder, labels, records, strengths, model, engine_block("extract-features", uses))
+    ladder = extract_ladder(reference, rungs, features=features, model=model, reading=reading, compute=compute)
+    table = ladder_table(ladder, labels, records, model, engine_block("extract-features", uses))
     write_table(table, output)
     args = {
         "features": features,
         "model": model,
-        "match_depth": match_depth,
-        "scale": scale,
-        "backend": backend,
+        "match_depth": reading.match_depth,
+        "scale": reading.scale,
+        "backend": compute.backend,
         **labels,
     }
     details = {

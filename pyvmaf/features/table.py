@@ -11,39 +11,35 @@ from typing import TYPE_CHECKING, Any
 from pyvmaf.base.files import atomic_path
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features.catalog import FEATURES
-from pyvmaf.features.ladder import Ladder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from pyvmaf.encodes.record import Record
+    from pyvmaf.features.ladder import Ladder
 
 TEXT_COLUMNS: tuple[str, ...] = ("corpus", "group", "source", "clip", "codec", "encoder", "preset", "rung")
-"""Columns that say which row this is; stored with dictionaries."""
+"""Text columns that name the ladder and rung of a row; stored with dictionaries."""
 
 LEADING: tuple[str, ...] = (
-    "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", "strength", "frame_index",
+    "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", "frame_index",
 )  # fmt: skip
-"""The columns before the features, in order. `source` is the scene that a split keeps together, `group` the film.
-`strength` orders the rungs of a ladder; `encoder`, `preset` and `crf` are null if no encoder made the rung."""
-
-STRENGTH = "strength"
-"""The column of `LEADING` that tables of version 0.1.0 do not have; `crf` stands for it there."""
+"""Columns before the features, in order. `source` is the scene that a split keeps together, `group` the film."""
 
 TARGET = "vmaf"
-"""The column after the features: the teacher's score."""
+"""Column after the features: the teacher's score."""
 
 METADATA_KEY = b"pyvmaf"
 
 
 def columns(features: Iterable[str]) -> tuple[str, ...]:
-    """All columns of a table that holds these features, in order."""
+    """List all columns of a table of these features, in order."""
     present = set(features)
     return (*LEADING, *(name for name in FEATURES if name in present), TARGET)
 
 
 def schema(features: Iterable[str]) -> pa.Schema:
-    """The arrow schema of a table that holds these features."""
+    """Return the arrow schema of a table of these features."""
     import pyarrow as pa
 
     def kind(name: str) -> pa.DataType:
@@ -58,19 +54,17 @@ def ladder_table(
     ladder: Ladder,
     labels: Mapping[str, str],
     records: Mapping[str, Record],
-    strengths: Mapping[str, float],
     model: str,
     engine: Mapping[str, Any],
 ) -> pa.Table:
-    """Return the table of a ladder.
+    """Build the table of a ladder.
 
     Args:
-        ladder: the extracted features.
+        ladder: the measured features.
         labels: ``corpus``, ``group``, ``source``, ``clip`` and ``codec`` of all its rows.
-        records: the encode record of each rung, which has encoder, preset and CRF.
-        strengths: the strength of each rung.
+        records: the encode record of each rung, for encoder, preset and CRF.
         model: the teacher.
-        engine: the engine's block of a manifest; kept in the file's metadata.
+        engine: the manifest's block about the code that computed it; kept in the file's metadata.
     """
     import pyarrow as pa
 
@@ -80,9 +74,10 @@ def ladder_table(
         record = records[rung]
         n = scores.indices.size
         text = {**labels, "encoder": record.encoder, "preset": record.preset, "rung": rung}
-        data: dict[str, Any] = {name: repeated(value, n) for name, value in text.items()}
+        data: dict[str, Any] = {
+            name: pa.array([value], pa.string()).take(pa.array([0] * n)) for name, value in text.items()
+        }
         data["crf"] = pa.array([record.crf] * n, pa.int64())
-        data[STRENGTH] = pa.array([strengths[rung]] * n, pa.float64())
         data["frame_index"] = pa.array(scores.indices, pa.int64())
         data |= {name: pa.array(values) for name, values in scores.features.items()}
         data[TARGET] = pa.array(scores.vmaf) if scores.vmaf is not None else pa.nulls(n, pa.float64())
@@ -94,17 +89,10 @@ def ladder_table(
     )
 
 
-def repeated(text: str | None, n: int) -> pa.StringArray:
-    """Return a text column of `n` equal values; None is a missing value."""
-    import pyarrow as pa
-
-    return pa.array([text], pa.string()).take(pa.array([0] * n))
-
-
 def metadata(
     *, features: Sequence[str], unavailable: Mapping[str, Any], model: str, engine: Mapping[str, Any]
 ) -> dict[bytes, bytes]:
-    """The block that a table carries in its file metadata."""
+    """Return the file metadata of a table."""
     block = {
         "features": list(features),
         "unavailable": dict(unavailable),
@@ -114,16 +102,20 @@ def metadata(
     return {METADATA_KEY: json.dumps(block, sort_keys=True).encode()}
 
 
-def read_metadata(found: pa.Schema, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The block in a table's metadata.
+def read_metadata(stored: pa.Schema, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the metadata of a table.
+
+    Args:
+        stored: schema of the parquet file.
+        path: its path, for the message.
 
     Raises:
-        IntegrityError: there is none, so no feature table.
+        IntegrityError: the file has none, so it is not a feature table.
     """
-    block = (found.metadata or {}).get(METADATA_KEY)
+    block = (stored.metadata or {}).get(METADATA_KEY)
     if block is None:
         raise IntegrityError(
-            f"{os.fspath(path)} is parquet, but no table of pyvmaf: its metadata lack the feature spec"
+            f"{os.fspath(path)} is a parquet file, but not a table of pyvmaf: its metadata lack the feature spec"
         )
     value: dict[str, Any] = json.loads(block)
     return value
@@ -138,11 +130,11 @@ def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
 
 
 def open_table(path: str | os.PathLike[str]) -> Any:
-    """A `pyarrow.parquet.ParquetFile`.
+    """Open a parquet file as a `pyarrow.parquet.ParquetFile`.
 
     Raises:
         MissingFileError: there is no such file.
-        IntegrityError: it is damaged or no parquet.
+        IntegrityError: it is damaged, or not a parquet file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -156,11 +148,12 @@ def open_table(path: str | os.PathLike[str]) -> Any:
 
 
 def read_table(path: str | os.PathLike[str]) -> pa.Table:
-    """A whole table with its metadata.
+    """Read a whole table with its metadata.
 
     Raises:
         MissingFileError: there is no such file.
-        IntegrityError: it is damaged, or no table of this project.
+        IntegrityError: it is damaged, or not a table of this project.
+        InputError: it lacks a column.
     """
     import pyarrow as pa
 
@@ -170,7 +163,7 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as err:
         raise IntegrityError(f"{os.fspath(path)} is damaged ({err})") from err
     read_metadata(table.schema, path)
-    missing = [name for name in LEADING if name not in (*table.column_names, STRENGTH)]
+    missing = [name for name in LEADING if name not in table.column_names]
     if missing:
         raise InputError(
             f"{os.fspath(path)} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}"

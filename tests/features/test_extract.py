@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from pyvmaf.errors import InputError
 from pyvmaf.features import extract
 from pyvmaf.features.ladder import Ladder, extract_ladder
-from pyvmaf.scoring.scores import POOLS, Scores, pooled, score
+from pyvmaf.features.options import Compute
+from pyvmaf.features.pool import POOLS, pool
+from pyvmaf.scoring.score import score
+from pyvmaf.scoring.scores import Scores
 
 FEATURES = "canonical6,motion,motion3,psnr_y,psnr_cb"
 
@@ -52,7 +55,7 @@ def test_contexts_are_replaced_without_a_trace(
 def test_a_ladder_equals_its_pairs(pair: tuple[Path, Path], whole: Scores, convert: Callable[..., Path]) -> None:
     reference, distorted = pair
     other = convert(reference, "carphone40.mkv", "-c:v", "libx264", "-crf", "40")
-    ladder = extract_ladder(reference, {"a": distorted, "b": other}, features=FEATURES, threads=2)
+    ladder = extract_ladder(reference, {"a": distorted, "b": other}, features=FEATURES, compute=Compute(threads=2))
     alone = score(reference, other, features=FEATURES)
     for name in ladder.rungs["a"].features:
         np.testing.assert_array_equal(ladder.rungs["a"].features[name], whole[name])
@@ -95,7 +98,7 @@ def test_unequal_lengths(pair: tuple[Path, Path], whole: Scores, convert: Callab
 
 def test_pools_against_numpy() -> None:
     values = np.random.default_rng(1).uniform(0, 100, 1001)
-    found = pooled(values)
+    found = pool(values, POOLS)
     assert tuple(found) == POOLS
     assert found["mean"] == pytest.approx(values.mean())
     assert found["harmonic_mean"] == pytest.approx(len(values) / np.sum(1 / (values + 1)) - 1)
@@ -109,7 +112,7 @@ class TestCache:
         return {"a": pair[1], "b": convert(pair[0], "carphone40.mkv", "-c:v", "libx264", "-crf", "40")}
 
     def extract(self, pair: tuple[Path, Path], clips: dict[str, Path], cache: Path, **more: Any) -> Ladder:
-        return extract_ladder(pair[0], clips, cache=cache, threads=2, **more)
+        return extract_ladder(pair[0], clips, compute=Compute(threads=2, cache=cache), **more)
 
     def test_only_what_is_missing_is_computed(
         self, pair: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path

@@ -16,10 +16,11 @@ import pytest
 import pyvmaf
 from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, MissingFileError
+from pyvmaf.features.pool import POOLS, pool
 from pyvmaf.runtime.load import Ensemble
 from pyvmaf.scoring.origin import origin, stated
-from pyvmaf.scoring.score import find_models, warnings_of
-from pyvmaf.scoring.scores import pooled
+from pyvmaf.scoring.predict import warnings_of
+from pyvmaf.scoring.score import find_models
 from tests.models.conftest import command
 
 FRAMES = (0, 24)
@@ -32,9 +33,7 @@ def pair(embedded_files: dict[str, Path]) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def plain(pair: tuple[Path, Path]) -> Any:
-    from pyvmaf.scoring.scores import score
-
-    return score(*pair, features="canonical6", frames=FRAMES)
+    return pyvmaf.score(*pair, features="canonical6", frames=FRAMES)
 
 
 def test_columns_are_the_models_answers(run: Path, pair: tuple[Path, Path], plain: Any) -> None:
@@ -48,8 +47,8 @@ def test_columns_are_the_models_answers(run: Path, pair: tuple[Path, Path], plai
     np.testing.assert_array_equal(found["vmaf_v0.6.1neg"], neg["vmaf"])
     assert (found.model, neg.model) == ("vmaf_v0.6.1", "vmaf_v0.6.1neg")
     # Pooled like VMAF.
-    assert found.pooled()["small"] == pooled(found["small"])
-    assert found.judged["small"]["score"] == pytest.approx(found["small"].mean())
+    assert found.pooled()["small"] == pool(found["small"], POOLS)
+    assert found.summaries["small"]["score"] == pytest.approx(found["small"].mean())
 
 
 def test_only_what_the_models_read_is_computed(run: Path, pair: tuple[Path, Path], plain: Any) -> None:
@@ -75,12 +74,12 @@ def test_an_ensemble_brings_intervals_per_frame_and_for_the_clip(
         np.testing.assert_array_equal(found[f"many{suffix}"], values)
     assert (found["many_low"] < found["many"]).all()
     assert (found["many"] < found["many_high"]).all()
-    said = found.judged["many"]
-    ends = model.mean_interval(expected)
-    assert ends is not None
-    assert tuple(said["score_interval"].values()) == ends
+    summary = found.summaries["many"]
+    interval = model.mean_interval(expected)
+    assert interval is not None
+    assert tuple(summary["score_interval"].values()) == interval
     assert (
-        said["measured_coverage"]
+        summary["measured_coverage"]
         == json.loads((run / "models/many/ensemble.json").read_text())["coverage_gate"]["empirical_coverage"]
     )
     # A mean of bounds is no bound of the mean.
@@ -91,7 +90,7 @@ def test_the_codec_is_given_or_read_or_left_open(run: Path, pair: tuple[Path, Pa
     model = pyvmaf.load_model("many")
     rows = plain.to_pandas()
     probed = pyvmaf.score(*pair, model=model, frames=FRAMES)
-    assert probed.judged["many"]["codec"] == "libx264, preset not known, CRF not known (stream)"
+    assert probed.summaries["many"]["codec"] == "libx264, preset not known, CRF not known (stream)"
     np.testing.assert_array_equal(probed["many"], model.predict(rows, ("libx264", None, None)).scores)
     blind = pyvmaf.score(*pair, model=model, codec=("unknown", None, None), frames=FRAMES)
     np.testing.assert_array_equal(blind["many"], model.predict(rows).scores)
@@ -128,18 +127,17 @@ def test_what_a_stream_says_of_itself(
     # FFmpeg's copy of the stream without its container.
     bare = tmp_path / "bare"
     subprocess.run([ffmpeg, "-v", "error", "-i", str(coded), "-c", "copy", "-f", "rawvideo", str(bare)], check=True)
-    said = stated(coded)
-    assert (said["width"], said["height"]) == (176, 144)
-    assert said["fps"] == pytest.approx(float(Fraction(30000, 1001)))
-    assert said["bitrate_kbps"] == pytest.approx(bare.stat().st_size * 8 / 1000 / (5 / said["fps"]))
+    properties = stated(coded)
+    assert (properties["width"], properties["height"]) == (176, 144)
+    assert properties["fps"] == pytest.approx(float(Fraction(30000, 1001)))
+    assert properties["bitrate_kbps"] == pytest.approx(bare.stat().st_size * 8 / 1000 / (5 / properties["fps"]))
 
 
 def test_the_record_beside_an_encode_knows_everything(pair: tuple[Path, Path], tmp_path: Path) -> None:
     from pyvmaf.encodes.encode import encode
-    from pyvmaf.encodes.encoder import encoder_rung
 
     coded = tmp_path / "veryfast-crf40.mkv"
-    encode(pair[0], coded, encoder_rung("libx264", "veryfast", 40))
+    encode(pair[0], coded, "libx264", "veryfast", 40)
     assert origin(coded).triple == ("libx264", "veryfast", 40.0)
     assert origin(coded).how == "record"
     moved = tmp_path / "other.mkv"
@@ -154,9 +152,9 @@ def test_a_file_that_says_nothing(tmp_path: Path) -> None:
     raw.write_bytes(bytes(16 * 16 * 3 // 2))
     assert origin(raw).triple == (None, None, None)
     assert str(origin(raw)) == "codec not known"
-    from pyvmaf.video.format import Format
+    from pyvmaf.video.frames import raw_format
 
-    assert stated(raw, Format.parse("16x16")) == {"width": 16, "height": 16}
+    assert stated(raw, raw_format("16x16", "yuv420p")) == {"width": 16, "height": 16}
 
 
 CLIP_FEATURES = ("adm2_mean", "vif_scale0_p5", "vmaf_mean", "height", "fps", "bitrate_kbps")
@@ -181,18 +179,18 @@ def of_clips(copied: Path) -> Path:
 
 def test_a_model_of_whole_clips(of_clips: Path, pair: tuple[Path, Path], plain: Any, tmp_path: Path) -> None:
     found = pyvmaf.score(*pair, model=["vmaf_v0.6.1neg", of_clips], frames=FRAMES)
-    said = stated(pair[1])
+    properties = stated(pair[1])
     adm, vif, vmaf = plain["adm2"].mean(), np.percentile(plain["vif_scale0"], 5), plain["vmaf"].mean()
-    row = [[adm, vif, vmaf, 144.0, said["fps"], said["bitrate_kbps"]]]
+    row = [[adm, vif, vmaf, 144.0, properties["fps"], properties["bitrate_kbps"]]]
     expected = pyvmaf.load_model(of_clips).predict(np.array(row)).scores[0]
     assert found["of_clips"].tolist() == [expected] * len(found)
-    judged = found.judged["of_clips"]
-    assert (judged["of"], judged["score"], judged["kind"]) == ("clip", expected, "mos")
-    assert judged["context"] == {"height": 144.0, "fps": said["fps"], "bitrate_kbps": said["bitrate_kbps"]}
+    summary = found.summaries["of_clips"]
+    assert (summary["of"], summary["score"], summary["kind"]) == ("clip", expected, "mos")
+    assert summary["context"] == {"height": 144.0, "fps": properties["fps"], "bitrate_kbps": properties["bitrate_kbps"]}
     assert "of_clips" not in found.pooled()
     assert "vif_scale1" not in found.columns
-    assert warnings_of(found.judged) == [
-        "of_clips: the clip lies outside of what it was trained on (fps in 100%): expect more of an error there"
+    assert warnings_of(found.summaries) == [
+        "of_clips: the clip lies outside the range of its training data (fps in 100%): expect larger errors"
     ]
     given = pyvmaf.score(*pair, model=of_clips, frames=FRAMES, context={"fps": 15, "bitrate_kbps": 7})
     row[0][4:] = [15, 7]
@@ -206,25 +204,28 @@ def test_every_format_holds_the_models(run: Path, pair: tuple[Path, Path], tmp_p
     for suffix in (".json", ".csv", ".parquet"):
         found.write(tmp_path / f"scores{suffix}")
     data = json.loads((tmp_path / "scores.json").read_text())
-    assert data["models"] == found.judged
+    assert data["models"] == found.summaries
     assert [frame["many_low"] for frame in data["frames"]] == found["many_low"].tolist()
     with open(tmp_path / "scores.csv") as stream:
         rows = list(csv.DictReader(stream))
     assert [float(row["many_high"]) for row in rows] == found["many_high"].tolist()
     table = pq.read_table(tmp_path / "scores.parquet")
     assert table.column("many_sigma").to_pylist() == found["many_sigma"].tolist()
-    assert json.loads(table.schema.metadata[b"pyvmaf"])["models"] == found.judged
+    assert json.loads(table.schema.metadata[b"pyvmaf"])["models"] == found.summaries
 
 
 def test_the_command(run: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
     words = ["score", *pair, "--frames", "0:24", "-m", "many", "-m", "vmaf_v0.6.1"]
     done = command(*words, "--codec", "x264", "--crf", 30, "-o", tmp_path / "x.json", cwd=run.parent)
     assert done.returncode == 0, done.stderr
-    said = json.loads((tmp_path / "x.json").read_text())["models"]["many"]
-    assert said["codec"] == "x264, preset not known, CRF 30 (given)"
-    ends = said["score_interval"]
-    assert f"many: mean {said['score']:.2f}, between {ends['low']:.2f} and {ends['high']:.2f} for 95%" in done.stdout
-    assert f"warning: many: {said['outside_training_range']['share']:.1%} of the frames" in done.stderr
+    summary = json.loads((tmp_path / "x.json").read_text())["models"]["many"]
+    assert summary["codec"] == "x264, preset not known, CRF 30 (given)"
+    interval = summary["score_interval"]
+    assert (
+        f"many: mean {summary['score']:.2f}, between {interval['low']:.2f} and {interval['high']:.2f} for 95%"
+        in done.stdout
+    )
+    assert f"warning: many: {summary['outside_training_range']['share']:.1%} of the frames" in done.stderr
     wrong = command("score", *pair, "-m", "mny", cwd=run.parent)
     assert wrong.returncode == 2
     assert "unknown model (of libvmaf, or registered in results/registry/registry.json) 'mny': did you mean 'many'" in (

@@ -8,18 +8,18 @@ import av
 import numpy as np
 import pytest
 
+from pyvmaf.engines.libvmaf import engine
 from pyvmaf.errors import InputError, NativeError
-from pyvmaf.features import extract
-from pyvmaf.scoring.scores import score
+from pyvmaf.scoring.score import score
 from pyvmaf.scoring.session import Session
-from pyvmaf.video.reader import Planes, Reader
+from pyvmaf.video.frames import Planes, Video
 
 FEATURES = "canonical6,motion,motion3,psnr_cb"
 
 
 @pytest.fixture(scope="module")
 def frames(pair: tuple[Path, Path]) -> list[tuple[Planes, Planes]]:
-    return list(zip(Reader(pair[0]).planes(), Reader(pair[1]).planes(), strict=True))
+    return list(zip(Video(pair[0]).frames(), Video(pair[1]).frames(), strict=True))
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -27,7 +27,7 @@ def test_rows_equal_the_batch(
     pair: tuple[Path, Path], frames: list[tuple[Planes, Planes]], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Contexts are renewed several times on the way.
-    monkeypatch.setattr(extract, "BLOCK", 25)
+    monkeypatch.setattr(engine, "BLOCK", 25)
     rows = list(Session(FEATURES, threads=threads).stream(frames))
     batch = score(*pair, features=FEATURES)
     assert [row["frame_index"] for row in rows] == list(range(120))

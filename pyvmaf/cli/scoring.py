@@ -1,0 +1,238 @@
+"""The verb score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pyvmaf import engines
+from pyvmaf.cli.common import ThreadsOption, progress
+from pyvmaf.cli.features import BackendOption, MatchDepthOption, complete_features, complete_model
+from pyvmaf.cli.show import print_whole
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+def _complete_models(incomplete: str) -> list[str]:
+    from pyvmaf.errors import PyvmafError
+    from pyvmaf.registry.register import load_registry
+    from pyvmaf.scoring.find import registry_path
+
+    try:
+        registered = [str(entry["id"]) for entry in load_registry(registry_path())["models"]]
+    except PyvmafError:
+        registered = []
+    return [name for name in registered if name.startswith(incomplete)] + complete_model(incomplete)
+
+
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="Repeatable: a model of libvmaf (or its JSON), the id of a registered model (ID.int8 for its int8 variant), "
+        f"or the path of a model.onnx or ensemble.json. [default: {DEFAULT_MODEL}]",
+        autocompletion=_complete_models,
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("score")(score)
+
+
+def score(
+    reference: Annotated[Path, typer.Argument(help="The pristine video.")],
+    distorted: Annotated[Path, typer.Argument(help="The video to judge.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write one row per frame to a .json, .csv or .parquet file."),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            metavar="NAMES",
+            help="Training names and sets (canonical6, full), with commas; `vmaf-train features` lists them. "
+            f"[default: the features that the models read, {DEFAULT_FEATURES} for libvmaf's]",
+            autocompletion=complete_features,
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelsOption = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option(
+            help="Registry of the ids. [default: $PYVMAF_REGISTRY, else results/registry/registry.json]",
+            show_default=False,
+        ),
+    ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoder of the distorted video, for models that read it, or `unknown`. [default: read from the file]",
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Its preset.", show_default=False)] = None,
+    crf: Annotated[float | None, typer.Option(help="Its CRF.", show_default=False)] = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER",
+            help="Height, fps or bitrate_kbps of the distorted video, for models that read them (repeatable). "
+            "[default: read from the file]",
+            show_default=False,
+        ),
+    ] = None,
+    threads: ThreadsOption = 2,
+    frames: Annotated[
+        str | None,
+        typer.Option("--frames", metavar="A:B", help="Score frames A to B-1 only; the rows equal those of the whole."),
+    ] = None,
+    subsample: Annotated[int, typer.Option("--subsample", min=1, help="Score every n-th frame only.")] = 1,
+    shortest: Annotated[bool, typer.Option("--shortest", help="Stop at the end of the shorter video.")] = False,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            "--scale",
+            metavar="reference|WxH",
+            help="Scale the distorted video to the reference's size (`reference`), or both to WxH; bicubic.",
+        ),
+    ] = None,
+    match_depth: MatchDepthOption = False,
+    size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Frame size of raw .yuv files.")] = None,
+    pix_fmt: Annotated[
+        str, typer.Option("--pix-fmt", help="Pixel format of raw .yuv files, by FFmpeg's name.")
+    ] = "yuv420p",
+    backend: BackendOption = engines.CPU,
+) -> None:
+    """Score a video against its reference: print a pooled summary, and write every frame to a file.
+
+    Any two files that FFmpeg reads, of equal size and length. Nothing is converted unless you ask for it.
+
+    Examples:
+      vmaf-train score reference.mkv distorted.mkv -o frames.csv
+
+      vmaf-train score ref.yuv dis.yuv --size 1920x1080 --pix-fmt yuv420p10le
+
+      vmaf-train score master.mov 540p.mp4 --scale reference --features canonical6,psnr_y,cambi
+
+      vmaf-train score reference.mkv distorted.mkv --model vmaf_v0.6.1 --model fr_regressor_v2_ensemble
+    """
+    import warnings
+
+    from pyvmaf.errors import InputError
+    from pyvmaf.runtime.load import ModelWarning
+    from pyvmaf.scoring.predict import warnings_of
+    from pyvmaf.scoring.score import score as run
+    from pyvmaf.scoring.scores import FORMATS
+    from pyvmaf.video.frames import raw_format
+
+    if output is not None and output.suffix.lower() not in FORMATS:
+        raise InputError(f"cannot write {output}: the suffix {output.suffix!r} is none of {', '.join(FORMATS)}")
+    with progress(distorted.name) as advance, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ModelWarning)
+        scores = run(
+            reference,
+            distorted,
+            features=features,
+            model=model or DEFAULT_MODEL,
+            registry=registry,
+            codec=None if (codec, preset, crf) == (None, None, None) else (codec, preset, crf),
+            context=_numbers(context or []),
+            threads=threads,
+            frames=_frames(frames),
+            subsample=subsample,
+            shortest=shortest,
+            raw=raw_format(size, pix_fmt) if size else None,
+            scale=True if scale == "reference" else scale or False,
+            match_depth=match_depth,
+            backend=backend,
+            advance=advance,
+        )
+    if output is not None:
+        scores.write(output)
+    models = ", ".join([*([scores.model] if scores.model else []), *scores.summaries])
+    _print_pools(scores.pooled(), f"{distorted.name} against {reference.name}, {len(scores)} frames, {models}")
+    _print_summaries(scores.summaries)
+    for message in [*(str(warning.message) for warning in caught), *warnings_of(scores.summaries)]:
+        typer.echo(f"warning: {message}", err=True)
+    for name, reason in scores.unavailable.items():
+        typer.echo(f"unavailable: {name}: {reason}", err=True)
+
+
+def _numbers(values: list[str]) -> dict[str, float]:
+    """Read values of the form NAME=NUMBER."""
+    from pyvmaf.errors import InputError
+
+    numbers = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        try:
+            if not equals:
+                raise ValueError
+            numbers[name] = float(text)
+        except ValueError:
+            raise InputError(f"--context {value!r} is not of the form NAME=NUMBER, for example fps=25") from None
+    return numbers
+
+
+def _frames(text: str | None) -> tuple[int, int | None] | None:
+    """Read a range of the form A:B."""
+    from pyvmaf.errors import InputError
+
+    if text is None:
+        return None
+    first, colon, stop = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return int(first or 0), int(stop) if stop else None
+    except ValueError:
+        raise InputError(f"--frames {text!r} is not of the form A:B, for example 0:100 or 50:") from None
+
+
+def _print_summaries(summaries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the score of the clip by each model, with its interval, and the facts about the file that the model read."""
+    for name, summary in summaries.items():
+        facts = [summary["codec"]] if "codec" in summary else []
+        facts += [f"{key} {value:g}" for key, value in summary.get("context", {}).items()]
+        interval = summary.get("score_interval")
+        if interval is not None:
+            typer.echo(
+                f"{name}: {'mean ' if summary['of'] == 'frames' else ''}{summary['score']:.2f}, between "
+                f"{interval['low']:.2f} and {interval['high']:.2f} for {summary['nominal_coverage']:.0%} of videos "
+                f"({summary['interval']} intervals, which held {summary['measured_coverage']:.1%} of rows of unseen "
+                "sources)"
+            )
+        elif summary["of"] == "clip":
+            typer.echo(f"{name}: {summary['score']:.3f}")
+        if facts:
+            typer.echo(f"{name} also read: {', '.join(facts)}")
+
+
+def _print_pools(pools: Mapping[str, Mapping[str, float]], title: str) -> None:
+    """Print the pooled figures of each column, scores of models first."""
+    from rich import box
+    from rich.table import Table
+
+    from pyvmaf.features.catalog import FEATURES
+    from pyvmaf.features.pool import POOLS
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
+    for pool in POOLS:
+        table.add_column(pool.replace("harmonic_mean", "harmonic"), justify="right", no_wrap=True)
+    for name in sorted(pools, key=lambda column: column in FEATURES):
+        digits = 4 if name in FEATURES else 3
+        table.add_row(name, *(f"{pools[name][pool]:.{digits}f}" for pool in POOLS))
+    print_whole(table)

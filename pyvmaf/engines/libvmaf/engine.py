@@ -1,0 +1,196 @@
+"""The engine that calls libvmaf on the processor."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pyvmaf.engines.libvmaf import build
+from pyvmaf.engines.libvmaf.context import Context
+from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, adm_depends_on_cpu, check_frames, parse_options
+from pyvmaf.engines.protocol import Engine, Needs, Request, Requests, Stream
+from pyvmaf.errors import InputError
+
+if TYPE_CHECKING:
+    from pyvmaf.engines.protocol import Scores
+    from pyvmaf.video.frames import Format, Planes
+
+BLOCK = 1024
+"""Frames that one context of a stream sees before it is replaced, so that memory does not grow with the stream."""
+
+_SAD = "VMAF_integer_feature_motion_sad_score"
+# Options of the motion extractor under which motion2 and motion3 follow from the two neighbours of a frame.
+_PLAIN_MOTION = ((), (("debug", "true"),))
+
+
+class Libvmaf(Engine):
+    """libvmaf on the processor. Extractors and options are those of `pyvmaf.engines.libvmaf.extractors`."""
+
+    name = "libvmaf"
+
+    def identity(self) -> str:
+        """Return libvmaf's commit and a hash of its build; the extension is not loaded."""
+        return build.identity()
+
+    def machine(self, form: Format) -> str | None:
+        """Return the instruction set for widths at which ADM's last digits depend on it."""
+        return build.simd() if adm_depends_on_cpu(form.width) else None
+
+    def obstacle(self, request: Request, form: Format) -> str | None:
+        """Say why an extractor cannot run on frames of this format; None if it can."""
+        if request.extractor not in EXTRACTORS:
+            return "libvmaf has no such extractor"
+        row = EXTRACTORS[request.extractor]
+        if row.ordered and not row.reference_only:
+            return f"extractor {row.name!r} compares a pair with the pair before, but pairs are measured in any order"
+        try:
+            options = parse_options(request.extractor, dict(request.options))
+            check_frames(request.extractor, options, form.width, form.height, form.layout, form.bits)
+        except InputError as err:
+            return str(err)
+        return None
+
+    def needs(self, request: Request) -> Needs:
+        """Return the frames that an extractor reads."""
+        row = EXTRACTORS[request.extractor]
+        chroma = row.limit.chroma or "enable_chroma" in row.options
+        if not row.reference_only:
+            return Needs(chroma=chroma)
+        plain = request.options in _PLAIN_MOTION
+        before, after = (1, 1) if plain else (5, 2)
+        return Needs(reference_only=True, chroma=chroma, before=before, after=after, one_ahead=plain)
+
+    def open(self, requests: Requests, form: Format) -> LibvmafBatch:
+        """Open a context with these extractors."""
+        return LibvmafBatch(requests, form)
+
+    def stream(self, requests: Requests, form: Format) -> Stream:
+        """Open a stream: of motion, or of extractors that look at one pair only."""
+        if any(self.needs(request).reference_only for request in requests):
+            return MotionStream(requests, form)
+        return PairStream(requests, form)
+
+
+ENGINE = Libvmaf()
+
+
+class LibvmafBatch:
+    """One context, and the scores that are wanted of it."""
+
+    def __init__(self, requests: Requests, form: Format) -> None:
+        """Open the context. It takes luma only if no extractor reads chroma, which then is never copied."""
+        chroma = form.layout != "400" and any(ENGINE.needs(request).chroma for request in requests)
+        self._planes = 3 if chroma else 1
+        self._keys = [key for keys in requests.values() for key in keys]
+        self._count = 0
+        self._context = Context(form.width, form.height, form.layout if chroma else "400", form.bits)
+        for request in requests:
+            self._context.use_feature(request.extractor, dict(request.options))
+
+    def read(self, index: int, reference: Planes, distorted: Planes | None) -> None:
+        """Read a pair of frames."""
+        self._context.read(reference[: self._planes], None if distorted is None else distorted[: self._planes], index)
+        self._count += 1
+
+    def latest(self) -> dict[str, float]:
+        """Return the scores of the frame that was read last, none of which may look ahead."""
+        index = [self._count - 1]
+        return {key: float(self._context.feature_scores(key, index)[0]) for key in self._keys}
+
+    def harvest(self) -> Scores:
+        """Flush the context and read every score of every frame: libvmaf does not report those that it failed on."""
+        self._context.flush()
+        frames = np.arange(self._count, dtype=np.int64)
+        scores = {key: self._context.feature_scores(key, frames) for key in self._keys}
+        self.close()
+        return scores
+
+    def close(self) -> None:
+        """Close the context."""
+        self._context.close()
+
+    @property
+    def count(self) -> int:
+        """Number of frames read."""
+        return self._count
+
+
+class PairStream:
+    """Scores that depend on one pair of frames each, so that they are known at once."""
+
+    def __init__(self, requests: Requests, form: Format) -> None:
+        """Open the first context."""
+        self._requests, self._form = requests, form
+        self._batch = LibvmafBatch(requests, form)
+        self._rows: deque[dict[str, float]] = deque()
+
+    def push(self, reference: Planes, distorted: Planes | None) -> None:
+        """Compute the scores of a pair."""
+        self._batch.read(self._batch.count, reference, distorted)
+        self._rows.append(self._batch.latest())
+        if self._batch.count >= BLOCK:
+            self._batch.close()
+            self._batch = LibvmafBatch(self._requests, self._form)
+
+    def pop(self, *, ended: bool = False) -> dict[str, float] | None:
+        """Return the scores of the first pair that was not returned yet."""
+        return self._rows.popleft() if self._rows else None
+
+    def close(self) -> None:
+        """Close the context."""
+        self._batch.close()
+
+
+class MotionStream:
+    """Motion scores of the reference, each known once the next frame is.
+
+    All follow from the mean absolute difference between the blurred lumas of neighbouring frames (libvmaf 3.2,
+    integer_motion.c): ``motion`` is the difference to the frame before, ``motion2`` the smaller of the differences to
+    both neighbours and 0 for the first frame, and ``motion3`` with default options is ``motion2`` with its first value
+    taken from the second frame. libvmaf itself writes motion2 and motion3 at the end of a clip only.
+    """
+
+    def __init__(self, requests: Requests, form: Format) -> None:
+        """Open the first context.
+
+        Raises:
+            InputError: a request is not the motion extractor with default options.
+        """
+        for request in requests:
+            if request.extractor != "motion" or not ENGINE.needs(request).one_ahead:
+                raise InputError(f"{request} is known at the end of a clip only: use pyvmaf.score")
+        self._requests = {request: [_SAD] for request in requests}
+        self._form = form
+        self._batch = LibvmafBatch(self._requests, form)
+        self._differences: deque[float] = deque()
+        self._first = True
+
+    def push(self, reference: Planes, distorted: Planes | None = None) -> None:
+        """Compute the difference of a frame to the frame before."""
+        self._batch.read(self._batch.count, reference, None)
+        self._differences.append(self._batch.latest()[_SAD])
+        if self._batch.count >= BLOCK:
+            # The new context starts with this frame, as the one before the next.
+            self._batch.close()
+            self._batch = LibvmafBatch(self._requests, self._form)
+            self._batch.read(0, reference, None)
+
+    def pop(self, *, ended: bool = False) -> dict[str, float] | None:
+        """Return the motion scores of the first frame that was not returned yet."""
+        if not self._differences or (len(self._differences) < 2 and not ended):
+            return None
+        back = self._differences.popleft()
+        ahead = self._differences[0] if self._differences else back
+        smaller = min(back, ahead)
+        first, self._first = self._first, False
+        return {
+            "VMAF_integer_feature_motion_score": back,
+            "VMAF_integer_feature_motion2_score": 0.0 if first else smaller,
+            "VMAF_integer_feature_motion3_score": ahead if first else smaller,
+        }
+
+    def close(self) -> None:
+        """Close the context."""
+        self._batch.close()

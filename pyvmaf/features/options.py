@@ -1,0 +1,100 @@
+"""Options of a measurement, in two records: how videos are read, and what computes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyvmaf.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pyvmaf.video.frames import Raw
+
+
+@dataclass(frozen=True)
+class Window:
+    """A selection of frames.
+
+    Attributes:
+        first: the first frame.
+        stop: one past the last frame, None for the end of the clip.
+        step: distance of the selected frames; motion still sees every frame, so its values do not change.
+
+    Raises:
+        InputError: no frame is selected.
+    """
+
+    first: int = 0
+    stop: int | None = None
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        if self.first < 0 or self.step < 1 or (self.stop is not None and self.stop <= self.first):
+            stop = "" if self.stop is None else self.stop
+            raise InputError(f"frames {self.first}:{stop} every {self.step} holds no frames: give A:B with 0 <= A < B")
+
+    def __contains__(self, index: int) -> bool:
+        return index >= self.first and (self.stop is None or index < self.stop) and not (index - self.first) % self.step
+
+    def indices(self, frames: int) -> NDArray[np.int64]:
+        """List the selected frames of a clip.
+
+        Args:
+            frames: number of frames of the clip, used if the window has no end.
+        """
+        import numpy as np
+
+        return np.arange(self.first, frames if self.stop is None else self.stop, self.step, dtype=np.int64)
+
+
+ALL = Window()
+"""Every frame."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a reference and distorted videos are read. Nothing is converted unless it is asked for.
+
+    Attributes:
+        raw: layout of files that end in .yuv, see `pyvmaf.video.frames.raw_format`.
+        scale: True scales distorted videos to the reference's size (bicubic), "WxH" scales both sides to that size.
+        match_depth: widen the samples of fewer bits to the other side's depth.
+        window: frames to measure. Their scores equal those of the same frames in a measurement of the whole.
+        shortest: stop at the end of the shortest video, instead of refusing videos of different length.
+    """
+
+    raw: Raw | None = None
+    scale: bool | str = False
+    match_depth: bool = False
+    window: Window = ALL
+    shortest: bool = False
+
+
+AS_CODED = Reading()
+"""Whole videos of equal format and length, as they were coded."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What computes, and where results are kept.
+
+    Attributes:
+        backend: "cpu", or the name of an engine (`pyvmaf.engines`).
+        threads: worker threads; the scores do not depend on it.
+        cache: folder of the feature cache; None for none.
+        progress: called with (pairs of frames done, total or 0).
+    """
+
+    backend: str = "cpu"
+    threads: int = 1
+    cache: str | os.PathLike[str] | None = None
+    progress: Callable[[int, int], None] | None = None
+
+
+ON_CPU = Compute()
+"""One thread of the processor, without a cache."""

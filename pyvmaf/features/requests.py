@@ -1,0 +1,114 @@
+"""What an engine has to compute for the features and the models that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyvmaf.base.files import sha256_file
+from pyvmaf.engines.libvmaf.extractors import spell_options
+from pyvmaf.engines.libvmaf.models import Model, model_info, predict, predict_collection
+from pyvmaf.engines.protocol import Engine, Request
+from pyvmaf.errors import InputError
+from pyvmaf.features.catalog import FEATURES, Feature, Selection
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pyvmaf.video.frames import Format
+
+
+class Teacher:
+    """A model of libvmaf that gives per-frame targets.
+
+    Attributes:
+        name: built-in version or path.
+        keys: the scores that it reads, by the request that computes them.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.keys: dict[Request, tuple[str, ...]] = {}
+        catalog = {feature.key: feature.request for feature in FEATURES.values()}
+        for feature in model_info(name).features:
+            # A score of the catalog's own request under the same name is the same score.
+            options = tuple(spell_options(dict(feature.options)).items())
+            request = catalog.get(feature.key) or Request(feature.extractor, options)
+            self.keys[request] = (*self.keys.get(request, ()), feature.key)
+        self._model: Model | None = None
+
+    def identity(self) -> str:
+        """Return what decides the model: a built-in version, or the hash of a file."""
+        path = Path(self.name)
+        return f"sha256:{sha256_file(path)}" if path.suffix == ".json" else self.name
+
+    def check(self, engine: Engine, form: Format) -> None:
+        """Refuse frames that the model cannot score.
+
+        Raises:
+            InputError: the engine cannot compute a feature that the model reads.
+        """
+        for request in self.keys:
+            reason = engine.obstacle(request, form)
+            if reason:
+                raise InputError(f"model {self.name!r} cannot score {form.size} {form.pix_fmt} frames: {reason}")
+
+    def predict(self, scores: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Score frames from the scores that the model reads (of a collection, the bagged score)."""
+        if self._model is None:
+            self._model = Model(self.name)
+        if self._model.info.collection:
+            return predict_collection(self._model, scores)["bagging"]
+        return predict(self._model, scores)
+
+
+def obstacle(feature: Feature, engine: Engine, form: Format) -> str | None:
+    """Say why a feature cannot be computed on frames of this format; None if it can."""
+    if feature.chroma and form.layout == "400":
+        return f"it needs chroma planes, which {form.pix_fmt} frames do not have"
+    return engine.obstacle(feature.request, form)
+
+
+def usable(selection: Selection, engine: Engine, form: Format) -> tuple[tuple[Feature, ...], dict[str, str]]:
+    """Split features into those that can be computed on frames of this format and those that cannot.
+
+    Returns:
+        Features that can be computed, in catalog order, and by name the reason why the others cannot.
+
+    Raises:
+        InputError: a feature that was asked for by name cannot be computed.
+    """
+    features: list[Feature] = []
+    unavailable: dict[str, str] = {}
+    for name in selection.names:
+        feature = FEATURES[name]
+        reason = obstacle(feature, engine, form)
+        if reason is None:
+            features.append(feature)
+        elif name in selection.explicit:
+            raise InputError(f"feature {name!r} cannot be computed on {form.size} {form.pix_fmt} frames: {reason}")
+        else:
+            unavailable[name] = reason
+    return tuple(features), unavailable
+
+
+def requests_of(
+    features: Iterable[Feature], teachers: Sequence[Teacher], form: Format
+) -> dict[Request, tuple[str, ...]]:
+    """List the requests behind features and models.
+
+    Returns:
+        Requests in order of first use, each with the names of its scores: all of the catalog on frames of this format,
+        so that a cache entry serves other features, too, then those that only a model reads.
+    """
+    keys: dict[Request, list[str]] = {feature.request: [] for feature in features}
+    for teacher in teachers:
+        for request, names in teacher.keys.items():
+            keys.setdefault(request, []).extend(names)
+    catalog = [feature for feature in FEATURES.values() if not (feature.chroma and form.layout == "400")]
+    return {
+        request: tuple(dict.fromkeys([*(f.key for f in catalog if f.request == request), *names]))
+        for request, names in keys.items()
+    }
