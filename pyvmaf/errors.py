@@ -1,7 +1,7 @@
-"""What can go wrong, as exceptions that a caller can tell apart.
+"""Exceptions of the package.
 
-Everything derives from `PyvmafError`, and each class also derives from the builtin that it is closest
-to, so that both ``except PyvmafError`` and ``except ValueError`` do what a reader expects.
+All derive from `PyvmafError`. Each class also derives from the closest builtin exception, so that both
+``except PyvmafError`` and ``except ValueError`` work as expected.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 
 class PyvmafError(Exception):
-    """Base of every error that pyvmaf raises on purpose. The command line turns it into exit code 2."""
+    """Base of the exceptions that pyvmaf raises on purpose. The command line turns them into exit code 2."""
 
 
 class InputError(PyvmafError, ValueError):
-    """Something that was asked for or given cannot be used as it is."""
+    """An argument, option or input file cannot be used as it is."""
 
 
 class MissingFileError(InputError, FileNotFoundError):
@@ -27,15 +27,15 @@ class MissingFileError(InputError, FileNotFoundError):
 
 
 class IntegrityError(PyvmafError):
-    """Bytes are not the ones that were recorded or pinned, or a file is damaged."""
+    """A file is damaged, or its bytes are not the recorded or pinned ones."""
 
 
 class UnavailableError(PyvmafError, RuntimeError):
-    """This build or this machine lacks what was asked for."""
+    """This build or machine does not have what was asked for."""
 
 
 class NativeError(PyvmafError, RuntimeError):
-    """libvmaf refused. `errno` holds the positive error number, 0 where there is none."""
+    """libvmaf failed. `errno` is its positive error number, or 0 if it gave none."""
 
     def __init__(self, message: str, errno: int = 0) -> None:
         super().__init__(message)
@@ -43,12 +43,12 @@ class NativeError(PyvmafError, RuntimeError):
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> InputError:
-    """The error for a name that is in no table, with the nearest valid one.
+    """Make the error for an unknown name, which quotes the nearest valid one.
 
     Args:
         kind: what the name stands for, in the singular ("feature", "codec").
-        name: the name that was given.
-        valid: every name that would have been accepted.
+        name: the unknown name.
+        valid: all valid names.
     """
     names = list(valid)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)

@@ -1,4 +1,4 @@
-"""Folds that keep together what must not be on both sides: the one place where rows are split."""
+"""Folds that keep groups of rows on one side. All splits of the project are made here."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _AT_A_TIME = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One split of n rows. Rows are worked out when they are asked for: a table may have very many, in many folds.
+    """One split of n rows. Row indices are computed on request, because a table may have many rows and folds.
 
     Attributes:
         held_out: name of the group (or `fold<k>`) whose rows are in `test`.
-        codes: integers [n], the part of the rows that each belongs to; folds of one table share them.
-        sides: uint8, of each part: `TRAIN`, `TEST`, `VAL`, or `NO_SIDE`.
+        codes: integers [n], the part that each row belongs to; folds of one table share this array.
+        sides: uint8, the side of each part: `TRAIN`, `TEST`, `VAL`, or `NO_SIDE`.
     """
 
     held_out: str
@@ -39,41 +39,41 @@ class Fold:
         test: NDArray[np.int64],
         val: NDArray[np.int64] | Sequence[int] = (),
     ) -> Fold:
-        """The fold with those rows."""
-        places = {TRAIN: np.asarray(train), TEST: np.asarray(test), VAL: np.asarray(val, dtype=np.int64)}
-        side = np.zeros(1 + max(int(rows.max(initial=-1)) for rows in places.values()), dtype=np.uint8)
-        for number, rows in places.items():
-            side[rows] = number
+        """Make a fold from row indices."""
+        rows_by_side = {TRAIN: np.asarray(train), TEST: np.asarray(test), VAL: np.asarray(val, dtype=np.int64)}
+        side = np.zeros(1 + max(int(rows.max(initial=-1)) for rows in rows_by_side.values()), dtype=np.uint8)
+        for side_code, rows in rows_by_side.items():
+            side[rows] = side_code
         return _of_side(held_out, side)
 
     @property
     def train(self) -> NDArray[np.int64]:
-        """int64 row indices to fit on, ascending."""
+        """Training rows: int64 indices, ascending."""
         return self.rows(TRAIN)
 
     @property
     def test(self) -> NDArray[np.int64]:
-        """int64 row indices to judge on, ascending."""
+        """Held-out rows: int64 indices, ascending."""
         return self.rows(TEST)
 
     @property
     def val(self) -> NDArray[np.int64]:
-        """int64 row indices of a validation side that is neither, ascending; often empty."""
+        """Validation rows, neither trained nor judged on: int64 indices, ascending; often empty."""
         return self.rows(VAL)
 
     def count(self, *sides: int) -> int:
-        """Number of rows on any of `sides`."""
+        """Count the rows on any of `sides`."""
         return sum(int(np.count_nonzero(mask)) for _, mask in self._masks(sides))
 
     def rows(self, *sides: int) -> NDArray[np.int64]:
-        """int64 indices of the rows on any of `sides`, ascending."""
-        found = np.empty(self.count(*sides), dtype=np.int64)
+        """Return the int64 indices of the rows on any of `sides`, ascending."""
+        indices = np.empty(self.count(*sides), dtype=np.int64)
         end = 0
         for start, mask in self._masks(sides):
             rows = np.flatnonzero(mask)
-            found[end : end + rows.size] = rows + start
+            indices[end : end + rows.size] = rows + start
             end += rows.size
-        return found
+        return indices
 
     def _masks(self, sides: Sequence[int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
         wanted = np.isin(self.sides, sides)
@@ -97,10 +97,10 @@ def _groups(groups: Names) -> Labels:
 
 
 def leave_one_group_out(groups: Names) -> list[Fold]:
-    """One fold per distinct group, in sorted order of the names (LOSO when the groups are sources).
+    """Make one fold per distinct group, in sorted order of the names (LOSO if the groups are sources).
 
     Raises:
-        InputError: there is one group only, so nothing would be left to train on.
+        InputError: there is only one group, so no row would be left to train on.
     """
     labels = _groups(groups)
     if labels.names.size < 2:
@@ -109,15 +109,15 @@ def leave_one_group_out(groups: Names) -> list[Fold]:
             f"({str(labels.names[0])!r}): add clips of another source"
         )
     folds = []
-    for place, name in enumerate(labels.names):
+    for index, name in enumerate(labels.names):
         sides = np.full(labels.names.size, TRAIN, dtype=np.uint8)
-        sides[place] = TEST
+        sides[index] = TEST
         folds.append(Fold(str(name), labels.codes, sides))
     return folds
 
 
 def grouped_kfold(groups: Names, k: int, seed: int) -> list[Fold]:
-    """`k` folds over whole groups, balanced by rows, the groups shuffled with `seed`.
+    """Make `k` folds over whole groups, shuffled with `seed`.
 
     Raises:
         InputError: `k` < 2 or more than there are groups.
@@ -129,7 +129,7 @@ def grouped_kfold(groups: Names, k: int, seed: int) -> list[Fold]:
     if not 2 <= k <= n:
         raise InputError(f"grouped k-fold with k={k} needs 2 <= k <= number of groups, which is {n}")
     splitter = GroupKFold(n_splits=k, shuffle=True, random_state=seed)
-    # Which groups go together follows from the groups alone, not from how many rows they have.
+    # Only the groups decide which ones go together, not their numbers of rows.
     distinct = np.arange(n)
     folds = []
     for i, (_, held_out) in enumerate(splitter.split(np.zeros((n, 1)), groups=distinct)):
@@ -140,12 +140,12 @@ def grouped_kfold(groups: Names, k: int, seed: int) -> list[Fold]:
 
 
 def hash_split(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> NDArray[np.str_]:
-    """`hash_sides`, written out."""
+    """Return `hash_sides` as an array of text."""
     return np.asarray(hash_sides(keys, val_share, test_share))
 
 
 def hash_sides(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> Labels:
-    """One of "train", "val", "test" per row, from a hash of its key alone: a key keeps its side when others come or go.
+    """Assign each row to "train", "val" or "test" by a hash of its key: a key keeps its side if others come or go.
 
     The hash is SHA-256 over ``vmaf-train-splits-v1:`` and the key, its first 8 bytes read as a fraction of 2^64:
     below `test_share` is test, below `test_share` + `val_share` is val, the rest is train.
@@ -165,19 +165,19 @@ def hash_sides(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> 
 
 
 CONTENT_HASH_POLICY = "content-name-blake2s-80-10-10"
-"""Name of what `content_hash_split` does, as manifests of such splits state it."""
+"""Name of the policy of `content_hash_split`, as manifests of such splits state it."""
 
 CONTENT_HASH_SEED = "chug-hdr-v1"
-"""The seed that published splits of this policy were made with."""
+"""Seed of the published splits of this policy."""
 
 
 def content_hash_split(keys: Names, seed: str = CONTENT_HASH_SEED) -> NDArray[np.str_]:
-    """`content_hash_sides`, written out."""
+    """Return `content_hash_sides` as an array of text."""
     return np.asarray(content_hash_sides(keys, seed))
 
 
 def content_hash_sides(keys: Names, seed: str = CONTENT_HASH_SEED) -> Labels:
-    """One of "train", "val", "test" per row, 80, 10 and 10 in 100, from the name of its content.
+    """Assign each row to "train" (80 %), "val" (10 %) or "test" (10 %) by a hash of its content's name.
 
     The hash is BLAKE2s of 8 bytes over `seed`, a zero byte and the key, read as a fraction of 2^64: below 0.8 is
     train, below 0.9 val, the rest test (policy ``content-name-blake2s-80-10-10``).
@@ -192,20 +192,20 @@ def content_hash_sides(keys: Names, seed: str = CONTENT_HASH_SEED) -> Labels:
 
 
 def _sides(sides: Sequence[str], labels: Labels) -> Labels:
-    """The side of each row, from that of each distinct name."""
+    """Return the side of each row from the side of each distinct name."""
     return Labels(*_renumbered(np.asarray(sides, dtype=np.str_), labels.codes))
 
 
 def _renumbered(names: NDArray[np.str_], codes: NDArray[np.int32]) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
-    distinct, place = np.unique(names, return_inverse=True)
-    found = np.empty(codes.size, dtype=np.int32)
+    distinct, renumbered = np.unique(names, return_inverse=True)
+    out = np.empty(codes.size, dtype=np.int32)
     for start in range(0, codes.size, _AT_A_TIME):
-        found[start : start + _AT_A_TIME] = place[codes[start : start + _AT_A_TIME]]
-    return distinct, found
+        out[start : start + _AT_A_TIME] = renumbered[codes[start : start + _AT_A_TIME]]
+    return distinct, out
 
 
 def fold_of_sides(sides: Names, name: str = "test") -> Fold:
-    """The one fold of a division into "train", "val" and "test"; rows that are on no side ("") are left out.
+    """Make the single fold of a division into "train", "val" and "test"; rows with side "" are left out.
 
     Raises:
         InputError: there are no training or no test rows.
@@ -228,7 +228,7 @@ HOLDOUT_MODES = {
     "primary-only": (True, None),
     "secondary-only": (None, True),
 }
-"""What is held out of the primary and of the secondary corpus; None where the corpus takes no part at all."""
+"""For each mode: whether rows of the primary and of the secondary corpus are held out; None if the corpus is not used."""
 
 
 def holdout(
@@ -242,16 +242,15 @@ def holdout(
     share: float = 0.1,
     seed: int = 0,
 ) -> Fold:
-    """One fold over two corpora: what is held out is a source of the primary, a share of the secondary's keys, or both.
+    """Make one fold over two corpora: a source of the primary, a share of the secondary's keys, or both are held out.
 
-    A key that is held out is in no training row, whichever corpus it stands in. Rows of corpora that take no part are
-    on no side.
+    A held-out key is in no training row of either corpus. Rows of corpora that are not used are on no side.
 
     Args:
         corpora: corpus of each row.
-        keys: what must stay together, of each row.
+        keys: key of each row; rows of one key stay together.
         mode: one of `HOLDOUT_MODES`.
-        primary, secondary: names of the corpora; one that takes no part may be None.
+        primary, secondary: names of the corpora; None for one that is not used.
         source: the primary's key that is held out.
         share: of the secondary's keys that is held out: the first ones of the sorted keys, shuffled with `seed`
             (numpy's default generator), at least one.
@@ -291,7 +290,7 @@ def holdout(
 
 
 def same_partition(a: Names, b: Names) -> bool:
-    """Whether two labels divide the rows in the same way, whatever the parts are called."""
+    """Return whether two labels divide the rows in the same way, whatever their names."""
     first, second = _groups(a), _groups(b)
     pairs: set[int] = set()
     for start in range(0, first.size, _AT_A_TIME):
@@ -301,19 +300,19 @@ def same_partition(a: Names, b: Names) -> bool:
 
 
 def check_apart(folds: Sequence[Fold], keys: Names, what: str) -> None:
-    """Make sure that no key is on two sides of a fold. Rows without a key ("") are not looked at.
+    """Check that no key is on two sides of a fold. Rows without a key ("") are ignored.
 
     Args:
-        folds: of the rows.
-        keys: of each row.
-        what: the keys are called, for the error.
+        folds: folds of the rows.
+        keys: key of each row.
+        what: name of the keys in the error.
 
     Raises:
-        InputError: one is; the message names it and the fold.
+        InputError: a key is; the message names it and the fold.
     """
     labels = _groups(keys)
     distinct = labels.names
-    known = distinct != ""
+    named = distinct != ""
     for fold in folds:
         # How often each key is on each side.
         table = np.zeros((distinct.size, VAL + 1), dtype=np.int64)
@@ -323,17 +322,17 @@ def check_apart(folds: Sequence[Fold], keys: Names, what: str) -> None:
             cell += fold.sides[fold.codes[part]]
             table += np.bincount(cell, minlength=table.size).reshape(table.shape)
         seen = np.count_nonzero(table[:, [TRAIN, TEST, VAL]], axis=1)
-        torn = distinct[known & (seen > 1)]
+        torn = distinct[named & (seen > 1)]
         if torn.size:
             raise InputError(
                 f"{what} {str(torn[0])!r} is on both sides of fold {fold.held_out!r}"
                 + (f", and so are {torn.size - 1} others" if torn.size > 1 else "")
-                + f": split by {what}, or by something coarser"
+                + f": split by {what}, or by a coarser column"
             )
 
 
 def used(folds: Sequence[Fold]) -> Fold:
-    """Rows that are on some side of some fold, all of them to train on: what the model on all rows is fitted on."""
+    """Make the fold that trains on every row that any fold uses: that of the model on all rows."""
     parts = {id(fold.codes): fold.codes for fold in folds}
     if len(parts) == 1:
         sides = np.zeros(folds[0].sides.size, dtype=np.uint8)
@@ -347,5 +346,5 @@ def used(folds: Sequence[Fold]) -> Fold:
 
 
 def rows_used(folds: Sequence[Fold]) -> NDArray[np.int64]:
-    """Indices of the rows that are on some side of some fold, ascending."""
+    """Return the indices of the rows that any fold uses, ascending."""
     return used(folds).train

@@ -1,4 +1,4 @@
-"""A text column of many rows: the distinct names once, and a number per row."""
+"""A text column of many rows, stored as its distinct names and an integer code per row."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Names of rows. Indexing and `numpy.asarray` give them as text.
+    """Names of rows, stored as codes. Indexing and `numpy.asarray` give text.
 
     Attributes:
         names: str [k], distinct and sorted; each is the name of some row.
-        codes: int32 [n], place of each row's name in `names`.
+        codes: int32 [n], index of each row's name in `names`.
     """
 
     names: NDArray[np.str_]
@@ -24,7 +24,7 @@ class Labels:
 
     @staticmethod
     def of(values: Labels | Sequence[str] | NDArray[np.str_]) -> Labels:
-        """The same for names that are written out."""
+        """Encode a sequence of names."""
         if isinstance(values, Labels):
             return values
         names, codes = np.unique(np.asarray(values, dtype=np.str_), return_inverse=True)

@@ -18,15 +18,15 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 
 
 def sha256_bytes(data: bytes) -> str:
-    """SHA-256 of `data` as 64 hex digits."""
+    """Return the SHA-256 of `data` as 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes as 64 hex digits.
+    """Return the SHA-256 of a file's bytes as 64 hex digits.
 
     Raises:
-        MissingFileError: there is no such file.
+        MissingFileError: the file does not exist.
     """
     try:
         with open(path, "rb") as stream:
@@ -36,12 +36,12 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
 
 
 def dumps(value: Any) -> str:
-    """Deterministic JSON: sorted keys, shortest float that reads back the same, NaN and infinity refused."""
+    """Write `value` as deterministic JSON: sorted keys, the shortest float that reads back equal; NaN is refused."""
     return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def content_hash(value: Any) -> str:
-    """SHA-256 over the deterministic JSON of `value`."""
+    """Return the SHA-256 of the deterministic JSON of `value`."""
     return sha256_bytes(dumps(value).encode())
 
 
@@ -53,11 +53,11 @@ def _umask() -> int:
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path in the folder of `path` (made if absent) that takes its name when the block succeeds.
+    """Give a temporary path that is renamed to `path` when the block succeeds.
 
-    The temporary name keeps the suffix, because writers guess formats from it. Whatever happens inside, also
-    Ctrl-C or a full disk, `path` holds either its old bytes or all of the new ones. What a killed process left
-    half-written is removed by the next one that writes `path`.
+    The temporary file lies in the same folder (made if absent) and keeps the suffix, because writers guess formats
+    from it. Whatever happens inside the block (an exception, Ctrl-C, a full disk), `path` holds either its old bytes or
+    all of the new ones. A temporary file of a killed process is removed by the next process that writes `path`.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -78,8 +78,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def try_lock(handle: int) -> bool:
-    """Take the lock that says "somebody is writing this", of a file or folder; it goes with the process, however that
-    ends. False where somebody has it, or the file system has no locks.
+    """Take the exclusive lock of an open file or folder, which the kernel releases when the process ends.
+
+    Returns:
+        False if another process holds the lock, or the file system does not have locks.
     """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,12 +91,12 @@ def try_lock(handle: int) -> bool:
 
 
 def _sweep(target: Path) -> None:
-    """Remove what writers of `target` left behind that were killed; those still at work hold a lock."""
+    """Remove temporary files of killed writers of `target`; writers that still run hold a lock."""
     for path in target.parent.glob(f".{glob.escape(target.name)}.*.tmp{glob.escape(target.suffix)}"):
         try:
             handle = os.open(path, os.O_RDWR)
         except OSError:
-            continue  # gone meanwhile, or not ours
+            continue  # removed meanwhile, or owned by somebody else
         try:
             if try_lock(handle):
                 path.unlink(missing_ok=True)
@@ -129,7 +131,11 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def read_json_bytes(path: str | os.PathLike[str]) -> tuple[bytes, Any]:
-    """The bytes of a JSON file, and what they say."""
+    """Read the bytes of a JSON file, and its value.
+
+    Raises:
+        MissingFileError, IntegrityError: as `read_json`.
+    """
     try:
         text = Path(path).read_bytes()
         return text, json.loads(text)
@@ -140,17 +146,17 @@ def read_json_bytes(path: str | os.PathLike[str]) -> tuple[bytes, Any]:
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The mapping in a YAML file; an empty file is an empty one.
+    """Read the mapping in a YAML file; an empty file gives an empty mapping.
 
     Raises:
-        MissingFileError: there is no such file.
-        InputError: it is not YAML, or no mapping.
+        MissingFileError: the file does not exist.
+        InputError: it is not YAML, or not a mapping.
     """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        data = yaml.load(Path(path).read_bytes(), Loader=loader)  # noqa: S506 (the safe loader, in C where there is one)
+        data = yaml.load(Path(path).read_bytes(), Loader=loader)  # noqa: S506 (the safe loader, in C if PyYAML has it)
     except FileNotFoundError as err:
         raise MissingFileError(f"no such file: {os.fspath(path)}") from err
     except yaml.YAMLError as err:
@@ -163,7 +169,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def relative(path: str | os.PathLike[str]) -> str:
-    """`path` as it is seen from the working directory; of a path outside of it only the file name is kept."""
+    """Return `path` relative to the working directory; of a path outside of it, only the file name."""
     full = Path(os.path.abspath(path))
     try:
         return full.relative_to(Path.cwd()).as_posix()
@@ -172,12 +178,12 @@ def relative(path: str | os.PathLike[str]) -> str:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether `error` says that a file system or a quota is full."""
+    """Return whether `error` reports a full file system or quota."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def confined(root: str | os.PathLike[str], member: str) -> Path:
-    """`root`/`member`, refused where the result would lie outside of `root`.
+    """Return `root`/`member`, which has to lie inside `root`.
 
     Raises:
         InputError: `member` is absolute or climbs out with ``..``.
@@ -190,7 +196,7 @@ def confined(root: str | os.PathLike[str], member: str) -> Path:
 
 
 def resource(module_file: str, name: str) -> Path:
-    """A file or folder that lies beside a module and is read by it; its bytes are part of the code (`pyvmaf.base.code`).
+    """Return a file or folder beside a module; its bytes are part of the code identity (`pyvmaf.base.code`).
 
     Args:
         module_file: the module's ``__file__``.

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 class Section(BaseModel):
     """A group of keys; a key that is not declared is an error.
 
-    Its fields are data, not code: rules carry the values of the keys that they read (`pyvmaf.base.code`).
+    Its fields are data, not code (`pyvmaf.base.code`): rules carry the values of the keys that they read.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)

@@ -1,8 +1,8 @@
 """Tables of rows: data in Python, which the identity of code leaves out.
 
-A name that is annotated as a `Table` or a `Row` holds data. Its value is not part of a module's code (`pyvmaf.base.code`):
-whoever plans work hashes the rows that the work uses, with `row_hash`, and no others. So another row changes nothing that
-does not use it.
+A name that is annotated as a `Table` or a `Row` holds data. Its value is not part of a module's code identity
+(`pyvmaf.base.code`). The plan hashes the rows that a job uses with `row_hash`, so another row changes only jobs that
+use it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Row = Annotated[_T, "a row of a table, or a part that several rows share"]
 
 
 def row_hash(row: Any) -> str:
-    """16 hex digits over everything that a row says; text about it (``about``, ``description``) does not count.
+    """Hash the values of a row to 16 hex digits; its description (``about``, ``description``) does not count.
 
     Args:
         row: a dataclass instance or a JSON value.
