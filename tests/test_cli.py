@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
+
+from pyvmaf.cli import VERBS, build
 
 HEAVY = ("torch", "onnx", "onnxruntime", "pandas", "pyarrow", "scipy", "sklearn", "altair", "av", "pyvmaf._native")
 
@@ -23,6 +27,20 @@ def test_help_imports_nothing_heavy() -> None:
     imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line}
     assert "typer" in imported
     assert not imported & set(HEAVY)
+
+
+@pytest.mark.parametrize("module", VERBS)
+def test_the_table_of_verbs_names_what_a_module_registers(module: str) -> None:
+    assert tuple(get_command(build([module])).commands) == VERBS[module]  # type: ignore[attr-defined]
+
+
+def test_a_verb_loads_no_other_module_of_the_command_line() -> None:
+    code = "import sys; sys.argv[1:] = ['encode', '--help']; from pyvmaf.cli import main; main()"
+    report = (
+        "import atexit, sys; atexit.register(lambda: print([m for m in sys.modules if m.startswith('pyvmaf.cli.')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", f"{report}; {code}"], capture_output=True, text=True, check=True)
+    assert set(ast.literal_eval(done.stdout.splitlines()[-1])) == {"pyvmaf.cli.common", "pyvmaf.cli.encodes"}
 
 
 def test_every_verb_explains_itself() -> None:

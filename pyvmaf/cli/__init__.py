@@ -7,32 +7,39 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import typer
 
-from pyvmaf.cli import (
-    checks,
-    corpora,
-    encodes,
-    ensembles,
-    features,
-    models,
-    quantized,
-    registry,
-    reports,
-    scoring,
-    studies,
-    tables,
-    workflow,
-)
 from pyvmaf.errors import PyvmafError
+
+if TYPE_CHECKING:
+    app: typer.Typer
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-app = typer.Typer(
-    name="vmaf-train",
-    help="From raw clips to registered, gated, quantised video-quality models.\n\n"
+VERBS: dict[str, tuple[str, ...]] = {
+    "corpora": ("fetch", "prepare", "manifest", "manifest-scan"),
+    "encodes": ("encode",),
+    "features": ("extract-features", "hard-negatives", "features"),
+    "scoring": ("score",),
+    "tables": ("shard", "import-table", "combine"),
+    "models": ("fit", "judge", "export", "eval"),
+    "ensembles": ("ensemble",),
+    "quantized": ("quantize-int8", "quantize"),
+    "registry": ("register", "verify", "trace"),
+    "reports": ("report", "card", "summary"),
+    "checks": ("check-ops", "audit-compat", "validate-norm", "cross-backend", "profile", "bisect-model-quality"),
+    "studies": ("tune", "feature-correlation", "subset-sweep"),
+    "workflow": ("config", "code", "schema", "audit", "repair"),
+}
+"""Modules of this package, in the order of the help text, and the verbs that each registers."""
+
+_HELP = (
+    "From raw clips to registered, gated, quantised video-quality models.\n\n"
     "The stages, in order: corpora (fetch, prepare, manifest-scan), encodes (encode), features "
     "(extract-features, hard-negatives, features), tables (shard, combine), models (fit, judge, export, ensemble, eval), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
@@ -40,11 +47,7 @@ app = typer.Typer(
     "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "
     "bisect-model-quality. To choose a model: tune, feature-correlation, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"
-    "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted."
 )
 
 
@@ -56,37 +59,51 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     pass
 
 
-for _stage in (
-    corpora,
-    encodes,
-    features,
-    scoring,
-    tables,
-    models,
-    ensembles,
-    quantized,
-    registry,
-    reports,
-    checks,
-    studies,
-    workflow,
-):
-    _stage.register(app)
+def build(modules: Sequence[str] = tuple(VERBS)) -> typer.Typer:
+    """Build the command with the verbs of some modules of this package.
+
+    Args:
+        modules: keys of `VERBS`.
+    """
+    command = typer.Typer(
+        name="vmaf-train",
+        help=_HELP,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    command.callback()(_root)
+    for module in modules:
+        import_module(f"{__name__}.{module}").register(command)
+    return command
+
+
+def __getattr__(name: str) -> typer.Typer:
+    if name == "app":
+        return build()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _for_words(words: Sequence[str]) -> typer.Typer:
+    """Build only what a command line needs: to import and inspect all verbs takes longer than many of them run."""
+    return build([module for module, verbs in VERBS.items() if words and words[0] in verbs] or tuple(VERBS))
 
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2, never a traceback."""
     from pyvmaf.base.files import is_disk_full
 
+    # Pydantic looks for plugins in the metadata of every installed package; this project uses none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
-        app()
+        _for_words(sys.argv[1:])()
     except PyvmafError as err:
         typer.echo(f"error: {err}", err=True)
         sys.exit(EXIT_ERROR)
