@@ -59,13 +59,14 @@ def _peak(folder: Path, call: str) -> tuple[float, float]:
 def _encodes(folder: Path) -> None:
     """One real ladder, and the same for every other clip."""
     from pyvmaf.encodes.encode import encode
+    from pyvmaf.encodes.encoder import encoder_rung
 
     reference = folder / "reference.mkv"
     picture = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=25", "-frames:v", "4", "-c:v", "libx264", "-qp", "0"]
     subprocess.run([ffmpeg(), "-v", "error", *picture, str(reference)], check=True)
     first = folder / "results" / "encodes" / "big" / "clip00" / "libx264"
     for crf in CRFS:
-        encode(reference, first / f"medium-crf{crf}.mkv", codec="libx264", preset="medium", crf=crf)
+        encode(reference, first / f"medium-crf{crf}.mkv", encoder_rung("libx264", "medium", crf))
     for number in range(1, LADDERS):
         shutil.copytree(first, folder / "results" / "encodes" / "big" / f"clip{number:02d}" / "libx264")
 
@@ -93,7 +94,8 @@ def _ladders(folder: Path) -> None:
                 key: pa.DictionaryArray.from_arrays(np.zeros(frames, np.int32), pa.array([value]))
                 for key, value in text.items()
             }
-            data |= {"crf": pa.array(np.full(frames, crf)), "frame_index": pa.array(np.arange(frames))}
+            strength = pa.array(np.full(frames, crf))
+            data |= {"crf": strength, "strength": strength, "frame_index": pa.array(np.arange(frames))}
             data |= {name: pa.array(np.resize(rows[name], frames)) for name in (*names, "vmaf")}
             parts.append(pa.table({name: data[name] for name in columns(names)}).cast(schema(names)))
         path = folder / "results" / "features" / "big" / clip / "libx264.parquet"

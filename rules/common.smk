@@ -107,10 +107,11 @@ def clip_made_of(corpus, clip):
 @cache
 def ladder_made_of(corpus, clip, codec):
     rungs = {
-        rung: [*options_of(codec, rung), PLAN.rung(codec, rung).row]
+        rung: [*options_of(codec, rung), PLAN.rung(codec, rung).identity]
         for rung in PLAN.rungs(codec)
     }
-    return made_of(clip_made_of(corpus, clip), rungs, identity("encode"))
+    code = identity("encode", PLAN.distortion(codec))
+    return made_of(clip_made_of(corpus, clip), rungs, code)
 
 
 def clip_labels(wildcards):

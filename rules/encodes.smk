@@ -1,8 +1,8 @@
-"""Encodes: one distorted clip per rung of a ladder, each with the record of how it was made."""
+"""Encodes: one distorted clip for each rung of a ladder, with a record of how it was made."""
 
 
 rule encode_rung:
-    """Encode one clip with one preset and CRF."""
+    """Make one distorted version of a clip."""
     input:
         layout.CLIP.pattern,
     output:
@@ -21,9 +21,9 @@ rule encode_rung:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         options=rung_options,
-        encoder=lambda wildcards: PLAN.rung(wildcards.codec, wildcards.rung).row,
+        rows=lambda wildcards: PLAN.rung(wildcards.codec, wildcards.rung).identity,
         made_of=lambda wildcards: clip_made_of(wildcards.corpus, wildcards.clip),
-        code=identity("encode"),
+        code=lambda wildcards: identity("encode", PLAN.distortion(wildcards.codec)),
     shell:
         "vmaf-train encode {input:q} {output.video:q} {params.options:q}"
         " --code {params.code:q} > {log:q} 2>&1"

@@ -96,7 +96,8 @@ def write_shards(corpus: str, sources: Sequence[str], frames: int) -> list[Path]
                     "codec": codec, "encoder": codec, "preset": PRESETS[codec], "rung": rung,
                 }  # fmt: skip
                 data: dict[str, Any] = {key: pa.array([value] * frames) for key, value in text.items()}
-                data |= {"crf": pa.array([crf] * frames), "frame_index": pa.array(range(frames))}
+                strength, indices = pa.array([crf] * frames), pa.array(range(frames))
+                data |= {"crf": strength, "strength": strength, "frame_index": indices}
                 data |= {name: pa.array(rows[name]) for name in (*names, "vmaf")}
                 parts.append(pa.table({name: data[name] for name in columns(names)}).cast(schema(names)))
                 records.append(record(corpus, source, codec, crf, rung, float(rows["vmaf"].mean()), frames))

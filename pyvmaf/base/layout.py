@@ -26,7 +26,7 @@ WILDCARDS: Row[dict[str, str]] = {
     "corpus": "[a-z0-9][a-z0-9_-]*",
     "clip": "[a-z0-9][a-z0-9_]*",
     "codec": "[a-z0-9][a-z0-9_-]*",
-    "rung": "[A-Za-z0-9_]+-crf[0-9]+",
+    "rung": r"[A-Za-z0-9_-]+(\.[0-9]+)?",
     "table": "[a-z0-9][a-z0-9_-]*",
     "model": "[a-z0-9][a-z0-9_-]*",
     "seed": "[0-9]+",

@@ -154,12 +154,11 @@ def manifest_scan(
     """
     check_code("manifest-scan", code)
     from pyvmaf.corpora.scan import clip_key, scan, summary, write_corpus
-    from pyvmaf.corpora.spec import size as parse_size
-    from pyvmaf.video.probe import RawFormat
+    from pyvmaf.video.format import Format
 
     called = name or clip_key(root.resolve().name)
     target = output or Path("config") / "corpora" / f"{called}.yaml"
-    raw = RawFormat(*parse_size(size), pix_fmt, fps) if size else None
+    raw = Format.parse(size, pix_fmt, fps) if size else None
     with progress("scan", unit="videos") as advance:
         result = scan(
             root,

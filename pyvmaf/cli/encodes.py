@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,8 @@ import typer
 
 from pyvmaf.cli.common import CodeOption, check_code, progress
 from pyvmaf.codecs.encoders import ENCODERS
-from pyvmaf.codecs.encoders import encoder as find_encoder
+from pyvmaf.encodes.distortion import DEFAULT, DISTORTIONS, kind, uses
+from pyvmaf.errors import InputError
 
 FFmpegOption = Annotated[
     str, typer.Option("--ffmpeg", metavar="WHICH", help="FFmpeg to use: embedded, system, or a path.")
@@ -21,18 +23,18 @@ def register(app: typer.Typer) -> None:
 
 
 def encode(
-    reference: Annotated[Path, typer.Argument(help="The clip to encode.")],
+    reference: Annotated[Path, typer.Argument(help="The clip to distort.")],
     output: Annotated[Path, typer.Argument(help="The encode, NAME.mkv; its record becomes NAME.json.")],
     codec: Annotated[
-        str,
+        str | None,
         typer.Option(help=f"{', '.join(ENCODERS)}, or an alias such as h264, av1, vvc."),
-    ],
-    crf: Annotated[
-        int | None, typer.Option(help="Quality number of the codec, smaller is better; its default without.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Preset of the codec; its default preset without.")] = None,
+    crf: Annotated[
+        int | None, typer.Option(help="Quality number, smaller is better. [default: the codec's own]")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Preset of the codec. [default: the codec's own]")] = None,
     bit_depth: Annotated[
-        int | None, typer.Option(help="8 or 10; as the reference without, or the codec's only one.")
+        int | None, typer.Option(help="8 or 10. [default: as the reference, or the codec's only one]")
     ] = None,
     extra: Annotated[
         str, typer.Option(metavar="OPTIONS", help="Further FFmpeg options in one string: '-cpu-used 5'.")
@@ -40,37 +42,54 @@ def encode(
     encoder_threads: Annotated[
         int, typer.Option(min=1, help="Threads of the encoder. Another number may give other bytes.")
     ] = 1,
+    distortion: Annotated[
+        str, typer.Option(help=f"Kind of distortion: {', '.join(DISTORTIONS)}.", rich_help_panel="Other distortions")
+    ] = DEFAULT,
+    strength: Annotated[
+        float | None, typer.Option(help="Strength of the distortion.", rich_help_panel="Other distortions")
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Setting of the distortion; may be repeated.",
+            rich_help_panel="Other distortions",
+        ),
+    ] = None,
     ffmpeg: FFmpegOption = "embedded",
     code: CodeOption = None,
 ) -> None:
-    """Encode a clip, and write its record and manifest beside it.
+    """Make a distorted version of a clip, and write its record and manifest beside it.
 
     The same command gives the same bytes on every run. The record (NAME.json) is a row of the corpus schema,
-    version 3: what is measured later is null.
+    version 3: values that are measured later are null.
 
     Example: vmaf-train encode results/corpora/embedded/carphone.mkv medium-crf28.mkv --codec h264 --crf 28
-    """
-    check_code("encode", code)
-    from pyvmaf.encodes.encode import encode as run
-    from pyvmaf.encodes.encode import split_extra
 
-    entry = find_encoder(codec)
-    quality = entry.crf_default if crf is None else crf
-    with progress(f"{entry.name} crf {quality}") as advance:
-        done = run(
-            reference,
-            output,
-            codec,
-            entry.preset_default if preset is None else preset,
-            quality,
-            bit_depth=bit_depth,
-            extra=split_extra(extra),
-            threads=encoder_threads,
-            program=ffmpeg,
-            advance=advance,
-        )
-    record = done.record
+    A filter: vmaf-train encode carphone.mkv blur.mkv --distortion filter --setting 'filter=gblur=sigma={strength}'
+    --strength 2
+    """
+    check_code("encode", code, uses(distortion))
+    from pyvmaf.encodes.encode import encode as run
+
+    options = {"codec": codec, "preset": preset, "crf": crf, "bit_depth": bit_depth, "extra": extra or None}
+    settings = {name: str(value) for name, value in options.items() if value is not None}
+    rung = kind(distortion).rung(strength, settings | _settings(setting or ()))
+    with progress(rung.name) as advance:
+        done = run(reference, output, rung, threads=encoder_threads, program=ffmpeg, advance=advance)
+    row = done.record
+    how = f"{row.encoder} {row.preset} crf {row.crf}" if row.encoder else f"{distortion} {rung.strength:g}"
     typer.echo(
-        f"{done.path}: {record.encoder} {record.preset} crf {record.crf}, {record.pix_fmt}, "
-        f"{record.bitrate_kbps:.1f} kbit/s, {record.encode_size_bytes} bytes in {done.seconds:.1f} s"
+        f"{done.path}: {how}, {row.pix_fmt}, {row.bitrate_kbps:.1f} kbit/s, {row.encode_size_bytes} bytes in "
+        f"{done.seconds:.1f} s"
     )
+
+
+def _settings(words: Iterable[str]) -> dict[str, str]:
+    settings = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise InputError(f"--setting {word!r} is not of the form NAME=VALUE")
+        settings[name] = value
+    return settings

@@ -135,7 +135,7 @@ def score(
     from pyvmaf.scoring.predict import warnings_of
     from pyvmaf.scoring.score import score as run
     from pyvmaf.scoring.scores import FORMATS
-    from pyvmaf.video.frames import raw_format
+    from pyvmaf.video.format import Format
 
     if output is not None and output.suffix.lower() not in FORMATS:
         raise InputError(f"cannot write {output}: the suffix {output.suffix!r} is none of {', '.join(FORMATS)}")
@@ -153,7 +153,7 @@ def score(
             frames=_frames(frames),
             subsample=subsample,
             shortest=shortest,
-            raw=raw_format(size, pix_fmt) if size else None,
+            raw=Format.parse(size, pix_fmt) if size else None,
             scale=True if scale == "reference" else scale or False,
             match_depth=match_depth,
             backend=backend,

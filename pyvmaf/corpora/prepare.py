@@ -12,10 +12,12 @@ from pyvmaf.base.files import atomic_path, confined, sha256_file
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.corpora import CLIP_LABELS
 from pyvmaf.corpora.fetch import check_file
-from pyvmaf.corpora.spec import Corpus, Entry, size
+from pyvmaf.corpora.spec import Corpus, Entry
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.video.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
-from pyvmaf.video.probe import Format, RawFormat, Video, inspect, pixel_layout, read_format
+from pyvmaf.video.format import Format, parse_size
+from pyvmaf.video.probe import Video, inspect
+from pyvmaf.video.reader import Reader
 
 # Files of these containers can be decoded from anywhere and say their frame rate; others are stored anew.
 _KEPT_CONTAINERS = frozenset({"matroska", "webm", "mov", "mp4"})
@@ -78,8 +80,8 @@ class Prepared:
     plan: Plan
 
 
-def plan(entry: Entry, source: Format) -> Plan:
-    """What has to be done to a video of format `source`.
+def plan(entry: Entry, source: Format, container: str) -> Plan:
+    """What has to be done to a video of format `source` in a file of format `container`.
 
     Without an explicit crop, what is no multiple of the chroma subsampling is cropped away at the right and at the
     bottom, because most encoders refuse such sizes.
@@ -94,8 +96,8 @@ def plan(entry: Entry, source: Format) -> Plan:
             f"{entry.path} has pixel format {source.pix_fmt}, but clips are planar YUV of 8 or 10 bits: "
             f"give the entry {entry.key!r} a pix_fmt to convert to, such as yuv420p or yuv420p10le"
         )
-    across, down = replace(source, chroma=pixel_layout(pix_fmt)[0]).chroma_step
-    width, height = size(entry.crop) if entry.crop else (source.width, source.height)
+    across, down = replace(source, pix_fmt=pix_fmt).chroma_step
+    width, height = parse_size(entry.crop) if entry.crop else (source.width, source.height)
     if width > source.width or height > source.height:
         raise InputError(
             f"entry {entry.key!r} asks for a crop to {width}x{height}, but {entry.path} is "
@@ -106,7 +108,7 @@ def plan(entry: Entry, source: Format) -> Plan:
             f"entry {entry.key!r} asks for a crop to {width}x{height}, but with chroma {pix_fmt} sizes are multiples "
             f"of {across}x{down}: use {width - width % across}x{height - height % down}"
         )
-    scale = size(entry.scale) if entry.scale else None
+    scale = parse_size(entry.scale) if entry.scale else None
     if scale and (scale[0] % across or scale[1] % down):
         raise InputError(
             f"entry {entry.key!r} asks for the size {entry.scale}, but with chroma {pix_fmt} sizes are multiples "
@@ -122,8 +124,8 @@ def plan(entry: Entry, source: Format) -> Plan:
         raise InputError(f"{entry.path} is {source.width}x{source.height}: nothing is left of it after the crop")
     crop = None if (width, height) == (source.width, source.height) else (width, height, left, top)
     scale = None if scale == (width, height) else scale
-    container = not _KEPT_CONTAINERS.isdisjoint(source.container.split(","))
-    own = entry.frames is None and crop is None and scale is None and pix_fmt == source.pix_fmt and container
+    kept = not _KEPT_CONTAINERS.isdisjoint(container.split(","))
+    own = entry.frames is None and crop is None and scale is None and pix_fmt == source.pix_fmt and kept
     return Plan(entry.frames, crop, scale, pix_fmt, own and entry.raw is None)
 
 
@@ -159,7 +161,8 @@ def prepare(
     source = confined(root, entry.path)
     check_file(source, entry.sha256)
     raw = entry.raw.format() if entry.raw else None
-    steps = plan(entry, read_format(source, raw))
+    reader = Reader(source, raw=raw)
+    steps = plan(entry, reader.coded, reader.stream.container)
     if steps.own_bytes:
         video = inspect(source, raw, advance)
         with atomic_path(output) as temporary:
@@ -190,7 +193,7 @@ def prepare(
 
 def _store(
     source: Path,
-    raw: RawFormat | None,
+    raw: Format | None,
     entry: Entry,
     steps: Plan,
     output: Path,
@@ -198,12 +201,15 @@ def _store(
     advance: Advance | None,
 ) -> Video:
     """Write the clip with FFmpeg and make sure that it holds what the plan says."""
-    found = read_format(source, raw)
+    found = Reader(source, raw=raw).coded
     expected = steps.frames[1] - steps.frames[0] + 1 if steps.frames else inspect(source, raw).frames
     arguments: list[str] = ["-max_error_rate", "0"]
     if raw is not None:
-        options = raw.options()
-        arguments += ["-f", "rawvideo", *(word for key, value in options.items() for word in (f"-{key}", value))]
+        arguments += [
+            "-f",
+            "rawvideo",
+            *(word for key, value in raw.raw_options.items() for word in (f"-{key}", value)),
+        ]
     # PyAV does not turn pictures, so neither may FFmpeg.
     arguments += ["-noautorotate", "-i", str(source), "-map", "0:v:0", "-filter_threads", "1"]
     arguments += ["-vf", ",".join(steps.filters(found)), "-fps_mode", "passthrough", *DETERMINISTIC]

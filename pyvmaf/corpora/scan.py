@@ -14,7 +14,8 @@ from pyvmaf.base.files import sha256_file, write_text
 from pyvmaf.corpora.spec import KEY_PATTERN, Corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.video.ffmpeg import Advance
-from pyvmaf.video.probe import Format, RawFormat, Video, inspect
+from pyvmaf.video.format import Format
+from pyvmaf.video.probe import Video, inspect
 
 SUFFIXES = (
     *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".ogv", ".y4m", ".yuv"),
@@ -121,7 +122,7 @@ def scan(
     cut: bool = False,
     min_frames: int = 24,
     labels: Path | None = None,
-    raw: RawFormat | None = None,
+    raw: Format | None = None,
     skip_broken: bool = False,
     advance: Advance | None = None,
     say: Callable[[str], None] = lambda _line: None,
@@ -207,7 +208,7 @@ def scan(
     )
 
 
-def _common(path: str, file: Path, video: Video, raw: RawFormat | None, mos: float | None) -> dict[str, Any]:
+def _common(path: str, file: Path, video: Video, raw: Format | None, mos: float | None) -> dict[str, Any]:
     """What all clips of one file share."""
     form = video.format
     entry: dict[str, Any] = {"path": path, "sha256": sha256_file(file)}
@@ -216,7 +217,7 @@ def _common(path: str, file: Path, video: Video, raw: RawFormat | None, mos: flo
     if mos is not None:
         entry["mos"] = mos
     if file.suffix.lower() == ".yuv" and raw is not None:
-        entry["raw"] = {"size": f"{raw.width}x{raw.height}", "pix_fmt": raw.pix_fmt, "fps": raw.fps}
+        entry["raw"] = {"size": raw.size, "pix_fmt": raw.pix_fmt, "fps": raw.fps}
     entry["probe"] = {
         "width": form.width,
         "height": form.height,

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_va
 from pyvmaf.base.files import read_yaml
 from pyvmaf.base.section import Section
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
-from pyvmaf.video.probe import RawFormat
+from pyvmaf.video.format import Format
 
 # What may stand in paths and wildcards of the workflow.
 KEY_PATTERN = r"^[a-z0-9][a-z0-9_]*$"
@@ -65,10 +65,9 @@ class Raw(Section):
         default="25", pattern=r"^[1-9][0-9]*(/[1-9][0-9]*)?$", description="Frames per second, a fraction."
     )
 
-    def format(self) -> RawFormat:
-        """The same for the reader."""
-        width, height = size(self.size)
-        return RawFormat(width, height, self.pix_fmt, self.fps)
+    def format(self) -> Format:
+        """Return the format for the reader."""
+        return Format.parse(self.size, self.pix_fmt, self.fps)
 
 
 class Probe(Section):
@@ -279,18 +278,6 @@ class Corpus(Section):
             if entry.key == key:
                 return entry
         raise unknown_name(f"clip of corpus {self.name}", key, [entry.key for entry in self.entries])
-
-
-def size(text: str) -> tuple[int, int]:
-    """Width and height of "WxH".
-
-    Raises:
-        InputError: it is not of that form.
-    """
-    if not re.fullmatch(_SIZE_PATTERN.strip("^$"), text):
-        raise InputError(f"{text!r} is no size: write WxH, such as 640x360")
-    width, _, height = text.partition("x")
-    return int(width), int(height)
 
 
 def find_corpus(name: str | os.PathLike[str]) -> Path:

@@ -49,10 +49,14 @@ class Record(Document):
     pix_fmt: Name = Field(description="Pixel format of the encode, FFmpeg's name.")
     framerate: _AboveZero = Field(description="Frames per second.")
     duration_s: _AboveZero = Field(description="Frames over frames per second.")
-    encoder: Name = Field(description="FFmpeg's name of the encoder.")
-    encoder_version: Name = Field(description="The encoder's own version; 'unknown' if its log does not tell.")
-    preset: Name = Field(description="Preset of the encoder.")
-    crf: Count = Field(description="Quality number: CRF, or QP if the encoder does not have CRF.")
+    encoder: Name | None = Field(description="FFmpeg's name of the encoder; null if a filter made the distorted clip.")
+    encoder_version: Name | None = Field(
+        description="The encoder's own version; 'unknown' if its log does not tell; null without an encoder."
+    )
+    preset: Name | None = Field(description="Preset of the encoder; null without an encoder.")
+    crf: Count | None = Field(
+        description="Quality number: CRF, or QP if the encoder does not have CRF; null without an encoder."
+    )
     extra_params: list[str] = Field(
         description="Every other option that shaped the bytes, in the order of the command."
     )

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pyvmaf.video.frames import Format, Planes
+    from pyvmaf.video.format import Format
+    from pyvmaf.video.reader import Planes
 
     Scores = dict[str, NDArray[np.float64]]
 

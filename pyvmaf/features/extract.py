@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pyvmaf.engines.protocol import Batch, Engine, Request, Requests
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.options import Compute, Reading, Window
-from pyvmaf.video.frames import Format, Planes, Video
+from pyvmaf.video.format import Format
+from pyvmaf.video.reader import FrameSource, Planes
 
 Scores = dict[str, NDArray[np.float64]]
 """One value per selected frame, by libvmaf's names of scores."""
@@ -33,7 +34,7 @@ BLOCK = 1024
 class Task:
     """One distorted video and the requests that are to be computed on it."""
 
-    video: Video
+    video: FrameSource
     requests: Requests
 
 
@@ -193,7 +194,7 @@ class _Pool:
                 thread.join(timeout=0.5)
 
 
-def check_formats(reference: Video, distorted: Sequence[Video]) -> None:
+def check_formats(reference: FrameSource, distorted: Sequence[FrameSource]) -> None:
     """Refuse pairs of different formats, whose samples an engine would misread.
 
     Raises:
@@ -207,19 +208,19 @@ def check_formats(reference: Video, distorted: Sequence[Video]) -> None:
                 f"sizes differ: {reference.path} is {want.size}, {video.path} is {have.size}: "
                 "scale the distorted one to the reference with --scale, or give the right pair"
             )
-        if have.layout != want.layout:
+        if have.chroma != want.chroma:
             raise InputError(
                 f"chroma layouts differ: {reference.path} is {want.pix_fmt}, {video.path} is {have.pix_fmt}: convert one of them"
             )
-        if have.bits != want.bits:
+        if have.bit_depth != want.bit_depth:
             raise InputError(
-                f"bit depths differ: {reference.path} has {want.bits} bits, {video.path} has {have.bits}: "
+                f"bit depths differ: {reference.path} has {want.bit_depth} bits, {video.path} has {have.bit_depth}: "
                 "widen the narrower one with --match-depth"
             )
 
 
 def run(
-    engine: Engine, reference: Video, tasks: Sequence[Task], shared: Requests, reading: Reading, compute: Compute
+    engine: Engine, reference: FrameSource, tasks: Sequence[Task], shared: Requests, reading: Reading, compute: Compute
 ) -> Extraction:
     """Compute scores of a reference and distorted versions of it, in one pass.
 
@@ -247,7 +248,7 @@ def run(
     pool = _Pool(tasks, engine, form, compute.threads)
     try:
         seen = 0
-        luma = form.layout == "400" or not any(engine.needs(r).chroma for task in tasks for r in task.requests)
+        luma = form.chroma == "400" or not any(engine.needs(r).chroma for task in tasks for r in task.requests)
         after = max((need.after for need in needs), default=0)
         for index, frames in _side_by_side(videos, luma=luma, reading=reading, after=after):
             seen = index + 1
@@ -280,7 +281,7 @@ def run(
     )
 
 
-def _expected_frames(videos: Sequence[Video], reading: Reading) -> int:
+def _expected_frames(videos: Sequence[FrameSource], reading: Reading) -> int:
     """Return the frames of the shortest video, as its header or its packets state them.
 
     Raises:
@@ -295,11 +296,11 @@ def _expected_frames(videos: Sequence[Video], reading: Reading) -> int:
 
 
 def _side_by_side(
-    videos: Sequence[Video], *, luma: bool, reading: Reading, after: int
+    videos: Sequence[FrameSource], *, luma: bool, reading: Reading, after: int
 ) -> Iterator[tuple[int, list[Planes]]]:
     """Read frames of all videos together, to the end of the window and `after` frames more."""
     window: Window = reading.window
-    streams = [video.frames(luma=luma) for video in videos]
+    streams = [video.planes(luma=luma) for video in videos]
     for index in count():
         if window.stop is not None and index >= window.stop + after:
             return
@@ -316,7 +317,7 @@ def _side_by_side(
         yield index, [planes for planes in frames if planes is not None]
 
 
-def _compare_counts(videos: Sequence[Video]) -> None:
+def _compare_counts(videos: Sequence[FrameSource]) -> None:
     """Count frames by decoding, since containers may list pictures that are never shown.
 
     Raises:
@@ -329,11 +330,3 @@ def _compare_counts(videos: Sequence[Video]) -> None:
             f"frame counts differ: the reference {reference[0]} has {reference[1]}, {', '.join(different)}: "
             "give clips of one length, or stop at the shortest with --shortest"
         )
-
-
-def widened_to(video: Video, bits: int) -> Video:
-    """Open the same file with its samples widened to `bits`."""
-    if video.format.bits == bits:
-        return video
-    size = (video.format.width, video.format.height) if video.format.size != video.coded.size else None
-    return Video(video.path, raw=video.raw, size=size, bits=bits)

@@ -16,12 +16,13 @@ from pyvmaf.engines.protocol import Engine, Request, Requests
 from pyvmaf.errors import InputError
 from pyvmaf.features.cache import Cache, Scores
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, TEACHER, Selection, select
-from pyvmaf.features.extract import Task, check_formats, run, widened_to
+from pyvmaf.features.extract import Task, check_formats, run
 from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher, requests_of, usable
-from pyvmaf.video.frames import Format, Video, parse_size
+from pyvmaf.video.format import Format, parse_size
+from pyvmaf.video.reader import FrameSource, Reader
 
-Clip = str | os.PathLike[str] | Video
+Clip = str | os.PathLike[str] | FrameSource
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Ladder:
 
 def open_pair(
     reference: Clip, distorted: Mapping[str, Clip], reading: Reading = AS_CODED
-) -> tuple[Video, dict[str, Video]]:
+) -> tuple[FrameSource, dict[str, FrameSource]]:
     """Open a reference and distorted videos so that their frames can be compared.
 
     Args:
@@ -77,23 +78,19 @@ def open_pair(
         InputError: formats differ and no conversion was asked for.
     """
 
-    def opened(clip: Clip, size: tuple[int, int] | None) -> Video:
-        if isinstance(clip, Video):
+    def opened(clip: Clip, size: tuple[int, int] | None) -> FrameSource:
+        if not isinstance(clip, str | os.PathLike):
             return clip
-        raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
-        video = Video(clip, raw=raw)
-        if size is not None and size != (video.coded.width, video.coded.height):
-            video = Video(clip, raw=raw, size=size)
-        return video
+        return Reader(clip, raw=reading.raw if Path(clip).suffix.lower() == ".yuv" else None, size=size)
 
     size = parse_size(reading.scale) if isinstance(reading.scale, str) else None
     first = opened(reference, size)
     target = (first.format.width, first.format.height) if reading.scale else None
     others = {name: opened(clip, target) for name, clip in distorted.items()}
     if reading.match_depth:
-        depth = max(video.format.bits for video in (first, *others.values()))
-        first = widened_to(first, depth)
-        others = {name: widened_to(video, depth) for name, video in others.items()}
+        depth = max(video.format.bit_depth for video in (first, *others.values()))
+        first = first.widened(depth)
+        others = {name: video.widened(depth) for name, video in others.items()}
     check_formats(first, list(others.values()))
     return first, others
 
@@ -202,7 +199,12 @@ class _Entries:
     """
 
     def __init__(
-        self, cache: Cache | None, engine: Engine, reference: Video, videos: Mapping[str, Video], window: Window
+        self,
+        cache: Cache | None,
+        engine: Engine,
+        reference: FrameSource,
+        videos: Mapping[str, FrameSource],
+        window: Window,
     ) -> None:
         self._cache = cache
         if cache is None:

@@ -7,21 +7,20 @@ pairs are made of the first frames of the prepared clips while they are read; no
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
 
 from pyvmaf import engines
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER
 from pyvmaf.features.options import ON_CPU, Compute, Reading, Window
-from pyvmaf.video.frames import Format, Planes, Video
+from pyvmaf.video.format import Format
+from pyvmaf.video.made import Made
+from pyvmaf.video.reader import FrameSource, Reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,47 +46,6 @@ class Clip:
     path: Path
     sha256: str
     frames: int
-
-
-class SyntheticVideo(Video):
-    """Frames that no file holds, of the format of a clip and without end.
-
-    Args:
-        like: the clip.
-        kind: "black", "flat" (mid-grey) or "frozen" (the clip's first frame).
-    """
-
-    def __init__(self, like: Video, kind: str) -> None:
-        """Keep the format of the clip; nothing is decoded before the first frame is read."""
-        self.path, self.raw, self.fps = like.path, None, like.fps
-        self.coded = self.format = like.format
-        self.stated_frames = like.stated_frames
-        self._like, self._kind = like, kind
-
-    def identity(self) -> dict[str, Any]:
-        """Return what decides the frames; of a picture of one colour, its format alone."""
-        base = self._like.identity() if self._kind == "frozen" else {"as": f"{self.format.size} {self.format.pix_fmt}"}
-        return {**base, "made": self._kind}
-
-    def count_packets(self) -> int:
-        """Count the frames of the clip."""
-        return self._like.count_packets()
-
-    def frames(self, *, luma: bool = False) -> Iterator[Planes]:
-        """Yield the same picture without end."""
-        if self._kind == "frozen":
-            first = next(self._like.frames(luma=luma))
-            yield from itertools.repeat(tuple(p.copy() for p in first))
-        picture = uniform(self.format, {"black": 16, "flat": 128}[self._kind])
-        yield from itertools.repeat(picture[:1] if luma else picture)
-
-
-def uniform(form: Format, level: int) -> Planes:
-    """Return the planes of a grey picture whose luma is `level` of 255 everywhere (16 is black, 128 mid-grey)."""
-    dtype = np.uint8 if form.bits == 8 else np.uint16
-    shift = form.bits - 8
-    levels = (level << shift, 128 << shift, 128 << shift)
-    return tuple(np.full(size, value, dtype) for size, value in zip(form.plane_sizes(), levels, strict=False))
 
 
 def read_clips(collections: Sequence[Path]) -> list[Clip]:
@@ -130,8 +88,8 @@ def partner(clip: Clip, clips: Sequence[Clip], formats: Mapping[Path, Format]) -
         other
         for other in others
         if (other.corpus, other.source) != (clip.corpus, clip.source)
-        and formats[other.path].layout == form.layout
-        and formats[other.path].bits <= form.bits
+        and formats[other.path].chroma == form.chroma
+        and formats[other.path].bit_depth <= form.bit_depth
     ]
     return next((o for o in fitting if (o.corpus, o.group) != (clip.corpus, clip.group)), next(iter(fitting), None))
 
@@ -158,24 +116,25 @@ def measure(
     """
     from pyvmaf.features.ladder import extract_ladder
 
-    video = Video(clip.path)
+    video = Reader(clip.path)
     form = video.format
-    against: dict[str, Video] = {
-        "identical": Video(clip.path),
-        "frozen": SyntheticVideo(video, "frozen"),
-        "black": SyntheticVideo(video, "black"),
+    against: dict[str, FrameSource] = {
+        "identical": Reader(clip.path),
+        "frozen": Made(video, "frozen"),
+        "black": Made(video, "black"),
     }
     stop = min(frames, clip.frames)
     if other is not None:
-        against["swapped"] = Video(other.path, size=(form.width, form.height), bits=form.bits)
+        against["swapped"] = Reader(other.path, size=(form.width, form.height), bit_depth=form.bit_depth)
         stop = min(stop, other.frames)
-    flat = SyntheticVideo(video, "flat")
+    flat = Made(video, "flat")
+    against_flat: dict[str, FrameSource] = {"flat": flat, "flat_reference": Reader(clip.path)}
     reading = Reading(window=Window(0, stop))
     return [
         extract_ladder(reference, distorted, features=features, model=model, reading=reading, compute=compute)
         for reference, distorted in (
             (video, against),
-            (flat, {"flat": SyntheticVideo(video, "flat"), "flat_reference": Video(clip.path)}),
+            (flat, against_flat),
         )
     ]
 
@@ -270,7 +229,7 @@ def hard_negatives(
     clips = read_clips(collections)
     if not clips:
         raise InputError(f"{', '.join(map(str, collections))} list no clips: there is nothing to make negatives of")
-    formats = {clip.path: Video(clip.path).format for clip in clips}
+    formats = {clip.path: Reader(clip.path).format for clip in clips}
     parts: list[pa.Table] = []
     unavailable: dict[str, str] = {}
     swaps: dict[str, str | None] = {}

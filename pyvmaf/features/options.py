@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pyvmaf.video.frames import Raw
+    from pyvmaf.video.format import Format
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ class Reading:
     """How a reference and distorted videos are read. Nothing is converted unless it is asked for.
 
     Attributes:
-        raw: layout of files that end in .yuv, see `pyvmaf.video.frames.raw_format`.
+        raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales distorted videos to the reference's size (bicubic), "WxH" scales both sides to that size.
         match_depth: widen the samples of fewer bits to the other side's depth.
         window: frames to measure. Their scores equal those of the same frames in a measurement of the whole.
         shortest: stop at the end of the shortest video, instead of refusing videos of different length.
     """
 
-    raw: Raw | None = None
+    raw: Format | None = None
     scale: bool | str = False
     match_depth: bool = False
     window: Window = ALL

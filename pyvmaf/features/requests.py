@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pyvmaf.video.frames import Format
+    from pyvmaf.video.format import Format
 
 
 class Teacher:
@@ -66,7 +66,7 @@ class Teacher:
 
 def obstacle(feature: Feature, engine: Engine, form: Format) -> str | None:
     """Say why a feature cannot be computed on frames of this format; None if it can."""
-    if feature.chroma and form.layout == "400":
+    if feature.chroma and form.chroma == "400":
         return f"it needs chroma planes, which {form.pix_fmt} frames do not have"
     return engine.obstacle(feature.request, form)
 
@@ -107,7 +107,7 @@ def requests_of(
     for teacher in teachers:
         for request, names in teacher.keys.items():
             keys.setdefault(request, []).extend(names)
-    catalog = [feature for feature in FEATURES.values() if not (feature.chroma and form.layout == "400")]
+    catalog = [feature for feature in FEATURES.values() if not (feature.chroma and form.chroma == "400")]
     return {
         request: tuple(dict.fromkeys([*(f.key for f in catalog if f.request == request), *names]))
         for request, names in keys.items()

@@ -35,6 +35,21 @@ def read_records(rungs: Mapping[str, Path]) -> dict[str, Record]:
     return records
 
 
+def read_strengths(rungs: Mapping[str, Path], records: Mapping[str, Record]) -> dict[str, float]:
+    """The strength of each rung: the CRF of an encode, and of another distortion the number in its manifest.
+
+    Raises:
+        MissingFileError, IntegrityError: a manifest is missing or damaged.
+    """
+    from pyvmaf.base.manifest import read_manifest
+
+    strengths = {}
+    for rung, path in rungs.items():
+        crf = records[rung].crf
+        strengths[rung] = float(read_manifest(path)["details"]["strength"] if crf is None else crf)
+    return strengths
+
+
 def extract_features(
     reference: Path,
     rungs: Mapping[str, Path],
@@ -65,6 +80,7 @@ def extract_features(
     started = time.monotonic()
     uses = engines.uses(compute.backend)
     records = read_records(rungs)
+    strengths = read_strengths(rungs, records)
     digest = sha256_file(reference)
     for rung, record in records.items():
         if record.src_sha256 != digest:
@@ -73,7 +89,7 @@ def extract_features(
                 f"{digest}: encode it again from this reference"
             )
     ladder = extract_ladder(reference, rungs, features=features, model=model, reading=reading, compute=compute)
-    table = ladder_table(ladder, labels, records, model, engine_block("extract-features", uses))
+    table = ladder_table(ladder, labels, records, strengths, model, engine_block("extract-features", uses))
     write_table(table, output)
     args = {
         "features": features,

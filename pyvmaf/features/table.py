@@ -22,9 +22,13 @@ TEXT_COLUMNS: tuple[str, ...] = ("corpus", "group", "source", "clip", "codec", "
 """Text columns that name the ladder and rung of a row; stored with dictionaries."""
 
 LEADING: tuple[str, ...] = (
-    "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", "frame_index",
+    "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", "strength", "frame_index",
 )  # fmt: skip
-"""Columns before the features, in order. `source` is the scene that a split keeps together, `group` the film."""
+"""Columns before the features, in order. `source` is the scene that a split keeps together, `group` the film.
+`strength` orders the rungs of a ladder; `encoder`, `preset` and `crf` are null if no encoder made the rung."""
+
+STRENGTH = "strength"
+"""Column of `LEADING` that tables of version 0.1.0 do not have; `crf` stands for it there."""
 
 TARGET = "vmaf"
 """Column after the features: the teacher's score."""
@@ -54,6 +58,7 @@ def ladder_table(
     ladder: Ladder,
     labels: Mapping[str, str],
     records: Mapping[str, Record],
+    strengths: Mapping[str, float],
     model: str,
     engine: Mapping[str, Any],
 ) -> pa.Table:
@@ -63,6 +68,7 @@ def ladder_table(
         ladder: the measured features.
         labels: ``corpus``, ``group``, ``source``, ``clip`` and ``codec`` of all its rows.
         records: the encode record of each rung, for encoder, preset and CRF.
+        strengths: the strength of each rung.
         model: the teacher.
         engine: the manifest's block about the code that computed it; kept in the file's metadata.
     """
@@ -74,10 +80,9 @@ def ladder_table(
         record = records[rung]
         n = scores.indices.size
         text = {**labels, "encoder": record.encoder, "preset": record.preset, "rung": rung}
-        data: dict[str, Any] = {
-            name: pa.array([value], pa.string()).take(pa.array([0] * n)) for name, value in text.items()
-        }
+        data: dict[str, Any] = {name: repeated(value, n) for name, value in text.items()}
         data["crf"] = pa.array([record.crf] * n, pa.int64())
+        data[STRENGTH] = pa.array([strengths[rung]] * n, pa.float64())
         data["frame_index"] = pa.array(scores.indices, pa.int64())
         data |= {name: pa.array(values) for name, values in scores.features.items()}
         data[TARGET] = pa.array(scores.vmaf) if scores.vmaf is not None else pa.nulls(n, pa.float64())
@@ -87,6 +92,13 @@ def ladder_table(
     return merged.replace_schema_metadata(
         metadata(features=names, unavailable=ladder.unavailable, model=model, engine=engine)
     )
+
+
+def repeated(text: str | None, n: int) -> pa.StringArray:
+    """Return a text column of `n` equal values; None is a missing value."""
+    import pyarrow as pa
+
+    return pa.array([text], pa.string()).take(pa.array([0] * n))
 
 
 def metadata(
@@ -163,7 +175,7 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as err:
         raise IntegrityError(f"{os.fspath(path)} is damaged ({err})") from err
     read_metadata(table.schema, path)
-    missing = [name for name in LEADING if name not in table.column_names]
+    missing = [name for name in LEADING if name not in (*table.column_names, STRENGTH)]
     if missing:
         raise InputError(
             f"{os.fspath(path)} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}"

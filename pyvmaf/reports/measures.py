@@ -235,7 +235,12 @@ def int8_difference(run: Run, rows: pd.DataFrame, most: int) -> pd.DataFrame | N
         codec = None
         if seed.sidecar["codec"] is not None:
             block = vocabulary(seed.sidecar["codec"]["vocabulary"])
-            codec = np.array([block.encode(r.codec, r.preset, int(r.crf)) for r in taken.itertuples()])
+            codec = np.array(
+                [
+                    block.encode(r.codec, r.preset or None, None if np.isnan(r.crf) else int(r.crf))
+                    for r in taken.itertuples()
+                ]
+            )
         fp32 = load_model(seed.onnx).predict(taken[wanted], codec).scores
         for variant in seed.variants:
             # What the allowlist refuses is measured where it is made, and loaded nowhere else.

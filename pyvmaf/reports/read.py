@@ -225,7 +225,7 @@ def read_shards(paths: Sequence[Path], features: Sequence[str]) -> pd.DataFrame:
         frames.append(pq.read_table(path, columns=wanted).to_pandas())
     whole = pd.concat(frames, ignore_index=True)
     for name in ("corpus", "group", "source", "clip", "codec", "preset", "rung"):
-        whole[name] = whole[name].astype(str)
+        whole[name] = whole[name].astype(object).fillna("").astype(str)
     return whole
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pyvmaf.errors import InputError, PyvmafError
 
 if TYPE_CHECKING:
-    from pyvmaf.video.frames import Raw
+    from pyvmaf.video.format import Format
 
 # x264 and x265 write their settings into the first coded picture, as text.
 _SETTINGS = re.compile(rb"x26[45] .{0,3000}?\bcrf=(\d+(?:\.\d+)?)", re.DOTALL)
@@ -66,7 +66,7 @@ def _recorded(path: Path) -> Origin | None:
     # A record of another file that happens to lie here must not speak for this one.
     if Path(record.encode_path).name != path.name or record.encode_size_bytes != path.stat().st_size:
         return None
-    return Origin(record.encoder, record.preset, float(record.crf), "record")
+    return Origin(record.encoder, record.preset, None if record.crf is None else float(record.crf), "record")
 
 
 def _streamed(path: Path) -> Origin | None:
@@ -95,7 +95,7 @@ def _streamed(path: Path) -> Origin | None:
     return None
 
 
-def stated(path: Path, raw: Raw | None = None) -> dict[str, float]:
+def stated(path: Path, raw: Format | None = None) -> dict[str, float]:
     """Width and height in pixels, frames per second and average rate in kbit/s of a video as it was encoded.
 
     What a file does not say is left out: raw video has no rate that an encoder chose. The rate is that of the video
@@ -104,13 +104,13 @@ def stated(path: Path, raw: Raw | None = None) -> dict[str, float]:
     Raises:
         MissingFileError, InputError: it is no video.
     """
-    from pyvmaf.video.frames import Video
+    from pyvmaf.video.reader import Reader
 
     is_raw = path.suffix.lower() == ".yuv"
-    video = Video(path, raw=raw if is_raw else None)
-    found = {"width": float(video.coded.width), "height": float(video.coded.height)}
-    if video.fps:
-        found["fps"] = float(video.fps)
+    reader = Reader(path, raw=raw if is_raw else None)
+    found = {"width": float(reader.coded.width), "height": float(reader.coded.height)}
+    if reader.coded.rate:
+        found["fps"] = float(reader.coded.rate)
         if not is_raw:
             found["bitrate_kbps"] = _rate(path, found["fps"])
     return found

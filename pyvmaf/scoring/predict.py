@@ -16,7 +16,7 @@ from pyvmaf.features.pool import pool
 from pyvmaf.runtime.load import Ensemble, Model, Prediction
 from pyvmaf.scoring.origin import Origin, origin, stated
 from pyvmaf.scoring.scores import Scores
-from pyvmaf.video.frames import Raw
+from pyvmaf.video.format import Format
 
 
 class Pair:
@@ -28,7 +28,7 @@ class Pair:
         distorted: Path,
         codec: tuple[str | None, str | int | None, float | None] | None,
         context: dict[str, float],
-        raw: Raw | None,
+        raw: Format | None,
     ) -> None:
         for name in context:
             if name not in CONTEXT:

@@ -16,7 +16,7 @@ from pyvmaf.runtime.load import Model
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
 from pyvmaf.scoring.predict import Pair, predict
 from pyvmaf.scoring.scores import Scores
-from pyvmaf.video.frames import Raw
+from pyvmaf.video.format import Format
 
 AnyModel = str | os.PathLike[str] | Model
 
@@ -112,7 +112,7 @@ def score(
     frames: tuple[int, int | None] | None = None,
     subsample: int = 1,
     shortest: bool = False,
-    raw: Raw | None = None,
+    raw: Format | None = None,
     scale: bool | str = False,
     match_depth: bool = False,
     backend: str = "cpu",
@@ -136,7 +136,7 @@ def score(
         frames: (first, stop) of the frames to score, stop excluded. The rows equal those of the whole clip.
         subsample: score every n-th frame only. The rows equal those of the whole clip.
         shortest: stop at the end of the shorter clip.
-        raw: layout of files that end in .yuv, see `pyvmaf.video.frames.raw_format`.
+        raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales the distorted clip to the reference's size (bicubic), "WxH" both clips to that size.
         match_depth: widen the clip of fewer bits per sample to the other's depth.
         backend: "cpu", or the name of another engine.

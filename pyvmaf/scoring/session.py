@@ -15,7 +15,8 @@ from pyvmaf.engines.protocol import Requests, Stream
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.features.requests import Teacher, requests_of, usable
-from pyvmaf.video.frames import Format, Planes, frame_format, planes_of
+from pyvmaf.video.format import Format
+from pyvmaf.video.reader import Planes, frame_format, planes_of
 
 if TYPE_CHECKING:
     import av
@@ -155,7 +156,7 @@ class Session:
     def _planes(self, frame: Frame, side: str) -> tuple[Format, Planes]:
         if not isinstance(frame, Iterable):
             form = frame_format(frame)
-            return form, planes_of(frame, form.layout, form.bits)
+            return form, planes_of(frame, form.chroma, form.bit_depth)
         planes: tuple[Any, ...] = tuple(np.asarray(p) for p in frame)
         luma: NDArray[Any] = planes[0] if planes else np.empty(0)
         if luma.ndim != 2 or not luma.size:
@@ -164,7 +165,7 @@ class Session:
             raise InputError(f"frame {self._count}: the {side} samples are {luma.dtype}, they must be uint8 or uint16")
         bits = self._bits or (8 if luma.dtype == np.uint8 else 10)
         layout = self._layout if len(planes) > 1 else "400"
-        return Format(len(luma[0]), len(luma), layout, bits), planes
+        return Format.planar(len(luma[0]), len(luma), layout, bits), planes
 
     def _start(self, form: Format) -> None:
         features, self.unavailable = usable(self._selection, self._engine, form)

@@ -13,7 +13,17 @@ from pyvmaf.base.files import atomic_path, relative, write_text
 from pyvmaf.base.manifest import read_manifest, write_manifest
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES
-from pyvmaf.features.table import LEADING, TARGET, metadata, open_table, read_metadata, schema, write_table
+from pyvmaf.features.table import (
+    LEADING,
+    STRENGTH,
+    TARGET,
+    metadata,
+    open_table,
+    read_metadata,
+    repeated,
+    schema,
+    write_table,
+)
 from pyvmaf.tables.clips import CLIP, ENCODE_KEY, FRAME, clip_table, pool_frames, pooled_columns, read_records, unit_of
 from pyvmaf.tables.clips import LEADING as CLIP_LEADING
 
@@ -32,8 +42,8 @@ class _Input:
         self.schema: pa.Schema = self.file.schema_arrow
         self.spec = read_metadata(self.schema, path)
         self.unit = unit_of(self.spec)
-        wanted = (*LEADING, TARGET) if self.unit == FRAME else CLIP_LEADING
-        missing = [name for name in wanted if name not in self.schema.names]
+        needed = (*LEADING, TARGET) if self.unit == FRAME else CLIP_LEADING
+        missing = [name for name in needed if name not in (*self.schema.names, STRENGTH)]
         if missing:
             raise InputError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(self.schema.names)}")
         self.features = [name for name in FEATURES if name in self.schema.names]
@@ -48,9 +58,11 @@ class _Input:
             data: dict[str, Any] = {}
             for field in target:
                 if field.name == "corpus" and label is not None:
-                    data[field.name] = pa.array([label], pa.string()).take(pa.array([0] * table.num_rows))
+                    data[field.name] = repeated(label, table.num_rows)
                 elif field.name in table.column_names:
                     data[field.name] = table[field.name]
+                elif field.name == STRENGTH:
+                    data[field.name] = table["crf"]
                 else:
                     data[field.name] = pa.array([float("nan")] * table.num_rows, pa.float64())
             yield pa.table(data).cast(target)
@@ -135,6 +147,7 @@ def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) 
             table: pa.Table = item.file.read()
             item.rows = table.num_rows
             columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in table.column_names}
+            columns.setdefault(STRENGTH, columns["crf"])
         else:
             beside = item.path.with_suffix(".jsonl")
             records = read_records(beside) if beside.is_file() else {}

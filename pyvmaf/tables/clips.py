@@ -13,7 +13,7 @@ from pyvmaf.base import layout
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import CONTEXT, FEATURES, STATS, TEACHER
 from pyvmaf.features.pool import pool
-from pyvmaf.features.table import METADATA_KEY, TEXT_COLUMNS
+from pyvmaf.features.table import METADATA_KEY, STRENGTH, TEXT_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,9 +23,10 @@ CLIP: Literal["clip"] = "clip"
 """Units: what a row of a table is."""
 
 LEADING: tuple[str, ...] = (
-    "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", *CONTEXT, "n_frames",
+    "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", STRENGTH, *CONTEXT, "n_frames",
 )  # fmt: skip
-"""The columns before the pooled features, in order. `source` is the scene that a split keeps together."""
+"""The columns before the pooled features, in order. `source` is the scene that a split keeps together; `strength` orders
+the rungs of a ladder."""
 
 OPINION: tuple[str, ...] = ("mos", "mos_ci", "mos_std", "n_ratings")
 """Columns after the features, where viewers rated the videos: mean opinion score on a scale of 1 to 5, half the width
@@ -36,6 +37,9 @@ ENCODE_KEY: tuple[str, ...] = ("clip", "codec", "rung")
 
 WHOLE: tuple[str, ...] = ("crf", "width", "height", "n_frames", "n_ratings")
 """Columns of whole numbers; null where not known."""
+
+
+_NULLABLE = ("encoder", "preset")
 
 
 def unit_of(metadata: Mapping[str, Any]) -> str:
@@ -67,7 +71,9 @@ def clip_table(columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Ma
     for name in names:
         values = columns.get(name, [None] * n)
         if name in TEXT_COLUMNS:
-            data[name] = pa.array(["" if v is None else str(v) for v in values], pa.string()).dictionary_encode()
+            missing_text = None if name in _NULLABLE else ""
+            texts = [missing_text if v is None else str(v) for v in values]
+            data[name] = pa.array(texts, pa.string()).dictionary_encode()
         else:
             numbers = np.asarray([np.nan if v is None else float(v) for v in values], dtype=np.float64)
             missing = ~np.isfinite(numbers)
@@ -116,11 +122,15 @@ def pool_frames(
     Raises:
         InputError: the table has no rows.
     """
+    import pandas as pd
+
     if not table.num_rows:
         raise InputError(f"{where} has no rows: there is nothing to pool")
     frames = table.to_pandas()
+    if STRENGTH not in frames.columns:
+        frames[STRENGTH] = frames["crf"].astype(float)
     measured = [name for name in (*FEATURES, TEACHER) if name in frames.columns]
-    labels = [name for name in (*TEXT_COLUMNS, "crf") if name in frames.columns]
+    labels = [name for name in (*TEXT_COLUMNS, "crf", STRENGTH) if name in frames.columns]
     opinions = [name for name in OPINION if any(name in record for record in records.values())]
     columns: dict[str, list[Any]] = {
         name: [] for name in (*labels, *CONTEXT, "n_frames", *(f"{m}_{s}" for m in measured for s in STATS), *opinions)
@@ -129,7 +139,7 @@ def pool_frames(
         first = rows.iloc[0]
         record = records.get(tuple(map(str, key)), {})
         for name in labels:
-            columns[name].append(first[name])
+            columns[name].append(None if pd.isna(first[name]) else first[name])
         for name in CONTEXT:
             columns[name].append(record.get("framerate" if name == "fps" else name))
         columns["n_frames"].append(len(rows))

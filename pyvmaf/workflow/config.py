@@ -31,17 +31,27 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class Ladder(Section):
-    """How one codec's distorted clips are made: one for each preset and CRF."""
+    """The distorted versions of a clip. A ladder of an encoder has one for each preset and CRF."""
 
-    encoder: str | None = Field(
-        default=None, description="FFmpeg encoder that makes them; null: the ladder's own name is the encoder."
+    distortion: str = Field(
+        default="encoder",
+        description="Kind of distortion: encoder, or filter (an FFmpeg filter, stored lossless).",
     )
-    presets: list[str | int] = Field(min_length=1, description="Presets, as the encoder spells them.")
-    crfs: list[int] = Field(min_length=1, description="Quality numbers (CRF; QP for libvvenc), lower is better.")
+
+    encoder: str | None = Field(default=None, description="FFmpeg encoder; null: the ladder's own name is the encoder.")
+    presets: list[str | int] = Field(default=[], description="Presets, as the encoder spells them.")
+    crfs: list[int] = Field(default=[], description="Quality numbers (CRF; QP for libvvenc), lower is better.")
     bit_depth: Literal[8, 10] | None = Field(
-        default=None, description="Bits per sample; null: as the reference has, or the only ones the encoder can."
+        default=None, description="Bits per sample; null: those of the reference, or the only ones of the encoder."
     )
     extra: list[str] = Field(default=[], description="Further FFmpeg options for the encode, as alternating words.")
+    strengths: list[Annotated[float, Field(ge=0)]] = Field(
+        default=[], description="Strengths of a distortion without an encoder, higher is worse."
+    )
+    settings: dict[Name, str] = Field(
+        default={},
+        description="Settings of a distortion without an encoder: for a filter, `filter: 'gblur=sigma={strength}'`.",
+    )
 
 
 class Table(Section):

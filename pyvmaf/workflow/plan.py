@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pyvmaf.base import layout
+from pyvmaf.base.code import Uses
 from pyvmaf.base.files import content_hash, read_yaml
 from pyvmaf.base.table import row_hash
-from pyvmaf.codecs.encoders import ENCODERS, rung_name
-from pyvmaf.codecs.encoders import encoder as find_encoder
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.corpora import CLIP_LABELS
+from pyvmaf.encodes import distortion
+from pyvmaf.encodes.distortion import Distortion
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES, SETS, TEACHER, pooled_column, resolve, select
 
@@ -40,36 +41,6 @@ MADE_OF = "made of "
 
 IMPORTED = "imported"
 """Name of the one shard of a corpus whose tables were made elsewhere."""
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One distorted version of every clip.
-
-    Attributes:
-        name: "{preset}-crf{crf}", the file's name.
-        encoder: FFmpeg's name of the encoder.
-        preset, crf, bit_depth, extra: as the configuration's ladder says.
-    """
-
-    name: str
-    encoder: str
-    preset: str
-    crf: int
-    bit_depth: int | None
-    extra: tuple[str, ...]
-
-    def options(self) -> list[str]:
-        """The same as `vmaf-train encode` takes it."""
-        words = ["--codec", self.encoder, "--preset", self.preset, "--crf", str(self.crf)]
-        if self.bit_depth is not None:
-            words += ["--bit-depth", str(self.bit_depth)]
-        return [*words, f"--extra={shlex.join(self.extra)}"] if self.extra else words
-
-    @property
-    def row(self) -> str:
-        """Hash of what the table of encoders says about the encoder."""
-        return row_hash(ENCODERS[self.encoder])
 
 
 @dataclass(frozen=True)
@@ -185,7 +156,9 @@ class Plan:
         self._config = config
         self._bundled = bundled
         self._schemas = schemas
-        self.codecs: dict[str, dict[str, Rung]] = {name: self._rungs(name) for name in _distinct(config, "codecs")}
+        self.codecs: dict[str, dict[str, Distortion]] = {
+            name: self._rungs(name) for name in _distinct(config, "codecs")
+        }
         self.corpora: dict[str, Corpus] = {name: self._corpus(name) for name in _distinct(config, "corpora")}
         self.models: dict[str, Model] = {name: self._model(name) for name in _distinct(config, "models")}
         measured = select(config["features"]).names
@@ -214,7 +187,7 @@ class Plan:
         """Names of a ladder's rungs."""
         return list(self._ladder(codec))
 
-    def rung(self, codec: str, name: str) -> Rung:
+    def rung(self, codec: str, name: str) -> Distortion:
         """One rung of a ladder.
 
         Raises:
@@ -224,6 +197,14 @@ class Plan:
         if name not in ladder:
             raise unknown_name(f"rung of {codec}", name, ladder)
         return ladder[name]
+
+    def distortion(self, codec: str) -> Uses:
+        """What the verb ``encode`` uses to make a ladder.
+
+        Raises:
+            InputError: the configuration has no such ladder.
+        """
+        return distortion.uses(_get("ladder", codec, self._config["ladders"])["distortion"])
 
     def corpus(self, name: str) -> Corpus:
         """One corpus of the configuration.
@@ -317,25 +298,21 @@ class Plan:
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def _ladder(self, codec: str) -> dict[str, Rung]:
+    def _ladder(self, codec: str) -> dict[str, Distortion]:
         return _get("codec", codec, self.codecs)
 
-    def _rungs(self, name: str) -> dict[str, Rung]:
-        ladder = _get("ladder", name, self._config["ladders"])
-        encoder = find_encoder(ladder["encoder"] or name)
+    def _rungs(self, name: str) -> dict[str, Distortion]:
+        keys = _get("ladder", name, self._config["ladders"])
+        where = f"ladder {name!r} of the configuration"
         try:
-            presets = [encoder.check_preset(preset) for preset in ladder["presets"]]
-            crfs = [encoder.check_crf(crf) for crf in ladder["crfs"]]
-            if ladder["bit_depth"] is not None:
-                encoder.pixel_format("420", ladder["bit_depth"])
+            module = distortion.kind(keys["distortion"])
         except InputError as err:
-            raise InputError(f"ladder {name!r} of the configuration: {err}") from err
-        rungs = [
-            Rung(rung_name(preset, crf), encoder.name, preset, crf, ladder["bit_depth"], tuple(ladder["extra"]))
-            for preset in presets
-            for crf in crfs
-        ]
-        return {rung.name: rung for rung in rungs}
+            raise InputError(f"{where}: {err}") from err
+        rungs = {rung.name: rung for rung in module.ladder(name, keys)}
+        for rung in rungs:
+            if not re.fullmatch(layout.WILDCARDS["rung"], rung):
+                raise InputError(f"{where} has the rung {rung!r}, which cannot name a file: choose other strengths")
+        return rungs
 
     def _corpus(self, name: str) -> Corpus:
         path, spec = self._read("corpus", "corpora", name)

@@ -16,7 +16,7 @@ from pyvmaf.corpora.prepare import prepare
 from pyvmaf.corpora.scan import clip_key, find_videos, read_labels, scan, summary, to_yaml, write_corpus
 from pyvmaf.corpora.spec import load_corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.video.probe import RawFormat
+from pyvmaf.video.format import Format
 
 Make = Callable[..., Path]
 
@@ -137,9 +137,9 @@ def test_raw_files_need_a_size(tmp_path: Path, make_video: Make) -> None:
     root = tmp_path / "raw"
     root.mkdir()
     shutil.copy(make_video("s.yuv", "64x48", 5, "-pix_fmt", "yuv420p", "-f", "rawvideo"), root / "s.yuv")
-    with pytest.raises(InputError, match=r"s\.yuv has no header"):
+    with pytest.raises(InputError, match=r"s\.yuv is raw video"):
         scan(root, "mine")
-    (entry,) = scan(root, "mine", raw=RawFormat(64, 48, "yuv420p", "50")).corpus.entries
+    (entry,) = scan(root, "mine", raw=Format.parse("64x48", "yuv420p", "50")).corpus.entries
     assert entry.raw is not None
     assert (entry.raw.size, entry.raw.fps) == ("64x48", "50")
     assert entry.probe is not None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pyvmaf.corpora.spec import find_corpus, load_corpus, size
+from pyvmaf.corpora.spec import find_corpus, load_corpus
 from pyvmaf.errors import InputError, MissingFileError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -102,13 +102,6 @@ def test_an_unknown_clip_is_refused_with_the_nearest_key(tmp_path: Path) -> None
     corpus = load_corpus(write(tmp_path / "mine.yaml", entry={"key": "bikes_1"}))
     with pytest.raises(InputError, match=r"unknown clip of corpus mine 'bikes_2': did you mean 'bikes_1'\?"):
         corpus.entry("bikes_2")
-
-
-@pytest.mark.parametrize("text", ["640", "640x", "0x10", "640X360", "a640x360", "640x360\n"])
-def test_sizes(text: str) -> None:
-    with pytest.raises(InputError, match="is no size"):
-        size(text)
-    assert size("640x360") == (640, 360)
 
 
 LOG: dict[str, Any] = {

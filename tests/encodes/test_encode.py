@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -16,13 +16,20 @@ import pytest
 from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.codecs.encoders import ENCODERS
-from pyvmaf.encodes.encode import IncompleteError, bit_depth_for, encode, split_extra
+from pyvmaf.encodes.encode import Encoded
+from pyvmaf.encodes.encode import encode as make_rung
+from pyvmaf.encodes.encoder import bit_depth_for, encoder_rung, split_extra
 from pyvmaf.encodes.record import Record
+from pyvmaf.encodes.transcode import IncompleteError
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
 from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.probe import inspect
 
-Make = Callable[..., Path]
+
+def encode(
+    reference: Path, output: Path, codec: str, preset: str, crf: int, *, program: str = "embedded", **settings: Any
+) -> Encoded:
+    return make_rung(reference, output, encoder_rung(codec, preset, crf, **settings), program=program)
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +286,8 @@ _LONG = """
 import sys
 from pathlib import Path
 from pyvmaf.encodes.encode import encode
-encode(Path(sys.argv[1]), Path(sys.argv[2]), "libx265", "placebo", 1)
+from pyvmaf.encodes.encoder import encoder_rung
+encode(Path(sys.argv[1]), Path(sys.argv[2]), encoder_rung("libx265", "placebo", 1))
 """
 
 

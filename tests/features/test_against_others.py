@@ -15,7 +15,8 @@ from pyvmaf.engines.libvmaf.context import Context
 from pyvmaf.engines.libvmaf.models import Model
 from pyvmaf.features.catalog import CANONICAL6, FEATURES
 from pyvmaf.scoring.score import score
-from pyvmaf.video.frames import Video, raw_format
+from pyvmaf.video.format import Format
+from pyvmaf.video.reader import Reader
 
 # FFmpeg's filter and the golden reports print six decimals.
 HALF_DIGIT = 5.0001e-7
@@ -88,7 +89,7 @@ def test_golden_reports(name: str, shared_data: Path, request: pytest.FixtureReq
     golden = shared_data / "golden"
     index = {line.split("\t")[0]: line.split("\t") for line in (golden / "index.tsv").read_text().splitlines()[1:]}
     _, width, height, pix_fmt, frames, *_ = index[name]
-    raw = raw_format(f"{width}x{height}", pix_fmt)
+    raw = Format.parse(f"{width}x{height}", pix_fmt)
     report = json.loads((golden / f"{name}.json").read_text())
     # The reports were made with AVX2; at some widths libvmaf's AVX-512 gives other last digits.
     set_cpu_mask(AVX512)
@@ -114,10 +115,10 @@ def test_models_equal_libvmafs_own_way(
     reference = convert(embedded_corpus["bigbuckbunny"], "bbb12.mkv", "-frames:v", "12", "-c:v", "libx264", "-qp", "0")
     coded = convert(reference, "bbb12c.mkv", "-c:v", "libx264", "-crf", "36")
     ours = score(reference, coded, model=model, threads=2)["vmaf"]
-    form = Video(reference).format
-    with Context(form.width, form.height, form.layout, form.bits) as context:
+    form = Reader(reference).format
+    with Context(*form.native) as context:
         whole = context.use_model(Model(model))
-        for index, planes in enumerate(zip(Video(reference).frames(), Video(coded).frames(), strict=True)):
+        for index, planes in enumerate(zip(Reader(reference).planes(), Reader(coded).planes(), strict=True)):
             context.read(*planes, index)
         context.flush()
         np.testing.assert_array_equal(ours, context.scores(whole))

@@ -135,9 +135,10 @@ def test_what_a_stream_says_of_itself(
 
 def test_the_record_beside_an_encode_knows_everything(pair: tuple[Path, Path], tmp_path: Path) -> None:
     from pyvmaf.encodes.encode import encode
+    from pyvmaf.encodes.encoder import encoder_rung
 
     coded = tmp_path / "veryfast-crf40.mkv"
-    encode(pair[0], coded, "libx264", "veryfast", 40)
+    encode(pair[0], coded, encoder_rung("libx264", "veryfast", 40))
     assert origin(coded).triple == ("libx264", "veryfast", 40.0)
     assert origin(coded).how == "record"
     moved = tmp_path / "other.mkv"
@@ -152,9 +153,9 @@ def test_a_file_that_says_nothing(tmp_path: Path) -> None:
     raw.write_bytes(bytes(16 * 16 * 3 // 2))
     assert origin(raw).triple == (None, None, None)
     assert str(origin(raw)) == "codec not known"
-    from pyvmaf.video.frames import raw_format
+    from pyvmaf.video.format import Format
 
-    assert stated(raw, raw_format("16x16", "yuv420p")) == {"width": 16, "height": 16}
+    assert stated(raw, Format.parse("16x16")) == {"width": 16, "height": 16}
 
 
 CLIP_FEATURES = ("adm2_mean", "vif_scale0_p5", "vmaf_mean", "height", "fps", "bitrate_kbps")

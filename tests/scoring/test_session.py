@@ -12,14 +12,14 @@ from pyvmaf.engines.libvmaf import engine
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.scoring.score import score
 from pyvmaf.scoring.session import Session
-from pyvmaf.video.frames import Planes, Video
+from pyvmaf.video.reader import Planes, Reader
 
 FEATURES = "canonical6,motion,motion3,psnr_cb"
 
 
 @pytest.fixture(scope="module")
 def frames(pair: tuple[Path, Path]) -> list[tuple[Planes, Planes]]:
-    return list(zip(Video(pair[0]).frames(), Video(pair[1]).frames(), strict=True))
+    return list(zip(Reader(pair[0]).planes(), Reader(pair[1]).planes(), strict=True))
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -12,6 +12,7 @@ import pytest
 
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.encodes.encode import encode
+from pyvmaf.encodes.encoder import encoder_rung
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.options import Compute
 from pyvmaf.features.stage import extract_features
@@ -30,7 +31,7 @@ def run(embedded_corpus: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
             rungs = {}
             for crf in (28, 42):
                 target = Path("results/encodes/embedded") / clip / "libx264" / f"ultrafast-crf{crf}.mkv"
-                encode(embedded_corpus[clip], target, codec="libx264", preset="ultrafast", crf=crf)
+                encode(embedded_corpus[clip], target, encoder_rung("libx264", "ultrafast", crf))
                 rungs[target.stem] = target
             labels = {
                 "corpus": "embedded",
@@ -60,8 +61,8 @@ def inputs() -> tuple[list[Path], list[Path]]:
 
 def test_feature_table_layout(here: Path, embedded_corpus: dict[str, Path]) -> None:
     table = pq.read_table("results/features/embedded/bikes_1/libx264.parquet")
-    assert tuple(table.column_names[:10]) == LEADING
-    assert table.column_names[10:] == [
+    assert tuple(table.column_names[:11]) == LEADING
+    assert table.column_names[11:] == [
         "adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2", "psnr_y", "vmaf",
     ]  # fmt: skip
     frame = table.to_pandas()

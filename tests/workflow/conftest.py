@@ -57,7 +57,7 @@ class Case:
 
     Attributes:
         arguments: of its command line.
-        edits: changes of the package: (file, old text, new text); an empty old text is the end of the file.
+        edits: changes of a copy of the checkout: (file, old text, new text); an empty old text is the end of the file.
         libvmaf: the engine's identity, where it is that of another build.
     """
 

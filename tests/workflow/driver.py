@@ -1,7 +1,7 @@
 """Runs several Snakemake command lines in one process, each in a fork, so that its imports are paid once.
 
 Reads JSON from stdin: {"cwd": folder, "edits": [[file, old, new], …], "libvmaf": commit or null, "cases": {name:
-[argument, …]}}. Prints JSON: {name: [exit code, output]}. The edits are made in a copy of the package, from which everything
+[argument, …]}}. Prints JSON: {name: [exit code, output]}. The edits are made in a copy of the checkout, from which everything
 is then imported; `libvmaf` stands for the engine of another build.
 """
 
@@ -17,6 +17,8 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import patch
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def _children(cases: dict[str, list[str]], width: int) -> Iterator[tuple[str, int, str]]:
@@ -52,22 +54,19 @@ def _children(cases: dict[str, list[str]], width: int) -> Iterator[tuple[str, in
 
 
 def _use_a_copy(folder: Path, edits: list[list[str]]) -> None:
-    """Import the package from a copy in which `old` stands as `new`; an empty `old` is the end of the file.
+    """Import the package from a copy of the checkout in which `old` stands as `new`.
 
-    A file that does not exist is made.
+    An empty `old` is the end of the file; a file that does not exist is made. Generated files are generated again.
     """
-    spec = find_spec("pyvmaf")
-    assert spec is not None
-    assert spec.origin is not None
-    copy = folder / "pyvmaf"
-    shutil.copytree(Path(spec.origin).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyvmaf", "workflow", "rules", "config", "envs"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     native = find_spec("pyvmaf._native")
     assert native is not None
     assert native.origin is not None
     for path in (Path(native.origin), Path(native.origin).with_name("_native_build.json")):
-        shutil.copy(path, copy / path.name)
+        shutil.copy(path, folder / "pyvmaf" / path.name)
     for name, old, new in edits:
-        path = copy / name
+        path = folder / name
         path.parent.mkdir(exist_ok=True)
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         assert not old or text.count(old) == 1, f"{name} holds {text.count(old)} times {old!r}"
@@ -77,6 +76,11 @@ def _use_a_copy(folder: Path, edits: list[list[str]]) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "pyvmaf"]:
         del sys.modules[name]
     sys.path.insert(0, str(folder))
+    from pyvmaf.workflow.config import documents
+
+    for name, text in documents().items():
+        if name.startswith("workflow/"):
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
@@ -88,6 +92,8 @@ def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         if edits:
             _use_a_copy(Path(folder), edits)
+            own = {str(REPOSITORY / "workflow" / "Snakefile"): str(Path(folder, "workflow", "Snakefile"))}
+            cases = {name: [own.get(word, word) for word in argv] for name, argv in cases.items()}
         if libvmaf is not None:
             stack.enter_context(patch("pyvmaf.engines.libvmaf.build.identity", lambda: libvmaf))
         os.chdir(cwd)

@@ -194,6 +194,37 @@ def test_two_ladders_of_one_encoder() -> None:
         found.rung("libx264", "fast-crf21")
 
 
+def test_a_ladder_without_an_encoder() -> None:
+    blur = {"distortion": "filter", "strengths": [1, 2.5], "settings": {"filter": "gblur=sigma={strength}"}}
+    found = plan(ladders={"blur": blur}, codecs=["blur"])
+    assert found.rungs("blur") == ["strength-1", "strength-2.5"]
+    assert [found.rung("blur", name).strength for name in found.rungs("blur")] == [1, 2.5]
+    words = ["--distortion", "filter", "--strength", "2.5", "--setting", "filter=gblur=sigma={strength}"]
+    assert found.rung("blur", "strength-2.5").options() == words
+    assert found.distortion("blur") != plan().distortion("libx264")
+
+
+@pytest.mark.parametrize(
+    ("ladder", "message"),
+    [
+        ({"distortion": "filtr"}, "unknown distortion 'filtr': did you mean 'filter'"),
+        ({"distortion": "filter"}, "ladder 'a' of the configuration has no strengths"),
+        (
+            {"distortion": "filter", "strengths": [1]},
+            r"the setting 'filter' is None, but an FFmpeg filter with \{stren",
+        ),
+        ({"distortion": "filter", "strengths": [1], "settings": {"filtr": "x"}}, "unknown setting of a filter 'filtr'"),
+        ({"distortion": "filter", "strengths": [1], "crfs": [1]}, "has the key 'crfs', which a ladder of another"),
+        ({"encoder": "libx264", "presets": ["fast"]}, "ladder 'a' of the configuration has no crfs"),
+        ({"encoder": "libx264", "presets": ["fast"], "crfs": [1], "strengths": [1]}, "has the key 'strengths'"),
+        ({"distortion": "filter", "strengths": [1.5e-5], "settings": {"filter": "x={strength}"}}, "cannot name a file"),
+    ],
+)
+def test_ladders_that_do_not_suit_their_distortion(ladder: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        plan(ladders={"a": ladder}, codecs=["a"])
+
+
 def test_folder_corpora_are_found_where_one_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = {"key": "a", "path": "sub/a.mkv", "sha256": "0" * 64, "source": "a", "group": "a"}
     corpus = {"name": "mine", "kind": "folder", "license": "own", "root": "../../videos", "entries": [entry]}

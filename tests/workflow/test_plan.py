@@ -143,7 +143,12 @@ def test_every_key_states_what_it_rebuilds() -> None:
         "threads": Threads,
     }
     inside = {f"{place}.{key}" for place, section in sections.items() for key in section.model_fields}
+    # Keys of a ladder without an encoder: see `test_one_more_distortion_leaves_the_others_alone`.
+    inside -= {f"ladders.libx264.{key}" for key in BLUR}
     assert set(LEAVES) == inside | (set(Config.model_fields) - {place.partition(".")[0] for place in sections})
+
+
+BLUR = {"distortion": "filter", "strengths": [0.5, 2, 4], "settings": {"filter": "gblur=sigma={strength}"}}
 
 
 # Every key of a model's file but its name, a value other than the one in use, and the rules that this plans again.
@@ -187,40 +192,121 @@ CORPUS_LEAVES: dict[str, tuple[Any, set[str]]] = {
     "entries.probe": (None, COLLECTED),
 }
 
-# A stage's own rules, and what follows them.
-STAGES: dict[str, set[str]] = {
-    "corpora": FROM_VIDEO,
-    "encodes": {"encode_rung"} | FROM_LADDERS | FROM_TABLE,
-    "features": FROM_FEATURES | FROM_TABLE,
-    "tables": {"build_shard", "combine_table"} | FROM_TABLE,
-    "models": FROM_TABLE,
-    "quantized": {"quantize_model"} | CLOSING,
-    "registry": CLOSING,
-    "reports": {"render_report", "render_card", "summarize_run"},
+ENCODER = (
+    'Encoder(name="libaom-av1", presets=("6", "8"), preset_default="6", crf_min=0, crf_max=63, crf_default=35, '
+    'bit_depths=(8, 10), chroma=("420",), aliases=("aom",), version="aom", preset_option="-cpu-used")'
+)
+VOCABULARY = (
+    'Vocabulary(version="v7", slots=(*_V1, "libaom-av1", UNKNOWN), preset_ordinals=_V1_ORDINALS, preset_missing=0.5, '
+    "quality=None)"
+)
+FEATURE = (
+    'Feature("vif_scale0_neg", Unit("vif", (("vif_enhn_gain_limit", "1.0"),)), "integer_vif_scale0_egl_1", 0, 1, 23.2, '
+    '"VIF without enhancement gain")'
+)
+# What follows a verb: its own rule, and those that read what it writes.
+FOLLOWERS: dict[str, set[str]] = {
+    "prepare": FROM_VIDEO,
+    "encode": {"encode_rung"} | FROM_LADDERS | FROM_TABLE,
+    "extract-features": FROM_LADDERS | FROM_TABLE,
+    "hard-negatives": {"hard_negatives", "judge_model"} | FROM_EXPORT | CLOSING,
+    "shard": {"build_shard", "combine_table"} | FROM_TABLE,
+    "combine": {"combine_table"} | FROM_TABLE,
+    "fit": FROM_TABLE,
+    "judge": {"judge_model"} | FROM_EXPORT | CLOSING,
+    "export": FROM_EXPORT | CLOSING,
+    "quantize-int8": {"quantize_model"} | CLOSING,
+    "register": CLOSING,
+    "report": {"render_report"},
+    "card": {"render_card"},
+    "summary": {"summarize_run"},
 }
 CODE = "\nADDED = 1\n"
-# An edit of the package, and the stages whose code it is.
+# An edit of the checkout, and the verbs whose code it is.
 EDITS: dict[str, tuple[tuple[str, str, str], set[str]]] = {
-    "code of corpora": (("corpora/prepare.py", "", CODE), {"corpora"}),
-    "code of encodes": (("encodes/encode.py", "", CODE), {"encodes"}),
-    "code of features": (("features/stage.py", "", CODE), {"features"}),
-    "code of tables": (("tables/build.py", "", CODE), {"tables"}),
-    "code of models": (("models/trainer.py", "", CODE), {"models", "quantized", "reports"}),
-    "code of quantized": (("quantized/modes.py", "", CODE), {"quantized"}),
-    "code of registry": (("registry/register.py", "", CODE), {"registry", "reports"}),
-    "code of reports": (("reports/charts.py", "", CODE), {"reports"}),
+    "code that prepares": (("pyvmaf/corpora/prepare.py", "", CODE), {"prepare"}),
+    "code that encodes": (("pyvmaf/encodes/encode.py", "", CODE), {"encode"}),
+    "code that measures ladders": (("pyvmaf/features/stage.py", "", CODE), {"extract-features"}),
+    "code that measures negatives": (("pyvmaf/features/negatives.py", "", CODE), {"hard-negatives"}),
+    "code of tables": (("pyvmaf/tables/build.py", "", CODE), {"shard", "combine"}),
+    "code that trains": (("pyvmaf/models/regressor/trainer.py", "", CODE), {"fit", "export", "quantize-int8"}),
+    "code that exports": (("pyvmaf/models/export.py", "", CODE), {"export"}),
+    "code that judges": (("pyvmaf/models/judge.py", "", CODE), {"judge"}),
+    "code of int8 variants": (("pyvmaf/quantized/modes.py", "", CODE), {"quantize-int8"}),
+    "code of the registry": (("pyvmaf/registry/register.py", "", CODE), {"register"}),
+    "code of charts": (("pyvmaf/reports/charts.py", "", CODE), {"report", "card"}),
+    "code of the summary": (("pyvmaf/reports/summary.py", "", CODE), {"summary"}),
+    "files": (("pyvmaf/base/files.py", "", CODE), set(FOLLOWERS)),
+    "splits": (("pyvmaf/splits.py", "", CODE), {"fit", "quantize-int8"}),
+    "a style sheet": (("pyvmaf/reports/assets/page.css", "", "\n"), {"report", "card"}),
     "an option of a feature": (
-        ("features/catalog.py", '("adm_skip_aim", "true")', '("adm_skip_aim", "false")'),
-        {"features", "tables", "models", "quantized", "reports"},
+        ("pyvmaf/features/catalog.py", '("adm_skip_aim", "true")', '("adm_skip_aim", "false")'),
+        {"extract-features", "hard-negatives"},
     ),
-    "a shared module of all stages": (("errors.py", "", CODE), set(STAGES)),
-    "a shared module of some": (("splits.py", "", CODE), {"models", "quantized", "reports"}),
-    "a data file": (("encodes/corpus_row.schema.json", "", "\n"), {"encodes", "features", "tables"}),
-    "a comment in a shared module": (("errors.py", "", "# Words.\n"), set()),
-    "a comment in a stage": (("models/trainer.py", "", "# Words.\n"), set()),
-    "the command line": (("cli/models.py", "", CODE), set()),
-    "the audit": (("audit/audit.py", "", CODE), set()),
-    "a study": (("models/studies/tune.py", "", CODE), set()),
+    "an option of an encoder in use": (
+        ("pyvmaf/codecs/encoders.py", 'thread_params=("lp={threads}",),', 'thread_params=("lp={threads}", "tune=0"),'),
+        {"encode"},
+    ),
+    # Each of these replanned one stage or all of them when identity was that of a folder.
+    "an encoder more": (
+        ("pyvmaf/codecs/encoders.py", "] = (\n    Encoder(", f"] = (\n    {ENCODER},\n    Encoder("),
+        set(),
+    ),
+    "an option of an encoder that is not in use": (
+        (
+            "pyvmaf/codecs/encoders.py",
+            'options=("-b:v", "0", "-cpu-used", "4"),',
+            'options=("-b:v", "0", "-cpu-used", "5"),',
+        ),
+        set(),
+    ),
+    "a vocabulary more": (
+        (
+            "pyvmaf/codecs/vocabularies.py",
+            "        # The same for the encoders",
+            f"        {VOCABULARY},\n        # The same for the encoders",
+        ),
+        set(),
+    ),
+    "a feature more": (
+        ("pyvmaf/features/catalog.py", '    Feature("psnr_y"', f'    {FEATURE},\n    Feature("psnr_y"'),
+        set(),
+    ),
+    "a key of clips more": (
+        (
+            "pyvmaf/corpora/spec.py",
+            "    raw: Raw | None",
+            "    stereo: bool = Field(default=False)\n    raw: Raw | None",
+        ),
+        set(),
+    ),
+    "a section of models more": (
+        (
+            "pyvmaf/models/spec.py",
+            "class Gates(Section):",
+            "class More(Section):\n    x: int = 1\n\n\nclass Gates(Section):",
+        ),
+        set(),
+    ),
+    "a file that nothing imports": (("pyvmaf/models/image.py", "", CODE), set()),
+    "the streaming session": (("pyvmaf/scoring/session.py", "", CODE), set()),
+    "the pools of the command line": (("pyvmaf/scoring/scores.py", "", CODE), set()),
+    "a word of an error": (
+        ("pyvmaf/errors.py", 'hint = f"did you mean', 'hint = f"perhaps you mean'),
+        set(),
+    ),
+    "a package of a verb": (
+        ("pyvmaf/base/verbs.py", '("av", "imageio-ffmpeg")', '("av", "imageio-ffmpeg", "numpy")'),
+        set(),
+    ),
+    "the words of a message": (
+        ("pyvmaf/models/judge.py", "fit it first, then name each", "fit it, then name every"),
+        set(),
+    ),
+    "a comment": (("pyvmaf/models/regressor/trainer.py", "", "# Words.\n"), set()),
+    "the command line": (("pyvmaf/cli/models.py", "", CODE), set()),
+    "the audit": (("pyvmaf/workflow/audit/audit.py", "", CODE), set()),
+    "a study": (("pyvmaf/studies/tune.py", "", CODE), set()),
 }
 
 
@@ -285,6 +371,9 @@ def _changes(finished_run: Path) -> dict[str, Case]:
     one_more["entries"].append({**one_more["entries"][0], "key": "again", "frames": [16, 29]})
     write_yaml(flips / "clip" / "mine.yaml", one_more)
     cases["one more clip"] = Case((*SMALL, "--config", "corpora_folder=flips/clip"))
+    blurred = {**config, "ladders": {**config["ladders"], "blur": BLUR}, "codecs": [*config["codecs"], "blur"]}
+    write_yaml(flips / "blur.yaml", blurred)
+    cases["one more distortion"] = Case(("--configfile", "flips/blur.yaml"))
     cases |= {name: Case(SMALL, (edit,)) for name, (edit, _) in EDITS.items()}
     cases["another libvmaf"] = Case(SMALL, libvmaf="libvmaf-0123456789abcdef")
     return cases
@@ -324,6 +413,13 @@ def test_one_more_rung_leaves_the_others_alone(after: Mapping[str, Planned]) -> 
     assert (jobs["encode_rung"], jobs["extract_features"], jobs["build_shard"]) == (2, 2, 1)
 
 
+def test_one_more_distortion_leaves_the_others_alone(after: Mapping[str, Planned]) -> None:
+    planned = after["one more distortion"]
+    # Three rungs for each of two clips.
+    assert [planned.jobs[rule] for rule in ("encode_rung", "extract_features", "build_shard")] == [6, 2, 1]
+    assert planned.rules == {"encode_rung"} | FROM_LADDERS | FROM_TABLE
+
+
 def test_one_more_clip_leaves_the_others_alone(after: Mapping[str, Planned]) -> None:
     jobs = after["one more clip"].jobs
     assert after["one more clip"].rules == FROM_VIDEO
@@ -349,9 +445,10 @@ def test_comments_and_the_order_of_keys_rebuild_nothing(after: Mapping[str, Plan
 
 
 @pytest.mark.parametrize("name", [*EDITS])
-def test_changed_code_rebuilds_its_stages_and_what_follows(after: Mapping[str, Planned], name: str) -> None:
-    _, stages = EDITS[name]
-    assert after[name].rules == set().union(*(STAGES[stage] for stage in stages)), after[name].text
+def test_changed_code_rebuilds_what_it_computes_and_what_follows(after: Mapping[str, Planned], name: str) -> None:
+    _, verbs = EDITS[name]
+    assert after[name].code == 0, after[name].text
+    assert after[name].rules == set().union(*(FOLLOWERS[verb] for verb in verbs)), after[name].text
 
 
 def test_another_libvmaf_rebuilds_features_and_no_encode(after: Mapping[str, Planned]) -> None:

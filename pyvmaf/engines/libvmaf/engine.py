@@ -15,7 +15,8 @@ from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
     from pyvmaf.engines.protocol import Scores
-    from pyvmaf.video.frames import Format, Planes
+    from pyvmaf.video.format import Format
+    from pyvmaf.video.reader import Planes
 
 BLOCK = 1024
 """Frames that one context of a stream sees before it is replaced, so that memory does not grow with the stream."""
@@ -47,7 +48,7 @@ class Libvmaf(Engine):
             return f"extractor {row.name!r} compares a pair with the pair before, but pairs are measured in any order"
         try:
             options = parse_options(request.extractor, dict(request.options))
-            check_frames(request.extractor, options, form.width, form.height, form.layout, form.bits)
+            check_frames(request.extractor, options, *form.native)
         except InputError as err:
             return str(err)
         return None
@@ -81,11 +82,11 @@ class LibvmafBatch:
 
     def __init__(self, requests: Requests, form: Format) -> None:
         """Open the context. It takes luma only if no extractor reads chroma, which then is never copied."""
-        chroma = form.layout != "400" and any(ENGINE.needs(request).chroma for request in requests)
+        chroma = form.chroma != "400" and any(ENGINE.needs(request).chroma for request in requests)
         self._planes = 3 if chroma else 1
         self._keys = [key for keys in requests.values() for key in keys]
         self._count = 0
-        self._context = Context(form.width, form.height, form.layout if chroma else "400", form.bits)
+        self._context = Context(form.width, form.height, form.chroma if chroma else "400", form.bit_depth)
         for request in requests:
             self._context.use_feature(request.extractor, dict(request.options))
 

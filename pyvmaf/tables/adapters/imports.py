@@ -25,7 +25,7 @@ from pyvmaf.corpora.spec import EncodeRows, FeatureLog, load_corpus
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6, CONTEXT, FEATURES, STATS, TEACHER, pooled_column
 from pyvmaf.features.pool import pool
-from pyvmaf.features.table import metadata, schema, write_table
+from pyvmaf.features.table import STRENGTH, metadata, repeated, schema, write_table
 from pyvmaf.tables.clips import CLIP, FRAME, OPINION, clip_table
 
 if TYPE_CHECKING:
@@ -209,11 +209,10 @@ def _write(found: _Found, output: Path) -> int:
                     else:
                         value = video.columns.get(column.name)
                         value = None if isinstance(value, float) and math.isnan(value) else value
-                        text = column.name != "crf"
-                        value = (
-                            ("" if value is None else str(value)) if text else (None if value is None else int(value))
-                        )
-                        data[column.name] = pa.array([value] * n, pa.string() if text else pa.int64())
+                        if column.name in ("crf", STRENGTH):
+                            data[column.name] = pa.array([value] * n, pa.float64())
+                        else:
+                            data[column.name] = repeated("" if value is None else str(value), n)
                 writer.write_table(pa.table(data).cast(target))
                 rows += n
     return rows
@@ -332,6 +331,7 @@ def _encode_columns(columns: dict[str, Any], codecs: Mapping[str, str]) -> None:
     if not _unknown(crf) and crf != int(crf):
         raise InputError(f"CRF {crf} is no whole number")
     columns["preset"] = preset
+    columns[STRENGTH] = crf
     columns["rung"] = preset if _unknown(crf) else rung_name(preset, int(crf)).removeprefix("-")
 
 

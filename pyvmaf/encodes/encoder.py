@@ -1,0 +1,227 @@
+"""The distortion ``encoder``: a lossy encode through FFmpeg. The CRF is its strength."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pyvmaf.base.table import row_hash
+from pyvmaf.codecs.encoders import ENCODERS, Encoder, rung_name
+from pyvmaf.codecs.encoders import encoder as find_encoder
+from pyvmaf.encodes.distortion import Made, Reference, refuse
+from pyvmaf.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from pyvmaf.video.ffmpeg import Advance, FFmpeg
+
+_SETTINGS = ("codec", "preset", "crf", "bit_depth", "extra")
+
+
+@dataclass(frozen=True)
+class EncoderRung:
+    """One encode.
+
+    Attributes:
+        encoder: FFmpeg's name of the encoder.
+        preset: one of its presets.
+        crf: its quality number; a higher number is a stronger distortion.
+        bit_depth: 8 or 10; None for the reference's, or the encoder's only one.
+        extra: further options for FFmpeg, word by word.
+    """
+
+    encoder: str
+    preset: str
+    crf: int
+    bit_depth: int | None = None
+    extra: tuple[str, ...] = ()
+
+    kind: ClassVar[str] = "encoder"
+
+    @property
+    def name(self) -> str:
+        """``{preset}-crf{crf}``."""
+        return rung_name(self.preset, self.crf)
+
+    @property
+    def strength(self) -> float:
+        """The CRF, which orders encodes by one encoder with one preset."""
+        return float(self.crf)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings by name."""
+        return {
+            "codec": self.encoder,
+            "preset": self.preset,
+            "crf": self.crf,
+            "bit_depth": self.bit_depth,
+            "extra": list(self.extra),
+        }
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Hash of the encoder's row."""
+        return {"encoder": row_hash(ENCODERS[self.encoder])}
+
+    def options(self) -> list[str]:
+        """The settings as options of ``vmaf-train encode``."""
+        words = ["--codec", self.encoder, "--preset", self.preset, "--crf", str(self.crf)]
+        if self.bit_depth is not None:
+            words += ["--bit-depth", str(self.bit_depth)]
+        return [*words, f"--extra={shlex.join(self.extra)}"] if self.extra else words
+
+    def make(self, reference: Reference, output: Path, *, tool: FFmpeg, threads: int, advance: Advance | None) -> Made:
+        """Encode the reference.
+
+        Raises:
+            InputError: the encoder does not take the reference's size, chroma or bits.
+            IncompleteError, UnavailableError, PyvmafError, OSError: see `transcode.transcode`.
+        """
+        from pyvmaf.encodes.transcode import transcode
+
+        entry = ENCODERS[self.encoder]
+        form = reference.video.format
+        if entry.even_size and not form.even:
+            across, down = form.chroma_step
+            raise InputError(
+                f"{entry.name} takes no odd sizes, but {reference.path} is {form.width}x{form.height} with chroma "
+                f"{form.chroma}: prepare it, which crops to {form.width - form.width % across}x"
+                f"{form.height - form.height % down}"
+            )
+        pix_fmt = entry.pixel_format(form.chroma, bit_depth_for(entry, form.bit_depth, self.bit_depth))
+        arguments = entry.arguments(self.preset, self.crf, pix_fmt, self.extra, threads)
+        result = transcode(
+            reference,
+            output,
+            arguments,
+            pix_fmt,
+            tool=tool,
+            what=f"encode {reference.path} with {entry.name}",
+            attempts=entry.attempts,
+            advance=advance,
+        )
+        record = {
+            "encoder": entry.name,
+            "encoder_version": entry.parse_version(result.log) or "unknown",
+            "preset": self.preset,
+            "crf": self.crf,
+            # Everything after codec, preset, quality number and pixel format, which have keys of their own.
+            "extra_params": arguments[8:],
+        }
+        return Made(pix_fmt, arguments, result.seconds, record)
+
+
+def encoder_rung(
+    codec: str, preset: str | int, crf: int, *, bit_depth: int | None = None, extra: Sequence[str] = ()
+) -> EncoderRung:
+    """Return the encode with these settings after a check of each.
+
+    Args:
+        codec: name or alias of an encoder.
+        preset: one of its presets.
+        crf: a quality number in its range.
+        bit_depth: 8 or 10; None for the reference's, or the encoder's only one.
+        extra: further options for FFmpeg, word by word.
+
+    Raises:
+        InputError: the encoder is unknown, or does not have the preset, CRF or bits.
+    """
+    entry = find_encoder(codec)
+    rung = EncoderRung(entry.name, entry.check_preset(preset), entry.check_crf(crf), bit_depth, tuple(extra))
+    if bit_depth is not None:
+        bit_depth_for(entry, bit_depth, bit_depth)
+    return rung
+
+
+def ladder(name: str, keys: Mapping[str, Any]) -> list[EncoderRung]:
+    """Return the rungs of a ladder of the configuration: each preset with each CRF.
+
+    Raises:
+        InputError: a key is missing or does not suit an encoder.
+    """
+    where = f"ladder {name!r} of the configuration"
+    refuse(where, keys, ("strengths", "settings"))
+    for key in ("presets", "crfs"):
+        if not keys[key]:
+            raise InputError(f"{where} has no {key}: a ladder of an encoder needs at least one")
+    try:
+        return [
+            encoder_rung(keys["encoder"] or name, preset, crf, bit_depth=keys["bit_depth"], extra=keys["extra"])
+            for preset in keys["presets"]
+            for crf in keys["crfs"]
+        ]
+    except InputError as err:
+        raise InputError(f"{where}: {err}") from err
+
+
+def rung(strength: float | None, settings: Mapping[str, str]) -> EncoderRung:
+    """Return one encode from options of the command line.
+
+    Args:
+        strength: the CRF; None for the setting ``crf``, or the encoder's default.
+        settings: ``codec``, and ``preset``, ``crf``, ``bit_depth`` and ``extra`` as text.
+
+    Raises:
+        InputError: a setting is missing, unknown, or has a value that is not allowed.
+    """
+    for setting in settings:
+        if setting not in _SETTINGS:
+            raise unknown_name("setting of an encoder", setting, _SETTINGS)
+    if "codec" not in settings:
+        raise InputError(f"name an encoder with --codec: {', '.join(ENCODERS)}")
+    entry = find_encoder(settings["codec"])
+    crf = _whole("crf", settings.get("crf", f"{entry.crf_default if strength is None else strength:g}"))
+    return encoder_rung(
+        entry.name,
+        settings.get("preset", entry.preset_default),
+        crf,
+        bit_depth=_whole("bit_depth", settings["bit_depth"]) if "bit_depth" in settings else None,
+        extra=split_extra(settings.get("extra", "")),
+    )
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as err:
+        raise InputError(f"{name} is {text!r}, but a whole number is needed") from err
+
+
+def bit_depth_for(entry: Encoder, reference: int, wanted: int | None) -> int:
+    """Return the bits per sample of an encode.
+
+    Args:
+        entry: the encoder.
+        reference: bits of the reference.
+        wanted: bits of the request; None for those of the reference, or the next higher ones that the encoder writes.
+
+    Raises:
+        InputError: the reference has more bits than the encoder writes and no bits were requested, or the encoder does
+            not write the requested bits.
+    """
+    depths = ", ".join(map(str, entry.bit_depths))
+    if wanted is not None:
+        if wanted not in entry.bit_depths:
+            raise InputError(f"{entry.name} writes {depths} bits per sample, but {wanted} were asked for")
+        return wanted
+    fitting = [depth for depth in entry.bit_depths if depth >= reference]
+    if not fitting:
+        raise InputError(
+            f"the reference has {reference} bits per sample, but {entry.name} writes {depths}: ask for one of them"
+        )
+    return min(fitting)
+
+
+def split_extra(text: str) -> list[str]:
+    """Split an option string into words as a shell does: "-cpu-used 5 -row-mt 0".
+
+    Raises:
+        InputError: a quotation mark is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as err:
+        raise InputError(f"extra options {text!r} cannot be split into words: {err}") from err
