@@ -1,0 +1,146 @@
+"""Planes of decoded frames, against files without headers that numpy reads and against the FFmpeg program."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.video.ffmpeg import ffmpeg
+from pyvmaf.video.format import PLANAR, Format
+from pyvmaf.video.reader import FrameSource, Planes, Reader, frame_format
+
+Make = Callable[..., Path]
+FFV1 = ("-c:v", "ffv1", "-pix_fmt")
+
+
+def split(data: bytes, form: Format) -> list[list[NDArray[np.int64]]]:
+    """The planes of every frame of headerless bytes."""
+    samples = np.frombuffer(data, np.uint8 if form.bit_depth == 8 else "<u2").astype(np.int64)
+    sizes = form.plane_sizes()
+    ends = np.cumsum([h * w for h, w in sizes])
+    frames = samples.reshape(-1, ends[-1])
+    return [[part.reshape(size) for part, size in zip(np.split(f, ends[:-1]), sizes, strict=True)] for f in frames]
+
+
+def program(path: Path, *options: str) -> bytes:
+    command = [str(ffmpeg().path), "-v", "error", "-i", str(path), *options, "-f", "rawvideo", "-"]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+def equal(frames: list[Planes], expected: list[list[NDArray[np.int64]]]) -> bool:
+    assert len(frames) == len(expected) > 0
+    return all(
+        np.array_equal(plane, other)
+        for frame, others in zip(frames, expected, strict=True)
+        for plane, other in zip(frame, others, strict=True)
+    )
+
+
+@pytest.mark.parametrize("pix_fmt", sorted(PLANAR))
+def test_headerless_files_hold_the_samples_that_numpy_reads(tmp_path: Path, pix_fmt: str) -> None:
+    form = Format(33, 17, pix_fmt)
+    path = tmp_path / "noise.yuv"
+    peak = (1 << form.bit_depth) - 1
+    rng = np.random.default_rng(7)
+    samples = [rng.integers(0, peak + 1, size) for _ in range(3) for size in form.plane_sizes()]
+    path.write_bytes(b"".join(s.astype("u1" if form.bit_depth == 8 else "<u2").tobytes() for s in samples))
+    reader = Reader(path, raw=form)
+    assert (reader.stated_frames, reader.count_packets(), reader.count_frames()) == (3, 3, 3)
+    assert reader.coded == reader.format == form
+    frames = list(reader.planes())
+    assert equal(frames, split(path.read_bytes(), form))
+    assert {plane.dtype for frame in frames for plane in frame} == {np.dtype("u1" if form.bit_depth == 8 else "u2")}
+    assert [len(frame) for frame in reader.planes(luma=True)] == [1, 1, 1]
+    assert reader.identity()["raw"] == reader.identity()["as"] == f"33x17 {pix_fmt}"
+
+
+@pytest.mark.parametrize(("coded", "planar"), [("nv12", "yuv420p"), ("uyvy422", "yuv422p"), ("p010le", "yuv420p10le")])
+def test_samples_in_another_order_are_rearranged(make_video: Make, coded: str, planar: str) -> None:
+    path = make_video(f"{coded}.yuv", "64x48", 3, "-pix_fmt", coded, "-f", "rawvideo")
+    reader = Reader(path, raw=Format(64, 48, coded))
+    assert (reader.coded.pix_fmt, reader.format.pix_fmt) == (coded, planar)
+    raw = ("-f", "rawvideo", "-s", "64x48", "-pix_fmt", coded)
+    command = [str(ffmpeg().path), "-v", "error", *raw, "-i", str(path), "-pix_fmt", planar, "-f", "rawvideo", "-"]
+    data = subprocess.run(command, capture_output=True, check=True).stdout
+    assert equal(list(reader.planes()), split(data, reader.format))
+    assert reader.identity()["raw"] == f"64x48 {coded}"
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuv444p", "gray"])
+def test_widening_shifts_samples(make_video: Make, pix_fmt: str) -> None:
+    reader = Reader(make_video(f"w-{pix_fmt}.mkv", "64x48", 3, *FFV1, pix_fmt))
+    wide = reader.widened(12)
+    shift = 12 - reader.format.bit_depth
+    assert wide.format == Format.planar(64, 48, reader.format.chroma, 12)
+    for frame, plain in zip(wide.planes(), reader.planes(), strict=True):
+        assert all(np.array_equal(p, q.astype(np.uint16) << shift) for p, q in zip(frame, plain, strict=True))
+    assert reader.widened(reader.format.bit_depth) is reader
+    with pytest.raises(InputError, match="12 bits per sample: it is not narrowed to 8"):
+        _ = Reader(make_video("w12.mkv", "64x48", 1, *FFV1, "yuv420p12le"), bit_depth=8).format
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le"])
+def test_scaling_is_ffmpegs(make_video: Make, pix_fmt: str) -> None:
+    path = make_video(f"s-{pix_fmt}.mkv", "64x48", 3, *FFV1, pix_fmt, source="testsrc")
+    reader = Reader(path, size=(96, 40))
+    assert reader.format == Format(96, 40, pix_fmt, reader.coded.rate)
+    expected = split(program(path, "-vf", "scale=96:40:flags=bicubic"), reader.format)
+    for frame, others in zip(reader.planes(), expected, strict=True):
+        # The program places chroma samples at the left, PyAV in the middle.
+        assert np.array_equal(frame[0], others[0])
+        assert all(p.shape == q.shape for p, q in zip(frame, others, strict=True))
+    raw = make_video("s.yuv", "64x48", 3, "-pix_fmt", pix_fmt, "-f", "rawvideo")
+    with pytest.raises(InputError, match="raw video, which is not scaled"):
+        Reader(raw, raw=Format(64, 48, pix_fmt), size=(96, 40))
+
+
+def test_a_frame_of_another_pixel_format_or_size_is_seen(make_video: Make, tmp_path: Path) -> None:
+    first = make_video("f.h264", "64x48", 5, "-pix_fmt", "yuv420p").read_bytes()
+    other = tmp_path / "formats.h264"
+    other.write_bytes(first + make_video("g.h264", "64x48", 5, "-pix_fmt", "yuv444p").read_bytes())
+    formats = [frame.format.name for frame in Reader(other).frames()]
+    assert formats == ["yuv420p"] * 5 + ["yuv444p"] * 5
+    with pytest.raises(InputError, match="changes its pixel format from yuv420p to yuv444p at frame 5"):
+        list(Reader(other).planes())
+    sizes = tmp_path / "sizes.h264"
+    sizes.write_bytes(first + make_video("h.h264", "96x64", 5, "-pix_fmt", "yuv420p").read_bytes())
+    with pytest.raises(InputError, match="changes its size from 64x48 to 96x64 at frame 5"):
+        list(Reader(sizes).planes())
+
+
+def test_what_cannot_be_measured_can_be_decoded(make_video: Make) -> None:
+    reader = Reader(make_video("rgb.mkv", "64x48", 2, *FFV1, "bgr0"))
+    frame = next(reader.frames())
+    assert (frame.format.name, reader.coded.pix_fmt, reader.coded.chroma) == ("bgr0", "bgr0", "rgb")
+    with pytest.raises(InputError, match="is bgr0, which does not have planes of luma and chroma: convert it"):
+        next(reader.planes())
+    with pytest.raises(InputError, match="unknown pixel format 'bgr0'"):
+        frame_format(frame)
+    jpeg = next(Reader(make_video("j.mkv", "64x48", 2, "-c:v", "mjpeg", "-pix_fmt", "yuvj420p")).frames())
+    assert frame_format(jpeg) == Format(64, 48, "yuv420p")
+
+
+@pytest.mark.parametrize("name", ["t.mp4", "t.mkv"])
+def test_a_truncated_file_gives_no_planes_to_its_end(tmp_path: Path, make_video: Make, name: str) -> None:
+    whole = make_video(name, "64x48", 100, "-pix_fmt", "yuv420p", "-qp", "0", "-movflags", "+faststart").read_bytes()
+    path = tmp_path / name
+    path.write_bytes(whole[: len(whole) * 9 // 10])
+    with pytest.raises(IntegrityError, match=rf"{name} is (damaged or )?truncated"):
+        list(Reader(path).planes())
+
+
+def test_planes_outlive_their_frame(make_video: Make) -> None:
+    source: FrameSource = Reader(make_video("views.mkv", "64x48", 12, *FFV1, "yuv420p"))
+    held = list(source.planes())
+    assert all(
+        np.array_equal(p, q)
+        for frame, again in zip(held, source.planes(), strict=True)
+        for p, q in zip(frame, again, strict=True)
+    )
+    assert not np.array_equal(held[0][0], held[11][0])
