@@ -53,6 +53,10 @@ def _is_none(value: Any) -> bool:
     return value is None
 
 
+def _never(value: Any) -> bool:
+    return False
+
+
 def _not_null(value: Any, info: ValidationInfo) -> Any:
     if value is None and info.mode == "json":
         raise ValueError("null is not allowed, only leaving out the key")
@@ -78,6 +82,9 @@ class _MayBeAbsent:
 OptionalKey = Annotated[_T | None, Field(exclude_if=_is_none), _MayBeAbsent()]
 """A key that a document may lack; give it the default None."""
 
+OptionalNullableKey = Annotated[_T | None, Field(exclude_if=_never)]
+"""A key that a document of another program may lack, and that may be null; it is always written."""
+
 
 class Part(BaseModel):
     """A group of keys inside a document. Keys that are not declared, NaN and infinity are refused."""
@@ -90,6 +97,10 @@ class Part(BaseModel):
         if info.mode == "json" and (missing := type(self)._keys() - self.model_fields_set):
             raise ValueError(f"missing {'keys' if len(missing) > 1 else 'key'} {', '.join(sorted(missing))}")
         return self
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the values as plain JSON values."""
+        return self.model_dump(mode="json", by_alias=True)
 
     @classmethod
     @cache
@@ -201,14 +212,14 @@ class Document(Part):
             document = cls.model_validate_json(text, strict=True)
         except ValidationError as err:
             _refuse_damage(err, where)
-            raise IntegrityError(f"{where} does not conform to {cls.name()}: {problems(err)}") from err
+            raise IntegrityError(f"{where} does not conform to {cls._called()}: {problems(err)}") from err
         if constant := _not_a_number(text):
-            raise IntegrityError(f"{where} does not conform to {cls.name()}: {constant} is not a JSON number")
+            raise IntegrityError(f"{where} does not conform to {cls._called()}: {constant} is not a JSON number")
         return document
 
     @classmethod
-    def name(cls) -> str:
-        """Return what the document is called in messages: its title up to a colon."""
+    def _called(cls) -> str:
+        """Name of the document in messages: its title up to a colon."""
         return cls.title.partition(":")[0] or cls.__name__
 
     @classmethod
@@ -217,10 +228,6 @@ class Document(Part):
         """Return the published JSON schema (draft 2020-12)."""
         schema = cls.model_json_schema(by_alias=True, schema_generator=_JsonSchema)
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": cls.title}
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the document as plain JSON values."""
-        return self.model_dump(mode="json", by_alias=True)
 
     def write(self, path: Path) -> None:
         """Write the file alone. Verbs use `publish`, unless the manifest of another file names this one."""

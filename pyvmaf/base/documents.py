@@ -11,6 +11,10 @@ from pyvmaf.errors import unknown_name
 
 DOCUMENTS: Table[str] = {
     "record": "pyvmaf.encodes.record.Record",
+    "registry": "pyvmaf.registry.entry.Registry",
+    "sidecar-by-hand": "pyvmaf.registry.by_hand.HandwrittenSidecar",
+    "verify": "pyvmaf.registry.verify.VerifyReport",
+    "trace": "pyvmaf.registry.trace.Trace",
     "check-ops": "pyvmaf.checks.check_ops.CheckOps",
     "audit-compat": "pyvmaf.checks.audit_compat.AuditCompat",
     "validate-norm": "pyvmaf.checks.validate_norm.ValidateNorm",

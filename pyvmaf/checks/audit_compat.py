@@ -219,21 +219,22 @@ def _ensemble_findings(path: Path) -> Iterator[Finding]:
 
 
 def _registry_findings(path: Path) -> Iterator[Finding]:
-    from pyvmaf.registry.register import check_registry, load_registry
+    from pyvmaf.registry.entry import Registry, check_registry
 
     wrong = check_registry(path)
     yield from (_error(path, message) for message in wrong)
     if wrong:
         return
-    for entry in load_registry(path)["models"]:
-        if "sidecar" not in entry:
+    for entry in Registry.read(path).models:
+        if entry.sidecar is None:
             continue
-        sidecar = read_json(path.parent / entry["sidecar"])
+        sidecar = read_json(path.parent / entry.sidecar)
         for ours, theirs in (("id", "name"), ("kind", "kind"), ("opset", "onnx_opset"), ("license", "license")):
-            if ours in entry and theirs in sidecar and entry[ours] != sidecar[theirs]:
-                yield _error(path, f"{entry['id']}: {ours} {entry[ours]!r}, but its sidecar says {sidecar[theirs]!r}")
+            value = getattr(entry, ours)
+            if value is not None and theirs in sidecar and value != sidecar[theirs]:
+                yield _error(path, f"{entry.id}: {ours} {value!r}, but its sidecar says {sidecar[theirs]!r}")
         if sidecar.get("verdict") == "HOLD":
-            yield _error(path, f"{entry['id']} ships, but its sidecar says HOLD")
+            yield _error(path, f"{entry.id} ships, but its sidecar says HOLD")
 
 
 def _orphan_findings(path: Path) -> Iterator[Finding]:
@@ -266,11 +267,11 @@ def _files(target: Path) -> _Files:
         ensembles = [p for p in documents if p.stat().st_size <= MAX_SIDECAR_BYTES and is_ensemble(p)]
         others = [p for p in documents if p not in registries and p not in ensembles]
     elif target.is_file():
-        from pyvmaf.registry.register import load_registry
+        from pyvmaf.registry.entry import Registry
 
-        entries = load_registry(target)["models"]
-        listed = {target.parent / e[key] for e in entries for key in ("onnx", "int8") if key in e}
-        manifests = {target.parent / e["ensemble"]["manifest"] for e in entries if "ensemble" in e}
+        entries = Registry.read(target).models
+        listed = {target.parent / file for entry in entries for file in (entry.onnx, entry.int8) if file is not None}
+        manifests = {target.parent / entry.ensemble.manifest for entry in entries if entry.ensemble is not None}
         models, registries, others = sorted(p for p in listed if p.is_file()), [target], []
         ensembles = sorted(p for p in manifests if p.is_file())
     else:

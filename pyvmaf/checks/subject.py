@@ -136,9 +136,9 @@ def described_by(path: Path) -> tuple[Path, str | None] | None:
     )
 
 
-def _registered(name: str, registry: Path) -> tuple[Path, Path | None, str]:
+def _registered(name: str, registry: Path) -> tuple[Path, Path | None, str | None]:
     """Return file, sidecar and pin of a registered model; of an ensemble its manifest, None, and the manifest's pin."""
-    from pyvmaf.registry.register import find_entry, resolve
+    from pyvmaf.registry.entry import find_entry, resolve
 
     if not registry.is_file():
         raise MissingFileError(
@@ -148,11 +148,11 @@ def _registered(name: str, registry: Path) -> tuple[Path, Path | None, str]:
     model = name.removesuffix(INT8)
     int8 = model != name
     entry = find_entry(registry, model)
-    if "ensemble" in entry and not int8:
-        return registry.parent / entry["ensemble"]["manifest"], None, str(entry["ensemble"]["manifest_sha256"])
+    if entry.ensemble is not None and not int8:
+        return registry.parent / entry.ensemble.manifest, None, entry.ensemble.manifest_sha256
     path = resolve(registry, model, int8=int8)
-    sidecar = registry.parent / entry["sidecar"] if "sidecar" in entry else None
-    return path, sidecar, str(entry["int8_sha256" if int8 else "sha256"])
+    sidecar = registry.parent / entry.sidecar if entry.sidecar is not None else None
+    return path, sidecar, entry.int8_sha256 if int8 else entry.sha256
 
 
 def open_subject(

@@ -1,7 +1,9 @@
-"""register, verify, trace."""
+"""``register``, ``verify``, ``trace``."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,14 +14,14 @@ from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
     from pyvmaf.registry.trace import Step
-    from pyvmaf.registry.verify import Outcome
+    from pyvmaf.registry.verify import Finding, Outcome
 
-# More sources than this of one kind below one step are counted instead of listed.
 _MOST_SIBLINGS = 6
+"""More inputs of one kind of a step are counted instead of listed."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add this stage's verbs."""
+    """Add the verbs of this module."""
     app.command("register")(register_command)
     app.command("verify")(verify_command)
     app.command("trace")(trace_command)
@@ -30,7 +32,7 @@ def register_command(
         list[Path] | None,
         typer.Argument(
             metavar="FILE",
-            help="verdict.json of each model, model.json of each seed, ensemble.json where there is one, and the JSON "
+            help="verdict.json of each model, model.json of each seed, ensemble.json if there is one, and the JSON "
             "report of each int8 variant, in any order; or a results folder.",
             show_default=False,
         ),
@@ -47,47 +49,48 @@ def register_command(
     ] = None,
     model: Annotated[Path | None, typer.Option(help="By hand: the one ONNX file to register.")] = None,
     kind: Annotated[str | None, typer.Option(help="By hand: fr, nr, filter, mos or saliency.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="By hand: what the model was trained on.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="By hand: name of the training data.")] = None,
     license: Annotated[str | None, typer.Option(help="By hand: licence of the weights.")] = None,  # noqa: A002
     train_commit: Annotated[str | None, typer.Option(help="By hand: commit of the training code.")] = None,
-    train_config: Annotated[Path | None, typer.Option(help="By hand: the file that it was trained by.")] = None,
+    train_config: Annotated[Path | None, typer.Option(help="By hand: configuration file of the training.")] = None,
     name: Annotated[str | None, typer.Option(help="By hand: the model's id; the file's stem by default.")] = None,
     description: Annotated[str | None, typer.Option(help="By hand: one sentence.")] = None,
     normalization: Annotated[
-        Path | None, typer.Option(help='By hand: JSON {"mean": […], "std": […]} that a caller must apply.')
+        Path | None,
+        typer.Option(help='By hand: JSON {"mean": […], "std": […]} with the scaling that a caller must apply.'),
     ] = None,
     output_range: Annotated[
-        tuple[float, float], typer.Option(metavar="LOW HIGH", help="By hand: smallest and largest value to expect.")
+        tuple[float, float], typer.Option(metavar="LOW HIGH", help="By hand: smallest and largest expected value.")
     ] = (0.0, 100.0),
     code: CodeOption = None,
 ) -> None:
-    """Enter what passed its gate into the registry, with every hash.
+    """Register the models that passed their gates, with the hash of every file; or one model by hand.
 
-    vmaf-train register --output results/registry/registry.json results/
+    Example: vmaf-train register --output results/registry/registry.json results/
 
-    vmaf-train register --model model/tiny/x.onnx --kind fr --dataset nflx
+    By hand: vmaf-train register --model model/tiny/x.onnx --kind fr --dataset nflx
     --license CDLA-Permissive-2.0 --train-commit "$(git rev-parse HEAD)"
     """
+    from pyvmaf.registry.by_hand import register_model
     from pyvmaf.registry.register import register as register_all
-    from pyvmaf.registry.register import register_model
 
     check_code("register", code)
     if model is None:
         if output is None or not files:
             raise InputError("name the files to register and --output, or one model with --model")
-        shipped = register_all(files, output)
-        for identity in shipped.models:
+        registered = register_all(files, output)
+        for identity in registered.models:
             typer.echo(f"ships   {identity}")
-        for identity, reason in shipped.held:
+        for identity, reason in registered.held:
             typer.echo(f"held    {identity}: {reason}")
-        for identity, reason in shipped.ensembles_refused:
+        for identity, reason in registered.ensembles_refused:
             typer.echo(f"ensemble of {identity} does not ship, a single seed does: {reason}")
-        for identity, mode, reason in shipped.int8_refused:
+        for identity, mode, reason in registered.int8_refused:
             typer.echo(f"int8 of {identity} ({mode}) does not ship: {reason}")
-        typer.echo(f"wrote {shipped.path}")
+        typer.echo(f"wrote {registered.path}")
         return
     if files:
-        raise InputError(f"--model registers one model; it does not go with {files[0]}")
+        raise InputError(f"--model registers one model by hand: leave out {files[0]}")
     needed = {"--kind": kind, "--dataset": dataset, "--license": license, "--train-commit": train_commit}
     missing = [option for option, value in needed.items() if value is None]
     if missing:
@@ -110,7 +113,7 @@ def register_command(
 
 def verify_command(
     tree: Annotated[Path, typer.Argument(help="The results folder, or any part of it.")] = Path("results"),
-    json: Annotated[Path | None, typer.Option("--json", help="Also write what was found to this file.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
     cache: Annotated[
         Path | None, typer.Option(help="The feature cache. [default: cache in the results folder]", show_default=False)
     ] = None,
@@ -119,9 +122,11 @@ def verify_command(
     ] = None,
     code: CodeOption = None,
 ) -> None:
-    """Re-hash everything and name each file that is missing, changed, unaccounted for or stale.
+    """Hash a results tree and list each file that is missing, changed, unaccounted for or stale.
 
-    Exit codes: 0 all is as the manifests say, 1 something is not, 2 an error.
+    Exit codes: 0 every file is as the manifests record it, 1 one is not, 2 an error.
+
+    Example: vmaf-train verify results
     """
     from pyvmaf.registry.verify import verify, write_report
 
@@ -138,54 +143,57 @@ def verify_command(
 
 
 def _print_outcome(outcome: Outcome) -> None:
+    from pyvmaf.registry.verify import MEANING
+
+    _print_findings(outcome.findings)
+    counts = (
+        f"{outcome.files} files, {outcome.manifests} manifests, {outcome.cache_entries} cache entries; "
+        f"{outcome.hashed} files hashed ({outcome.bytes / 2**20:.1f} MiB)"
+    )
+    if outcome.elsewhere:
+        counts += f"; {outcome.elsewhere} inputs lie elsewhere and were not compared"
+    if outcome.clean:
+        typer.echo(f"clean: {counts}")
+        return
+    kinds = Counter(finding.kind for finding in outcome.findings)
+    typer.echo(f"not clean: {', '.join(f'{kinds[kind]} {kind}' for kind in sorted(kinds))}. Examined {counts}")
+    for kind in sorted(kinds):
+        typer.echo(f"  {kind}: {MEANING[kind]}")
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(soft_wrap=True)
-    if not outcome.clean:
-        table = Table(box=None, pad_edge=False, show_edge=False)
-        for title in ("what", "file", "how"):
-            table.add_column(title, overflow="fold")
-        for finding in outcome.findings:
-            table.add_row(Text(finding.kind, style="red"), Text(finding.path), Text(finding.message))
-        if console.is_terminal:
-            console.print(table)
-        else:
-            # A file or a pipe gets one line per finding, however long.
-            for finding in outcome.findings:
-                typer.echo(f"{finding.kind}\t{finding.path}\t{finding.message}")
-    mebibytes = outcome.bytes / 2**20
-    looked = (
-        f"{outcome.files} files, {outcome.manifests} manifests, {outcome.cache_entries} cache entries; "
-        f"{outcome.hashed} files hashed ({mebibytes:.1f} MiB)"
-    )
-    if outcome.elsewhere:
-        looked += f"; {outcome.elsewhere} inputs lie elsewhere and were not compared"
-    if outcome.clean:
-        typer.echo(f"clean: {looked}")
+    if not console.is_terminal:
+        # A file or a pipe gets one line per finding, however long.
+        for finding in findings:
+            typer.echo(f"{finding.kind}\t{finding.path}\t{finding.message}")
         return
-    from pyvmaf.registry.verify import MEANING, Kind
-
-    kinds: dict[Kind, int] = {}
-    for finding in outcome.findings:
-        kinds[finding.kind] = kinds.get(finding.kind, 0) + 1
-    counted = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    typer.echo(f"not clean: {counted}. Looked at {looked}")
-    for kind in sorted(kinds):
-        typer.echo(f"  {kind}: {MEANING[kind]}")
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for title in ("kind", "file", "message"):
+        table.add_column(title, overflow="fold")
+    for finding in findings:
+        table.add_row(Text(finding.kind, style="red"), Text(finding.path), Text(finding.message))
+    if findings:
+        console.print(table)
 
 
 def trace_command(
     file: Annotated[Path, typer.Argument(help="An artefact, or its manifest.")],
     tree: Annotated[
-        Path | None, typer.Option(help="Folder to look for manifests in. [default: the artefact's results folder]")
+        Path | None, typer.Option(help="Folder with the manifests. [default: the artefact's results folder]")
     ] = None,
-    depth: Annotated[int, typer.Option(min=1, help="Steps to go back.")] = 99,
-    all_inputs: Annotated[bool, typer.Option("--all", help="List every input, however many.")] = False,
+    depth: Annotated[int, typer.Option(min=1, help="Largest number of steps back.")] = 99,
+    all_inputs: Annotated[bool, typer.Option("--all", help="List every input, even of steps with many.")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Also write the whole tree to this file.")] = None,
 ) -> None:
-    """Show how an artefact came about: each command and what it read, back to the sources."""
+    """Show the commands that led to an artefact and the inputs of each, back to the sources.
+
+    Example: vmaf-train trace results/registry/registry.json
+    """
     from pyvmaf.registry.trace import trace, write_trace
 
     step = trace(file, tree=tree)
@@ -210,17 +218,17 @@ def _print_inputs(step: Step, indent: str, depth: int, everything: bool) -> None
     if depth < 1:
         return
     by_verb: dict[str, list[Step]] = {}
-    for child in step.inputs:
-        by_verb.setdefault(child.verb or "", []).append(child)
+    for source in step.inputs:
+        by_verb.setdefault(source.verb or "", []).append(source)
     lines: list[tuple[str, Step | None]] = []
     for verb, children in sorted(by_verb.items()):
         shown = children if everything or len(children) <= _MOST_SIBLINGS else children[: _MOST_SIBLINGS - 1]
-        lines += [(_label(child), child) for child in shown]
+        lines += [(_label(step), step) for step in shown]
         if len(shown) < len(children):
-            made = f"made by {verb}" if verb else "sources"
-            lines.append((f"... and {len(children) - len(shown)} more {made} (--all lists them)", None))
-    for place, (label, told) in enumerate(lines):
-        last = place == len(lines) - 1
+            kind = f"made by {verb}" if verb else "sources"
+            lines.append((f"... and {len(children) - len(shown)} more {kind} (--all lists them)", None))
+    for index, (label, child) in enumerate(lines):
+        last = index == len(lines) - 1
         typer.echo(f"{indent}{'└── ' if last else '├── '}{label}")
-        if told is not None:
-            _print_inputs(told, indent + ("    " if last else "│   "), depth - 1, everything)
+        if child is not None:
+            _print_inputs(child, indent + ("    " if last else "│   "), depth - 1, everything)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 def _complete_models(incomplete: str) -> list[str]:
     from pyvmaf.errors import PyvmafError
-    from pyvmaf.registry.register import load_registry
+    from pyvmaf.registry.entry import Registry
     from pyvmaf.scoring.find import registry_path
 
     try:
-        registered = [str(entry["id"]) for entry in load_registry(registry_path())["models"]]
+        registered = [entry.id for entry in Registry.read(registry_path()).models]
     except PyvmafError:
         registered = []
     return [name for name in registered if name.startswith(incomplete)] + complete_model(incomplete)

@@ -1,7 +1,7 @@
-"""Reading the manifests of a results tree: which file each one vouches for, and what it was made from.
+"""Reader of the manifests of a results tree, with the paths of outputs and inputs resolved.
 
-A manifest names paths as seen from the folder that its run worked in. That folder is not written down (no
-absolute path is), but it follows from where the manifest lies, so a tree can be moved or mounted anywhere.
+A manifest names paths relative to the working folder of its run. It does not hold that folder (nor any absolute path):
+the folder follows from the manifest's own path, so a tree can be moved or mounted anywhere.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Named:
     """One file that a manifest names.
 
     Attributes:
-        role: what the file is to the verb ("weights", "table").
-        path: where it is now, absolute.
-        recorded: the path as the manifest holds it.
-        sha256: the hash that was recorded, None for a file that did not exist then.
+        role: role of the file in the verb ("weights", "table").
+        path: its present path, absolute.
+        recorded: its path in the manifest.
+        sha256: the recorded hash; None for a file that did not exist then.
     """
 
     role: str
@@ -39,11 +39,11 @@ class Manifest:
 
     Attributes:
         path: the manifest file.
-        artefact: the file that it lies beside.
-        root: the folder that the run worked in.
-        outputs: what the verb left behind, files with wall-clock values included.
-        inputs: what it read.
-        body: the manifest as it stands in the file.
+        artefact: the file beside it, whose name it has.
+        root: the working folder of the run.
+        outputs: the files that the verb wrote, those with wall-clock values included.
+        inputs: the files that it read.
+        body: the content of the manifest.
     """
 
     path: Path
@@ -55,12 +55,12 @@ class Manifest:
 
     @property
     def verb(self) -> str:
-        """The command's name ("fit")."""
+        """Name of the command ("fit")."""
         return str(self.body.get("entrypoint", "")).rpartition(" ")[2] or "?"
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether `path` is named as manifests are."""
+    """Return whether `path` has the name of a manifest."""
     return path.name.endswith(MANIFEST_SUFFIX) and path.name != MANIFEST_SUFFIX
 
 
@@ -74,7 +74,7 @@ def _items(block: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _root(artefact: Path, recorded: Iterable[str]) -> Path:
-    """The run's folder: `artefact` less the longest recorded path that it ends with."""
+    """Return the run's folder: `artefact` without the longest recorded path that it ends with."""
     parts = artefact.parts
     best = 1
     for path in recorded:
@@ -90,11 +90,11 @@ def _within(root: Path, recorded: str) -> Path:
 
 
 def load_manifest(path: Path) -> Manifest:
-    """Read one manifest file (named by its own path, not the artefact's).
+    """Read one manifest file, given its own path.
 
     Raises:
-        MissingFileError: there is no such file.
-        IntegrityError: it is damaged, was changed by hand, or names no file.
+        MissingFileError: the file does not exist.
+        IntegrityError: it is damaged, was changed by hand, or does not name an output.
     """
     artefact = path.with_name(path.name.removesuffix(MANIFEST_SUFFIX))
     body = read_manifest(artefact)
@@ -102,7 +102,7 @@ def load_manifest(path: Path) -> Manifest:
     run = body.get("run")
     outputs += _items(run.get("timings") if isinstance(run, dict) else None)
     if not outputs:
-        raise IntegrityError(f"{path} names no output: it vouches for nothing")
+        raise IntegrityError(f"{path} does not name an output: write the artefact again")
     root = _root(Path(os.path.abspath(artefact)), (str(item["path"]) for _, item in outputs))
 
     def named(role: str, item: dict[str, Any]) -> Named:
@@ -121,12 +121,12 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def walk(tree: Path) -> Iterator[Path]:
-    """Everything below `tree` that is not a folder, in sorted order; links are listed, never followed."""
+    """List everything below `tree` that is not a folder, sorted; links are listed, never followed."""
     for folder, folders, files in os.walk(tree):
         folders.sort()
-        here = Path(folder)
-        # A link to a folder is an entry of its own: what lies behind it belongs to another tree.
-        linked = [name for name in folders if (here / name).is_symlink()]
+        parent = Path(folder)
+        # A link to a folder is an entry of its own: its content belongs to another tree.
+        linked = [name for name in folders if (parent / name).is_symlink()]
         folders[:] = [name for name in folders if name not in linked]
         for name in sorted([*files, *linked]):
-            yield here / name
+            yield parent / name

@@ -1,6 +1,6 @@
-"""How an artefact came about, told from manifests alone.
+"""The commands that led to a file, from manifests alone.
 
-Nothing is hashed here: `verify` says whether the bytes are still those that the manifests speak of.
+Nothing is hashed here: `verify` compares the bytes with the manifests.
 """
 
 from __future__ import annotations
@@ -10,30 +10,40 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, Literal
 
-from pyvmaf.base.files import write_json
-from pyvmaf.base.manifest import write_manifest
+from pydantic import Field
+
+from pyvmaf.base.document import Call, Document, Part, publish
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.registry.manifests import Manifest, Named, is_manifest, load_manifest, walk
 
-SCHEMA = "pyvmaf-trace-v1"
+
+class TracedFile(Part):
+    """One file, and the command that made it."""
+
+    path: str = Field(description="The file, relative to the run's folder.")
+    sha256: str | None = Field(description="Its hash by the manifest that made it, else by the one that read it.")
+    verb: str | None = Field(description="Name of the command; null for a source, which no manifest makes.")
+    command: str | None = Field(description="The command without options that do not shape the result.")
+    engine: dict[str, str] = Field(description="Identity of the code that ran.")
+    stale: str | None = Field(description="The hash that the reader recorded, if it is not that of the maker.")
+    seen: bool = Field(description="The file occurs earlier in the trace, and its inputs are left out here.")
+    inputs: list[TracedFile] = Field(description="Sources first, then by verb and path.")
+
+
+class Trace(Document):
+    """Report of ``vmaf-train trace``."""
+
+    title: ClassVar[str] = "Trace of a file: the commands that led to it"
+
+    schema_: Literal["pyvmaf-trace-v1"] = Field(default="pyvmaf-trace-v1", alias="schema")
+    artefact: TracedFile
 
 
 @dataclass
 class Step:
-    """One file, and the command that made it.
-
-    Attributes:
-        path: the file, as seen from the run's folder.
-        sha256: its hash as the manifest that made it (or read it) recorded.
-        verb: the command's name, None for a file that no manifest says how to make: a source.
-        command: the command, as far as it shapes the result; a call from Python is written as one.
-        engine: identity of the code that ran.
-        inputs: what it was made from: sources first, then by verb and path.
-        stale: the hash that the reader recorded, where it is not the one that the maker did.
-        seen: the step is told elsewhere in the tree, hence its inputs are left out here.
-    """
+    """One file, and the command that made it; attributes as in `TracedFile`."""
 
     path: str
     sha256: str | None
@@ -45,27 +55,27 @@ class Step:
     seen: bool = False
 
     def steps(self) -> Iterator[Step]:
-        """This step and all below it."""
+        """Iterate over this step and all below it."""
         yield self
         for step in self.inputs:
             yield from step.steps()
 
-    def as_data(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            "path": self.path,
-            "sha256": self.sha256,
-            "verb": self.verb,
-            "command": self.command,
-            "engine": self.engine,
-            "stale": self.stale,
-            "seen": self.seen,
-            "inputs": [step.as_data() for step in self.inputs],
-        }
+    def as_part(self) -> TracedFile:
+        """Return the step as a part of a document."""
+        return TracedFile(
+            path=self.path,
+            sha256=self.sha256,
+            verb=self.verb,
+            command=self.command,
+            engine=self.engine,
+            stale=self.stale,
+            seen=self.seen,
+            inputs=[step.as_part() for step in self.inputs],
+        )
 
 
 def _command(manifest: Manifest) -> str:
-    """The command as typed; of a call from Python, which has none, the verb with what it was asked."""
+    """Return the command line; for a call from Python the verb with its arguments."""
     argv = [str(word) for word in manifest.body.get("argv", [])]
     if manifest.verb in argv:
         return shlex.join(["vmaf-train", *argv[argv.index(manifest.verb) :]])
@@ -74,7 +84,7 @@ def _command(manifest: Manifest) -> str:
 
 
 def _packages(manifest: Manifest) -> list[Step]:
-    """The registry packages that `fetch` was told to take files out of: where every trace of the embedded clips ends."""
+    """Return the registry packages that `fetch` took files from: the ends of every trace of the embedded clips."""
     pinned = manifest.body.get("args", {}).get("packages", [])
     return [
         Step(f"package {package['name']}=={package['version']} ({package['filename']})", package["sha256"])
@@ -84,7 +94,7 @@ def _packages(manifest: Manifest) -> list[Step]:
 
 
 def _makers(tree: Path) -> dict[Path, Manifest]:
-    """The manifest that each file below `tree` was made by."""
+    """Map each file below `tree` to the manifest that names it as an output."""
     makers: dict[Path, Manifest] = {}
     for path in walk(tree):
         if is_manifest(path) and not path.is_symlink():
@@ -95,28 +105,28 @@ def _makers(tree: Path) -> dict[Path, Manifest]:
 
 
 def _tree_of(file: Path) -> Path:
-    """The highest folder above `file` that its own manifest speaks of, else its own folder."""
-    beside = [p for p in sorted(file.parent.glob("*.manifest.json")) if is_manifest(p)]
-    for path in beside:
+    """Return the first folder of the path of `file` in its manifest, else its own folder."""
+    for path in filter(is_manifest, sorted(file.parent.glob("*.manifest.json"))):
         manifest = load_manifest(path)
         for item in manifest.outputs:
             if item.path == file:
                 first = item.recorded.split("/")[0]
                 return manifest.root / first if "/" in item.recorded else file.parent
-    raise InputError(
-        f"{file.name}: no manifest in its folder names it, so nothing says how it came about (is it a source?)"
-    )
+    raise InputError(f"{file.name}: no manifest in its folder names it, so its commands are unknown (is it a source?)")
 
 
 def trace(file: str | os.PathLike[str], *, tree: str | os.PathLike[str] | None = None) -> Step:
-    """The steps that led to `file`, back to what no manifest says how to make.
+    """Trace a file back to its sources.
 
     Args:
         file: an artefact, or its manifest.
-        tree: the results folder to look for manifests in; the one that the artefact's manifest names by default.
+        tree: the results folder with the manifests; by default the one that the artefact's manifest names.
+
+    Returns:
+        The step that made the file, with those before it.
 
     Raises:
-        MissingFileError: there is no such file.
+        MissingFileError: the file does not exist.
         InputError: no manifest names it.
         IntegrityError: a manifest is damaged.
     """
@@ -127,44 +137,38 @@ def trace(file: str | os.PathLike[str], *, tree: str | os.PathLike[str] | None =
         raise MissingFileError(f"no such file: {os.fspath(file)}")
     makers = _makers(Path(os.path.abspath(tree)) if tree is not None else _tree_of(path))
     if path not in makers:
-        raise InputError(f"{os.fspath(file)} is named by no manifest, so nothing says how it came about")
-    made = next(item for item in makers[path].outputs if item.path == path)
-    return _follow(made, makers, set())
+        raise InputError(f"{os.fspath(file)} is named by no manifest, so its commands are unknown")
+    output = next(item for item in makers[path].outputs if item.path == path)
+    return _follow(output, makers, set())
 
 
 def _follow(item: Named, makers: dict[Path, Manifest], seen: set[Path]) -> Step:
     manifest = makers.get(item.path)
     if manifest is None:
         return Step(item.recorded, item.sha256)
-    made = next(out for out in manifest.outputs if out.path == item.path)
+    output = next(out for out in manifest.outputs if out.path == item.path)
     step = Step(
         path=item.recorded,
-        sha256=made.sha256,
+        sha256=output.sha256,
         verb=manifest.verb,
         command=_command(manifest),
         engine={k: str(v) for k, v in manifest.body.get("engine", {}).items()},
-        stale=item.sha256 if item.sha256 != made.sha256 else None,
+        stale=item.sha256 if item.sha256 != output.sha256 else None,
         seen=manifest.path in seen,
     )
     if not step.seen:
         seen.add(manifest.path)
 
-        def place(item: Named) -> tuple[str, str]:
+        def by_verb(item: Named) -> tuple[str, str]:
             maker = makers.get(item.path)
             return ("" if maker is None else maker.verb, item.recorded)
 
         step.inputs = _packages(manifest)
-        step.inputs += [_follow(item, makers, seen) for item in sorted(manifest.inputs, key=place)]
+        step.inputs += [_follow(item, makers, seen) for item in sorted(manifest.inputs, key=by_verb)]
     return step
 
 
-def write_trace(step: Step, output: Path) -> None:
-    """Write the steps as JSON (schema ``pyvmaf-trace-v1``), with its manifest beside it."""
-    write_json(output, {"schema": SCHEMA, "artefact": step.as_data()})
-    write_manifest(
-        output,
-        verb="trace",
-        args={"file": step.path, "json": output},
-        inputs={},
-        outputs={"trace": output},
-    )
+def write_trace(step: Step, output: Path) -> Trace:
+    """Write a trace as JSON (schema ``pyvmaf-trace-v1``), with its manifest beside it."""
+    call = Call("trace", args={"file": step.path, "json": output}, inputs={})
+    return publish(Trace(artefact=step.as_part()), output, call, role="trace")

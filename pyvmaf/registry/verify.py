@@ -1,8 +1,8 @@
-"""Whether a results tree still holds the bytes that its manifests vouch for, and nothing else.
+"""Comparison of a results tree with its manifests.
 
-Every file below the tree must be named by a manifest, and hash to what that manifest says. What a manifest
-names as input must be the bytes that the input's own manifest vouches for: otherwise the artefact was made
-from other bytes than those that lie there now (a stale chain).
+Every file below the tree must be named by a manifest and have the hash that the manifest records. The recorded hash of
+an input must be the one that the input's own manifest records: otherwise the artefact was made from other bytes than
+those that are there now (a stale chain).
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import os
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from pyvmaf.base.files import sha256_file, write_json
-from pyvmaf.base.manifest import build_run_provenance, write_manifest
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
+from pydantic import Field
+
+from pyvmaf.base.document import Call, Count, Document, Part, RunProvenance, publish
+from pyvmaf.base.files import sha256_file
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.registry.manifests import Manifest, is_manifest, load_manifest, walk
-
-SCHEMA = "pyvmaf-verify-v1"
 
 Kind = Literal["changed", "missing", "unaccounted", "stale", "conflict", "manifest", "link", "cache", "registry"]
 
 MEANING: dict[Kind, str] = {
-    "changed": "its bytes are not those that its manifest vouches for",
-    "missing": "a manifest names it, but it is not there",
+    "changed": "its bytes are not those that its manifest records",
+    "missing": "a manifest names it, but it does not exist",
     "unaccounted": "no manifest names it",
-    "stale": "it was made from other bytes than those that lie there now",
-    "conflict": "two manifests vouch for different bytes of it",
+    "stale": "it was made from other bytes than those that are there now",
+    "conflict": "two manifests record different bytes of it",
     "manifest": "the manifest itself is damaged",
     "link": "a link or a special file, whose bytes this tree does not hold",
     "cache": "a cache entry fails its own checksum",
@@ -40,40 +40,54 @@ MEANING: dict[Kind, str] = {
 _IGNORED = frozenset({".gitkeep", ".gitignore", ".snakemake_timestamp", ".DS_Store"})
 
 
-@dataclass(frozen=True, order=True)
-class Finding:
-    """One thing that is wrong.
+class Finding(Part):
+    """A file that is not as manifests record it."""
 
-    Attributes:
-        path: the file, as seen from the folder that holds the tree.
-        kind: one of `MEANING`.
-        message: what is wrong, with both values.
-        manifest: the manifest that says so, None where none does.
-        expected: the hash that was recorded.
-        found: the hash that the bytes have.
-    """
-
-    path: str
+    path: str = Field(description="The file, relative to the folder that holds the tree.")
     kind: Kind
-    message: str
-    manifest: str | None = None
-    expected: str | None = None
-    found: str | None = None
+    message: str = Field(description="The problem with both values.")
+    manifest: str | None = Field(default=None, description="The manifest that records otherwise.")
+    expected: str | None = Field(default=None, description="The recorded hash.")
+    found: str | None = Field(default=None, description="The hash of the bytes.")
+
+
+class Counts(Part):
+    """Numbers of files."""
+
+    files: Count = Field(description="Regular files in the tree, manifests included.")
+    manifests: Count = Field(description="Manifests among them.")
+    hashed: Count = Field(description="Files that were hashed, inputs outside of the tree included.")
+    bytes: Count = Field(description="Their size.")
+    cache_entries: Count = Field(description="Cache entries whose own checksum was computed.")
+    elsewhere: Count = Field(description="Inputs neither in the tree nor at their recorded path: not compared.")
+
+
+class VerifyReport(Document):
+    """Report of ``vmaf-train verify``; the same for the same tree."""
+
+    title: ClassVar[str] = "Report of vmaf-train verify"
+
+    schema_: Literal["pyvmaf-verify-v1"] = Field(default="pyvmaf-verify-v1", alias="schema")
+    tree: str = Field(description="Name of the folder that was verified.")
+    clean: bool = Field(description="There are no findings.")
+    counts: Counts
+    findings: list[Finding] = Field(description="Sorted by path.")
+    run_provenance: RunProvenance
 
 
 @dataclass
 class Outcome:
-    """What `verify` saw.
+    """Result of `verify`.
 
     Attributes:
-        tree: the folder that was verified, by its name.
+        tree: name of the folder that was verified.
         findings: sorted by path; empty for a clean tree.
         files: regular files below the tree, manifests included.
-        manifests: how many of them are manifests.
-        hashed: files that were re-hashed, inputs outside of the tree included.
-        bytes: their size together.
+        manifests: manifests among them.
+        hashed: files that were hashed, inputs outside of the tree included.
+        bytes: their size.
         cache_entries: cache entries whose own checksum was computed.
-        elsewhere: inputs that lie neither in the tree nor where the run found them, hence were not compared.
+        elsewhere: inputs neither in the tree nor at their recorded path, hence not compared.
         read: the manifests that are whole.
     """
 
@@ -89,22 +103,25 @@ class Outcome:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there are no findings."""
         return not self.findings
 
-    def as_data(self) -> dict[str, Any]:
-        """Plain JSON values as `schemas/verify.schema.json` describes them, the same for the same tree."""
-        counts = {
-            name: getattr(self, name)
-            for name in ("files", "manifests", "hashed", "bytes", "cache_entries", "elsewhere")
-        }
-        return {
-            "schema": SCHEMA,
-            "tree": self.tree,
-            "clean": self.clean,
-            "counts": counts,
-            "findings": [asdict(f) for f in self.findings],
-        }
+    def report(self, provenance: RunProvenance) -> VerifyReport:
+        """Return the outcome as a document."""
+        return VerifyReport(
+            tree=self.tree,
+            clean=self.clean,
+            counts=Counts(
+                files=self.files,
+                manifests=self.manifests,
+                hashed=self.hashed,
+                bytes=self.bytes,
+                cache_entries=self.cache_entries,
+                elsewhere=self.elsewhere,
+            ),
+            findings=self.findings,
+            run_provenance=provenance,
+        )
 
 
 def verify(
@@ -114,16 +131,16 @@ def verify(
     cache: str | os.PathLike[str] | None = None,
     advance: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Outcome:
-    """Re-hash a results tree and name each file that is missing, changed, unaccounted for or stale.
+    """Hash a results tree and list each file that is missing, changed, unaccounted for or stale.
 
     Args:
         tree: the results folder, or any part of it.
-        threads: files hashed at the same time; as many as there are processors by default.
+        threads: files hashed at the same time; the number of processors by default.
         cache: the feature cache, whose entries carry their own checksums; ``cache`` in the tree by default.
         advance: called with (bytes hashed, bytes in all).
 
     Raises:
-        MissingFileError: there is no such folder.
+        MissingFileError: the folder does not exist.
         InputError: `tree` is not a folder.
     """
     root = Path(os.path.abspath(tree))
@@ -136,11 +153,11 @@ def verify(
     check = _Check(root, Path(os.path.abspath(cache)) if cache is not None else root / "cache")
     check.collect()
     check.hash(threads or os.cpu_count() or 1, advance)
-    check.judge_outputs()
-    check.judge_inputs()
-    check.judge_cache()
-    check.judge_registries()
-    check.outcome.findings.sort()
+    check.check_outputs()
+    check.check_inputs()
+    check.check_cache()
+    check.check_registries()
+    check.outcome.findings.sort(key=lambda finding: (finding.path, finding.kind, finding.message))
     check.outcome.read = check.manifests
     return check.outcome
 
@@ -162,12 +179,14 @@ class _Check:
         except ValueError:
             return os.path.relpath(path, self.root.parent)
 
-    def found(self, path: Path, kind: Kind, message: str, by: Manifest | None = None, **hashes: str | None) -> None:
+    def report(self, path: Path, kind: Kind, message: str, by: Manifest | None = None, **hashes: str | None) -> None:
         manifest = None if by is None else self.show(by.path)
-        self.outcome.findings.append(Finding(self.show(path), kind, message, manifest, **hashes))
+        self.outcome.findings.append(
+            Finding(path=self.show(path), kind=kind, message=message, manifest=manifest, **hashes)
+        )
 
     def collect(self) -> None:
-        """Look at every file once, and read the manifests."""
+        """List every file once, and read the manifests."""
         inside = self.root in self.cache.parents or self.cache == self.root
         for path in [*walk(self.root), *(() if inside else walk(self.cache))]:
             status = path.lstat()
@@ -178,10 +197,10 @@ class _Check:
             if stat.S_ISLNK(status.st_mode):
                 target = os.readlink(path)
                 broken = "" if path.exists() else ", which does not exist"
-                self.found(path, "link", f"is a link to {target}{broken}: put the file itself there")
+                self.report(path, "link", f"is a link to {target}{broken}: replace it with the file itself")
                 continue
             if not stat.S_ISREG(status.st_mode):
-                self.found(path, "link", "is not a regular file")
+                self.report(path, "link", "is not a regular file")
                 continue
             self.outcome.files += 1
             if is_manifest(path):
@@ -197,19 +216,19 @@ class _Check:
         try:
             manifest = load_manifest(path)
         except IntegrityError as err:
-            self.found(path, "manifest", str(err))
+            self.report(path, "manifest", str(err))
             return
         if all(item.path != manifest.artefact for item in manifest.outputs):
-            self.found(
+            self.report(
                 path,
                 "manifest",
-                f"lies beside {manifest.artefact.name}, but vouches for "
+                f"lies beside {manifest.artefact.name}, but names "
                 f"{', '.join(item.recorded for item in manifest.outputs[:3])}",
             )
         self.manifests.append(manifest)
 
     def hash(self, threads: int, advance: Callable[[int, int], None]) -> None:
-        """Hash what any manifest names, each file once, the largest first so that no thread ends up alone."""
+        """Hash the files that manifests name, each once, the largest first so that no thread ends up alone."""
         named = set(self.claims)
         named.update(item.path for manifest in self.manifests for item in manifest.inputs if item.sha256)
         sizes = {}
@@ -229,7 +248,7 @@ class _Check:
                 done += sizes[path]
                 advance(done, total)
         finally:
-            # After Ctrl-C nobody waits for the files that are still in the queue.
+            # After Ctrl-C the files that are still in the queue are not waited for.
             pool.shutdown(cancel_futures=True)
         self.outcome.hashed = len(self.hashes)
         self.outcome.bytes = total
@@ -238,69 +257,71 @@ class _Check:
         try:
             return sha256_file(path)
         except MissingFileError:
-            return None  # it went away meanwhile, and is reported as missing
+            return None  # it was removed meanwhile, and is reported as missing
 
-    def judge_outputs(self) -> None:
+    def check_outputs(self) -> None:
         for path, claims in self.claims.items():
             by, expected = claims[0]
             if len({sha for _, sha in claims}) > 1:
                 others = ", ".join(self.show(manifest.path) for manifest, _ in claims)
-                self.found(path, "conflict", f"manifests vouch for different bytes of it: {others}", by)
+                self.report(path, "conflict", f"manifests record different bytes of it: {others}", by)
                 expected = next((sha for _, sha in claims if sha == self.hashes.get(path)), expected)
-            found = self.hashes.get(path)
-            if found is None:
-                # A link in its place was reported as such.
+            actual = self.hashes.get(path)
+            if actual is None:
+                # A link was reported as such.
                 if not path.is_symlink():
-                    self.found(path, "missing", "is named by its manifest, but is not there", by, expected=expected)
-            elif found != expected:
-                self.found(
+                    self.report(path, "missing", "is named by its manifest, but does not exist", by, expected=expected)
+            elif actual != expected:
+                self.report(
                     path,
                     "changed",
-                    f"hashes to {found}, but its manifest says {expected}",
+                    f"hashes to {actual}, but its manifest says {expected}",
                     by,
                     expected=expected,
-                    found=found,
+                    found=actual,
                 )
         for path in self.plain:
             if path not in self.claims:
-                what = "is left over from a write that was cut off" if is_leftover(path) else "is named by no manifest"
-                self.found(path, "unaccounted", what)
+                self.report(
+                    path,
+                    "unaccounted",
+                    "is left over from a write that was cut off" if is_leftover(path) else "is named by no manifest",
+                )
 
-    def vouched(self, path: Path) -> str | None:
-        """The hash that an input must have had: what its own manifest says, else what its bytes are now."""
+    def recorded(self, path: Path) -> str | None:
+        """Return the hash that an input must have had: that of its own manifest, else that of its bytes now."""
         claims = self.claims.get(path)
         if not claims:
             return self.hashes.get(path)
         hashes = [sha for _, sha in claims]
-        found = self.hashes.get(path)
-        return found if found in hashes else hashes[0]
+        actual = self.hashes.get(path)
+        return actual if actual in hashes else hashes[0]
 
-    def judge_inputs(self) -> None:
+    def check_inputs(self) -> None:
         for manifest in self.manifests:
             for item in manifest.inputs:
                 if item.sha256 is None:
                     continue
-                expected = self.vouched(item.path)
+                expected = self.recorded(item.path)
                 if expected is None:
                     if self.root in item.path.parents and not item.path.is_symlink():
-                        self.found(
-                            item.path, "missing", "was read to make an artefact, but is not there", manifest,
+                        self.report(
+                            item.path, "missing", "was read to make an artefact, but does not exist", manifest,
                             expected=item.sha256,
                         )  # fmt: skip
                     else:
                         self.outcome.elsewhere += 1
                 elif expected != item.sha256:
-                    self.found(
+                    self.report(
                         manifest.artefact,
                         "stale",
-                        f"was made from {item.recorded} as it was with hash {item.sha256}, "
-                        f"but that file now has {expected}: made from other bytes",
+                        f"was made from {item.recorded} with hash {item.sha256}, but that file now has {expected}",
                         manifest,
                         expected=item.sha256,
                         found=expected,
                     )
 
-    def judge_cache(self) -> None:
+    def check_cache(self) -> None:
         if not self.entries:
             return
         from pyvmaf.features.cache import check
@@ -309,49 +330,31 @@ class _Check:
             try:
                 check(path)
             except (IntegrityError, InputError) as err:
-                self.found(path, "cache", str(err))
+                self.report(path, "cache", str(err))
             self.outcome.cache_entries += 1
 
-    def judge_registries(self) -> None:
-        from pyvmaf.registry.register import REGISTRY_NAME, check_registry
+    def check_registries(self) -> None:
+        from pyvmaf.registry.entry import REGISTRY_NAME, check_registry
 
         for path in self.plain:
             if path.name == REGISTRY_NAME:
                 for message in check_registry(path):
-                    self.found(path, "registry", message)
+                    self.report(path, "registry", message)
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a file is what a killed process left half-written, by its name."""
+    """Return whether a file was left half-written by a killed process, by its name."""
     return path.name.startswith(".") and ".tmp" in path.name
 
 
-def write_report(outcome: Outcome, tree: Path, output: Path) -> None:
-    """Write what was found as JSON, with its manifest beside it (so that it may lie in the tree itself).
+def write_report(outcome: Outcome, tree: Path, output: Path) -> VerifyReport:
+    """Write an outcome as JSON, with its manifest beside it (so that it may lie in the tree itself).
 
     Args:
-        outcome: what `verify` returned.
+        outcome: result of `verify`.
         tree: the folder that was verified.
         output: the file to write.
-
-    Raises:
-        PyvmafError: the report would not be as its own schema says.
     """
-    from pyvmaf.registry.register import violations
-
-    data = outcome.as_data()
-    data["run_provenance"] = build_run_provenance(
-        verb="verify", args={"tree": tree, "json": output}, inputs={}, outputs={}
-    )
-    wrong = violations(data, "verify")
-    if wrong:
-        raise PyvmafError(f"{output} would not be a valid report: {'; '.join(wrong[:3])}: not written")
-    write_json(output, data)
-    write_manifest(
-        output,
-        verb="verify",
-        args={"tree": tree, "json": output},
-        inputs={},
-        outputs={"report": output},
-        details={"clean": outcome.clean, "findings": len(outcome.findings)},
-    )
+    call = Call("verify", args={"tree": tree, "json": output}, inputs={})
+    report = outcome.report(call.provenance())
+    return publish(report, output, call, details={"clean": outcome.clean, "findings": len(outcome.findings)})

@@ -76,7 +76,7 @@ class Model:
     @property
     def shown(self) -> Seed:
         """The seed that ships, or would: the registry's own choice."""
-        from pyvmaf.registry.register import choose_seed
+        from pyvmaf.registry.entry import choose_seed
 
         plccs = {n: s.loso["mean_plcc"] for n, s in self.seeds.items() if s.loso and s.loso["mean_plcc"] is not None}
         return self.seeds[choose_seed(plccs) if plccs else min(self.seeds)]

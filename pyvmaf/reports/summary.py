@@ -64,12 +64,12 @@ def _size(path: Path | None) -> int | None:
 
 
 def _verdict(model: Model) -> tuple[str | None, str | None]:
-    from pyvmaf.registry.register import hold_reason
-
     if model.verdict is None:
         return None, None
     word = str(model.verdict["verdict"])
-    return word, None if word == "PROMOTE" else hold_reason(model.verdict["gate"])
+    return word, None if word == "PROMOTE" else "; ".join(
+        model.verdict["gate"].get("reasons", ())
+    ) or "the verdict gives no reason"
 
 
 def summarise_model(model: Model) -> dict[str, Any]:

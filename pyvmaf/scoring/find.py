@@ -8,7 +8,7 @@ from typing import Any
 
 from pyvmaf.base import layout
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.register import find_entry
+from pyvmaf.registry.entry import find_entry
 from pyvmaf.runtime.load import Model, load_ensemble, load_pinned, peek
 from pyvmaf.runtime.load import load_model as load_file
 
@@ -95,25 +95,26 @@ def _registered(name: str, registry: Path, int8: bool, root: str | os.PathLike[s
     entry = find_entry(registry, name)
     home = registry.parent
     if int8:
-        if "ensemble" in entry:
+        if entry.ensemble is not None:
             raise InputError(
                 f"model {name!r} is an ensemble, whose intervals were calibrated on its fp32 members: it has no int8 "
                 "variant. Those of its members can be loaded by path"
             )
-        if "int8" not in entry:
-            why = "; ".join(f"{r['mode']}: {r['reason']}" for r in entry.get("int8_refused", [])) or "none was made"
-            raise InputError(f"model {name!r} ships no int8 variant ({why}); fp32 is not taken in its place")
-    elif "ensemble" in entry:
-        pinned = entry["ensemble"]
-        return load_ensemble(home / pinned["manifest"], sha256=pinned["manifest_sha256"], root=root, threads=threads)
-    if "sidecar" not in entry:
+        if entry.int8 is None:
+            raise InputError(
+                f"model {name!r} ships no int8 variant ({entry.no_int8()}); fp32 is not taken in its place"
+            )
+    elif entry.ensemble is not None:
+        manifest = home / entry.ensemble.manifest
+        return load_ensemble(manifest, sha256=entry.ensemble.manifest_sha256, root=root, threads=threads)
+    if entry.sidecar is None:
         raise InputError(f"model {name!r} was registered without a sidecar, which says what its inputs are")
-    file, pin = ("int8", "int8_sha256") if int8 else ("onnx", "sha256")
+    file, pin = (entry.int8, entry.int8_sha256) if int8 else (entry.onnx, entry.sha256)
     return load_pinned(
-        home / entry[file],
-        sidecar=home / entry["sidecar"],
-        sha256=entry[pin],
-        sidecar_sha256=entry["sidecar_sha256"],
+        home / str(file),
+        sidecar=home / entry.sidecar,
+        sha256=str(pin),
+        sidecar_sha256=str(entry.sidecar_sha256),
         int8=int8,
         root=root,
         threads=threads,

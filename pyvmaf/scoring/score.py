@@ -83,7 +83,7 @@ def find_models(models: Iterable[AnyModel], registry: str | os.PathLike[str] | N
 
 
 def _registered(name: str, registry: Path) -> Model:
-    from pyvmaf.registry.register import load_registry
+    from pyvmaf.registry.entry import Registry
 
     if not registry.exists():
         unknown = unknown_name("model of libvmaf", name, MODELS)
@@ -91,11 +91,10 @@ def _registered(name: str, registry: Path) -> Model:
             f"{unknown}; and there is no registry at {registry} to look it up in: run where the workflow ran, name a "
             "registry (--registry, $PYVMAF_REGISTRY), or give a path"
         )
-    data = load_registry(registry)
-    if name.removesuffix(INT8) not in {entry["id"] for entry in [*data["models"], *data["held"]]}:
-        raise unknown_name(f"model (of libvmaf, or registered in {registry})", name, [
-            *(entry["id"] for entry in data["models"]), *MODELS
-        ])  # fmt: skip
+    listed = Registry.read(registry)
+    shipped = [entry.id for entry in listed.models]
+    if name.removesuffix(INT8) not in {*shipped, *(held.id for held in listed.held)}:
+        raise unknown_name(f"model (of libvmaf, or registered in {registry})", name, [*shipped, *MODELS])
     return load_model(name, registry=registry)
 
 

@@ -388,7 +388,7 @@ def test_initial_weights_are_exported_without_libvmaf(tmp_path: Path, table: Pat
 
 
 def test_initial_weights_are_never_registered(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
-    from pyvmaf.registry.register import register_model
+    from pyvmaf.registry.by_hand import register_model
 
     fit(write_spec(), table, tmp_path / "out", seed=0, epochs=0)
     with pytest.raises(InputError, match="holds initial weights: train and judge it first"):

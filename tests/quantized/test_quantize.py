@@ -176,13 +176,13 @@ def test_dynamic_is_measured_and_refused(lines: dict[str, Line], name: str, tmp_
 
 
 def test_what_the_allowlist_refuses_stays_out_of_registry_and_page(tmp_path: Path) -> None:
-    from pyvmaf.registry.register import load_registry
+    from pyvmaf.registry.entry import Registry
     from pyvmaf.reports.pages.run.page import write_report
 
     modes = [{"mode": mode, "budget": 0.5, "rmse_max": 50.0, "srocc_min": -1.0} for mode in ("dynamic", "static")]
     build(tmp_path, models={"small": {"seeds": [0], "quantised": modes}})
     with inside(tmp_path):
-        (entry,) = load_registry("results/registry/registry.json")["models"]
+        (entry,) = Registry.read("results/registry/registry.json").as_json()["models"]
         assert entry["quant_mode"] == "static"
         assert entry["int8"].endswith("small/seed0/static.onnx")
         (refused,) = entry["int8_refused"]

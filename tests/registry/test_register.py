@@ -11,23 +11,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.cli import app
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.register import (
-    check_registry,
-    choose_seed,
-    load_registry,
-    register,
-    register_model,
-    resolve,
-    violations,
-)
+from pyvmaf.registry.by_hand import HandwrittenSidecar, register_model
+from pyvmaf.registry.entry import Entry, Registry, check_registry, choose_seed, resolve
+from pyvmaf.registry.register import register
 from pyvmaf.runtime.load import load_model
 
 REGISTRY = Path("results/registry/registry.json")
+
+
+def small() -> Entry:
+    return Registry.read(REGISTRY).entry("small")
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -42,11 +41,12 @@ def test_the_seed_that_ships_is_the_median_one(per_seed: dict[int, float]) -> No
 
 
 def test_a_promoted_model_ships_with_every_hash_and_a_held_one_does_not(results: Path) -> None:
-    data = load_registry(REGISTRY)
-    assert [entry["id"] for entry in data["models"]] == ["small"]
-    entry = data["models"][0]
+    registry = Registry.read(REGISTRY)
+    assert [entry.id for entry in registry.models] == ["small"]
+    entry = registry.models[0]
+    assert entry.selection is not None
     folder = results / "models/small"
-    seed = entry["selection"]["seed"]
+    seed = entry.selection.seed
     plccs = {s: json.loads((folder / f"seed{s}/loso.json").read_text())["mean_plcc"] for s in (0, 1)}
     assert plccs[seed] == min(plccs.values())
     expected = {
@@ -59,15 +59,16 @@ def test_a_promoted_model_ships_with_every_hash_and_a_held_one_does_not(results:
         "int8_report_sha256": results / f"quantized/small/seed{seed}/static_qdq.json",
     }
     for key, path in expected.items():
-        assert entry[key] == sha256_file(path), key
-    assert entry["quant_mode"] == "static"
-    assert entry["quant_calibration_set"] == "bbb, bikes_0, carphone"
-    held = data["held"]
-    assert [h["id"] for h in held] == ["held"]
+        assert getattr(entry, key) == sha256_file(path), key
+    assert entry.quant_mode == "static"
+    assert entry.quant_calibration_set == "bbb, bikes_0, carphone"
+    (held,) = registry.held
+    assert held.id == "held"
     verdict = json.loads((results / "models/held/verdict.json").read_text())
-    assert held[0]["gate"] == verdict["gate"]
-    assert f"{verdict['gate']['mean_plcc']:.4f}" in held[0]["reason"]
-    assert "0.95" in held[0]["reason"]
+    assert held.gate.as_json() == verdict["gate"]
+    assert held.reason == "; ".join(verdict["gate"]["reasons"])
+    assert f"{verdict['gate']['mean_plcc']:.4f}" in held.reason
+    assert "0.95" in held.reason
     with pytest.raises(InputError, match="is held, not shipped: mean PLCC"):
         resolve(REGISTRY, "held")
 
@@ -96,31 +97,33 @@ def test_an_int8_that_failed_its_gate_is_left_out_with_its_reason(results: Path)
         edit(path, passed=False, missed=["PLCC drop 0.7, at most 0.5 is allowed", "RMSE 65, at most 50 is allowed"])
     shipped = register(["results"], REGISTRY)
     assert shipped.models == ("small",)
-    entry = load_registry(REGISTRY)["models"][0]
-    assert entry["quant_mode"] == "fp32"
-    assert "int8" not in entry
+    entry = small()
+    assert entry.quant_mode == "fp32"
+    assert entry.int8 is None
+    assert "int8" not in json.loads(REGISTRY.read_text())["models"][0]
     reason = "PLCC drop 0.7, at most 0.5 is allowed; RMSE 65, at most 50 is allowed"
-    assert entry["int8_refused"][0]["reason"] == reason
+    assert [refused.reason for refused in entry.int8_refused or ()] == [reason]
     with pytest.raises(InputError, match=r"ships no int8 variant .*PLCC drop"):
         resolve(REGISTRY, "small", int8=True)
 
 
 @pytest.mark.parametrize(
-    ("file", "said"),
+    ("file", "message"),
     [
         ("models/small/seed{s}/model.onnx", "model.json pins"),
         ("models/small/seed{s}/weights.safetensors", "verdict.json pins"),
         ("quantized/small/seed{s}/static_qdq.onnx", "static_qdq.json pins"),
     ],
 )
-def test_a_flipped_byte_is_not_registered(results: Path, file: str, said: str) -> None:
+def test_a_flipped_byte_is_not_registered(results: Path, file: str, message: str) -> None:
     before = REGISTRY.read_bytes()
-    seed = load_registry(REGISTRY)["models"][0]["selection"]["seed"]
-    path = results / file.format(s=seed)
+    selection = small().selection
+    assert selection is not None
+    path = results / file.format(s=selection.seed)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    with pytest.raises(IntegrityError, match=said) as caught:
+    with pytest.raises(IntegrityError, match=message) as caught:
         register(["results"], REGISTRY)
     assert sha256_file(path) in str(caught.value)
     assert REGISTRY.read_bytes() == before
@@ -141,44 +144,57 @@ def test_what_does_not_belong_together_is_refused(results: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        ({"id": "Small"}, "does not match"),
-        ({"sha256": "xyz"}, "does not match"),
-        ({"onnx": "/somewhere/model.onnx"}, "does not match"),
-        ({"nickname": "s"}, "Additional properties"),
-        ({"quant_mode": "int4"}, "is not one of"),
-        ({"opset": 6}, "less than the minimum"),
+        ({"id": "Small"}, r"models\.0\.id: String should match pattern .*, but is 'Small'"),
+        ({"sha256": "xyz"}, r"models\.0\.sha256: String should match pattern .*, but is 'xyz'"),
+        ({"onnx": "/somewhere/model.onnx"}, r"models\.0\.onnx: String should match"),
+        ({"nickname": "s"}, r"models\.0\.nickname: this key is not allowed here"),
+        ({"quant_mode": "int4"}, r"models\.0\.quant_mode: should be 'fp32', .* but is 'int4'"),
+        ({"opset": 6}, r"models\.0\.opset: should be greater than or equal to 7, but is 6"),
+        ({"description": None}, r"models\.0\.description: null is not allowed"),
+        ({"sidecar": ...}, r"models\.0: a model that is not a smoke model needs sidecar and sidecar_sha256"),
+        ({"int8": ...}, r"models\.0: quant_mode static needs int8 and int8_sha256"),
+        ({"quant_calibration_set": ...}, r"models\.0: quant_mode static needs quant_calibration_set"),
     ],
 )
-def test_the_schema_refuses(results: Path, change: dict[str, Any], said: str) -> None:
+def test_a_registry_that_does_not_conform_is_refused(results: Path, change: dict[str, Any], message: str) -> None:
+    schema = Draft202012Validator(Registry.json_schema())
     data = json.loads(REGISTRY.read_text())
-    assert violations(data, "registry") == []
-    data["models"][0] |= change
-    wrong = violations(data, "registry")
-    assert len(wrong) == 1
-    assert said in wrong[0]
+    schema.validate(data)
+    entry = data["models"][0] | change
+    data["models"][0] = {key: value for key, value in entry.items() if value is not ...}
+    assert not schema.is_valid(data)
     write_json(REGISTRY, data)
-    with pytest.raises(IntegrityError, match="is not a valid registry"):
-        load_registry(REGISTRY)
+    with pytest.raises(IntegrityError, match=f"does not conform to Registry of models: {message}"):
+        Registry.read(REGISTRY)
+    assert len(check_registry(REGISTRY)) == 1
+
+
+def test_a_huge_registry_is_not_read(results: Path) -> None:
+    with open(REGISTRY, "ab") as stream:
+        stream.truncate((1 << 20) + 1)
+    with pytest.raises(IntegrityError, match="has 1048577 bytes, but such a file has at most 1048576: refused"):
+        Registry.read(REGISTRY)
 
 
 def test_check_registry_names_what_is_gone_or_changed(results: Path) -> None:
     assert check_registry(REGISTRY) == []
-    entry = load_registry(REGISTRY)["models"][0]
-    (REGISTRY.parent / entry["int8"]).unlink()
-    sidecar = REGISTRY.parent / entry["sidecar"]
+    entry = small()
+    assert entry.int8 is not None
+    assert entry.sidecar is not None
+    (REGISTRY.parent / entry.int8).unlink()
+    sidecar = REGISTRY.parent / entry.sidecar
     sidecar.write_text(sidecar.read_text() + " ")
-    wrong = check_registry(REGISTRY)
-    assert len(wrong) == 2
-    assert "small: sidecar" in wrong[0]
-    assert sha256_file(sidecar) in wrong[0]
-    assert "small: int8" in wrong[1]
-    assert "is not there" in wrong[1]
-    data = load_registry(REGISTRY)
-    data["models"] *= 2
-    write_json(REGISTRY, data)
-    assert any("more than once" in sentence for sentence in check_registry(REGISTRY))
+    problems = check_registry(REGISTRY)
+    assert len(problems) == 2
+    assert "small: sidecar" in problems[0]
+    assert sha256_file(sidecar) in problems[0]
+    assert "small: int8" in problems[1]
+    assert "does not exist" in problems[1]
+    registry = Registry.read(REGISTRY)
+    Registry(models=registry.models * 2, held=registry.held).write(REGISTRY)
+    assert any("more than once" in problem for problem in check_registry(REGISTRY))
 
 
 def test_by_hand_a_foreign_model_gets_a_sidecar_and_an_entry(results: Path, tmp_path: Path) -> None:
@@ -195,35 +211,36 @@ def test_by_hand_a_foreign_model_gets_a_sidecar_and_an_entry(results: Path, tmp_
     assert (sidecar["input_name"], sidecar["output_name"], sidecar["onnx_opset"]) == ("features", "score", 17)
     assert sidecar["license"] == "CDLA-Permissive-2.0"
     registry = folder / "registry.json"
-    entry = load_registry(registry)["models"][0]
-    assert entry["notes"] == "Entered by hand: no verdict stands behind it."
+    assert HandwrittenSidecar.read(model.with_suffix(".json")).as_json() == sidecar
+    (entry,) = Registry.read(registry).models
+    assert entry.notes == "Entered by hand: no verdict stands behind it."
     assert check_registry(registry) == []
     # Again under another id: the first entry stays.
     other = folder / "second.onnx"
     shutil.copy(model, other)
     register_model(other, kind="fr", dataset="nflx", license="MIT", train_commit="d", registry=registry)
-    assert [e["id"] for e in load_registry(registry)["models"]] == ["second", "vmaf_tiny_fr_v1"]
+    assert [e.id for e in Registry.read(registry).models] == ["second", "vmaf_tiny_fr_v1"]
 
 
 def test_by_hand_an_exported_model_keeps_its_sidecar_and_a_held_one_is_refused(results: Path) -> None:
-    small = results / "models/small/seed0/model.onnx"
-    before = small.with_suffix(".json").read_bytes()
+    model = results / "models/small/seed0/model.onnx"
+    before = model.with_suffix(".json").read_bytes()
     given: dict[str, Any] = {
         "kind": "fr",
         "dataset": "default",
         "license": "BSD-2-Clause-Patent",
         "train_commit": "abc",
     }
-    registry = register_model(small, **given, registry="mine/registry.json")
-    assert small.with_suffix(".json").read_bytes() == before
-    assert load_registry(registry)["models"][0]["id"] == "small"
+    registry = register_model(model, **given, registry="mine/registry.json")
+    assert model.with_suffix(".json").read_bytes() == before
+    assert Registry.read(registry).models[0].id == "small"
     assert check_registry(registry) == []
     with pytest.raises(InputError, match="says license 'BSD-2-Clause-Patent', but 'MIT' was given"):
-        register_model(small, **{**given, "license": "MIT"}, registry="mine/registry.json")
+        register_model(model, **{**given, "license": "MIT"}, registry="mine/registry.json")
     with pytest.raises(InputError, match="held is held: mean PLCC"):
         register_model(results / "models/held/seed0/model.onnx", **given, registry="mine/registry.json")
     with pytest.raises(InputError, match="did you mean 'filter'"):
-        register_model(small, **{**given, "kind": "filters"})
+        register_model(model, **{**given, "kind": "filters"})
 
 
 def test_by_hand_the_command_asks_for_what_it_needs(results: Path) -> None:

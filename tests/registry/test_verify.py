@@ -1,8 +1,7 @@
-"""verify finds what is wrong with a results tree; trace tells how a file came about."""
+"""verify finds what is wrong with a results tree; trace lists the commands that led to a file."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from pyvmaf.base.files import sha256_file, write_text
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.cli import app
 from pyvmaf.errors import InputError, MissingFileError
-from pyvmaf.registry.register import violations
-from pyvmaf.registry.trace import trace
-from pyvmaf.registry.verify import Outcome, verify
+from pyvmaf.registry.trace import Trace, trace
+from pyvmaf.registry.verify import Outcome, VerifyReport, verify
+from tests.documents import read_as
 
 
 def kinds(outcome: Outcome) -> list[tuple[str, str]]:
@@ -94,7 +93,7 @@ def test_an_edited_configuration_makes_what_it_shaped_stale(results: Path) -> No
     outcome = verify(results)
     assert {f.kind for f in outcome.findings} == {"stale"}
     assert all("small" in f.path for f in outcome.findings)
-    assert "was made from config/models/small.yaml as it was" in outcome.findings[0].message
+    assert "was made from config/models/small.yaml with hash" in outcome.findings[0].message
 
 
 def test_a_changed_input_blames_the_input_and_not_its_readers(results: Path) -> None:
@@ -136,17 +135,16 @@ def test_the_command_prints_writes_and_exits(results: Path) -> None:
     done = runner.invoke(app, ["verify", "results", "--json", "results/verify.json"])
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("clean: ")
-    assert violations(json.loads(Path("results/verify.json").read_text()), "verify") == []
+    assert read_as(VerifyReport, "results/verify.json").clean
     # The report accounts for itself.
     assert verify(results).clean
     (results / "models/small/verdict.json").unlink()
     done = runner.invoke(app, ["verify", "results", "--json", "found.json"])
     assert done.exit_code == 1
     assert "missing\tresults/models/small/verdict.json\t" in done.stdout
-    written = json.loads(Path("found.json").read_text())
-    assert violations(written, "verify") == []
-    assert not written["clean"]
-    assert written["findings"][0]["kind"] == "missing"
+    report = read_as(VerifyReport, "found.json")
+    assert not report.clean
+    assert report.findings[0].kind == "missing"
 
 
 def test_what_is_no_folder_is_refused(results: Path) -> None:
@@ -221,4 +219,4 @@ def test_trace_marks_a_stale_step_and_refuses_a_source(results: Path) -> None:
     done = CliRunner().invoke(app, ["trace", "results/models/small/seed0/model.onnx", "--json", "t.json"])
     assert done.exit_code == 0, done.output
     assert "STALE" in done.stdout
-    assert json.loads(Path("t.json").read_text())["artefact"]["path"] == "results/models/small/seed0/model.onnx"
+    assert read_as(Trace, "t.json").artefact.path == "results/models/small/seed0/model.onnx"

@@ -18,7 +18,8 @@ from onnx import helper
 import pyvmaf
 from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.register import check_registry, load_registry, register
+from pyvmaf.registry.entry import Registry, check_registry
+from pyvmaf.registry.register import register
 from pyvmaf.registry.verify import verify
 from pyvmaf.runtime.load import Ensemble, Model, ModelWarning
 
@@ -34,11 +35,11 @@ ROW: dict[str, list[float]] = {
 
 
 def entry(name: str) -> dict[str, Any]:
-    return next(e for e in load_registry(REGISTRY)["models"] if e["id"] == name)
+    return next(e for e in Registry.read(REGISTRY).as_json()["models"] if e["id"] == name)
 
 
 def edit_entry(name: str, **changes: Any) -> None:
-    data = load_registry(REGISTRY)
+    data = Registry.read(REGISTRY).as_json()
     next(e for e in data["models"] if e["id"] == name).update(changes)
     write_json(REGISTRY, data)
 
@@ -101,7 +102,7 @@ def test_int8_is_asked_for_by_name_and_never_replaced(copied: Path) -> None:
     int8.unlink()
     with pytest.raises(MissingFileError):
         pyvmaf.load_model("small.int8")
-    data = load_registry(REGISTRY)
+    data = Registry.read(REGISTRY).as_json()
     kept = next(e for e in data["models"] if e["id"] == "small")
     for key in [k for k in kept if k.startswith(("int8", "quant"))]:
         del kept[key]
