@@ -441,7 +441,7 @@ SIDECAR = "models/small/seed0/model.json"
         ("is not for use: too slow", lambda r: edit(r / "quantized/small/seed0/static_qdq.json", passed=False, missed=["too slow"])),
         ("int8_report", lambda r: edit(r / "quantized/small/seed0/static_qdq.json", passed=False)),
         ("registered was", lambda r: shutil.copy(r / "models/held/seed0/model.onnx", r / SIDECAR.replace("json", "onnx"))),
-        ("is not as the schema says", lambda r: edit(r / "registry/registry.json", schema_version=9)),
+        ("schema_version: should be 0 or 1, but is 9", lambda r: edit(r / "registry/registry.json", schema_version=9)),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_found(what: str, damage: Callable[[Path], object], results: Path) -> None:

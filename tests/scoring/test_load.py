@@ -270,7 +270,7 @@ def test_verify_sees_a_member_that_changed(copied: Path) -> None:
     (copied / "models/many/ensemble.json").unlink()
     wrong = check_registry(REGISTRY)
     assert any(f"many: member {min(seeds)} " in sentence and "registered was" in sentence for sentence in wrong)
-    assert any("many: ensemble manifest" in sentence and "is not there" in sentence for sentence in wrong)
+    assert any("many: ensemble manifest" in sentence and "does not exist" in sentence for sentence in wrong)
     kinds = {(finding.kind, Path(finding.path).name) for finding in verify(copied).findings}
     assert {("changed", "model.onnx"), ("missing", "ensemble.json")} <= kinds
 
