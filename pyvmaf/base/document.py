@@ -219,8 +219,8 @@ class Document(Part):
 
     @classmethod
     def _called(cls) -> str:
-        """Name of the document in messages: its title up to a colon."""
-        return cls.title.partition(":")[0] or cls.__name__
+        """Name of the document in messages: its title up to a colon or parenthesis."""
+        return cls.title.partition(":")[0].partition(" (")[0] or cls.__name__
 
     @classmethod
     @cache

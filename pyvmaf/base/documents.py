@@ -10,6 +10,7 @@ from pyvmaf.base.table import Table
 from pyvmaf.errors import unknown_name
 
 DOCUMENTS: Table[str] = {
+    "corpus": "pyvmaf.corpora.manifest.CorpusManifest",
     "record": "pyvmaf.encodes.record.Record",
     "registry": "pyvmaf.registry.entry.Registry",
     "sidecar-by-hand": "pyvmaf.registry.by_hand.HandwrittenSidecar",

@@ -120,7 +120,7 @@ def manifest(
     folder = clips or Path(layout.COLLECTION.path(corpus=spec.name)).parent
     target = output or folder / "corpus.json"
     content = collect(spec, folder, target)
-    typer.echo(f"{target}: {len(content['clips'])} clips of {len(content['sources'])} sources")
+    typer.echo(f"{target}: {len(content.clips)} clips of {len(content.sources)} sources")
 
 
 def manifest_scan(

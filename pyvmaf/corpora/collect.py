@@ -1,71 +1,62 @@
-"""The manifest of a whole prepared corpus: every clip with hashes, format and labels in one file."""
+"""Collection of the prepared clips of a corpus in one file."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-from pyvmaf.base.files import relative, sha256_file, write_json
-from pyvmaf.base.manifest import read_manifest, write_manifest
+from pyvmaf.base.document import Call, publish
+from pyvmaf.base.files import relative, sha256_file
+from pyvmaf.base.manifest import read_manifest
+from pyvmaf.corpora.manifest import CorpusClip, CorpusManifest, VideoFacts
 from pyvmaf.corpora.prepare import clip_paths
 from pyvmaf.corpora.spec import Corpus
 from pyvmaf.errors import IntegrityError
 
 
-def collect(corpus: Corpus, folder: Path, output: Path) -> dict[str, Any]:
-    """Gather the prepared clips of a corpus into one JSON file, with a manifest.
+def collect(corpus: Corpus, folder: Path, output: Path) -> CorpusManifest:
+    """Collect the prepared clips of a corpus in one JSON file, with a manifest.
 
     Args:
         corpus: the corpus.
-        folder: where its clips lie.
+        folder: folder of its clips.
         output: the file to write.
 
-    Returns:
-        What was written.
-
     Raises:
-        MissingFileError: a clip or its manifest is missing.
-        IntegrityError: a clip is not the one that its manifest speaks of.
+        MissingFileError: a clip or its manifest does not exist.
+        IntegrityError: the SHA-256 of a clip differs from its manifest.
     """
     paths = clip_paths(corpus, folder)
-    clips: dict[str, Any] = {}
-    for key, path in paths.items():
-        entry = corpus.entry(key)
-        body = read_manifest(path)
-        sha256, noted = sha256_file(path), body["outputs"]["clip"]["sha256"]
-        if sha256 != noted:
-            raise IntegrityError(f"{path} has SHA-256 {sha256}, but its manifest says {noted}: prepare it again")
-        details = body["details"]
-        clips[key] = {
-            "path": relative(path),
-            "sha256": sha256,
-            "source": entry.source,
-            "group": entry.group,
-            "mos": entry.mos,
-            "source_path": entry.path,
-            "source_sha256": entry.sha256,
-            "source_frames": list(entry.frames) if entry.frames else None,
-            "crop": details["crop"],
-            "scale": details["scale"],
-            "own_bytes": details["own_bytes"],
-            "video": details["video"],
-        }
-    content = {
-        "schema_version": 1,
-        "name": corpus.name,
-        "license": corpus.license,
-        "description": corpus.description,
-        "sources": sorted({entry.source for entry in corpus.entries}),
-        "groups": dict(sorted(Counter(entry.group for entry in corpus.entries).items())),
-        "clips": clips,
-    }
-    write_json(output, content)
-    write_manifest(
-        output,
-        verb="manifest",
-        args={"corpus": corpus.name},
-        inputs={"clips": list(paths.values())},
-        outputs={"manifest": output},
+    call = Call("manifest", args={"corpus": corpus.name}, inputs={"clips": list(paths.values())})
+    document = CorpusManifest(
+        name=corpus.name,
+        license=corpus.license,
+        description=corpus.description,
+        sources=sorted({entry.source for entry in corpus.entries}),
+        groups=Counter(entry.group for entry in corpus.entries),
+        clips={key: _clip(corpus, key, path) for key, path in paths.items()},
     )
-    return content
+    return publish(document, output, call, role="manifest")
+
+
+def _clip(corpus: Corpus, key: str, path: Path) -> CorpusClip:
+    entry = corpus.entry(key)
+    manifest = read_manifest(path)
+    sha256, recorded = sha256_file(path), manifest["outputs"]["clip"]["sha256"]
+    if sha256 != recorded:
+        raise IntegrityError(f"{path} has SHA-256 {sha256}, but its manifest says {recorded}: prepare it again")
+    details = manifest["details"]
+    return CorpusClip(
+        path=relative(path),
+        sha256=sha256,
+        source=entry.source,
+        group=entry.group,
+        mos=entry.mos,
+        source_path=entry.path,
+        source_sha256=entry.sha256,
+        source_frames=list(entry.frames) if entry.frames else None,
+        crop=details["crop"],
+        scale=details["scale"],
+        own_bytes=details["own_bytes"],
+        video=VideoFacts(**details["video"]),
+    )

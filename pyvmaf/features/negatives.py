@@ -55,23 +55,22 @@ def read_clips(collections: Sequence[Path]) -> list[Clip]:
         MissingFileError: a manifest or a clip does not exist.
         IntegrityError: a file is not a corpus manifest, or the SHA-256 of a clip differs from its manifest.
     """
-    from pyvmaf.base.files import read_json, sha256_file
+    from pyvmaf.base.files import sha256_file
+    from pyvmaf.corpora.manifest import CorpusManifest
 
     clips = []
     for collection in collections:
-        content = read_json(collection)
-        if not isinstance(content, dict) or not isinstance(content.get("clips"), dict):
-            raise IntegrityError(f"{collection} is not a manifest of prepared clips: give the corpus.json of a corpus")
-        for name, entry in content["clips"].items():
+        content = CorpusManifest.read(collection)
+        for name, entry in content.clips.items():
             # Both lie in one folder, whatever the working folder was when the manifest was written.
-            path = collection.parent / Path(entry["path"]).name
+            path = collection.parent / Path(entry.path).name
             digest = sha256_file(path)
-            if digest != entry["sha256"]:
+            if digest != entry.sha256:
                 raise IntegrityError(
-                    f"{path} has SHA-256 {digest}, but {collection} says {entry['sha256']}: prepare the corpus again"
+                    f"{path} has SHA-256 {digest}, but {collection} says {entry.sha256}: prepare the corpus again"
                 )
-            labels = (content["name"], name, entry["source"], entry["group"])
-            clips.append(Clip(*labels, path, digest, int(entry["video"]["frames"])))
+            labels = (content.name, name, entry.source, entry.group)
+            clips.append(Clip(*labels, path, digest, entry.video.frames))
     return clips
 
 

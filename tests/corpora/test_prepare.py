@@ -10,15 +10,17 @@ import av
 import numpy as np
 import pytest
 
-from pyvmaf.base.files import read_json, sha256_file
+from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.corpora.clip import clip_video
 from pyvmaf.corpora.collect import collect
+from pyvmaf.corpora.manifest import CorpusManifest
 from pyvmaf.corpora.prepare import prepare
 from pyvmaf.corpora.spec import Corpus, load_corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.probe import inspect
+from tests.documents import read_as
 
 REPOSITORY = Path(__file__).parents[2]
 Make = Callable[..., Path]
@@ -223,7 +225,7 @@ def test_the_facts_of_a_clip_come_from_its_manifest_only_while_it_is_about_these
 def test_the_manifest_of_a_whole_corpus(tmp_path: Path, embedded_corpus: dict[str, Path]) -> None:
     corpus = load_corpus(REPOSITORY / "config" / "corpora" / "embedded.yaml")
     collect(corpus, embedded_corpus["carphone"].parent, tmp_path / "corpus.json")
-    content = read_json(tmp_path / "corpus.json")
+    content = read_as(CorpusManifest, tmp_path / "corpus.json").as_json()
     assert content["groups"] == {"bigbuckbunny": 1, "bikes": 5, "carphone": 1, "city": 2}
     assert len(content["sources"]) == 9
     for key, path in embedded_corpus.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -18,6 +17,7 @@ import pytest
 import pyvmaf
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
+from pyvmaf.corpora.manifest import CorpusClip, CorpusManifest, VideoFacts
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features import ladder as ladder_module
 from pyvmaf.features.cases import CASES, LABELS
@@ -26,6 +26,7 @@ from pyvmaf.features.negatives import Clip, hard_negatives, partner
 from pyvmaf.features.options import Compute
 from pyvmaf.features.table import read_metadata
 from pyvmaf.video.format import Format
+from pyvmaf.video.probe import inspect
 from pyvmaf.video.reader import Planes, Reader
 
 FRAMES = 5
@@ -38,13 +39,24 @@ def corpus_file(folder: Path, clips: dict[str, tuple[Path, str, str]], name: str
     entries = {}
     for key, (path, source, group) in clips.items():
         (folder / f"{key}.mkv").symlink_to(path)
-        frames = Reader(path).count_frames()
-        entries[key] = {
-            "path": f"somewhere/{key}.mkv", "sha256": sha256_file(path), "source": source, "group": group,
-            "video": {"frames": frames},
-        }  # fmt: skip
+        entries[key] = CorpusClip(
+            path=f"somewhere/{key}.mkv",
+            sha256=sha256_file(path),
+            source=source,
+            group=group,
+            mos=None,
+            source_path=path.name,
+            source_sha256=sha256_file(path),
+            source_frames=None,
+            crop=None,
+            scale=None,
+            own_bytes=True,
+            video=VideoFacts(**inspect(path).as_dict()),
+        )
     target = folder / "corpus.json"
-    target.write_text(json.dumps({"name": name, "clips": entries}))
+    CorpusManifest(name=name, license="none", description="", sources=sorted(clips), groups={}, clips=entries).write(
+        target
+    )
     return target
 
 
@@ -121,8 +133,8 @@ def test_the_table_and_its_manifest(table: Path, corpus: Path) -> None:
     assert block["model"] == "vmaf_v0.6.1"
     manifest = read_manifest(table)
     assert manifest["outputs"]["table"]["sha256"] == sha256_file(table)
-    clips = json.loads(corpus.read_text())["clips"].values()
-    assert {c["sha256"] for c in manifest["inputs"]["clips"]} == {clip["sha256"] for clip in clips}
+    clips = CorpusManifest.read(corpus).clips.values()
+    assert {c["sha256"] for c in manifest["inputs"]["clips"]} == {clip.sha256 for clip in clips}
     assert manifest["details"]["swapped"] == {
         "made/carphone": "made/bikes_1",
         "made/bikes_1": "made/carphone",
