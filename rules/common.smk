@@ -100,8 +100,9 @@ def options_of(codec, rung):
 
 @cache
 def clip_made_of(corpus, clip):
-    made_from = PLAN.corpus(corpus).made_from(clip)
-    return made_of(made_from, config["ffmpeg"], identity("prepare"))
+    spec = PLAN.corpus(corpus)
+    code = identity("prepare", spec.uses)
+    return made_of(spec.made_from(clip), config["ffmpeg"], code)
 
 
 @cache

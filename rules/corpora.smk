@@ -20,7 +20,7 @@ rule fetch_corpus:
     params:
         spec=spec_file("corpus"),
         reads=lambda wildcards: PLAN.corpus(wildcards.corpus).pinned,
-        code=identity("fetch"),
+        code=lambda wildcards: identity("fetch", PLAN.corpus(wildcards.corpus).uses),
     shell:
         "vmaf-train fetch --corpus {params.spec:q} --output-dir $(dirname {output.receipt:q})"
         " --code {params.code:q} > {log:q} 2>&1"
@@ -47,7 +47,7 @@ rule prepare_clip:
         spec=spec_file("corpus"),
         reads=lambda wildcards: PLAN.corpus(wildcards.corpus).made_from(wildcards.clip),
         ffmpeg=config["ffmpeg"],
-        code=identity("prepare"),
+        code=lambda wildcards: identity("prepare", PLAN.corpus(wildcards.corpus).uses),
     shell:
         "vmaf-train prepare --corpus {params.spec:q} --clip {wildcards.clip:q} --output {output.clip:q}"
         " --ffmpeg {params.ffmpeg:q} --code {params.code:q} > {log:q} 2>&1"
@@ -71,7 +71,7 @@ rule collect_corpus:
     params:
         spec=spec_file("corpus"),
         reads=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
-        code=identity("manifest"),
+        code=lambda wildcards: identity("manifest", PLAN.corpus(wildcards.corpus).uses),
     shell:
         "vmaf-train manifest --corpus {params.spec:q} --clips $(dirname {output.collection:q})"
         " --output {output.collection:q} --code {params.code:q} > {log:q} 2>&1"

@@ -50,7 +50,9 @@ rule import_table:
     params:
         spec=spec_file("corpus"),
         reads=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
-        code=identity("import-table"),
+        code=lambda wildcards: identity(
+            "import-table", PLAN.corpus(wildcards.corpus).uses
+        ),
     shell:
         "vmaf-train import-table --corpus {params.spec:q} --output {output.shard:q} --records {output.records:q}"
         " --code {params.code:q} > {log:q} 2>&1"

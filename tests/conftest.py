@@ -36,13 +36,13 @@ def _prepare_embedded() -> tuple[dict[str, Path], dict[str, Path]]:
     from pyvmaf.base.code import identity
     from pyvmaf.corpora.fetch import corpus_root, fetch
     from pyvmaf.corpora.prepare import clip_paths, prepare
-    from pyvmaf.corpora.spec import load_corpus
+    from pyvmaf.corpora.spec import load_videos
 
     corpus_file = REPOSITORY / "config" / "corpora" / "embedded.yaml"
     version = hashlib.sha256(corpus_file.read_bytes() + identity("prepare").encode()).hexdigest()[:16]
     packages, folder = CACHE / "packages", CACHE / f"clips-{version}"
     CACHE.mkdir(parents=True, exist_ok=True)
-    corpus = load_corpus(corpus_file)
+    corpus = load_videos(corpus_file)
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         files = fetch(corpus, corpus_file, packages).files

@@ -45,7 +45,7 @@ VERBS: dict[str, Verb] = {
     "extract-features": Verb("features", "pyvmaf.features.stage", _FEATURES),
     "hard-negatives": Verb("features", "pyvmaf.features.negatives", _FEATURES),
     "shard": Verb("tables", "pyvmaf.tables.build", _TABLES),
-    "import-table": Verb("tables", "pyvmaf.tables.adapters.imports", _TABLES),
+    "import-table": Verb("tables", "pyvmaf.tables.imports", _TABLES),
     "combine": Verb("tables", "pyvmaf.tables.build", _TABLES),
     "fit": Verb("models", "pyvmaf.models.fit", _MODELS),
     "judge": Verb("models", "pyvmaf.models.judge", _MODELS),

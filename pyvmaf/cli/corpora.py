@@ -41,12 +41,12 @@ def fetch(
 
     Example: vmaf-train fetch --corpus embedded
     """
-    check_code("fetch", code)
     from pyvmaf.corpora.fetch import fetch as run
     from pyvmaf.corpora.spec import find_corpus, load_corpus
 
     path = find_corpus(corpus)
     spec = load_corpus(path)
+    check_code("fetch", code, spec.uses)
     folder = output_dir or Path(layout.RECEIPT.path(corpus=spec.name)).parent
     done = run(spec, path, folder, say=lambda line: typer.echo(line, err=True))
     typer.echo(f"{done.receipt}: {len(done.files)} files, all as pinned")
@@ -74,17 +74,17 @@ def prepare(
 
     One clip: vmaf-train prepare --corpus embedded --clip bikes_1 --output bikes_1.mkv --packages results/corpora/embedded/.packages
     """
-    check_code("prepare", code)
     from pyvmaf.corpora.fetch import PACKAGES_FOLDER, corpus_root
     from pyvmaf.corpora.prepare import clip_paths
     from pyvmaf.corpora.prepare import prepare as run
-    from pyvmaf.corpora.spec import find_corpus, load_corpus
+    from pyvmaf.corpora.spec import find_corpus, load_videos
     from pyvmaf.errors import InputError
 
     if output is not None and (output_dir is not None or len(clip or ()) != 1):
         raise InputError("--output names the file of one clip: give exactly one --clip with it, and no --output-dir")
     path = find_corpus(corpus)
-    spec = load_corpus(path)
+    spec = load_videos(path)
+    check_code("prepare", code, spec.uses)
     folder = output_dir or (output.parent if output else Path(layout.COLLECTION.path(corpus=spec.name)).parent)
     root = corpus_root(spec, path, packages or folder / PACKAGES_FOLDER)
     wanted = {clip[0]: output} if output is not None and clip else clip_paths(spec, folder, clip or ())
@@ -112,11 +112,11 @@ def manifest(
 
     Example: vmaf-train manifest --corpus embedded
     """
-    check_code("manifest", code)
     from pyvmaf.corpora.collect import collect
-    from pyvmaf.corpora.spec import find_corpus, load_corpus
+    from pyvmaf.corpora.spec import find_corpus, load_videos
 
-    spec = load_corpus(find_corpus(corpus))
+    spec = load_videos(find_corpus(corpus))
+    check_code("manifest", code, spec.uses)
     folder = clips or Path(layout.COLLECTION.path(corpus=spec.name)).parent
     target = output or folder / "corpus.json"
     content = collect(spec, folder, target)

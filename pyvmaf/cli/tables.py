@@ -65,11 +65,12 @@ def register(app: typer.Typer) -> None:
 
         Example: vmaf-train import-table --corpus fr_mos -o results/shards/fr_mos/imported.parquet
         """
-        check_code("import-table", code)
-        from pyvmaf.corpora.spec import find_corpus
-        from pyvmaf.tables.adapters.imports import import_table as run
+        from pyvmaf.corpora.spec import find_corpus, load_corpus
+        from pyvmaf.tables.imports import import_table as run
 
-        done = run(find_corpus(corpus), output, records or output.with_suffix(".jsonl"))
+        path = find_corpus(corpus)
+        check_code("import-table", code, load_corpus(path).uses)
+        done = run(path, output, records or output.with_suffix(".jsonl"))
         details = done.details
         typer.echo(f"{output}: {done.rows} rows, one per {done.unit}, of {details['encodes']} encodes")
         for reason, count in details["dropped"].items():

@@ -10,11 +10,11 @@ from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.corpora.manifest import CorpusClip, CorpusManifest, VideoFacts
 from pyvmaf.corpora.prepare import clip_paths
-from pyvmaf.corpora.spec import Corpus
+from pyvmaf.corpora.spec import VideoCorpus
 from pyvmaf.errors import IntegrityError
 
 
-def collect(corpus: Corpus, folder: Path, output: Path) -> CorpusManifest:
+def collect(corpus: VideoCorpus, folder: Path, output: Path) -> CorpusManifest:
     """Collect the prepared clips of a corpus in one JSON file, with a manifest.
 
     Args:
@@ -27,7 +27,7 @@ def collect(corpus: Corpus, folder: Path, output: Path) -> CorpusManifest:
         IntegrityError: the SHA-256 of a clip differs from its manifest.
     """
     paths = clip_paths(corpus, folder)
-    call = Call("manifest", args={"corpus": corpus.name}, inputs={"clips": list(paths.values())})
+    call = Call("manifest", args={"corpus": corpus.name}, inputs={"clips": list(paths.values())}, uses=corpus.uses)
     document = CorpusManifest(
         name=corpus.name,
         license=corpus.license,
@@ -39,7 +39,7 @@ def collect(corpus: Corpus, folder: Path, output: Path) -> CorpusManifest:
     return publish(document, output, call, role="manifest")
 
 
-def _clip(corpus: Corpus, key: str, path: Path) -> CorpusClip:
+def _clip(corpus: VideoCorpus, key: str, path: Path) -> CorpusClip:
     entry = corpus.entry(key)
     manifest = read_manifest(path)
     sha256, recorded = sha256_file(path), manifest["outputs"]["clip"]["sha256"]

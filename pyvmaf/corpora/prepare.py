@@ -12,7 +12,7 @@ from pyvmaf.base.files import atomic_path, confined, sha256_file
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.corpora import CLIP_LABELS
 from pyvmaf.corpora.fetch import check_file
-from pyvmaf.corpora.spec import Corpus, Entry
+from pyvmaf.corpora.spec import Entry, VideoCorpus
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.video.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
 from pyvmaf.video.format import Format, parse_size
@@ -130,7 +130,7 @@ def plan(entry: Entry, source: Format, container: str) -> Plan:
 
 
 def prepare(
-    corpus: Corpus,
+    corpus: VideoCorpus,
     key: str,
     root: Path,
     output: Path,
@@ -176,6 +176,7 @@ def prepare(
     write_manifest(
         output,
         verb="prepare",
+        uses=corpus.uses,
         args={"corpus": corpus.name, "entry": entry.model_dump(exclude_none=True, exclude=set(CLIP_LABELS))},
         inputs={"source": source},
         outputs={"clip": output},
@@ -242,7 +243,7 @@ def _too_few(entry: Entry, source: Path, whole: int, made: int) -> str:
     return f"{source} decodes to {whole} frames, but only {made} of {entry.key!r} could be stored: it may be damaged"
 
 
-def clip_paths(corpus: Corpus, folder: Path, keys: Sequence[str] = ()) -> dict[str, Path]:
+def clip_paths(corpus: VideoCorpus, folder: Path, keys: Sequence[str] = ()) -> dict[str, Path]:
     """File of each clip in a folder of prepared clips, by key; all clips where no keys are given.
 
     Raises:

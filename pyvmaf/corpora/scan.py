@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pyvmaf.base.files import sha256_file, write_text
-from pyvmaf.corpora.spec import KEY_PATTERN, Corpus
+from pyvmaf.corpora.folder import Spec
+from pyvmaf.corpora.spec import KEY_PATTERN
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.video.ffmpeg import Advance
 from pyvmaf.video.format import Format
@@ -39,7 +40,7 @@ class Scan:
         unlabelled: keys of clips that the label file does not have.
     """
 
-    corpus: Corpus
+    corpus: Spec
     skipped: dict[str, str]
     short_shots: tuple[str, ...]
     converted: dict[str, str]
@@ -188,7 +189,7 @@ def scan(
             entries.append({"key": key, **common, "source": key, "group": key})
     if not entries:
         raise InputError(f"{root} holds no usable video: {'; '.join(skipped.values()) or 'all shots are too short'}")
-    corpus = Corpus.model_validate(
+    corpus = Spec.model_validate(
         {
             "name": name,
             "kind": "folder",
@@ -247,7 +248,7 @@ def _root_text(root: Path, base: Path | None) -> str:
 _KEY_ORDER = ("key", "path", "sha256", "source", "group", "frames", "crop", "scale", "pix_fmt", "mos", "raw", "probe")
 
 
-def to_yaml(corpus: Corpus) -> str:
+def to_yaml(corpus: Spec) -> str:
     """The corpus as the text of its file."""
     import yaml
 
@@ -263,7 +264,7 @@ def to_yaml(corpus: Corpus) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_corpus(corpus: Corpus, path: Path) -> None:
+def write_corpus(corpus: Spec, path: Path) -> None:
     """Write the corpus file atomically."""
     write_text(path, to_yaml(corpus))
 

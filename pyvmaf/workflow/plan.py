@@ -14,12 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pyvmaf import corpora
 from pyvmaf.base import layout
 from pyvmaf.base.code import Uses
 from pyvmaf.base.files import content_hash, read_yaml
 from pyvmaf.base.table import row_hash
 from pyvmaf.codecs.vocabularies import vocabulary
-from pyvmaf.corpora import CLIP_LABELS
 from pyvmaf.encodes import distortion
 from pyvmaf.encodes.distortion import Distortion
 from pyvmaf.errors import InputError, unknown_name
@@ -53,32 +53,39 @@ class Corpus:
     clips: Mapping[str, Mapping[str, Any]]
 
     @property
+    def kind(self) -> corpora.Kind:
+        """Its kind."""
+        return corpora.kind(self.spec["kind"])
+
+    @property
     def fetched(self) -> bool:
-        """Whether its bytes come from packages that have to be fetched."""
-        return bool(self.spec["kind"] == "packages")
+        """Whether its files have to be fetched."""
+        return self.kind.fetched
 
     @property
     def imported(self) -> bool:
-        """Whether it holds tables that were made elsewhere, and no videos."""
-        return self.spec["kind"] in ("feature-log", "corpus-jsonl")
+        """Whether it gives rows that were made elsewhere, and not clips."""
+        return self.kind.gives == corpora.ROWS
+
+    @property
+    def uses(self) -> Uses:
+        """What a verb that reads it uses in addition to its imports."""
+        return self.kind.uses
 
     @property
     def files(self) -> list[str]:
-        """The tables of an imported corpus; a relative root is seen from the corpus file."""
-        log, rows = self.spec["log"], self.spec["rows"]
-        items = [*log["tables"], *log["frames"]] if log else rows["files"] if rows else []
-        return [self._file(item["path"]) for item in items]
+        """Its files, if it gives rows; a relative root is seen from the corpus file."""
+        return [self._file(path) for path in sorted(_pinned(self.spec))] if self.imported else []
 
     @property
     def pinned(self) -> dict[str, Any]:
-        """What is fetched: each package, and the hash of each file that is taken out of them."""
-        files = (*self.spec["entries"], *self.spec["extras"])
-        return {"packages": self.spec["packages"], "files": {item["path"]: item["sha256"] for item in files}}
+        """The packages to fetch, and the hash of each of its files."""
+        return {"packages": self.spec.get("packages", []), "files": _pinned(self.spec)}
 
     def made_from(self, clip: str) -> dict[str, Any]:
         """What decides the pictures of a clip: its labels are no part of it."""
         entry = self.clips[clip]
-        return {key: entry[key] for key in sorted(entry) if key not in CLIP_LABELS}
+        return {key: entry[key] for key in sorted(entry) if key not in corpora.CLIP_LABELS}
 
     def source(self, clip: str) -> str:
         """The video file of a clip of a folder corpus; a relative root is seen from the corpus file."""
@@ -317,7 +324,7 @@ class Plan:
     def _corpus(self, name: str) -> Corpus:
         path, spec = self._read("corpus", "corpora", name)
         clips: dict[str, Mapping[str, Any]] = {}
-        for entry in spec["entries"]:
+        for entry in spec.get("entries", ()):
             if entry["key"] in clips:
                 raise InputError(f"{path}: the key {entry['key']!r} stands there twice")
             clips[entry["key"]] = entry
@@ -344,6 +351,17 @@ class Plan:
         return read_yaml(self._schemas / f"{kind}.schema.yaml")
 
 
+def _pinned(spec: Any) -> dict[str, str]:
+    """The files that a corpus file names, anywhere in it, with their hashes."""
+    if isinstance(spec, list):
+        return {path: sha256 for item in spec for path, sha256 in _pinned(item).items()}
+    if not isinstance(spec, Mapping):
+        return {}
+    if "path" in spec and "sha256" in spec:
+        return {spec["path"]: spec["sha256"]}
+    return {path: sha256 for item in spec.values() for path, sha256 in _pinned(item).items()}
+
+
 def made_of(*parts: Any) -> str:
     """A short name for what decides the bytes of a job's inputs: the same where all of `parts` are.
 
@@ -359,7 +377,7 @@ def check_keys(data: Mapping[str, Any], schema: Mapping[str, Any], where: str, a
     Raises:
         InputError: there is one; the message names its place in `where`.
     """
-    schema = _branch(schema, data)
+    schema = branch(schema, data)
     properties = schema.get("properties", {})
     if schema.get("additionalProperties", True) is False and "patternProperties" not in schema:
         for key in data:
@@ -371,7 +389,7 @@ def check_keys(data: Mapping[str, Any], schema: Mapping[str, Any], where: str, a
         if isinstance(value, Mapping):
             check_keys(value, inner, where, place)
         elif isinstance(value, list):
-            items = _branch(inner, value).get("items", {})
+            items = branch(inner, value).get("items", {})
             for position, item in enumerate(value):
                 if isinstance(item, Mapping):
                     check_keys(item, items, where, f"{place}[{position}]")
@@ -383,10 +401,10 @@ def read_numbers(data: Any, schema: Mapping[str, Any]) -> Any:
     On its command line Snakemake reads the inside of ``--config 'seeds=[0, 1]'`` as text.
     """
     if isinstance(data, Mapping):
-        inside = _branch(schema, data)
+        inside = branch(schema, data)
         return {key: read_numbers(value, _inner(inside, key)) for key, value in data.items()}
     if isinstance(data, list):
-        items = _branch(schema, data).get("items", {})
+        items = branch(schema, data).get("items", {})
         return [read_numbers(item, items) for item in data]
     kinds = {choice.get("type") for choice in schema.get("anyOf", [schema])}
     if isinstance(data, str) and not kinds & {"string"}:
@@ -411,8 +429,10 @@ def conform(data: dict[str, Any], schema: Mapping[str, Any], where: str) -> dict
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
+    _check_choice(data, schema, where)
     check_keys(data, schema, where)
-    error = best_match(Draft202012Validator(schema).iter_errors(data))
+    # Held against the alternative that it chose, so that an error is about that one.
+    error = best_match(Draft202012Validator(branch(schema, data)).iter_errors(data))
     if error is not None:
         place = ".".join(map(str, error.absolute_path))
         raise InputError(f"{where}: {f'{place}: ' if place else ''}{error.message}")
@@ -421,7 +441,7 @@ def conform(data: dict[str, Any], schema: Mapping[str, Any], where: str) -> dict
 
 
 def _fill(data: Any, schema: Mapping[str, Any]) -> None:
-    schema = _branch(schema, data)
+    schema = branch(schema, data)
     if isinstance(data, dict):
         for key, inner in schema.get("properties", {}).items():
             if "default" in inner:
@@ -433,10 +453,44 @@ def _fill(data: Any, schema: Mapping[str, Any]) -> None:
             _fill(item, schema.get("items", {}))
 
 
-def _branch(schema: Mapping[str, Any], data: Any) -> Mapping[str, Any]:
-    """Of a choice ("this or null") the alternative that describes a mapping or a list."""
+def branch(schema: Mapping[str, Any], data: Any) -> Mapping[str, Any]:
+    """Of a choice the alternative that describes `data`: of "this or null" the one of its type, of a union by a
+    discriminator the one that its value names, or the one that is taken if the key is absent. Else `schema` itself.
+    """
+    discriminator = schema.get("discriminator")
+    if discriminator is not None and isinstance(data, Mapping):
+        key = discriminator["propertyName"]
+        return _choices(schema).get(data.get(key, _default_choice(schema)), schema)
     kind = "object" if isinstance(data, Mapping) else "array"
     return next((choice for choice in schema.get("anyOf", ()) if choice.get("type") == kind), schema)
+
+
+def _choices(schema: Mapping[str, Any]) -> dict[Any, Mapping[str, Any]]:
+    """The alternatives of a union by the values of its discriminator."""
+    key = schema["discriminator"]["propertyName"]
+    choices = {}
+    for choice in schema["oneOf"]:
+        values = choice["properties"][key]
+        choices.update(dict.fromkeys(values["enum"] if "enum" in values else [values["const"]], choice))
+    return choices
+
+
+def _default_choice(schema: Mapping[str, Any]) -> Any:
+    """The value of a discriminator that is taken if the key is absent; None if it must be there."""
+    key = schema["discriminator"]["propertyName"]
+    return next((c["properties"][key]["default"] for c in schema["oneOf"] if "default" in c["properties"][key]), None)
+
+
+def _check_choice(data: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> None:
+    """Refuse a value of a discriminator that no alternative has."""
+    if "discriminator" not in schema:
+        return
+    key, choices = schema["discriminator"]["propertyName"], _choices(schema)
+    value = data.get(key, _default_choice(schema))
+    if value is None:
+        raise InputError(f"{where}: key {key!r} is missing; valid: {', '.join(map(str, choices))}")
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{where}: {unknown_name(key, str(value), choices)}")
 
 
 def _inner(schema: Mapping[str, Any], key: str) -> Mapping[str, Any]:

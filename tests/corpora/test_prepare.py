@@ -14,9 +14,10 @@ from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.corpora.clip import clip_video
 from pyvmaf.corpora.collect import collect
+from pyvmaf.corpora.folder import Spec
 from pyvmaf.corpora.manifest import CorpusManifest
 from pyvmaf.corpora.prepare import prepare
-from pyvmaf.corpora.spec import Corpus, load_corpus
+from pyvmaf.corpora.spec import load_videos
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.probe import inspect
@@ -26,10 +27,10 @@ REPOSITORY = Path(__file__).parents[2]
 Make = Callable[..., Path]
 
 
-def corpus_of(path: Path, **entry: Any) -> Corpus:
+def corpus_of(path: Path, **entry: Any) -> Spec:
     item = {"key": "a", "path": path.name, "sha256": sha256_file(path), "source": "a", "group": "a", **entry}
     value = {"name": "mine", "kind": "folder", "license": "", "root": str(path.parent), "entries": [item]}
-    return Corpus.model_validate(value)
+    return Spec.model_validate(value)
 
 
 def decode_with_pyav(path: Path) -> bytes:
@@ -223,7 +224,7 @@ def test_the_facts_of_a_clip_come_from_its_manifest_only_while_it_is_about_these
 
 
 def test_the_manifest_of_a_whole_corpus(tmp_path: Path, embedded_corpus: dict[str, Path]) -> None:
-    corpus = load_corpus(REPOSITORY / "config" / "corpora" / "embedded.yaml")
+    corpus = load_videos(REPOSITORY / "config" / "corpora" / "embedded.yaml")
     collect(corpus, embedded_corpus["carphone"].parent, tmp_path / "corpus.json")
     content = read_as(CorpusManifest, tmp_path / "corpus.json").as_json()
     assert content["groups"] == {"bigbuckbunny": 1, "bikes": 5, "carphone": 1, "city": 2}

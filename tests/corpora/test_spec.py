@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pyvmaf.corpora.spec import find_corpus, load_corpus
+from pyvmaf.corpora import packages
+from pyvmaf.corpora.spec import find_corpus, load_corpus, load_videos
 from pyvmaf.errors import InputError, MissingFileError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -24,6 +25,7 @@ def write(path: Path, **changes: Any) -> Path:
 
 def test_the_embedded_corpus_is_the_nine_scenes_of_four_films() -> None:
     corpus = load_corpus(REPOSITORY / "config" / "corpora" / "embedded.yaml")
+    assert isinstance(corpus, packages.Spec)
     assert len(corpus.entries) == len({entry.source for entry in corpus.entries}) == 9
     assert len({entry.group for entry in corpus.entries}) == 4
     frames = [entry.frames for entry in corpus.entries if entry.group == "bikes"]
@@ -42,11 +44,14 @@ def test_the_embedded_corpus_is_the_nine_scenes_of_four_films() -> None:
         ({"entry": {"scale": "640"}}, r"entries\.0\.scale: .*\(it is '640'\)"),
         ({"entry": {"key": "A-b"}}, r"entries\.0\.key: .*\(it is 'A-b'\)"),
         ({"entry": {"key": "../x"}}, r"entries\.0\.key"),
-        ({"entry": {"frames": [5, 4]}}, r"entries\.0\.frames: frames 5 to 4 are no range"),
+        ({"entry": {"frames": [5, 4]}}, r"entries\.0\.frames: frames 5 to 4 are not a range"),
         ({"entry": {"pix_fmt": "rgb24"}}, r"entries\.0\.pix_fmt.*'rgb24'"),
         ({"entry": {"raw": {"sizes": "4x4", "size": "4x4"}}}, r"'entries\.0\.raw\.sizes': did you mean 'size'\?"),
-        ({"kind": "packages"}, "a packages corpus has packages and no root"),
-        ({"root": None}, "a folder corpus has a root"),
+        ({"kind": "packages"}, "key 'packages' is missing; unknown key 'root'"),
+        ({"kind": "foldr"}, "unknown kind of corpus 'foldr': did you mean 'folder'"),
+        ({"kind": None}, "key 'kind' is missing: it is one of packages, folder, feature-log, corpus-jsonl"),
+        ({"packages": []}, "unknown key 'packages': valid are name, kind, license"),
+        ({"root": None}, r"root: .*\(it is None\)"),
         ({"entries": []}, r"entries: "),
     ],
 )
@@ -99,7 +104,7 @@ def test_corpora_are_found_by_name_and_by_path(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_unknown_clip_is_refused_with_the_nearest_key(tmp_path: Path) -> None:
-    corpus = load_corpus(write(tmp_path / "mine.yaml", entry={"key": "bikes_1"}))
+    corpus = load_videos(write(tmp_path / "mine.yaml", entry={"key": "bikes_1"}))
     with pytest.raises(InputError, match=r"unknown clip of corpus mine 'bikes_2': did you mean 'bikes_1'\?"):
         corpus.entry("bikes_2")
 
@@ -128,20 +133,25 @@ def test_a_corpus_of_tables_pins_each(tmp_path: Path) -> None:
     assert [item.path for item in corpus.pinned] == ["a.jsonl"]
 
 
+def test_tables_are_not_videos(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="of kind corpus-jsonl, which does not hold videos"):
+        load_videos(write_tables(tmp_path / "mine.yaml", "corpus-jsonl", rows=ROWS))
+
+
 @pytest.mark.parametrize(
     ("kind", "changes", "message"),
     [
-        ("feature-log", {}, "a feature-log corpus has the key 'log'"),
-        ("corpus-jsonl", {"rows": ROWS, "log": LOG}, "a feature-log corpus has the key 'log', and no other has"),
-        ("folder", {"rows": ROWS}, "a corpus-jsonl corpus has the key 'rows', and no other has"),
-        ("feature-log", {"log": LOG, "root": None}, "has a root and no packages"),
+        ("feature-log", {}, "key 'log' is missing"),
+        ("corpus-jsonl", {"rows": ROWS, "log": LOG}, "unknown key 'log'"),
+        ("folder", {"rows": ROWS}, "key 'entries' is missing; unknown key 'rows'"),
+        ("feature-log", {"log": LOG, "root": None}, r"root: .*\(it is None\)"),
         ("feature-log", {"log": LOG | {"columns": {"clip": "pvs"}}}, "columns lacks source, codec"),
         ("feature-log", {"log": LOG | {"columns": LOG["columns"] | {"hight": "h"}}}, r"log\.columns\.hight"),
-        ("feature-log", {"log": LOG | {"mos_scale": [5, 1]}}, r"mos_scale \[5\.0, 1\.0\] is no scale"),
+        ("feature-log", {"log": LOG | {"mos_scale": [5, 1]}}, r"mos_scale \[5\.0, 1\.0\] is not a scale"),
         ("feature-log", {"log": LOG | {"unit": "frame"}}, "unit: frame needs frames"),
         ("feature-log", {"log": LOG | {"frames": LOG["tables"]}}, "frames need frame_key"),
         ("feature-log", {"log": LOG | {"colums": {}}}, r"unknown key 'log\.colums': did you mean 'columns'"),
-        ("corpus-jsonl", {"rows": ROWS | {"source": "a(b"}}, "'a\\(b' is no regular expression"),
+        ("corpus-jsonl", {"rows": ROWS | {"source": "a(b"}}, "'a\\(b' is not a regular expression"),
         ("corpus-jsonl", {"rows": ROWS | {"group": "ab"}}, "'ab' has no group"),
     ],
 )

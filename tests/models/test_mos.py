@@ -22,8 +22,8 @@ from pyvmaf.models.spec import load_spec
 from pyvmaf.quantized.quantize import quantize
 from pyvmaf.registry.register import register
 from pyvmaf.scoring.find import load_model
-from pyvmaf.tables.adapters.imports import import_table
 from pyvmaf.tables.build import combine
+from pyvmaf.tables.imports import import_table
 from tests.tables.conftest import EXAMPLE, SHARED, Log
 
 MODELS = Path(__file__).parents[2] / "config" / "models"

@@ -16,9 +16,9 @@ from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import CANONICAL6, STATS
 from pyvmaf.features.table import LEADING, read_metadata
-from pyvmaf.tables.adapters.imports import Imported, import_table
 from pyvmaf.tables.build import combine
 from pyvmaf.tables.clips import LEADING as CLIP_LEADING
+from pyvmaf.tables.imports import Imported, import_table
 from tests.tables.conftest import EXAMPLE, LOGGED, SHARED, Log, WriteRows
 
 C6 = {name: 0.5 + place / 20 for place, name in enumerate(CANONICAL6)}
@@ -98,10 +98,10 @@ def test_the_frames_of_a_log_train_models_of_frames(log: Log) -> None:
     ("column", "value", "reason"),
     [
         ("mos", 5.2, "MOS 5.2 lies outside of its scale, 1 to 5"),
-        ("mos", "good", "mos is 'good', no number"),
+        ("mos", "good", "mos is 'good', which is not a number"),
         ("content", "", r"it has no source \(content\)"),
         ("codec", "h999", "unknown codec 'h999'"),
-        ("height", 0, "height is 0 pixels, outside of what is believed"),
+        ("height", 0, "height is 0 pixels, outside of the plausible range"),
         ("fps", "inf", "fps is 'inf', which is not finite"),
         ("kbps", -4, "bitrate_kbps is -4 kbit/s"),
         ("n", 8, "frames.npz has 7 frames of it, the table says 8"),
@@ -143,7 +143,7 @@ def test_a_log_that_is_not_as_its_file_says(log: Log) -> None:
         take(corpus)
     with pytest.raises(InputError, match=r"has no column kilobits; it has: test, pvs"):
         take(log.corpus_file(columns={**log.options["columns"], "bitrate_kbps": "kilobits"}))
-    with pytest.raises(InputError, match="maps to 'psnr_z', which is no feature"):
+    with pytest.raises(InputError, match="maps to 'psnr_z', which is not a feature"):
         take(log.corpus_file(features={"psnr": "psnr_z"}))
     (log.folder / "videos.yaml").write_text((Path(__file__).parents[2] / "config/corpora/embedded.yaml").read_text())
     with pytest.raises(InputError, match="only tables are"):
@@ -247,10 +247,10 @@ def test_what_is_dropped_is_counted(write_rows: WriteRows) -> None:
     ("line", "reason"),
     [
         ('{"src": "s.mkv", ', "line 2: "),
-        ("[1, 2]", "it is no JSON object"),
+        ("[1, 2]", "it is not a JSON object"),
         (version_three(schema_version=4), "schema_version is 4; versions 1 to 3 can be read"),
         (version_three(encoder="h999"), "unknown codec 'h999'"),
-        (version_three(crf=28.5), r"CRF 28.5 is no whole number"),
+        (version_three(crf=28.5), r"CRF 28.5 is not a whole number"),
         (version_three(src=""), "it has no src"),
     ],
 )

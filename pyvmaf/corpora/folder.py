@@ -1,0 +1,21 @@
+"""Corpora of the kind ``folder``: videos in a directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pyvmaf.corpora.spec import VideoCorpus
+
+
+class Spec(VideoCorpus):
+    """Videos in a directory."""
+
+    kind: Literal["folder"] = Field(description="Videos in a directory.")
+    root: str = Field(description="Folder of the videos, relative to this file or absolute.")
+
+    def home(self, corpus_file: Path, fetched: Path) -> Path:
+        """Return the root, seen from the corpus file."""
+        return corpus_file.resolve().parent / self.root

@@ -1,0 +1,156 @@
+"""Rows that other programs made: what an adapter returns, and the checks that adapters share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy import float64
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pyvmaf.codecs.encoders import rung_name
+from pyvmaf.codecs.vocabularies import encoder_name
+from pyvmaf.corpora.spec import Corpus
+from pyvmaf.errors import InputError
+from pyvmaf.features.table import STRENGTH
+
+MOS_SCALE = (1.0, 5.0)
+"""The scale of opinion scores in tables: absolute category rating, 1 (bad) to 5 (excellent)."""
+
+_SLACK = 0.0125
+"""How far outside of its scale an opinion score may lie, as a share of the scale's width: scores are rounded."""
+
+
+@dataclass
+class Encode:
+    """One encode of the files.
+
+    Attributes:
+        where: file and line, for messages.
+        columns: values of a clip table's columns other than features.
+        pooled: pooled features by column name.
+        frames: per-frame values by training name, float64 [frames]; None if there are none.
+    """
+
+    where: str
+    columns: dict[str, Any]
+    pooled: dict[str, float] = field(default_factory=dict)
+    frames: dict[str, NDArray[float64]] | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Clip, codec and rung, which identify it."""
+        return self.columns["clip"], self.columns["codec"], self.columns["rung"]
+
+
+@dataclass
+class Rows:
+    """What an adapter read.
+
+    Attributes:
+        encodes: in the order of the files, each once.
+        teacher: what computed the VMAF.
+        unit: what a row of the shard is, "clip" or "frame".
+        rows_in: rows of the files.
+        bad: rows that cannot be used, with file, line and reason.
+        dropped: number of rows that were left out for another reason, by reason.
+        ignored: columns from which nothing was taken.
+    """
+
+    encodes: list[Encode]
+    teacher: str
+    unit: str
+    rows_in: int = 0
+    bad: list[str] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+
+
+class TableCorpus(Corpus):
+    """Keys of a corpus of tables."""
+
+    root: str = Field(description="Folder of the tables, relative to this file or absolute.")
+
+    @property
+    def max_bad_share(self) -> float:
+        """Largest share of rows that may be unusable."""
+        raise NotImplementedError
+
+    def home(self, corpus_file: Path, fetched: Path) -> Path:
+        """Return the root, seen from the corpus file."""
+        return corpus_file.resolve().parent / self.root
+
+    def read(self, files: Mapping[str, Path]) -> Rows:
+        """Read the tables.
+
+        Args:
+            files: each file by its path in the corpus file.
+
+        Raises:
+            InputError: a file cannot be read, or does not have a column that the corpus file names.
+        """
+        raise NotImplementedError
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a number is None, NaN or infinite."""
+    return value is None or not math.isfinite(value)
+
+
+def parse_number(value: Any, name: str) -> float:
+    """Return a cell as a number; NaN if it is empty.
+
+    Raises:
+        InputError: it is not a number, or infinite.
+    """
+    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "nan", "na", "null")):
+        return math.nan
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as err:
+        raise InputError(f"{name} is {value!r}, which is not a number") from err
+    if math.isinf(number):
+        raise InputError(f"{name} is {value!r}, which is not finite")
+    return number
+
+
+def complete_encoder(columns: dict[str, Any], codecs: Mapping[str, str]) -> None:
+    """Fill in encoder, preset, CRF, rung and strength of an encode from the columns that are there.
+
+    Raises:
+        InputError: the encoder is unknown, or a CRF is not a whole number.
+    """
+    name = str(columns.get("encoder") or columns["codec"])
+    encoder = encoder_name(codecs.get(name, name))
+    columns["codec"] = codecs.get(columns["codec"], columns["codec"]) if columns.get("encoder") else encoder
+    columns["encoder"] = encoder
+    preset, crf = str(columns.get("preset") or ""), columns.get("crf", math.nan)
+    if not is_missing(crf) and crf != int(crf):
+        raise InputError(f"CRF {crf} is not a whole number")
+    columns["preset"] = preset
+    columns[STRENGTH] = crf
+    columns["rung"] = preset if is_missing(crf) else rung_name(preset, int(crf)).removeprefix("-")
+
+
+def rescale(columns: dict[str, Any], scale: tuple[float, float]) -> None:
+    """Map opinion scores linearly to the scale of 1 to 5.
+
+    Raises:
+        InputError: a score lies outside of its own scale.
+    """
+    mos = columns.get("mos", math.nan)
+    width = scale[1] - scale[0]
+    if not is_missing(mos) and not scale[0] - _SLACK * width <= mos <= scale[1] + _SLACK * width:
+        raise InputError(f"MOS {mos:g} lies outside of its scale, {scale[0]:g} to {scale[1]:g}")
+    if scale == MOS_SCALE:
+        return
+    factor = (MOS_SCALE[1] - MOS_SCALE[0]) / width
+    for name in ("mos_ci", "mos_std"):
+        if name in columns:
+            columns[name] *= factor
+    if "mos" in columns:
+        columns["mos"] = MOS_SCALE[0] + (mos - scale[0]) * factor
