@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import fsum, sqrt
 from pathlib import Path
 from typing import Any, cast
 
@@ -102,11 +103,11 @@ def _details(video: Video, made: Made, record: Record, strength: float, tool: FF
 
 
 def _record(reference: Path, sha256: str, video: Video, output: Path, made: Made, tool: FFmpeg) -> Record:
-    import numpy as np
-
     form = video.format
     fps = Fraction(form.fps)
-    shots = np.array([last - first + 1 for first, last in video.shots]) / float(fps)
+    # Not NumPy: to import it takes longer than the rest of this module.
+    shots = [(last - first + 1) / float(fps) for first, last in video.shots]
+    shot_mean = fsum(shots) / len(shots)
     size = output.stat().st_size
     encoder = {"encoder": None, "encoder_version": None, "preset": None, "crf": None} | made.record
     identity = {
@@ -134,6 +135,6 @@ def _record(reference: Path, sha256: str, video: Video, output: Path, made: Made
         hdr_primaries=video.primaries,
         hdr_forced=False,
         shot_count=len(shots),
-        shot_avg_duration_sec=float(shots.mean()),
-        shot_duration_std_sec=float(shots.std()),
+        shot_avg_duration_sec=shot_mean,
+        shot_duration_std_sec=sqrt(fsum((shot - shot_mean) ** 2 for shot in shots) / len(shots)),
     )

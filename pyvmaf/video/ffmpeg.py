@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -41,11 +42,27 @@ class FFmpeg:
 
     Attributes:
         path: the executable.
-        version: what it calls itself ("n7.1", "5.1.6-0+deb12u1").
     """
 
     path: Path
-    version: str
+
+    @property
+    def version(self) -> str:
+        """What it calls itself ("n7.1", "5.1.6-0+deb12u1").
+
+        Raises:
+            InputError: the path is not an FFmpeg.
+        """
+        if self.path not in _VERSIONS:
+            _VERSIONS[self.path] = _ask_version(self.path)
+        return _VERSIONS[self.path]
+
+
+# Versions of programs that this process asked or ran.
+_VERSIONS: dict[Path, str] = {}
+_VERSION = re.compile(r"ffmpeg version (\S+)")
+# FFmpeg's first lines: its version, and indented ones about how it was built.
+_BANNER = re.compile(_VERSION.pattern + r".*\n(?:  .*\n)*")
 
 
 def ffmpeg(choice: str = "embedded") -> FFmpeg:
@@ -57,7 +74,7 @@ def ffmpeg(choice: str = "embedded") -> FFmpeg:
     Raises:
         UnavailableError: this machine lacks it.
         MissingFileError: the path does not exist.
-        InputError: the path is no FFmpeg.
+        InputError: the path is not an FFmpeg.
     """
     return _resolve(choice)
 
@@ -65,16 +82,16 @@ def ffmpeg(choice: str = "embedded") -> FFmpeg:
 @cache
 def _resolve(choice: str) -> FFmpeg:
     if choice == "embedded":
-        from importlib.resources import files
-
-        # imageio_ffmpeg.get_ffmpeg_exe() would start it once more than needed and fall back to other places.
-        found = sorted(Path(str(files("imageio_ffmpeg") / "binaries")).glob("ffmpeg-*"))
+        # imageio_ffmpeg.get_ffmpeg_exe() would import the package, start the program and fall back to others.
+        package = find_spec("imageio_ffmpeg")
+        folders = (package.submodule_search_locations if package is not None else None) or []
+        found = sorted(path for folder in folders for path in Path(folder, "binaries").glob("ffmpeg-*"))
         if not found:
             raise UnavailableError(
                 "the package imageio-ffmpeg carries no FFmpeg for this platform: set ffmpeg to system or to a path"
             )
-        path = found[0]
-    elif choice == "system":
+        return FFmpeg(found[0])
+    if choice == "system":
         word = shutil.which("ffmpeg")
         if word is None:
             raise UnavailableError("no ffmpeg on PATH: install one, or use the embedded one (ffmpeg: embedded)")
@@ -83,15 +100,21 @@ def _resolve(choice: str) -> FFmpeg:
         path = Path(choice)
         if not path.is_file():
             raise MissingFileError(f"no FFmpeg at {choice}: give embedded, system or the path of an executable")
+    # A program that somebody names may be anything, so it is asked at once.
+    _VERSIONS[path] = _ask_version(path)
+    return FFmpeg(path)
+
+
+def _ask_version(path: Path) -> str:
     try:
         # S603: an argument list without a shell; running the chosen program is the purpose.
         answer = subprocess.run([path, "-version"], capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as err:
         raise InputError(f"{path} cannot be run as FFmpeg: {err}") from err
-    version = re.match(r"ffmpeg version (\S+)", answer.stdout)
+    version = _VERSION.match(answer.stdout)
     if version is None:
-        raise InputError(f"{path} is no FFmpeg: asked for its version it says {answer.stdout[:60]!r}")
-    return FFmpeg(path, version.group(1))
+        raise InputError(f"{path} is not an FFmpeg: asked for its version it prints {answer.stdout[:60]!r}")
+    return version.group(1)
 
 
 def _die_with_parent() -> None:
@@ -169,7 +192,7 @@ def run(
     """
     command = [
         os.fspath(program.path),
-        *("-hide_banner", "-nostdin", "-nostats", "-y", "-loglevel", "info", "-progress", "pipe:1"),
+        *("-nostdin", "-nostats", "-y", "-loglevel", "info", "-progress", "pipe:1"),
         *(os.fspath(word) for word in arguments),
     ]
     # A pipe for the log could fill up while the progress is read; a file cannot.
@@ -205,6 +228,11 @@ def run(
                 process.stdout.close()
         log.seek(0)
         text = log.read().decode(errors="replace")
+    banner = _BANNER.match(text)
+    if banner is not None:
+        # The version comes with every run: asking for it would be another start.
+        _VERSIONS[program.path] = banner.group(1)
+        text = text[banner.end() :]
     # Disk-full first: the muxer may complain and the exit status still be 0.
     if os.strerror(errno.ENOSPC) in text:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(arguments[-1]))
