@@ -1,0 +1,154 @@
+"""A second engine: one module and one row make it compute, and no result of one engine answers for another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import pyvmaf
+from pyvmaf import engines
+from pyvmaf.base.code import Uses, identity
+from pyvmaf.base.files import sha256_file
+from pyvmaf.base.manifest import read_manifest
+from pyvmaf.cli import app
+from pyvmaf.engines.libvmaf import build
+from pyvmaf.engines.libvmaf.engine import Libvmaf
+from pyvmaf.errors import InputError, UnavailableError
+from pyvmaf.features.cache import entries, read
+from pyvmaf.features.catalog import FULL
+from pyvmaf.features.ladder import Ladder, extract_ladder
+from pyvmaf.features.options import Compute, Reading, Window
+from tests.features import numpy_engine
+from tests.features.numpy_engine import ENGINE
+
+MODULE = "tests.features.numpy_engine"
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add the engine's row."""
+    monkeypatch.setattr(engines, "ENGINES", {**engines.ENGINES, "numpy": MODULE})
+
+
+@pytest.fixture
+def clips(pair: tuple[Path, Path], convert: Callable[..., Path]) -> dict[str, Path]:
+    return {"a": pair[1], "b": convert(pair[0], "carphone40.mkv", "-c:v", "libx264", "-crf", "40")}
+
+
+def ladder(pair: tuple[Path, Path], clips: dict[str, Path], backend: str, cache: Path | None = None) -> Ladder:
+    compute = Compute(backend=backend, threads=2, cache=cache)
+    return extract_ladder(pair[0], clips, features="psnr_y,psnr_cb,psnr_cr", model=None, compute=compute)
+
+
+@pytest.mark.usefixtures("listed")
+class TestNumpyEngine:
+    def test_it_computes(self, pair: tuple[Path, Path], clips: dict[str, Path]) -> None:
+        expected, measured = ladder(pair, clips, "cpu"), ladder(pair, clips, "numpy")
+        assert sorted(measured.computed) == ["psnr on a", "psnr on b"]
+        for rung in clips:
+            for name, values in expected.rungs[rung].features.items():
+                np.testing.assert_allclose(measured.rungs[rung].features[name], values, rtol=0, atol=1e-6)
+        compute = Compute(backend="numpy")
+        part = extract_ladder(
+            pair[0], clips, features="psnr_y", model=None, reading=Reading(window=Window(7, 50, 3)), compute=compute
+        )
+        np.testing.assert_array_equal(
+            part.rungs["b"].features["psnr_y"], measured.rungs["b"].features["psnr_y"][7:50:3]
+        )
+
+    def test_features_that_it_lacks_are_unavailable(self, pair: tuple[Path, Path]) -> None:
+        scores = pyvmaf.score(*pair, features="full", model=None, backend="numpy")
+        assert set(scores.unavailable) == {name for name in FULL if not name.startswith("psnr_") or name == "psnr_hvs"}
+        assert scores.unavailable["vif_scale0"] == "the numpy engine computes psnr, not vif"
+        with pytest.raises(InputError, match=r"feature 'vif_scale0' cannot be computed .* computes psnr, not vif"):
+            pyvmaf.score(*pair, features="vif_scale0", model=None, backend="numpy")
+        with pytest.raises(InputError, match=r"model 'vmaf_v0.6.1' cannot score 176x144 .* computes psnr"):
+            pyvmaf.score(*pair, features="psnr_y", backend="numpy")
+
+    def test_no_entry_of_one_engine_answers_for_another(
+        self, pair: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert len(ladder(pair, clips, "cpu", tmp_path).computed) == 2
+        first = ladder(pair, clips, "numpy", tmp_path)
+        assert (len(first.computed), first.cached) == (2, 0)
+        for backend in ("cpu", "numpy"):
+            again = ladder(pair, clips, backend, tmp_path)
+            assert (again.computed, again.cached) == ([], 2)
+        keys = [read(path)[0] for path in entries(tmp_path)]
+        assert sorted((key["engine"], key["identity"]) for key in keys) == sorted(
+            [("libvmaf", build.identity()), ("numpy", ENGINE.identity())] * 2
+        )
+        # Another version of the same engine shares nothing with this one either.
+        monkeypatch.setattr(ENGINE, "identity", lambda: "numpy-0")
+        assert len(ladder(pair, clips, "numpy", tmp_path).computed) == 2
+
+    def test_scores_of_frames_one_by_one_are_refused_by_an_engine_without_them(self) -> None:
+        planes = (np.zeros((64, 64), np.uint8),)
+        with (
+            pyvmaf.Session("psnr_y", model=None, backend="numpy") as session,
+            pytest.raises(UnavailableError, match="engine 'numpy' does not compute frames one by one"),
+        ):
+            session.push(planes, planes)
+
+
+class Copied(Libvmaf):
+    """libvmaf under another name."""
+
+    name = "copied"
+
+    def identity(self) -> str:
+        """Return a commit."""
+        return "copied-1"
+
+
+def test_the_verb_computes_with_it_and_its_manifest_names_it(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numpy_engine, "ENGINE", Copied())
+    monkeypatch.setattr(engines, "ENGINES", {**engines.ENGINES, "copied": MODULE})
+    entry = {"path": "c.mkv", "sha256": sha256_file(pair[0]), "source": "s", "group": "g", "video": {"frames": 120}}
+    (tmp_path / "c.mkv").symlink_to(pair[0])
+    (tmp_path / "corpus.json").write_text(json.dumps({"name": "made", "clips": {"c": entry}}))
+    for backend in ("cpu", "copied"):
+        words = ["hard-negatives", tmp_path / "corpus.json", "-o", tmp_path / f"{backend}.parquet", "--frames", 3]
+        code = identity("hard-negatives", engines.uses(backend))
+        done = CliRunner().invoke(app, [*map(str, words), "--backend", backend, "--code", code])
+        assert done.exit_code == 0, done.output
+    assert pd.read_parquet(tmp_path / "copied.parquet").equals(pd.read_parquet(tmp_path / "cpu.parquet"))
+    manifest = read_manifest(tmp_path / "copied.parquet")
+    assert manifest["args"]["backend"] == "copied"
+    assert (manifest["engine"]["libvmaf"], manifest["engine"]["copied"]) == (build.identity(), "copied-1")
+    assert "copied" not in read_manifest(tmp_path / "cpu.parquet")["engine"]
+
+
+def test_another_engine_changes_the_code_of_no_run_that_does_not_use_it(tmp_path: Path) -> None:
+    root = Path(pyvmaf.__file__).parent
+    copy = tmp_path / "pyvmaf"
+    shutil.copytree(root, copy, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    table = copy / "engines" / "__init__.py"
+    row = 'ENGINES: Table[str] = {"libvmaf": '
+    assert row in table.read_text()
+    table.write_text(table.read_text().replace(row, row.replace("{", '{"other": "pyvmaf.engines.other", ')))
+    (copy / "engines" / "other.py").write_text("ENGINE = None\n")
+    for verb in ("extract-features", "hard-negatives"):
+        assert identity(verb, engines.uses("cpu"), root=copy) == identity(verb, engines.uses("cpu"))
+    other = Uses(("pyvmaf.engines.other",))
+    before = identity("extract-features", other, root=copy)
+    shutil.copytree(copy, tmp_path / "edited" / "pyvmaf")
+    (tmp_path / "edited" / "pyvmaf" / "engines" / "other.py").write_text("ENGINE = 1\n")
+    assert identity("extract-features", other, root=tmp_path / "edited" / "pyvmaf") != before
+
+
+def test_backends_without_an_engine_are_refused() -> None:
+    with pytest.raises(UnavailableError, match="'cuda' was asked for, this build of pyvmaf has the backend 'cpu' only"):
+        engines.uses("cuda")
+    with pytest.raises(InputError, match="unknown backend 'gpu'"):
+        engines.load("gpu")
+    assert engines.load("cpu") is engines.load("libvmaf")
