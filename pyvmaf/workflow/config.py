@@ -127,8 +127,9 @@ class Config(Section):
     teacher: str = Field(
         default=DEFAULT_MODEL, description="VMAF model whose per-frame scores are the training target."
     )
-    backend: Literal["cpu", "cuda"] = Field(
-        default="cpu", description="Where features are computed. cuda needs a build and a device for it."
+    backend: Name = Field(
+        default="cpu",
+        description="Engine that computes features: cpu (libvmaf on the processor), or cuda if the build has it.",
     )
     ffmpeg: str = Field(
         default="embedded",

@@ -22,6 +22,7 @@ from pyvmaf.base.table import row_hash
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.encodes import distortion
 from pyvmaf.encodes.distortion import Distortion
+from pyvmaf.engines import engine_name
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES, SETS, TEACHER, pooled_column, resolve, select
 
@@ -163,6 +164,7 @@ class Plan:
         self._config = config
         self._bundled = bundled
         self._schemas = schemas
+        engine_name(config["backend"])
         self.codecs: dict[str, dict[str, Distortion]] = {
             name: self._rungs(name) for name in _distinct(config, "codecs")
         }

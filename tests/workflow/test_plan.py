@@ -45,6 +45,7 @@ FRESH = {
     "one member": Case(("--config", "models=[fr_regressor_v2_ensemble]", "seeds=[3]")),
     "typo": Case(("--config", "codcs=[libx264]")),
     "wrong value": Case(("--config", "backend=gpu")),
+    "absent backend": Case(("--config", "backend=cuda")),
     "unknown model": Case(("--config", "models=[vmaf_tiny]")),
     "unknown rung": Case(("results/encodes/embedded/carphone/libx264/medium-crf99.mkv",)),
 }
@@ -96,7 +97,8 @@ def test_targets_stop_where_they_say(fresh: Mapping[str, Planned]) -> None:
     ("case", "words"),
     [
         ("typo", "unknown key 'codcs': did you mean 'codecs'"),
-        ("wrong value", "'gpu' is not one of ['cpu', 'cuda']"),
+        ("wrong value", "unknown backend 'gpu'"),
+        ("absent backend", "this build of pyvmaf has the backend 'cpu' only"),
         ("unknown model", "'vmaf_tiny': did you mean 'vmaf_tiny_v"),
         ("unknown rung", "medium-crf99"),
     ],
@@ -115,7 +117,7 @@ LEAVES: dict[str, tuple[Any, set[str]]] = {
     "quantized": ([], CLOSING),
     "features": (["canonical6", "psnr_y"], FROM_FEATURES | FROM_TABLE),
     "teacher": ("vmaf_v0.6.1neg", FROM_FEATURES | FROM_TABLE),
-    "backend": ("cuda", FROM_FEATURES | FROM_TABLE),
+    "backend": ("libvmaf", FROM_FEATURES | FROM_TABLE),
     "ffmpeg": ("system", {"prepare_clip", "collect_corpus", "encode_rung"} | FROM_FEATURES | FROM_TABLE),
     "cache": ("elsewhere", set()),
     "corpora_folder": ("config/../config/corpora", set()),
