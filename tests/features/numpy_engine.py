@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.engines.protocol import Engine, Request, Requests
-from pyvmaf.video.frames import Format, Plane, Planes
+from pyvmaf.video.format import Format
+from pyvmaf.video.reader import Plane, Planes
 
 PSNR = Request("psnr")
 
@@ -53,7 +54,7 @@ class Numpy(Engine):
 
     def open(self, requests: Requests, form: Format) -> NumpyBatch:
         """Start a batch."""
-        return NumpyBatch([key for keys in requests.values() for key in keys], form.bits)
+        return NumpyBatch([key for keys in requests.values() for key in keys], form.bit_depth)
 
 
 ENGINE = Numpy()

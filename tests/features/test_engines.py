@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,6 @@ from typer.testing import CliRunner
 import pyvmaf
 from pyvmaf import engines
 from pyvmaf.base.code import Uses, identity
-from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.cli import app
 from pyvmaf.engines.libvmaf import build
@@ -26,6 +24,7 @@ from pyvmaf.features.catalog import FULL
 from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import Compute, Reading, Window
 from tests.features import numpy_engine
+from tests.features.corpus import corpus_file
 from tests.features.numpy_engine import ENGINE
 
 MODULE = "tests.features.numpy_engine"
@@ -113,11 +112,9 @@ def test_the_verb_computes_with_it_and_its_manifest_names_it(
 ) -> None:
     monkeypatch.setattr(numpy_engine, "ENGINE", Copied())
     monkeypatch.setattr(engines, "ENGINES", {**engines.ENGINES, "copied": MODULE})
-    entry = {"path": "c.mkv", "sha256": sha256_file(pair[0]), "source": "s", "group": "g", "video": {"frames": 120}}
-    (tmp_path / "c.mkv").symlink_to(pair[0])
-    (tmp_path / "corpus.json").write_text(json.dumps({"name": "made", "clips": {"c": entry}}))
+    corpus = corpus_file(tmp_path / "corpus", {"c": (pair[0], "c", "g")})
     for backend in ("cpu", "copied"):
-        words = ["hard-negatives", tmp_path / "corpus.json", "-o", tmp_path / f"{backend}.parquet", "--frames", 3]
+        words = ["hard-negatives", corpus, "-o", tmp_path / f"{backend}.parquet", "--frames", 3]
         code = identity("hard-negatives", engines.uses(backend))
         done = CliRunner().invoke(app, [*map(str, words), "--backend", backend, "--code", code])
         assert done.exit_code == 0, done.output

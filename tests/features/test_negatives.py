@@ -17,7 +17,7 @@ import pytest
 import pyvmaf
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
-from pyvmaf.corpora.manifest import CorpusClip, CorpusManifest, VideoFacts
+from pyvmaf.corpora.manifest import CorpusManifest
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features import ladder as ladder_module
 from pyvmaf.features.cases import CASES, LABELS
@@ -26,38 +26,11 @@ from pyvmaf.features.negatives import Clip, hard_negatives, partner
 from pyvmaf.features.options import Compute
 from pyvmaf.features.table import read_metadata
 from pyvmaf.video.format import Format
-from pyvmaf.video.probe import inspect
 from pyvmaf.video.reader import Planes, Reader
+from tests.features.corpus import corpus_file
 
 FRAMES = 5
 C6 = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
-
-
-def corpus_file(folder: Path, clips: dict[str, tuple[Path, str, str]], name: str = "made") -> Path:
-    """A corpus manifest beside links to clips: key → file, source, group."""
-    folder.mkdir(parents=True, exist_ok=True)
-    entries = {}
-    for key, (path, source, group) in clips.items():
-        (folder / f"{key}.mkv").symlink_to(path)
-        entries[key] = CorpusClip(
-            path=f"somewhere/{key}.mkv",
-            sha256=sha256_file(path),
-            source=source,
-            group=group,
-            mos=None,
-            source_path=path.name,
-            source_sha256=sha256_file(path),
-            source_frames=None,
-            crop=None,
-            scale=None,
-            own_bytes=True,
-            video=VideoFacts(**inspect(path).as_dict()),
-        )
-    target = folder / "corpus.json"
-    CorpusManifest(name=name, license="none", description="", sources=sorted(clips), groups={}, clips=entries).write(
-        target
-    )
-    return target
 
 
 @pytest.fixture(scope="module")
@@ -196,11 +169,10 @@ def test_bad_input(corpus: Path, embedded_corpus: dict[str, Path], tmp_path: Pat
     with pytest.raises(MissingFileError, match=r"absent\.json"):
         hard_negatives([tmp_path / "absent.json"], out)
     (tmp_path / "other.json").write_text('{"models": []}')
-    with pytest.raises(IntegrityError, match="not a manifest of prepared clips"):
+    with pytest.raises(IntegrityError, match="does not conform to Manifest of a prepared corpus"):
         hard_negatives([tmp_path / "other.json"], out)
-    (tmp_path / "empty.json").write_text('{"name": "empty", "clips": {}}')
     with pytest.raises(InputError, match="no clips"):
-        hard_negatives([tmp_path / "empty.json"], out)
+        hard_negatives([corpus_file(tmp_path / "empty", {})], out)
     with pytest.raises(InputError, match="2 or more"):
         hard_negatives([corpus], out, frames=1)
     changed = corpus_file(tmp_path / "changed", {"carphone": (embedded_corpus["carphone"], "s", "g")})
