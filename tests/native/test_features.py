@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from pyvmaf import _native
 from pyvmaf.engines.libvmaf import build, extractors, models
-from pyvmaf.engines.libvmaf.context import Context, frame_planes
+from pyvmaf.engines.libvmaf.context import Context
 from pyvmaf.engines.libvmaf.extractors import feature_key, score_keys
 from pyvmaf.engines.libvmaf.models import Model, predict, predict_collection
 from pyvmaf.errors import InputError
+from pyvmaf.video.reader import frame_format, planes_of
 
 Clip = list[tuple[list[Any], list[Any]]]
 MakeClip = Callable[..., Clip]
@@ -417,8 +418,9 @@ def test_frames_of_pyav_are_read_where_they_lie(
                 padded[:, : plane.width] = samples
                 plane.update(padded.tobytes())
             frames.append(frame)
-            views, *stated = frame_planes(frame)
-            assert stated == [pix_fmt, bits]
+            form = frame_format(frame)
+            assert (form.chroma, form.bit_depth) == (pix_fmt, bits)
+            views = planes_of(frame, form.chroma, form.bit_depth)
             assert all(np.array_equal(view, samples) for view, samples in zip(views, planes, strict=True))
             assert not any(view.flags.owndata for view in views)
     extractors: dict[str, dict[str, Any]] = {"vif": {}, "psnr": {}}

@@ -8,12 +8,11 @@ of one name.
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from pyvmaf.engines.libvmaf.build import check_backend, native, translated
 from pyvmaf.engines.libvmaf.extractors import (
@@ -27,14 +26,16 @@ from pyvmaf.engines.libvmaf.extractors import (
 )
 from pyvmaf.engines.libvmaf.models import Model
 from pyvmaf.errors import InputError, NativeError, unknown_name
+from pyvmaf.video.reader import frame_format, planes_of
 
 if TYPE_CHECKING:
+    import av
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from pyvmaf import _native
+    from pyvmaf.video.reader import Plane
 
-    Plane = NDArray[np.uint8] | NDArray[np.uint16]
     Scores = NDArray[np.float64]
 
 MAX_INDEX = 9_999_999
@@ -47,42 +48,6 @@ MAX_SIDE = 16384
 """Largest width or height of frames."""
 
 PIX_FMTS = ("420", "422", "444", "400")
-
-
-class _VideoFrame(Protocol):
-    """The part of a PyAV frame that is used."""
-
-    @property
-    def format(self) -> Any: ...
-    @property
-    def planes(self) -> Sequence[Any]: ...
-
-
-_PLANAR = re.compile(r"yuvj?(?P<chroma>420|422|444)p(?P<deep>\d+le)?|gray(?P<gray>\d+le)?")
-
-
-def frame_planes(frame: _VideoFrame) -> tuple[list[Plane], str, int]:
-    """Return the planes of a PyAV frame as views of its memory, without copying.
-
-    Returns:
-        Planes, pixel format ("420", "422", "444", "400") and bits per sample.
-
-    Raises:
-        InputError: a packed or otherwise unsuitable pixel format.
-    """
-    import numpy as np
-
-    name = frame.format.name
-    match = _PLANAR.fullmatch(name)
-    if match is None:
-        raise InputError(f"frames of pixel format {name} cannot be read as they are: convert them to a planar YUV one")
-    deep = match["deep"] or match["gray"]
-    bits = int(deep.removesuffix("le")) if deep else 8
-    planes: list[Plane] = []
-    for plane in frame.planes:
-        samples: Plane = np.frombuffer(plane, np.uint16) if bits > 8 else np.frombuffer(plane, np.uint8)
-        planes.append(samples.reshape(plane.height, -1)[:, : plane.width])
-    return planes, match["chroma"] or "400", bits
 
 
 class Context:
@@ -264,8 +229,8 @@ class Context:
 
     def read(
         self,
-        reference: Sequence[Plane] | _VideoFrame,
-        distorted: Sequence[Plane] | _VideoFrame | None,
+        reference: Sequence[Plane] | av.VideoFrame,
+        distorted: Sequence[Plane] | av.VideoFrame | None,
         index: int,
     ) -> None:
         """Read one pair of frames. Samples are copied, so the buffers can be reused afterwards.
@@ -309,15 +274,18 @@ class Context:
         self._seen[index] = 1
         self._count += 1
 
-    def _planes(self, frame: Sequence[Plane] | _VideoFrame, side: str) -> Sequence[Plane]:
+    def _planes(self, frame: Sequence[Plane] | av.VideoFrame, side: str) -> Sequence[Plane]:
         if not hasattr(frame, "format"):
             return frame
-        planes, pix_fmt, bits = frame_planes(cast(_VideoFrame, frame))
-        if bits != self.bits:
-            raise InputError(f"the {side} frame has {bits} bits per sample, the context {self.bits}: convert one")
-        if self.pix_fmt not in ("400", pix_fmt):
-            raise InputError(f"the {side} frame is {pix_fmt}, the context {self.pix_fmt}: convert one")
-        return planes
+        video_frame = cast("av.VideoFrame", frame)
+        form = frame_format(video_frame)
+        if form.bit_depth != self.bits:
+            raise InputError(
+                f"the {side} frame has {form.bit_depth} bits per sample, the context {self.bits}: convert one"
+            )
+        if self.pix_fmt not in ("400", form.chroma):
+            raise InputError(f"the {side} frame is {form.chroma}, the context {self.pix_fmt}: convert one")
+        return planes_of(video_frame, self.pix_fmt, self.bits)
 
     def _check_index(self, index: int) -> None:
         if not _is_integer(index):
