@@ -22,6 +22,7 @@ DOCUMENTS: Table[str] = {
     "cross-backend": "pyvmaf.checks.cross_backend.CrossBackend",
     "profile": "pyvmaf.checks.profile.Profile",
     "bisect-model-quality": "pyvmaf.checks.bisect.Bisection",
+    "audit": "pyvmaf.workflow.audit.report.Audit",
 }
 """Dotted name of the class, by the name of the document."""
 

@@ -1,4 +1,4 @@
-"""``config``, ``fingerprint``, ``audit`` and ``repair``: what the workflow is told, plans with, would do, and mends."""
+"""``config``, ``code``, ``schema``, ``audit`` and ``repair``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs to the command."""
+    """Add the verbs of this module."""
     app.command("config")(config)
     app.command("code")(code)
     app.command("schema")(schema)
@@ -82,61 +82,61 @@ def schema(
 def audit(
     context: typer.Context,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", "--json", metavar="JSON", help="Where the whole report goes.")
+        Path | None,
+        typer.Option("--output", "-o", "--json", metavar="JSON", help="Write the whole report to this file."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Look at the plan only: do not read results for damage, orphans, versions.")
+        bool, typer.Option("--quick", help="Examine the plan only, not the results (damage, orphans, versions).")
     ] = False,
 ) -> None:
-    """What the next run would do, why, what depends on it and what it will cost; nothing is run or written.
+    """List the jobs of the next run, with their reasons, followers and cost; nothing is run.
 
-    Everything else is handed to Snakemake's planner, so the audit is of the run with the same words. Exits 0 where
-    there is nothing to do, 1 where there is, 2 for an error.
+    All other arguments go to Snakemake's planner, so that the audit is that of the same run. Damage that a plan does
+    not show is listed, too: `vmaf-train repair` repairs it. Exits 0 if there is nothing to do, 1 if there is, 2 on an
+    error.
 
     Example: vmaf-train audit --configfile mine.yaml --config 'seeds=[0, 1, 2, 3]'
-
-    Damage that no plan shows is listed, too: `vmaf-train repair` mends it.
     """
     from pyvmaf.workflow.audit.audit import audit as run
-    from pyvmaf.workflow.audit.page import show
+    from pyvmaf.workflow.audit.terminal import show
 
     report = run(context.args, quick=quick, output=output)
     show(report)
-    if not report["nothing_to_do"]:
+    if not report.nothing_to_do:
         raise typer.Exit(1)
 
 
 def repair(
     context: typer.Context,
     cores: Annotated[int, typer.Option("--cores", "-c", min=1, help="For Snakemake.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only print the plan of the repair.")] = False,
 ) -> None:
-    """Make exactly those results again whose bytes are not what their manifests say.
+    """Make exactly those results again whose bytes differ from their manifests.
 
-    Damaged files are moved to `damaged/`, never deleted. Where the same bytes come out again, nothing that is made
-    from them runs. Everything else on the line is handed to Snakemake, so that its plan is that of the run.
+    Damaged files are moved to `damaged/`, never deleted. If the same bytes come out again, no job that follows runs.
+    All other arguments go to Snakemake, so that its plan is that of the run.
 
-    Exits 0 where all is well or was repaired, 1 where something is left that no job makes, 2 for an error.
+    Exits 0 if everything is well or was repaired, 1 if a file is left that no job makes, 2 on an error.
 
     Example: vmaf-train repair --cores 2 --configfile mine.yaml
     """
     from pyvmaf.workflow.repair import repair as run
 
-    done = run(context.args, cores=cores, dry_run=dry_run, say=lambda text: typer.echo(text, err=True))
-    if not done.findings:
-        typer.echo("nothing to repair: every result is what its manifest says")
+    repaired = run(context.args, cores=cores, dry_run=dry_run, say=lambda text: typer.echo(text, err=True))
+    if not repaired.findings:
+        typer.echo("nothing to repair: every result is as its manifest records it")
         return
-    for finding in done.findings:
+    for finding in repaired.findings:
         typer.echo(f"{finding.kind}: {finding.path}: {finding.message}")
-    for rule, output in done.jobs:
+    for rule, output in repaired.jobs:
         typer.echo(f"{'would make' if dry_run else 'made'} again: {output} ({rule})")
-    for path in done.cache:
+    for path in repaired.cache:
         typer.echo(f"{'would set' if dry_run else 'set'} aside the cache entry {path}")
-    for path in done.different:
+    for path in repaired.different:
         typer.echo(f"other bytes than before: {path}: run snakemake to make what depends on it")
-    if done.aside is not None:
-        typer.echo(f"the damaged files lie in {done.aside}")
-    for finding in done.left:
-        typer.echo(f"no job makes {finding.path}: look at it yourself", err=True)
-    if done.left:
+    if repaired.aside is not None:
+        typer.echo(f"the damaged files lie in {repaired.aside}")
+    for finding in repaired.left:
+        typer.echo(f"no job makes {finding.path}: examine it yourself", err=True)
+    if repaired.left:
         raise typer.Exit(1)

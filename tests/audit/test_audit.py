@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,7 +14,9 @@ import pytest
 import yaml
 
 from pyvmaf.workflow.audit.planned import Change
-from pyvmaf.workflow.audit.words import UPSTREAM, describe
+from pyvmaf.workflow.audit.reasons import UPSTREAM, describe
+from pyvmaf.workflow.audit.report import Audit
+from tests.documents import read_as
 
 SNAKEFILE = """
 configfile: "config.yaml"
@@ -71,7 +72,7 @@ def audit(folder: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
     command = [sys.executable, "-m", "pyvmaf", "audit", "--output", str(folder.parent / "audit.json"), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     report = folder.parent / "audit.json"
-    return done.returncode, json.loads(report.read_text()) if report.is_file() else {}, done.stdout + done.stderr
+    return done.returncode, read_as(Audit, report).as_json() if report.is_file() else {}, done.stdout + done.stderr
 
 
 def configure(folder: Path, **changes: Any) -> None:
@@ -94,8 +95,8 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 SAID = {
     "parameter": {"make": {"settings.rate: 1 -> 2", "settings.epochs: 2 -> 1"}},
-    "one more": {"make": {"the output is not there"}, "join": {"further inputs: parts/4.txt"}},
-    "missing": {"make": {"the output is not there"}},
+    "one more": {"make": {"the output does not exist"}, "join": {"further inputs: parts/4.txt"}},
+    "missing": {"make": {"the output does not exist"}},
     "newer": {"make": {"changed after the output was made: source.txt"}},
     "command": {"make": {"the rule's command has changed"}},
 }
@@ -180,11 +181,11 @@ def test_it_writes_nothing_into_the_run(run: Path) -> None:
     [
         (["3"], {"seed": 4}, ("seed: 3 -> 4",)),
         ([], {"seed": 4}, ("seed is new: 4",)),
-        (["'a'"], {}, ("no longer given: a",)),
+        (["'a'"], {}, ("no longer used: a",)),
         (
             ["{'a': {'b': 1, 'c': [1, 2]}, 'd': 0}"],
             {"reads": {"a": {"b": 1, "c": [1, 3]}, "e": 0}},
-            ("reads.a.c: [1, 2] -> [1, 3]", "reads.d is gone, was 0", "reads.e is new: 0"),
+            ("reads.a.c: [1, 2] -> [1, 3]", "reads.d was removed, it was 0", "reads.e is new: 0"),
         ),
         (
             ["['--codec', 'libx264', '--preset', 'medium', '--crf', '23']"],
@@ -211,6 +212,6 @@ def test_the_part_of_the_code_that_changed_is_named() -> None:
         "aa": {"module a": "1", "module b": "1", "module c": "1"},
         "bb": {"module a": "2", "module b": "1", "data d": "1"},
     }
-    change = Change("parameters", ("'aa'",), {"engine": "bb"})
-    assert describe(change, parts.get) == ("the code has changed: module a, data d (new), module c (gone)",)
+    change = Change("parameters", ("'aa'",), {"code": "bb"})
+    assert describe(change, parts.get) == ("the code has changed: module a, data d (new), module c (removed)",)
     assert "not recorded" in describe(change, lambda _: None)[0]

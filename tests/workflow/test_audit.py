@@ -39,7 +39,7 @@ def test_a_finished_run_has_nothing_to_do(run: Path) -> None:
     assert report["nothing_to_do"]
     assert report["jobs"] > 20
     assert "Nothing to be done" in text
-    assert "every result is what its manifest says" in text
+    assert "Every result is as its manifest records it" in text
 
 
 def test_a_change_is_named_priced_and_followed(run: Path) -> None:

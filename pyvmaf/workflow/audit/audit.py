@@ -1,168 +1,154 @@
-"""The audit: the plan, its reasons and its price as one report."""
+"""``vmaf-train audit``: the jobs of the next run, their reasons and their cost."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pyvmaf.base.code import recorded_parts
-from pyvmaf.base.document import publish_body
+from pyvmaf.base.document import Call, publish
 from pyvmaf.workflow.audit.cost import estimate
 from pyvmaf.workflow.audit.planned import Job, Plan, load
-from pyvmaf.workflow.audit.unseen import look
-from pyvmaf.workflow.audit.words import UPSTREAM, describe, pattern
+from pyvmaf.workflow.audit.reasons import UPSTREAM, describe, pattern
+from pyvmaf.workflow.audit.report import Audit, Cost, Following, Group, PlannedFile, RuleCost
+from pyvmaf.workflow.audit.unseen import find_unseen
 
-SCHEMA = Path(__file__).with_name("schemas") / "audit.schema.json"
 _EXAMPLES = 3
 
 
-def audit(arguments: Sequence[str] = (), *, quick: bool = False, output: Path | None = None) -> dict[str, Any]:
-    """What the next ``snakemake ARGUMENTS`` would run, why, what depends on it and what it will cost.
+def audit(arguments: Sequence[str] = (), *, quick: bool = False, output: Path | None = None) -> Audit:
+    """List the jobs of the next ``snakemake ARGUMENTS``, with their reasons, followers and cost.
 
     Args:
-        arguments: targets and options as Snakemake takes them.
-        quick: leave out what needs every result to be read (damage, orphans, packages).
+        arguments: targets and options of Snakemake.
+        quick: leave out everything that needs all results to be read (damage, orphans, packages).
         output: JSON file for the report.
-
-    Returns:
-        The report, as ``schemas/audit.schema.json`` describes it.
 
     Raises:
         InputError: Snakemake refuses the options or the workflow.
     """
-    started = time.perf_counter()
+    call = Call("audit", args={"arguments": list(arguments), "quick": quick}, inputs={})
     plan = load(arguments)
-    seconds = estimate(plan.jobs, Path(plan.folder))
-    words = _Words(Path(plan.folder))
-    reasons = [_own(plan, job, words.of(job)) for job in plan.jobs]
-    groups, member = _grouped(plan, reasons, seconds)
-    pending = [place for place, job in enumerate(plan.jobs) if job.pending]
-    unseen = None if quick else look(plan)
-    report: dict[str, Any] = {
-        "arguments": list(arguments),
-        "nothing_to_do": not pending and not unseen,
-        "jobs": len(plan.jobs),
-        "pending": len(pending),
-        **_price(pending, seconds),
-        "rules": _rules(plan, seconds),
-        "groups": groups,
-        "artefacts": [
-            {
-                "path": path,
-                "rule": plan.jobs[place].rule,
-                "group": member.get(place),
-                "because": list(reasons[place]) or _follows(plan, place),
-            }
-            for place in pending
-            for path in plan.jobs[place].outputs
+    priced = _Priced(plan)
+    pending = [index for index, job in enumerate(plan.jobs) if job.pending]
+    groups, membership = priced.groups()
+    unseen = None if quick else find_unseen(plan)
+    report = Audit(
+        arguments=list(arguments),
+        nothing_to_do=not pending and not unseen,
+        jobs=len(plan.jobs),
+        pending=len(pending),
+        rules=priced.rules(),
+        groups=groups,
+        artefacts=[
+            PlannedFile(
+                path=path,
+                rule=plan.jobs[index].rule,
+                group=membership.get(index),
+                because=list(priced.reasons[index]) or _followed_reason(plan, index),
+            )
+            for index in pending
+            for path in plan.jobs[index].outputs
         ],
-        "unseen": unseen,
-    }
-    return publish_body(
-        report,
-        output,
-        schema=SCHEMA,
-        verb="audit",
-        args={"arguments": list(arguments), "quick": quick},
-        inputs={},
-        started=started,
-        timed=True,
+        unseen=unseen,
+        run_provenance=call.provenance(),
+        **priced.cost(pending).model_dump(),
     )
+    # The cost comes from measured times.
+    return publish(report, output, call, timed=True)
 
 
-class _Words:
-    """Reasons of jobs; most jobs share theirs with many others."""
+class _Priced:
+    """The jobs of a plan with their own reasons and their cost."""
 
-    def __init__(self, folder: Path) -> None:
-        self._parts = cache(lambda fingerprint: recorded_parts(fingerprint, folder))
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.seconds = estimate(plan.jobs, Path(plan.folder))
+        # Most jobs share their code with many others.
+        self._parts = cache(lambda identity: recorded_parts(identity, Path(plan.folder)))
+        self.reasons = [self._reasons(job) for job in plan.jobs]
 
-    def of(self, job: Job) -> tuple[str, ...]:
-        """Sentences for each reason of the job's own, without what differs between jobs of one rule."""
+    def _reasons(self, job: Job) -> tuple[str, ...]:
+        """Describe the reasons of a job's own, without the names that differ between jobs of one rule."""
         if not job.pending:
             return ()
-        said = [text for change in job.changes for text in describe(change, self._parts)]
-        return tuple(sorted({pattern(text, job.wildcards) for text in said}))
+        sentences = {pattern(text, job.wildcards) for change in job.changes for text in describe(change, self._parts)}
+        if any(self.plan.jobs[before].pending for before in job.needs):
+            # The job before this one states the reason.
+            sentences.discard(UPSTREAM)
+        return tuple(sorted(sentences))
 
+    def cost(self, indices: Sequence[int]) -> Cost:
+        measured = [seconds for index in indices if (seconds := self.seconds[index]) is not None]
+        return Cost(cpu_minutes=round(sum(measured) / 60, 3), unmeasured_jobs=len(indices) - len(measured))
 
-def _own(plan: Plan, job: Job, said: tuple[str, ...]) -> tuple[str, ...]:
-    """`said` without what only repeats that a job before this one is pending."""
-    followed = any(plan.jobs[before].pending for before in job.needs)
-    return tuple(text for text in said if text != UPSTREAM or not followed)
+    def rules(self) -> list[RuleCost]:
+        by_rule: dict[str, list[int]] = {}
+        for index, job in enumerate(self.plan.jobs):
+            by_rule.setdefault(job.rule, []).append(index)
+        rules = []
+        for rule, indices in by_rule.items():
+            pending = [index for index in indices if self.plan.jobs[index].pending]
+            cost = self.cost(pending).model_dump()
+            rules.append(RuleCost(rule=rule, jobs=len(indices), pending=len(pending), **cost))
+        return rules
 
+    def groups(self) -> tuple[list[Group], dict[int, int]]:
+        """Group jobs with the same rule and reasons, and map each job to its group."""
+        together: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+        for index, job in enumerate(self.plan.jobs):
+            if job.pending and self.reasons[index]:
+                together.setdefault((job.rule, self.reasons[index]), []).append(index)
+        followers = _followers(self.plan)
+        groups: list[Group] = []
+        membership: dict[int, int] = {}
+        for (rule, reasons), indices in together.items():
+            membership.update(dict.fromkeys(indices, len(groups)))
+            groups.append(self._group(rule, reasons, indices, followers))
+        return groups, membership
 
-def _grouped(
-    plan: Plan, reasons: Sequence[tuple[str, ...]], seconds: Sequence[float | None]
-) -> tuple[list[dict[str, Any]], dict[int, int]]:
-    """Jobs with the same rule and reasons together, with what follows from them; and each job's group."""
-    together: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-    followers: dict[int, list[int]] = {}
-    for place, job in enumerate(plan.jobs):
-        if not job.pending:
-            continue
-        if reasons[place]:
-            together.setdefault((job.rule, reasons[place]), []).append(place)
-        for before in job.needs:
-            if plan.jobs[before].pending:
-                followers.setdefault(before, []).append(place)
-    groups, member = [], {}
-    for (rule, why), places in together.items():
-        reached = _reached(places, followers)
-        later = sorted(reached - set(places))
-        groups.append(
-            {
-                "rule": rule,
-                "reasons": list(why),
-                "jobs": len(places),
-                **_price(places, seconds),
-                "examples": [plan.jobs[place].outputs[0] for place in places[:_EXAMPLES]],
-                "then": [
-                    {"rule": name, "jobs": count}
-                    for name, count in sorted(Counter(plan.jobs[place].rule for place in later).items())
-                ],
-                "then_cpu_minutes": _price(later, seconds)["cpu_minutes"],
-            }
+    def _group(
+        self, rule: str, reasons: Sequence[str], indices: Sequence[int], followers: Mapping[int, Sequence[int]]
+    ) -> Group:
+        later = sorted(_reached(indices, followers) - set(indices))
+        by_rule = Counter(self.plan.jobs[index].rule for index in later)
+        return Group(
+            rule=rule,
+            reasons=list(reasons),
+            jobs=len(indices),
+            examples=[self.plan.jobs[index].outputs[0] for index in indices[:_EXAMPLES]],
+            then=[Following(rule=name, jobs=count) for name, count in sorted(by_rule.items())],
+            then_cpu_minutes=self.cost(later).cpu_minutes,
+            **self.cost(indices).model_dump(),
         )
-        for place in places:
-            member[place] = len(groups) - 1
-    return groups, member
 
 
-def _reached(start: Sequence[int], followers: dict[int, list[int]]) -> set[int]:
-    seen, waiting = set(start), list(start)
+def _followers(plan: Plan) -> dict[int, list[int]]:
+    """Map each pending job to the pending jobs that read its outputs."""
+    followers: dict[int, list[int]] = {}
+    for index, job in enumerate(plan.jobs):
+        for before in job.needs if job.pending else ():
+            if plan.jobs[before].pending:
+                followers.setdefault(before, []).append(index)
+    return followers
+
+
+def _reached(start: Iterable[int], followers: Mapping[int, Sequence[int]]) -> set[int]:
+    """Return the jobs that can be reached from `start`, itself included."""
+    waiting = list(start)
+    reached = set(waiting)
     while waiting:
-        for place in followers.get(waiting.pop(), ()):
-            if place not in seen:
-                seen.add(place)
-                waiting.append(place)
-    return seen
+        for index in followers.get(waiting.pop(), ()):
+            if index not in reached:
+                reached.add(index)
+                waiting.append(index)
+    return reached
 
 
-def _price(places: Sequence[int], seconds: Sequence[float | None]) -> dict[str, Any]:
-    known = [s for place in places if (s := seconds[place]) is not None]
-    return {"cpu_minutes": round(sum(known) / 60, 3), "unmeasured_jobs": len(places) - len(known)}
-
-
-def _rules(plan: Plan, seconds: Sequence[float | None]) -> list[dict[str, Any]]:
-    rules: dict[str, list[int]] = {}
-    for place, job in enumerate(plan.jobs):
-        rules.setdefault(job.rule, []).append(place)
-    return [
-        {
-            "rule": rule,
-            "jobs": len(places),
-            "pending": len(wanted := [place for place in places if plan.jobs[place].pending]),
-            **_price(wanted, seconds),
-        }
-        for rule, places in rules.items()
-    ]
-
-
-def _follows(plan: Plan, place: int) -> list[str]:
-    """For a job without a reason of its own."""
-    before = [plan.jobs[other] for other in plan.jobs[place].needs if plan.jobs[other].pending]
-    named = sorted({job.rule for job in before})
-    return [f"made from what {', '.join(named)} will make again" + (f": {before[0].outputs[0]}" if before else "")]
+def _followed_reason(plan: Plan, index: int) -> list[str]:
+    """Describe why a job without reasons of its own is pending."""
+    before = [plan.jobs[other] for other in plan.jobs[index].needs if plan.jobs[other].pending]
+    rules = ", ".join(sorted({job.rule for job in before}))
+    return [f"{rules} will make its inputs again" + (f": {before[0].outputs[0]}" if before else "")]

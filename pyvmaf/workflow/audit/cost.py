@@ -1,4 +1,4 @@
-"""What jobs will cost, from what such jobs cost before: Snakemake's benchmark files."""
+"""Expected cost of jobs, from Snakemake's benchmark files of earlier runs."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import PyvmafError
 from pyvmaf.workflow.audit.planned import Job
 
-# A median of this many is as good as one of all.
 _MOST_FILES = 200
+"""Benchmark files that are read per rule: their median is as good as that of all."""
 
 
 def estimate(jobs: Sequence[Job], folder: Path) -> list[float | None]:
-    """CPU seconds of each pending job, None for what does not run or was never measured.
+    """Estimate the CPU seconds of each pending job; None for jobs that do not run or were never measured.
 
-    A job that ran before is expected to cost what it did; another one what the median job of its rule did. Rules
-    that keep no benchmark count with the seconds that their manifests hold.
+    A job that ran before is expected to cost the same again; another one the median of its rule. Rules without a
+    benchmark count with the seconds in their manifests.
 
     Args:
         jobs: all jobs of the plan.
-        folder: where the run works.
+        folder: working folder of the run.
     """
     own = [_measured(job, folder) if job.pending else None for job in jobs]
     by_rule: dict[str, list[float]] = {}
     for job, seconds in zip(jobs, own, strict=True):
         if seconds is not None:
             by_rule.setdefault(job.rule, []).append(seconds)
-    wanted = {job.rule for job, seconds in zip(jobs, own, strict=True) if job.pending and seconds is None}
+    needed = {job.rule for job, seconds in zip(jobs, own, strict=True) if job.pending and seconds is None}
     for job in jobs:
-        known = by_rule.get(job.rule, [])
-        if job.rule in wanted and not job.pending and len(known) < _MOST_FILES:
+        if job.rule in needed and not job.pending and len(by_rule.get(job.rule, ())) < _MOST_FILES:
             seconds = _measured(job, folder)
             if seconds is not None:
                 by_rule.setdefault(job.rule, []).append(seconds)
@@ -56,7 +55,7 @@ def _measured(job: Job, folder: Path) -> float | None:
 
 
 def _benchmark(path: Path) -> float | None:
-    """CPU seconds of a benchmark file, or wall-clock seconds where the job was too short to be sampled."""
+    """Read the CPU seconds of a benchmark file, or wall-clock seconds if the job was too short to be sampled."""
     try:
         with path.open(newline="") as stream:
             row = next(csv.DictReader(stream, delimiter="\t"), None)

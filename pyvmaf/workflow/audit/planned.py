@@ -1,8 +1,7 @@
 """The jobs of the workflow as Snakemake plans them, as plain records.
 
-Snakemake's own planner is asked, once: whether a job is pending is what the plan column of ``snakemake --summary``
-says. What a reason means in detail (which parameter, from what to what) it prints nowhere, so that is read from the
-records that it keeps of earlier runs.
+Snakemake's own planner runs once: a job is pending if the plan column of ``snakemake --summary`` says so. Snakemake
+does not print the details of a reason (the parameter, both values), so they are read from its records of earlier runs.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from pyvmaf.errors import InputError
 
 @dataclass(frozen=True)
 class Change:
-    """Why a job is pending for a reason of its own.
+    """A reason of a job's own to be pending.
 
     Attributes:
         kind: missing, incomplete, forced, parameters, inputs, newer, rule or environment.
-        old: what was recorded: representations of parameters, or input paths.
-        new: what would be used now: parameters by name, or input paths.
+        old: the recorded values: representations of parameters, or input paths.
+        new: the present values: parameters by name, or input paths.
     """
 
     kind: str
@@ -38,12 +37,12 @@ class Job:
 
     Attributes:
         rule: name of its rule.
-        outputs: paths, as the rule states them.
+        outputs: paths in the rule's own form.
         wildcards: values of the rule's wildcards.
-        pending: whether the next run would run it.
-        changes: reasons of its own; empty for a job that is only pending because of jobs before it.
+        pending: the next run would run it.
+        changes: reasons of its own; empty for a job that is pending only because of jobs before it.
         needs: indices of the jobs whose outputs it reads.
-        benchmark: file with what it cost, or None where the rule keeps none.
+        benchmark: file with its measured cost, or None if the rule does not keep one.
         environment: path of the rule's conda file, or None.
     """
 
@@ -59,12 +58,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All jobs of a workflow, and where it works.
+    """All jobs of a workflow.
 
     Attributes:
         jobs: every job that has output files.
-        folder: the folder that paths are relative to.
-        whole: whether the workflow's default targets were planned, so that a file that no job makes is an orphan.
+        folder: working folder; paths are relative to it.
+        whole: the default targets were planned, so that a file that no job makes is an orphan.
     """
 
     jobs: list[Job]
@@ -76,10 +75,10 @@ def load(arguments: Sequence[str]) -> Plan:
     """Plan the workflow as ``snakemake ARGUMENTS`` would, running and writing nothing.
 
     Args:
-        arguments: targets and options as Snakemake takes them, such as ``--configfile mine.yaml``.
+        arguments: targets and options of Snakemake, such as ``--configfile mine.yaml``.
 
     Raises:
-        InputError: Snakemake refuses the options or the workflow; the message is its own.
+        InputError: Snakemake refuses the options or the workflow; the message is Snakemake's.
     """
     from snakemake import cli
     from snakemake.api import SnakemakeApi
@@ -93,19 +92,19 @@ def load(arguments: Sequence[str]) -> Plan:
         ResourceSettings,
     )
 
-    said = io.StringIO()
+    output = io.StringIO()
     before = os.getcwd()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(output):
             _, args = cli.parse_args(list(arguments))
     except SystemExit as err:
-        raise InputError(f"snakemake refuses these options: {_last_line(said.getvalue())}") from err
+        raise InputError(f"snakemake refuses these options: {_last_line(output.getvalue())}") from err
     except (cli.CliException, WorkflowError, OSError, ValueError) as err:
         raise InputError(f"snakemake refuses these options: {err}") from err
     try:
         with (
-            contextlib.redirect_stderr(said),
-            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(output),
+            contextlib.redirect_stdout(output),
             SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api,
         ):
             planned = api.workflow(
@@ -140,14 +139,14 @@ def load(arguments: Sequence[str]) -> Plan:
                     batch=args.batch,
                 )
             )
-            # What `--summary` does, short of printing: see Workflow.summary.
+            # The steps of `--summary` before it prints: see Workflow.summary.
             workflow = planned.workflow_api._workflow
             workflow.dag_settings = planned.dag_settings
             workflow._prepare_dag(forceall=args.forceall, ignore_incomplete=True, lock_warn_only=True)
             workflow._build_dag()
             return Plan(_records(workflow), os.getcwd(), not args.targets and not args.until and not args.omit_from)
     except Exception as err:
-        # Its errors have no common base; what comes from elsewhere is not about the workflow.
+        # Snakemake's errors have no common base; an error of another package is not about the workflow.
         if not isinstance(err, SyntaxError) and not type(err).__module__.startswith("snakemake"):
             raise
         raise InputError(f"snakemake cannot plan this workflow: {' '.join(str(err).split())}") from err
@@ -163,7 +162,7 @@ def _last_line(text: str) -> str:
 def _records(workflow: Any) -> list[Job]:
     dag, persistence = workflow.dag, workflow.persistence
     planned = [job for job in dag.jobs if job.output]
-    index = {id(job): place for place, job in enumerate(planned)}
+    index = {id(job): position for position, job in enumerate(planned)}
     records = []
     for job in planned:
         reason = dag.reason(job)
@@ -189,26 +188,26 @@ def _environment(job: Any) -> str | None:
 
 
 def _changes(job: Any, reason: Any, persistence: Any) -> list[Change]:
-    """All reasons of the job's own. Once an earlier job makes it run, Snakemake looks no further: this does."""
+    """List all reasons of the job's own, also those that Snakemake does not look for once an earlier job is pending."""
     first = job.output[0]
-    found = []
+    changes = []
     if reason.forced:
-        found.append(Change("forced"))
+        changes.append(Change("forced"))
     if reason._missing_output:
-        found.append(Change("missing", new=tuple(sorted(map(str, reason.missing_output)))))
+        changes.append(Change("missing", new=tuple(sorted(map(str, reason.missing_output)))))
     if reason._incomplete_output:
-        found.append(Change("incomplete", new=tuple(sorted(map(str, reason.incomplete_output)))))
+        changes.append(Change("incomplete", new=tuple(sorted(map(str, reason.incomplete_output)))))
     if reason._updated_input:
-        found.append(Change("newer", new=tuple(sorted(map(str, reason.updated_input)))))
+        changes.append(Change("newer", new=tuple(sorted(map(str, reason.updated_input)))))
     if changed := persistence.params_changed(job):
         fresh = {
             name: value for name, value in job.params.items() if persistence._serialize_param(value) in changed.only_new
         }
-        found.append(Change("parameters", tuple(sorted(changed.only_old)), fresh))
+        changes.append(Change("parameters", tuple(sorted(changed.only_old)), fresh))
     if any(persistence.input_changed(job)):
-        found.append(Change("inputs", tuple(persistence.input(first) or ()), tuple(map(str, job.input))))
+        changes.append(Change("inputs", tuple(persistence.input(first) or ()), tuple(map(str, job.input))))
     if any(persistence.code_changed(job)):
-        found.append(Change("rule"))
+        changes.append(Change("rule"))
     if any(persistence.software_stack_changed(job)):
-        found.append(Change("environment"))
-    return found
+        changes.append(Change("environment"))
+    return changes

@@ -1,99 +1,95 @@
-"""What a plan cannot show: damaged or edited results, results that nothing makes any more, other packages."""
+"""Problems of results that a plan does not show: damage, edits, orphans, other package versions."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyvmaf.base import layout
 from pyvmaf.base.files import read_yaml
 from pyvmaf.registry.verify import verify
 from pyvmaf.workflow.audit.planned import Plan
+from pyvmaf.workflow.audit.report import Unseen
 
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)={1,2}([^=<>~ ]+)$")
+_ORPHAN = "no job of this configuration makes it: it is left from another one; delete it or keep it"
 
 
-def look(plan: Plan, cache: Path | None = None) -> list[dict[str, str]]:
-    """Everything found, as {kind, path, message}, sorted.
+class _OtherVersion(NamedTuple):
+    """A package whose recorded version is not the expected one."""
 
-    Kinds are those of ``vmaf-train verify``, and: *orphan* (vouched for by a manifest, but no job of this
-    configuration makes it), *package* (made with another version of a package than is installed here or than the
-    rule's environment file pins).
+    package: str
+    recorded: str
+    expected: str
+    source: str
+
+
+def find_unseen(plan: Plan, cache: Path | None = None) -> list[Unseen]:
+    """List the problems of the results that Snakemake does not see, sorted.
+
+    Kinds are those of ``vmaf-train verify``, and: *orphan* (a manifest names it, but no job of this configuration makes
+    it), *package* (made with another version of a package than is installed or than the rule's environment file pins).
 
     Args:
         plan: jobs and folder.
-        cache: the feature cache where it lies outside of the results.
+        cache: the feature cache if it is outside of the results.
     """
     root = Path(plan.folder) / layout.RESULTS
     if not root.is_dir():
         return []
-    verified = verify(root, cache=cache)
-    found = [{"kind": finding.kind, "path": finding.path, "message": finding.message} for finding in verified.findings]
-    made = {os.path.normpath(path) for job in plan.jobs for path in job.outputs}
+    outcome = verify(root, cache=cache)
+    unseen = [Unseen(kind=finding.kind, path=finding.path, message=finding.message) for finding in outcome.findings]
+    outputs = {os.path.normpath(path) for job in plan.jobs for path in job.outputs}
     environments = {path: job.environment for job in plan.jobs for path in job.outputs if job.environment}
-    others: dict[tuple[str, str, str, str], list[str]] = {}
-    above = os.path.join(os.path.abspath(plan.folder), "")
-    for manifest in verified.read:
-        name = str(manifest.artefact).removeprefix(above)
-        if plan.whole and name not in made:
-            found.append(
-                {
-                    "kind": "orphan",
-                    "path": name,
-                    "message": "no job of this configuration makes it: it is left from another one; delete it or keep it",
-                }
-            )
+    others: dict[_OtherVersion, list[str]] = {}
+    parent = os.path.join(os.path.abspath(plan.folder), "")
+    for manifest in outcome.read:
+        name = str(manifest.artefact).removeprefix(parent)
+        if plan.whole and name not in outputs:
+            unseen.append(Unseen(kind="orphan", path=name, message=_ORPHAN))
             continue
-        for package, used, wanted, where in _packages(manifest.body.get("packages", {}), environments.get(name)):
-            others.setdefault((package, used, wanted, where), []).append(name)
-    for (package, used, wanted, where), names in others.items():
-        found.append(
-            {
-                "kind": "package",
-                "path": names[0],
-                "message": f"{len(names)} artefacts were made with {package} {used}, but {where} {wanted}: "
-                "snakemake does not rerun for that (--forcerun RULE does)",
-            }
+        for other in _other_versions(manifest.body.get("packages", {}), environments.get(name)):
+            others.setdefault(other, []).append(name)
+    for other, names in others.items():
+        message = (
+            f"{len(names)} artefacts were made with {other.package} {other.recorded}, but {other.source} "
+            f"{other.expected}: snakemake does not rerun for that (--forcerun RULE does)"
         )
-    return sorted(found, key=lambda item: (item["kind"], item["path"], item["message"]))
+        unseen.append(Unseen(kind="package", path=names[0], message=message))
+    return sorted(unseen, key=lambda item: (item.kind, item.path, item.message))
 
 
-def _packages(recorded: Mapping[str, Any], environment: str | None) -> list[tuple[str, str, str, str]]:
-    """(package, version used, version wanted, who wants it) where they differ."""
-    differing = []
+def _other_versions(recorded: Mapping[str, Any], environment: str | None) -> list[_OtherVersion]:
+    """Compare recorded versions with the installed ones and with the pins of an environment file."""
+    others = []
     pins = {} if environment is None else _pins(environment)
-    for package, used in recorded.items():
+    for package, version in recorded.items():
         installed = _installed(package)
-        if installed is not None and installed != used:
-            differing.append((package, str(used), installed, "installed here is"))
+        if installed is not None and installed != version:
+            others.append(_OtherVersion(package, str(version), installed, "installed here is"))
         pinned = pins.get(package.lower())
-        if pinned is not None and pinned != used:
-            differing.append((package, str(used), pinned, f"{os.path.basename(environment or '')} pins"))
-    return differing
+        if pinned is not None and pinned != version:
+            others.append(_OtherVersion(package, str(version), pinned, f"{os.path.basename(environment or '')} pins"))
+    return others
 
 
-_VERSIONS: dict[str, str | None] = {}
-_ENVIRONMENTS: dict[str, dict[str, str]] = {}
-
-
+@cache
 def _installed(package: str) -> str | None:
-    if package not in _VERSIONS:
-        try:
-            _VERSIONS[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            _VERSIONS[package] = None
-    return _VERSIONS[package]
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
+@cache
 def _pins(environment: str) -> dict[str, str]:
-    """Exact pins of a conda file, by lower-case name."""
-    if environment not in _ENVIRONMENTS:
-        entries: Sequence[Any] = read_yaml(environment).get("dependencies", [])
-        flat = [e for entry in entries for e in (entry.get("pip", []) if isinstance(entry, dict) else [entry])]
-        matches = [_PIN.match(str(entry)) for entry in flat]
-        _ENVIRONMENTS[environment] = {m[1].lower(): m[2] for m in matches if m}
-    return _ENVIRONMENTS[environment]
+    """Read the exact pins of a conda file, by lower-case name."""
+    entries: Sequence[Any] = read_yaml(environment).get("dependencies", [])
+    flat = [e for entry in entries for e in (entry.get("pip", []) if isinstance(entry, dict) else [entry])]
+    matches = [_PIN.match(str(entry)) for entry in flat]
+    return {m[1].lower(): m[2] for m in matches if m}

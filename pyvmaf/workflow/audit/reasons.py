@@ -1,4 +1,4 @@
-"""Reasons in plain words: which parameter from what to what, which input, which part of the code."""
+"""Reasons of jobs in words: the parameter with both values, the input, the module of the code that changed."""
 
 from __future__ import annotations
 
@@ -11,44 +11,50 @@ from typing import Any
 from pyvmaf.workflow.audit.planned import Change
 from pyvmaf.workflow.plan import MADE_OF
 
-UPSTREAM = "what it is made from has changed"
-"""Said of a job that knows what its inputs are made of; it is only news where none of those is planned again."""
+UPSTREAM = "the origin of its inputs has changed"
+"""Reason of a job that records the origin of its inputs. It matters only if no job before it is pending."""
+
+_SENTENCES = {
+    "missing": "the output does not exist",
+    "incomplete": "an earlier run was cut off while writing the output",
+    "forced": "it is forced",
+    "rule": "the rule's command has changed",
+    "environment": "the rule's environment file has changed",
+}
 
 _LONGEST = 72
 _NAMED = 3
 
 Parts = Callable[[str], Mapping[str, str] | None]
-"""The hash of each part of the code with a fingerprint, by name; None where no run recorded it."""
+"""The hash of each part of the code with an identity, by name; None if no run recorded it."""
 
 
 def describe(change: Change, parts: Parts) -> tuple[str, ...]:
-    """One sentence per difference.
+    """Describe a change in one sentence per difference.
 
-    The names of files are left out where they differ from job to job (the artefact itself says them), so that jobs
-    with the same reason get the same words.
+    Names of files that differ from job to job are left out, so that jobs with the same reason have the same words.
+
+    Args:
+        change: the change.
+        parts: looks up the parts of the code with an identity.
     """
-    if change.kind == "missing":
-        return ("the output is not there",)
-    if change.kind == "incomplete":
-        return ("an earlier run was cut off while writing the output",)
-    if change.kind == "forced":
-        return ("it is forced",)
-    if change.kind == "rule":
-        return ("the rule's command has changed",)
-    if change.kind == "environment":
-        return ("the rule's environment file has changed",)
+    if change.kind in _SENTENCES:
+        return (_SENTENCES[change.kind],)
     if change.kind == "newer":
         return (f"changed after the output was made: {_listed(change.new)}",)
     if change.kind == "inputs":
-        before, now = set(change.old), set(change.new)
-        said = []
-        if more := sorted(now - before):
-            said.append(f"further inputs: {_listed(more)}")
-        if fewer := sorted(before - now):
-            said.append(f"inputs no longer used: {_listed(fewer)}")
-        return tuple(said) or ("the order of the inputs has changed",)
+        return _inputs(set(change.old), set(change.new))
     assert isinstance(change.new, Mapping)
     return tuple(_parameters(change.old, change.new, parts))
+
+
+def _inputs(before: set[str], now: set[str]) -> tuple[str, ...]:
+    sentences = []
+    if more := sorted(now - before):
+        sentences.append(f"further inputs: {_listed(more)}")
+    if fewer := sorted(before - now):
+        sentences.append(f"inputs no longer used: {_listed(fewer)}")
+    return tuple(sentences) or ("the order of the inputs has changed",)
 
 
 def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:
@@ -58,7 +64,7 @@ def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:
 
 
 def _parameters(old: Sequence[str], new: Mapping[str, Any], parts: Parts) -> Iterator[str]:
-    # What was recorded has no names: each new value is held against the recorded one that is most like it.
+    # Recorded values have no names: each new value is compared with the most similar recorded one.
     left = [_value(text) for text in old]
     for name, value in new.items():
         if isinstance(value, str) and value.startswith(MADE_OF):
@@ -72,12 +78,12 @@ def _parameters(old: Sequence[str], new: Mapping[str, Any], parts: Parts) -> Ite
             yield f"{name} is new: {_short(value)}"
             continue
         left.remove(before)
-        if name == "engine" and isinstance(value, str) and isinstance(before, str):
-            yield _engine(before, value, parts)
+        if name == "code" and isinstance(value, str) and isinstance(before, str):
+            yield _code(before, value, parts)
         else:
             yield from _differences(name, before, value)
     for value in left:
-        yield f"no longer given: {_short(value)}"
+        yield f"no longer used: {_short(value)}"
 
 
 def _value(text: str) -> Any:
@@ -101,16 +107,16 @@ def _differences(name: str, before: Any, now: Any) -> Iterator[str]:
         for key in (*before, *(k for k in now if k not in before)):
             inner = f"{name}.{key}"
             if key not in now:
-                yield f"{inner} is gone, was {_short(before[key])}"
+                yield f"{inner} was removed, it was {_short(before[key])}"
             elif key not in before:
                 yield f"{inner} is new: {_short(now[key])}"
             elif before[key] != now[key]:
                 yield from _differences(inner, before[key], now[key])
     elif _words(before) and _words(now):
-        changed = difflib.SequenceMatcher(None, before, now, autojunk=False).get_opcodes()
-        for tag, i, j, k, n in changed:
+        operations = difflib.SequenceMatcher(None, before, now, autojunk=False).get_opcodes()
+        for tag, i, j, k, n in operations:
             if tag != "equal":
-                # A value means little without the option before it.
+                # A value is named with the option before it.
                 option = f"{before[i - 1]} " if i and str(before[i - 1]).startswith("-") else ""
                 yield f"{name}: {option}{' '.join(before[i:j]) or 'nothing'} -> {' '.join(now[k:n]) or 'nothing'}"
     else:
@@ -126,18 +132,18 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _engine(before: str, now: str, parts: Parts) -> str:
+def _code(before: str, now: str, parts: Parts) -> str:
     old, new = parts(before), parts(now)
     if old is None or new is None:
         return f"the code has changed ({before} -> {now}; its parts were not recorded)"
     changed = [name for name in new if name in old and new[name] != old[name]]
     added = [f"{name} (new)" for name in new if name not in old]
-    gone = [f"{name} (gone)" for name in old if name not in new]
-    return f"the code has changed: {_listed([*changed, *added, *gone])}"
+    removed = [f"{name} (removed)" for name in old if name not in new]
+    return f"the code has changed: {_listed([*changed, *added, *removed])}"
 
 
 def pattern(text: str, wildcards: Mapping[str, str]) -> str:
-    """`text` with the values of wildcards that are paths' parts replaced by their names, to group like with like."""
+    """Replace values of wildcards in paths by the wildcards' names, so that like reasons are equal."""
     for name, value in sorted(wildcards.items(), key=lambda item: -len(item[1])):
         text = re.sub(rf"(?<=/){re.escape(value)}(?=[/.])", f"{{{name}}}", text)
     return text
