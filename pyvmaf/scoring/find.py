@@ -1,4 +1,4 @@
-"""One call for every model: a registered one by its id, an exported one, an ensemble or an int8 variant by its path."""
+"""Find and load a model: a registered one by its id; an exported model, an ensemble or an int8 variant by its path."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pyvmaf.runtime.load import Model, load_ensemble, load_pinned, peek
 from pyvmaf.runtime.load import load_model as load_file
 
 REGISTRY = "PYVMAF_REGISTRY"
-"""Environment variable: the registry that ids are looked up in."""
+"""Environment variable with the path of the registry of the ids."""
 
 DEFAULT_REGISTRY = layout.REGISTRY.path()
-"""The registry where nobody says which: the workflow's, seen from the working folder."""
+"""Registry by default: the workflow's, relative to the working folder."""
 
 INT8 = ".int8"
-"""What ends an id whose int8 variant is meant."""
+"""Suffix of an id that stands for the int8 variant of a model."""
 
 
 def registry_path(registry: str | os.PathLike[str] | None = None) -> Path:
-    """`registry`, else the one of the environment variable `REGISTRY`, else the workflow's."""
+    """Return `registry`, else the path in the environment variable `REGISTRY`, else the workflow's registry."""
     return Path(registry if registry is not None else os.environ.get(REGISTRY) or DEFAULT_REGISTRY)
 
 
 def is_path(model: str | os.PathLike[str]) -> bool:
-    """Whether `model` names a file rather than an id: it ends in .onnx or .json, or has a folder in it."""
+    """Tell whether a name is a path and not an id: it ends in .onnx or .json, or contains a folder."""
     return not isinstance(model, str) or model.endswith((".onnx", ".json")) or os.sep in model
 
 
 def is_ensemble(path: str | os.PathLike[str]) -> bool:
-    """Whether a JSON file is the manifest of an ensemble; nothing in it is trusted for that."""
+    """Tell whether a JSON file is the manifest of an ensemble, without trusting anything else in it."""
     return str(peek(Path(path), "kind")).endswith("_ensemble")
 
 
@@ -47,28 +47,28 @@ def load_model(
     root: str | os.PathLike[str] | None = None,
     threads: int = 1,
 ) -> Model:
-    """Load a model after checking all of it; `Model.predict` then takes raw, unscaled features.
+    """Check all of a model and load it; `Model.predict` then takes raw, unscaled features.
 
-    A registered model is loaded with the hashes that the registry pins for it. An ensemble gives an `Ensemble`, whose
-    predictions carry intervals.
+    A registered model is loaded with the hashes that the registry pins for it. Of an ensemble the result is an
+    `Ensemble`, whose predictions have intervals.
 
     Args:
         model: id of a registered model (``vmaf_tiny_v2``; ``vmaf_tiny_v2.int8`` for its int8 variant), or the path of
             an exported model (``model.onnx``), of an int8 variant, or of an ensemble (``ensemble.json``).
-        registry: where ids are looked up; by default $PYVMAF_REGISTRY, else results/registry/registry.json.
-        int8: the int8 variant of a registered model. Where none ships, that is an error: fp32 never takes its place.
-        sidecar: of a model given by path; by default the JSON file beside it, for an int8 variant its fp32 parent's.
-        sha256: pin of a model given by path; by default its sidecar's, or its int8 report's.
-        root: folder that all files must lie in once links are followed; by default $VMAF_TINY_MODEL_DIR where that is
-            set.
-        threads: of the runtime.
+        registry: the registry of the ids; by default $PYVMAF_REGISTRY, else results/registry/registry.json.
+        int8: load the int8 variant of a registered model. If none ships, that is an error: fp32 never replaces it.
+        sidecar: sidecar of a model by path; by default the JSON file beside it, for an int8 variant that of its fp32
+            model.
+        sha256: pin of a model by path; by default the hash in its sidecar or its int8 report.
+        root: folder that must contain all files after links are resolved; by default $VMAF_TINY_MODEL_DIR if it is set.
+        threads: threads of the runtime.
 
     Raises:
-        MissingFileError: a file, or the registry, is not there.
-        InputError: no such model, it is held, has no int8 variant, or a file may not be loaded: outside of `root`, too
-            large, not regular, or with operators that are not allowed.
-        IntegrityError: bytes are not those that were pinned, a file is damaged, or a model was trained with a codec
-            vocabulary that is not this installation's.
+        MissingFileError: a file or the registry does not exist.
+        InputError: the model is unknown, held, or has no int8 variant; or a file may not be loaded because it lies
+            outside `root`, is too large or not regular, or has operators that are not allowed.
+        IntegrityError: a file is damaged or differs from its pin, or a model was trained with a codec vocabulary that
+            this installation does not have.
 
     Example:
         >>> model = pyvmaf.load_model("vmaf_tiny_v2")
@@ -89,7 +89,7 @@ def load_model(
 def _registered(name: str, registry: Path, int8: bool, root: str | os.PathLike[str] | None, threads: int) -> Model:
     if not registry.exists():
         raise MissingFileError(
-            f"no such file: {registry}, in which model {name!r} would be looked up: run where the workflow ran, name "
+            f"no such file: {registry}, which should list model {name!r}: run in the folder of the workflow, name "
             f"another registry (--registry, ${REGISTRY}), or give the model's path"
         )
     entry = find_entry(registry, name)
@@ -108,7 +108,7 @@ def _registered(name: str, registry: Path, int8: bool, root: str | os.PathLike[s
         manifest = home / entry.ensemble.manifest
         return load_ensemble(manifest, sha256=entry.ensemble.manifest_sha256, root=root, threads=threads)
     if entry.sidecar is None:
-        raise InputError(f"model {name!r} was registered without a sidecar, which says what its inputs are")
+        raise InputError(f"model {name!r} was registered without a sidecar, which describes its inputs")
     file, pin = (entry.int8, entry.int8_sha256) if int8 else (entry.onnx, entry.sha256)
     return load_pinned(
         home / str(file),
@@ -135,12 +135,12 @@ def _by_path(
         raise MissingFileError(f"no such file: {path}")
     if path.suffix == ".json":
         if not is_ensemble(path):
-            raise InputError(f"{path} is no manifest of an ensemble: name a model by its .onnx file")
+            raise InputError(f"{path} is not the manifest of an ensemble: name a model by its .onnx file")
         return load_ensemble(path, sha256=sha256, root=root, threads=threads)
     report = path.with_suffix(".json")
-    if sidecar is None and report.exists() and (made := peek(report, "int8")) is not None:
+    if sidecar is None and report.exists() and (int8_block := peek(report, "int8")) is not None:
         parent = _parent(path, report)
-        pin = sha256 or (made.get("sha256") if isinstance(made, dict) else None)
+        pin = sha256 or (int8_block.get("sha256") if isinstance(int8_block, dict) else None)
         if not isinstance(pin, str):
             raise IntegrityError(f"{report} is an int8 report that pins no file: quantise the model again")
         return load_pinned(path, sidecar=parent, sha256=pin, int8=True, root=root, threads=threads)
@@ -148,7 +148,7 @@ def _by_path(
 
 
 def _parent(path: Path, report: Path) -> Path:
-    """The sidecar of the fp32 model that an int8 variant was made from, in the layout that the workflow has."""
+    """Return the sidecar of the fp32 model of an int8 variant, in the workflow's layout."""
     fp32: Any = peek(report, "fp32")
     parts = layout.INT8.match(os.path.abspath(path)) or {"model": "MODEL", "seed": "SEED"}
     sidecar = layout.SIDECAR.under(layout.INT8.results_folder(path), **parts)
@@ -156,9 +156,9 @@ def _parent(path: Path, report: Path) -> Path:
         raise MissingFileError(
             f"{path} is an int8 variant, but the sidecar of its fp32 model is not at {sidecar}: name it (--sidecar)"
         )
-    wanted = fp32.get("sha256") if isinstance(fp32, dict) else None
-    if wanted != peek(sidecar, "sha256"):
+    digest = fp32.get("sha256") if isinstance(fp32, dict) else None
+    if digest != peek(sidecar, "sha256"):
         raise IntegrityError(
-            f"{report} was made from the ONNX file {wanted}, but {sidecar} is of another: quantise again"
+            f"{report} was made from the ONNX file {digest}, but {sidecar} belongs to another: quantise again"
         )
     return sidecar

@@ -1,4 +1,4 @@
-"""How a video was encoded, as far as its file says: codec, preset and quality number for models that read them."""
+"""How a video was encoded, as far as its file tells: encoder, preset and CRF, for models that read them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SETTINGS = re.compile(rb"x26[45] .{0,3000}?\bcrf=(\d+(?:\.\d+)?)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Origin:
-    """How a video was encoded; None for what is not known.
+    """How a video was encoded; None for an unknown part.
 
     Attributes:
         encoder: name or alias of the codec in `pyvmaf.codecs.encoders`.
         preset: the encoder's preset.
-        crf: its quality number.
-        how: where this is known from: "given", "record", "stream" or "unknown".
+        crf: its CRF.
+        how: source of the knowledge: "given", "record", "stream" or "unknown".
     """
 
     encoder: str | None = None
@@ -34,24 +34,23 @@ class Origin:
 
     @property
     def triple(self) -> tuple[str | None, str | None, float | None]:
-        """As `Model.predict` takes it."""
+        """Encoder, preset and CRF, as `Model.predict` takes them."""
         return self.encoder, self.preset, self.crf
 
     def __str__(self) -> str:
         if self.encoder is None and self.crf is None:
             return "codec not known"
-        known = [self.encoder or "codec not known"]
-        known.append("preset not known" if self.preset is None else f"preset {self.preset}")
-        known.append("CRF not known" if self.crf is None else f"CRF {self.crf:g}")
-        return f"{', '.join(known)} ({self.how})"
+        preset = "preset not known" if self.preset is None else f"preset {self.preset}"
+        crf = "CRF not known" if self.crf is None else f"CRF {self.crf:g}"
+        return f"{self.encoder or 'codec not known'}, {preset}, {crf} ({self.how})"
 
 
 def origin(path: Path) -> Origin:
-    """What a file says about its own encode.
+    """Read how a file was encoded.
 
-    The record that `vmaf-train encode` leaves beside it knows everything. Otherwise the stream tells its codec, as
-    FFmpeg's muxers name the encoder or by its format alone (h264 counts as libx264, as everywhere in this project),
-    and x264 and x265 tell their CRF. Nothing is guessed beyond that; a raw file says nothing.
+    The record that `vmaf-train encode` leaves beside a file holds everything. Without one, the encoder comes from the
+    name that FFmpeg's muxers write or from the format of the stream (h264 counts as libx264, as everywhere in this
+    project), and the CRF from the settings that x264 and x265 write. Nothing else is guessed; raw files tell nothing.
     """
     return _recorded(path) or _streamed(path) or Origin()
 
@@ -63,7 +62,7 @@ def _recorded(path: Path) -> Origin | None:
         record = Record.read(path.with_suffix(".json"))
     except PyvmafError:
         return None
-    # A record of another file that happens to lie here must not speak for this one.
+    # A record of another file must not describe this one.
     if Path(record.encode_path).name != path.name or record.encode_size_bytes != path.stat().st_size:
         return None
     return Origin(record.encoder, record.preset, None if record.crf is None else float(record.crf), "record")
@@ -90,30 +89,30 @@ def _streamed(path: Path) -> Origin | None:
                 encoder = find_encoder(name).name
             except PyvmafError:
                 continue
-            found = _SETTINGS.search(head)
-            return Origin(encoder, None, float(found[1]) if found else None, "stream")
+            settings = _SETTINGS.search(head)
+            return Origin(encoder, None, float(settings[1]) if settings else None, "stream")
     return None
 
 
-def stated(path: Path, raw: Format | None = None) -> dict[str, float]:
-    """Width and height in pixels, frames per second and average rate in kbit/s of a video as it was encoded.
+def properties(path: Path, raw: Format | None = None) -> dict[str, float]:
+    """Return width and height in pixels, frames per second and average bitrate in kbit/s of a video as it was encoded.
 
-    What a file does not say is left out: raw video has no rate that an encoder chose. The rate is that of the video
-    stream alone, its coded bytes over its frames' time.
+    Unknown properties are left out: raw video has no bitrate. The bitrate is that of the video stream alone, its coded
+    bytes over the duration of its frames.
 
     Raises:
-        MissingFileError, InputError: it is no video.
+        MissingFileError, InputError: the file does not exist or is not a video.
     """
     from pyvmaf.video.reader import Reader
 
     is_raw = path.suffix.lower() == ".yuv"
     reader = Reader(path, raw=raw if is_raw else None)
-    found = {"width": float(reader.coded.width), "height": float(reader.coded.height)}
+    values = {"width": float(reader.coded.width), "height": float(reader.coded.height)}
     if reader.coded.rate:
-        found["fps"] = float(reader.coded.rate)
+        values["fps"] = float(reader.coded.rate)
         if not is_raw:
-            found["bitrate_kbps"] = _rate(path, found["fps"])
-    return found
+            values["bitrate_kbps"] = _rate(path, values["fps"])
+    return values
 
 
 def _rate(path: Path, fps: float) -> float:

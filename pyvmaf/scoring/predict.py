@@ -14,7 +14,7 @@ from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import CONTEXT, DEFAULT_MODEL, TEACHER, pooled_column
 from pyvmaf.features.pool import pool
 from pyvmaf.runtime.load import Ensemble, Model, Prediction
-from pyvmaf.scoring.origin import Origin, origin, stated
+from pyvmaf.scoring.origin import Origin, origin, properties
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format
 
@@ -35,7 +35,7 @@ class Pair:
                 raise unknown_name("context", name, CONTEXT)
         self.scores = scores
         self._distorted, self._codec, self._context, self._raw = distorted, codec, context, raw
-        self._stated: dict[str, float] | None = None
+        self._properties: dict[str, float] | None = None
 
     @cached_property
     def origin(self) -> Origin:
@@ -59,14 +59,14 @@ class Pair:
         """
         if name in self._context:
             return self._context[name]
-        if self._stated is None:
-            self._stated = stated(self._distorted, self._raw)
-        if name not in self._stated:
+        if self._properties is None:
+            self._properties = properties(self._distorted, self._raw)
+        if name not in self._properties:
             raise InputError(
                 f"model {model} reads {name} ({CONTEXT[name].about}), which {self._distorted} does not say: give it, "
                 f"with --context {name}=NUMBER on the command line"
             )
-        return self._stated[name]
+        return self._properties[name]
 
 
 def predict(model: Model, pair: Pair) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:

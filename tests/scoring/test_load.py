@@ -116,7 +116,7 @@ def test_where_ids_are_looked_up(copied: Path, tmp_path: Path, monkeypatch: pyte
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     with pytest.raises(
-        MissingFileError, match=r"results/registry/registry\.json, in which model 'small' .* another registry"
+        MissingFileError, match=r"results/registry/registry\.json, which should list model 'small': .* another registry"
     ):
         pyvmaf.load_model("small")
     there = copied / "registry/registry.json"
@@ -133,7 +133,7 @@ def test_where_ids_are_looked_up(copied: Path, tmp_path: Path, monkeypatch: pyte
         pyvmaf.load_model("nothing.onnx")
     other = tmp_path / "other.json"
     other.write_text("{}")
-    with pytest.raises(InputError, match="is no manifest of an ensemble"):
+    with pytest.raises(InputError, match="is not the manifest of an ensemble"):
         pyvmaf.load_model(other)
 
 

@@ -18,7 +18,7 @@ from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.pool import POOLS, pool
 from pyvmaf.runtime.load import Ensemble
-from pyvmaf.scoring.origin import origin, stated
+from pyvmaf.scoring.origin import origin, properties
 from pyvmaf.scoring.predict import warnings_of
 from pyvmaf.scoring.score import find_models
 from tests.models.conftest import command
@@ -127,10 +127,10 @@ def test_what_a_stream_says_of_itself(
     # FFmpeg's copy of the stream without its container.
     bare = tmp_path / "bare"
     subprocess.run([ffmpeg, "-v", "error", "-i", str(coded), "-c", "copy", "-f", "rawvideo", str(bare)], check=True)
-    properties = stated(coded)
-    assert (properties["width"], properties["height"]) == (176, 144)
-    assert properties["fps"] == pytest.approx(float(Fraction(30000, 1001)))
-    assert properties["bitrate_kbps"] == pytest.approx(bare.stat().st_size * 8 / 1000 / (5 / properties["fps"]))
+    facts = properties(coded)
+    assert (facts["width"], facts["height"]) == (176, 144)
+    assert facts["fps"] == pytest.approx(float(Fraction(30000, 1001)))
+    assert facts["bitrate_kbps"] == pytest.approx(bare.stat().st_size * 8 / 1000 / (5 / facts["fps"]))
 
 
 def test_the_record_beside_an_encode_knows_everything(pair: tuple[Path, Path], tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_file_that_says_nothing(tmp_path: Path) -> None:
     assert str(origin(raw)) == "codec not known"
     from pyvmaf.video.format import Format
 
-    assert stated(raw, Format.parse("16x16")) == {"width": 16, "height": 16}
+    assert properties(raw, Format.parse("16x16")) == {"width": 16, "height": 16}
 
 
 CLIP_FEATURES = ("adm2_mean", "vif_scale0_p5", "vmaf_mean", "height", "fps", "bitrate_kbps")
@@ -180,14 +180,14 @@ def of_clips(copied: Path) -> Path:
 
 def test_a_model_of_whole_clips(of_clips: Path, pair: tuple[Path, Path], plain: Any, tmp_path: Path) -> None:
     found = pyvmaf.score(*pair, model=["vmaf_v0.6.1neg", of_clips], frames=FRAMES)
-    properties = stated(pair[1])
+    facts = properties(pair[1])
     adm, vif, vmaf = plain["adm2"].mean(), np.percentile(plain["vif_scale0"], 5), plain["vmaf"].mean()
-    row = [[adm, vif, vmaf, 144.0, properties["fps"], properties["bitrate_kbps"]]]
+    row = [[adm, vif, vmaf, 144.0, facts["fps"], facts["bitrate_kbps"]]]
     expected = pyvmaf.load_model(of_clips).predict(np.array(row)).scores[0]
     assert found["of_clips"].tolist() == [expected] * len(found)
     summary = found.summaries["of_clips"]
     assert (summary["of"], summary["score"], summary["kind"]) == ("clip", expected, "mos")
-    assert summary["context"] == {"height": 144.0, "fps": properties["fps"], "bitrate_kbps": properties["bitrate_kbps"]}
+    assert summary["context"] == {"height": 144.0, "fps": facts["fps"], "bitrate_kbps": facts["bitrate_kbps"]}
     assert "of_clips" not in found.pooled()
     assert "vif_scale1" not in found.columns
     assert warnings_of(found.summaries) == [
