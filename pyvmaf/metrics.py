@@ -1,4 +1,4 @@
-"""Agreement between predictions and targets: the one place where it is computed.
+"""Agreement between predictions and targets.
 
 Definitions as in ITU-T P.1401: PLCC is Pearson's r, SROCC Spearman's rho and KROCC Kendall's tau-b
 (both with average ranks for ties), RMSE the root of the mean squared difference.
@@ -25,7 +25,7 @@ _AT_A_TIME = 1 << 20
 
 
 class Agreement(TypedDict):
-    """All four figures over `n` pairs; a figure that is not defined is NaN."""
+    """The four figures over `n` pairs. A figure that is not defined is NaN."""
 
     n: int
     plcc: float
@@ -62,7 +62,7 @@ def _pair(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.f
         raise InputError(f"predictions and targets must be two 1-D arrays of one length, not {a.shape} and {b.shape}")
     bad = int(np.count_nonzero(~np.isfinite(a) | ~np.isfinite(b)))
     if bad:
-        raise InputError(f"{bad} of {a.size} pairs hold NaN or infinity: drop and count them before judging")
+        raise InputError(f"{bad} of {a.size} pairs hold NaN or infinity: drop them first")
     return a, b
 
 
@@ -71,20 +71,20 @@ def _constant(a: NDArray[np.float64]) -> bool:
 
 
 def plcc(x: ArrayLike, y: ArrayLike) -> float:
-    """Pearson's linear correlation in [-1, 1]; NaN where either side is constant."""
+    """Compute Pearson's linear correlation in [-1, 1]; NaN if either side is constant."""
     from scipy import stats
 
     a, b = _pair(x, y)
     if _constant(a) or _constant(b):
         return float("nan")
     with warnings.catch_warnings():
-        # Nearly constant input: the figure is as good as float64 allows.
+        # For nearly constant input the figure is as accurate as float64 allows.
         warnings.simplefilter("ignore", stats.NearConstantInputWarning)
         return float(stats.pearsonr(a, b).statistic)
 
 
 def srocc(x: ArrayLike, y: ArrayLike) -> float:
-    """Spearman's rank correlation in [-1, 1], average ranks for ties; NaN where either side is constant."""
+    """Compute Spearman's rank correlation in [-1, 1], average ranks for ties; NaN if either side is constant."""
     from scipy import stats
 
     a, b = _pair(x, y)
@@ -94,7 +94,7 @@ def srocc(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def krocc(x: ArrayLike, y: ArrayLike) -> float:
-    """Kendall's tau-b in [-1, 1]; NaN where either side is constant."""
+    """Compute Kendall's tau-b in [-1, 1]; NaN if either side is constant."""
     from scipy import stats
 
     a, b = _pair(x, y)
@@ -104,7 +104,7 @@ def krocc(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def rmse(x: ArrayLike, y: ArrayLike) -> float:
-    """Root mean squared difference, in the unit of the scores; NaN for no pairs."""
+    """Compute the root mean squared difference, in the unit of the scores; NaN without pairs."""
     a, b = _pair(x, y)
     if a.size == 0:
         return float("nan")
@@ -112,28 +112,28 @@ def rmse(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def agreement(x: ArrayLike, y: ArrayLike) -> Agreement:
-    """All four figures for predictions `x` and targets `y`, each a 1-D array of one length."""
+    """Compute all four figures for predictions `x` and targets `y`, 1-D arrays of the same length."""
     a, b = _pair(x, y)
     if a.size > _MANY:
         return _of_many(a, b)
     return Agreement(n=int(a.size), plcc=plcc(a, b), srocc=srocc(a, b), krocc=krocc(a, b), rmse=rmse(a, b))
 
 
-# The same figures for so many pairs that scipy's copies of them would not fit into memory.
+# The figures of so many pairs that scipy's copies of them would not fit into memory.
 
 
 def _of_many(a: NDArray[np.float64], b: NDArray[np.float64]) -> Agreement:
     squares = sum(float(np.sum((a[part] - b[part]) ** 2)) for part in _parts(a.size))
-    found = Agreement(
+    figures = Agreement(
         n=int(a.size), plcc=float("nan"), srocc=float("nan"), krocc=float("nan"), rmse=float(np.sqrt(squares / a.size))
     )
     if _constant(a) or _constant(b):
-        return found
-    found["plcc"] = _correlation(a, b)
+        return figures
+    figures["plcc"] = _correlation(a, b)
     (x, x_tied), (y, y_tied) = _ranks(a), _ranks(b)
-    found["srocc"] = _correlation(x, y)
-    found["krocc"] = _tau_b(x, y, x_tied, y_tied)
-    return found
+    figures["srocc"] = _correlation(x, y)
+    figures["krocc"] = _tau_b(x, y, x_tied, y_tied)
+    return figures
 
 
 def _parts(n: int) -> Iterator[slice]:
@@ -143,7 +143,7 @@ def _parts(n: int) -> Iterator[slice]:
 
 
 def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Pearson's r."""
+    """Compute Pearson's r."""
     n = a.size
     mean_a, mean_b = (sum(float(v[part].sum(dtype=np.float64)) for part in _parts(n)) / n for v in (a, b))
     aa = ab = bb = 0.0
@@ -154,18 +154,18 @@ def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 
 def _firsts(values: NDArray[Any], order: NDArray[Any] | None = None) -> Iterator[tuple[slice, NDArray[np.int64]]]:
-    """For sorted values (or their sorting order), part by part: the place where the run of equal ones begins."""
+    """Yield parts of sorted values (or of their sorting order), with the index where each run of equal values begins."""
     last, first = None, 0
     for part in _parts(values.size):
-        here = values[part] if order is None else values[order[part]]
-        new = np.concatenate([[last is None or here[0] != last], here[1:] != here[:-1]])
+        run = values[part] if order is None else values[order[part]]
+        new = np.concatenate([[last is None or run[0] != last], run[1:] != run[:-1]])
         firsts = np.maximum.accumulate(np.where(new, np.arange(part.start, part.stop), first))
-        last, first = here[-1], int(firsts[-1])
+        last, first = run[-1], int(firsts[-1])
         yield part, firsts
 
 
 def _ranks(values: NDArray[np.float64]) -> tuple[NDArray[Any], int]:
-    """Twice the average rank of each value, and how many pairs are tied."""
+    """Return twice the average rank of each value, and the number of tied pairs."""
     ranks = np.empty(values.size, dtype=np.int32 if values.size < 1 << 30 else np.int64)
     order = np.argsort(values).astype(ranks.dtype)
     release()
@@ -174,7 +174,7 @@ def _ranks(values: NDArray[np.float64]) -> tuple[NDArray[Any], int]:
     for part, first in _firsts(values, order):
         firsts[part] = first
         tied += int((np.arange(part.start, part.stop) - first).sum())
-    # The last of a run is the one before the next run's first.
+    # The last value of a run is the one before the first of the next run.
     following, last = -1, -1
     for part in reversed([*_parts(values.size)]):
         first = firsts[part].astype(np.int64)
@@ -189,7 +189,7 @@ def _ranks(values: NDArray[np.float64]) -> tuple[NDArray[Any], int]:
 
 
 def _tau_b(x: NDArray[Any], y: NDArray[Any], x_tied: int, y_tied: int) -> float:
-    """Kendall (1945), from ranks; discordant pairs are the inversions of y in the order of x (Knight 1966)."""
+    """Compute Kendall's tau-b (1945) from ranks; discordant pairs are the inversions of y in the order of x (Knight 1966)."""
     n = x.size
     base = 2 * n + 2
     key = x.astype(np.int64)
@@ -207,25 +207,25 @@ def _tau_b(x: NDArray[Any], y: NDArray[Any], x_tied: int, y_tied: int) -> float:
 
 
 def _inversions(values: NDArray[Any]) -> int:
-    """Pairs of which the first is larger: those inside of a part, and those of its values with all before it."""
-    found = 0
+    """Count the pairs of which the first is larger: those within a part, and those of its values with all before it."""
+    count = 0
     before = np.empty_like(values)
     for part in _parts(values.size):
-        here = values[part]
-        found += _inversions_inside(here)
-        here = np.sort(here)
-        found += here.size * part.start - int(np.searchsorted(before[: part.start], here, side="right").sum())
-        before[part] = here
-        before[: part.stop].sort(kind="stable")  # two runs that are sorted already: a merge
-    return found
+        chunk = values[part]
+        count += _inversions_inside(chunk)
+        chunk = np.sort(chunk)
+        count += chunk.size * part.start - int(np.searchsorted(before[: part.start], chunk, side="right").sum())
+        before[part] = chunk
+        before[: part.stop].sort(kind="stable")  # two sorted runs: a merge
+    return count
 
 
 def _inversions_inside(values: NDArray[Any]) -> int:
-    """Takes values apart by one binary digit after another, the highest first.
+    """Count such pairs by one binary digit after another, the highest first.
 
     Among values that agree in all higher digits, every 1 before a 0 is a pair of which the first is larger.
     """
-    found = 0
+    count = 0
     _, values = np.unique(values, return_inverse=True)
     for digit in range(int(values.max()).bit_length() - 1, -1, -1):
         high, is_one = values >> (digit + 1), (values >> digit) & 1
@@ -235,10 +235,10 @@ def _inversions_inside(values: NDArray[Any]) -> int:
         first = ones[starts]
         n_zeros = sizes - (ones[starts + sizes] - first)
         earlier = ones[:-1] - np.repeat(first, sizes)
-        found += int(earlier[is_one == 0].sum())
+        count += int(earlier[is_one == 0].sum())
         # The ones go behind the zeros; both keep their order.
-        place = np.where(is_one, np.repeat(starts + n_zeros, sizes) + earlier, np.arange(values.size) - earlier)
-        taken = np.empty_like(values)
-        taken[place] = values
-        values = taken
-    return found
+        index = np.where(is_one, np.repeat(starts + n_zeros, sizes) + earlier, np.arange(values.size) - earlier)
+        moved = np.empty_like(values)
+        moved[index] = values
+        values = moved
+    return count

@@ -13,13 +13,13 @@ Files = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="FILE",
-        help="verdict.json, loso.json, predictions.parquet, model.json, int8 reports, shards (.parquet and .jsonl) and "
-        "registry.json, in any order; or a results folder.",
+        help="Files of a run, in any order: verdict.json, loso.json, predictions.parquet, model.json, int8 reports, "
+        "ensemble.json, shards (.parquet and .jsonl) and registry.json; or a folder of results.",
         show_default="results",
     ),
 ]
 PointsOption = Annotated[int, typer.Option("--points", min=10, help="Most points per fold in the scatter plots.")]
-Results = Annotated[Path | None, typer.Option("--results", help="A results folder: the same as naming it as FILE.")]
+Results = Annotated[Path | None, typer.Option("--results", help="A folder of results; it can also be named as FILE.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,9 +29,9 @@ def register(app: typer.Typer) -> None:
     app.command("summary")(summary_command)
 
 
-def _named(files: list[Path] | None, results: Path | None) -> list[Path]:
-    named = [*(files or []), *([results] if results is not None else [])]
-    return named or [Path("results")]
+def _paths(files: list[Path] | None, results: Path | None) -> list[Path]:
+    paths = [*(files or []), *([results] if results is not None else [])]
+    return paths or [Path("results")]
 
 
 def report_command(
@@ -41,18 +41,20 @@ def report_command(
     points: PointsOption = 400,
     cards: Annotated[
         str | None,
-        typer.Option("--cards", metavar="FOLDER", help="Link to the models' cards there, seen from the page."),
+        typer.Option(
+            "--cards", metavar="FOLDER", help="Folder of the models' cards, as a path from the page, to link to."
+        ),
     ] = None,
     code: CodeOption = None,
 ) -> None:
-    """Write one self-contained HTML page of what a run reached; it opens offline.
+    """Write one HTML page with the results of a run. The page needs no network.
 
     Example: vmaf-train report results --cards models
     """
     from pyvmaf.reports.pages.run.page import write_report
 
     check_code("report", code)
-    size = write_report(_named(files, results), output, points=points, cards=cards)
+    size = write_report(_paths(files, results), output, points=points, cards=cards)
     typer.echo(f"wrote {output} ({size / 1e6:.1f} MB)")
 
 
@@ -60,7 +62,7 @@ def card_command(
     files: Files = None,
     results: Results = None,
     model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", metavar="ID", help="Of this model only. Repeatable.")
+        list[str] | None, typer.Option("--model", "-m", metavar="ID", help="A model. Default: all models. Repeatable.")
     ] = None,
     features: Annotated[
         Path | None,
@@ -68,17 +70,19 @@ def card_command(
             "--features",
             "--table",
             metavar="PARQUET",
-            help="The table that the models were trained on. Default: the one of their name in the results folder.",
+            help="The table that the models were trained on. Default: the table of that name in the folder of results.",
         ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the cards.")] = Path(
         "results/reports/models"
     ),
-    report: Annotated[str, typer.Option("--report", help="The run's page as seen from a card.")] = "../report.html",
+    report: Annotated[
+        str, typer.Option("--report", help="The page of the run, as a path from a card, to link to.")
+    ] = "../report.html",
     points: PointsOption = 400,
     code: CodeOption = None,
 ) -> None:
-    """Write a card per model: data, protocol, figures, gates, limits, int8 variants, and how to make it again.
+    """Write a card per model: data, training, figures, gates, limits of use, int8 variants and reproduction.
 
     Example: vmaf-train card results --model vmaf_tiny_v2
     """
@@ -86,7 +90,7 @@ def card_command(
 
     check_code("card", code)
     for path in write_cards(
-        _named(files, results), output, models=model or (), table=features, report=report, points=points
+        _paths(files, results), output, models=model or (), table=features, report=report, points=points
     ):
         typer.echo(f"wrote {path}")
 
@@ -94,16 +98,19 @@ def card_command(
 def summary_command(
     files: Files = None,
     results: Results = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The same figures as JSON.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file of the figures, as JSON.")] = Path(
         "results/reports/summary.json"
     ),
     code: CodeOption = None,
 ) -> None:
-    """Print the closing figures of each model, and write them as JSON."""
+    """Print the closing figures of each model and write them as JSON.
+
+    Example: vmaf-train summary results --output summary.json
+    """
     from pyvmaf.reports.summary import write_summary
 
     check_code("summary", code)
-    _print(write_summary(_named(files, results), output))
+    _print(write_summary(_paths(files, results), output))
     typer.echo(f"wrote {output}")
 
 
@@ -114,7 +121,7 @@ def _print(data: dict[str, Any]) -> None:
 
     console = Console()
     if not console.is_terminal:
-        # A log or a pipe has no width that a table must be squeezed into.
+        # A log or a pipe has no width of its own.
         console = Console(width=160)
     table = Table(title="Held-out sources, mean ± std over the seeds", title_justify="left")
     table.add_column("model", no_wrap=True)
@@ -122,7 +129,7 @@ def _print(data: dict[str, Any]) -> None:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdict")
     table.add_column("ONNX bytes", justify="right")
-    variants = Table(title="Int8 variants: what they cost on sources that the model has not seen", title_justify="left")
+    variants = Table(title="Int8 variants, on held-out sources", title_justify="left")
     for title in ("model", "mode"):
         variants.add_column(title, no_wrap=True)
     for title in ("bytes", "of fp32", "drop of PLCC", "budget"):
@@ -173,6 +180,6 @@ def _plain(value: int | None) -> str:
 
 
 def _why(variant: dict[str, Any]) -> str:
-    """Why a variant does not ship, in a few words."""
+    """The first word of the reason why a variant is not shipped."""
     missed = variant["missed"]
     return missed[0].partition(":")[0] if missed else "failed"

@@ -1,7 +1,7 @@
-"""The charts of the page, as Vega-Lite specifications over named data sets.
+"""The charts of the pages, as Vega-Lite specifications over named data sets.
 
-A specification holds no data and no colours: the page carries each data set once, and gives the colours that suit
-a light or a dark screen. Names of parameters and views are set by hand, so that the same run gives the same bytes.
+A specification holds no data and no colours: the page holds each data set once, and chooses colours for a light or a
+dark screen. Parameters and views have fixed names, so that the same run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DIFFERENCE = "int8 \N{MINUS SIGN} fp32"
 
 def _spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
     spec: dict[str, Any] = chart.to_dict()
-    # The page sets the look, and needs no address of a schema.
+    # The page sets the style, and does not load the schema.
     for key in ("config", "$schema"):
         spec.pop(key, None)
     return spec
@@ -28,12 +28,12 @@ def _codec(codecs: Sequence[str]) -> alt.Color:
 
 
 def _codec_shape(codecs: Sequence[str]) -> alt.Shape:
-    # Colour is never the only thing that tells two codecs apart.
+    # Two codecs differ in shape as well as in colour.
     return alt.Shape("codec:N", scale=alt.Scale(domain=list(codecs)), title="codec")
 
 
 def scatter(data: str, codecs: Sequence[str], span: tuple[float, float]) -> dict[str, Any]:
-    """Prediction against teacher on held-out rows, one small panel per fold.
+    """Draw prediction against teacher on held-out rows, one panel per fold.
 
     Args:
         data: name of the data set: columns panel, codec, clip, rung, frame, target, prediction.
@@ -78,15 +78,15 @@ def _panel() -> alt.Facet:
 def bars(
     data: str, field: str, title: str, *, limit: str | None = None, fmt: str = ".4f", tooltips: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Horizontal bars per fold and seed, one panel per model.
+    """Draw horizontal bars per fold and seed, one panel per model.
 
     Args:
         data: name of the data set: columns panel, fold, seed, `field`, and those of `limit` and `tooltips`.
-        field: what the bars show.
+        field: the column that the bars show.
         title: of the axis.
-        limit: column with a value to draw a line at (the same for all rows of a panel).
-        fmt: of numbers.
-        tooltips: further numeric columns to tell.
+        limit: column with the position of a line (the same for all rows of a panel).
+        fmt: format of numbers.
+        tooltips: further numeric columns to show.
     """
     drawn = (
         alt.Chart(name="bars")
@@ -116,7 +116,7 @@ def bars(
 
 
 def curves(data: str, codecs: Sequence[str]) -> dict[str, Any]:
-    """Mean VMAF against bitrate (logarithmic), one panel per clip, one line per codec.
+    """Draw mean VMAF against bitrate (logarithmic), one panel per clip, one line per codec.
 
     Args:
         data: name of the data set: columns panel, codec, rung, kbps, vmaf, low.
@@ -130,7 +130,7 @@ def curves(data: str, codecs: Sequence[str]) -> dict[str, Any]:
         color=_codec(codecs),
         opacity=alt.condition(picked, alt.value(1), alt.value(0.08)),
     )  # fmt: skip
-    told = [
+    tooltip = [
         alt.Tooltip("codec:N"),
         alt.Tooltip("rung:N"),
         alt.Tooltip("kbps:Q", format=".1f", title="kbit/s"),
@@ -140,7 +140,7 @@ def curves(data: str, codecs: Sequence[str]) -> dict[str, Any]:
     lines = base.mark_line(strokeWidth=1.6).properties(name="lines")
     marks = (
         base.mark_point(size=34, filled=True)
-        .encode(shape=_codec_shape(codecs), tooltip=told)
+        .encode(shape=_codec_shape(codecs), tooltip=tooltip)
         .properties(name="marks")
         .add_params(picked)
     )
@@ -149,7 +149,7 @@ def curves(data: str, codecs: Sequence[str]) -> dict[str, Any]:
 
 
 def difference(data: str, codecs: Sequence[str]) -> dict[str, Any]:
-    """Int8 minus fp32 against fp32, one panel per model, for the files that ship.
+    """Draw int8 minus fp32 against fp32, one panel per int8 variant of the shipped models.
 
     Args:
         data: name of the data set: columns panel, codec, clip, rung, frame, fp32, delta.

@@ -1,4 +1,4 @@
-"""What the page shows beyond the figures that the stages wrote: curves, ranges, differences, all from their files."""
+"""Values that pages show and no document holds: curves, ranges, points of charts. All are computed from files of the run."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from pyvmaf.reports.read import Run, Seed, read_predictions, read_records, read_
 if TYPE_CHECKING:
     import pandas as pd
 
-# Figures in a LOSO report and those computed here from the same float64 columns differ by rounding only.
+# Figures of a report and those computed here, from the same float64 columns, differ by rounding only.
 _TOLERANCE = 1e-9
 
-# Points of one model, so that a page stays a few megabytes however many folds there are.
+# Most points of a model, so that a page has a few megabytes for any number of folds.
 _MOST_POINTS = 6000
 
 
 def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """A table as one mapping per row."""
+    """Convert a table to one mapping per row."""
     rows: Any = frame.to_dict("records")
     return list(rows)
 
 
 def evenly(n: int, most: int) -> NDArray[np.int64]:
-    """Indices of at most `most` of `n` rows, evenly spaced, first and last included."""
+    """Choose at most `most` of `n` row indices, evenly spaced, with the first and the last."""
     if n <= most:
         return np.arange(n, dtype=np.int64)
     return np.linspace(0, n - 1, most).round().astype(np.int64)
 
 
 def features_of(run: Run) -> tuple[str, ...]:
-    """Every feature that a model of the run takes, in the order of first use."""
+    """List the features that models of the run take, in the order of first use."""
     names: dict[str, None] = {}
     for model in run.models.values():
         for seed in model.seeds.values():
@@ -49,92 +49,95 @@ def features_of(run: Run) -> tuple[str, ...]:
 
 
 def all_rows(run: Run) -> pd.DataFrame | None:
-    """Rows of all shards with the features that models take, None where no shard was given."""
+    """Read the rows of all shards with the features that models take; None without shards."""
     return read_shards(sorted(run.shards), features_of(run)) if run.shards else None
 
 
 def codec_order(run: Run, rows: pd.DataFrame | None) -> list[str]:
-    """Every codec of the run, in the order of the table of codecs, so that each keeps its colour."""
-    found: set[str] = set()
+    """List the codecs of the run in the order of the table of encoders, so that each keeps its colour."""
+    names: set[str] = set()
     if rows is not None:
-        found.update(rows["codec"].unique())
+        names.update(rows["codec"].unique())
     for model in run.models.values():
         if model.shown.predictions is not None:
             predictions = read_predictions(model.shown.predictions)
-            found.update(str(name) for name in _told(predictions, "codec").unique())
-    known = list(ENCODERS)
-    return sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
+            names.update(str(name) for name in _text(predictions, "codec").unique())
+    order = list(ENCODERS)
+    return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
-def _told(frame: pd.DataFrame, name: str) -> pd.Series[str]:
-    """A text column, or what says that a table of clips made elsewhere has no such column."""
+def _text(frame: pd.DataFrame, name: str) -> pd.Series[str]:
+    """A text column; "not stated" in each row if the table, made elsewhere, does not have it."""
     import pandas as pd
 
     return frame[name].astype(str) if name in frame.columns else pd.Series("not stated", index=frame.index)
 
 
 def held_out(seed: Seed, most: int, panels: int) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Points to draw for one seed, and its figures per fold, computed anew from the predictions.
+    """Choose the points to draw for a seed, and compute its figures per fold from the predictions.
 
     Args:
-        seed: with predictions and LOSO report.
-        most: points per fold; fewer where there are many folds.
-        panels: folds to draw, those with the lowest PLCC where there are more.
+        seed: with predictions and cross-validation report.
+        most: points per fold; fewer if there are many folds.
+        panels: most folds to draw: those with the lowest PLCC.
 
     Returns:
-        A table with the columns panel, codec, clip, rung, frame, target, prediction, and one mapping per fold with
-        held_out, n_val, plcc, srocc, krocc, rmse (None where a figure is not defined).
+        Table with columns panel, codec, clip, rung, frame, target and prediction, and one mapping per fold with keys
+        held_out, n_val, plcc, srocc, krocc and rmse (None if a figure is not defined).
 
     Raises:
-        IntegrityError: a figure of the LOSO report is not that of the predictions.
+        IntegrityError: a figure of the report differs from that of the predictions.
     """
     import pandas as pd
 
     if seed.predictions is None or seed.loso is None:
-        raise IntegrityError(f"seed {seed.number} has no predictions or no LOSO report")
+        raise IntegrityError(f"seed {seed.number} has no predictions or no cross-validation report")
     frame = read_predictions(seed.predictions)
-    found = {str(name): part for name, part in frame.groupby("fold", observed=True, sort=False)}
-    folds = []
-    for stated in seed.loso["folds"]:
-        part = found[stated["held_out"]]
-        figures: Mapping[str, Any] = agreement(part["prediction"].to_numpy(), part["target"].to_numpy())
-        fold: dict[str, Any] = {"held_out": stated["held_out"], "n_val": len(part)}
-        for name in FIGURES:
-            value, said = finite(figures[name]), stated[name]
-            if (value is None) != (said is None) or (value is not None and abs(value - said) > _TOLERANCE):
-                raise IntegrityError(
-                    f"{seed.predictions}: {name.upper()} of fold {fold['held_out']} is {value}, but the LOSO report says "
-                    f"{said}: they are not of the same fit"
-                )
-            fold[name] = value
-        folds.append(fold)
+    by_fold = {str(name): part for name, part in frame.groupby("fold", observed=True, sort=False)}
+    folds = [_checked(fold, by_fold[fold["held_out"]], seed.predictions) for fold in seed.loso["folds"]]
     drawn = folds
     if len(folds) > panels:
-        worst = sorted(folds, key=lambda f: (f["plcc"] is not None, f["plcc"] or 0.0))[:panels]
+        worst = sorted(folds, key=lambda fold: (fold["plcc"] is not None, fold["plcc"] or 0.0))[:panels]
         drawn = [fold for fold in folds if fold in worst]
     points = min(most, max(20, _MOST_POINTS // len(drawn)))
-    parts = []
-    for fold in drawn:
-        part = found[fold["held_out"]]
-        taken = part.iloc[evenly(len(part), points)]
-        plcc = "not defined" if fold["plcc"] is None else f"{fold['plcc']:.4f}"
-        parts.append(
-            pd.DataFrame(
-                {
-                    "panel": f"{fold['held_out']} \N{MIDDLE DOT} PLCC {plcc}",
-                    **{name: _told(taken, name) for name in ("codec", "clip", "rung")},
-                    # A row of a whole clip has no frame.
-                    "frame": taken["frame_index"].astype(int) if "frame_index" in taken.columns else 0,
-                    "target": taken["target"].round(3),
-                    "prediction": taken["prediction"].round(3),
-                }
-            )
-        )
+    parts = [_points(fold, by_fold[fold["held_out"]], points) for fold in drawn]
     return pd.concat(parts, ignore_index=True), folds
 
 
+def _checked(fold: Mapping[str, Any], rows: pd.DataFrame, path: Path) -> dict[str, Any]:
+    """Compute the figures of a fold, and compare them with those of the report."""
+    computed: Mapping[str, Any] = agreement(rows["prediction"].to_numpy(), rows["target"].to_numpy())
+    figures: dict[str, Any] = {"held_out": fold["held_out"], "n_val": len(rows)}
+    for name in FIGURES:
+        value, reported = finite(computed[name]), fold[name]
+        if (value is None) != (reported is None) or (value is not None and abs(value - reported) > _TOLERANCE):
+            raise IntegrityError(
+                f"{path}: {name.upper()} of fold {fold['held_out']} is {value}, but the cross-validation report has "
+                f"{reported}: they are not of the same fit; fit the model again"
+            )
+        figures[name] = value
+    return figures
+
+
+def _points(fold: Mapping[str, Any], rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    import pandas as pd
+
+    sample = rows.iloc[evenly(len(rows), most)]
+    plcc = "not defined" if fold["plcc"] is None else f"{fold['plcc']:.4f}"
+    return pd.DataFrame(
+        {
+            "panel": f"{fold['held_out']} \N{MIDDLE DOT} PLCC {plcc}",
+            **{name: _text(sample, name) for name in ("codec", "clip", "rung")},
+            # A row of a whole clip has no frame.
+            "frame": sample["frame_index"].astype(int) if "frame_index" in sample.columns else 0,
+            "target": sample["target"].round(3),
+            "prediction": sample["prediction"].round(3),
+        }
+    )
+
+
 def loso_frame(run: Run) -> pd.DataFrame:
-    """Every fold of every seed of every model: panel, fold, seed, the four figures, gap = 1 - PLCC, allowed."""
+    """List the folds of all seeds and models: columns panel, fold, seed, the four figures, gap (1 - PLCC) and allowed."""
     import pandas as pd
 
     rows = []
@@ -157,40 +160,43 @@ def loso_frame(run: Run) -> pd.DataFrame:
 
 
 def rate_quality(records: Sequence[Path], rows: pd.DataFrame | None) -> pd.DataFrame:
-    """Bitrate and mean VMAF of every encode: panel (clip), codec, rung, kbps, vmaf, low (5th percentile)."""
+    """List bitrate and mean VMAF of all encodes: columns panel (clip), codec, rung, kbps, vmaf and low (5th percentile)."""
     import pandas as pd
 
-    found = read_records(records)
+    encodes = read_records(records)
     low: dict[Any, float] = {}
     if rows is not None:
         low = rows.groupby(["corpus", "clip", "codec", "rung"], sort=False)["vmaf"].quantile(0.05).to_dict()
-    several = len({r["corpus"] for r in found}) > 1
+    several = len({encode["corpus"] for encode in encodes}) > 1
     out: list[dict[str, Any]] = []
-    for r in found:
-        fifth = low.get((r["corpus"], r["clip"], r["codec"], r["rung"]))
+    for encode in encodes:
+        fifth = low.get((encode["corpus"], encode["clip"], encode["codec"], encode["rung"]))
         out.append(
             {
-                "panel": f"{r['corpus']}/{r['clip']}" if several else r["clip"],
-                "codec": r["codec"],
-                "rung": r["rung"],
-                "kbps": round(float(r["bitrate_kbps"]), 3),
-                "vmaf": None if r["vmaf_score"] is None else round(float(r["vmaf_score"]), 4),
+                "panel": f"{encode['corpus']}/{encode['clip']}" if several else encode["clip"],
+                "codec": encode["codec"],
+                "rung": encode["rung"],
+                "kbps": round(float(encode["bitrate_kbps"]), 3),
+                "vmaf": None if encode["vmaf_score"] is None else round(float(encode["vmaf_score"]), 4),
                 "low": None if fifth is None else round(fifth, 4),
             }
         )
-    out.sort(key=lambda r: (r["panel"], r["codec"], r["kbps"]))
+    out.sort(key=lambda row: (row["panel"], row["codec"], row["kbps"]))
     return pd.DataFrame(out)
 
 
 def records_digest(records: Sequence[Path]) -> str | None:
-    """Hash over the corpus rows less their clock readings, None where there are none."""
-    if not records:
-        return None
-    return content_hash(read_records(records))
+    """Hash the encode records without their clock readings; None without records."""
+    return content_hash(read_records(records)) if records else None
 
 
 def int8_frame(run: Run) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Every fold of every int8 variant (panel, fold, seed, drop, plcc_fp32, plcc_int8, rmse, budget), and the reports."""
+    """List the folds of all int8 variants, and the reports of the variants.
+
+    Returns:
+        Table with columns panel, fold, seed, drop, plcc_fp32, plcc_int8, rmse and budget, and the reports with keys
+        model, seed and mode added.
+    """
     import pandas as pd
 
     rows, reports = [], []
@@ -214,59 +220,12 @@ def int8_frame(run: Run) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     return pd.DataFrame(rows), reports
 
 
-def int8_difference(run: Run, rows: pd.DataFrame, most: int) -> pd.DataFrame | None:
-    """Scores of the files that ship on evenly taken rows: panel, codec, clip, rung, frame, fp32, delta = int8 - fp32.
-
-    None where no model file lies beside its sidecar.
-    """
-    import pandas as pd
-
-    from pyvmaf.codecs.vocabularies import vocabulary
-    from pyvmaf.runtime.load import load_model
-
-    parts = []
-    for model in run.models.values():
-        seed = model.shown
-        if seed.onnx is None or not seed.onnx.exists() or seed.sidecar is None:
-            continue
-        wanted = list(seed.sidecar["features"])
-        usable = rows[np.isfinite(rows[wanted].to_numpy()).all(axis=1)]
-        taken = usable.iloc[evenly(len(usable), 3 * most)]
-        codec = None
-        if seed.sidecar["codec"] is not None:
-            block = vocabulary(seed.sidecar["codec"]["vocabulary"])
-            codec = np.array(
-                [
-                    block.encode(r.codec, r.preset or None, None if np.isnan(r.crf) else int(r.crf))
-                    for r in taken.itertuples()
-                ]
-            )
-        fp32 = load_model(seed.onnx).predict(taken[wanted], codec).scores
-        for variant in seed.variants:
-            # What the allowlist refuses is measured where it is made, and loaded nowhere else.
-            if not variant.onnx.exists() or not variant.data["allowlist"]["passed"]:
-                continue
-            int8 = load_model(variant.onnx, sidecar=seed.sidecar_path, sha256=variant.data["int8"]["sha256"])
-            delta = int8.predict(taken[wanted], codec).scores - fp32
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "panel": f"{model.name} · {variant.mode}",
-                        "codec": taken["codec"].to_numpy(),
-                        "clip": taken["clip"].to_numpy(),
-                        "rung": taken["rung"].to_numpy(),
-                        "frame": taken["frame_index"].to_numpy(),
-                        "fp32": fp32.round(3),
-                        "delta": delta.round(4),
-                    }
-                )
-            )
-    return pd.concat(parts, ignore_index=True) if parts else None
-
-
 def corpora_frame(rows: pd.DataFrame, records: Sequence[Path]) -> pd.DataFrame:
-    """One row per clip: corpus, clip, source, group, size, rate, frames, rungs, rows, and 1st, 50th, 99th percentile
-    of VMAF as low, median, high.
+    """List the clips.
+
+    Returns:
+        Table with columns corpus, clip, source, group, size, rate, frames, rungs, rows, and low, median, high: the 1st,
+        50th and 99th percentile of VMAF.
     """
     import pandas as pd
 
@@ -274,8 +233,8 @@ def corpora_frame(rows: pd.DataFrame, records: Sequence[Path]) -> pd.DataFrame:
         (r["corpus"], r["clip"]): (f"{r['width']}x{r['height']}", f"{r['framerate']:g}") for r in read_records(records)
     }
     out = []
-    keyed: Any = rows.groupby(["corpus", "clip"], sort=True)
-    for (corpus, clip), part in keyed:
+    clips: Any = rows.groupby(["corpus", "clip"], sort=True)
+    for (corpus, clip), part in clips:
         low, median, high = np.nanpercentile(part["vmaf"], [1, 50, 99])
         size, rate = shapes.get((corpus, clip), ("unknown", "unknown"))
         out.append(
@@ -298,11 +257,11 @@ def corpora_frame(rows: pd.DataFrame, records: Sequence[Path]) -> pd.DataFrame:
 
 
 def out_of_range(run: Run, rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Per fold and set of features: the share of held-out rows outside of the ranges that the fold trained on.
+    """Compute the share of held-out rows outside of the training range, per fold and set of features.
 
     Returns:
-        Mappings fold, models (names, joined), rows, share (any feature outside), feature and feature_share (the one
-        outside most often), seen ("2.1…17.3 against 0.4…6.2").
+        Mappings with keys fold, models (names, joined), rows, share (any feature outside), feature and feature_share (of
+        the feature that is outside most often), and seen (the ranges of that feature, as text).
     """
     by_set: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for model in run.models.values():
@@ -313,45 +272,27 @@ def out_of_range(run: Run, rows: pd.DataFrame) -> list[dict[str, Any]]:
     for (features, by), names in sorted(by_set.items()):
         values = rows[list(features)].to_numpy()
         groups = rows[by].to_numpy()
-        finite = np.isfinite(values).all(axis=1)
+        usable = np.isfinite(values).all(axis=1)
         for fold in sorted(set(groups.tolist())):
-            test, train = values[finite & (groups == fold)], values[finite & (groups != fold)]
-            if not len(test) or not len(train):
-                continue
-            low, high = train.min(axis=0), train.max(axis=0)
-            outside = (test < low) | (test > high)
-            per_feature = outside.mean(axis=0)
-            worst = int(per_feature.argmax())
-            any_outside = bool(per_feature[worst] > 0)
-            out.append(
-                {
-                    "fold": fold,
-                    "models": ", ".join(names),
-                    "rows": len(test),
-                    "share": float(outside.any(axis=1).mean()),
-                    "feature": features[worst] if any_outside else None,
-                    "feature_share": float(per_feature[worst]),
-                    "seen": f"{test[:, worst].min():.3g} to {test[:, worst].max():.3g}, trained on "
-                    f"{low[worst]:.3g} to {high[worst]:.3g}"
-                    if any_outside
-                    else "inside in all features",
-                }
-            )
+            test, train = values[usable & (groups == fold)], values[usable & (groups != fold)]
+            if len(test) and len(train):
+                out.append({"fold": fold, "models": ", ".join(names), **_outside(test, train, features)})
     return out
 
 
-def teachers(shards: Sequence[Path]) -> list[tuple[str, str]]:
-    """What the shards say about the engine and the teacher that made them: name and value, each once."""
-    import pyarrow.parquet as pq
-
-    from pyvmaf.features.table import read_metadata
-
-    facts: dict[tuple[str, str], None] = {}
-    for path in sorted(shards):
-        block = read_metadata(pq.read_schema(path), path)
-        facts["teacher", str(block["model"])] = None
-        for key, value in sorted(block["engine"].items()):
-            facts[f"features: {key}", str(value)] = None
-        for name, reason in sorted(block["unavailable"].items()):
-            facts[f"feature {name}", f"unavailable: {reason}"] = None
-    return list(facts)
+def _outside(test: NDArray[np.float64], train: NDArray[np.float64], features: Sequence[str]) -> dict[str, Any]:
+    low, high = train.min(axis=0), train.max(axis=0)
+    outside = (test < low) | (test > high)
+    per_feature = outside.mean(axis=0)
+    worst = int(per_feature.argmax())
+    seen, feature = "inside in all features", None
+    if per_feature[worst] > 0:
+        feature = features[worst]
+        seen = f"{test[:, worst].min():.3g} to {test[:, worst].max():.3g}, trained on {low[worst]:.3g} to {high[worst]:.3g}"
+    return {
+        "rows": len(test),
+        "share": float(outside.any(axis=1).mean()),
+        "feature": feature,
+        "feature_share": float(per_feature[worst]),
+        "seen": seen,
+    }

@@ -1,13 +1,13 @@
-"""What a run left behind, read once for the page and for the closing summary.
+"""The documents and tables of a run, read once for all pages.
 
-Every figure that either shows is taken from these files; what can be computed again from the predictions is
-computed again, and a report that disagrees with its predictions is refused.
+Each file is recognised by its place in the layout of results (`pyvmaf.base.layout`). Predictions that their
+cross-validation report was not made from are refused.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,18 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 if TYPE_CHECKING:
     import pandas as pd
 
+_TEXT = ("corpus", "group", "source", "clip", "codec", "preset", "rung")
+
+_CLOCK_KEYS = frozenset({"timestamp", "encode_time_ms", "score_time_ms"})
+
 
 @dataclass(frozen=True)
 class Variant:
-    """One int8 variant of one seed's model.
+    """An int8 variant of one seed's model.
 
     Attributes:
-        path: its JSON report; the ONNX file lies beside it under the same stem.
-        mode: how it was quantised ("static_qdq").
+        path: its JSON report; the ONNX file has the same stem and folder.
+        mode: the way of quantisation ("static_qdq").
         data: the report.
     """
 
@@ -43,7 +47,7 @@ class Variant:
 
 @dataclass
 class Seed:
-    """One seed of one model, as far as its files were given."""
+    """One seed of a model, with the documents that were read for it."""
 
     number: int
     loso: dict[str, Any] | None = None
@@ -54,7 +58,7 @@ class Seed:
 
     @property
     def onnx(self) -> Path | None:
-        """The model file that the sidecar speaks of."""
+        """The model file that the sidecar describes."""
         if self.sidecar is None or self.sidecar_path is None:
             return None
         return self.sidecar_path.parent / str(self.sidecar["onnx"])
@@ -62,20 +66,16 @@ class Seed:
 
 @dataclass
 class Model:
-    """One model with its verdict and all its seeds."""
+    """One model, with its verdict and all of its seeds."""
 
     name: str
     verdict: dict[str, Any] | None = None
     ensemble: dict[str, Any] | None = None
     seeds: dict[int, Seed] = field(default_factory=dict)
 
-    def seed(self, number: int) -> Seed:
-        """The seed `number`, made if it is new."""
-        return self.seeds.setdefault(number, Seed(number))
-
     @property
     def shown(self) -> Seed:
-        """The seed that ships, or would: the registry's own choice."""
+        """The seed that ships, or would ship, by the rule of the registry."""
         from pyvmaf.registry.entry import choose_seed
 
         plccs = {n: s.loso["mean_plcc"] for n, s in self.seeds.items() if s.loso and s.loso["mean_plcc"] is not None}
@@ -84,14 +84,14 @@ class Model:
 
 @dataclass
 class Run:
-    """Everything that was found.
+    """The documents and tables of a run.
 
     Attributes:
         models: by name, sorted.
-        shards: per-frame tables, one per corpus and codec.
-        records: corpus rows (JSON lines) of the same shards.
-        registry: the registry, where there is one.
-        files: every file that was read, for the manifest. Records are not among them: they hold clock readings.
+        shards: tables of frames, one per corpus and codec.
+        records: encode records (JSON lines) of the same shards.
+        registry: the registry, if there is one.
+        files: every file that was read, for the manifest. Records are not among them, because they hold clock readings.
     """
 
     models: dict[str, Model] = field(default_factory=dict)
@@ -100,106 +100,148 @@ class Run:
     registry: dict[str, Any] | None = None
     files: list[Path] = field(default_factory=list)
 
+    def model(self, name: str) -> Model:
+        """Return a model; a new one if there is none of that name."""
+        return self.models.setdefault(name, Model(name))
 
-_KINDS = (
-    *(layout.VERDICT, layout.ENSEMBLE, layout.LOSO, layout.PREDICTIONS, layout.SIDECAR, layout.INT8_REPORT),
-    *(layout.SHARD, layout.SHARD_RECORDS, layout.REGISTRY),
-)
-# A workflow may name these too: each is found through the JSON file beside it.
-_BESIDE = frozenset({".onnx", ".safetensors"})
+    def seed(self, parts: Mapping[str, str]) -> Seed:
+        """Return a seed of a model; a new one if there is none.
 
-
-def _expand(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    found: set[Path] = set()
-    for given in map(Path, paths):
-        if given.is_dir():
-            found.update(path for kind in _KINDS for path in kind.files(given))
-        elif given.exists():
-            found.add(given)
-        else:
-            raise MissingFileError(f"no such file: {given}")
-    return sorted(p for p in found if not p.name.endswith(MANIFEST_SUFFIX))
+        Args:
+            parts: model and seed, as the layout takes them from a path.
+        """
+        number = int(parts["seed"])
+        return self.model(parts["model"]).seeds.setdefault(number, Seed(number))
 
 
 def read_run(paths: Iterable[str | os.PathLike[str]]) -> Run:
-    """Read what a run left behind.
+    """Read the documents of a run.
 
     Args:
-        paths: files of the stages before (verdicts, LOSO reports, predictions, sidecars, int8 reports, shards with
-            their records, the registry) in any order; a results folder stands for all of those below it.
+        paths: verdicts, cross-validation reports, predictions, sidecars, int8 reports, ensembles, shards with their
+            records, and the registry, in any order; a folder of results stands for all such files in it.
 
     Raises:
         MissingFileError: one of `paths` does not exist.
-        InputError: a file is of no kind that is known here, or there is no LOSO report at all.
+        InputError: a file is not of such a kind, or there is no cross-validation report.
         IntegrityError: a file is damaged, or predictions are not those that their report was made from.
     """
     run = Run()
-    for path in _expand(paths):
+    for path in _files(paths):
         _add(run, path)
     if not any(seed.loso for model in run.models.values() for seed in model.seeds.values()):
-        raise InputError("there is no loso.json among the files: fit a model first, or name the results folder")
-    run.models = {name: run.models[name] for name in sorted(run.models)}
+        raise InputError("there is no loso.json among the files: fit a model first, or name the folder of results")
+    run.models = dict(sorted(run.models.items()))
     for model in run.models.values():
-        model.seeds = {number: model.seeds[number] for number in sorted(model.seeds)}
+        model.seeds = dict(sorted(model.seeds.items()))
         for seed in model.seeds.values():
             seed.variants.sort(key=lambda variant: variant.mode)
-            beside = [seed.onnx, *(variant.onnx for variant in seed.variants)]
-            run.files += [path for path in beside if path is not None and path.exists()]
+            graphs = [seed.onnx, *(variant.onnx for variant in seed.variants)]
+            run.files += [path for path in graphs if path is not None and path.exists()]
             _check_predictions(model.name, seed)
     return run
 
 
-def _add(run: Run, path: Path) -> None:
-    def seed_of() -> Seed:
-        model, number = layout.model_and_seed(path)
-        return run.models.setdefault(model, Model(model)).seed(number)
-
-    if path.suffix in _BESIDE:
-        return
-    if path.suffix == ".jsonl":
-        run.records.append(path)
-        return
-    run.files.append(path)
-    if path.suffix == ".parquet":
-        if path.name == "predictions.parquet":
-            seed_of().predictions = path
+def _files(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    files: set[Path] = set()
+    for path in map(Path, paths):
+        if path.is_dir():
+            files.update(file for kind, _ in _KINDS for file in kind.files(path))
+        elif path.exists():
+            files.add(path)
         else:
-            run.shards.append(path)
+            raise MissingFileError(f"no such file: {path}")
+    return sorted(path for path in files if not path.name.endswith(MANIFEST_SUFFIX))
+
+
+def _add(run: Run, path: Path) -> None:
+    # Rules also name graphs and weights; they are found through the documents that describe them.
+    if path.suffix in (".onnx", ".safetensors"):
         return
-    data = read_json(path)
-    if not isinstance(data, dict):
-        raise IntegrityError(f"{path} holds {type(data).__name__}, not an object: it was not written by this program")
-    if "models" in data and "held" in data:
-        run.registry = data
-    elif "onnx_opset" in data:
-        seed = seed_of()
-        seed.sidecar, seed.sidecar_path = data, path
-    elif "drop" in data:
-        seed_of().variants.append(Variant(path, path.stem, data))
-    elif "folds" in data:
-        seed_of().loso = data
-    elif "ensemble_size" in data:
-        run.models.setdefault(str(data["id"]), Model(str(data["id"]))).ensemble = data
-    elif "verdict" in data:
-        model = str(data["model"])
-        run.models.setdefault(model, Model(model)).verdict = data
-    else:
-        raise InputError(f"{path} is of no kind that a report is made from: its keys are {', '.join(sorted(data)[:8])}")
+    for kind, add in _KINDS:
+        parts = kind.match(os.path.abspath(path))
+        if parts is not None:
+            add(run, path, parts)
+            return
+    raise InputError(
+        f"{path} is not a file that a report is made from: expected one of {', '.join(k.pattern for k, _ in _KINDS)}"
+    )
+
+
+def _document(run: Run, path: Path) -> dict[str, Any]:
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise IntegrityError(f"{path} holds {type(document).__name__}, not an object: pyvmaf did not write it")
+    run.files.append(path)
+    return document
+
+
+def _add_verdict(run: Run, path: Path, parts: Mapping[str, str]) -> None:
+    run.model(parts["model"]).verdict = _document(run, path)
+
+
+def _add_ensemble(run: Run, path: Path, parts: Mapping[str, str]) -> None:
+    run.model(parts["model"]).ensemble = _document(run, path)
+
+
+def _add_loso(run: Run, path: Path, parts: Mapping[str, str]) -> None:
+    run.seed(parts).loso = _document(run, path)
+
+
+def _add_predictions(run: Run, path: Path, parts: Mapping[str, str]) -> None:
+    run.seed(parts).predictions = path
+    run.files.append(path)
+
+
+def _add_sidecar(run: Run, path: Path, parts: Mapping[str, str]) -> None:
+    seed = run.seed(parts)
+    seed.sidecar, seed.sidecar_path = _document(run, path), path
+
+
+def _add_variant(run: Run, path: Path, parts: Mapping[str, str]) -> None:
+    run.seed(parts).variants.append(Variant(path, parts["mode"], _document(run, path)))
+
+
+def _add_shard(run: Run, path: Path, parts: Mapping[str, str]) -> None:
+    run.shards.append(path)
+    run.files.append(path)
+
+
+def _add_records(run: Run, path: Path, parts: Mapping[str, str]) -> None:
+    run.records.append(path)
+
+
+def _add_registry(run: Run, path: Path, parts: Mapping[str, str]) -> None:
+    run.registry = _document(run, path)
+
+
+# A path is of the first kind that it matches: the more general patterns stand at the end.
+_KINDS: tuple[tuple[layout.ResultFile, Callable[[Run, Path, Mapping[str, str]], None]], ...] = (
+    (layout.VERDICT, _add_verdict),
+    (layout.ENSEMBLE, _add_ensemble),
+    (layout.LOSO, _add_loso),
+    (layout.PREDICTIONS, _add_predictions),
+    (layout.SIDECAR, _add_sidecar),
+    (layout.REGISTRY, _add_registry),
+    (layout.INT8_REPORT, _add_variant),
+    (layout.SHARD, _add_shard),
+    (layout.SHARD_RECORDS, _add_records),
+)
 
 
 def _check_predictions(model: str, seed: Seed) -> None:
     if seed.predictions is None or seed.loso is None:
         return
-    expected, found = seed.loso["predictions_sha256"], sha256_file(seed.predictions)
-    if expected != found:
+    expected, sha256 = seed.loso["predictions_sha256"], sha256_file(seed.predictions)
+    if expected != sha256:
         raise IntegrityError(
-            f"{seed.predictions} hashes to {found}, but the LOSO report of {model}, seed {seed.number}, was made from "
+            f"{seed.predictions} has sha256 {sha256}, but the report of {model}, seed {seed.number}, was made from "
             f"{expected}: fit it again"
         )
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Held-out predictions of one seed: columns fold, clip, codec, rung, crf, frame_index, target, prediction."""
+    """Read the held-out predictions of a seed: columns fold, target, prediction, and what names a row (clip, codec, …)."""
     import pyarrow.parquet as pq
 
     frame: pd.DataFrame = pq.read_table(path).to_pandas()
@@ -207,7 +249,9 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 
 def read_shards(paths: Sequence[Path], features: Sequence[str]) -> pd.DataFrame:
-    """Rows of all shards: what tells rows apart, `features`, and the teacher's score.
+    """Read the rows of all shards: what names a row, `features`, and the teacher's score.
+
+    Text that is null (the preset of a rung that no encoder made) is read as an empty string.
 
     Raises:
         InputError: a shard lacks one of the columns.
@@ -215,40 +259,36 @@ def read_shards(paths: Sequence[Path], features: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
     import pyarrow.parquet as pq
 
-    wanted = ["corpus", "group", "source", "clip", "codec", "preset", "crf", "rung", "frame_index", *features, "vmaf"]
+    columns = [*_TEXT, "crf", "frame_index", *features, "vmaf"]
     frames = []
     for path in paths:
         present = pq.read_schema(path).names
-        lacking = [name for name in wanted if name not in present]
+        lacking = [name for name in columns if name not in present]
         if lacking:
             raise InputError(f"{path} lacks the columns {', '.join(lacking)}; it has {', '.join(present)}")
-        frames.append(pq.read_table(path, columns=wanted).to_pandas())
-    whole = pd.concat(frames, ignore_index=True)
-    for name in ("corpus", "group", "source", "clip", "codec", "preset", "rung"):
-        whole[name] = whole[name].astype(object).fillna("").astype(str)
-    return whole
-
-
-def read_records(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Corpus rows of all shards, the keys that hold clock readings left out; corpus, clip and codec added.
-
-    Raises:
-        IntegrityError: a line is not a JSON object.
-    """
-    import json
-
-    rows = []
-    for path in sorted(paths):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                row = json.loads(line)
-                keep = {key: value for key, value in row.items() if key not in CLOCK_KEYS}
-                parts = layout.ENCODE.parts(str(row["encode_path"]))
-            except (ValueError, KeyError, AttributeError, InputError) as err:
-                raise IntegrityError(f"{path}, line {number}, is no corpus row ({err}): it is damaged") from err
-            rows.append(keep | parts | {"corpus": path.parent.name})
+        frames.append(pq.read_table(path, columns=columns).to_pandas())
+    rows = pd.concat(frames, ignore_index=True)
+    for name in _TEXT:
+        rows[name] = rows[name].astype(object).fillna("").astype(str)
     return rows
 
 
-CLOCK_KEYS = frozenset({"timestamp", "encode_time_ms", "score_time_ms"})
-"""Keys of a corpus row that differ between two identical runs."""
+def read_records(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Read the encode records of all shards without their clock readings, with corpus, clip, codec and rung added.
+
+    Raises:
+        IntegrityError: a line is not such a record.
+    """
+    import json
+
+    records = []
+    for path in sorted(paths):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                record = json.loads(line)
+                kept = {key: value for key, value in record.items() if key not in _CLOCK_KEYS}
+                parts = layout.ENCODE.parts(str(record["encode_path"]))
+            except (ValueError, KeyError, AttributeError, InputError) as err:
+                raise IntegrityError(f"{path}, line {number}, is not an encode record ({err}): it is damaged") from err
+            records.append(kept | parts | {"corpus": path.parent.name})
+    return records

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyvmaf.reports import charts, measures
 from pyvmaf.reports.elements import Cell, Element, Figure, Section, badge, number, paragraph, table, text
+from pyvmaf.reports.exported import int8_difference
 from pyvmaf.reports.pages.run.report import Report
 
 _HEAD = (
@@ -43,7 +44,7 @@ def section(report: Report) -> Section | None:
             "is the budget for the mean over the folds.",
         ),
     ]
-    differences = measures.int8_difference(report.run, report.rows, report.points) if report.rows is not None else None
+    differences = int8_difference(report.run, report.rows, report.points) if report.rows is not None else None
     if differences is not None and len(differences):
         data["int8-shipped"] = differences
         elements.append(

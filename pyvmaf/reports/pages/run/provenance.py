@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
 
 from pyvmaf.base.manifest import engine_block, package_versions
-from pyvmaf.reports import measures
+from pyvmaf.features.table import read_metadata
 from pyvmaf.reports.elements import Cell, Folded, Section, digest, facts, paragraph, table, text
 from pyvmaf.reports.pages.run.report import Report
 
@@ -41,8 +44,21 @@ def _versions(report: Report) -> Iterator[tuple[str, Cell]]:
             yield f"{model.name}: code of fit", text(provenance["engine"]["fingerprint"])
             versions = ", ".join(f"{name} {version}" for name, version in sorted(provenance["packages"].items()))
             yield f"{model.name}: packages", text(versions)
-    for name, value in measures.teachers(report.run.shards):
+    for name, value in _teachers(report.run.shards):
         yield name, text(value)
+
+
+def _teachers(shards: Sequence[Path]) -> list[tuple[str, str]]:
+    """Teacher and engine of the shards, as name and value, each pair once."""
+    values: dict[tuple[str, str], None] = {}
+    for path in sorted(shards):
+        block = read_metadata(pq.read_schema(path), path)
+        values["teacher", str(block["model"])] = None
+        for key, value in sorted(block["engine"].items()):
+            values[f"features: {key}", str(value)] = None
+        for name, reason in sorted(block["unavailable"].items()):
+            values[f"feature {name}", f"unavailable: {reason}"] = None
+    return list(values)
 
 
 def _hashes(report: Report) -> Iterator[list[Cell]]:
