@@ -22,7 +22,9 @@ from bench.clips import long_pair, report
 from pyvmaf import _native
 from pyvmaf.engines.libvmaf.models import Model, predict
 from pyvmaf.features.catalog import CANONICAL6, FEATURES
+from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
+from pyvmaf.models.regressor.inputs import feeds
 from pyvmaf.models.spec import load_spec
 from pyvmaf.runtime.load import load_model
 from pyvmaf.runtime.session import run, session
@@ -71,12 +73,13 @@ def main() -> bool:
         pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), table)
         for path in sorted(SPECS.glob("vmaf_tiny_v*.yaml")):
             spec = load_spec(path)
-            fit(path, table, Path(folder) / spec.name, seed=0, epochs=0)
-            file = Path(folder) / spec.name / "model.onnx"
+            weights = fit(path, table, Path(folder) / spec.name, seed=0, epochs=0).weights
+            file = weights.with_name("model.onnx")
+            export(path, weights, None, None, file)
             model, runtime = load_model(file), session(file.read_bytes())
             names.append(spec.name)
             calls[spec.name] = partial(model.predict, X)
-            calls[f"{spec.name}, runtime alone"] = partial(run, runtime, X, None)
+            calls[f"{spec.name}, runtime alone"] = partial(run, runtime, feeds(X, None))
         found = alternate(calls)
     print(f"inference: {FRAMES} frames' features of one clip, one thread, median of {RUNS}")
     for name, value in found.items():

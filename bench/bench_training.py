@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from bench.clips import report
 from pyvmaf.models.regressor.networks import Mlp, build
 from pyvmaf.models.regressor.rows import read_table
+from pyvmaf.models.regressor.spec import RegressorSpec, load_regressor
 from pyvmaf.models.regressor.trainer import Fitted, Member, StackedTrainer, stream, torch_threads
-from pyvmaf.models.spec import ModelSpec, load_spec
 
 MODELS, SEEDS, PEER_EPOCHS = ("vmaf_tiny_v2", "vmaf_tiny_v3", "vmaf_tiny_v4"), 5, 2
 ROWS, SOURCES = 13_680, 9
@@ -58,7 +58,7 @@ def made_table() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.s
 class _Job:
     """One member as a peer trains it: scaled tensors, initial weights, and the order of rows of each epoch."""
 
-    def __init__(self, spec: ModelSpec, network: Mlp, fitted: Fitted, seed: int, X: NDArray[Any], y: NDArray[Any]):
+    def __init__(self, spec: RegressorSpec, network: Mlp, fitted: Fitted, seed: int, X: NDArray[Any], y: NDArray[Any]):
         member = fitted.member
         self.x = torch.from_numpy(fitted.prepare(X[member.taken()])).float()
         mean, std = fitted.target
@@ -139,7 +139,7 @@ def lightning(job: _Job) -> tuple[float, list[float]]:
     return module.seconds, [total / len(job.x) for total in module.totals]
 
 
-def _measure(spec: ModelSpec, X: NDArray[Any], y: NDArray[Any], source: NDArray[np.str_]) -> bool:
+def _measure(spec: RegressorSpec, X: NDArray[Any], y: NDArray[Any], source: NDArray[np.str_]) -> bool:
     """Print one model's seconds, ratios and losses; False where a bar is missed."""
     network = build(spec.network, len(spec.inputs.names))
     members = [Member(str(name), np.flatnonzero(source != name)) for name in np.unique(source)]
@@ -198,7 +198,7 @@ def main() -> bool:
     """Print seconds and ratios of every model; False where a bar is missed."""
     logging.disable(logging.WARNING)  # Lightning speaks four lines at every start
     warnings.filterwarnings("ignore", module=r"pytorch_lightning|torch\.utils")
-    specs = [load_spec(SPECS / f"{name}.yaml") for name in MODELS]
+    specs = [load_regressor(SPECS / f"{name}.yaml") for name in MODELS]
     if TABLE.exists():
         read = read_table(TABLE, specs[0])
         X, y, source = read.X, read.y, np.asarray(read.groups)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,20 @@ def release() -> None:
     for scratch in _ALL:
         for mapped in scratch.maps:
             mapped.madvise(mmap.MADV_DONTNEED)
+
+
+CHUNK_ROWS = 1 << 18
+"""Rows that are looked at together by default."""
+
+
+def chunks(n: int, size: int | None = None) -> Iterator[slice]:
+    """Slices that cover rows 0 to `n`, in order; after each, pages of arrays in files are given back (`release`).
+
+    Args:
+        n: number of rows.
+        size: rows per slice, `CHUNK_ROWS` by default; the last slice may be shorter.
+    """
+    step = CHUNK_ROWS if size is None else size
+    for start in range(0, n, step):
+        yield slice(start, min(start + step, n))
+        release()

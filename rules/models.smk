@@ -23,7 +23,7 @@ rule fit_model:
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("fit"),
-        code=identity("fit"),
+        code=lambda wildcards: PLAN.model(wildcards.model).code("fit"),
     shell:
         "vmaf-train fit --config {params.spec:q} --features {input.table:q} --seed {wildcards.seed}"
         " --output $(dirname {output.weights:q}) --code {params.code:q} --threads {threads} > {log:q} 2>&1"
@@ -56,7 +56,7 @@ rule judge_model:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("judge"),
         negatives=negatives_option,
-        code=identity("judge"),
+        code=lambda wildcards: PLAN.model(wildcards.model).code("judge"),
     shell:
         "vmaf-train judge --config {params.spec:q} --output {output.verdict:q} --as-result"
         " --code {params.code:q} {params.negatives:q} {input.loso:q} > {log:q} 2>&1"
@@ -84,7 +84,7 @@ rule export_model:
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("export"),
-        code=identity("export"),
+        code=lambda wildcards: PLAN.model(wildcards.model).code("export"),
     shell:
         "vmaf-train export --config {params.spec:q} --checkpoint {input.weights:q} --verdict {input.verdict:q}"
         " --features {input.table:q} --output {output.onnx:q} --code {params.code:q} > {log:q} 2>&1"
@@ -113,7 +113,7 @@ rule ensemble_models:
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("ensemble"),
-        code=identity("ensemble"),
+        code=lambda wildcards: PLAN.model(wildcards.model).code("ensemble"),
     shell:
         "vmaf-train ensemble --config {params.spec:q} --verdict {input.verdict:q} --features {input.table:q}"
         " --output {output.ensemble:q} --as-result --code {params.code:q} {input.sidecars:q} > {log:q} 2>&1"

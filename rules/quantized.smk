@@ -25,7 +25,7 @@ rule quantize_model:
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).variant(wildcards.mode),
-        code=identity("quantize-int8"),
+        code=lambda wildcards: PLAN.model(wildcards.model).code("quantize-int8"),
     shell:
         "vmaf-train quantize-int8 --config {params.spec:q} --mode {wildcards.mode:q} --model {input.onnx:q}"
         " --weights {input.weights:q} --features {input.table:q} --output {output.onnx:q} --as-result"

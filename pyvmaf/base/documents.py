@@ -11,6 +11,12 @@ from pyvmaf.errors import unknown_name
 
 DOCUMENTS: Table[str] = {
     "corpus": "pyvmaf.corpora.manifest.CorpusManifest",
+    "fit": "pyvmaf.models.verdicts.FitReport",
+    "verdict": "pyvmaf.models.verdicts.Verdict",
+    "sidecar": "pyvmaf.runtime.sidecar.Sidecar",
+    "ensemble": "pyvmaf.runtime.manifest.EnsembleManifest",
+    "int8": "pyvmaf.quantized.report.Int8Report",
+    "eval": "pyvmaf.models.evaluate.Evaluation",
     "record": "pyvmaf.encodes.record.Record",
     "registry": "pyvmaf.registry.entry.Registry",
     "sidecar-by-hand": "pyvmaf.registry.by_hand.HandwrittenSidecar",

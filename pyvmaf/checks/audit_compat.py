@@ -17,16 +17,15 @@ from pyvmaf.base.document import (
     Part,
     RunProvenance,
     Sha256,
-    check_document,
     publish,
 )
 from pyvmaf.base.files import read_json, relative, sha256_bytes, sha256_file
 from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from pyvmaf.checks.subject import CPU, described_by, drawn_rows, feeds_of, graph_inputs, open_subject, start
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
-from pyvmaf.models.ensemble import MANIFEST_SCHEMA
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.load import MAX_SIDECAR_BYTES
+from pyvmaf.runtime.manifest import EnsembleManifest
 from pyvmaf.runtime.sidecar import check_sidecar
 from pyvmaf.scoring.find import is_ensemble
 
@@ -202,7 +201,7 @@ def _model_findings(path: Path) -> Iterator[Finding]:
 def _ensemble_findings(path: Path) -> Iterator[Finding]:
     """Load an ensemble and score rows; of one that is held, compare only the hashes of the members."""
     manifest = read_json(path)
-    check_document(manifest, MANIFEST_SCHEMA, str(path))
+    EnsembleManifest.read(path)
     for member in manifest["members"]:
         for name, pin in (("onnx", "sha256"), ("sidecar", "sidecar_sha256")):
             file = path.parent / member[name]

@@ -16,7 +16,7 @@ from pyvmaf.checks.subject import CPU, Subject, open_subject, read_rows, rows_fo
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6
 from pyvmaf.metrics import agreement, finite
-from pyvmaf.models.regressor.rows import read_schema
+from pyvmaf.tables.columns import read_schema
 
 TARGETS = ("mos", "dmos", "target", "score", "vmaf")
 """Columns that can be the target of a model without a sidecar, in order of preference."""

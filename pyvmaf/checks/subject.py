@@ -15,10 +15,11 @@ from pyvmaf.base import layout
 from pyvmaf.base.files import read_json, sha256_bytes, sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, UnavailableError, unknown_name
 from pyvmaf.models.regressor.inputs import of_sidecar
-from pyvmaf.models.regressor.rows import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
 from pyvmaf.runtime import allowlist
-from pyvmaf.runtime.load import Ensemble, Model, load_ensemble, load_model
+from pyvmaf.runtime.ensemble import AnyModel, Ensemble, load_ensemble
+from pyvmaf.runtime.load import load_model
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, registry_path
+from pyvmaf.tables.columns import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -55,7 +56,7 @@ class Subject:
     opset: int
     shapes: dict[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
-    model: Model | None
+    model: AnyModel | None
     sidecar: Path | None
 
     @property
@@ -63,7 +64,7 @@ class Subject:
         """Bytes of all graphs."""
         return sum(map(len, self.graphs))
 
-    def described(self) -> Model:
+    def described(self) -> AnyModel:
         """Return the loaded model.
 
         Raises:
@@ -291,7 +292,7 @@ def parse_shape(text: str, subject: Subject) -> dict[str, tuple[int, ...]]:
     }
 
 
-def drawn_rows(model: Model, n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+def drawn_rows(model: AnyModel, n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Draw raw features and codec blocks of `n` rows from a model's training range; every eighth row is a corner of it."""
     rng = np.random.default_rng(seed)
     ranges = np.asarray([model.sidecar["feature_ranges"][name] for name in model.features])
@@ -387,7 +388,7 @@ def read_rows(
     return Rows(X[keep], codec, None if y is None else y[keep], len(X), len(X) - int(keep.size))
 
 
-def rows_for(model: Model, table: Path, target: str | None = None) -> Rows:
+def rows_for(model: AnyModel, table: Path, target: str | None = None) -> Rows:
     """Read the rows of a table that a model can score."""
     block = model.sidecar["codec"]
     return read_rows(table, model.features, vocabulary=block and block["vocabulary"], target=target)

@@ -15,7 +15,7 @@ from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.checks.subject import open_subject
 from pyvmaf.errors import InputError
 from pyvmaf.models.regressor.inputs import Preparation, of_sidecar
-from pyvmaf.models.regressor.rows import floats, read_columns
+from pyvmaf.tables.columns import floats, read_columns
 
 
 class ShiftLimits(Part):

@@ -1,4 +1,4 @@
-"""``fit``, ``judge``, ``export``, ``eval``."""
+"""``fit``, ``judge``, ``export``, ``ensemble``, ``eval``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress
-from pyvmaf.cli.show import figure
+from pyvmaf.cli.show import figure, new_table, print_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,27 @@ def register(app: typer.Typer) -> None:
     app.command("fit")(fit)
     app.command("judge")(judge)
     app.command("export")(export)
+    app.command("ensemble")(ensemble)
     app.command("eval")(evaluate)
+
+
+def check_family_code(verb: str, expected: str | None, config: Path) -> None:
+    """Refuse to work if the code of a verb and of a model's family is not the code that the plan was made for.
+
+    Args:
+        verb: the verb that is about to run.
+        expected: the identity that the plan asks for; None for none.
+        config: the model's YAML file.
+
+    Raises:
+        InputError: the identity differs, or the file is not a spec.
+    """
+    if expected is None:
+        return
+    from pyvmaf.base.families import uses
+    from pyvmaf.models.spec import load_spec
+
+    check_code(verb, expected, uses(verb, load_spec(config).kind))
 
 
 def fit(
@@ -52,7 +72,7 @@ def fit(
     Example: vmaf-train fit --config config/models/vmaf_tiny_v2.yaml --features results/tables/default.parquet
     --output runs/tiny
     """
-    check_code("fit", code)
+    check_family_code("fit", code, config)
     from pyvmaf.models.fit import fit as run
 
     with progress("fit", unit="epochs") as advance:
@@ -67,6 +87,10 @@ def fit(
         )
     _print_folds(result.loso)
     typer.echo(f"weights {result.weights}\nreport  {result.report}")
+    if result.loso["epochs"] == 0:
+        from pyvmaf.models.export import export as run_export
+
+        run_export(config, result.weights, None, None, output / "model.onnx")
 
 
 def _print_folds(report: Mapping[str, Any]) -> None:
@@ -124,7 +148,7 @@ def judge(
     Example: vmaf-train judge --config config/models/vmaf_tiny_v2.yaml --negatives hard_negatives.parquet
     --output verdict.json runs/*/loso.json
     """
-    check_code("judge", code)
+    check_family_code("judge", code, config)
     from pyvmaf.models.judge import judge as run
 
     verdict = run(config, reports, output, negatives=negatives, seeds=_seeds(seeds))
@@ -142,56 +166,11 @@ def judge(
 
 
 def _print_gates(gate: Mapping[str, Any]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("gate", "measured", "limit", "result"):
-        table.add_column(name, no_wrap=name in ("gate", "result"))
-
-    def row(name: str, measured: str, limit: str, passed: bool | None) -> None:
-        table.add_row(name, measured, limit, {True: "pass", False: "FAIL", None: "not judged"}[passed])
-
-    together = gate["pooled"]
-    if together["judged"]:
-        for name, key, word in (
-            ("plcc", "plcc_min", "at least"),
-            ("srocc", "srocc_min", "at least"),
-            ("rmse", "rmse_max", "at most"),
-        ):
-            limit = together["limits"][key]
-            found = [figures[name] for figures in together["per_seed"].values()]
-            worst = None if None in found else max(found) if key == "rmse_max" else min(found)
-            passed = limit is None or (worst is not None and (worst <= limit if key == "rmse_max" else worst >= limit))
-            shown = "-" if limit is None else f"{word} {limit:g}"
-            row(f"{name.upper()} of all held-out rows", f"{figure(worst)}, worst seed", shown, passed)
-    negatives, order, beyond = gate["hard_negatives"], gate["monotonicity"], gate["extrapolation"]
-    if negatives["judged"]:
-        for name, case in negatives["cases"].items():
-            worst = case["worst"]
-            ends = (("at least", worst["at_least"]), ("at most", worst["at_most"]))
-            limit = ", ".join(f"{word} {value:.1f}" for word, value in ends if value is not None)
-            measured = f"{figure(worst['score'], 1)} (teacher {worst['teacher']:.1f}) on {worst['clip']}"
-            row(f"{name}, worst clip", measured, limit, case["passed"])
-        reach = negatives["range"]
-        measured = f"{figure(reach['lowest'], 1)} to {figure(reach['highest'], 1)}"
-        row("every frame of these", measured, "{:g} to {:g}".format(*reach["allowed"]), reach["passed"])
-    else:
-        row("hard negatives", "-", "", negatives["passed"])
-    if order["judged"]:
-        measured = f"{order['ordered_share']:.2%} of pairs (teacher {order['teacher_ordered_share']:.2%}), worst "
-        measured += f"{order['worst']['excess']:+.2f}"
-        row("order of CRFs", measured, f"at most {order['tolerance']:g}", order["passed"])
-    else:
-        row("order of CRFs", "-", "", order["passed"])
-    if beyond["judged"]:
-        limit = "-" if beyond["worst_plcc_min"] is None else f"at least {beyond['worst_plcc_min']:g}"
-        measured = f"PLCC {figure(beyond['worst_plcc'])} on {beyond['worst']['held_out']}"
-        row(f"worst {beyond['by']}", measured, limit, beyond["passed"])
-    else:
-        row("what is held out beside", "-", "", beyond["passed"])
-    Console().print(table)
+    table = new_table("Gates", ("gate", "measured", "limit", "result"))
+    outcome = {True: "pass", False: "FAIL", None: "not judged"}
+    for row in gate["rows"]:
+        table.add_row(row["what"], row["measured"], row["limit"], outcome[row["passed"]])
+    print_whole(table)
 
 
 def export(
@@ -217,7 +196,7 @@ def export(
     Example: vmaf-train export --config config/models/vmaf_tiny_v2.yaml --checkpoint runs/tiny/weights.safetensors
     --verdict verdict.json --features results/tables/default.parquet --output vmaf_tiny_v2.onnx
     """
-    check_code("export", code)
+    check_family_code("export", code, config)
     from pyvmaf.models.export import export as run
 
     sidecar = run(config, checkpoint, verdict, features, output, train_commit=train_commit)
@@ -225,6 +204,93 @@ def export(
         f"{output}: {sidecar['n_params']} parameters, {sidecar['bytes']} bytes, opset {sidecar['onnx_opset']}, "
         f"torch and onnxruntime within {sidecar['roundtrip']['error']:.1e} of the range, {sidecar['verdict']}"
     )
+
+
+def ensemble(
+    sidecars: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="MODEL.json…",
+            help="The sidecar of each seed's export; its report and predictions of fit lie beside it.",
+        ),
+    ],
+    config: ConfigOption,
+    verdict: Annotated[Path, typer.Option("--verdict", metavar="JSON", help="The verdict over these seeds.")],
+    features: TableOption,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="JSON", help="Where the manifest goes.")],
+    as_result: AsResult = False,
+    code: CodeOption = None,
+) -> None:
+    """Make one model with intervals of a promoted model's seeds, and measure what the intervals hold on unseen sources.
+
+    Exits 0 when they hold what they promise, 1 when they do not or the seeds are held, 2 when something is missing.
+
+    Example: vmaf-train ensemble --config config/models/fr_regressor_v2_ensemble.yaml --verdict runs/e/verdict.json
+    --features results/tables/default.parquet --output runs/e/ensemble.json runs/e/seed*/model.json
+    """
+    check_family_code("ensemble", code, config)
+    from pyvmaf.models.ensemble import HeldError, make_ensemble
+
+    try:
+        manifest = make_ensemble(config, verdict, sidecars, features, output, record_held=as_result)
+    except HeldError as err:
+        typer.echo(f"HOLD {err}")
+        raise typer.Exit(1) from None
+    _print_ensemble(manifest)
+    if manifest["verdict"] != "PROMOTE" and not as_result:
+        raise typer.Exit(1)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _print_ensemble(manifest: Mapping[str, Any]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    rows, used = manifest["eval"]["rows"], manifest["confidence"]["interval"]
+    nominal = manifest["confidence"]["nominal_coverage"]
+    table = Table(
+        title=f"{manifest['id']}: {used} intervals for {nominal:.1%} on {rows['n']} rows of {rows['units']} held-out "
+        "sources; share that each way of making them holds",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("held out", no_wrap=True)
+    for name in ("rows", "RMSE", "sigma", *rows["coverage"], "width"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for unit in rows["per_unit"]:
+        width = unit["mean_width"][used]
+        table.add_row(
+            unit["held_out"],
+            str(unit["n"]),
+            f"{unit['rmse']:.3f}",
+            f"{unit['mean_sigma']:.3f}",
+            *(_share(unit["coverage"][m]) for m in rows["coverage"]),
+            "-" if width is None else f"{width:.2f}",
+        )
+    table.add_section()
+    held = rows["coverage"]
+    table.add_row(
+        "all rows",
+        str(rows["n"]),
+        f"{rows['rmse']:.3f}",
+        f"{rows['mean_sigma']:.3f}",
+        *(_share(c["empirical_coverage"]) for c in held.values()),
+        "-" if held[used]["mean_width"] is None else f"{held[used]['mean_width']:.2f}",
+    )
+    print_whole(table)
+    gate, gates = manifest["coverage_gate"], manifest["gates"]
+    mean, spread = gates["mean_plcc"], gates["plcc_spread"]
+    typer.echo(
+        f"{manifest['verdict']} {manifest['id']}: {manifest['ensemble_size']} members, mean PLCC "
+        f"{'-' if mean is None else f'{mean:.5f}'}, spread {'-' if spread is None else f'{spread:.5f}'}; intervals hold "
+        f"{_share(gate['empirical_coverage'])} of held-out rows ({_share(gate['nominal_coverage'])} ± "
+        f"{_share(gate['coverage_tolerance'])} asked for)"
+    )
+    if gate["why"]:
+        typer.echo(gate["why"], err=True)
 
 
 def evaluate(

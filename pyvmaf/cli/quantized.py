@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pyvmaf.cli.common import CodeOption, check_code, progress
-from pyvmaf.cli.models import AsResult, ConfigOption, TableOption
+from pyvmaf.cli.common import CodeOption, progress
+from pyvmaf.cli.models import AsResult, ConfigOption, TableOption, check_family_code
 from pyvmaf.cli.show import figure
 
 
@@ -60,7 +60,7 @@ def quantize(
     Example: vmaf-train quantize-int8 --config config/models/vmaf_tiny_v2.yaml --model model.onnx
     --weights weights.safetensors --features results/tables/default.parquet --output static_qdq.onnx
     """
-    check_code("quantize-int8", code)
+    check_family_code("quantize-int8", code, config)
     from pyvmaf.base.manifest import read_manifest
     from pyvmaf.quantized.quantize import quantize as run
     from pyvmaf.quantized.quantize import require_passed

@@ -131,7 +131,7 @@ def score(
     import warnings
 
     from pyvmaf.errors import InputError
-    from pyvmaf.runtime.load import ModelWarning
+    from pyvmaf.runtime.predictor import ModelWarning
     from pyvmaf.scoring.predict import warnings_of
     from pyvmaf.scoring.score import score as run
     from pyvmaf.scoring.scores import FORMATS

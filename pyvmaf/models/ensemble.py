@@ -15,31 +15,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.document import publish_body
-from pyvmaf.base.files import sha256_file
+from pyvmaf.base.document import Call, publish
+from pyvmaf.base.families import uses
+from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
 from pyvmaf.metrics import agreement
-from pyvmaf.models.intervals import Calibration, combine, measure
-from pyvmaf.models.judge import HOLD, PROMOTE, read_report, read_verdict
-from pyvmaf.models.regressor.weights import PREDICTIONS, REPORT
-from pyvmaf.models.spec import Ensemble, load_spec
-
-KINDS = {"fr": "fr_ensemble", "mos": "mos_ensemble"}
-"""What the manifest of an ensemble calls itself, by the kind of its members."""
-
-MANIFEST_SCHEMA = Path(__file__).with_name("schemas") / "ensemble.schema.json"
+from pyvmaf.models.coverage import measure
+from pyvmaf.models.spec import Ensemble, ModelSpec, load_spec
+from pyvmaf.models.verdicts import HOLD, PROMOTE, FitReport, Verdict
+from pyvmaf.models.weights import PREDICTIONS, REPORT
+from pyvmaf.runtime.intervals import Calibration, combine
+from pyvmaf.runtime.manifest import EnsembleManifest
+from pyvmaf.runtime.sidecar import check_sidecar, predictor_part
 
 _CLIP = ("fold", "source", "clip", "codec", "rung")
-# What all members must share: they see the same inputs and answer in the same unit.
+# The keys of sidecars in which members agree, beside those of their family.
 _SHARED = (
-    *("features", "input_normalization", "feature_ranges", "input_guard", "input_guard_margin", "input_transforms"),
-    *("codec", "onnx_opset"),
-    *("expected_output_range", "target", "dataset", "dataset_sha256", "train_config_hash", "train_commit", "license"),
+    *("onnx_opset", "expected_output_range", "target", "dataset", "dataset_sha256", "train_config_hash"),
+    *("train_commit", "license"),
 )
 
 
 class HeldError(PyvmafError):
-    """A gate says no: there is nothing to ship."""
+    """The model is held: there is nothing to ship."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,6 @@ def _seed(sidecar_path: Path, verdict: dict[str, Any], where: Path) -> Seed:
         InputError: the verdict did not judge them.
         IntegrityError: a file is not the one that another one speaks of.
     """
-    from pyvmaf.base.files import read_json
-    from pyvmaf.runtime.sidecar import check_sidecar
-
     sidecar = read_json(sidecar_path)
     check_sidecar(sidecar, str(sidecar_path))
     number = sidecar["seed"]
@@ -106,7 +101,7 @@ def _seed(sidecar_path: Path, verdict: dict[str, Any], where: Path) -> Seed:
         )
     seed = Seed(number, sidecar_path.parent, dict(sidecar), sidecar_path)
     report_path = seed.folder / REPORT
-    report = read_report(report_path)
+    report = FitReport.read(report_path).as_json()
     for path, stated, by in (
         (report_path, judged["report_sha256"], where),
         (seed.folder / PREDICTIONS, report["predictions_sha256"], report_path),
@@ -207,7 +202,7 @@ def _coverage_gate(rows: dict[str, Any], settings: Ensemble) -> dict[str, Any]:
 def _check_shared(seeds: Sequence[Seed]) -> None:
     first = seeds[0]
     for seed in seeds[1:]:
-        for key in _SHARED:
+        for key in (*predictor_part(first.sidecar["kind"]).SHARED, *_SHARED):
             if seed.sidecar.get(key) != first.sidecar.get(key):
                 raise InputError(
                     f"members must agree in {key}, but {first.sidecar_path} says {first.sidecar.get(key)} and "
@@ -258,12 +253,59 @@ def make_ensemble(
     """
     started = time.perf_counter()
     spec = load_spec(config)
-    settings = spec.ensemble
-    if settings is None:
+    if spec.ensemble is None:
         raise InputError(f"{config} asks for no ensemble: give it a block `ensemble: {{}}`")
-    if spec.kind not in KINDS:
-        raise InputError(f"{config}: kind is {spec.kind!r}; ensembles are made of kinds {', '.join(KINDS)}")
-    judged = read_verdict(verdict)
+    judged = _judged(spec, verdict, table)
+    if judged["verdict"] != PROMOTE and not record_held:
+        raise HeldError(f"{verdict} holds {spec.name}: {judged['recommendation']}. An ensemble of it is not made")
+    seeds = _members(spec, judged, verdict, sidecars)
+    rows, clips = read_held_out([s.folder / PREDICTIONS for s in seeds])
+    by_row = assess(rows, spec.ensemble)
+    by_clip = _by_clip(clips, spec.ensemble)
+    gate = _coverage_gate(by_row, spec.ensemble)
+    files = [path for s in seeds for path in (s.sidecar_path, s.onnx, s.folder / REPORT, s.folder / PREDICTIONS)]
+    call = Call(
+        "ensemble",
+        args={"config": config, "verdict": verdict, "features": table, "seeds": [s.number for s in seeds]},
+        inputs={"config": config, "verdict": verdict, "features": table, "members": files},
+        uses=uses("ensemble", spec.kind),
+        started=started,
+    )
+    first = seeds[0].sidecar
+    manifest = EnsembleManifest.model_validate(
+        {
+            "id": spec.name,
+            "kind": f"{spec.kind}_ensemble",
+            "description": spec.description,
+            "license": spec.license,
+            "ensemble_size": len(seeds),
+            "members": [_member(seed, output) for seed in seeds],
+            **predictor_part(spec.kind).ensemble_keys(first),
+            **{
+                key: first[key]
+                for key in ("expected_output_range", "target", "dataset", "train_commit", "train_config_hash")
+            },
+            "dataset_sha256": judged["corpus"]["sha256"],
+            "confidence": _confidence(spec.ensemble, by_row, by_clip),
+            "verdict": PROMOTE if judged["verdict"] == PROMOTE and gate["passed"] else HOLD,
+            "verdict_sha256": sha256_file(verdict),
+            "gates": judged["gate"],
+            "coverage_gate": gate,
+            "eval": {
+                "protocol": f"members that did not see the row's {_unit(judged)}; intervals calibrated on the other ones; "
+                "sigma with ddof 1 over members",
+                "rows": by_row,
+                "clip_means": by_clip,
+            },
+            "run_provenance": call.provenance(),
+        }
+    )
+    return publish(manifest, output, call).as_json()
+
+
+def _judged(spec: ModelSpec, verdict: Path, table: Path) -> dict[str, Any]:
+    """Read the verdict; it must be of this model and of this table."""
+    judged = Verdict.read(verdict).as_json()
     if judged["model"] != spec.name:
         raise InputError(f"{verdict} judged model {judged['model']!r}, not {spec.name!r}")
     table_sha256 = sha256_file(table)
@@ -272,9 +314,11 @@ def make_ensemble(
             f"{verdict} judged the table with sha256 {judged['corpus']['sha256']}, but {table} is {table_sha256}: fit and "
             "judge again on the same table"
         )
-    promoted = judged["verdict"] == PROMOTE
-    if not promoted and not record_held:
-        raise HeldError(f"{verdict} holds {spec.name}: {judged['recommendation']}. An ensemble of it is not made")
+    return judged
+
+
+def _members(spec: ModelSpec, judged: dict[str, Any], verdict: Path, sidecars: Sequence[Path]) -> list[Seed]:
+    """The files of every seed that was judged, in the order of the seeds."""
     seeds = sorted((_seed(path, judged, verdict) for path in sidecars), key=lambda s: s.number)
     numbers = [s.number for s in seeds]
     if numbers != sorted(judged["seeds"]):
@@ -285,55 +329,7 @@ def make_ensemble(
     if len(seeds) < 2:
         raise InputError(f"{spec.name} was judged with seed {numbers} only: an ensemble needs at least 2 members")
     _check_shared(seeds)
-    rows, clips = read_held_out([s.folder / PREDICTIONS for s in seeds])
-    by_row = assess(rows, settings)
-    by_clip = _by_clip(clips, settings)
-    gate = _coverage_gate(by_row, settings)
-    first = seeds[0].sidecar
-    codec = first["codec"]
-    body: dict[str, Any] = {
-        "id": spec.name,
-        "kind": KINDS[spec.kind],
-        "description": spec.description,
-        "license": spec.license,
-        "ensemble_size": len(seeds),
-        "members": [_member(seed, output) for seed in seeds],
-        "feature_order": first["features"],
-        "feature_mean": first["input_normalization"]["mean"],
-        "feature_std": first["input_normalization"]["std"],
-        "scaler_in_graph": first["input_normalization"]["in_graph"],
-        "codec_vocab": None if codec is None else codec["slots"],
-        "codec_vocab_version": None if codec is None else codec["vocabulary"],
-        "codec_vocab_sha256": None if codec is None else codec["vocabulary_sha256"],
-        "expected_output_range": first["expected_output_range"],
-        "target": first["target"],
-        "dataset": first["dataset"],
-        "dataset_sha256": table_sha256,
-        "train_commit": first["train_commit"],
-        "train_config_hash": first["train_config_hash"],
-        "confidence": _confidence(settings, by_row, by_clip),
-        "smoke": False,
-        "verdict": PROMOTE if promoted and gate["passed"] else HOLD,
-        "verdict_sha256": sha256_file(verdict),
-        "gates": judged["gate"],
-        "coverage_gate": gate,
-        "eval": {
-            "protocol": f"members that did not see the row's {_unit(judged)}; intervals calibrated on the other ones; "
-            "sigma with ddof 1 over members",
-            "rows": by_row,
-            "clip_means": by_clip,
-        },
-    }
-    files = [path for s in seeds for path in (s.sidecar_path, s.onnx, s.folder / REPORT, s.folder / PREDICTIONS)]
-    return publish_body(
-        body,
-        output,
-        schema=MANIFEST_SCHEMA,
-        verb="ensemble",
-        args={"config": config, "verdict": verdict, "features": table, "seeds": numbers},
-        inputs={"config": config, "verdict": verdict, "features": table, "members": files},
-        started=started,
-    )
+    return seeds
 
 
 def _unit(verdict: dict[str, Any]) -> str:

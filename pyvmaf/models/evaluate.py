@@ -5,22 +5,96 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from pyvmaf.base.document import publish_body
+from pyvmaf.base.document import (
+    Call,
+    Correlation,
+    Count,
+    Document,
+    Name,
+    Part,
+    Positive,
+    RunProvenance,
+    Sha256,
+    Share,
+    Size,
+    publish,
+)
+from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.metrics import agreement
-from pyvmaf.models.intervals import METHODS
-from pyvmaf.models.regressor.rows import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
-from pyvmaf.runtime.load import Ensemble, Model, Prediction, load_ensemble, load_model
+from pyvmaf.metrics import agreement, finite
+from pyvmaf.runtime.ensemble import AnyModel, Ensemble, load_ensemble
+from pyvmaf.runtime.intervals import METHODS
+from pyvmaf.runtime.load import load_model
+from pyvmaf.runtime.predictor import Prediction
 from pyvmaf.splits import hash_split
+from pyvmaf.tables.columns import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
 
-SCHEMA = Path(__file__).with_name("schemas") / "eval.schema.json"
 SPLITS = ("all", "train", "val", "test")
+
+
+class OutsideRange(Part):
+    """Rows outside the range of the training rows."""
+
+    share: Share
+    by_feature: dict[str, Share]
+
+
+class Held(Part):
+    """Coverage of some intervals."""
+
+    empirical_coverage: Share | None = Field(description="Share of rows inside")
+    mean_width: Size | None
+
+
+class HeldByMethod(Part):
+    """Coverage of the intervals of each method."""
+
+    gaussian: Held
+    conformal: Held
+    normalised: Held
+
+
+class Intervals(Part):
+    """Coverage of an ensemble's intervals on these rows."""
+
+    interval: Literal["gaussian", "conformal", "normalised"] = Field(description="The method of predictions")
+    nominal_coverage: float = Field(ge=0.5, le=0.999)
+    mean_sigma: Size
+    coverage: HeldByMethod
+    by_group: dict[str, Held] = Field(description="Coverage of the intervals of predictions, per value of the key")
+
+
+class Evaluation(Document):
+    """How well a model or an ensemble agrees with the target on rows of a table."""
+
+    title: ClassVar[str] = "Report of eval: how well a model agrees with the target on rows of a table"
+
+    schema_version: Literal[1] = 1
+    model: Name
+    model_sha256: Sha256 = Field(description="Of the file that was named; of an ensemble its manifest")
+    table_sha256: Sha256
+    split: Name
+    key: Name
+    groups: list[str] = Field(description="Values of the key among the rows")
+    target: Name
+    n: Positive
+    rows_left_out: Count = Field(description="Rows of the split that lack a value")
+    plcc: Correlation | None
+    srocc: Correlation | None
+    krocc: Correlation | None
+    rmse: Size
+    outside_training_range: OutsideRange
+    outside_output_range: Share
+    trained_on_this_table: bool
+    intervals: Intervals | None = Field(description="null for a single model")
+    run_provenance: RunProvenance
 
 
 def evaluate(
@@ -53,31 +127,19 @@ def evaluate(
     started = time.perf_counter()
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    loaded: Model
-    if model.suffix == ".json":
-        if sidecar is not None:
-            raise InputError(f"{model} names the sidecars of its members: leave --sidecar out")
-        loaded = load_ensemble(model, sha256=sha256)
-    else:
-        loaded = load_model(model, sidecar=sidecar, sha256=sha256)
+    loaded = _load(model, sidecar, sha256)
     column = target or str(loaded.sidecar.get("target", "vmaf"))
-    block = loaded.sidecar["codec"]
+    args = {"split": split, "key": key, "only": list(only), "target": column}
+    used = uses("eval", loaded.sidecar["kind"])
+    call = Call("eval", args=args, inputs={"model": model, "features": table}, uses=used, started=started)
+    block = loaded.sidecar.get("codec")
     names = [*loaded.features, column, key, *(ENCODE_COLUMNS if block else ())]
     data = read_columns(table, list(dict.fromkeys(names)))
     keys = strings(data, key)
-    if only:
-        absent = sorted(set(only) - set(keys.tolist()))
-        if absent:
-            raise unknown_name(f"{key} of {table}", absent[0], sorted(set(keys.tolist())))
-        chosen, label = np.isin(keys, list(only)), f"{key} in {', '.join(only)}"
-    elif split == "all":
-        chosen, label = np.ones(keys.size, dtype=bool), "all"
-    else:
-        chosen, label = hash_split(keys) == split, split
+    chosen, label = _chosen(keys, split, key, only, table)
     X = np.column_stack([floats(data, n) for n in loaded.features])
     y = floats(data, column)
-    usable = chosen & np.isfinite(X).all(axis=1) & np.isfinite(y)
-    rows = np.flatnonzero(usable)
+    rows = np.flatnonzero(chosen & np.isfinite(X).all(axis=1) & np.isfinite(y))
     if rows.size == 0:
         values = np.unique(keys)
         raise InputError(
@@ -89,59 +151,84 @@ def evaluate(
         encoder, preset = strings(data, "encoder")[rows], strings(data, "preset")[rows]
         codec = codec_block(block["vocabulary"], encoder, preset, floats(data, "crf")[rows])
     predicted = loaded.predict(X[rows], codec)
-    figures = agreement(predicted.scores, y[rows])
-    inputs = {"model": model, "features": table}
-    args = {"split": split, "key": key, "only": list(only), "target": column}
-    report: dict[str, Any] = {
-        "model": loaded.sidecar["name"],
-        "model_sha256": sha256_file(model),
-        "table_sha256": sha256_file(table),
-        "split": label,
-        "key": key,
-        "groups": sorted(set(keys[rows].tolist())),
-        "target": column,
-        "n": figures["n"],
-        "rows_left_out": int(np.count_nonzero(chosen)) - int(rows.size),
-        "plcc": None if np.isnan(figures["plcc"]) else figures["plcc"],
-        "srocc": None if np.isnan(figures["srocc"]) else figures["srocc"],
-        "krocc": None if np.isnan(figures["krocc"]) else figures["krocc"],
-        "rmse": figures["rmse"],
-        "outside_training_range": {"share": predicted.outside_share, "by_feature": predicted.outside},
-        "outside_output_range": predicted.unexpected_share,
-        "trained_on_this_table": loaded.sidecar["dataset_sha256"] == sha256_file(table),
-        "intervals": _intervals(loaded, predicted, y[rows], keys[rows]) if isinstance(loaded, Ensemble) else None,
-    }
-    return publish_body(report, output, schema=SCHEMA, verb="eval", args=args, inputs=inputs, started=started)
+    measured = agreement(predicted.scores, y[rows])
+    table_sha256 = sha256_file(table)
+    report = Evaluation(
+        model=loaded.sidecar["name"],
+        model_sha256=sha256_file(model),
+        table_sha256=table_sha256,
+        split=label,
+        key=key,
+        groups=sorted(set(keys[rows].tolist())),
+        target=column,
+        n=measured["n"],
+        rows_left_out=int(np.count_nonzero(chosen)) - int(rows.size),
+        plcc=finite(measured["plcc"]),
+        srocc=finite(measured["srocc"]),
+        krocc=finite(measured["krocc"]),
+        rmse=measured["rmse"],
+        outside_training_range=OutsideRange(share=predicted.outside_share, by_feature=predicted.outside),
+        outside_output_range=predicted.unexpected_share,
+        trained_on_this_table=loaded.sidecar["dataset_sha256"] == table_sha256,
+        intervals=_intervals(loaded, predicted, y[rows], keys[rows]) if isinstance(loaded, Ensemble) else None,
+        run_provenance=call.provenance(),
+    )
+    return publish(report, output, call).as_json()
+
+
+def _load(model: Path, sidecar: Path | None, sha256: str | None) -> AnyModel:
+    if model.suffix != ".json":
+        return load_model(model, sidecar=sidecar, sha256=sha256)
+    if sidecar is not None:
+        raise InputError(f"{model} names the sidecars of its members: leave --sidecar out")
+    return load_ensemble(model, sha256=sha256)
+
+
+def _chosen(
+    keys: NDArray[np.str_], split: str, key: str, only: Sequence[str], table: Path
+) -> tuple[NDArray[np.bool_], str]:
+    """Which rows to look at, and what to call them."""
+    if only:
+        absent = sorted(set(only) - set(keys.tolist()))
+        if absent:
+            raise unknown_name(f"{key} of {table}", absent[0], sorted(set(keys.tolist())))
+        return np.isin(keys, list(only)), f"{key} in {', '.join(only)}"
+    if split == "all":
+        return np.ones(keys.size, dtype=np.bool_), "all"
+    return np.asarray(hash_split(keys) == split, dtype=np.bool_), split
 
 
 def _intervals(
     ensemble: Ensemble, predicted: Prediction, y: NDArray[np.float64], groups: NDArray[np.str_]
-) -> dict[str, Any]:
+) -> Intervals:
     """How many rows the intervals of each method hold, and how wide they are."""
     assert predicted.sigma is not None
     residual = np.abs(y - predicted.scores)
-    held: dict[str, dict[str, float | None]] = {}
-    by_group: dict[str, dict[str, float | None]] = {}
+    by_method: dict[str, Held] = {}
+    by_group: dict[str, Held] = {}
     for method in METHODS:
         try:
             half = ensemble.half_width(predicted.sigma, method)
         except InputError:
-            # Calibrated on too few rows for this one; the ensemble's own method always is on enough.
-            held[method] = {"empirical_coverage": None, "mean_width": None}
+            # Calibrated on too few rows for this method; the ensemble's own always has enough.
+            by_method[method] = Held(empirical_coverage=None, mean_width=None)
             continue
         inside = residual <= half
-        held[method] = {"empirical_coverage": float(inside.mean()), "mean_width": float(2 * half.mean())}
+        by_method[method] = _held(inside, half)
         if method == ensemble.method:
-            for name in np.unique(groups).tolist():
-                here = groups == name
-                by_group[name] = {
-                    "empirical_coverage": float(inside[here].mean()),
-                    "mean_width": float(2 * half[here].mean()),
-                }
-    return {
-        "interval": ensemble.method,
-        "nominal_coverage": ensemble.nominal,
-        "mean_sigma": float(predicted.sigma.mean()),
-        "coverage": held,
-        "by_group": by_group,
-    }
+            by_group = {
+                name: _held(inside[groups == name], half[groups == name]) for name in np.unique(groups).tolist()
+            }
+    return Intervals.model_validate(
+        {
+            "interval": ensemble.method,
+            "nominal_coverage": ensemble.nominal,
+            "mean_sigma": float(predicted.sigma.mean()),
+            "coverage": by_method,
+            "by_group": by_group,
+        }
+    )
+
+
+def _held(inside: NDArray[np.bool_], half: NDArray[np.float64]) -> Held:
+    return Held(empirical_coverage=float(inside.mean()), mean_width=float(2 * half.mean()))

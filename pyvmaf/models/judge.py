@@ -7,75 +7,48 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pyvmaf.base.document import check_document, publish_body
-from pyvmaf.base.files import read_json, sha256_file
-from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.base.document import Call, publish
+from pyvmaf.base.families import uses
+from pyvmaf.base.files import sha256_file
+from pyvmaf.errors import InputError
 from pyvmaf.metrics import FIGURES, spread
-from pyvmaf.models import gates
-from pyvmaf.models.gates import Seed
-from pyvmaf.models.regressor.weights import PREDICTIONS, WEIGHTS
+from pyvmaf.models.families import gates
+from pyvmaf.models.gates.extrapolation import per_fold
+from pyvmaf.models.gates.gate import Judged, Row, Seed
 from pyvmaf.models.spec import ModelSpec, load_spec
+from pyvmaf.models.verdicts import HOLD, PROMOTE, FitReport, Verdict
+from pyvmaf.models.weights import PREDICTIONS, WEIGHTS
 
-SCHEMA = Path(__file__).with_name("schemas") / "verdict.schema.json"
-PROMOTE, HOLD = "PROMOTE", "HOLD"
 _PER_SEED = ("mean_plcc", "std_plcc", "min_plcc", "max_plcc", "mean_srocc", "mean_krocc", "mean_rmse")
-_NEEDED = (
-    "model", "seed", "table", "weights_sha256", "predictions_sha256", "train_config_hash", "mean_plcc", "pooled", "folds",
-)  # fmt: skip
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """A ``loso.json``.
+def gate(judged: Judged) -> dict[str, Any]:
+    """Measure every gate of a model's family: the block ``gate`` of a verdict.
 
     Raises:
-        MissingFileError: there is no such file.
-        IntegrityError: it is not such a report.
+        InputError, MissingFileError, IntegrityError: a file that a gate reads is not there, damaged, or lacks a column.
     """
-    report = read_json(path)
-    missing = [k for k in _NEEDED if k not in report] if isinstance(report, dict) else list(_NEEDED)
-    if missing:
-        raise IntegrityError(f"{path} is no report of fit: it lacks {', '.join(missing)}. Fit the model again")
-    return dict(report)
-
-
-def read_verdict(path: Path) -> dict[str, Any]:
-    """A ``verdict.json``.
-
-    Raises:
-        MissingFileError: there is no such file.
-        IntegrityError: it is not such a verdict.
-    """
-    verdict = read_json(path)
-    if not isinstance(verdict, dict) or verdict.get("verdict") not in (PROMOTE, HOLD) or "gate" not in verdict:
-        raise IntegrityError(f"{path} is no verdict of judge. Judge the model again")
-    check_document(verdict, SCHEMA, str(path))
-    return verdict
-
-
-def gate(spec: ModelSpec, seeds: Sequence[Seed], negatives: Path | None = None) -> dict[str, Any]:
-    """Every gate of a spec over its seeds, with each measured value beside its limit.
-
-    Args:
-        spec: the model.
-        seeds: the fits.
-        negatives: table of hard negatives, or None.
-
-    Raises:
-        InputError, MissingFileError, IntegrityError: what the gates read is not there, damaged, or lacks a column.
-    """
-    limits = spec.gates
-    found = gates.correlation(limits, {seed.number: seed.report["mean_plcc"] for seed in seeds}) | {
-        "pooled": gates.pooled(limits.pooled, seeds),
-        "hard_negatives": gates.hard_negatives(spec, negatives, seeds),
-        "monotonicity": gates.monotonicity(limits.monotonicity, seeds),
-        "extrapolation": gates.extrapolation(limits.extrapolation, seeds),
-    }
-    why = gates.reasons(found)
-    # Whatever they score: nobody trained them.
-    untrained = sorted(seed.number for seed in seeds if seed.report.get("epochs") == 0)
+    blocks: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    reasons: list[str] = []
+    for each in gates(judged.spec.kind):
+        block = each.measure(judged)
+        lines = each.rows(block)
+        rows += [row.as_json(each.name) for row in lines]
+        if "judged" in block:
+            blocks[each.name] = block
+            reasons += [block["why"]] if block["passed"] is False else []
+        else:
+            # The gate whose keys stand beside those of the others gives a reason per row.
+            blocks |= block
+            reasons += [row.why for row in lines if row.passed is False and row.why]
+    untrained = sorted(seed.number for seed in judged.seeds if seed.report.get("epochs") == 0)
     if untrained:
-        why.append(f"seeds {untrained} hold their initial weights")
-    return {"passed": not why, "reasons": why, **found}
+        # Whatever their figures are: nobody trained them.
+        why = f"seeds {untrained} hold their initial weights"
+        rows.append(Row("seeds with initial weights", str(untrained), "none", False, why).as_json("training"))
+        reasons.append(why)
+    return {"passed": not reasons, "reasons": reasons, "rows": rows, **blocks}
 
 
 def judge(
@@ -96,16 +69,65 @@ def judge(
         seeds: seeds that must be among the reports; None judges those that are given.
 
     Raises:
-        MissingFileError: a report, or what it stands beside, is not there.
-        IntegrityError: weights or predictions are not those that a report speaks of.
+        MissingFileError: a report, or a file beside it, is not there.
+        IntegrityError: weights or predictions are not those that a report names.
         InputError: there are no reports, they are of another model, miss a seed or repeat one, or were made from
             different tables or settings.
     """
     started = time.perf_counter()
     spec = load_spec(config)
+    fits = _fits(spec, reports, seeds)
+    measured = gate(Judged(spec, fits, negatives))
+    promoted = measured["passed"]
+    parts = {name: block for name, block in measured.items() if isinstance(block, dict) and "judged" in block}
+    read = {name for name, block in parts.items() if block["judged"]}
+    numbers = [seed.number for seed in fits]
+    first = fits[0].report
+    call = Call(
+        "judge",
+        args={"config": config, "negatives": negatives, "seeds": numbers},
+        inputs={
+            "config": config,
+            "reports": [seed.path for seed in fits],
+            "predictions": [seed.beside(PREDICTIONS) for seed in fits if "monotonicity" in read],
+            "weights": [seed.beside(WEIGHTS) for seed in fits if "hard_negatives" in read],
+            "negatives": [negatives] if negatives is not None and "hard_negatives" in read else [],
+        },
+        uses=uses("judge", spec.kind),
+        started=started,
+    )
+    verdict = Verdict.model_validate(
+        {
+            "model": spec.name,
+            "verdict": PROMOTE if promoted else HOLD,
+            "seeds": numbers,
+            "seeds_not_judged": sorted(set(spec.seeds) - set(numbers)),
+            "gates_not_judged": {name: block["why"] for name, block in parts.items() if not block["judged"]},
+            "gate": measured,
+            "corpus": first["table"],
+            "split": first["split"],
+            "train_config_hash": first["train_config_hash"],
+            "per_seed": {str(seed.number): _facts(seed) for seed in fits},
+            "over_seeds": {figure: spread([seed.report[f"mean_{figure}"] for seed in fits]) for figure in FIGURES},
+            "per_fold": per_fold([seed.report for seed in fits]),
+            "recommendation": "ship the model of any of these seeds" if promoted else "; ".join(measured["reasons"]),
+            "run_provenance": call.provenance(),
+        }
+    )
+    return publish(verdict, output, call).as_json()
+
+
+def _facts(seed: Seed) -> dict[str, Any]:
+    """A seed's entry of the verdict."""
+    hashes = {"report_sha256": sha256_file(seed.path), "weights_sha256": seed.report["weights_sha256"]}
+    return hashes | {key: seed.report[key] for key in _PER_SEED}
+
+
+def _fits(spec: ModelSpec, reports: Sequence[Path], seeds: Sequence[int] | None) -> list[Seed]:
+    """The fits that the reports describe, in the order of their seeds; see `judge`."""
     by_seed: dict[int, tuple[Path, dict[str, Any]]] = {}
     for path in reports:
-        report = read_report(path)
+        report = FitReport.read(path).as_json()
         if report["model"] != spec.name:
             raise InputError(f"{path} reports on model {report['model']!r}, not on {spec.name!r}")
         if report["seed"] in by_seed:
@@ -116,52 +138,9 @@ def judge(
     missing = sorted(set(seeds or ()) - set(by_seed))
     if missing:
         raise InputError(f"seeds {list(seeds or ())} are to be judged, but {missing} were not reported: fit them first")
-    _, first = next(iter(by_seed.values()))
     tables = {str(path): report["table"]["sha256"] for path, report in by_seed.values()}
     settings = {str(path): report["train_config_hash"] for path, report in by_seed.values()}
     for what, values in (("tables", tables), ("training settings", settings)):
         if len(set(values.values())) > 1:
             raise InputError(f"the reports come from different {what} ({values}): fit every seed again")
-
-    judged = sorted(by_seed)
-    fits = [Seed(seed, *by_seed[seed]) for seed in judged]
-    found = gate(spec, fits, negatives)
-    promoted = found["passed"]
-    unjudged = {part: found[part]["why"] for part in gates.PARTS if not found[part]["judged"]}
-    body = {
-        "model": spec.name,
-        "verdict": PROMOTE if promoted else HOLD,
-        "seeds": judged,
-        "seeds_not_judged": sorted(set(spec.seeds) - set(judged)),
-        "gates_not_judged": unjudged,
-        "gate": found,
-        "corpus": {"present": True, **first["table"]},
-        "split": first["split"],
-        "train_config_hash": first["train_config_hash"],
-        "per_seed": {
-            str(seed.number): {
-                "report_sha256": sha256_file(seed.path),
-                "weights_sha256": seed.report["weights_sha256"],
-            }
-            | {k: seed.report.get(k) for k in _PER_SEED}
-            for seed in fits
-        },
-        "over_seeds": {figure: spread([seed.report.get(f"mean_{figure}") for seed in fits]) for figure in FIGURES},
-        "per_fold": gates.per_fold([seed.report for seed in fits]),
-        "recommendation": "ship the model of any of these seeds" if promoted else "; ".join(found["reasons"]),
-    }
-    return publish_body(
-        body,
-        output,
-        schema=SCHEMA,
-        verb="judge",
-        args={"config": config, "negatives": negatives, "seeds": judged},
-        inputs={
-            "config": config,
-            "reports": [seed.path for seed in fits],
-            "predictions": [seed.beside(PREDICTIONS) for seed in fits if found["monotonicity"]["judged"]],
-            "weights": [seed.beside(WEIGHTS) for seed in fits if found["hard_negatives"]["judged"]],
-            "negatives": [negatives] if negatives is not None and found["hard_negatives"]["judged"] else [],
-        },
-        started=started,
-    )
+    return [Seed(number, *by_seed[number]) for number in sorted(by_seed)]

@@ -1,125 +1,22 @@
 """A model is data: the schema of ``config/models/{model}.yaml``.
 
-One trainer, one exporter and one judge read these files; another model of the same kind is another file.
+A file names its family by ``kind``. `ModelSpec` has the sections that every family has; a family's spec class adds its
+own. `load_spec` reads a file with the class of its kind.
 """
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
+from pyvmaf.base.families import DEFAULT_KIND, FAMILIES, load_part
 from pyvmaf.base.files import read_yaml
 from pyvmaf.base.section import Section
-from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.features.catalog import CONTEXT, resolve
 from pyvmaf.splits import CONTENT_HASH_POLICY, CONTENT_HASH_SEED, HOLDOUT_MODES
-
-Kind = Literal["fr", "nr", "filter", "mos", "saliency"]
-"""fr: reference and distorted. nr: distorted only. filter, mos, saliency: as their names say."""
-
-
-class Inputs(Section):
-    """What the network sees."""
-
-    features: str | tuple[str, ...] = Field(
-        default="canonical6",
-        description="A feature set (canonical6, full) or a list of names, in input order: features of frames (adm2), or "
-        "of a clip table features pooled over the frames (adm2_mean; also hmean, std, min, max, p5, p50). vmaf is the "
-        "teacher's score, for models of another target.",
-    )
-    context: tuple[str, ...] = Field(
-        default=(),
-        description="Properties of the video that are inputs, too, appended to the features: "
-        + ", ".join(f"{entry.name} ({entry.unit})" for entry in CONTEXT.values())
-        + ".",
-    )
-    codec: str | None = Field(
-        default=None, description="Version of the codec vocabulary whose block is a second input, or null for none."
-    )
-    guard: Literal["none", "clamp"] = Field(
-        default="none",
-        description="clamp: each feature is kept inside the range of the training rows, in the graph too. none: values "
-        "outside of it pass, and a network answers with whatever it continues to.",
-    )
-    guard_margin: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
-        default={},
-        description="How far outside of that range the guard lets a feature be, on either side: feature name to widths "
-        "of the range.",
-    )
-    transforms: dict[str, Literal["log", "log1p", "sqrt"]] = Field(
-        default={}, description="Applied to a feature before it is scaled, in the graph: feature name to function."
-    )
-
-    @field_validator("features")
-    @classmethod
-    def _known_features(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        names = resolve(value)
-        if not names:
-            raise ValueError("a model needs at least one feature")
-        if len(set(names)) != len(names):
-            raise ValueError(f"a feature is listed twice: {', '.join(names)}")
-        return value
-
-    @field_validator("context")
-    @classmethod
-    def _known_context(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if name not in CONTEXT:
-                raise unknown_name("context", name, CONTEXT)
-        if len(set(value)) != len(value):
-            raise ValueError(f"a context is listed twice: {', '.join(value)}")
-        return value
-
-    @field_validator("codec")
-    @classmethod
-    def _known_vocabulary(cls, value: str | None) -> str | None:
-        if value is not None and value not in VOCABULARIES:
-            raise unknown_name("codec vocabulary", value, VOCABULARIES)
-        return value
-
-    @model_validator(mode="after")
-    def _transforms_of_inputs(self) -> Inputs:
-        for what, named in (("input to transform", self.transforms), ("input with a margin", self.guard_margin)):
-            for name in named:
-                if name not in self.names:
-                    raise unknown_name(what, name, self.names)
-        return self
-
-    @model_validator(mode="after")
-    def _margin_of_a_guard(self) -> Inputs:
-        if self.guard_margin and self.guard == "none":
-            raise ValueError("guard_margin is of a guard, but guard is none: take guard: clamp")
-        return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the input columns in the network's order: features, then context."""
-        return (*resolve(self.features), *self.context)
-
-    @property
-    def column_margins(self) -> tuple[float, ...]:
-        """The guard's margin of each of `names`; empty where no column has one."""
-        return tuple(self.guard_margin.get(name, 0.0) for name in self.names) if self.guard_margin else ()
-
-    @property
-    def column_transforms(self) -> tuple[str | None, ...]:
-        """The transform of each of `names`, None for a column without; empty where no column has one."""
-        return tuple(self.transforms.get(name) for name in self.names) if self.transforms else ()
-
-
-class Network(Section):
-    """The function that is fitted."""
-
-    type: Literal["mlp"] = Field(default="mlp", description="mlp: linear layers with an activation between them.")
-    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        description="Widths of the hidden layers; an empty list is a linear model."
-    )
-    activation: Literal["relu", "gelu"] = Field(default="relu", description="gelu is the exact one (erf).")
-    dropout: float = Field(default=0.0, ge=0, le=0.99, description="Share of hidden activations zeroed while training.")
 
 
 class Target(Section):
@@ -490,14 +387,12 @@ class Ensemble(Section):
 
 
 class ModelSpec(Section):
-    """One file of config/models."""
+    """One file of config/models: the keys that every kind has."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Also the file's name and the registry id.")
-    kind: Kind = Field(default="fr", description="What the model does with its inputs.")
+    kind: str = Field(description="The family of the model.")
     description: str = Field(max_length=256, description="One sentence for the registry.")
     license: str = Field(default="BSD-2-Clause-Patent", max_length=128, description="Licence of the weights.")
-    inputs: Inputs
-    network: Network
     target: Target = Target()
     optimiser: Optimiser = Optimiser()
     epochs: int = Field(ge=0, le=100_000, description="Passes over the training rows; 0 keeps the initial weights.")
@@ -519,21 +414,6 @@ class ModelSpec(Section):
         default=None, description="Also make one model of all seeds that were judged; null for none."
     )
 
-    @model_validator(mode="after")
-    def _target_is_no_input(self) -> ModelSpec:
-        if self.target.column in self.inputs.names:
-            raise ValueError(f"{self.target.column} is the target: it cannot be an input as well")
-        return self
-
-    @model_validator(mode="after")
-    def _transforms_in_graph(self) -> ModelSpec:
-        if self.inputs.transforms and self.export.scaler == "sidecar":
-            raise ValueError(
-                "inputs.transforms belong into the graph, but export.scaler: sidecar leaves the features to callers, who "
-                "scale and do no more: take scaler: baked"
-            )
-        return self
-
     @field_validator("seeds")
     @classmethod
     def _distinct_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
@@ -549,6 +429,27 @@ class ModelSpec(Section):
             raise ValueError(f"a mode is listed twice: {modes}")
         return value
 
+    @classmethod
+    def own_sections(cls) -> tuple[str, ...]:
+        """Keys that the family adds to the common ones."""
+        return tuple(key for key in cls.model_fields if key not in ModelSpec.model_fields)
+
+    @classmethod
+    def reads(cls) -> dict[str, list[str]]:
+        """Keys that each verb reads: a change of another key does not concern the verb.
+
+        The keys that a family adds are taken to shape the weights.
+        """
+        own = cls.own_sections()
+        fitted = ["name", "kind", *own, "target", "optimiser", "epochs", "batch_size", "split", "rows"]
+        return {
+            "fit": fitted,
+            "judge": ["name", "kind", *own, "target", "export", "gates", "seeds"],
+            "export": [*fitted, "description", "license", "gates", "export"],
+            "quantize": [*fitted, "export"],
+            "ensemble": ["name", "kind", "description", "license", "ensemble"],
+        }
+
     def quantised_mode(self, mode: str) -> Quantised:
         """The settings of one int8 variant.
 
@@ -558,16 +459,14 @@ class ModelSpec(Section):
         for candidate in self.quantised:
             if candidate.mode == mode:
                 return candidate
-        known = ", ".join(q.mode for q in self.quantised) or "none"
-        raise InputError(f"model {self.name} has no quantised mode {mode!r}; it has: {known}")
+        modes = ", ".join(q.mode for q in self.quantised) or "none"
+        raise InputError(f"model {self.name} has no quantised mode {mode!r}; it has: {modes}")
 
     def training(self) -> dict[str, Any]:
-        """What shapes the weights, as plain JSON values; the epochs are left out, because a run may ask for others."""
-        parts = self.model_dump(
-            mode="json", include={"inputs", "network", "target", "optimiser", "batch_size", "split"}
+        """Everything that shapes the weights, as JSON values; without the epochs, because a run may ask for others."""
+        return self.model_dump(
+            mode="json", include={*self.own_sections(), "target", "optimiser", "batch_size", "split"}
         )
-        parts["inputs"]["features"] = list(resolve(self.inputs.features))
-        return parts
 
 
 def _valid_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
@@ -600,26 +499,42 @@ def explain(err: ValidationError, model: type[BaseModel], where: str) -> InputEr
     return InputError(f"{where}: " + "; ".join(problems))
 
 
-def parse_spec(data: Any, where: str) -> ModelSpec:
-    """A spec from plain data.
-
-    Args:
-        data: what a YAML file holds.
-        where: what to call it in errors.
+def spec_class(kind: str) -> type[ModelSpec]:
+    """The class of the YAML files of a kind.
 
     Raises:
-        InputError: a key is unknown, missing or has a value that is not allowed.
+        InputError: unknown kind.
+    """
+    return cast(type[ModelSpec], load_part(kind, "spec").SPEC)
+
+
+def parse_spec(data: Any, where: str) -> ModelSpec:
+    """Read a spec from plain data.
+
+    Args:
+        data: content of a YAML file.
+        where: its name, for errors.
+
+    Returns:
+        An instance of the spec class of its kind.
+
+    Raises:
+        InputError: the kind is unknown; a key is unknown, missing or has a value that is not allowed.
     """
     if not isinstance(data, dict):
         raise InputError(f"{where}: a model is a mapping of keys, not {type(data).__name__}")
+    kind = data.get("kind", DEFAULT_KIND)
+    if kind not in FAMILIES:
+        raise InputError(f"{where}: {unknown_name('kind', str(kind), FAMILIES)}")
+    model = spec_class(kind)
     try:
-        return ModelSpec.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as err:
-        raise explain(err, ModelSpec, where) from err
+        raise explain(err, model, where) from err
 
 
 def load_spec(path: Path) -> ModelSpec:
-    """The spec in a YAML file; its `name` must be the file's name.
+    """Read the spec in a YAML file; its `name` must be the file's name.
 
     Raises:
         MissingFileError: there is no such file.

@@ -1,92 +1,23 @@
 """The int8 modes: each turns the fp32 file of one member into an int8 file, with rows that it was trained on.
 
-What they have in common is in the files: the products with weights are int8, everything else stays float, the bytes
-are the same for the same input, and nothing in a file says where or when it was made.
+In every mode the products with weights are int8 and everything else stays float, the same input gives the same bytes, and
+nothing in a file depends on place or time.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pyvmaf.models.regressor.inputs import of_member
-from pyvmaf.models.regressor.rows import TrainingTable
-from pyvmaf.models.regressor.weights import Weights
-from pyvmaf.models.spec import ModelSpec, Quantised
-from pyvmaf.runtime.session import CODEC, FEATURES
+from pyvmaf.models.families import Feeds
+from pyvmaf.quantized.material import Material
+from pyvmaf.quantized.quiet import quiet
 
 _PRODUCTS = ("Gemm", "MatMul")
-
-
-@dataclass(frozen=True)
-class Material:
-    """What an int8 file is made of.
-
-    Attributes:
-        fp32: the member's exported file.
-        spec, settings: the model, and its key `quantised` for the mode.
-        weights: of the fit.
-        held_out: which member; None for the one that ships.
-        table: the rows.
-        train: int64 indices of the member's training rows.
-        calibration: int64, those of them that activation ranges are measured on.
-    """
-
-    fp32: bytes
-    spec: ModelSpec
-    settings: Quantised
-    weights: Weights
-    held_out: str | None
-    table: TrainingTable
-    train: NDArray[np.int64]
-    calibration: NDArray[np.int64]
-
-    @property
-    def place(self) -> int:
-        """Index of the member among the weights."""
-        return self.weights.place(self.held_out)
-
-    def graph_inputs(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Features [n, columns] and codec blocks [n, width] (None without such an input) as the file takes them."""
-        X = of_member(self.spec, self.weights, self.place).graph_inputs(self.table.X[rows])
-        return X, None if self.table.codec is None else self.table.codec[rows]
-
-    def network_inputs(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The columns [n, inputs] that the network itself sees."""
-        codec = None if self.table.codec is None else self.table.codec[rows]
-        return of_member(self.spec, self.weights, self.place)(self.table.X[rows], codec)
-
-
-class _Rows:
-    """Rows as onnxruntime's calibration asks for them: one batch, then nothing."""
-
-    def __init__(self, features: NDArray[np.float64], codec: NDArray[np.float64] | None) -> None:
-        feeds = {FEATURES: features.astype(np.float32)}
-        if codec is not None:
-            feeds[CODEC] = codec.astype(np.float32)
-        self._batches = iter([feeds])
-
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        return next(self._batches, None)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the advice of libraries that does not concern these graphs."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -95,21 +26,19 @@ Ranges = Mapping[str, tuple[float, float]]
 
 def static(
     data: bytes,
-    features: NDArray[np.float64],
-    codec: NDArray[np.float64] | None,
+    feeds: Feeds,
     *,
     per_channel: bool,
     ranges: Ranges | None = None,
 ) -> bytes:
-    """`data` with its products in int8: QuantizeLinear and DequantizeLinear before each, activations per tensor from
-    the range that the calibration rows give them.
+    """Quantise the products of `data`: QuantizeLinear and DequantizeLinear before each, activations per tensor from the
+    range that they have on the calibration rows.
 
     Args:
-        data: an fp32 model of `export_member`.
-        features: calibration rows as the graph takes them [n, columns].
-        codec: their codec blocks [n, width], or None.
+        data: the fp32 file of a member.
+        feeds: calibration rows as the graph takes them.
         per_channel: whether each output of a layer has a weight scale of its own, or the layer one for all.
-        ranges: of activations whose range is known already, instead of what the rows give.
+        ranges: of activations whose range is already known; the rows do not count for these.
 
     Returns:
         A model file without metadata, the same for the same input.
@@ -117,10 +46,16 @@ def static(
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Reader(_Rows, CalibrationDataReader):  # type: ignore[misc]
-        pass
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        """Gives one batch, then nothing."""
 
-    known = {
+        def __init__(self) -> None:
+            self._batches = iter([feeds])
+
+        def get_next(self) -> Feeds | None:
+            return next(self._batches, None)
+
+    overrides = {
         name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in (ranges or {}).items()
     }
     with tempfile.TemporaryDirectory(prefix="pyvmaf-int8-") as folder, quiet():
@@ -128,7 +63,7 @@ def static(
         quantize_static(
             onnx.load_model_from_string(data),
             target,
-            Reader(features, codec),
+            Reader(),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(_PRODUCTS),
             per_channel=per_channel,
@@ -137,9 +72,9 @@ def static(
             calibration_providers=["CPUExecutionProvider"],
             extra_options={
                 # A product's output stays float until the next one needs it in int8: quantising it too would clip
-                # the score itself to the calibration rows' range, and cost activations a second rounding.
+                # the score itself to the calibration rows' range, and round activations twice.
                 "OpTypesToExcludeOutputQuantization": list(_PRODUCTS),
-                "TensorQuantOverrides": known,
+                "TensorQuantOverrides": overrides,
             },
         )
         with open(target, "rb") as stream:
@@ -148,13 +83,13 @@ def static(
 
 
 def dynamic(data: bytes) -> bytes:
-    """`data` with int8 weights per output channel, and activations whose scale is found anew for each batch.
+    """Quantise the weights of `data` per output channel; the scale of activations is measured for each batch.
 
     The file holds operators that a model file may not (DynamicQuantizeLinear, MatMulInteger): it can be measured,
     but `load_model` refuses it.
 
     Args:
-        data: an fp32 model of `export_member`.
+        data: the fp32 file of a member.
 
     Returns:
         A model file without metadata, the same for the same input.
@@ -197,11 +132,11 @@ def _dynamic(material: Material) -> bytes:
 
 
 def _static(material: Material) -> bytes:
-    return static(material.fp32, *material.graph_inputs(material.calibration), per_channel=False)
+    return static(material.fp32, material.feeds(material.calibration), per_channel=False)
 
 
 def _static_qdq(material: Material) -> bytes:
-    return static(material.fp32, *material.graph_inputs(material.calibration), per_channel=True)
+    return static(material.fp32, material.feeds(material.calibration), per_channel=True)
 
 
 def _qat(material: Material) -> bytes:
@@ -209,7 +144,7 @@ def _qat(material: Material) -> bytes:
 
     tuned = fine_tune(material)
     # Every range was learned, so the calibration needs no more than a row to run on.
-    return static(tuned.fp32, *material.graph_inputs(material.train[:1]), per_channel=True, ranges=tuned.ranges)
+    return static(tuned.fp32, material.feeds(material.train[:1]), per_channel=True, ranges=tuned.ranges)
 
 
 MODES: dict[str, Callable[[Material], bytes]] = {

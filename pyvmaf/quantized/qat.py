@@ -21,10 +21,11 @@ import torch
 from numpy.typing import NDArray
 
 from pyvmaf.errors import PyvmafError
-from pyvmaf.models.regressor.networks import build
+from pyvmaf.models.families import int8_part
 from pyvmaf.models.regressor.trainer import stream, torch_threads
 from pyvmaf.models.spec import Optimiser
-from pyvmaf.quantized.modes import Material, quiet
+from pyvmaf.quantized.material import Material
+from pyvmaf.quantized.quiet import quiet
 
 _MOST_ROWS = 1 << 20
 _LINEAR = torch.ops.aten.linear.default
@@ -168,15 +169,14 @@ def fine_tune(material: Material) -> Tuned:
     target = material.table.y[material.train]
     spread = float(target.std()) or 1.0
     wanted = torch.from_numpy(target.astype(np.float32))
-    network = build(material.spec.network, inputs.shape[1])
     order = stream(int(material.weights.info["seed"]), material.held_out, "quantisation-aware order")
     lr = settings.learning_rate(optimiser)
     n, size = len(inputs), settings.batch_size
     steps, done = settings.epochs * -(-n // size), 0
     losses = np.zeros(settings.epochs)
     with torch_threads(1), quiet():
-        start = torch.from_numpy(material.weights.parameters[material.place])
-        prepared = _Prepared(network.as_module(start), inputs, material.fp32)
+        network = int8_part(material.spec.kind).network(material.spec, material.weights, material.held_out)
+        prepared = _Prepared(network, inputs, material.fp32)
         prepared.observe(inputs)
         adam = _optimiser(prepared.module.parameters(), optimiser, lr)
         for epoch in range(settings.epochs):

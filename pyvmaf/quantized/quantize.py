@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,29 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from pyvmaf.base.document import check_document
-from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes, write_json
-from pyvmaf.base.manifest import build_run_provenance, write_manifest
+from pyvmaf.base.document import Call
+from pyvmaf.base.families import uses
+from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes
+from pyvmaf.base.manifest import write_manifest
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.metrics import agreement, finite, rmse
-from pyvmaf.models.export import check_file, export_member
-from pyvmaf.models.regressor.rows import TrainingTable, make_folds, read_table
-from pyvmaf.models.regressor.weights import Weights, load_weights
+from pyvmaf.models.crossval import make_folds
+from pyvmaf.models.families import Int8Rows, int8_part
+from pyvmaf.models.graphs import check_file, member_graph
 from pyvmaf.models.spec import ModelSpec, Quantised, explain, load_spec
-from pyvmaf.quantized.modes import MODES, Material
+from pyvmaf.models.weights import Weights, load_weights
+from pyvmaf.quantized.material import Material
+from pyvmaf.quantized.modes import MODES
+from pyvmaf.quantized.report import (
+    Allowlist,
+    CalibrationRows,
+    FileFacts,
+    HeldOutRows,
+    Int8Facts,
+    Int8Fold,
+    Int8Report,
+    TrainingSettings,
+)
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.load import load_model
 from pyvmaf.runtime.session import run, session
@@ -39,8 +52,6 @@ from pyvmaf.splits import Fold, rows_used
 
 OnFold = Callable[[int, int], None]
 """Called with (folds done, folds in all)."""
-
-SCHEMA = Path(__file__).with_name("schemas") / "int8.schema.json"
 
 _LATENCY_ROWS, _LATENCY_RUNS = 240, 50
 
@@ -90,13 +101,13 @@ def check_int8(data: bytes, spec: ModelSpec) -> tuple[dict[str, int], str | None
 class _Maker:
     """Makes the int8 file of any member of a fit."""
 
-    def __init__(self, spec: ModelSpec, settings: Quantised, weights: Weights, table: TrainingTable) -> None:
+    def __init__(self, spec: ModelSpec, settings: Quantised, weights: Weights, table: Int8Rows) -> None:
         self._spec, self._settings, self._weights, self._table = spec, settings, weights, table
 
     def material(self, held_out: str | None, train: NDArray[np.int64]) -> Material:
         """What the int8 file of a member is made of."""
         return Material(
-            fp32=export_member(self._spec, self._weights, held_out, compare=False).data,
+            fp32=member_graph(self._spec, self._weights, held_out).data,
             spec=self._spec,
             settings=self._settings,
             weights=self._weights,
@@ -106,52 +117,53 @@ class _Maker:
             calibration=calibration_rows(np.asarray(self._table.groups), train, self._settings.calibration_rows),
         )
 
-    def fold(self, fold: Fold) -> dict[str, Any]:
-        """What int8 costs the model that did not see the fold's test rows, on those rows."""
+    def fold(self, fold: Fold) -> Int8Fold:
+        """Measure the cost of int8 for the member that did not train on the fold's test rows, on these rows."""
         material = self.material(fold.held_out, fold.train)
         int8 = MODES[self._settings.mode](material)
         check_int8(int8, self._spec)
-        inputs, target = material.graph_inputs(fold.test), self._table.y[fold.test]
-        a, b = run(session(material.fp32), *inputs), run(session(int8), *inputs)
+        feeds, target = material.feeds(fold.test), self._table.y[fold.test]
+        a, b = run(session(material.fp32), feeds), run(session(int8), feeds)
         before, after = agreement(a, target), agreement(b, target)
-        return {
-            "held_out": fold.held_out,
-            "n": int(fold.test.size),
-            "n_calibration": int(material.calibration.size),
-            "plcc_fp32": finite(before["plcc"]),
-            "plcc_int8": finite(after["plcc"]),
-            "plcc_drop": finite(before["plcc"] - after["plcc"]),
-            "srocc_fp32": finite(before["srocc"]),
-            "srocc_int8": finite(after["srocc"]),
-            "srocc_drop": finite(before["srocc"] - after["srocc"]),
-            "rmse_fp32": finite(before["rmse"]),
-            "rmse_int8": finite(after["rmse"]),
-            "rmse_int8_fp32": rmse(a, b),
-            "srocc_int8_fp32": finite(agreement(b, a)["srocc"]),
-        }
+        return Int8Fold(
+            held_out=fold.held_out,
+            n=int(fold.test.size),
+            n_calibration=int(material.calibration.size),
+            plcc_fp32=finite(before["plcc"]),
+            plcc_int8=finite(after["plcc"]),
+            plcc_drop=finite(before["plcc"] - after["plcc"]),
+            srocc_fp32=finite(before["srocc"]),
+            srocc_int8=finite(after["srocc"]),
+            srocc_drop=finite(before["srocc"] - after["srocc"]),
+            rmse_fp32=finite(before["rmse"]),
+            rmse_int8=finite(after["rmse"]),
+            rmse_int8_fp32=rmse(a, b),
+            srocc_int8_fp32=finite(agreement(b, a)["srocc"]),
+        )
 
 
-def _mean(folds: list[dict[str, Any]], key: str) -> float | None:
-    values = [f[key] for f in folds]
+def _mean(folds: Sequence[Int8Fold], key: str) -> float | None:
+    values = [getattr(fold, key) for fold in folds]
     return None if None in values else float(np.mean(values))
 
 
-def latency(data: bytes, n_features: int, n_codec: int) -> dict[str, float]:
+def latency(data: bytes) -> dict[str, float]:
     """Milliseconds per clip of 240 rows on one thread, median and 95th percentile of 50 runs."""
     runtime = session(data)
-    features = np.zeros((_LATENCY_ROWS, n_features))
-    codec = np.zeros((_LATENCY_ROWS, n_codec)) if n_codec else None
+    feeds = {
+        value.name: np.zeros((_LATENCY_ROWS, *value.shape[1:]), dtype=np.float32) for value in runtime.get_inputs()
+    }
     times = []
     for _ in range(_LATENCY_RUNS + 5):
         start = time.perf_counter()
-        run(runtime, features, codec)
+        run(runtime, feeds)
         times.append(1e3 * (time.perf_counter() - start))
     p50, p95 = np.percentile(times[5:], [50, 95])
     return {"p50_ms": float(p50), "p95_ms": float(p95)}
 
 
-def _worst(folds: list[dict[str, Any]], key: str, choose: Callable[[list[float]], float]) -> float | None:
-    values = [f[key] for f in folds]
+def _worst(folds: Sequence[Int8Fold], key: str, choose: Callable[[list[float]], float]) -> float | None:
+    values = [getattr(fold, key) for fold in folds]
     return None if None in values else choose(values)
 
 
@@ -167,21 +179,25 @@ def _settings(spec: ModelSpec, mode: str, overrides: Mapping[str, Any]) -> Quant
         raise explain(err, Quantised, f"the settings of mode {mode}") from err
 
 
-def missed(body: Mapping[str, Any]) -> list[str]:
-    """Why a report's variant does not pass: each limit that it misses, and what the allowlist says."""
+def missed(measurements: Mapping[str, Any]) -> list[str]:
+    """Why a variant does not pass: each limit that it misses, and the refusal of the allowlist.
+
+    Args:
+        measurements: the figures, limits and ``allowlist`` of a report.
+    """
     out = []
     for key, limit, above, what in (
         ("drop", "budget", True, "mean PLCC drop on held-out rows"),
         ("rmse_int8_fp32", "rmse_max", True, "RMSE against fp32"),
         ("srocc_int8_fp32", "srocc_min", False, "mean rank agreement (SROCC) with fp32 on held-out rows"),
     ):
-        value, bound = body[key], body[limit]
+        value, bound = measurements[key], measurements[limit]
         if value is None:
             out.append(f"{what} is not defined (constant predictions)")
         elif not (value <= bound if above else value >= bound):
             out.append(f"{what} {value:.6g}, at {'most' if above else 'least'} {bound:g} is allowed")
-    if body["allowlist"]["reason"] is not None:
-        out.append(f"refused by the operator allowlist: {body['allowlist']['reason']}")
+    if measurements["allowlist"].reason is not None:
+        out.append(f"refused by the operator allowlist: {measurements['allowlist'].reason}")
     return out
 
 
@@ -246,64 +262,99 @@ def quantize(
             f"{weights} was trained on the table with sha256 {trained.info['table_sha256']}, but {table} is "
             f"{table_sha}: calibration needs the same sources"
         )
-    data = read_table(table, spec)
-    divided = make_folds(spec.split, data)
-    maker = _Maker(spec, settings, trained, data)
-    material = maker.material(None, rows_used(divided))
-    shipped = material.fp32
-    if sha256_bytes(shipped) != fp32.sidecar["sha256"]:
+    rows = int8_part(spec.kind).read_rows(spec, table)
+    divided = make_folds(spec.split, rows)
+    maker = _Maker(spec, settings, trained, rows)
+    shipped = maker.material(None, rows_used(divided))
+    if (exported := sha256_bytes(shipped.fp32)) != fp32.sidecar["sha256"]:
         raise IntegrityError(
-            f"{weights} exports to sha256 {sha256_bytes(shipped)}, but {model} is {fp32.sidecar['sha256']}: "
-            "export the model again"
+            f"{weights} exports to sha256 {exported}, but {model} is {fp32.sidecar['sha256']}: export the model again"
         )
     folds = []
     for done, fold in enumerate(divided, start=1):
         folds.append(maker.fold(fold))
         if on_fold is not None:
             on_fold(done, len(divided))
-    int8 = MODES[mode](material)
-    operators, refusal = check_int8(int8, spec)
-    everything = material.graph_inputs(material.train)
-    seen = rmse(run(session(shipped), *everything), run(session(int8), *everything))
+    int8 = MODES[mode](shipped)
 
-    low, high = spec.target.range
     destination = output.with_suffix(".json") if report is None else report
     inputs = {"config": config, "model": model, "weights": weights, "features": table}
     args = {**inputs, "mode": mode, "overrides": {k: v for k, v in (overrides or {}).items() if v is not None}}
-    body: dict[str, Any] = {
-        "schema_version": 2,
-        "model": spec.name,
-        "seed": trained.info["seed"],
-        "mode": mode,
-        "fp32": {"path": model.name, "sha256": fp32.sidecar["sha256"], "bytes": len(shipped)},
-        "int8": {"path": output.name, "sha256": sha256_bytes(int8), "bytes": len(int8), "operators": operators},
-        "allowlist": {"passed": refusal is None, "reason": refusal},
-        "size_ratio": len(int8) / len(shipped),
-        "larger_than_fp32": len(int8) > len(shipped),
-        "size_note": _size_note(len(int8), len(shipped)),
-        "table_sha256": data.sha256,
-        "calibration": {
-            "rows": int(material.calibration.size),
-            "sources": sorted(set(data.groups[material.train].tolist())),
-            "rows_sha256": sha256_bytes(material.calibration.astype("<i8").tobytes()),
-            "rule": f"evenly spaced rows of each training {spec.split.by}, equally many of each; a fold's own leave out "
-            "what it holds out",
-        },
-        "training": None
-        if mode != "qat"
-        else {
-            "epochs": settings.epochs,
-            "lr": settings.learning_rate(spec.optimiser),
-            "batch_size": settings.batch_size,
-            "rule": "each member goes on from its fitted weights, on its own training rows",
-        },
-        "heldout": {
-            "rule": f"each fold's model, quantised with rows of its training {spec.split.by}s, on the rows of the "
-            f"{spec.split.by} that it did not see",
-            "sources": sorted({name for fold in divided for name in data.groups[fold.test].tolist()}),
-        },
-        "n_heldout": int(sum(f["n"] for f in folds)),
-        "folds": folds,
+    call = Call("quantize-int8", args=args, inputs=inputs, uses=uses("quantize-int8", spec.kind), started=started)
+    write_bytes(output, int8)
+    measurements = {**_of_file(shipped, int8, output), **_of_folds(folds), **_limits(spec, settings)}
+    reasons = missed(measurements)
+    document = Int8Report(
+        model=spec.name,
+        seed=trained.info["seed"],
+        mode=settings.mode,
+        fp32=FileFacts(path=model.name, sha256=fp32.sidecar["sha256"], bytes=len(shipped.fp32)),
+        **measurements,
+        **_of_rows(shipped, divided),
+        missed=reasons,
+        passed=not reasons,
+        run_provenance=call.provenance({"int8": output}),
+    )
+    document.write(destination)
+    measured = {"latency_fp32": latency(shipped.fp32), "latency_int8": latency(int8)}
+    write_manifest(
+        output,
+        verb=call.verb,
+        uses=call.uses,
+        args=args,
+        inputs=inputs,
+        outputs={"int8": output, "report": destination},
+        seconds=time.perf_counter() - started,
+        measured={**measured, "note": latency_note(measured)},
+    )
+    return document.as_json()
+
+
+def _of_file(shipped: Material, int8: bytes, output: Path) -> dict[str, Any]:
+    """The report's keys about the file that ships."""
+    operators, refusal = check_int8(int8, shipped.spec)
+    fp32, feeds = shipped.fp32, shipped.feeds(shipped.train)
+    return {
+        "int8": Int8Facts(path=output.name, sha256=sha256_bytes(int8), bytes=len(int8), operators=operators),
+        "allowlist": Allowlist(passed=refusal is None, reason=refusal),
+        "size_ratio": len(int8) / len(fp32),
+        "larger_than_fp32": len(int8) > len(fp32),
+        "size_note": _size_note(len(int8), len(fp32)),
+        "rmse_int8_fp32_shipped": rmse(run(session(fp32), feeds), run(session(int8), feeds)),
+    }
+
+
+def _of_rows(shipped: Material, folds: Sequence[Fold]) -> dict[str, Any]:
+    """The report's keys about the rows that it rests on."""
+    by, settings, groups = shipped.spec.split.by, shipped.settings, shipped.table.groups
+    training = TrainingSettings(
+        epochs=settings.epochs,
+        lr=settings.learning_rate(shipped.spec.optimiser),
+        batch_size=settings.batch_size,
+        rule="each member goes on from its fitted weights, on its own training rows",
+    )
+    return {
+        "table_sha256": shipped.table.sha256,
+        "calibration": CalibrationRows(
+            rows=int(shipped.calibration.size),
+            sources=sorted(set(groups[shipped.train].tolist())),
+            rows_sha256=sha256_bytes(shipped.calibration.astype("<i8").tobytes()),
+            rule=f"evenly spaced rows of each training {by}, equally many of each; a fold's own leave out what it holds out",
+        ),
+        "training": training if settings.mode == "qat" else None,
+        "heldout": HeldOutRows(
+            rule=f"each fold's model, quantised with rows of its training {by}s, on the rows of the {by} that it did not "
+            "see",
+            sources=sorted({name for fold in folds for name in groups[fold.test].tolist()}),
+        ),
+    }
+
+
+def _of_folds(folds: Sequence[Int8Fold]) -> dict[str, Any]:
+    """The report's figures over the folds."""
+    return {
+        "n_heldout": sum(fold.n for fold in folds),
+        "folds": list(folds),
         "plcc_fp32": _mean(folds, "plcc_fp32"),
         "plcc_int8": _mean(folds, "plcc_int8"),
         "drop": _mean(folds, "plcc_drop"),
@@ -312,36 +363,19 @@ def quantize(
         "srocc_int8": _mean(folds, "srocc_int8"),
         "srocc_drop": _mean(folds, "srocc_drop"),
         "rmse_int8_fp32": _mean(folds, "rmse_int8_fp32"),
-        "rmse_int8_fp32_shipped": seen,
         "srocc_int8_fp32": _mean(folds, "srocc_int8_fp32"),
         "srocc_int8_fp32_worst_fold": _worst(folds, "srocc_int8_fp32", min),
+    }
+
+
+def _limits(spec: ModelSpec, settings: Quantised) -> dict[str, float]:
+    """The report's limits."""
+    low, high = spec.target.range
+    return {
         "budget": settings.largest_drop,
         "rmse_max": 0.01 * (high - low) if settings.rmse_max is None else settings.rmse_max,
         "srocc_min": settings.srocc_min,
     }
-    body["missed"] = missed(body)
-    body["passed"] = not body["missed"]
-    write_bytes(output, int8)
-    n_codec = 0 if data.codec is None else data.codec.shape[1]
-    measured = {
-        "latency_fp32": latency(shipped, len(data.features), n_codec),
-        "latency_int8": latency(int8, len(data.features), n_codec),
-    }
-    body["run_provenance"] = build_run_provenance(
-        verb="quantize-int8", args=args, inputs=inputs, outputs={"int8": output}
-    )
-    check_document(body, SCHEMA, str(destination))
-    write_json(destination, body)
-    write_manifest(
-        output,
-        verb="quantize-int8",
-        args=args,
-        inputs=inputs,
-        outputs={"int8": output, "report": destination},
-        seconds=time.perf_counter() - started,
-        measured={**measured, "note": latency_note(measured)},
-    )
-    return body
 
 
 def require_passed(body: Mapping[str, Any]) -> None:

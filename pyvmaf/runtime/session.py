@@ -1,14 +1,12 @@
-"""Sessions of onnxruntime on the CPU, and their inputs and output."""
+"""Sessions of onnxruntime on the CPU."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-FEATURES, CODEC, SCORE = "features", "codec", "score"
-"""Names of a regressor's inputs and output in its graph."""
 
 
 def session(data: bytes, threads: int = 1) -> Any:
@@ -22,9 +20,6 @@ def session(data: bytes, threads: int = 1) -> Any:
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
-def run(runtime: Any, features: NDArray[np.floating], codec: NDArray[np.floating] | None) -> NDArray[np.float64]:
-    """Scores [n] of a session for features [n, columns] (scaled where the graph does not) and codec [n, width]."""
-    feeds = {FEATURES: np.ascontiguousarray(features, dtype=np.float32)}
-    if codec is not None:
-        feeds[CODEC] = np.ascontiguousarray(codec, dtype=np.float32)
-    return np.asarray(runtime.run([SCORE], feeds)[0], dtype=np.float64)
+def run(runtime: Any, feeds: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+    """The output of a session for its inputs by name."""
+    return np.asarray(runtime.run(None, dict(feeds))[0], dtype=np.float64)

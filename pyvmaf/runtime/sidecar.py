@@ -1,32 +1,126 @@
-"""The sidecar beside a model file."""
+"""The sidecar beside a model file: keys that every family has, and a block of the family's own."""
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-from typing import Any
+import json
+from typing import Annotated, Any, ClassVar, Literal, cast
 
-from pyvmaf.base.files import read_json
+from pydantic import ConfigDict, Field, model_validator
+
+from pyvmaf.base.document import (
+    Bounds,
+    Count,
+    Document,
+    ModelId,
+    Name,
+    OpenPart,
+    OptionalKey,
+    Part,
+    Positive,
+    RunProvenance,
+    Sha256,
+    Size,
+)
+from pyvmaf.base.families import FAMILIES, load_part
 from pyvmaf.errors import IntegrityError
+from pyvmaf.runtime.predictor import PredictorPart
 
-SIDECAR_SCHEMA = Path(__file__).with_name("model.schema.json")
+UNTRAINED = "UNTRAINED"
+"""The verdict in the sidecar of initial weights."""
+
+License = Annotated[str, Field(min_length=1, max_length=128)]
+ConfigHash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
-@cache
-def _sidecar_schema() -> dict[str, Any]:
-    return dict(read_json(SIDECAR_SCHEMA))
+class Roundtrip(Part):
+    """How far the graph's answers are from the trained network's."""
+
+    error: Size = Field(description="Largest difference, relative to the width of the output's range")
+    tolerance: float = Field(gt=0)
 
 
-def check_sidecar(sidecar: Any, where: str) -> None:
-    """Hold a sidecar against the package's JSON schema.
+class GateSummary(OpenPart):
+    """The block ``gate`` of a verdict; further keys are those of the family's gates."""
+
+    passed: bool
+
+
+class Sidecar(Document):
+    """Everything that a caller of a model file needs to know. Keys that are not declared are those of its family."""
+
+    model_config = ConfigDict(extra="allow")
+
+    title: ClassVar[str] = "Sidecar of a model file (model.json)"
+
+    schema_version: Literal[1]
+    name: ModelId
+    kind: Name
+    description: OptionalKey[Annotated[str, Field(max_length=256)]] = None
+    onnx: str = Field(pattern=r"^[^/\\]+\.onnx$", max_length=256, description="File name beside this file")
+    sha256: Sha256
+    bytes: OptionalKey[Positive] = None
+    onnx_opset: int = Field(ge=7, le=21)
+    operators: OptionalKey[dict[str, Positive]] = None
+    n_params: OptionalKey[Positive] = None
+    input_name: Name
+    output_name: Name
+    expected_output_range: Bounds
+    target: OptionalKey[str] = None
+    dataset: Name
+    dataset_sha256: Sha256
+    train_commit: Name
+    train_config_hash: ConfigHash
+    seed: OptionalKey[Count] = None
+    epochs: OptionalKey[Count] = None
+    license: License
+    quant_mode: OptionalKey[Literal["fp32", "static", "dynamic", "qat"]] = None
+    roundtrip: OptionalKey[Roundtrip] = None
+    verdict: Literal["PROMOTE", "HOLD", "UNTRAINED"]
+    gates: GateSummary | None
+    run_provenance: RunProvenance
+
+    @model_validator(mode="after")
+    def _verdict_with_its_gates(self) -> Sidecar:
+        if (self.verdict == UNTRAINED) != (self.gates is None):
+            raise ValueError(
+                f"verdict {self.verdict} with gates {'null' if self.gates is None else 'that were measured'}"
+            )
+        if self.verdict == UNTRAINED and self.epochs not in (0, None):
+            raise ValueError(f"verdict {UNTRAINED} after {self.epochs} epochs")
+        return self
+
+    @property
+    def family_keys(self) -> dict[str, Any]:
+        """The keys of the family's block."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+def predictor_part(kind: str) -> PredictorPart:
+    """The part of a family that uses finished files.
 
     Raises:
-        IntegrityError: it does not conform; the message names the place.
+        InputError: unknown kind.
     """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
+    return cast(PredictorPart, load_part(kind, "predictor"))
 
-    error = best_match(Draft202012Validator(_sidecar_schema()).iter_errors(sidecar))
-    if error is not None:
-        at = ".".join(map(str, error.absolute_path)) or "the whole"
-        raise IntegrityError(f"{where} is no valid sidecar: {at}: {error.message}")
+
+def check_sidecar(sidecar: Any, where: str) -> tuple[Sidecar, Any]:
+    """Check the content of a sidecar.
+
+    Args:
+        sidecar: content of the JSON file.
+        where: its name, for errors.
+
+    Returns:
+        The sidecar, and the block of its family.
+
+    Raises:
+        IntegrityError: it does not conform; the message names the key.
+    """
+    parsed = Sidecar.parse(json.dumps(sidecar), where)
+    if parsed.kind not in FAMILIES:
+        raise IntegrityError(
+            f"{where} is of a model of kind {parsed.kind!r}, but this version of pyvmaf knows {', '.join(FAMILIES)}: use "
+            "the version that wrote it"
+        )
+    return parsed, predictor_part(parsed.kind).block(parsed.family_keys, where)

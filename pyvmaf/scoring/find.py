@@ -9,8 +9,9 @@ from typing import Any
 from pyvmaf.base import layout
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.registry.entry import find_entry
-from pyvmaf.runtime.load import Model, load_ensemble, load_pinned, peek
+from pyvmaf.runtime.ensemble import AnyModel, load_ensemble
 from pyvmaf.runtime.load import load_model as load_file
+from pyvmaf.runtime.load import load_pinned, peek
 
 REGISTRY = "PYVMAF_REGISTRY"
 """Environment variable with the path of the registry of the ids."""
@@ -46,7 +47,7 @@ def load_model(
     sha256: str | None = None,
     root: str | os.PathLike[str] | None = None,
     threads: int = 1,
-) -> Model:
+) -> AnyModel:
     """Check all of a model and load it; `Model.predict` then takes raw, unscaled features.
 
     A registered model is loaded with the hashes that the registry pins for it. Of an ensemble the result is an
@@ -86,7 +87,7 @@ def load_model(
     return loaded
 
 
-def _registered(name: str, registry: Path, int8: bool, root: str | os.PathLike[str] | None, threads: int) -> Model:
+def _registered(name: str, registry: Path, int8: bool, root: str | os.PathLike[str] | None, threads: int) -> AnyModel:
     if not registry.exists():
         raise MissingFileError(
             f"no such file: {registry}, which should list model {name!r}: run in the folder of the workflow, name "
@@ -128,7 +129,7 @@ def _by_path(
     sha256: str | None,
     root: str | os.PathLike[str] | None,
     threads: int,
-) -> Model:
+) -> AnyModel:
     if int8:
         raise InputError(f"int8 goes with an id; for an int8 variant by path name its own file, not {path}")
     if not path.exists():

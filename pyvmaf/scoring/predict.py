@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import CONTEXT, DEFAULT_MODEL, TEACHER, pooled_column
 from pyvmaf.features.pool import pool
-from pyvmaf.runtime.load import Ensemble, Model, Prediction
+from pyvmaf.runtime.ensemble import AnyModel, Ensemble
+from pyvmaf.runtime.predictor import Prediction
 from pyvmaf.scoring.origin import Origin, origin, properties
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format
@@ -69,7 +70,7 @@ class Pair:
         return self._properties[name]
 
 
-def predict(model: Model, pair: Pair) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
+def predict(model: AnyModel, pair: Pair) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
     """Score a pair with a model.
 
     Returns:
@@ -88,7 +89,7 @@ def predict(model: Model, pair: Pair) -> tuple[dict[str, NDArray[np.float64]], d
             f"model {model.name} cannot score this pair: {', '.join(empty) or 'some feature'} has no finite value in any "
             f"frame{f' ({reasons})' if reasons else ''}"
         )
-    reads_codec = model.sidecar["codec"] is not None
+    reads_codec = model.sidecar.get("codec") is not None
     # Without any knowledge the model decides, because its vocabulary may not have an entry for unknown encoders.
     codec = pair.origin.triple if reads_codec and pair.origin.how != "unknown" else None
     prediction = model.predict({name: values[usable] for name, values in rows.items()}, codec)
@@ -106,7 +107,7 @@ def predict(model: Model, pair: Pair) -> tuple[dict[str, NDArray[np.float64]], d
     return {name: _spread_out(values, frames) for name, values in columns.items()}, summary
 
 
-def _rows(model: Model, pair: Pair, count: int) -> dict[str, NDArray[np.float64]]:
+def _rows(model: AnyModel, pair: Pair, count: int) -> dict[str, NDArray[np.float64]]:
     """Return a model's inputs, `count` values each: frames, or the one row of a clip."""
     rows: dict[str, NDArray[np.float64]] = {}
     for name in model.features:
@@ -129,7 +130,7 @@ def _spread_out(values: NDArray[np.float64], frames: NDArray[np.bool_]) -> NDArr
 
 
 def _summary(
-    model: Model, prediction: Prediction, of_clip: bool, *, bounds: Sequence[str], left_out: int
+    model: AnyModel, prediction: Prediction, of_clip: bool, *, bounds: Sequence[str], left_out: int
 ) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "kind": model.sidecar["kind"],

@@ -12,13 +12,13 @@ from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.features.catalog import CONTEXT, DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, pooled_column
 from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import Compute, Reading, Window
-from pyvmaf.runtime.load import Model
+from pyvmaf.runtime.ensemble import AnyModel as LoadedModel
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
 from pyvmaf.scoring.predict import Pair, predict
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format
 
-AnyModel = str | os.PathLike[str] | Model
+AnyModel = str | os.PathLike[str] | LoadedModel
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Models:
     """
 
     teachers: tuple[str, ...]
-    learned: tuple[Model, ...]
+    learned: tuple[LoadedModel, ...]
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -60,9 +60,9 @@ def find_models(models: Iterable[AnyModel], registry: str | os.PathLike[str] | N
         MissingFileError, IntegrityError: as `load_model`.
     """
     teachers: list[str] = []
-    learned: list[Model] = []
+    learned: list[LoadedModel] = []
     for model in models:
-        if isinstance(model, Model):
+        if isinstance(model, LoadedModel):
             learned.append(model)
         elif model in MODELS:
             teachers.append(str(model))
@@ -82,7 +82,7 @@ def find_models(models: Iterable[AnyModel], registry: str | os.PathLike[str] | N
     return Models(tuple(dict.fromkeys(teachers)), tuple(learned))
 
 
-def _registered(name: str, registry: Path) -> Model:
+def _registered(name: str, registry: Path) -> LoadedModel:
     from pyvmaf.registry.entry import Registry
 
     if not registry.exists():
@@ -161,7 +161,9 @@ def score(
         >>> scores["vmaf"].mean(), scores.pooled()["vmaf"]["p5"]
         >>> pyvmaf.score("reference.mkv", "distorted.mkv", model=["vmaf_v0.6.1", "vmaf_tiny_v2"])["vmaf_tiny_v2"]
     """
-    models = find_models((model,) if isinstance(model, str | os.PathLike | Model) else tuple(model or ()), registry)
+    models = find_models(
+        (model,) if isinstance(model, str | os.PathLike | LoadedModel) else tuple(model or ()), registry
+    )
     words = [] if features is None else features.split(",") if isinstance(features, str) else list(features)
     inputs = [name for name in models.inputs if name in FEATURES]
     first, stop = frames or (0, None)

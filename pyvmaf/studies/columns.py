@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pyvmaf.features.catalog import FEATURES
-from pyvmaf.models.regressor.rows import read_schema
+from pyvmaf.tables.columns import read_schema
 
 
 def is_feature(name: str) -> bool:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pyvmaf.base.document import publish_body
 from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError
-from pyvmaf.models.regressor.rows import floats, read_columns, read_schema, strings
 from pyvmaf.studies.columns import is_feature, numeric_columns, unavailable
+from pyvmaf.tables.columns import floats, read_columns, read_schema, strings
 
 SCHEMA = Path(__file__).with_name("feature_correlation.schema.json")
 METHODS = ("mi", "lasso", "rf")

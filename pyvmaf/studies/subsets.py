@@ -14,16 +14,17 @@ import numpy as np
 
 from pyvmaf.base.code import identity
 from pyvmaf.base.document import publish_body
+from pyvmaf.base.families import uses
 from pyvmaf.base.files import content_hash, read_json, read_yaml, sha256_file, write_json
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES, SETS, resolve
 from pyvmaf.metrics import FIGURES
 from pyvmaf.models.fit import fit
-from pyvmaf.models.regressor.rows import floats, read_columns, read_schema
 from pyvmaf.models.spec import load_spec, parse_spec
 from pyvmaf.studies.columns import unavailable
 from pyvmaf.studies.trial import write_spec
 from pyvmaf.studies.tune import OnTrial
+from pyvmaf.tables.columns import floats, read_columns, read_schema
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,7 +194,16 @@ def subset_sweep(
         "margin": margin,
     }  # fmt: skip
     inputs = {"features": table} | ({} if config is None else {"config": config})
-    report = publish_body(body, output, schema=SCHEMA, verb="subset-sweep", args=args, inputs=inputs, started=started)
+    report = publish_body(
+        body,
+        output,
+        schema=SCHEMA,
+        verb="subset-sweep",
+        uses=uses("subset-sweep", spec.kind),
+        args=args,
+        inputs=inputs,
+        started=started,
+    )
     partial.unlink(missing_ok=True)
     return report
 

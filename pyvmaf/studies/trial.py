@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pyvmaf.base.files import write_text
+from pyvmaf.models.families import OnEpoch
 from pyvmaf.models.fit import fit
-from pyvmaf.models.regressor.trainer import OnEpoch
 from pyvmaf.models.spec import parse_spec
 from pyvmaf.studies.space import with_values
 

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pyvmaf.base.code import identity
 from pyvmaf.base.document import publish_body
+from pyvmaf.base.families import uses
 from pyvmaf.base.files import content_hash, read_yaml, relative, sha256_file
 from pyvmaf.errors import InputError, PyvmafError, UnavailableError, unknown_name
 from pyvmaf.models.regressor.rows import read_table
-from pyvmaf.models.spec import load_spec
+from pyvmaf.models.regressor.spec import load_regressor
 from pyvmaf.studies.space import Parameter, check_space, coerce, parse_space, with_values
 from pyvmaf.studies.trial import FIGURES, OBJECTIVES, Job, write_spec
 
@@ -269,7 +270,7 @@ def tune(
     space = parse_space(parameters)
     if epochs is not None and any(p.name == "epochs" for p in space):
         raise InputError(f"--epochs {epochs} fixes what --param epochs is to vary: leave one of them out")
-    spec, base = load_spec(config), read_yaml(config)
+    spec, base = load_regressor(config), read_yaml(config)
     check_space(base, space, str(config))
     data = read_table(table, spec)
     job = Job(base, table, output, objective, seed, epochs, threads)
@@ -296,7 +297,7 @@ def tune(
         tuned if epochs is None else tuned | {"epochs": epochs},
         f"Trial {best.number} of {len(search.finished())}: {job.objective} {best.value!r} on held-out rows.",
     )
-    load_spec(best_spec)
+    load_regressor(best_spec)
     rows = [_row(t, search) for t in search.finished()]
     body = {
         "model": spec.name,
@@ -340,6 +341,7 @@ def tune(
         output / OUTPUT,
         schema=SCHEMA,
         verb="tune",
+        uses=uses("tune", spec.kind),
         args=args,
         inputs={"config": config, "features": table},
         started=started,

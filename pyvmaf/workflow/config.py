@@ -209,14 +209,13 @@ def _section(field: FieldInfo) -> type[Section] | None:
 def documents() -> dict[str, str]:
     """Every generated file: path below the repository → content."""
     from pyvmaf.base import documents as table
-    from pyvmaf.models.spec import ModelSpec
 
     return {
         "config/config.yaml": default_yaml(),
         "config/README.md": readme(),
         "workflow/schemas/config.schema.yaml": schema_yaml(Config, "Configuration of the workflow"),
         "workflow/schemas/corpus.schema.yaml": corpus_schema_yaml(),
-        "workflow/schemas/model.schema.yaml": schema_yaml(ModelSpec, "A model: config/models/{model}.yaml"),
+        "workflow/schemas/model.schema.yaml": model_schema_yaml(),
         **{f"docs/schemas/{name}.schema.json": table.schema_json(name) for name in table.DOCUMENTS},
     }
 
@@ -237,6 +236,25 @@ def corpus_schema_yaml() -> str:
             "title": "A corpus: config/corpora/{corpus}.yaml",
             "discriminator": {"propertyName": "kind"},
             "oneOf": [_inlined(spec_class(kind)) for kind in KINDS],
+        }
+    )
+
+
+def model_schema_yaml() -> str:
+    """The JSON schema of model files as YAML: an alternative per family, chosen by ``kind``.
+
+    Each alternative has the further key ``reads``: the keys of the file that each step of the workflow reads.
+    """
+    from pyvmaf.base.families import FAMILIES
+    from pyvmaf.models.spec import spec_class
+
+    classes = dict.fromkeys(spec_class(kind) for kind in FAMILIES)
+    return _generated(
+        {
+            "$schema": SCHEMA_DIALECT,
+            "title": "A model: config/models/{model}.yaml",
+            "discriminator": {"propertyName": "kind"},
+            "oneOf": [_inlined(model) | {"reads": model.reads()} for model in classes],
         }
     )
 

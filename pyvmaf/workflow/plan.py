@@ -6,6 +6,7 @@ jsonschema are imported, and everything is looked up in dictionaries that are ma
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,27 +16,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pyvmaf import corpora
-from pyvmaf.base import layout
-from pyvmaf.base.code import Uses
+from pyvmaf.base import families, layout
+from pyvmaf.base.code import Uses, identity
 from pyvmaf.base.files import content_hash, read_yaml
 from pyvmaf.base.table import row_hash
-from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.encodes import distortion
 from pyvmaf.encodes.distortion import Distortion
 from pyvmaf.engines import engine_name
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.features.catalog import FEATURES, SETS, TEACHER, pooled_column, resolve, select
+from pyvmaf.features.catalog import FEATURES, select
 
 _T = TypeVar("_T")
-
-_FITTED = ("name", "kind", "inputs", "network", "target", "optimiser", "epochs", "batch_size", "split", "rows")
-_STEPS = {
-    "fit": _FITTED,
-    "judge": ("name", "kind", "inputs", "network", "target", "export", "gates", "seeds"),
-    "export": (*_FITTED, "description", "license", "gates", "export"),
-    "quantize": (*_FITTED, "export"),
-    "ensemble": ("name", "description", "license", "ensemble"),
-}
 
 MADE_OF = "made of "
 """How such a parameter begins; see `made_of`."""
@@ -99,48 +90,59 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Model:
-    """One model file: where it lies and what it says."""
+    """One model file.
+
+    Attributes:
+        name: of the model.
+        path: where the file lies.
+        spec: its content, with defaults.
+        reads: the keys that each step reads, as the spec class of the family says (`pyvmaf.models.spec`).
+    """
 
     name: str
     path: str
     spec: Mapping[str, Any]
+    reads: Mapping[str, Sequence[str]]
+
+    @property
+    def kind(self) -> str:
+        """Its family."""
+        return str(self.spec["kind"])
+
+    def code(self, verb: str) -> str:
+        """The identity of a verb's code for this model: the verb's, and the parts of the family that it loads."""
+        return identity(verb, families.uses(verb, self.kind))
 
     def part(self, step: str) -> dict[str, Any]:
-        """What a step reads of the file: a change elsewhere in it does not concern the step."""
-        keys = {key: self.spec[key] for key in _STEPS[step]}
-        return keys | self._rows if "inputs" in keys else keys
+        """The keys that a step reads of the file: a change of another key does not concern the step."""
+        keys = {key: self.spec[key] for key in self.reads[step]}
+        return keys if step == "ensemble" else keys | self._rows
 
     @cached_property
     def _rows(self) -> dict[str, Any]:
-        """What the tables of features and codec vocabularies say about the inputs."""
-        inputs = self.spec["inputs"]
-        rows: dict[str, Any] = {"columns": list(resolve(inputs["features"]))}
-        return rows | ({"vocabulary": vocabulary(inputs["codec"]).sha256} if inputs["codec"] else {})
+        """The rows of tables that the inputs name."""
+        return dict(self._family.rows(self.spec)) if self._family else {}
+
+    @cached_property
+    def _family(self) -> Any:
+        """The family's part ``plan``; None if it has none."""
+        name = families.module(self.kind, "plan")
+        return importlib.import_module(name) if name.endswith(".plan") else None
 
     def variant(self, mode: str) -> dict[str, Any]:
-        """What is read of the file to make one int8 variant: of the others nothing."""
+        """The keys that are read for one int8 variant: of the other variants none."""
         own = [entry for entry in self.spec["quantised"] if entry["mode"] == mode]
         return {**self.part("quantize"), "quantised": own}
 
     @property
     def judged_on_negatives(self) -> bool:
-        """Whether it has limits on hard negatives: only what scores frames by their features can."""
-        inputs = self.spec["inputs"]
-        words = [inputs["features"]] if isinstance(inputs["features"], str) else inputs["features"]
-        frames = all(word in SETS or word in FEATURES for word in words) and not inputs["context"]
-        return bool(self.spec["kind"] == "fr" and frames and self.spec["gates"]["hard_negatives"] is not None)
+        """Whether judge reads the table of hard negatives."""
+        return bool(self._family and self._family.judged_on_negatives(self.spec))
 
     @property
     def measured(self) -> list[str]:
         """The features of frames that its inputs are made from."""
-        words = self.spec["inputs"]["features"]
-        names: list[str] = []
-        for word in [words] if isinstance(words, str) else words:
-            pooled = pooled_column(word)
-            name = word if pooled is None else pooled[0]
-            if name != TEACHER:
-                names.append(name)
-        return list(select(names).names) if names else []
+        return list(self._family.features(self.spec)) if self._family else []
 
     @property
     def table(self) -> str:
@@ -334,7 +336,7 @@ class Plan:
 
     def _model(self, name: str) -> Model:
         path, spec = self._read("model", "models", name)
-        return Model(name, path, spec)
+        return Model(name, path, spec, branch(self._schema("model"), spec)["reads"])
 
     def _read(self, kind: str, folder: str, name: str) -> tuple[str, dict[str, Any]]:
         # Looked at from the working folder first, so that a run elsewhere can bring its own.

@@ -16,6 +16,7 @@ import pytest
 
 from pyvmaf.base import code
 from pyvmaf.base.code import Uses, identity, modules
+from pyvmaf.base.families import uses
 from pyvmaf.base.verbs import VERBS
 from pyvmaf.errors import InputError
 
@@ -46,11 +47,15 @@ def edited(package: Path, tmp_path: Path) -> Callable[[Edit], Path]:
 
 @pytest.fixture
 def changed(package: Path, edited: Callable[[Edit], Path]) -> Callable[[Edit], set[str]]:
-    """The verbs whose identity an edit changes."""
+    """The verbs whose identity for a regressor an edit changes."""
 
     def verbs(edit: Edit) -> set[str]:
         copy = edited(edit)
-        return {verb for verb in VERBS if identity(verb, root=copy) != identity(verb, root=package)}
+        return {
+            verb
+            for verb in VERBS
+            if identity(verb, uses(verb, "fr"), root=copy) != identity(verb, uses(verb, "fr"), root=package)
+        }
 
     return verbs
 

@@ -19,21 +19,15 @@ from scipy import stats
 from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.models.coverage import measure
 from pyvmaf.models.ensemble import HeldError, make_ensemble, read_held_out
 from pyvmaf.models.evaluate import evaluate
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
-from pyvmaf.models.intervals import (
-    METHODS,
-    MIN_SIGMA,
-    Calibration,
-    combine,
-    conformal_quantile,
-    gaussian_z,
-    measure,
-)
 from pyvmaf.models.judge import judge
-from pyvmaf.runtime.load import Ensemble, load_ensemble, load_model
+from pyvmaf.runtime.ensemble import Ensemble, load_ensemble
+from pyvmaf.runtime.intervals import METHODS, MIN_SIGMA, Calibration, combine, conformal_quantile, gaussian_z
+from pyvmaf.runtime.load import load_model
 from tests.models.conftest import command, spec_file, table_columns, write_table
 
 GATES: dict[str, Any] = {
@@ -420,7 +414,7 @@ def test_a_tampered_member_manifest_or_sidecar_is_refused(line: Line) -> None:
     with pytest.raises(IntegrityError, match="says codec_vocab_sha256"):
         load_ensemble(line.manifest)
     edit(line.manifest, **{**manifest, "nickname": "x"})
-    with pytest.raises(IntegrityError, match=r"does not conform to ensemble\.schema\.json"):
+    with pytest.raises(IntegrityError, match="says nickname x"):
         load_ensemble(line.manifest)
     line.manifest.write_text(json.dumps(manifest) + " " * (1 << 20))
     with pytest.raises(InputError, match="may have at most 1048576"):

@@ -25,12 +25,14 @@ from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
 from pyvmaf.models import export as export_module
 from pyvmaf.models.evaluate import evaluate
-from pyvmaf.models.export import check_file, export, export_member, trial_batches
+from pyvmaf.models.export import export, parity
 from pyvmaf.models.fit import fit
+from pyvmaf.models.graphs import check_file, member_graph
 from pyvmaf.models.judge import judge
 from pyvmaf.models.regressor.networks import build
-from pyvmaf.models.regressor.weights import load_weights
-from pyvmaf.models.spec import load_spec
+from pyvmaf.models.regressor.spec import load_regressor
+from pyvmaf.models.regressor.trials import trial_batches
+from pyvmaf.models.weights import load_weights
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime import session as session_module
 from pyvmaf.runtime.load import load_model
@@ -85,13 +87,13 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Line]:
 
 def forward(line: Line, X: np.ndarray, codec: np.ndarray | None) -> np.ndarray:
     """The model in numpy, float64, from the safetensors file: an answer that shares no code with export."""
-    spec, weights = load_spec(line.spec), load_weights(line.weights)
-    place = weights.place(None)
-    a = (X - weights.scaler_mean[place]) / weights.scaler_std[place]
+    spec, weights = load_regressor(line.spec), load_weights(line.weights)
+    place = weights.index(None)
+    a = (X - weights.tensors["scaler_mean"][place]) / weights.tensors["scaler_std"][place]
     if codec is not None:
         a = np.hstack([a, codec])
     widths = [a.shape[1], *spec.network.hidden, 1]
-    flat, start = weights.parameters[place].astype(np.float64), 0
+    flat, start = weights.tensors["parameters"][place].astype(np.float64), 0
     for layer, (i, o) in enumerate(pairwise(widths)):
         block = flat[start : start + (i + 1) * o].reshape(o, i + 1)
         start += (i + 1) * o
@@ -148,7 +150,7 @@ def test_the_file_is_what_its_sidecar_says(lines: dict[str, Line], name: str) ->
     assert sidecar["gates"] == json.loads(line.verdict.read_text())["gate"]
     in_graph = sidecar["input_normalization"]["in_graph"]
     assert in_graph == ("Sub" in sidecar["operators"]) == (VARIANTS[name]["export"]["scaler"] == "baked")
-    spec = load_spec(line.spec)
+    spec = load_regressor(line.spec)
     network = build(spec.network, 6 + (8 if spec.inputs.codec else 0))
     stored = sum(int(np.prod(t.dims)) for t in model.graph.initializer if t.name.startswith("layers."))
     assert sidecar["n_params"] == network.n_parameters == stored
@@ -179,12 +181,12 @@ def test_another_process_exports_the_same_bytes(lines: dict[str, Line], tmp_path
 
 def test_a_fold_member_is_exported_alike(lines: dict[str, Line]) -> None:
     line = lines["baked"]
-    spec, weights = load_spec(line.spec), load_weights(line.weights)
-    assert export_member(spec, weights).data == line.onnx.read_bytes()
-    other = export_member(spec, weights, "scene1").data
+    spec, weights = load_regressor(line.spec), load_weights(line.weights)
+    assert member_graph(spec, weights).data == line.onnx.read_bytes()
+    other = member_graph(spec, weights, "scene1").data
     assert other != line.onnx.read_bytes()
     with pytest.raises(InputError, match="holds no member for 'scene9'"):
-        export_member(spec, weights, "scene9")
+        member_graph(spec, weights, "scene9")
 
 
 def test_export_refuses_what_was_not_judged(lines: dict[str, Line], tmp_path: Path) -> None:
@@ -208,7 +210,7 @@ def test_export_refuses_what_was_not_judged(lines: dict[str, Line], tmp_path: Pa
     assert changed.read_text() != line.spec.read_text()
     with pytest.raises(InputError, match=r"was fitted with other settings \(network: "):
         export(changed, line.weights, line.verdict, line.table, out)
-    with pytest.raises(IntegrityError, match="is no verdict of judge"):
+    with pytest.raises(IntegrityError, match="does not conform to Verdict on a model"):
         export(line.spec, line.weights, line.onnx.with_suffix(".json"), line.table, out)
     assert not list(tmp_path.glob("m.*"))
 
@@ -233,18 +235,19 @@ def test_size_opset_and_tolerance_are_limits(
     small.write_text(text.replace("scaler: baked", "scaler: baked\n  max_bytes: 100"))
     size = line.onnx.stat().st_size
     with pytest.raises(InputError, match=rf"has {size} bytes, but its spec allows 100"):
-        export_member(load_spec(small), weights)
+        member_graph(load_regressor(small), weights)
     with pytest.raises(InputError, match=r"\('', 17\)\], but opset 18"):
-        check_file(line.onnx.read_bytes(), load_spec(line.spec), opset=18)
+        check_file(line.onnx.read_bytes(), load_regressor(line.spec), opset=18)
 
     # A runtime that answers a little differently is noticed.
+    spec = load_regressor(line.spec)
     right = session_module.run
     monkeypatch.setattr(export_module, "run", lambda *a: right(*a) + 0.01)
     with pytest.raises(PyvmafError, match=r"differ by 0\.0001 of the output range .* tolerance is 1e-05"):
-        export_member(load_spec(line.spec), weights)
+        parity(spec, weights, line.onnx.read_bytes())
     monkeypatch.setattr(export_module, "run", lambda *a: right(*a) * float("nan"))
     with pytest.raises(PyvmafError, match="differ by nan"):
-        export_member(load_spec(line.spec), weights)
+        parity(spec, weights, line.onnx.read_bytes())
 
 
 def test_trial_batches_cover_inside_corners_and_far_outside() -> None:
@@ -269,7 +272,7 @@ def test_a_changed_vocabulary_is_noticed(lines: dict[str, Line], monkeypatch: py
     changed = dataclasses.replace(v1, quality=dataclasses.replace(v1.quality, clip_at={}))
     monkeypatch.setitem(VOCABULARIES, "v1", changed)
     with pytest.raises(IntegrityError, match="a vocabulary must not change"):
-        export_member(load_spec(line.spec), load_weights(line.weights))
+        member_graph(load_regressor(line.spec), load_weights(line.weights))
     with pytest.raises(IntegrityError, match="its codec columns would mean something else"):
         load_model(line.onnx)
     monkeypatch.delitem(VOCABULARIES, "v1")
@@ -571,10 +574,10 @@ def test_the_key_hash_split_is_the_published_one() -> None:
 
 def test_torch_and_export_share_no_surprise_at_float32(lines: dict[str, Line]) -> None:
     line = lines["scaled"]
-    spec, weights = load_spec(line.spec), load_weights(line.weights)
-    place = weights.place(None)
-    module = build(spec.network, 6).as_module(torch.from_numpy(weights.parameters[place])).eval()
-    x = ((rows() - weights.scaler_mean[place]) / weights.scaler_std[place]).astype(np.float32)
+    spec, weights = load_regressor(line.spec), load_weights(line.weights)
+    place = weights.index(None)
+    module = build(spec.network, 6).as_module(torch.from_numpy(weights.tensors["parameters"][place])).eval()
+    x = ((rows() - weights.tensors["scaler_mean"][place]) / weights.tensors["scaler_std"][place]).astype(np.float32)
     session = ort.InferenceSession(line.onnx.read_bytes(), providers=["CPUExecutionProvider"])
     found = session.run(["score"], {"features": x})[0]
     with torch.inference_mode():

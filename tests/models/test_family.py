@@ -13,11 +13,12 @@ import yaml
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6, FEATURES, FULL, SETS
-from pyvmaf.models.export import UNTRAINED
+from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.regressor.networks import build
-from pyvmaf.models.spec import ModelSpec, load_spec
+from pyvmaf.models.regressor.spec import RegressorSpec, load_regressor
 from pyvmaf.runtime.load import load_model
+from pyvmaf.runtime.sidecar import UNTRAINED
 from tests.models.conftest import table_columns, write_table
 
 MODELS = Path(__file__).parents[2] / "config" / "models"
@@ -48,8 +49,8 @@ FAMILY: dict[str, tuple[int, tuple[int, ...], str | None, int]] = {
 }
 
 
-def shipped(name: str) -> ModelSpec:
-    return load_spec(MODELS / f"{name}.yaml")
+def shipped(name: str) -> RegressorSpec:
+    return load_regressor(MODELS / f"{name}.yaml")
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -103,7 +104,9 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", FAMILY)
 def test_each_file_trains_and_answers(tmp_path: Path, wide: Path, name: str) -> None:
     assert fit(MODELS / f"{name}.yaml", wide, tmp_path / "once", seed=1, epochs=1).loso["n_params"] == FAMILY[name][0]
-    report = fit(MODELS / f"{name}.yaml", wide, tmp_path / "out", seed=1, epochs=0).loso
+    initial = fit(MODELS / f"{name}.yaml", wide, tmp_path / "out", seed=1, epochs=0)
+    export(MODELS / f"{name}.yaml", initial.weights, None, None, tmp_path / "out" / "model.onnx")
+    report = initial.loso
     assert report["n_folds"] == 4
     assert [f["held_out"] for f in report["beside"]["folds"]] == ["group:film0", "group:film1"]
     model = load_model(tmp_path / "out" / "model.onnx")
@@ -151,7 +154,8 @@ def test_rows_of_encoders_without_a_slot_are_left_out_or_refused(tmp_path: Path)
 
 
 def test_the_sidecar_holds_the_vocabulary(tmp_path: Path, wide: Path) -> None:
-    fit(MODELS / "fr_regressor_v3.yaml", wide, tmp_path, seed=0, epochs=0)
+    weights = fit(MODELS / "fr_regressor_v3.yaml", wide, tmp_path, seed=0, epochs=0).weights
+    export(MODELS / "fr_regressor_v3.yaml", weights, None, None, tmp_path / "model.onnx")
     block = json.loads((tmp_path / "model.json").read_text())["codec"]
     known = vocabulary("v3")
     assert (block["vocabulary"], block["vocabulary_sha256"], block["blind"]) == ("v3", known.sha256, None)

@@ -18,8 +18,9 @@ from scipy import stats
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.models.fit import fit, summarise
-from pyvmaf.models.regressor.weights import load_weights
+from pyvmaf.models.crossval import summarise
+from pyvmaf.models.fit import fit
+from pyvmaf.models.weights import load_weights
 from tests.models.conftest import SpecWriter, command, table_columns, write_table
 
 
@@ -106,10 +107,10 @@ def test_no_fold_has_seen_the_rows_it_is_judged_on(tmp_path: Path, table: Path, 
     assert weights.held_out == ["scene0", "scene1", "scene2", "scene3", None]
     for place, held_out in enumerate(weights.held_out):
         own = X if held_out is None else X[source != held_out]
-        np.testing.assert_allclose(weights.scaler_mean[place], own.mean(0), rtol=1e-12)
-        np.testing.assert_allclose(weights.scaler_std[place], own.std(0), rtol=1e-9)
-        np.testing.assert_array_equal(weights.feature_low[place], own.min(0))
-        np.testing.assert_array_equal(weights.feature_high[place], own.max(0))
+        np.testing.assert_allclose(weights.tensors["scaler_mean"][place], own.mean(0), rtol=1e-12)
+        np.testing.assert_allclose(weights.tensors["scaler_std"][place], own.std(0), rtol=1e-9)
+        np.testing.assert_array_equal(weights.tensors["feature_low"][place], own.min(0))
+        np.testing.assert_array_equal(weights.tensors["feature_high"][place], own.max(0))
 
     # Other values of the held-out scene change its own fold's model not at all.
     for i, s in enumerate(columns["source"]):
@@ -118,7 +119,9 @@ def test_no_fold_has_seen_the_rows_it_is_judged_on(tmp_path: Path, table: Path, 
             columns["adm2"][i] = 0.1
     other = fit(write_spec(), write_table(tmp_path / "o.parquet", columns), tmp_path / "o", seed=0, epochs=1)
     changed = load_weights(other.weights)
-    same = [np.array_equal(a, b) for a, b in zip(weights.parameters, changed.parameters, strict=True)]
+    same = [
+        np.array_equal(a, b) for a, b in zip(weights.tensors["parameters"], changed.tensors["parameters"], strict=True)
+    ]
     assert same == [False, False, True, False, False]
 
 
@@ -141,7 +144,7 @@ def test_zero_epochs_keep_the_initial_weights(tmp_path: Path, table: Path, write
     assert report["mean_rmse"] > 50
     weights = load_weights(tmp_path / "out" / "weights.safetensors")
     # The first layer's initial values lie within 1/sqrt(6 inputs).
-    assert 0.3 < np.abs(weights.parameters[:, : 8 * 7]).max() <= 6**-0.5
+    assert 0.3 < np.abs(weights.tensors["parameters"][:, : 8 * 7]).max() <= 6**-0.5
 
 
 @pytest.mark.parametrize("sources", [1, 0])
@@ -180,8 +183,10 @@ def test_an_interrupt_or_a_full_disk_leaves_nothing_half_written(
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["weights.safetensors"]
 
 
-def test_a_kind_that_rows_cannot_train(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
-    with pytest.raises(InputError, match="kind is 'saliency'"):
+def test_a_kind_without_a_family_is_named_with_those_that_have_one(
+    tmp_path: Path, table: Path, write_spec: SpecWriter
+) -> None:
+    with pytest.raises(InputError, match="unknown kind 'saliency': valid: fr, mos"):
         fit(write_spec(kind="saliency"), table, tmp_path / "out", seed=0)
 
 

@@ -20,13 +20,19 @@ from hypothesis import strategies as st
 from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features.cases import CASES
-from pyvmaf.models import gates
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
-from pyvmaf.models.gates import Seed
-from pyvmaf.models.judge import judge, read_verdict
-from pyvmaf.models.regressor.weights import load_weights, save_weights
-from pyvmaf.models.spec import Extrapolation, Gates, HardNegatives, ModelSpec, Monotonicity, load_spec, parse_spec
+from pyvmaf.models.gates.correlation import Correlation, correlation
+from pyvmaf.models.gates.extrapolation import extrapolation
+from pyvmaf.models.gates.gate import Seed
+from pyvmaf.models.gates.hard_negatives import allowed, hard_negatives
+from pyvmaf.models.gates.monotonicity import monotonicity
+from pyvmaf.models.judge import judge
+from pyvmaf.models.regressor.gates import frame_columns, scores
+from pyvmaf.models.regressor.spec import RegressorSpec, load_regressor
+from pyvmaf.models.spec import Extrapolation, Gates, HardNegatives, Monotonicity, parse_spec
+from pyvmaf.models.verdicts import RegressorGates, Verdict
+from pyvmaf.models.weights import load_weights, save_weights
 from pyvmaf.runtime.load import load_model
 from tests.finished_run import write_negatives
 from tests.models.conftest import SpecWriter, command, spec_file, table_columns, write_table
@@ -83,7 +89,7 @@ def test_promote(tmp_path: Path, line: Line) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("PROMOTE small: mean PLCC 0.9")
     assert {row.split(",")[0].split()[0] for row in done.stdout.splitlines() if ", worst clip" in row} == set(CASES)
-    verdict = read_verdict(out)
+    verdict = Verdict.read(out).as_json()
     reports = [json.loads(p.read_text()) for p in line.reports]
     means = [r["mean_plcc"] for r in reports]
     assert verdict["verdict"] == "PROMOTE"
@@ -123,7 +129,7 @@ def test_hold_names_each_gate_that_says_no(tmp_path: Path, line: Line, limits: C
     words = ["judge", "-c", strict, "--negatives", line.negatives, "-o", out, *line.reports]
     done = command(*words, cwd=tmp_path)
     assert (done.returncode, done.stdout[:10]) == (1, "HOLD small")
-    verdict = read_verdict(out)
+    verdict = Verdict.read(out).as_json()
     for text in ("below 0.9999", "hard negatives, frozen", "unseen by seed"):
         assert text in verdict["recommendation"]
         assert text in done.stdout.replace("\n", " ")
@@ -140,7 +146,7 @@ def test_without_hard_negatives_a_model_is_held_unless_its_spec_says_so(
     done = command("judge", "-c", line.spec, "-o", out, *line.reports, cwd=tmp_path)
     assert done.returncode == 1
     assert "hard negatives were not judged" in done.stdout.replace("\n", " ")
-    verdict = read_verdict(out)
+    verdict = Verdict.read(out).as_json()
     assert verdict["gate"]["hard_negatives"]["passed"] is False
     assert set(verdict["gates_not_judged"]) == {"pooled", "hard_negatives"}
     off = limits(hard_negatives=None, monotonicity=None)
@@ -151,78 +157,119 @@ def test_without_hard_negatives_a_model_is_held_unless_its_spec_says_so(
     assert judge(off, line.reports, out, negatives=tmp_path / "absent")["verdict"] == "PROMOTE"
 
 
-def test_what_cannot_be_judged(tmp_path: Path, line: Line, write_spec: SpecWriter) -> None:
-    spec, paths, out = line.spec, line.reports, tmp_path / "verdict.json"
-    done = command("judge", "-c", spec, "-o", out, tmp_path / "absent.json", cwd=tmp_path)
+def test_a_report_that_is_not_there_ends_with_exit_code_2(tmp_path: Path, line: Line) -> None:
+    out = tmp_path / "verdict.json"
+    done = command("judge", "-c", line.spec, "-o", out, tmp_path / "absent.json", cwd=tmp_path)
     assert (done.returncode, out.exists()) == (2, False)
     assert "absent.json" in done.stderr
-    with pytest.raises(InputError, match=r"but \[2\] were not reported"):
-        judge(spec, paths, out, seeds=(0, 1, 2))
-    with pytest.raises(InputError, match="seed 0 is reported twice"):
-        judge(spec, [paths[0], paths[0]], out)
-    with pytest.raises(InputError, match="no reports"):
-        judge(spec, [], out)
+
+
+@pytest.mark.parametrize(
+    ("reports", "seeds", "says"),
+    [
+        ((0, 1), (0, 1, 2), r"but \[2\] were not reported"),
+        ((0, 0), None, "seed 0 is reported twice"),
+        ((), None, "no reports"),
+    ],
+)
+def test_reports_and_seeds_that_do_not_fit(
+    tmp_path: Path, line: Line, reports: tuple[int, ...], seeds: tuple[int, ...] | None, says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        judge(line.spec, [line.reports[n] for n in reports], tmp_path / "verdict.json", seeds=seeds)
+    assert not (tmp_path / "verdict.json").exists()
+
+
+def test_reports_of_another_model(tmp_path: Path, line: Line, write_spec: SpecWriter) -> None:
     with pytest.raises(InputError, match="reports on model 'small', not on 'other'"):
-        judge(write_spec("other"), paths, out)
+        judge(write_spec("other"), line.reports, tmp_path / "verdict.json")
 
-    def changed(change: Callable[[dict[str, Any]], None]) -> list[Path]:
-        report = json.loads(paths[1].read_text())
-        change(report)
-        path = tmp_path / "changed.json"
-        path.write_text(json.dumps(report))
-        return [paths[0], path]
 
-    with pytest.raises(InputError, match="different tables"):
-        judge(spec, changed(lambda r: r["table"].update(sha256="0" * 64)), out)
-    with pytest.raises(InputError, match="different training settings"):
-        judge(spec, changed(lambda r: r.update(train_config_hash="sha256:0")), out)
-    with pytest.raises(IntegrityError, match="lacks folds"):
-        judge(spec, changed(lambda r: r.pop("folds")), out)
-    with pytest.raises(MissingFileError, match="fit leaves it beside"):
-        judge(spec, changed(lambda r: None), out)
-    for name in ("weights.safetensors", "predictions.parquet"):
-        copy = tmp_path / name.partition(".")[0] / "seed0"
-        shutil.copytree(paths[0].parent, copy)
-        shutil.copyfile(paths[1].with_name(name), copy / name)
-        with pytest.raises(IntegrityError, match=f"{name} has sha256"):
-            judge(spec, [copy / "loso.json"], out, negatives=line.negatives)
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda r: r["table"].update(sha256="0" * 64), InputError, "different tables"),
+        (lambda r: r.update(train_config_hash=f"sha256:{'0' * 64}"), InputError, "different training settings"),
+        (lambda r: r.pop("folds"), IntegrityError, "folds"),
+        (lambda r: None, MissingFileError, "fit leaves it beside"),
+    ],
+)
+def test_a_report_that_was_changed_or_moved(
+    tmp_path: Path, line: Line, change: Callable[[dict[str, Any]], None], error: type[Exception], says: str
+) -> None:
+    report = json.loads(line.reports[1].read_text())
+    change(report)
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(report))
+    with pytest.raises(error, match=says):
+        judge(line.spec, [line.reports[0], path], tmp_path / "verdict.json")
+    assert not (tmp_path / "verdict.json").exists()
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "predictions.parquet"])
+def test_files_of_another_fit_beside_a_report(tmp_path: Path, line: Line, name: str) -> None:
+    copy = tmp_path / "seed0"
+    shutil.copytree(line.reports[0].parent, copy)
+    shutil.copyfile(line.reports[1].with_name(name), copy / name)
+    with pytest.raises(IntegrityError, match=f"{name} has sha256"):
+        judge(line.spec, [copy / "loso.json"], tmp_path / "verdict.json", negatives=line.negatives)
+
+
+def test_a_table_of_negatives_that_is_not_there(tmp_path: Path, line: Line) -> None:
     with pytest.raises(MissingFileError, match="absent"):
-        judge(spec, paths, out, negatives=tmp_path / "absent.parquet")
-    assert not out.exists()
-    # A seed less than the spec names is judged as what it is, and said.
-    assert judge(spec, paths[:1], out)["seeds_not_judged"] == [1]
+        judge(line.spec, line.reports, tmp_path / "verdict.json", negatives=tmp_path / "absent.parquet")
 
 
-def test_a_verdict_is_held_against_its_schema(tmp_path: Path, line: Line) -> None:
-    out = tmp_path / "verdict.json"
-    judge(line.spec, line.reports, out, negatives=line.negatives)
-    sound = json.loads(out.read_text())
+def test_seeds_of_the_spec_without_a_report_are_named(tmp_path: Path, line: Line) -> None:
+    assert judge(line.spec, line.reports[:1], tmp_path / "verdict.json")["seeds_not_judged"] == [1]
 
-    def broken(change: Callable[[dict[str, Any]], Any]) -> Path:
-        verdict = json.loads(json.dumps(sound))
-        change(verdict)
-        path = tmp_path / "broken.json"
-        path.write_text(json.dumps(verdict))
-        return path
 
-    with pytest.raises(IntegrityError, match="no verdict of judge"):
-        read_verdict(broken(lambda v: v.update(verdict="FINE")))
-    for change in (
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v.update(verdict="FINE"),
         lambda v: v["gate"].pop("monotonicity"),
         lambda v: v["gate"]["monotonicity"].update(violations=-1),
         lambda v: v["gate"]["hard_negatives"]["cases"]["black"].pop("worst"),
         lambda v: v.update(note="all is well"),
         lambda v: v["per_seed"].clear(),
-    ):
-        with pytest.raises(IntegrityError, match=r"does not conform to verdict\.schema\.json"):
-            read_verdict(broken(change))
+    ],
+)
+def test_a_verdict_is_held_against_its_schema(
+    tmp_path: Path, line: Line, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    out = tmp_path / "verdict.json"
+    judge(line.spec, line.reports, out, negatives=line.negatives)
+    verdict = json.loads(out.read_text())
+    Verdict.read(out)
+    change(verdict)
+    out.write_text(json.dumps(verdict))
+    with pytest.raises(IntegrityError, match="does not conform to Verdict on a model"):
+        Verdict.read(out)
+
+
+def test_each_gate_gives_rows_that_agree_with_its_block(tmp_path: Path, line: Line) -> None:
+    """A row that does not pass has a reason, and a part passes if and only if none of its rows fails."""
+    out = tmp_path / "verdict.json"
+    judge(line.spec, line.reports, out, negatives=line.negatives)
+    gate = Verdict.read(out).gate
+    assert isinstance(gate, RegressorGates)
+    rows = gate.rows or []
+    assert {row.gate for row in rows} == {"correlation", "pooled", "hard_negatives", "monotonicity", "extrapolation"}
+    for name in ("pooled", "hard_negatives", "monotonicity", "extrapolation"):
+        own = [row for row in rows if row.gate == name]
+        block = getattr(gate, name)
+        assert block.passed == (None if own[0].passed is None else all(row.passed for row in own))
+    assert all(row.why for row in rows if not row.passed)
+    assert not any(row.why for row in rows if row.passed)
+    assert sum(row.gate == "hard_negatives" for row in rows) == len(CASES) + 1
 
 
 # -- correlation -------------------------------------------------------------------------------------------------
 
 
 def test_a_seed_without_a_plcc_fails() -> None:
-    found = gates.correlation(Gates(), {0: 0.99, 1: None})
+    found = correlation(Gates(), {0: 0.99, 1: None})
     assert (found["mean_plcc"], found["mean_plcc_pass"], found["failing_seeds"]) == (None, False, [1])
     assert found["plcc_spread_pass"] is False
 
@@ -237,25 +284,31 @@ def test_a_seed_without_a_plcc_fails() -> None:
 def test_correlation_is_three_conditions(
     plccs: dict[int, float], mean_min: float, seed_min: float, spread_max: float
 ) -> None:
-    found = gates.correlation(
-        Gates(mean_plcc_min=mean_min, per_seed_min=seed_min, plcc_spread_max=spread_max), dict(plccs)
-    )
+    found = correlation(Gates(mean_plcc_min=mean_min, per_seed_min=seed_min, plcc_spread_max=spread_max), dict(plccs))
     values = np.array(list(plccs.values()))
     assert found["mean_plcc_pass"] == bool(values.mean() >= mean_min)
     assert found["plcc_spread_pass"] == bool(values.max() - values.min() <= spread_max)
     assert found["failing_seeds"] == sorted(s for s, p in plccs.items() if p < seed_min)
-    whys = [{"passed": True, "why": None}] * len(gates.PARTS)
-    assert bool(gates.reasons(found | dict(zip(gates.PARTS, whys, strict=True)))) == (
-        not (found["mean_plcc_pass"] and found["plcc_spread_pass"] and found["per_seed_pass"])
-    )
+    rows = Correlation().rows(found)
+    assert [row.passed for row in rows] == [
+        found["mean_plcc_pass"],
+        found["plcc_spread_pass"],
+        found["per_seed_pass"],
+    ]
+    assert all((row.why is None) == row.passed for row in rows)
 
 
 # -- hard negatives ----------------------------------------------------------------------------------------------
 
 
+def judged_negatives(spec: RegressorSpec, table: Path | None, seeds: Sequence[Seed]) -> dict[str, Any]:
+    """The block of the gate, for a regressor."""
+    return hard_negatives(spec, table, seeds, frame_columns, scores)
+
+
 @given(case=st.sampled_from(list(CASES)), teacher=st.floats(0, 100), error=st.floats(0, 50))
 def test_the_teacher_never_fails_its_own_gate(case: str, teacher: float, error: float) -> None:
-    least, largest = gates.allowed(case, teacher, HardNegatives(teacher_error_max=error))
+    least, largest = allowed(case, teacher, HardNegatives(teacher_error_max=error))
     bounds = (-math.inf if least is None else least, math.inf if largest is None else largest)
     assert bounds[0] <= teacher <= bounds[1]
     assert bounds != (-math.inf, math.inf)
@@ -263,14 +316,14 @@ def test_the_teacher_never_fails_its_own_gate(case: str, teacher: float, error: 
 
 def test_limits_mean_what_the_cases_mean() -> None:
     ordinary = HardNegatives()
-    assert gates.allowed("identical", 99.5, ordinary) == (89.5, None)
-    assert gates.allowed("identical", 100.0, ordinary) == (90.0, None)
-    assert gates.allowed("black", 3.0, ordinary) == (None, 20.0)
+    assert allowed("identical", 99.5, ordinary) == (89.5, None)
+    assert allowed("identical", 100.0, ordinary) == (90.0, None)
+    assert allowed("black", 3.0, ordinary) == (None, 20.0)
     # A clip that begins in black is, of black frames, a good copy; the teacher says so.
-    assert gates.allowed("black", 95.0, ordinary) == (None, 105.0)
-    assert gates.allowed("swapped", 11.0, ordinary) == (None, 21.0)
-    assert gates.allowed("frozen", 20.0, ordinary) == (10.0, 30.0)
-    assert gates.allowed("flat_reference", 95.0, ordinary) == (85.0, 105.0)
+    assert allowed("black", 95.0, ordinary) == (None, 105.0)
+    assert allowed("swapped", 11.0, ordinary) == (None, 21.0)
+    assert allowed("frozen", 20.0, ordinary) == (10.0, 30.0)
+    assert allowed("flat_reference", 95.0, ordinary) == (85.0, 105.0)
 
 
 def exported(line: Line, folder: Path) -> list[Any]:
@@ -286,7 +339,7 @@ def exported(line: Line, folder: Path) -> list[Any]:
 
 
 def test_scores_are_those_of_the_models_that_ship(tmp_path: Path, line: Line) -> None:
-    found = gates.hard_negatives(load_spec(line.spec), line.negatives, line.seeds())
+    found = judged_negatives(load_regressor(line.spec), line.negatives, line.seeds())
     data = pd.read_parquet(line.negatives)
     frames = np.stack([model.predict(data).scores for model in exported(line, tmp_path)])
     assert found["range"]["lowest"] == pytest.approx(frames.min(), abs=1e-4)
@@ -319,13 +372,13 @@ def test_scores_are_those_of_the_models_that_ship(tmp_path: Path, line: Line) ->
     ],
 )
 def test_each_limit_can_fail(tmp_path: Path, line: Line, change: dict[str, float], case: str | None) -> None:
-    spec = load_spec(line.spec)
+    spec = load_regressor(line.spec)
     limits = spec.gates.hard_negatives
     assert limits is not None
     strict = spec.model_copy(
         update={"gates": spec.gates.model_copy(update={"hard_negatives": limits.model_copy(update=change)})}
     )
-    assert gates.hard_negatives(spec, line.negatives, line.seeds())["passed"] is True
+    assert judged_negatives(spec, line.negatives, line.seeds())["passed"] is True
     # A teacher that bends no limit, whatever the model says.
     data = pd.read_parquet(line.negatives)
     far = np.where(
@@ -334,7 +387,7 @@ def test_each_limit_can_fail(tmp_path: Path, line: Line, change: dict[str, float
         np.where(data["case"].isin(["black", "swapped"]), -500.0, data["vmaf"]),
     )
     data.assign(vmaf=far).to_parquet(tmp_path / "far.parquet")
-    found = gates.hard_negatives(strict, tmp_path / "far.parquet", line.seeds())
+    found = judged_negatives(strict, tmp_path / "far.parquet", line.seeds())
     assert found["passed"] is False
     if case is None:
         assert found["range"]["passed"] is False
@@ -349,19 +402,19 @@ def test_each_limit_can_fail(tmp_path: Path, line: Line, change: dict[str, float
 
 def test_rows_that_a_loaded_model_refuses_are_left_out(tmp_path: Path, line: Line) -> None:
     data = pd.read_parquet(line.negatives)
-    spec = load_spec(line.spec)
+    spec = load_regressor(line.spec)
     gaps = data.copy()
     gaps.loc[gaps["case"] == "flat", "vif_scale2"] = math.inf
     gaps.to_parquet(tmp_path / "gaps.parquet")
-    found = gates.hard_negatives(spec, tmp_path / "gaps.parquet", line.seeds())
+    found = judged_negatives(spec, tmp_path / "gaps.parquet", line.seeds())
     assert found["cases_missing"] == ["flat"]
     assert found["table"]["rows_used"] == len(data) - int((data["case"] == "flat").sum())
     data.assign(motion2=math.nan).to_parquet(tmp_path / "none.parquet")
     with pytest.raises(InputError, match=r"none of \d+ rows has all features"):
-        gates.hard_negatives(spec, tmp_path / "none.parquet", line.seeds())
+        judged_negatives(spec, tmp_path / "none.parquet", line.seeds())
     data.drop(columns="adm2").to_parquet(tmp_path / "lacks.parquet")
     with pytest.raises(InputError, match="no column 'adm2'"):
-        gates.hard_negatives(spec, tmp_path / "lacks.parquet", line.seeds())
+        judged_negatives(spec, tmp_path / "lacks.parquet", line.seeds())
 
 
 def test_a_model_that_overflows_is_held(tmp_path: Path, line: Line) -> None:
@@ -369,11 +422,11 @@ def test_a_model_that_overflows_is_held(tmp_path: Path, line: Line) -> None:
     huge = dataclasses.replace(
         weights,
         path=tmp_path / "weights.safetensors",
-        parameters=np.full_like(weights.parameters, 3e38),
+        tensors={**weights.tensors, "parameters": np.full_like(weights.tensors["parameters"], 3e38)},
     )
     save_weights(huge)
     report = json.loads(line.reports[0].read_text()) | {"weights_sha256": sha256_file(huge.path)}
-    found = gates.hard_negatives(load_spec(line.spec), line.negatives, [Seed(0, tmp_path / "loso.json", report)])
+    found = judged_negatives(load_regressor(line.spec), line.negatives, [Seed(0, tmp_path / "loso.json", report)])
     assert found["passed"] is False
     assert found["range"]["outside"] > 0
     assert any(entry["worst"]["score"] is None for entry in found["cases"].values())
@@ -381,9 +434,9 @@ def test_a_model_that_overflows_is_held(tmp_path: Path, line: Line) -> None:
 
 
 def test_a_model_of_something_else_is_not_judged_on_frames(line: Line) -> None:
-    spec = load_spec(line.spec)
+    spec = load_regressor(line.spec)
     other = spec.model_copy(update={"target": spec.target.model_copy(update={"column": "mos"})})
-    found = gates.hard_negatives(other, line.negatives, line.seeds())
+    found = judged_negatives(other, line.negatives, line.seeds())
     assert (found["judged"], found["passed"]) == (False, None)
 
 
@@ -393,7 +446,7 @@ def test_what_a_model_is_told_about_the_codec(tmp_path: Path, line: Line, vocabu
         tmp_path, inputs={"features": "canonical6", "codec": vocabulary}, epochs=2, seeds=[0], gates=LENIENT
     )
     report = fit(spec, line.table, tmp_path / "seed0", seed=0).report
-    found = gates.hard_negatives(load_spec(spec), line.negatives, [Seed(0, report, json.loads(report.read_text()))])
+    found = judged_negatives(load_regressor(spec), line.negatives, [Seed(0, report, json.loads(report.read_text()))])
     assert set(found["codecs"]) == told
     assert {entry["worst"]["codec"] for entry in found["cases"].values()} <= told
 
@@ -413,7 +466,7 @@ def ladder(predicted: Mapping[int, float], target: Mapping[int, float], clip: st
     """Rows of one ladder whose means are those figures by CRF."""
     return [
         {
-            "source": "s", "clip": clip, "codec": "libx264", "rung": f"medium-crf{crf}", "crf": crf,
+            "source": "s", "clip": clip, "codec": "libx264", "preset": "medium", "rung": f"medium-crf{crf}", "crf": crf,
             "prediction": predicted[crf] + frame - (frames - 1) / 2, "target": target[crf] - frame + (frames - 1) / 2,
         }
         for crf in predicted
@@ -427,7 +480,7 @@ def test_a_pair_in_the_wrong_order_is_found(tmp_path: Path) -> None:
         predictions(tmp_path / "a", ladder(teacher, teacher), 3),
         predictions(tmp_path / "b", ladder({20: 95.0, 30: 59.0, 40: 60.5}, teacher), 4),
     ]
-    found = gates.monotonicity(Monotonicity(tolerance=1.0), seeds)
+    found = monotonicity(Monotonicity(tolerance=1.0), seeds)
     assert (found["passed"], found["pairs"], found["violations"]) == (False, 6, 1)
     assert found["worst"] == {
         "seed": 4, "source": "s", "clip": "c", "codec": "libx264", "preset": "medium", "crf": [30, 40],
@@ -437,13 +490,13 @@ def test_a_pair_in_the_wrong_order_is_found(tmp_path: Path) -> None:
     assert found["per_seed"]["3"]["ordered_share"] == 1
     assert found["per_seed"]["4"]["ordered_share"] == pytest.approx(2 / 3)
     assert "CRF 30 gets 59.00 and CRF 40 60.50 (teacher 80.00 and 60.00)" in found["why"]
-    assert gates.monotonicity(Monotonicity(tolerance=1.6), seeds)["passed"] is True
+    assert monotonicity(Monotonicity(tolerance=1.6), seeds)["passed"] is True
 
 
 def test_what_the_teacher_has_in_the_wrong_order_is_not_held_against_a_model(tmp_path: Path) -> None:
     teacher = {20: 80.0, 30: 83.0}
     seeds = [predictions(tmp_path, ladder({20: 79.0, 30: 82.5}, teacher))]
-    found = gates.monotonicity(Monotonicity(tolerance=1.0), seeds)
+    found = monotonicity(Monotonicity(tolerance=1.0), seeds)
     assert (found["passed"], found["ordered_share"], found["teacher_ordered_share"]) == (True, 0, 0)
     assert found["worst"]["excess"] == pytest.approx(0.5)
 
@@ -462,7 +515,8 @@ def test_every_pair_counts(
 ) -> None:
     """Against a loop over all rows."""
     rows = [
-        {"source": clip, "clip": clip, "codec": "k", "rung": f"{preset}-crf{crf}", "crf": crf, "prediction": p, "target": t}
+        {"source": clip, "clip": clip, "codec": "k", "preset": preset, "rung": f"{preset}-crf{crf}", "crf": crf,
+         "prediction": p, "target": t}
         for clip, preset, crf, p, t in values
     ]  # fmt: skip
     encodes: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
@@ -478,7 +532,7 @@ def test_every_pair_counts(
     # Whether a pair exactly on the limit counts depends on the last digit of a mean.
     assume(all(abs(value) > 1e-9 for value in beyond))
     folder = tmp_path_factory.mktemp("pairs")
-    found = gates.monotonicity(Monotonicity(tolerance=tolerance), [predictions(folder, rows)])
+    found = monotonicity(Monotonicity(tolerance=tolerance), [predictions(folder, rows)])
     if not pairs:
         assert (found["judged"], found["passed"]) == (False, None)
         return
@@ -493,11 +547,11 @@ def test_every_pair_counts(
 
 def test_a_table_without_ladders_has_no_order(tmp_path: Path) -> None:
     rows = [{"source": "s", "prediction": 1.0, "target": 1.0}]
-    assert gates.monotonicity(Monotonicity(), [predictions(tmp_path / "a", rows)])["judged"] is False
+    assert monotonicity(Monotonicity(), [predictions(tmp_path / "a", rows)])["judged"] is False
     one = ladder({20: 90.0}, {20: 90.0})
-    assert gates.monotonicity(Monotonicity(), [predictions(tmp_path / "b", one)])["passed"] is None
+    assert monotonicity(Monotonicity(), [predictions(tmp_path / "b", one)])["passed"] is None
     unknown = [{**row, "crf": None} for row in ladder({20: 90.0, 30: 95.0}, {20: 90.0, 30: 80.0})]
-    assert gates.monotonicity(Monotonicity(), [predictions(tmp_path / "c", unknown)])["judged"] is False
+    assert monotonicity(Monotonicity(), [predictions(tmp_path / "c", unknown)])["judged"] is False
 
 
 # -- held out beside ---------------------------------------------------------------------------------------------
@@ -510,29 +564,27 @@ def beside(number: int, plccs: Mapping[str, float | None]) -> Seed:
 
 def test_the_worst_group_of_the_worst_seed(line: Line) -> None:
     seeds = [beside(0, {"a": 0.99, "b": 0.97}), beside(1, {"a": 0.98, "b": 0.91})]
-    found = gates.extrapolation(Extrapolation(worst_plcc_min=0.95), seeds)
+    found = extrapolation(Extrapolation(worst_plcc_min=0.95), seeds)
     assert (found["passed"], found["worst_plcc"]) == (False, 0.91)
     assert found["worst"] == {"seed": 1, "held_out": "b"}
-    assert found["why"] == "PLCC on the group 'b', unseen by seed 1, is 0.9100, at least 0.95 is asked for"
+    assert found["why"] == "PLCC on the group 'b', unseen by seed 1, is 0.9100, at least 0.95 is required"
     assert found["per_seed"]["0"]["std"] == pytest.approx(np.std([0.99, 0.97], ddof=1))
     assert found["per_fold"]["group:b"]["plcc"]["mean"] == pytest.approx(0.94)
-    assert gates.extrapolation(Extrapolation(worst_plcc_min=0.9), seeds)["passed"] is True
-    constant = gates.extrapolation(Extrapolation(), [beside(0, {"a": 0.99, "b": None})])
+    assert extrapolation(Extrapolation(worst_plcc_min=0.9), seeds)["passed"] is True
+    constant = extrapolation(Extrapolation(), [beside(0, {"a": 0.99, "b": None})])
     assert (constant["passed"], constant["worst_plcc"], constant["worst"]["held_out"]) == (False, None, "b")
-    reported = gates.extrapolation(Extrapolation(worst_plcc_min=None), seeds)
+    reported = extrapolation(Extrapolation(worst_plcc_min=None), seeds)
     assert (reported["passed"], reported["worst_plcc"]) == (True, 0.91)
-    nothing = gates.extrapolation(Extrapolation(), [Seed(0, Path("loso.json"), {})])
+    nothing = extrapolation(Extrapolation(), [Seed(0, Path("loso.json"), {})])
     assert (nothing["judged"], nothing["passed"]) == (False, None)
     # What fit writes is what is read.
-    real = gates.extrapolation(Extrapolation(), line.seeds())
+    real = extrapolation(Extrapolation(), line.seeds())
     worst = min(f["plcc"] for seed in line.seeds() for f in seed.report["beside"]["folds"])
     assert real["worst_plcc"] == worst
     assert real["worst"]["held_out"] in ("film0", "film1")
 
 
 def test_gates_are_on_by_default() -> None:
-    spec: ModelSpec = parse_spec(
-        {"name": "m", "description": "d", "inputs": {}, "network": {"hidden": []}, "epochs": 1}, "m.yaml"
-    )
+    spec = parse_spec({"name": "m", "description": "d", "inputs": {}, "network": {"hidden": []}, "epochs": 1}, "m.yaml")
     assert spec.gates == Gates()
     assert None not in (spec.gates.hard_negatives, spec.gates.monotonicity, spec.gates.extrapolation.worst_plcc_min)

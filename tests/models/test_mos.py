@@ -18,7 +18,7 @@ from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.judge import judge
 from pyvmaf.models.regressor.rows import read_table
-from pyvmaf.models.spec import load_spec
+from pyvmaf.models.regressor.spec import load_regressor
 from pyvmaf.quantized.quantize import quantize
 from pyvmaf.registry.register import register
 from pyvmaf.scoring.find import load_model
@@ -82,7 +82,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_inputs_are_features_then_context_then_codec(table: Path, tmp_path: Path) -> None:
-    spec = load_spec(write_spec(tmp_path))
+    spec = load_regressor(write_spec(tmp_path))
     data = read_table(table, spec)
     raw = pq.read_table(table).to_pandas()
     names = ("vmaf_mean", "adm2_p5", "psnr_y_mean", "height", "bitrate_kbps")
@@ -155,13 +155,13 @@ def test_a_limit_on_all_held_out_rows_holds_a_model(table: Path, tmp_path: Path)
 )
 def test_wrong_inputs_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        load_spec(write_spec(tmp_path, inputs={"features": ["vmaf_mean"]} | changes))
+        load_regressor(write_spec(tmp_path, inputs={"features": ["vmaf_mean"]} | changes))
 
 
 def test_the_target_is_no_input(tmp_path: Path) -> None:
     target = {"table": "fr_mos", "column": "vmaf_mean"}
     with pytest.raises(InputError, match="vmaf_mean is the target: it cannot be an input as well"):
-        load_spec(write_spec(tmp_path, target=target))
+        load_regressor(write_spec(tmp_path, target=target))
 
 
 def test_a_table_without_scores_is_nothing_to_learn_from(tmp_path: Path) -> None:

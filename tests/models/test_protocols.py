@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 
 from pyvmaf.base.coded import Labels
 from pyvmaf.errors import InputError
-from pyvmaf.models.export import UNTRAINED, export
+from pyvmaf.models.crossval import beside_folds, make_folds
+from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
-from pyvmaf.models.regressor.rows import TrainingTable, beside_folds, make_folds, read_table
-from pyvmaf.models.regressor.weights import load_weights
+from pyvmaf.models.regressor.rows import TrainingTable, read_table
+from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.spec import Split, parse_spec
+from pyvmaf.models.weights import load_weights
+from pyvmaf.runtime.sidecar import UNTRAINED
 from pyvmaf.splits import content_hash_split, hash_split, rows_used
 from tests.models.conftest import SpecWriter, command, table_columns, write_table
 
@@ -209,7 +212,7 @@ def test_the_group_beside_changes_no_other_member(tmp_path: Path, table: Path, w
     a, b = load_weights(plain.weights), load_weights(both.weights)
     assert b.held_out == ["scene0", "scene1", "scene2", "scene3", "group:film0", "group:film1", None]
     for name in a.held_out:
-        assert np.array_equal(a.parameters[a.place(name)], b.parameters[b.place(name)])
+        assert np.array_equal(a.tensors["parameters"][a.index(name)], b.tensors["parameters"][b.index(name)])
     assert plain.predictions.read_bytes() == both.predictions.read_bytes()
     old, new = report_of(plain.report), report_of(both.report)
     assert (old["beside"], old["no_beside"]) == (None, None)
@@ -224,8 +227,8 @@ def test_the_group_beside_changes_no_other_member(tmp_path: Path, table: Path, w
     assert beside["min_plcc"] == min(f["plcc"] for f in beside["folds"])
     # The member that saw neither scene of film0 is the one that a split by group fits.
     alone = load_weights(fit(write_spec(split={"by": "group"}), table, tmp_path / "g", seed=0, epochs=2).weights)
-    place = alone.place("film0")
-    np.testing.assert_array_equal(alone.scaler_mean[place], b.scaler_mean[b.place("group:film0")])
+    place = alone.index("film0")
+    np.testing.assert_array_equal(alone.tensors["scaler_mean"][place], b.tensors["scaler_mean"][b.index("group:film0")])
 
 
 @pytest.mark.parametrize("protocol", ["hash", "content_hash"])
@@ -254,8 +257,8 @@ def test_one_fold_with_validation_rows(tmp_path: Path, write_spec: SpecWriter, p
     weights = load_weights(result.weights)
     X = np.column_stack([columns[n] for n in weights.info["features"]])
     # Neither test nor validation rows shape the fold's scaler; all of them that of the model on all rows.
-    np.testing.assert_allclose(weights.scaler_mean[0], X[sides == "train"].mean(0), rtol=1e-12)
-    np.testing.assert_allclose(weights.scaler_mean[1], X.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(weights.tensors["scaler_mean"][0], X[sides == "train"].mean(0), rtol=1e-12)
+    np.testing.assert_allclose(weights.tensors["scaler_mean"][1], X.mean(0), rtol=1e-12)
 
 
 def test_kfold_and_leaving_out_clips(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
@@ -289,9 +292,9 @@ def test_holdout_leaves_the_other_corpus_out_of_the_shipped_model(tmp_path: Path
     )
     weights, report = load_weights(found.weights), found.loso
     assert weights.held_out == ["primary-only", None]
-    np.testing.assert_allclose(weights.scaler_mean[1], X[corpus == "netflix"].mean(0), rtol=1e-12)
+    np.testing.assert_allclose(weights.tensors["scaler_mean"][1], X[corpus == "netflix"].mean(0), rtol=1e-12)
     np.testing.assert_allclose(
-        weights.scaler_mean[0], X[(corpus == "netflix") & (source != "scene1")].mean(0), rtol=1e-12
+        weights.tensors["scaler_mean"][0], X[(corpus == "netflix") & (source != "scene1")].mean(0), rtol=1e-12
     )
     assert report["split"]["rows_not_used"] == int((corpus == "konvid").sum())
     assert set(pq.read_table(found.predictions).to_pandas()["source"]) == {"scene1"}
@@ -300,8 +303,8 @@ def test_holdout_leaves_the_other_corpus_out_of_the_shipped_model(tmp_path: Path
         write_spec(inputs=inputs, split={**both, "mode": "netflix-source"}), path, tmp_path / "b", seed=0, epochs=1
     )
     weights = load_weights(found.weights)
-    np.testing.assert_allclose(weights.scaler_mean[0], X[source != "scene1"].mean(0), rtol=1e-12)
-    np.testing.assert_allclose(weights.scaler_mean[1], X.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(weights.tensors["scaler_mean"][0], X[source != "scene1"].mean(0), rtol=1e-12)
+    np.testing.assert_allclose(weights.tensors["scaler_mean"][1], X.mean(0), rtol=1e-12)
 
     with pytest.raises(
         InputError, match=r"t\.parquet: unknown primary corpus of the split 'netflx': did you mean 'netflix'"
@@ -351,7 +354,7 @@ def test_rows_without_a_group_are_counted(tmp_path: Path) -> None:
     columns = table_columns()
     columns["group"][3] = None
     path = write_table(tmp_path / "t.parquet", columns)
-    spec = parse_spec(
+    spec = RegressorSpec.model_validate(
         {
             "name": "m",
             "description": "d",
@@ -359,8 +362,7 @@ def test_rows_without_a_group_are_counted(tmp_path: Path) -> None:
             "network": {"hidden": []},
             "epochs": 1,
             "split": {"beside": "group"},
-        },
-        "m.yaml",
+        }
     )
     assert read_table(path, spec).dropped == {"rows": 1, "by_column": {"group": 1}}
 
@@ -390,7 +392,9 @@ def test_initial_weights_are_exported_without_libvmaf(tmp_path: Path, table: Pat
 def test_initial_weights_are_never_registered(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
     from pyvmaf.registry.by_hand import register_model
 
-    fit(write_spec(), table, tmp_path / "out", seed=0, epochs=0)
+    spec = write_spec()
+    weights = fit(spec, table, tmp_path / "out", seed=0, epochs=0).weights
+    export(spec, weights, None, None, tmp_path / "out" / "model.onnx")
     with pytest.raises(InputError, match="holds initial weights: train and judge it first"):
         register_model(
             tmp_path / "out" / "model.onnx",
@@ -422,4 +426,3 @@ def test_trained_weights_need_a_verdict(tmp_path: Path, table: Path, write_spec:
     assert not (tmp_path / "m.onnx").exists()
     initial = fit(spec, table, tmp_path / "zero", seed=0, epochs=0)
     assert export(spec, initial.weights, None, None, tmp_path / "m.onnx")["verdict"] == UNTRAINED
-    assert (tmp_path / "m.onnx").read_bytes() == (tmp_path / "zero" / "model.onnx").read_bytes()

@@ -8,7 +8,8 @@ import pytest
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.catalog import CANONICAL6
 from pyvmaf.models.regressor.networks import build
-from pyvmaf.models.spec import ModelSpec, load_spec, parse_spec
+from pyvmaf.models.regressor.spec import RegressorSpec, load_regressor
+from pyvmaf.models.spec import parse_spec
 
 MODELS = Path(__file__).parents[2] / "config" / "models"
 
@@ -34,7 +35,7 @@ def minimal(**changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_parameter_counts(name: str) -> None:
-    spec = load_spec(MODELS / f"{name}.yaml")
+    spec = load_regressor(MODELS / f"{name}.yaml")
     inputs = len(spec.inputs.names) + (8 if spec.inputs.codec else 0)
     network = build(spec.network, inputs)
     assert network.n_parameters == PARAMETERS[name]
@@ -43,12 +44,12 @@ def test_parameter_counts(name: str) -> None:
 
 def test_every_shipped_file_is_a_spec_named_like_its_file() -> None:
     paths = sorted(MODELS.glob("*.yaml"))
-    assert set(PARAMETERS) <= {load_spec(p).name for p in paths}
+    assert set(PARAMETERS) <= {load_regressor(p).name for p in paths}
 
 
 def test_features_keep_the_order_in_which_they_are_given() -> None:
-    assert parse_spec(minimal(), "x").inputs.names == CANONICAL6
-    listed = parse_spec(minimal(inputs={"features": ["motion2", "adm2"]}), "x")
+    assert RegressorSpec.model_validate(minimal()).inputs.names == CANONICAL6
+    listed = RegressorSpec.model_validate(minimal(inputs={"features": ["motion2", "adm2"]}))
     assert listed.inputs.names == ("motion2", "adm2")
 
 
@@ -94,7 +95,7 @@ def test_a_missing_key_is_named() -> None:
 
 def test_files_that_are_no_specs(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"absent\.yaml"):
-        load_spec(tmp_path / "absent.yaml")
+        load_regressor(tmp_path / "absent.yaml")
     for name, content, said in (
         ("a.yaml", b"{", "not YAML"),
         ("b.yaml", b"\xff\xfe\x00", "not YAML"),
@@ -104,7 +105,7 @@ def test_files_that_are_no_specs(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(InputError, match=said):
-            load_spec(path)
+            load_regressor(path)
 
 
 def test_training_settings_leave_out_what_does_not_shape_weights() -> None:
@@ -114,6 +115,6 @@ def test_training_settings_leave_out_what_does_not_shape_weights() -> None:
 
 
 def test_an_unknown_quantised_mode() -> None:
-    spec: ModelSpec = parse_spec(minimal(), "x")
+    spec = parse_spec(minimal(), "x")
     with pytest.raises(InputError, match="'int4'; it has: dynamic, static, static_qdq, qat"):
         spec.quantised_mode("int4")

@@ -8,15 +8,16 @@ import pytest
 
 from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.models.regressor.rows import codec_block, read_table
-from pyvmaf.models.spec import ModelSpec, parse_spec
+from pyvmaf.models.regressor.rows import read_table
+from pyvmaf.models.regressor.spec import RegressorSpec
+from pyvmaf.tables.columns import codec_block
 from tests.models.conftest import table_columns, write_table
 
 
-def spec(**changes: Any) -> ModelSpec:
+def spec(**changes: Any) -> RegressorSpec:
     data: dict[str, Any] = {"name": "m", "description": "d", "inputs": {}, "network": {"hidden": [4]}, "epochs": 1}
     data.update(changes)
-    return parse_spec(data, "m.yaml")
+    return RegressorSpec.model_validate(data)
 
 
 def test_rows_come_back_as_written(table: Path) -> None:
@@ -126,7 +127,7 @@ def test_codec_blocks_of_what_is_not_known() -> None:
 def test_a_table_that_is_too_large_for_memory_reads_the_same(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = read_table(table, spec(inputs={"features": "canonical6", "codec": "v1"}))
     monkeypatch.setattr("pyvmaf.chunks.IN_MEMORY", 0)
-    monkeypatch.setattr("pyvmaf.models.regressor.rows._ROWS_AT_A_TIME", 5)
+    monkeypatch.setattr("pyvmaf.chunks.CHUNK_ROWS", 5)
     many = read_table(table, spec(inputs={"features": "canonical6", "codec": "v1"}))
     assert many.scratch.large
     assert not few.scratch.large

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.models.regressor import trainer as trainer_module
 from pyvmaf.models.regressor.inputs import Preparation
+from pyvmaf.models.regressor.kernels import MlpKernel
 from pyvmaf.models.regressor.networks import Mlp, build
+from pyvmaf.models.regressor.spec import Network
 from pyvmaf.models.regressor.trainer import Fitted, Member, StackedTrainer, stream, torch_threads
-from pyvmaf.models.spec import Network, Optimiser
+from pyvmaf.models.spec import Optimiser
 
 F64 = NDArray[np.float64]
 
@@ -58,7 +60,7 @@ def test_gradient_equals_autograd(activation: str, hidden: tuple[int, ...], drop
     weight = torch.full((k, 1, rows), 2 / rows, dtype=torch.float64)
     masks = [(torch.rand(k, w, rows, generator=g) > 0.3).double() / 0.7 for w in hidden] if dropped else []
     gradient = torch.zeros_like(flat)
-    kernel = network.kernel(flat, gradient, rows)
+    kernel = MlpKernel(network, flat, gradient, rows)
     kernel(x, y, weight, masks)
 
     for member in range(k):
@@ -184,9 +186,9 @@ def test_seed_and_name_decide_the_streams() -> None:
     assert not np.allclose(a.parameters, b.parameters)
     assert not np.allclose(a.parameters, c.parameters)
     (other,) = fit(mlp(), [Member("x", rows)], X, y, seed=6)
-    assert not np.allclose(a.parameters, other.parameters)
+    assert not np.allclose(a.parameters, other.tensors["parameters"])
     (again,) = fit(mlp(), [Member("x", rows)], X, y)
-    assert np.array_equal(a.parameters, again.parameters)
+    assert np.array_equal(a.parameters, again.tensors["parameters"])
 
 
 def test_without_epochs_the_initial_weights_come_back() -> None:
@@ -207,7 +209,7 @@ def test_a_standardised_target_comes_back_in_its_own_unit() -> None:
     assert one.losses[-1] == pytest.approx(np.mean((p - y) ** 2) / y.var(), rel=0.5)
 
 
-def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
+def test_dropout_drops_its_share_and_keeps_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = data(5000)
     seen: list[torch.Tensor] = []
     network = mlp((32,), "relu", 0.25)
@@ -221,12 +223,8 @@ def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
             seen.extend(m.clone() for m in masks)
             self.inner(x, target, weight, masks)
 
-    class Watched(Mlp):
-        def kernel(self, flat: torch.Tensor, gradient: torch.Tensor, rows: int) -> Any:
-            return Spy(super().kernel(flat, gradient, rows))
-
-    watched = Watched(network.sizes, network.activation, network.dropout)
-    fit(watched, [Member(None, np.arange(5000))], X, y, batch_size=1000, epochs=2)
+    monkeypatch.setattr(trainer_module, "MlpKernel", lambda *arguments: Spy(MlpKernel(*arguments)))
+    fit(network, [Member(None, np.arange(5000))], X, y, batch_size=1000, epochs=2)
     masks = torch.stack(seen)
     assert masks.shape == (10, 1, 32, 1000)
     assert torch.unique(masks).tolist() == pytest.approx([0, 1 / 0.75])
@@ -294,10 +292,10 @@ def test_rows_that_are_too_many_for_copies_train_the_same(monkeypatch: pytest.Mo
     members = [Member("a", np.arange(100, 700)), Member("b", np.arange(450)), Member(None, np.arange(700))]
     few = fit(mlp(columns=9), members, X, y, codec, epochs=6, standardise=True)
     monkeypatch.setattr("pyvmaf.chunks.IN_MEMORY", 0)
-    monkeypatch.setattr("pyvmaf.models.regressor.trainer._ROWS_AT_A_TIME", 64)
+    monkeypatch.setattr("pyvmaf.chunks.CHUNK_ROWS", 64)
     lazy = [Member(m.held_out, m.taken) for m in members]
     many = fit(mlp(columns=9), lazy, X, y, codec, epochs=6, standardise=True)
     for one, other in zip(few, many, strict=True):
         # They differ by the rounding of raw values to float32.
-        np.testing.assert_allclose(other.parameters, one.parameters, rtol=2e-3, atol=2e-4)
+        np.testing.assert_allclose(other.tensors["parameters"], one.parameters, rtol=2e-3, atol=2e-4)
         np.testing.assert_allclose(other.losses, one.losses, rtol=1e-4)

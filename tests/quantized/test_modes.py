@@ -14,11 +14,14 @@ from onnx import numpy_helper
 
 from pyvmaf.errors import PyvmafError
 from pyvmaf.metrics import rmse
-from pyvmaf.models.export import export_member
-from pyvmaf.models.regressor.rows import make_folds, read_table
-from pyvmaf.models.regressor.weights import load_weights
-from pyvmaf.models.spec import ModelSpec, Quantised, load_spec
-from pyvmaf.quantized.modes import MODES, Material, static
+from pyvmaf.models.crossval import make_folds
+from pyvmaf.models.graphs import member_graph
+from pyvmaf.models.regressor.rows import read_table
+from pyvmaf.models.regressor.spec import RegressorSpec, load_regressor
+from pyvmaf.models.spec import Quantised
+from pyvmaf.models.weights import load_weights
+from pyvmaf.quantized.material import Material
+from pyvmaf.quantized.modes import MODES, static
 from pyvmaf.quantized.qat import fine_tune
 from pyvmaf.runtime.session import run, session
 from pyvmaf.splits import rows_used
@@ -28,13 +31,13 @@ NAMES = sorted(VARIANTS)
 QDQ = ("static", "static_qdq", "qat")
 
 
-def material(line: Line, mode: str, spec: ModelSpec | None = None, **settings: Any) -> Material:
+def material(line: Line, mode: str, spec: RegressorSpec | None = None, **settings: Any) -> Material:
     """What the shipped int8 file of a mode is made of, with other settings."""
-    spec = load_spec(line.spec) if spec is None else spec
+    spec = load_regressor(line.spec) if spec is None else spec
     weights, table = load_weights(line.weights), read_table(line.table, spec)
     train = rows_used(make_folds(spec.split, table))
     return Material(
-        fp32=export_member(spec, weights, compare=False).data,
+        fp32=member_graph(spec, weights).data,
         spec=spec,
         settings=Quantised.model_validate({"mode": mode, **settings}),
         weights=weights,
@@ -87,10 +90,7 @@ def test_each_product_is_what_integer_arithmetic_gives(lines: dict[str, Line], n
     for tensor in wanted:
         model.graph.output.append(onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, None))
     made = material(line, mode)
-    features, codec = made.graph_inputs(made.train[:150])
-    feeds = {"features": features.astype(np.float32)}
-    if codec is not None:
-        feeds["codec"] = codec.astype(np.float32)
+    feeds = made.feeds(made.train[:150])
     runtime = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     values = dict(zip(wanted, runtime.run(wanted, feeds), strict=True))
     for gemm, quantiser in zip(gemms, quantisers, strict=True):
@@ -124,11 +124,11 @@ def test_torchao_converts_to_the_same_function(lines: dict[str, Line], name: str
     """The file against the network that torchao itself converts: they differ where a value lies between two steps."""
     made = material(lines[name], "qat", epochs=2, batch_size=64)
     tuned = fine_tune(made)
-    ours = run(session(MODES["qat"](made)), *made.graph_inputs(made.train))
+    ours = run(session(MODES["qat"](made)), made.feeds(made.train))
     with torch.inference_mode():
         inputs = torch.from_numpy(made.network_inputs(made.train).astype(np.float32))
         theirs = tuned.network(inputs)[:, 0].double().numpy()
-    fp32 = run(session(tuned.fp32), *made.graph_inputs(made.train))
+    fp32 = run(session(tuned.fp32), made.feeds(made.train))
     assert np.quantile(np.abs(ours - theirs), 0.95) < 1e-3
     assert rmse(ours, theirs) < 0.25 * rmse(ours, fp32)
 
@@ -136,19 +136,20 @@ def test_torchao_converts_to_the_same_function(lines: dict[str, Line], name: str
 def test_training_for_int8_recovers_what_rounding_costs(lines: dict[str, Line]) -> None:
     """The same function with every other unit of the first layer scaled up: exact in floats, bad to round."""
     made = material(lines["baked"], "qat", epochs=10, batch_size=32, lr=0.002)
-    parameters = made.weights.parameters.copy()
-    into, out = parameters[made.place, : 16 * 7].reshape(16, 7), parameters[made.place, 112 : 112 + 8 * 17]
+    parameters = made.weights.tensors["parameters"].copy()
+    shipped = parameters[made.weights.index(None)]
+    into, out = shipped[: 16 * 7].reshape(16, 7), shipped[112 : 112 + 8 * 17]
     factors = np.where(np.arange(16) % 2, 1, 60).astype(np.float32)
     into *= factors[:, None]
     out.reshape(8, 17)[:, :16] /= factors
-    weights = replace(made.weights, parameters=parameters)
-    made = replace(made, weights=weights, fp32=export_member(made.spec, weights, compare=False).data)
-    inputs, target = made.graph_inputs(made.train), made.table.y[made.train]
+    weights = replace(made.weights, tensors={**made.weights.tensors, "parameters": parameters})
+    made = replace(made, weights=weights, fp32=member_graph(made.spec, weights).data)
+    inputs, target = made.feeds(made.train), made.table.y[made.train]
     assert np.allclose(
-        run(session(made.fp32), *inputs), run(session(lines["baked"].onnx.read_bytes()), *inputs), atol=1e-3
+        run(session(made.fp32), inputs), run(session(lines["baked"].onnx.read_bytes()), inputs), atol=1e-3
     )
-    error = {mode: rmse(run(session(MODES[mode](made)), *inputs), target) for mode in ("static", "static_qdq", "qat")}
-    assert error["static_qdq"] > 3 * rmse(run(session(made.fp32), *inputs), target)
+    error = {mode: rmse(run(session(MODES[mode](made)), inputs), target) for mode in ("static", "static_qdq", "qat")}
+    assert error["static_qdq"] > 3 * rmse(run(session(made.fp32), inputs), target)
     assert error["qat"] < 0.75 * error["static_qdq"] < error["static"]
 
 
@@ -159,7 +160,7 @@ def test_ranges_that_training_saw_hold_every_training_row(lines: dict[str, Line]
     low, high = tuned.ranges["inputs"]
     assert (low, high) == (first.min(), first.max())
     model = onnx.load_model_from_string(
-        static(made.fp32, *made.graph_inputs(made.train[:1]), per_channel=True, ranges=tuned.ranges)
+        static(made.fp32, made.feeds(made.train[:1]), per_channel=True, ranges=tuned.ranges)
     )
     constants = _constants(model)
     (quantiser,) = (n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == "inputs")
@@ -192,7 +193,7 @@ def test_a_loss_that_explodes_and_a_graph_of_another_network(lines: dict[str, Li
 def test_the_fold_of_a_report_is_of_a_member_that_never_saw_its_rows(lines: dict[str, Line]) -> None:
     """Mode qat again by hand for one fold: other training rows than those of the fold give other figures."""
     line = lines["baked"]
-    spec, weights = load_spec(line.spec), load_weights(line.weights)
+    spec, weights = load_regressor(line.spec), load_weights(line.weights)
     table = read_table(line.table, spec)
     fold = make_folds(spec.split, table)[1]
     reported = line.reports["qat"]["folds"][1]
@@ -200,7 +201,7 @@ def test_the_fold_of_a_report_is_of_a_member_that_never_saw_its_rows(lines: dict
 
     def figures(train: np.ndarray) -> float:
         made = Material(
-            fp32=export_member(spec, weights, fold.held_out, compare=False).data,
+            fp32=member_graph(spec, weights, fold.held_out).data,
             spec=spec,
             settings=spec.quantised_mode("qat"),
             weights=weights,
@@ -209,8 +210,8 @@ def test_the_fold_of_a_report_is_of_a_member_that_never_saw_its_rows(lines: dict
             train=train,
             calibration=train,
         )
-        inputs = made.graph_inputs(fold.test)
-        return rmse(run(session(made.fp32), *inputs), run(session(MODES["qat"](made)), *inputs))
+        inputs = made.feeds(fold.test)
+        return rmse(run(session(made.fp32), inputs), run(session(MODES["qat"](made)), inputs))
 
     assert figures(fold.train) == pytest.approx(reported["rmse_int8_fp32"], abs=1e-12)
     assert figures(np.arange(table.y.size)) != pytest.approx(reported["rmse_int8_fp32"], abs=1e-6)

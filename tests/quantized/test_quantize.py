@@ -16,12 +16,15 @@ from scipy import stats
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
-from pyvmaf.models.export import export_member
 from pyvmaf.models.fit import fit
-from pyvmaf.models.regressor.weights import load_weights
-from pyvmaf.models.spec import DROP_BUDGETS, Quantised, load_spec
+from pyvmaf.models.graphs import member_graph
+from pyvmaf.models.regressor.inputs import feeds
+from pyvmaf.models.regressor.spec import load_regressor
+from pyvmaf.models.spec import DROP_BUDGETS, Quantised
+from pyvmaf.models.weights import load_weights
 from pyvmaf.quantized.modes import static
 from pyvmaf.quantized.quantize import calibration_rows, latency_note, missed, quantize, require_passed
+from pyvmaf.quantized.report import Allowlist
 from pyvmaf.runtime.load import load_model
 from tests.finished_run import build, inside
 from tests.models.conftest import command, table_columns, write_table
@@ -55,13 +58,13 @@ def test_calibration_rows_are_training_rows_only_and_shared_fairly(
 
 def _rows(line: Line, held_out: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Sources, targets, features and codec blocks of every row as the member's file takes them."""
-    spec, weights = load_spec(line.spec), load_weights(line.weights)
+    spec, weights = load_regressor(line.spec), load_weights(line.weights)
     columns = table_columns()
     source, y = np.asarray(columns["source"]), np.asarray(columns["vmaf"])
     X = np.column_stack([columns[k] for k in spec.inputs.names])
     if spec.export.scaler == "sidecar":
-        place = weights.place(held_out)
-        X = (X - weights.scaler_mean[place]) / weights.scaler_std[place]
+        place = weights.index(held_out)
+        X = (X - weights.tensors["scaler_mean"][place]) / weights.tensors["scaler_std"][place]
     if spec.inputs.codec is None:
         return source, y, X, None
     from pyvmaf.codecs.vocabularies import vocabulary
@@ -76,22 +79,21 @@ def test_the_drop_is_that_of_models_which_saw_neither_source_nor_rows(
     lines: dict[str, Line], name: str, mode: str
 ) -> None:
     line, report = lines[name], lines[name].reports[mode]
-    spec, weights = load_spec(line.spec), load_weights(line.weights)
+    spec, weights = load_regressor(line.spec), load_weights(line.weights)
     drops, ranks = [], []
     for fold in report["folds"]:
         source, y, X, codec = _rows(line, fold["held_out"])
-        fp32 = export_member(spec, weights, fold["held_out"]).data
+        fp32 = member_graph(spec, weights, fold["held_out"]).data
         rows = calibration_rows(source, np.flatnonzero(source != fold["held_out"]), 90)
-        blocks = None if codec is None else codec[rows]
-        int8 = static(fp32, X[rows], blocks, per_channel=mode == "static_qdq")
+        int8 = static(fp32, feeds(X[rows], None if codec is None else codec[rows]), per_channel=mode == "static_qdq")
         test = source == fold["held_out"]
         scores = []
         for data in (fp32, int8):
-            feeds = {"features": X[test].astype(np.float32)}
+            inputs = {"features": X[test].astype(np.float32)}
             if codec is not None:
-                feeds["codec"] = codec[test].astype(np.float32)
+                inputs["codec"] = codec[test].astype(np.float32)
             session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
-            scores.append(session.run(None, feeds)[0].astype(np.float64))
+            scores.append(session.run(None, inputs)[0].astype(np.float64))
         before, after = (stats.pearsonr(s, y[test]).statistic for s in scores)
         assert fold["plcc_fp32"] == pytest.approx(before, abs=1e-9)
         assert fold["plcc_drop"] == pytest.approx(before - after, abs=1e-9)
@@ -232,7 +234,7 @@ def test_limits_have_defaults_by_mode() -> None:
 def test_what_is_not_defined_does_not_pass() -> None:
     body: dict[str, Any] = {
         "drop": 0.01, "budget": 0.01, "rmse_int8_fp32": 1.0, "rmse_max": 1.0, "srocc_int8_fp32": 0.99, "srocc_min": 0.99,
-        "allowlist": {"passed": True, "reason": None},
+        "allowlist": Allowlist(passed=True, reason=None),
     }  # fmt: skip
     assert missed(body) == []
     assert missed({**body, "drop": None}) == ["mean PLCC drop on held-out rows is not defined (constant predictions)"]

@@ -21,7 +21,8 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.registry.entry import Registry, check_registry
 from pyvmaf.registry.register import register
 from pyvmaf.registry.verify import verify
-from pyvmaf.runtime.load import Ensemble, Model, ModelWarning
+from pyvmaf.runtime.ensemble import Ensemble
+from pyvmaf.runtime.predictor import ModelWarning
 
 REGISTRY = Path("results/registry/registry.json")
 ROW: dict[str, list[float]] = {
@@ -241,9 +242,7 @@ def test_an_int8_variant_far_from_home_needs_its_parent_named(copied: Path, tmp_
         shutil.copy(path, away)
     with pytest.raises(MissingFileError, match="sidecar of its fp32 model is not at"):
         pyvmaf.load_model(away / int8.name)
-    model: Model = pyvmaf.load_model(
-        away / int8.name, sidecar=REGISTRY.parent / small["sidecar"], sha256=small["int8_sha256"]
-    )
+    model = pyvmaf.load_model(away / int8.name, sidecar=REGISTRY.parent / small["sidecar"], sha256=small["int8_sha256"])
     assert np.isfinite(model.predict(ROW).scores).all()
 
 

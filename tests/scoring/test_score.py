@@ -17,7 +17,7 @@ import pyvmaf
 from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.pool import POOLS, pool
-from pyvmaf.runtime.load import Ensemble
+from pyvmaf.runtime.ensemble import Ensemble
 from pyvmaf.scoring.origin import origin, properties
 from pyvmaf.scoring.predict import warnings_of
 from pyvmaf.scoring.score import find_models

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyvmaf.errors import InputError
-from pyvmaf.models.spec import parse_spec
+from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.studies.space import check_space, coerce, parse_parameter, parse_space, with_values
 
 BASE: dict[str, Any] = {
@@ -112,7 +112,7 @@ def test_parameters_do_not_overwrite_each_other(texts: list[str], says: str) -> 
 
 def test_values_go_where_their_path_says_and_nowhere_else() -> None:
     found = with_values(BASE, {"optimiser.lr": 0.5, "network.hidden.1": 3, "epochs": 9})
-    spec = parse_spec(found, "here")
+    spec = RegressorSpec.model_validate(found)
     assert (spec.optimiser.lr, spec.network.hidden, spec.epochs) == (0.5, (16, 3), 9)
     assert BASE["network"] == {"hidden": [16, 8]}
     assert "optimiser" not in BASE

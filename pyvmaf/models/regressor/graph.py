@@ -4,19 +4,71 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.models.regressor.inputs import Preparation
-from pyvmaf.runtime.session import CODEC, FEATURES, SCORE
-
-if TYPE_CHECKING:
-    from pyvmaf.models.regressor.networks import Mlp
+from pyvmaf.codecs.vocabularies import Vocabulary, vocabulary
+from pyvmaf.errors import IntegrityError
+from pyvmaf.models.families import Graph
+from pyvmaf.models.regressor.inputs import CODEC, FEATURES, SCORE, Preparation, of_member
+from pyvmaf.models.regressor.networks import Mlp, build
+from pyvmaf.models.regressor.spec import RegressorSpec
+from pyvmaf.models.weights import Weights
 
 # What came with opset 17; runtimes from 2022 on read it.
 _IR_VERSION = 8
+
+
+def codec_vocabulary(spec: RegressorSpec, weights: Weights) -> Vocabulary | None:
+    """The codec vocabulary of a model, or None.
+
+    Raises:
+        IntegrityError: it is not the one that the weights were trained with.
+    """
+    if spec.inputs.codec is None:
+        return None
+    block, trained = vocabulary(spec.inputs.codec), weights.info["codec"]
+    if trained is None or trained["sha256"] != block.sha256:
+        raise IntegrityError(
+            f"{weights.path} was trained with codec vocabulary {trained}, but {block.version} now hashes to "
+            f"{block.sha256}: a vocabulary must not change, only a new version may be added"
+        )
+    return block
+
+
+def member_network(spec: RegressorSpec, block: Vocabulary | None) -> Mlp:
+    """The network of a model, without parameters."""
+    return build(spec.network, len(spec.inputs.names) + (0 if block is None else block.width))
+
+
+def graph(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Graph:
+    """Write a member as ONNX.
+
+    Args:
+        spec: the model.
+        weights: of a fit of that model.
+        held_out: which member; None for the one that was trained on all rows.
+
+    Raises:
+        InputError: the weights are not of this spec, or have no such member.
+        IntegrityError: the codec vocabulary has changed.
+    """
+    weights.check_made_for(spec)
+    block = codec_vocabulary(spec, weights)
+    index = weights.index(held_out)
+    network = member_network(spec, block)
+    data = build_onnx(
+        network,
+        weights.tensors["parameters"][index],
+        name=spec.name,
+        n_features=len(spec.inputs.names),
+        n_codec=0 if block is None else block.width,
+        prepare=of_member(spec, weights, index),
+        opset=spec.export.opset,
+    )
+    return Graph(data, network.n_parameters, FEATURES, SCORE)
 
 
 def build_onnx(

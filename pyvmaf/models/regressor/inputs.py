@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.chunks import release
+from pyvmaf.chunks import chunks
 from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
-    from pyvmaf.models.regressor.weights import Weights
-    from pyvmaf.models.spec import ModelSpec
+    from pyvmaf.models.regressor.spec import RegressorSpec
+    from pyvmaf.models.weights import Weights
+
+FEATURES, CODEC, SCORE = "features", "codec", "score"
+"""Names of the inputs and the output of a graph."""
 
 MIN_STD = 1e-8
-_ROWS_AT_A_TIME = 1 << 18
 _FAR = float(np.finfo(np.float32).max) / 2
 """A bound that no value meets, and that float32 holds."""
 
@@ -81,10 +83,8 @@ class Preparation:
         n = X.shape[0] if rows is None else rows.size
 
         def parts() -> Iterator[NDArray[np.float64]]:
-            for start in range(0, n, _ROWS_AT_A_TIME):
-                part = slice(start, start + _ROWS_AT_A_TIME)
+            for part in chunks(n):
                 yield X[part] if rows is None else X[rows[part]]
-                release()
 
         low = np.minimum.reduce([part.min(axis=0) for part in parts()])
         high = np.maximum.reduce([part.max(axis=0) for part in parts()])
@@ -147,19 +147,28 @@ class Preparation:
         return (X - self.mean) / self.std if self.scaled_by_caller else X
 
 
-def of_member(spec: ModelSpec, weights: Weights, place: int) -> Preparation:
+def feeds(features: NDArray[np.floating], codec: NDArray[np.floating] | None) -> dict[str, NDArray[np.float32]]:
+    """The inputs of a graph by name, from features [n, columns] (`Preparation.graph_inputs`) and codec [n, width]."""
+    out = {FEATURES: np.ascontiguousarray(features, dtype=np.float32)}
+    if codec is not None:
+        out[CODEC] = np.ascontiguousarray(codec, dtype=np.float32)
+    return out
+
+
+def of_member(spec: RegressorSpec, weights: Weights, index: int) -> Preparation:
     """The preparation of one member of a fit.
 
     Args:
         spec: the model.
         weights: of a fit of that model.
-        place: which member (`Weights.place`).
+        index: of the member (`Weights.index`).
     """
+    fitted = weights.tensors
     return Preparation(
-        weights.scaler_mean[place],
-        weights.scaler_std[place],
-        weights.feature_low[place],
-        weights.feature_high[place],
+        fitted["scaler_mean"][index],
+        fitted["scaler_std"][index],
+        fitted["feature_low"][index],
+        fitted["feature_high"][index],
         spec.inputs.guard,
         spec.inputs.column_transforms,
         spec.inputs.column_margins,

@@ -13,7 +13,14 @@ class MlpKernel:
     """Loss and gradient of a stack of `Mlp` members, written out; everything it needs is allocated once."""
 
     def __init__(self, mlp: Mlp, flat: torch.Tensor, gradient: torch.Tensor, rows: int) -> None:
-        """See `Mlp.kernel`."""
+        """Allocate buffers and views.
+
+        Args:
+            mlp: the network.
+            flat: parameters [members, n_parameters].
+            gradient: where their gradients go, of the same shape.
+            rows: rows per batch.
+        """
         k = flat.shape[0]
         hidden = [o for _, o in mlp.sizes[:-1]]
         self._relu = mlp.activation == "relu"

@@ -1,15 +1,15 @@
 """Networks, as stacked arithmetic: many members of one shape computed by one batched product per layer.
 
-A network is an entry of `NETWORKS`. It knows the shapes of its parameters, their initial values, and how to
-compute a loss and its gradient for a stack of members (`kernels`). `as_module` gives the same function as a plain
-torch module, which is what an export is compared with.
+A network is an entry of `NETWORKS`. It knows the shapes of its parameters, their initial values, and how to compute an
+answer; `kernels` computes the loss and its gradient for a stack of members. `as_module` gives the same function as a
+plain torch module, with which an export is compared.
 
 Parameters of a member lie in one flat row, so that a stack is a matrix [members, parameters] on which the
 optimiser works in a few calls. A layer's block is [outputs, inputs + 1]: torch's weight, then the bias as the
 last column, which meets a row of ones in the activations. Activations are [members, units, rows]: with the rows
 last, each layer's product has long contiguous inner loops.
 
-torch is imported by what computes with it, not by this module: exporting and using a model needs shapes only.
+torch is imported inside the functions that compute with it: exporting and using a model needs shapes only.
 """
 
 from __future__ import annotations
@@ -22,12 +22,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.models.spec import Network
+from pyvmaf.models.regressor.spec import Network
 
 if TYPE_CHECKING:
     import torch
-
-    from pyvmaf.models.regressor.kernels import MlpKernel
 
 
 @dataclass(frozen=True)
@@ -72,18 +70,6 @@ class Mlp:
         """Initial parameters [n_parameters]: uniform within 1/sqrt(inputs), weights and biases, as torch's Linear."""
         blocks = [rng.uniform(-1, 1, size=(o, i + 1)) / math.sqrt(i) for i, o in self.sizes]
         return np.concatenate([block.ravel() for block in blocks])
-
-    def kernel(self, flat: torch.Tensor, gradient: torch.Tensor, rows: int) -> MlpKernel:
-        """Buffers and views to compute gradients of a stack.
-
-        Args:
-            flat: parameters [members, n_parameters].
-            gradient: where their gradients go, of the same shape.
-            rows: rows per batch.
-        """
-        from pyvmaf.models.regressor.kernels import MlpKernel
-
-        return MlpKernel(self, flat, gradient, rows)
 
     def predict(self, flat: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Outputs of one member, dropout off.
@@ -134,7 +120,7 @@ def _blocks(flat: torch.Tensor, outputs: int) -> torch.Tensor:
 
 
 NETWORKS = {"mlp": Mlp}
-"""Network types of a spec. An entry needs what `Mlp` has."""
+"""Network types of a spec."""
 
 
 def build(network: Network, inputs: int) -> Mlp:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,34 +13,24 @@ from numpy.typing import NDArray
 
 from pyvmaf.base.coded import Labels
 from pyvmaf.base.files import sha256_file
-from pyvmaf.chunks import Scratch, release
+from pyvmaf.chunks import CHUNK_ROWS, Scratch, chunks, release
 from pyvmaf.codecs.vocabularies import vocabulary
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.features.catalog import FEATURES
-from pyvmaf.models.spec import ModelSpec, Split
-from pyvmaf.splits import (
-    Fold,
-    check_apart,
-    content_hash_sides,
-    fold_of_sides,
-    grouped_kfold,
-    hash_sides,
-    holdout,
-    leave_one_group_out,
-    same_partition,
+from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.models.crossval import NUMBERED, ROW_COLUMNS, SOURCE
+from pyvmaf.models.regressor.spec import RegressorSpec
+from pyvmaf.tables.columns import (
+    ENCODE_COLUMNS,
+    codec_block,
+    coded_names,
+    floats,
+    open_table,
+    read_schema,
+    strings,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-SOURCE = "source"
-ENCODE_COLUMNS = ("encoder", "preset", "crf")
-ROW_COLUMNS = ("source", "group", "clip", "codec", "rung", "crf", "frame_index")
-"""What tells one row from another; predictions carry them."""
-NUMBERED = ("crf", "frame_index")
-"""Those of them that are numbers."""
-_ROWS_AT_A_TIME = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -85,78 +75,6 @@ class TrainingTable:
         return self.X if self.codec is None else np.hstack([self.X, self.codec])
 
 
-def read_columns(path: Path, columns: list[str]) -> pa.Table:
-    """Columns of a parquet file, in the order asked for.
-
-    Raises:
-        MissingFileError: there is no such file.
-        IntegrityError: it is not a readable parquet file.
-        InputError: it lacks a column.
-    """
-    import pyarrow as pa
-
-    try:
-        with _opened(path, columns) as parquet:
-            return parquet.read(columns=columns).select(columns)
-    except pa.ArrowException as err:
-        raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
-
-
-def _opened(path: Path, columns: list[str]) -> pq.ParquetFile:
-    """A parquet file that has all of `columns`. Errors as in `read_columns`, but Arrow's own for a damaged file."""
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise MissingFileError(f"no such file: {path}")
-    parquet = pq.ParquetFile(path)
-    present = parquet.schema_arrow.names
-    missing = [c for c in columns if c not in present]
-    if missing:
-        parquet.close()
-        why = {c: FEATURES[c].unavailable for c in missing if c in FEATURES and FEATURES[c].unavailable}
-        hints = "".join(f" ({name}: {reason}, so it has to come with the table)" for name, reason in why.items())
-        raise InputError(
-            f"{path} has no column {', '.join(map(repr, missing))}{hints}; it has: {', '.join(present)}. "
-            "Extract the features that are missing, or take them out of the model's inputs"
-        )
-    return parquet
-
-
-def strings(table: pa.Table, name: str) -> NDArray[np.str_]:
-    """A text column as numpy strings; a missing value is the empty string."""
-    names, index = _names(table, name)
-    return names[index]
-
-
-def _names(table: pa.Table, name: str) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
-    """Names of a text column, and the place among them of each row's; the last name is "", for a missing value."""
-    import pyarrow as pa
-
-    column = table.column(name)
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    chunks: list[Any] = column.unify_dictionaries().chunks
-    known = ["" if value is None else str(value) for value in chunks[0].dictionary.to_pylist()] if chunks else []
-    names = np.asarray([*known, ""], dtype=np.str_)
-    places = [chunk.indices.fill_null(len(known)).to_numpy(zero_copy_only=False) for chunk in chunks]
-    return names, np.concatenate([np.empty(0, np.int32), *places]).astype(np.int32)
-
-
-def floats(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """A numeric column as float64; a missing value is NaN.
-
-    Raises:
-        InputError: the column is not numeric.
-    """
-    import pyarrow as pa
-
-    column = table.column(name)
-    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise InputError(f"column {name!r} holds {column.type}, but numbers are needed")
-    # Arrow gives NaN for a missing number.
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-
-
 def _unavailable(schema: pa.Schema) -> dict[str, str]:
     metadata = schema.metadata or {}
     try:
@@ -165,100 +83,6 @@ def _unavailable(schema: pa.Schema) -> dict[str, str]:
         return {}
     reasons = stated.get("unavailable", {}) if isinstance(stated, dict) else {}
     return reasons if isinstance(reasons, dict) else {}
-
-
-def codec_block(version: str, encoder: NDArray[Any], preset: NDArray[Any], crf: NDArray[Any]) -> NDArray[np.float64]:
-    """The codec columns of each row, float64 [n, width].
-
-    Args:
-        version: of the vocabulary.
-        encoder, preset: str [n]; the empty string where it is not known.
-        crf: float [n]; NaN where it is not known.
-
-    Raises:
-        InputError: an encoder or preset that the vocabulary refuses.
-    """
-    known = vocabulary(version)
-    block = np.empty((encoder.size, known.width))
-    # A table has a handful of rungs and thousands of rows of each.
-    cells, index = np.unique(
-        np.array([f"{e}\0{p}\0{float(c)!r}" for e, p, c in zip(encoder, preset, crf, strict=True)]),
-        return_inverse=True,
-    )
-    encoded = []
-    for cell in cells:
-        e, p, c = str(cell).split("\0")
-        quality = float(c)
-        encoded.append(known.encode(e or None, p or None, None if np.isnan(quality) else quality))
-    if encoded:
-        block[:] = np.asarray(encoded)[index]
-    return block
-
-
-def make_folds(split: Split, table: TrainingTable) -> list[Fold]:
-    """The folds of a split over the rows of a table; the protocols with a fixed division have one.
-
-    Raises:
-        InputError: the rows cannot be divided like that, or a source would be on both sides of a fold.
-    """
-    groups = table.keys[split.by]
-    try:
-        if split.protocol == "leave_one_out":
-            folds = leave_one_group_out(groups)
-        elif split.protocol == "kfold":
-            folds = grouped_kfold(groups, split.k, split.number)
-        elif split.protocol == "hash":
-            folds = [fold_of_sides(hash_sides(groups, split.val_share, split.test_share))]
-        elif split.protocol == "content_hash":
-            folds = [fold_of_sides(content_hash_sides(groups, split.text))]
-        else:
-            folds = [
-                holdout(
-                    table.keys["corpus"],
-                    groups,
-                    str(split.mode),
-                    primary=split.primary,
-                    secondary=split.secondary,
-                    source=split.source,
-                    share=split.share,
-                    seed=split.number,
-                )
-            ]
-        _check_sources(split, table, folds)
-    except InputError as err:
-        raise InputError(f"{table.path}: {err}") from err
-    return folds
-
-
-def beside_folds(split: Split, table: TrainingTable) -> tuple[list[Fold], str | None]:
-    """The folds whose figures stand beside those of the protocol, or none and why there are none.
-
-    Their names begin with the column's: "group:bikes".
-
-    Raises:
-        InputError: a source would be on both sides of a fold.
-    """
-    if split.beside is None:
-        return [], None
-    values = table.keys[split.beside]
-    if Labels.of(values).names.size < 2:
-        return [], f"the table has one {split.beside} only"
-    if split.protocol == "leave_one_out" and same_partition(values, table.keys[split.by]):
-        return [], f"{split.beside} divides the rows as {split.by} does"
-    folds = [replace(fold, held_out=f"{split.beside}:{fold.held_out}") for fold in leave_one_group_out(values)]
-    try:
-        _check_sources(split, table, folds)
-    except InputError as err:
-        raise InputError(f"{table.path}: {err}") from err
-    return folds, None
-
-
-def _check_sources(split: Split, table: TrainingTable, folds: list[Fold]) -> None:
-    if SOURCE in table.keys and not split.shared_sources:
-        try:
-            check_apart(folds, table.keys[SOURCE], SOURCE)
-        except InputError as err:
-            raise InputError(f"{err}. Where that is meant, say split.shared_sources: true") from err
 
 
 def _listed(version: str, encoder: NDArray[np.str_]) -> NDArray[np.bool_]:
@@ -274,7 +98,7 @@ def _listed(version: str, encoder: NDArray[np.str_]) -> NDArray[np.bool_]:
     return np.asarray(able[index], dtype=np.bool_)
 
 
-def read_table(path: Path, spec: ModelSpec) -> TrainingTable:
+def read_table(path: Path, spec: RegressorSpec) -> TrainingTable:
     """Read what `spec` needs from a table; rows that lack a needed value are left out and counted.
 
     Raises:
@@ -292,7 +116,7 @@ def read_table(path: Path, spec: ModelSpec) -> TrainingTable:
     present = set(read_schema(path))
     needed += [c for c in ROW_COLUMNS if c in present and c not in needed]
     try:
-        with _opened(path, needed) as parquet:
+        with open_table(path, needed) as parquet:
             return _read(parquet, path, spec, features, key_names, needed)
     except pa.ArrowException as err:
         raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
@@ -322,9 +146,8 @@ class _Coded:
         order = np.argsort(names, kind="stable")
         place = np.zeros(names.size, dtype=np.int32)
         place[order] = np.arange(order.size, dtype=np.int32)
-        for start in range(0, codes.size, _ROWS_AT_A_TIME):
-            codes[start : start + _ROWS_AT_A_TIME] = place[codes[start : start + _ROWS_AT_A_TIME]]
-        release()
+        for part in chunks(codes.size):
+            codes[part] = place[codes[part]]
         return Labels(names[order], codes)
 
 
@@ -333,7 +156,7 @@ def _batches(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
     import pyarrow as pa
 
     for group in range(parquet.num_row_groups):
-        for batch in parquet.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns, use_threads=False):
+        for batch in parquet.iter_batches(CHUNK_ROWS, row_groups=[group], columns=columns, use_threads=False):
             yield pa.Table.from_batches([batch])
         pa.default_memory_pool().release_unused()
 
@@ -341,7 +164,7 @@ def _batches(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
 def _read(
     parquet: pq.ParquetFile,
     path: Path,
-    spec: ModelSpec,
+    spec: RegressorSpec,
     features: list[str],
     key_names: list[str],
     columns: list[str],
@@ -367,7 +190,7 @@ def _read(
     for batch in _batches(parquet, columns):
         inputs = [floats(batch, name) for name in features]
         target = floats(batch, spec.target.column)
-        text = {name: _names(batch, name) for name in labels}
+        text = {name: coded_names(batch, name) for name in labels}
         lacking = {name: ~np.isfinite(column) for name, column in zip(features, inputs, strict=True)}
         lacking[spec.target.column] = ~np.isfinite(target)
         lacking |= {name: (text[name][0] == "")[text[name][1]] for name in key_names}
@@ -443,21 +266,3 @@ def _read(
         dropped={"rows": n - end, "by_column": reasons},
         scratch=scratch,
     )
-
-
-def read_schema(path: Path) -> list[str]:
-    """Names of the columns of a parquet file.
-
-    Raises:
-        MissingFileError: there is no such file.
-        IntegrityError: it is not a readable parquet file.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise MissingFileError(f"no such file: {path}")
-    try:
-        return list(pq.read_schema(path).names)
-    except pa.ArrowException as err:
-        raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err

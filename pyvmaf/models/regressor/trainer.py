@@ -20,21 +20,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyvmaf.chunks import Scratch, release
+from pyvmaf.chunks import Scratch, chunks, release
 from pyvmaf.errors import InputError, PyvmafError
+from pyvmaf.models.families import OnEpoch
 from pyvmaf.models.regressor.inputs import MIN_STD, Preparation
 from pyvmaf.models.regressor.kernels import MlpKernel
 from pyvmaf.models.regressor.networks import Mlp
-from pyvmaf.models.spec import Inputs, Optimiser
+from pyvmaf.models.regressor.spec import Inputs
+from pyvmaf.models.spec import Optimiser
 
 _CHUNK_BYTES = 32 << 20
-_ROWS_AT_A_TIME = 1 << 18
 
 # Dropout draws 16-bit numbers, a quarter of the cost of floats: its share is a multiple of 1/65536.
 _DROPOUT_STEPS = 1 << 16
-
-OnEpoch = Callable[[int, int, float], None]
-"""Called after each epoch with (epochs done, epochs in all, mean of the members' training losses)."""
 
 
 @dataclass(frozen=True)
@@ -211,9 +209,8 @@ class _Data:
         rows = self.member.taken()
         first = self._unpacked(rows[:1])[0, :-2]
         same = torch.ones(first.numel(), dtype=torch.bool)
-        for start in range(0, self.n, _ROWS_AT_A_TIME):
-            same &= (self._unpacked(rows[start : start + _ROWS_AT_A_TIME])[:, :-2] == first).all(dim=0)
-            release()
+        for part in chunks(self.n):
+            same &= (self._unpacked(rows[part])[:, :-2] == first).all(dim=0)
         return first, same
 
     def shuffle(self, padded: int) -> None:
@@ -226,8 +223,7 @@ class _Data:
         else:
             rows = self.member.taken()
             self._index[self.n :] = rows[0]
-            for start in range(0, self.n, _ROWS_AT_A_TIME):
-                part = slice(start, min(start + _ROWS_AT_A_TIME, self.n))
+            for part in chunks(self.n):
                 self._index[part] = rows[order[part]]
         release()
 
@@ -402,7 +398,7 @@ class StackedTrainer:
                 for begin, end, k in _runs(active, start, stop):
                     kernel = kernels.get(k)
                     if kernel is None:
-                        kernel = kernels[k] = self.network.kernel(flat[:k], gradient[:k], B)
+                        kernel = kernels[k] = MlpKernel(self.network, flat[:k], gradient[:k], B)
                     sums = loss_sums[:k]
                     here = slice(begin - start, end - start)
                     views = zip(
@@ -455,9 +451,8 @@ def _moments(y: NDArray[np.float64], rows: NDArray[np.int64]) -> tuple[float, fl
     """Mean and standard deviation (ddof 0) of some rows."""
 
     def parts() -> Iterator[NDArray[np.float64]]:
-        for start in range(0, rows.size, _ROWS_AT_A_TIME):
-            yield y[rows[start : start + _ROWS_AT_A_TIME]]
-            release()
+        for part in chunks(rows.size):
+            yield y[rows[part]]
 
     mean = np.add.reduce([part.sum() for part in parts()]) / rows.size
     return float(mean), float(np.sqrt(np.add.reduce([np.square(part - mean).sum() for part in parts()]) / rows.size))
@@ -469,12 +464,10 @@ def _packed(
     """float32 [n, features + codec columns + 1]: everything of a row side by side, the target last."""
     width = X.shape[1] + (0 if codec is None else codec.shape[1])
     found = scratch.array((y.size, width + 1), np.float32)
-    for start in range(0, y.size, _ROWS_AT_A_TIME):
-        part = slice(start, start + _ROWS_AT_A_TIME)
+    for part in chunks(y.size):
         found[part, : X.shape[1]], found[part, -1] = X[part], y[part]
         if codec is not None:
             found[part, X.shape[1] : -1] = codec[part]
-        release()
     return found
 
 

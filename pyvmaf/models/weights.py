@@ -1,8 +1,9 @@
-"""Trained members in one safetensors file: no code in it, nothing that varies between identical runs."""
+"""Trained members in one safetensors file: it holds no code, and nothing that varies between identical runs."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,11 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.spec import ModelSpec
 
 WEIGHTS, REPORT, PREDICTIONS, MODEL = "weights.safetensors", "loso.json", "predictions.parquet", "model.onnx"
-"""What lies in the folder of one seed."""
+"""Names of the files in the folder of one seed."""
 
 SCHEMA = "pyvmaf-weights-v1"
 # One key only: safetensors keeps its metadata in a hash map, whose order differs from run to run.
 _KEY = "pyvmaf"
-_TENSORS = ("parameters", "scaler_mean", "scaler_std", "feature_low", "feature_high")
 
 
 @dataclass(frozen=True)
@@ -28,28 +28,23 @@ class Weights:
     """All members of one fit.
 
     Attributes:
-        path: file that they were read from, or are to be written to.
-        info: model, seed, epochs, training settings, features, codec vocabulary, table, members' names.
-        parameters: float32 [members, n_parameters], in the layout of `networks`.
-        scaler_mean, scaler_std: float64 [members, features].
-        feature_low, feature_high: float64 [members, features], range of each member's training rows.
+        path: file that they were read from, or will be written to.
+        info: model, seed, epochs, training settings, table, names of the members' held-out groups (``held_out``), and
+            further keys of the family.
+        tensors: arrays by name, the members along the first axis; which ones is the family's choice.
     """
 
     path: Path
     info: dict[str, Any]
-    parameters: NDArray[np.float32]
-    scaler_mean: NDArray[np.float64]
-    scaler_std: NDArray[np.float64]
-    feature_low: NDArray[np.float64]
-    feature_high: NDArray[np.float64]
+    tensors: Mapping[str, NDArray[Any]]
 
     @property
     def held_out(self) -> list[str | None]:
-        """Name of what each member did not see; None for the one that saw all rows."""
+        """Name of the group that each member did not train on; None for the member that trained on all rows."""
         return list(self.info["held_out"])
 
-    def place(self, held_out: str | None) -> int:
-        """Index of the member that did not see `held_out`.
+    def index(self, held_out: str | None) -> int:
+        """Index of the member that did not train on `held_out`.
 
         Raises:
             InputError: there is none.
@@ -68,17 +63,17 @@ class Weights:
         return sha256_file(self.path)
 
     def check_made_for(self, spec: ModelSpec) -> None:
-        """Refuse to go on with weights of another model.
+        """Refuse weights of another model.
 
         Raises:
-            InputError: name or training settings differ; the first settings that do are quoted.
+            InputError: name or training settings differ; the message names the settings.
         """
         if self.info["model"] != spec.name:
             raise InputError(f"{self.path} holds weights of model {self.info['model']!r}, not of {spec.name!r}")
-        wanted, found = spec.training(), self.info["training"]
-        if wanted != found:
-            keys = [k for k in wanted if wanted[k] != found.get(k)]
-            detail = "; ".join(f"{k}: {found.get(k)} in the weights, {wanted[k]} in the spec" for k in keys)
+        expected, actual = spec.training(), self.info["training"]
+        if expected != actual:
+            keys = [k for k in expected if expected[k] != actual.get(k)]
+            detail = "; ".join(f"{k}: {actual.get(k)} in the weights, {expected[k]} in the spec" for k in keys)
             raise InputError(f"{self.path} was fitted with other settings ({detail}): fit the model again")
 
 
@@ -86,7 +81,7 @@ def save_weights(weights: Weights) -> None:
     """Write `weights` to its path, atomically."""
     from safetensors.numpy import save
 
-    tensors = {name: np.ascontiguousarray(getattr(weights, name)) for name in _TENSORS}
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in weights.tensors.items()}
     info = {"schema": SCHEMA, **weights.info}
     write_bytes(weights.path, save(tensors, metadata={_KEY: json.dumps(info, sort_keys=True, allow_nan=False)}))
 
@@ -107,7 +102,7 @@ def load_weights(path: Path) -> Weights:
             info = json.loads((stream.metadata() or {}).get(_KEY, "{}"))
             if info.pop("schema", None) != SCHEMA:
                 raise IntegrityError(f"{path} is a safetensors file, but not one of schema {SCHEMA}")
-            tensors = {name: stream.get_tensor(name) for name in _TENSORS}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, ValueError) as err:
         raise IntegrityError(f"{path} is not a readable safetensors file ({err}): fit the model again") from err
-    return Weights(path=path, info=info, **tensors)
+    return Weights(path, info, tensors)

@@ -1,0 +1,114 @@
+"""Train a regressor: all folds of one seed and the member on all rows as one stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pyvmaf.chunks import chunks, release
+from pyvmaf.codecs.vocabularies import vocabulary
+from pyvmaf.models.crossval import Division, figures, summarise, validate
+from pyvmaf.models.families import Fit, Run
+from pyvmaf.models.regressor.networks import Mlp, build
+from pyvmaf.models.regressor.rows import TrainingTable, read_table
+from pyvmaf.models.regressor.spec import RegressorSpec
+from pyvmaf.models.regressor.trainer import Fitted, Member, StackedTrainer, torch_threads
+from pyvmaf.splits import TRAIN
+
+LOOKS = 10
+"""How often the figures of held-out rows are computed during a fit whose caller asks for them."""
+
+
+def fit(spec: RegressorSpec, run: Run) -> Fit:
+    """Train one seed.
+
+    Raises:
+        InputError: the table or a column is not usable.
+        PyvmafError: a loss became NaN or infinite.
+    """
+    data = read_table(run.table, spec)
+    division = Division.of(spec.split, data)
+    network = build(spec.network, data.width)
+    trainer = StackedTrainer(
+        network,
+        spec.optimiser,
+        batch_size=spec.batch_size,
+        epochs=run.epochs,
+        seed=run.seed,
+        inputs=spec.inputs,
+        standardise=spec.target.standardise,
+    )
+    members = [Member(f.held_out, partial(f.rows, TRAIN)) for f in division.every]
+    members.append(Member(None, partial(division.everything.rows, TRAIN)))
+    release()
+    look = None if run.on_held_out is None else partial(_look, run, network, data, division)
+    with torch_threads(run.threads):
+        fitted = trainer.fit(members, data.X, data.y, data.codec, run.on_epoch, look)
+        validation = validate(
+            division,
+            data,
+            lambda index, rows: _predict(network, fitted[index], data, rows),
+            [float(one.losses[-1]) if run.epochs else None for one in fitted[:-1]],
+        )
+    block = None if spec.inputs.codec is None else vocabulary(spec.inputs.codec)
+    codec = None if block is None else {"version": block.version, "sha256": block.sha256, "width": block.width}
+    return Fit(
+        table=data,
+        n_total=data.n_total,
+        table_sha256=data.sha256,
+        dropped=data.dropped,
+        validation=validation,
+        tensors=_tensors(fitted),
+        info={"features": list(data.features), "codec": codec},
+        held_out=[m.held_out for m in members],
+        n_parameters=network.n_parameters,
+        facts={
+            "num_codecs": 0 if block is None else block.width,
+            "encoder_vocab_version": None if block is None else block.version,
+        },
+    )
+
+
+def _tensors(fitted: list[Fitted]) -> dict[str, NDArray[Any]]:
+    """The arrays of the weights file, the members along the first axis."""
+    return {
+        "parameters": np.stack([f.parameters for f in fitted]).astype(np.float32),
+        "scaler_mean": np.stack([f.prepare.mean for f in fitted]),
+        "scaler_std": np.stack([f.prepare.std for f in fitted]),
+        "feature_low": np.stack([f.prepare.low for f in fitted]),
+        "feature_high": np.stack([f.prepare.high for f in fitted]),
+    }
+
+
+def _look(
+    run: Run,
+    network: Mlp,
+    data: TrainingTable,
+    division: Division,
+    epochs_done: int,
+    so_far: Callable[[], list[Fitted]],
+) -> None:
+    """Report the figures of the held-out rows, about `LOOKS` times during a fit."""
+    if run.on_held_out is None or epochs_done % max(1, run.epochs // LOOKS):
+        return
+    measured = [
+        figures(_predict(network, one, data, test := fold.test), data.y[test])
+        for one, fold in zip(so_far(), division.folds, strict=False)
+    ]
+    run.on_held_out(epochs_done, summarise(measured))
+
+
+def _predict(network: Mlp, one: Fitted, data: TrainingTable, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    predicted = np.empty(rows.size)
+    parameters = torch.from_numpy(one.parameters)
+    with torch.inference_mode():
+        for chunk in chunks(rows.size):
+            part = rows[chunk]
+            inputs = one.prepare(data.X[part], None if data.codec is None else data.codec[part])
+            predicted[chunk] = network.predict(parameters, torch.from_numpy(inputs.astype(np.float32))).numpy()
+    return predicted

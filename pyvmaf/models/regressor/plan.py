@@ -1,0 +1,45 @@
+"""What the workflow's plan asks about a regressor's YAML file. Only the standard library is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyvmaf.codecs.vocabularies import vocabulary
+from pyvmaf.features.catalog import FEATURES, TEACHER, pooled_column, resolve, select
+
+
+def on_frames(inputs: Sequence[str], target: str) -> bool:
+    """Whether a model predicts the teacher's score of a frame from features of that frame.
+
+    Args:
+        inputs: names of all input columns.
+        target: the column that it predicts.
+    """
+    return target == TEACHER and all(name in FEATURES for name in inputs)
+
+
+def rows(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows of the tables of features and codec vocabularies that the inputs name."""
+    inputs = spec["inputs"]
+    named: dict[str, Any] = {"columns": list(resolve(inputs["features"]))}
+    return named | ({"vocabulary": vocabulary(inputs["codec"]).sha256} if inputs["codec"] else {})
+
+
+def features(spec: Mapping[str, Any]) -> list[str]:
+    """The frame features that the inputs are made from."""
+    words = spec["inputs"]["features"]
+    names = []
+    for word in [words] if isinstance(words, str) else words:
+        pooled = pooled_column(word)
+        name = word if pooled is None else pooled[0]
+        if name != TEACHER:
+            names.append(name)
+    return list(select(names).names) if names else []
+
+
+def judged_on_negatives(spec: Mapping[str, Any]) -> bool:
+    """Whether judge reads the table of hard negatives."""
+    inputs = spec["inputs"]
+    columns = [*resolve(inputs["features"]), *inputs["context"]]
+    return on_frames(columns, spec["target"]["column"]) and spec["gates"]["hard_negatives"] is not None

@@ -1,0 +1,168 @@
+"""The spec of a regressor: a network on rows of features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pyvmaf.base.section import Section
+from pyvmaf.codecs.vocabularies import VOCABULARIES
+from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.features.catalog import CONTEXT, resolve
+from pyvmaf.models.regressor.plan import on_frames
+from pyvmaf.models.spec import ModelSpec, load_spec
+
+
+class Inputs(Section):
+    """What the network sees."""
+
+    features: str | tuple[str, ...] = Field(
+        default="canonical6",
+        description="A feature set (canonical6, full) or a list of names, in input order: features of frames (adm2), or "
+        "of a clip table features pooled over the frames (adm2_mean; also hmean, std, min, max, p5, p50). vmaf is the "
+        "teacher's score, for models of another target.",
+    )
+    context: tuple[str, ...] = Field(
+        default=(),
+        description="Properties of the video that are inputs, too, appended to the features: "
+        + ", ".join(f"{entry.name} ({entry.unit})" for entry in CONTEXT.values())
+        + ".",
+    )
+    codec: str | None = Field(
+        default=None, description="Version of the codec vocabulary whose block is a second input, or null for none."
+    )
+    guard: Literal["none", "clamp"] = Field(
+        default="none",
+        description="clamp: each feature is kept inside the range of the training rows, in the graph too. none: values "
+        "outside of it pass, and a network answers with whatever it continues to.",
+    )
+    guard_margin: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        default={},
+        description="How far outside of that range the guard lets a feature be, on either side: feature name to widths "
+        "of the range.",
+    )
+    transforms: dict[str, Literal["log", "log1p", "sqrt"]] = Field(
+        default={}, description="Applied to a feature before it is scaled, in the graph: feature name to function."
+    )
+
+    @field_validator("features")
+    @classmethod
+    def _known_features(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = resolve(value)
+        if not names:
+            raise ValueError("a model needs at least one feature")
+        if len(set(names)) != len(names):
+            raise ValueError(f"a feature is listed twice: {', '.join(names)}")
+        return value
+
+    @field_validator("context")
+    @classmethod
+    def _known_context(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in CONTEXT:
+                raise unknown_name("context", name, CONTEXT)
+        if len(set(value)) != len(value):
+            raise ValueError(f"a context is listed twice: {', '.join(value)}")
+        return value
+
+    @field_validator("codec")
+    @classmethod
+    def _known_vocabulary(cls, value: str | None) -> str | None:
+        if value is not None and value not in VOCABULARIES:
+            raise unknown_name("codec vocabulary", value, VOCABULARIES)
+        return value
+
+    @model_validator(mode="after")
+    def _transforms_of_inputs(self) -> Inputs:
+        for what, named in (("input to transform", self.transforms), ("input with a margin", self.guard_margin)):
+            for name in named:
+                if name not in self.names:
+                    raise unknown_name(what, name, self.names)
+        return self
+
+    @model_validator(mode="after")
+    def _margin_of_a_guard(self) -> Inputs:
+        if self.guard_margin and self.guard == "none":
+            raise ValueError("guard_margin has no effect without a guard: set guard: clamp")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the input columns in the network's order: features, then context."""
+        return (*resolve(self.features), *self.context)
+
+    @property
+    def column_margins(self) -> tuple[float, ...]:
+        """The guard's margin of each of `names`; empty where no column has one."""
+        return tuple(self.guard_margin.get(name, 0.0) for name in self.names) if self.guard_margin else ()
+
+    @property
+    def column_transforms(self) -> tuple[str | None, ...]:
+        """The transform of each of `names`, None for a column without; empty where no column has one."""
+        return tuple(self.transforms.get(name) for name in self.names) if self.transforms else ()
+
+
+class Network(Section):
+    """The function that is fitted."""
+
+    type: Literal["mlp"] = Field(default="mlp", description="mlp: linear layers with an activation between them.")
+    hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        description="Widths of the hidden layers; an empty list is a linear model."
+    )
+    activation: Literal["relu", "gelu"] = Field(default="relu", description="gelu is the exact one (erf).")
+    dropout: float = Field(default=0.0, ge=0, le=0.99, description="Share of hidden activations zeroed while training.")
+
+
+class RegressorSpec(ModelSpec, Section):
+    """A model that predicts one number from a row of features."""
+
+    kind: Literal["fr", "mos"] = Field(
+        default="fr",
+        description="fr: a full-reference score like the teacher's. mos: opinion scores, from features of frames or clips.",
+    )
+    inputs: Inputs
+    network: Network
+
+    @model_validator(mode="after")
+    def _target_is_not_an_input(self) -> RegressorSpec:
+        if self.target.column in self.inputs.names:
+            raise ValueError(f"{self.target.column} is the target: it cannot be an input as well")
+        return self
+
+    @model_validator(mode="after")
+    def _transforms_in_graph(self) -> RegressorSpec:
+        if self.inputs.transforms and self.export.scaler == "sidecar":
+            raise ValueError(
+                "inputs.transforms are part of the graph, but with export.scaler: sidecar callers scale the features and "
+                "do no more: set scaler: baked"
+            )
+        return self
+
+    @property
+    def on_frames(self) -> bool:
+        """Whether it predicts the teacher's score of a frame from features of that frame."""
+        return on_frames(self.inputs.names, self.target.column)
+
+    def training(self) -> dict[str, Any]:
+        """Everything that shapes the weights, with the features written out."""
+        parts = super().training()
+        parts["inputs"]["features"] = list(resolve(self.inputs.features))
+        return parts
+
+
+SPEC = RegressorSpec
+
+
+def load_regressor(path: Path) -> RegressorSpec:
+    """Read the spec of a regressor.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is not YAML, not a spec, or that of another family.
+    """
+    spec = load_spec(path)
+    if not isinstance(spec, RegressorSpec):
+        raise InputError(f"{path} is a model of kind {spec.kind!r}, which does not read rows of features")
+    return spec

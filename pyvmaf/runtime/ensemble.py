@@ -1,0 +1,177 @@
+"""Several models of one training as one, with intervals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.base.files import dumps
+from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.runtime.intervals import Calibration, combine
+from pyvmaf.runtime.load import Model, confined_file, jail_of, load_pinned, read_pinned, warn_outside
+from pyvmaf.runtime.manifest import EnsembleManifest, Member
+from pyvmaf.runtime.predictor import Prediction
+from pyvmaf.runtime.sidecar import predictor_part
+
+
+class Ensemble:
+    """The mean of several models with an interval around it. Make one with `load_ensemble`."""
+
+    def __init__(self, members: Sequence[Model], manifest: dict[str, Any]) -> None:
+        """Keep the members and the content of the manifest."""
+        self.members = tuple(members)
+        """The models, in the manifest's order."""
+        self.manifest = manifest
+        """Content of the manifest."""
+        self.sidecar: dict[str, Any] = {**members[0].sidecar, "name": manifest["id"]}
+        """Content of the first member's sidecar, with the ensemble's name."""
+        self.warn = False
+        """Whether `predict` warns of scores outside of the expected range; `pyvmaf.load_model` turns it on."""
+        confidence = manifest["confidence"]
+        self.method: str = confidence["interval"]
+        """How intervals are made: one of `pyvmaf.runtime.intervals.METHODS`."""
+        self.nominal: float = confidence["nominal_coverage"]
+        """Share of rows that intervals are to hold."""
+        keys = ("rows", "gaussian_z", "conformal_q_residual", "normalised_beta", "normalised_q")
+        self._rows = Calibration.of({key: confidence[key] for key in keys}, self.nominal)
+        clips = confidence["clip_mean"]
+        self._clips = None if clips is None else Calibration.of(clips, self.nominal)
+
+    @property
+    def name(self) -> str:
+        """The ensemble's id."""
+        return str(self.sidecar["name"])
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features, in the order of the columns that `predict` takes."""
+        return self.members[0].features
+
+    def predict(self, features: Any, codec: Any = None) -> Prediction:
+        """Score rows of features with every member; arguments, errors and warnings are those of `Model.predict`.
+
+        Returns:
+            The mean over the members, their spread, and an interval for each row.
+        """
+        answers = [member.predict(features, codec) for member in self.members]
+        prediction = self._combined(answers)
+        if self.warn:
+            warn_outside(self.name, prediction.scores, self.sidecar["expected_output_range"], 3)
+        return prediction
+
+    def _combined(self, answers: Sequence[Prediction]) -> Prediction:
+        members = np.stack([answer.scores for answer in answers])
+        if members.shape[1] == 0:
+            empty = np.empty(0)
+            return replace(answers[0], members=members, sigma=empty, low=empty, high=empty)
+        mean, sigma = combine(members)
+        half = self.half_width(sigma, self.method)
+        low, high = self.sidecar["expected_output_range"]
+        return replace(
+            answers[0],
+            scores=mean,
+            unexpected_share=float(((mean < low) | (mean > high)).mean()),
+            members=members,
+            sigma=sigma,
+            low=mean - half,
+            high=mean + half,
+        )
+
+    def half_width(self, sigma: NDArray[np.float64], method: str) -> NDArray[np.float64]:
+        """Half of the width of each row's interval [n], by one of `pyvmaf.runtime.intervals.METHODS`.
+
+        Raises:
+            InputError: no such method, or it was calibrated on too few rows.
+        """
+        return self._rows.half_width(sigma, method)
+
+    def mean_interval(self, prediction: Prediction) -> tuple[float, float, float] | None:
+        """The interval of the mean score over all rows of one clip, calibrated on means over clips.
+
+        Args:
+            prediction: of the clip's frames.
+
+        Returns:
+            sigma, low and high; None if there were too few clips to calibrate on, or there are no rows.
+        """
+        if self._clips is None or prediction.members is None or prediction.members.shape[1] == 0:
+            return None
+        mean, sigma = combine(prediction.members.mean(axis=1, keepdims=True))
+        half = self._clips.half_width(sigma, self.method)
+        return float(sigma[0]), float(mean[0] - half[0]), float(mean[0] + half[0])
+
+
+AnyModel = Model | Ensemble
+"""A loaded model."""
+
+
+def load_ensemble(
+    path: str | os.PathLike[str],
+    *,
+    sha256: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    threads: int = 1,
+) -> Ensemble:
+    """Load an ensemble from its manifest, after every check of `load_model` on each member.
+
+    Args:
+        path: the manifest (``ensemble.json``); the members lie below its folder.
+        sha256: pin of the manifest, which pins its members; none by default.
+        root, threads: as in `load_model`.
+
+    Raises:
+        MissingFileError: a file is not there.
+        InputError: the ensemble is held, or a file may not be loaded.
+        IntegrityError: the bytes are not those that were pinned, or members and manifest disagree.
+    """
+    given, jail = Path(path), jail_of(root)
+    content = read_pinned(given, jail, sha256)
+    manifest = EnsembleManifest.parse(dumps(content), str(given))
+    if manifest.verdict != "PROMOTE":
+        why = manifest.coverage_gate.why or "its members are held"
+        raise InputError(f"{given} is held: {why}. Its members can be loaded one by one")
+    members = [_member(member, manifest, given, jail, threads) for member in manifest.members]
+    if len(members) != manifest.ensemble_size:
+        raise IntegrityError(f"{given} names {len(members)} members, but says that it has {manifest.ensemble_size}")
+    return Ensemble(members, content)
+
+
+def _member(member: Member, manifest: EnsembleManifest, where: Path, jail: Path | None, threads: int) -> Model:
+    home = Path(os.path.realpath(where)).parent
+    onnx, sidecar = home / member.onnx, home / member.sidecar
+    confined_file(onnx, home)
+    confined_file(sidecar, home)
+    model = load_pinned(
+        onnx,
+        sidecar=sidecar,
+        sha256=member.sha256,
+        sidecar_sha256=member.sidecar_sha256,
+        root=jail,
+        threads=threads,
+    )
+    _check_member(model.sidecar, manifest, sidecar, where)
+    return model
+
+
+def _check_member(sidecar: dict[str, Any], manifest: EnsembleManifest, path: Path, where: Path) -> None:
+    """Refuse a member whose sidecar contradicts the manifest."""
+    own = manifest.family_keys
+    stated = {
+        **predictor_part(sidecar["kind"]).ensemble_keys(sidecar),
+        "expected_output_range": sidecar["expected_output_range"],
+        "dataset_sha256": sidecar["dataset_sha256"],
+    }
+    present = {
+        **own,
+        "expected_output_range": manifest.expected_output_range,
+        "dataset_sha256": manifest.dataset_sha256,
+    }
+    for key in sorted(stated.keys() | present.keys()):
+        if present.get(key) != stated.get(key):
+            raise IntegrityError(f"{where} says {key} {present.get(key)}, but its member {path} {stated.get(key)}")

@@ -1,0 +1,144 @@
+"""Columns of parquet tables as numpy arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.codecs.vocabularies import vocabulary
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.features.catalog import FEATURES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+ENCODE_COLUMNS = ("encoder", "preset", "crf")
+"""Columns that a codec block is made from."""
+
+
+def read_columns(path: Path, columns: list[str]) -> pa.Table:
+    """Columns of a parquet file, in the order asked for.
+
+    Raises:
+        MissingFileError: there is no such file.
+        IntegrityError: it is not a readable parquet file.
+        InputError: it lacks a column.
+    """
+    import pyarrow as pa
+
+    try:
+        with open_table(path, columns) as parquet:
+            return parquet.read(columns=columns).select(columns)
+    except pa.ArrowException as err:
+        raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
+
+
+def read_schema(path: Path) -> list[str]:
+    """Names of the columns of a parquet file.
+
+    Raises:
+        MissingFileError: there is no such file.
+        IntegrityError: it is not a readable parquet file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise MissingFileError(f"no such file: {path}")
+    try:
+        return list(pq.read_schema(path).names)
+    except pa.ArrowException as err:
+        raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
+
+
+def open_table(path: Path, columns: list[str]) -> pq.ParquetFile:
+    """Open a parquet file that has all of `columns`.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it lacks a column.
+        pyarrow.ArrowException: it is not a readable parquet file.
+    """
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise MissingFileError(f"no such file: {path}")
+    parquet = pq.ParquetFile(path)
+    present = parquet.schema_arrow.names
+    missing = [c for c in columns if c not in present]
+    if missing:
+        parquet.close()
+        why = {c: FEATURES[c].unavailable for c in missing if c in FEATURES and FEATURES[c].unavailable}
+        hints = "".join(f" ({name}: {reason}, so it has to come with the table)" for name, reason in why.items())
+        raise InputError(
+            f"{path} has no column {', '.join(map(repr, missing))}{hints}; it has: {', '.join(present)}. "
+            "Extract the features that are missing, or take them out of the model's inputs"
+        )
+    return parquet
+
+
+def strings(table: pa.Table, name: str) -> NDArray[np.str_]:
+    """A text column as numpy strings; a missing value is the empty string."""
+    names, index = coded_names(table, name)
+    return names[index]
+
+
+def coded_names(table: pa.Table, name: str) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
+    """Names of a text column, and the place among them of each row's; the last name is "", for a missing value."""
+    import pyarrow as pa
+
+    column = table.column(name)
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    chunks: list[Any] = column.unify_dictionaries().chunks
+    known = ["" if value is None else str(value) for value in chunks[0].dictionary.to_pylist()] if chunks else []
+    names = np.asarray([*known, ""], dtype=np.str_)
+    places = [chunk.indices.fill_null(len(known)).to_numpy(zero_copy_only=False) for chunk in chunks]
+    return names, np.concatenate([np.empty(0, np.int32), *places]).astype(np.int32)
+
+
+def floats(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """A numeric column as float64; a missing value is NaN.
+
+    Raises:
+        InputError: the column is not numeric.
+    """
+    import pyarrow as pa
+
+    column = table.column(name)
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise InputError(f"column {name!r} holds {column.type}, but numbers are needed")
+    # Arrow gives NaN for a missing number.
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def codec_block(version: str, encoder: NDArray[Any], preset: NDArray[Any], crf: NDArray[Any]) -> NDArray[np.float64]:
+    """The codec columns of each row, float64 [n, width].
+
+    Args:
+        version: of the vocabulary.
+        encoder, preset: str [n]; the empty string where it is not known.
+        crf: float [n]; NaN where it is not known.
+
+    Raises:
+        InputError: an encoder or preset that the vocabulary refuses.
+    """
+    known = vocabulary(version)
+    block = np.empty((encoder.size, known.width))
+    # A table has a handful of rungs and thousands of rows of each.
+    cells, index = np.unique(
+        np.array([f"{e}\0{p}\0{float(c)!r}" for e, p, c in zip(encoder, preset, crf, strict=True)]),
+        return_inverse=True,
+    )
+    encoded = []
+    for cell in cells:
+        e, p, c = str(cell).split("\0")
+        quality = float(c)
+        encoded.append(known.encode(e or None, p or None, None if np.isnan(quality) else quality))
+    if encoded:
+        block[:] = np.asarray(encoded)[index]
+    return block
