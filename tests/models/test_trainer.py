@@ -186,9 +186,9 @@ def test_seed_and_name_decide_the_streams() -> None:
     assert not np.allclose(a.parameters, b.parameters)
     assert not np.allclose(a.parameters, c.parameters)
     (other,) = fit(mlp(), [Member("x", rows)], X, y, seed=6)
-    assert not np.allclose(a.parameters, other.tensors["parameters"])
+    assert not np.allclose(a.parameters, other.parameters)
     (again,) = fit(mlp(), [Member("x", rows)], X, y)
-    assert np.array_equal(a.parameters, again.tensors["parameters"])
+    assert np.array_equal(a.parameters, again.parameters)
 
 
 def test_without_epochs_the_initial_weights_come_back() -> None:
@@ -297,5 +297,5 @@ def test_rows_that_are_too_many_for_copies_train_the_same(monkeypatch: pytest.Mo
     many = fit(mlp(columns=9), lazy, X, y, codec, epochs=6, standardise=True)
     for one, other in zip(few, many, strict=True):
         # They differ by the rounding of raw values to float32.
-        np.testing.assert_allclose(other.tensors["parameters"], one.parameters, rtol=2e-3, atol=2e-4)
+        np.testing.assert_allclose(other.parameters, one.parameters, rtol=2e-3, atol=2e-4)
         np.testing.assert_allclose(other.losses, one.losses, rtol=1e-4)
