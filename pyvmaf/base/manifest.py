@@ -1,15 +1,14 @@
-"""Hashes, atomic writes, and the manifest that says where an artefact came from.
+"""The manifest of an artefact: its command, inputs, outputs and code.
 
-Every verb that writes an artefact calls `write_manifest` once; it leaves ``<artefact>.manifest.json``
-beside it. The hashed part of a manifest holds nothing that differs between two identical runs: times,
-host and thread counts sit in the separate block ``run``.
+Every verb that writes an artefact calls `write_manifest` once, which writes ``<artefact>.manifest.json`` beside it. The
+hashed part of a manifest holds nothing that differs between two identical runs: times, host and thread counts are in
+the separate block ``run``.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import re
 import socket
 import sys
 import time
@@ -27,7 +26,7 @@ from pyvmaf.errors import IntegrityError, PyvmafError
 SCHEMA = "ai-run-provenance-v1"
 MANIFEST_SUFFIX = ".manifest.json"
 
-# Options that change how fast or how loudly a run goes, never what it writes.
+# Options that change the speed or the output on the terminal, never a result.
 _NEUTRAL_OPTIONS = frozenset({"--threads", "--jobs", "--code", "--progress", "--no-progress", "--quiet"})
 _NEUTRAL_FLAGS = frozenset({"--progress", "--no-progress", "--quiet"})
 
@@ -48,7 +47,7 @@ def _describe_all(named: Mapping[str, Path | Sequence[Path]]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """`value` with paths made relative and containers made JSON, as manifests hold it."""
+    """Return `value` as manifests hold it: paths relative, containers as JSON."""
     if isinstance(value, os.PathLike):
         return relative(value)
     if isinstance(value, Mapping):
@@ -62,7 +61,7 @@ def _plain(value: Any) -> Any:
 
 
 def normalised_argv(argv: Sequence[str]) -> list[str]:
-    """The command as typed, less what cannot change the result, with paths seen from the run's folder."""
+    """Return the command without options that cannot change the result, with paths relative to the run's folder."""
     kept: list[str] = []
     skip = False
     for position, word in enumerate(argv):
@@ -84,7 +83,7 @@ def normalised_argv(argv: Sequence[str]) -> list[str]:
 
 @cache
 def package_versions(name: str) -> dict[str, str]:
-    """Versions of the installed packages that shape what a verb writes."""
+    """Return the versions of the installed packages that shape a verb's results."""
     versions = {}
     for package in verb_row(name).packages:
         try:
@@ -95,7 +94,7 @@ def package_versions(name: str) -> dict[str, str]:
 
 
 def engine_block(name: str, uses: Uses = NOTHING) -> dict[str, str]:
-    """What computes a verb: the identity of its code, pyvmaf's version, its stage, and the facts that it uses."""
+    """Return the block ``engine``: identity of the verb's code, pyvmaf's version, stage, and the facts of `uses`."""
     block = {"fingerprint": identity(name, uses), "pyvmaf": metadata.version("vmaf-train")}
     return block | {"stage": verb_row(name).stage} | dict(uses.facts)
 
@@ -108,13 +107,13 @@ def build_run_provenance(
     outputs: Mapping[str, Path | Sequence[Path]],
     uses: Uses = NOTHING,
 ) -> dict[str, Any]:
-    """The block ``run_provenance`` for a report or sidecar: the same for every identical run.
+    """Build the block ``run_provenance`` of a document: the same for every identical run.
 
     Args:
         verb: the command's name ("fit").
-        args: what the verb was asked, by option name.
+        args: arguments of the verb, by option name.
         inputs, outputs: files by role; a file that does not exist (yet) is listed with ``exists: false``.
-        uses: what the verb uses beside its imports, as in `pyvmaf.base.code.identity`.
+        uses: modules and facts that data choose, as in `pyvmaf.base.code.identity`.
     """
     return {
         "schema": SCHEMA,
@@ -129,7 +128,7 @@ def build_run_provenance(
 
 
 def manifest_path(artefact: str | os.PathLike[str]) -> Path:
-    """Where the manifest of `artefact` lies."""
+    """Return the path of the manifest of `artefact`."""
     path = Path(artefact)
     return path.with_name(path.name + MANIFEST_SUFFIX)
 
@@ -147,25 +146,25 @@ def write_manifest(
     measured: Mapping[str, Any] | None = None,
     uses: Uses = NOTHING,
 ) -> Path:
-    """Write ``<artefact>.manifest.json`` and return its path. Call it after the outputs are in place.
+    """Write ``<artefact>.manifest.json`` and return its path. Call it after the outputs are written.
 
     Args:
         artefact: the main output.
-        verb, args, inputs, outputs, uses: as in `build_run_provenance`; `outputs` names every file that the
-            verb left behind, so that `vmaf-train verify` can account for each.
-        details: what the verb wants to state about its output (counts, reasons); same for identical runs.
+        verb, args, inputs, outputs, uses: as in `build_run_provenance`; `outputs` names every file that the verb
+            wrote, so that `vmaf-train verify` can account for each.
+        details: statements about the output (counts, reasons); the same for identical runs.
         timings: outputs that hold wall-clock values; their hashes go into the ``run`` block.
-        seconds: how long the work took.
-        measured: further figures that differ from run to run (latencies); they too go into the ``run`` block.
+        seconds: duration of the work.
+        measured: further figures that differ from run to run (latencies), for the ``run`` block.
 
     Raises:
-        PyvmafError: an output that was named does not exist.
+        PyvmafError: a named output does not exist.
     """
     body = build_run_provenance(verb=verb, args=args, inputs=inputs, outputs=outputs, uses=uses)
     for role, described in body["outputs"].items():
         for item in described if isinstance(described, list) else [described]:
             if not item["exists"]:
-                raise PyvmafError(f"{verb} was to leave {item['path']} ({role}), but no such file is there")
+                raise PyvmafError(f"{verb} was to write {item['path']} ({role}), but the file does not exist")
     if details:
         body["details"] = _plain(details)
     body["content_sha256"] = content_hash(body)
@@ -186,10 +185,10 @@ def write_manifest(
 
 
 def read_manifest(artefact: str | os.PathLike[str]) -> dict[str, Any]:
-    """The manifest of `artefact`, its hashed part checked.
+    """Read the manifest of `artefact` and check its hash.
 
     Raises:
-        MissingFileError: there is none.
+        MissingFileError: the artefact does not have a manifest.
         IntegrityError: it is not JSON, of another schema, or was changed by hand.
     """
     path = manifest_path(artefact)
@@ -199,21 +198,25 @@ def read_manifest(artefact: str | os.PathLike[str]) -> dict[str, Any]:
     expected = body.get("content_sha256")
     if sha256_bytes(_hashed_part(text)) == expected:
         return body
-    found = content_hash({k: v for k, v in body.items() if k not in ("run", "content_sha256")})
-    if expected != found:
+    actual = content_hash({k: v for k, v in body.items() if k not in ("run", "content_sha256")})
+    if expected != actual:
         raise IntegrityError(
-            f"{relative(path)} says its content hashes to {expected}, but it hashes to {found}: "
+            f"{relative(path)} says its content hashes to {expected}, but it hashes to {actual}: "
             "it was changed after it was written"
         )
     return body
 
 
-_UNHASHED = re.compile(rb'^ "content_sha256": "[0-9a-f]{64}",\n|^ "run": \{\n(?:  .*\n)* \},\n', re.MULTILINE)
-
-
 def _hashed_part(text: bytes) -> bytes:
-    """What is hashed of a manifest's own text, as it was written: putting the JSON together again is ten times slower.
+    """Cut ``content_sha256`` and ``run`` out of the text of a manifest, as `write_json` lays it out.
 
-    Another way of writing the same gives another hash; then the content decides.
+    That takes a fraction of the time of writing the content as JSON once more. Of a manifest with another layout the
+    result has another hash; then the content decides.
     """
-    return _UNHASHED.sub(b"", text)
+    for start, end in ((b'\n "content_sha256": ', b","), (b'\n "run": {\n', b"\n },")):
+        first = text.find(start)
+        last = text.find(end, first)
+        if first < 0 or last < 0:
+            return text
+        text = text[:first] + text[last + len(end) :]
+    return text

@@ -120,7 +120,7 @@ class TestManifest:
 
     def test_an_output_that_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
-        with pytest.raises(PyvmafError, match=r"was to leave out\.txt \(out\), but no such file"):
+        with pytest.raises(PyvmafError, match=r"was to write out\.txt \(out\), but the file does not exist"):
             provenance.write_manifest("out.txt", verb="shard", args={}, inputs={}, outputs={"out": Path("out.txt")})
         assert list(tmp_path.iterdir()) == []
 
