@@ -10,8 +10,9 @@ from pyvmaf.reports.elements import NONE, Cell, Table, badge, table, text
 
 def gate_rows(verdict: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Return the rows of a verdict: mappings with the keys what, measured, limit, passed (None: not judged) and why."""
-    if "rows" in verdict:
-        return list(verdict["rows"])
+    rows = verdict["gate"].get("rows")
+    if rows is not None:
+        return list(rows)
     from pyvmaf.reports.verdict_0_1_0 import rows_of
 
     return rows_of(verdict["gate"])

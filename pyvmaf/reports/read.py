@@ -16,6 +16,7 @@ from pyvmaf.base import layout
 from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.registry.entry import Registry, choose_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,8 +77,6 @@ class Model:
     @property
     def shown(self) -> Seed:
         """The seed that ships, or would ship, by the rule of the registry."""
-        from pyvmaf.registry.entry import choose_seed
-
         plccs = {n: s.loso["mean_plcc"] for n, s in self.seeds.items() if s.loso and s.loso["mean_plcc"] is not None}
         return self.seeds[choose_seed(plccs) if plccs else min(self.seeds)]
 
@@ -97,7 +96,7 @@ class Run:
     models: dict[str, Model] = field(default_factory=dict)
     shards: list[Path] = field(default_factory=list)
     records: list[Path] = field(default_factory=list)
-    registry: dict[str, Any] | None = None
+    registry: Registry | None = None
     files: list[Path] = field(default_factory=list)
 
     def model(self, name: str) -> Model:
@@ -212,7 +211,8 @@ def _add_records(run: Run, path: Path, parts: Mapping[str, str]) -> None:
 
 
 def _add_registry(run: Run, path: Path, parts: Mapping[str, str]) -> None:
-    run.registry = _document(run, path)
+    run.registry = Registry.read(path)
+    run.files.append(path)
 
 
 # A path is of the first kind that it matches: the more general patterns stand at the end.

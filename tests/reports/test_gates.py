@@ -72,7 +72,7 @@ def test_the_rows_of_a_verdict_are_shown_whatever_the_gate() -> None:
         {"what": "colour", "measured": "", "limit": "", "passed": None, "why": "no chroma"},
         {"what": "noise", "measured": "9", "limit": "at most 4", "passed": False, "why": "9 is above 4"},
     ]
-    cells = [[cell.text for cell in row] for row in gate_table("Gates", {"rows": rows}).rows]
+    cells = [[cell.text for cell in row] for row in gate_table("Gates", {"gate": {"rows": rows}}).rows]
     assert cells == [
         ["sharpness", "3.5", "at most 4", "pass", NONE],
         ["colour", NONE, NONE, "not judged", "no chroma"],

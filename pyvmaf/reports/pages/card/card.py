@@ -11,6 +11,7 @@ from pyvmaf.base import layout
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import IntegrityError, MissingFileError
+from pyvmaf.registry.entry import Entry, Held
 from pyvmaf.reports.read import Model, Run, Seed
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Card:
 
     run: Run
     model: Model
-    entry: Mapping[str, Any] | None
-    held: Mapping[str, Any] | None
+    entry: Entry | None
+    held: Held | None
     table: Path | None
     rows: pd.DataFrame | None
     manifests: Mapping[str, dict[str, Any]]
@@ -94,14 +95,13 @@ def read_card(run: Run, name: str, table: Path | None, points: int) -> Card:
     """
     model = run.models[name]
     model.seeds = {number: seed for number, seed in model.seeds.items() if seed.loso is not None}
-    registry = run.registry or {"models": [], "held": []}
-    entry, held = (next((e for e in registry[key] if e["id"] == name), None) for key in ("models", "held"))
+    entries, holds = (run.registry.models, run.registry.held) if run.registry is not None else ([], [])
     path = _table_path(model.shown, table)
     return Card(
         Run({name: model}, registry=run.registry),
         model,
-        entry,
-        held,
+        next((entry for entry in entries if entry.id == name), None),
+        next((held for held in holds if held.id == name), None),
         path,
         None if path is None else _read_rows(model, path),
         {file.as_posix(): manifest for file, manifest in _manifests(model, path)},

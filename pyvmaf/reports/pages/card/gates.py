@@ -14,6 +14,6 @@ def section(card: Card) -> Section:
         return Section("gates", "Gates", (paragraph("The model was not judged."),))
     elements: list[Element] = [gate_table("All gates with measured values and limits", verdict)]
     if card.held is not None:
-        elements.append(paragraph(f"Held: {card.held['reason']}."))
+        elements.append(paragraph(f"Held: {card.held.reason}."))
     elements.append(paragraph(f"Recommendation of the verdict: {verdict['recommendation']}."))
     return Section("gates", "Gates", tuple(elements))

@@ -38,9 +38,9 @@ def _facts(card: Card) -> Iterator[tuple[str, Cell]]:
     else:
         yield "verdict", badge(verdict["verdict"] == "PROMOTE", str(verdict["verdict"]))
     yield "registry", text("shipped" if card.ships else "held: not for use" if card.held else "not registered")
-    if card.entry is not None and "selection" in card.entry:
-        selection = card.entry["selection"]
-        yield "shipped seed", text(f"{selection['seed']}, chosen as {selection['rule']}")
+    selection = None if card.entry is None else card.entry.selection
+    if selection is not None:
+        yield "shipped seed", text(f"{selection.seed}, chosen as {selection.rule}")
     else:
         yield "shown seed", text(card.seed.number)
     if card.sidecar:

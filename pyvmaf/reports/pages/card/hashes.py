@@ -30,8 +30,7 @@ def _hashes(card: Card) -> Iterator[list[Cell]]:
             yield [text(seed.sidecar["onnx"]), text(number), digest(seed.sidecar["sha256"])]
         for variant in seed.variants:
             yield [text(variant.onnx.name), text(number), digest(variant.data["int8"]["sha256"])]
-    entry = card.entry or {}
-    for name in sorted(entry):
-        if name.endswith("sha256"):
-            file = name.removesuffix("_sha256")
-            yield [text(f"registry: {'onnx' if file == name else file}"), text(card.seed.number), digest(entry[name])]
+    if card.entry is not None:
+        pins = {role: sha256 for role, _, sha256 in card.entry.pins()} | {"table": card.entry.table_sha256}
+        for role, sha256 in sorted(pins.items()):
+            yield [text(f"registry: {role}"), text(card.seed.number), digest(sha256)]

@@ -25,7 +25,7 @@ def section(card: Card) -> Section:
 
 def _warnings(card: Card) -> Iterator[str]:
     if not card.ships:
-        why = f": {card.held['reason']}" if card.held else ""
+        why = f": {card.held.reason}" if card.held else ""
         yield f"Any use but experiments: the model is not shipped{why}."
     if card.target == TEACHER:
         yield "Replacing viewers: the model imitates a teacher, VMAF of libvmaf, and repeats the teacher's errors."
