@@ -51,7 +51,7 @@ def _compare(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[
 def main() -> bool:
     """Print the ratios; return whether every bar is met."""
     reference, rungs = ladder()
-    one = rungs["crf35"]
+    distorted = rungs["crf35"]
     frames = 132
     with tempfile.TemporaryDirectory() as folder:
         logs = {rung: Path(folder) / f"{rung}.json" for rung in rungs}
@@ -76,7 +76,7 @@ def main() -> bool:
         )
         cases = (
             ("ladder of 4", BAR_LADDER, ours_ladder, theirs_ladder, 4 * frames),
-            ("one pair", BAR_PAIR, lambda: score(reference, one, threads=THREADS), lambda: _filter(reference, one, logs["crf35"]), frames),
+            ("one pair", BAR_PAIR, lambda: score(reference, distorted, threads=THREADS), lambda: _filter(reference, distorted, logs["crf35"]), frames),
         )  # fmt: skip
         met = True
         for name, bar, our, their, work in cases:
@@ -88,10 +88,10 @@ def main() -> bool:
                 f"turns {min(ratios):.2f} to {max(ratios):.2f}; bar {bar:g})",
                 ratio >= bar,
             )
-        command = [sys.executable, "-m", "pyvmaf", "score", str(reference), str(one), "--threads", str(THREADS)]
+        command = [sys.executable, "-m", "pyvmaf", "score", str(reference), str(distorted), "--threads", str(THREADS)]
         _, _, ratios = _compare(
             lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL),
-            lambda: _filter(reference, one, logs["crf35"]),
+            lambda: _filter(reference, distorted, logs["crf35"]),
         )
         print(
             f"  one pair as the command `vmaf-train score`, start of Python included: {statistics.median(ratios):.2f}"

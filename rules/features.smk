@@ -1,4 +1,4 @@
-"""Features: libvmaf over whole ladders, the reference decoded once, and over pairs that no encoder makes."""
+"""Features of whole ladders and of pairs that no encoder makes."""
 
 
 rule extract_features:
@@ -45,7 +45,7 @@ rule extract_features:
 
 
 rule hard_negatives:
-    """Frozen, black, flat and swapped pictures made of every clip, for the judge of models."""
+    """Features of frozen, black, flat and swapped pictures, as a test of models."""
     input:
         corpora=clip_collections,
         clips=prepared_clips,

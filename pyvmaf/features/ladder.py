@@ -163,7 +163,7 @@ def extract_ladder(
         lengths = {values.size for values in scores.values()}
         if lengths - {indices.size}:
             raise InputError(
-                f"{video.path} has scores of {sorted(lengths)} frames in the cache where {indices.size} are wanted: "
+                f"{video.path} has scores of {sorted(lengths)} frames in the cache, {indices.size} are wanted: "
                 "the files changed while they were read, run again"
             )
         models = {teacher.name: entries.predicted(teacher, name, scores) for teacher in teachers}

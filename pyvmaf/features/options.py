@@ -1,4 +1,4 @@
-"""Options of a measurement, in two records: how videos are read, and what computes."""
+"""Options of a measurement in two records: how videos are read, and how scores are computed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ AS_CODED = Reading()
 
 @dataclass(frozen=True)
 class Compute:
-    """What computes, and where results are kept.
+    """The engine that computes, its threads, and the cache of its results.
 
     Attributes:
         backend: "cpu", or the name of an engine (`pyvmaf.engines`).

@@ -1,4 +1,4 @@
-"""What an engine has to compute for the features and the models that were asked for."""
+"""The requests to an engine behind features and models."""
 
 from __future__ import annotations
 

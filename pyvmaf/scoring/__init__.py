@@ -1,1 +1,1 @@
-"""Using what the workflow has made: loading registered models, and scoring pairs of videos with them."""
+"""Scores of pairs of videos, by models of libvmaf and of this project."""

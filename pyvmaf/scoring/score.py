@@ -88,7 +88,7 @@ def _registered(name: str, registry: Path) -> LoadedModel:
     if not registry.exists():
         unknown = unknown_name("model of libvmaf", name, MODELS)
         raise MissingFileError(
-            f"{unknown}; and there is no registry at {registry} to look it up in: run where the workflow ran, name a "
+            f"{unknown}; and there is no registry at {registry} to look it up in: run in the folder of the workflow, name a "
             "registry (--registry, $PYVMAF_REGISTRY), or give a path"
         )
     listed = Registry.read(registry)

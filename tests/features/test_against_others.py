@@ -111,7 +111,7 @@ def test_golden_reports(name: str, shared_data: Path, request: pytest.FixtureReq
 def test_models_equal_libvmafs_own_way(
     model: str, embedded_corpus: dict[str, Path], convert: Callable[..., Path]
 ) -> None:
-    """Extractors in several contexts and a prediction apart give what one context with the model gives."""
+    """Extractors in several contexts and a separate prediction equal one context with the model."""
     reference = convert(embedded_corpus["bigbuckbunny"], "bbb12.mkv", "-frames:v", "12", "-c:v", "libx264", "-qp", "0")
     coded = convert(reference, "bbb12c.mkv", "-c:v", "libx264", "-crf", "36")
     ours = score(reference, coded, model=model, threads=2)["vmaf"]

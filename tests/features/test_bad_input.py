@@ -1,4 +1,4 @@
-"""A user's mistake: exit code 2, one message with the file and both values, nothing half-written."""
+"""Mistakes of a user: exit code 2, one message with the file and both values, and no partial output."""
 
 from __future__ import annotations
 

@@ -98,12 +98,12 @@ def test_unequal_lengths(pair: tuple[Path, Path], whole: Scores, convert: Callab
 
 def test_pools_against_numpy() -> None:
     values = np.random.default_rng(1).uniform(0, 100, 1001)
-    found = pool(values, POOLS)
-    assert tuple(found) == POOLS
-    assert found["mean"] == pytest.approx(values.mean())
-    assert found["harmonic_mean"] == pytest.approx(len(values) / np.sum(1 / (values + 1)) - 1)
+    figures = pool(values, POOLS)
+    assert tuple(figures) == POOLS
+    assert figures["mean"] == pytest.approx(values.mean())
+    assert figures["harmonic_mean"] == pytest.approx(len(values) / np.sum(1 / (values + 1)) - 1)
     ranked = np.sort(values)
-    assert [found[p] for p in ("min", "p1", "p5", "p10", "median")] == pytest.approx(ranked[[0, 10, 50, 100, 500]])
+    assert [figures[p] for p in ("min", "p1", "p5", "p10", "median")] == pytest.approx(ranked[[0, 10, 50, 100, 500]])
 
 
 class TestCache:

@@ -54,7 +54,7 @@ def raw_file(path: Path, frames: Iterable[Planes]) -> Path:
 def test_every_case_is_what_the_files_would_score(
     table: Path, embedded_corpus: dict[str, Path], tmp_path: Path
 ) -> None:
-    """The frames of each case as a raw file, made here and scored as a pair of files."""
+    """The frames of each case as a raw file, written here and scored as a pair of files."""
     reader = Reader(embedded_corpus["carphone"])
     # One frame more than is measured: motion looks ahead, and the clip goes on.
     clip = [tuple(np.array(p) for p in f) for f in itertools.islice(reader.planes(), FRAMES + 1)]
@@ -156,10 +156,10 @@ def test_who_is_swapped_with_whom() -> None:
     formats = {c.path: plain for c in clips}
     names = [getattr(partner(c, clips, formats), "name", None) for c in clips]
     assert names == ["e", "e", "e", "a"]
-    # Without another group another source does; without one nothing is swapped.
+    # Without another group another source is taken; without one nothing is swapped.
     assert [getattr(partner(c, clips[:3], formats), "name", None) for c in clips[:3]] == ["d", "d", "a"]
     assert partner(clips[0], clips[:2], formats) is None
-    # What has more bits or another chroma layout cannot be brought to this format.
+    # Clips with more bits or another chroma layout cannot be converted to this format.
     assert partner(clips[0], clips, {**formats, Path("e"): Format(8, 8, "yuv420p10le")}) == clips[2]
     assert partner(clips[3], clips, {**formats, Path("e"): Format(8, 8, "yuv444p")}) is None
 

@@ -18,15 +18,15 @@ values = st.lists(st.floats(0, 100), min_size=1, max_size=50)
 
 @given(values)
 def test_every_stat_is_what_others_compute(frames: list[float]) -> None:
-    found = pool(frames)
+    figures = pool(frames)
     series = pd.Series(frames)
-    assert tuple(found) == STATS
-    assert found["mean"] == pytest.approx(series.mean(), abs=1e-9)
-    assert found["std"] == pytest.approx(series.std(ddof=0), abs=1e-6)
-    assert (found["min"], found["max"]) == (min(frames), max(frames))
-    assert found["hmean"] == pytest.approx(stats.hmean(series + 1) - 1, abs=1e-9)
-    assert found["p5"] == pytest.approx(series.quantile(0.05), abs=1e-9)
-    assert found["p50"] == pytest.approx(series.median(), abs=1e-9)
+    assert tuple(figures) == STATS
+    assert figures["mean"] == pytest.approx(series.mean(), abs=1e-9)
+    assert figures["std"] == pytest.approx(series.std(ddof=0), abs=1e-6)
+    assert (figures["min"], figures["max"]) == (min(frames), max(frames))
+    assert figures["hmean"] == pytest.approx(stats.hmean(series + 1) - 1, abs=1e-9)
+    assert figures["p5"] == pytest.approx(series.quantile(0.05), abs=1e-9)
+    assert figures["p50"] == pytest.approx(series.median(), abs=1e-9)
 
 
 @given(values)

@@ -64,7 +64,7 @@ def test_an_ensemble_scales_for_its_members(run: Path) -> None:
     model = pyvmaf.load_model("many")
     assert isinstance(model, Ensemble)
     assert model.features == ("vif_scale0", "motion2", "adm2")
-    found = model.predict(ROW)
+    prediction = model.predict(ROW)
     scores = []
     for member in model.manifest["members"]:
         folder = run / "models/many" / Path(member["onnx"]).parent
@@ -73,11 +73,11 @@ def test_an_ensemble_scales_for_its_members(run: Path) -> None:
         X = (np.array([[ROW[name][0] for name in model.features]]) - mean) / std
         feeds = {"features": X.astype(np.float32), "codec": np.array([sidecar["codec"]["blind"]], dtype=np.float32)}
         scores.append(session_of(folder / "model.onnx").run(None, feeds)[0][0])
-    assert found.scores[0] == pytest.approx(np.mean(scores))
-    assert found.sigma is not None
-    assert found.sigma[0] == pytest.approx(np.std(scores, ddof=1), rel=1e-4)
+    assert prediction.scores[0] == pytest.approx(np.mean(scores))
+    assert prediction.sigma is not None
+    assert prediction.sigma[0] == pytest.approx(np.std(scores, ddof=1), rel=1e-4)
     by_path = pyvmaf.load_model("results/models/many/ensemble.json")
-    assert by_path.predict(ROW).scores == found.scores
+    assert by_path.predict(ROW).scores == prediction.scores
 
 
 def test_int8_is_asked_for_by_name_and_never_replaced(copied: Path) -> None:
@@ -157,7 +157,7 @@ def other_vocabulary(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "harm", "error", "said"),
+    ("name", "harm", "error", "message"),
     [
         ("small", lambda p: p.write_bytes(p.read_bytes() + b"\0"), IntegrityError, "is pinned"),
         ("small", grow, InputError, "has 50000001 bytes, but a model may have at most 50000000"),
@@ -170,10 +170,10 @@ def other_vocabulary(path: Path) -> None:
     ],
 )
 def test_what_is_harmed_is_refused(
-    copied: Path, name: str, harm: Callable[[Path], Any], error: type[Exception], said: str
+    copied: Path, name: str, harm: Callable[[Path], Any], error: type[Exception], message: str
 ) -> None:
     harm(REGISTRY.parent / entry(name)["onnx"])
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         pyvmaf.load_model(name)
 
 
@@ -183,7 +183,7 @@ def test_a_registry_that_pins_the_harm_does_not_help(copied: Path, monkeypatch: 
     edit_entry("small", sha256=sha256_file(path))
 
     def never(*_: Any, **__: Any) -> None:
-        raise AssertionError("a session was made")
+        raise AssertionError("a session was opened")
 
     monkeypatch.setattr(ort, "InferenceSession", never)
     with pytest.raises(InputError, match="operator Det at /bad"):
@@ -228,9 +228,9 @@ def test_scores_far_outside_of_the_range_bring_a_warning(run: Path) -> None:
         warnings.simplefilter("error")
         assert model.predict(ROW).unexpected_share == 0
     with pytest.warns(ModelWarning, match=r"1 of 1 scores of model small lie outside of its expected range 0 to 100"):
-        found = model.predict(far)
-    assert found.unexpected_share == 1
-    assert found.outside == {"adm2": 1.0, "motion2": 1.0}
+        prediction = model.predict(far)
+    assert prediction.unexpected_share == 1
+    assert prediction.outside == {"adm2": 1.0, "motion2": 1.0}
 
 
 def test_an_int8_variant_far_from_home_needs_its_parent_named(copied: Path, tmp_path: Path) -> None:

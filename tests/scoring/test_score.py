@@ -38,26 +38,26 @@ def plain(pair: tuple[Path, Path]) -> Any:
 
 def test_columns_are_the_models_answers(run: Path, pair: tuple[Path, Path], plain: Any) -> None:
     models = ["vmaf_v0.6.1", "small", "small.int8", "vmaf_v0.6.1neg"]
-    found = pyvmaf.score(*pair, model=models, frames=FRAMES, threads=2)
-    np.testing.assert_array_equal(found["vmaf"], plain["vmaf"])
+    scores = pyvmaf.score(*pair, model=models, frames=FRAMES, threads=2)
+    np.testing.assert_array_equal(scores["vmaf"], plain["vmaf"])
     rows = plain.to_pandas()
     for name in ("small", "small.int8"):
-        np.testing.assert_array_equal(found[name], pyvmaf.load_model(name).predict(rows).scores)
+        np.testing.assert_array_equal(scores[name], pyvmaf.load_model(name).predict(rows).scores)
     neg = pyvmaf.score(*pair, model="vmaf_v0.6.1neg", frames=FRAMES)
-    np.testing.assert_array_equal(found["vmaf_v0.6.1neg"], neg["vmaf"])
-    assert (found.model, neg.model) == ("vmaf_v0.6.1", "vmaf_v0.6.1neg")
+    np.testing.assert_array_equal(scores["vmaf_v0.6.1neg"], neg["vmaf"])
+    assert (scores.model, neg.model) == ("vmaf_v0.6.1", "vmaf_v0.6.1neg")
     # Pooled like VMAF.
-    assert found.pooled()["small"] == pool(found["small"], POOLS)
-    assert found.summaries["small"]["score"] == pytest.approx(found["small"].mean())
+    assert scores.pooled()["small"] == pool(scores["small"], POOLS)
+    assert scores.summaries["small"]["score"] == pytest.approx(scores["small"].mean())
 
 
 def test_only_what_the_models_read_is_computed(run: Path, pair: tuple[Path, Path], plain: Any) -> None:
-    found = pyvmaf.score(*pair, model="many", frames=FRAMES)
-    assert list(found.columns) == ["adm2", "vif_scale0", "motion2", "many", "many_sigma", "many_low", "many_high"]
-    assert found.model is None
+    scores = pyvmaf.score(*pair, model="many", frames=FRAMES)
+    assert list(scores.columns) == ["adm2", "vif_scale0", "motion2", "many", "many_sigma", "many_low", "many_high"]
+    assert scores.model is None
     more = pyvmaf.score(*pair, model="many", features="psnr_y", frames=FRAMES)
-    assert set(more.columns) - set(found.columns) == {"psnr_y"}
-    np.testing.assert_array_equal(more["many"], found["many"])
+    assert set(more.columns) - set(scores.columns) == {"psnr_y"}
+    np.testing.assert_array_equal(more["many"], scores["many"])
     nothing = pyvmaf.score(*pair, model=None, frames=FRAMES)
     assert list(nothing.columns) == [name for name in plain.columns if name != "vmaf"]
 
@@ -68,13 +68,13 @@ def test_an_ensemble_brings_intervals_per_frame_and_for_the_clip(
     model = pyvmaf.load_model("many")
     assert isinstance(model, Ensemble)
     triple = ("libx264", "slow", 30.0)
-    found = pyvmaf.score(*pair, model=model, codec=triple, frames=FRAMES)
+    scores = pyvmaf.score(*pair, model=model, codec=triple, frames=FRAMES)
     expected = model.predict(plain.to_pandas(), triple)
     for suffix, values in (("", expected.scores), ("_sigma", expected.sigma), ("_low", expected.low)):
-        np.testing.assert_array_equal(found[f"many{suffix}"], values)
-    assert (found["many_low"] < found["many"]).all()
-    assert (found["many"] < found["many_high"]).all()
-    summary = found.summaries["many"]
+        np.testing.assert_array_equal(scores[f"many{suffix}"], values)
+    assert (scores["many_low"] < scores["many"]).all()
+    assert (scores["many"] < scores["many_high"]).all()
+    summary = scores.summaries["many"]
     interval = model.mean_interval(expected)
     assert interval is not None
     assert tuple(summary["score_interval"].values()) == interval
@@ -82,8 +82,8 @@ def test_an_ensemble_brings_intervals_per_frame_and_for_the_clip(
         summary["measured_coverage"]
         == json.loads((run / "models/many/ensemble.json").read_text())["coverage_gate"]["empirical_coverage"]
     )
-    # A mean of bounds is no bound of the mean.
-    assert set(found.pooled()) == {"adm2", "vif_scale0", "motion2", "many"}
+    # The mean of bounds is not a bound of the mean.
+    assert set(scores.pooled()) == {"adm2", "vif_scale0", "motion2", "many"}
 
 
 def test_the_codec_is_given_or_read_or_left_open(run: Path, pair: tuple[Path, Path], plain: Any) -> None:
@@ -121,9 +121,9 @@ def test_what_a_stream_says_of_itself(
     ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
     words = [ffmpeg, "-v", "error", "-i", str(pair[0]), "-frames:v", "5", "-c:v", encoder, *options, str(coded)]
     subprocess.run(words, check=True, timeout=60, capture_output=True)
-    found = origin(coded)
-    assert found.triple == (encoder, None, crf)
-    assert found.how == "stream"
+    source = origin(coded)
+    assert source.triple == (encoder, None, crf)
+    assert source.how == "stream"
     # FFmpeg's copy of the stream without its container.
     bare = tmp_path / "bare"
     subprocess.run([ffmpeg, "-v", "error", "-i", str(coded), "-c", "copy", "-f", "rawvideo", str(bare)], check=True)
@@ -179,40 +179,40 @@ def of_clips(copied: Path) -> Path:
 
 
 def test_a_model_of_whole_clips(of_clips: Path, pair: tuple[Path, Path], plain: Any, tmp_path: Path) -> None:
-    found = pyvmaf.score(*pair, model=["vmaf_v0.6.1neg", of_clips], frames=FRAMES)
+    scores = pyvmaf.score(*pair, model=["vmaf_v0.6.1neg", of_clips], frames=FRAMES)
     facts = properties(pair[1])
     adm, vif, vmaf = plain["adm2"].mean(), np.percentile(plain["vif_scale0"], 5), plain["vmaf"].mean()
     row = [[adm, vif, vmaf, 144.0, facts["fps"], facts["bitrate_kbps"]]]
     expected = pyvmaf.load_model(of_clips).predict(np.array(row)).scores[0]
-    assert found["of_clips"].tolist() == [expected] * len(found)
-    summary = found.summaries["of_clips"]
+    assert scores["of_clips"].tolist() == [expected] * len(scores)
+    summary = scores.summaries["of_clips"]
     assert (summary["of"], summary["score"], summary["kind"]) == ("clip", expected, "mos")
     assert summary["context"] == {"height": 144.0, "fps": facts["fps"], "bitrate_kbps": facts["bitrate_kbps"]}
-    assert "of_clips" not in found.pooled()
-    assert "vif_scale1" not in found.columns
-    assert warnings_of(found.summaries) == [
+    assert "of_clips" not in scores.pooled()
+    assert "vif_scale1" not in scores.columns
+    assert warnings_of(scores.summaries) == [
         "of_clips: the clip lies outside the range of its training data (fps in 100%): expect larger errors"
     ]
-    given = pyvmaf.score(*pair, model=of_clips, frames=FRAMES, context={"fps": 15, "bitrate_kbps": 7})
+    other = pyvmaf.score(*pair, model=of_clips, frames=FRAMES, context={"fps": 15, "bitrate_kbps": 7})
     row[0][4:] = [15, 7]
-    assert given["of_clips"][0] == pyvmaf.load_model(of_clips).predict(np.array(row)).scores[0]
+    assert other["of_clips"][0] == pyvmaf.load_model(of_clips).predict(np.array(row)).scores[0]
     with pytest.raises(InputError, match="unknown context 'heigth': did you mean 'height'"):
         pyvmaf.score(*pair, model=of_clips, frames=FRAMES, context={"heigth": 1})
 
 
 def test_every_format_holds_the_models(run: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
-    found = pyvmaf.score(*pair, model=["vmaf_v0.6.1", "many"], frames=FRAMES)
+    scores = pyvmaf.score(*pair, model=["vmaf_v0.6.1", "many"], frames=FRAMES)
     for suffix in (".json", ".csv", ".parquet"):
-        found.write(tmp_path / f"scores{suffix}")
+        scores.write(tmp_path / f"scores{suffix}")
     data = json.loads((tmp_path / "scores.json").read_text())
-    assert data["models"] == found.summaries
-    assert [frame["many_low"] for frame in data["frames"]] == found["many_low"].tolist()
+    assert data["models"] == scores.summaries
+    assert [frame["many_low"] for frame in data["frames"]] == scores["many_low"].tolist()
     with open(tmp_path / "scores.csv") as stream:
         rows = list(csv.DictReader(stream))
-    assert [float(row["many_high"]) for row in rows] == found["many_high"].tolist()
+    assert [float(row["many_high"]) for row in rows] == scores["many_high"].tolist()
     table = pq.read_table(tmp_path / "scores.parquet")
-    assert table.column("many_sigma").to_pylist() == found["many_sigma"].tolist()
-    assert json.loads(table.schema.metadata[b"pyvmaf"])["models"] == found.summaries
+    assert table.column("many_sigma").to_pylist() == scores["many_sigma"].tolist()
+    assert json.loads(table.schema.metadata[b"pyvmaf"])["models"] == scores.summaries
 
 
 def test_the_command(run: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
@@ -259,6 +259,6 @@ def test_a_feature_that_cannot_be_computed(copied: Path, pair: tuple[Path, Path]
 
 
 def test_vocabularies_agree_on_what_a_probe_may_say() -> None:
-    for known in VOCABULARIES.values():
-        if "unknown" in known.slots:
-            assert known.encode("libx264", None, None)[known.slots.index("libx264")] == 1
+    for words in VOCABULARIES.values():
+        if "unknown" in words.slots:
+            assert words.encode("libx264", None, None)[words.slots.index("libx264")] == 1

@@ -86,8 +86,8 @@ def test_luma_only_and_a_single_frame(frames: list[tuple[Planes, Planes]], pair:
     with Session("motion2,motion3,motion") as stream:
         stream.push(*frames[0])
         (row,) = stream.finish()
-    one = score(*pair, features="motion2,motion3,motion", frames=(0, 1))
-    assert {n: row[n] for n in ("motion", "motion2")} == {n: one[n][0] for n in ("motion", "motion2")}
+    batch = score(*pair, features="motion2,motion3,motion", frames=(0, 1))
+    assert {n: row[n] for n in ("motion", "motion2")} == {n: batch[n][0] for n in ("motion", "motion2")}
 
 
 def test_refusals(frames: list[tuple[Planes, Planes]]) -> None:

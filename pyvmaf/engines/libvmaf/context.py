@@ -1,6 +1,6 @@
 """libvmaf's feature extraction in process, with a guard in front of every trap that libvmaf has.
 
-`Context` raises an exception, which quotes both values, where libvmaf would accept a mistake silently and give wrong
+`Context` raises an exception, which quotes both values, if libvmaf would accept a mistake silently and give wrong
 scores: gaps in the frame order, mixed bit depths, unknown options, frames smaller than its buffers assume, two models
 of one name.
 """

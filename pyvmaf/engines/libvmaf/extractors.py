@@ -29,7 +29,7 @@ class Option:
         high: largest value, for numbers.
         alias: how the option appears in the names of scores when it differs from its default; None for the
             options that libvmaf never puts there (``debug``, ``adm_skip_aim``).
-        choices: the values, for strings and for integers that are codes; empty where any value goes.
+        choices: the values, for strings and for integers that are codes; empty if any value is allowed.
     """
 
     kind: Literal["bool", "int", "float", "str"]
@@ -430,7 +430,7 @@ def _quarter(width: int) -> int:
 def adm_depends_on_cpu(width: int) -> bool:
     """Tell whether ADM scores at this width differ between AVX2, AVX-512 and plain C, by about 1e-5.
 
-    The vectorised wavelet reads one sample beyond the row instead of the mirrored one where a band's width is one
+    The vectorised wavelet reads one sample beyond the row instead of the mirrored one if a band's width is one
     more than a multiple of the vector: of 4 with AVX2, of 8 with AVX-512. Common widths (176, 320, 352, 640, 960,
     1280, 1920, 3840) are not affected, 720 is with AVX2.
 
