@@ -4,7 +4,7 @@ A verb builds its document from typed parts and hands it to `publish` together w
 
     call = Call("check-ops", args={"model": models}, inputs={"model": models})
     report = CheckOps(models=[...], passed=True, run_provenance=call.provenance())
-    publish_body(report, output, call)
+    publish(report, output, call)
 
 A key that may be null is declared as ``T | None``. A key that a document may lack is declared as
 ``OptionalKey[T] = None``: None means that the key is left out. Any other default is for the writer: a file must have

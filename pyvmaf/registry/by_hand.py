@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from pyvmaf.base.code import Uses
-from pyvmaf.base.document import Bounds, Document, Name, OptionalKey, Sha256, problems
+from pyvmaf.base.document import Bounds, Document, Name, Sha256, problems
+from pyvmaf.base.families import FAMILIES
 from pyvmaf.base.files import dumps, read_json, sha256_bytes, sha256_file
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.registry.entry import KINDS, MAX_BYTES, REGISTRY_NAME, Entry, Gate, Registry, relative_to
+from pyvmaf.registry.entry import FOREIGN_KINDS, MAX_BYTES, REGISTRY_NAME, Entry, Gate, Registry, relative_to
+from pyvmaf.runtime.sidecar import Sidecar
 
 _USES = Uses(modules=("pyvmaf.registry.by_hand",))
 _NOTE = "Entered by hand: no verdict stands behind it."
@@ -49,25 +51,6 @@ class HandwrittenSidecar(Document):
     train_commit: str
     train_config_hash: str | None
     license: str
-
-
-class ExportedSidecar(Document):
-    """The keys of a sidecar by `export` that its entry repeats; it has others."""
-
-    model_config = ConfigDict(extra="allow")
-    title: ClassVar[str] = "Sidecar of a model file (model.json)"
-    max_bytes: ClassVar[int | None] = MAX_BYTES
-
-    name: str
-    kind: str
-    sha256: Sha256
-    dataset: str
-    dataset_sha256: Sha256
-    license: str
-    train_config_hash: str
-    verdict: Literal["PROMOTE", "HOLD", "UNTRAINED"]
-    gates: Gate | None
-    description: OptionalKey[Annotated[str, Field(max_length=256)]] = None
 
 
 class _Request(NamedTuple):
@@ -111,7 +94,7 @@ def register_model(
 
     Args:
         model: the ONNX file; its sidecar is ``<stem>.json`` beside it.
-        kind: one of `KINDS`.
+        kind: a kind of `FOREIGN_KINDS` or of this package's families.
         dataset: name of the training data.
         license: licence of the weights, an SPDX expression.
         train_commit: commit of the training code.
@@ -133,8 +116,9 @@ def register_model(
     path = Path(model)
     target = Path(registry) if registry is not None else path.with_name(REGISTRY_NAME)
     beside = path.with_suffix(".json")
-    if kind not in KINDS:
-        raise unknown_name("kind", kind, KINDS)
+    kinds = {**FOREIGN_KINDS, **FAMILIES}
+    if kind not in kinds:
+        raise unknown_name("kind", kind, kinds)
     graph = _signature(path)
     request = _Request(kind, dataset, license, train_commit, name, description)
     inputs = {"model": path}
@@ -222,7 +206,7 @@ def _entry(request: _Request, path: Path, sidecar: Path, graph: _Graph, target: 
 
 def _exported_entry(request: _Request, path: Path, beside: Path, graph: _Graph, target: Path) -> Entry:
     """Build the entry of a model with a sidecar by `export`."""
-    sidecar = ExportedSidecar.read(beside)
+    sidecar = Sidecar.read(beside)
     stated = {
         "name": (sidecar.name, request.name),
         "kind": (sidecar.kind, request.kind),
@@ -235,8 +219,9 @@ def _exported_entry(request: _Request, path: Path, beside: Path, graph: _Graph, 
             raise InputError(f"{beside} says {key} {value!r}, but {option!r} was given: they must be the same")
     if sidecar.gates is None:
         raise InputError(f"{beside} says that {sidecar.name} holds initial weights: train and judge it first")
+    gate = Gate(**sidecar.gates.as_json())
     if sidecar.verdict != "PROMOTE":
-        raise InputError(f"{beside} says that {sidecar.name} is held: {sidecar.gates.why_held()}")
+        raise InputError(f"{beside} says that {sidecar.name} is held: {gate.why_held()}")
     return _entry(
         request._replace(description=request.description or sidecar.description),
         path,
@@ -246,7 +231,7 @@ def _exported_entry(request: _Request, path: Path, beside: Path, graph: _Graph, 
         id=sidecar.name,
         sidecar_sha256=sha256_file(beside),
         train_config_hash=sidecar.train_config_hash,
-        gate=sidecar.gates,
+        gate=gate,
         table_sha256=sidecar.dataset_sha256,
     )
 

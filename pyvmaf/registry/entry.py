@@ -25,33 +25,32 @@ from pyvmaf.base.document import (
     Share,
 )
 from pyvmaf.base.files import sha256_file
+from pyvmaf.base.table import Table
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, unknown_name
 
 REGISTRY_NAME = "registry.json"
-KINDS = ("fr", "nr", "filter", "mos", "saliency")
-"""Kinds of models that a registry may list."""
+FOREIGN_KINDS: Table[str] = {
+    "fr": "full reference: scores a distorted video against its reference",
+    "nr": "no reference: scores a distorted video alone",
+    "filter": "changes pictures",
+    "mos": "predicts opinion scores",
+    "saliency": "predicts where people look",
+}
+"""Kinds of models that may be registered by hand, beside the families of this package."""
 
 MAX_BYTES = 1 << 20
 """Size limit of a registry and of a sidecar: they are read before anything is trusted."""
+
+Kind = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 File = Annotated[str, Field(pattern=r"^[^/\\][^\\]*$", min_length=1, max_length=256)]
 """A path relative to the registry's folder."""
 
 
 class Gate(OpenPart):
-    """The block ``gate`` of a verdict: every measured value with its limit. Later versions add keys."""
+    """The block ``gate`` of a verdict: every measured value with its limit. The other keys are those of the family."""
 
     passed: bool
-    mean_plcc: float | None
-    mean_plcc_threshold: float
-    mean_plcc_pass: bool
-    plcc_spread: float | None
-    plcc_spread_max: float
-    plcc_spread_pass: bool
-    per_seed_plccs: dict[str, float | None]
-    per_seed_min: float
-    per_seed_pass: bool
-    failing_seeds: list[int]
     reasons: OptionalKey[list[str]] = None
 
     def why_held(self) -> str:
@@ -140,7 +139,7 @@ class Entry(Part):
     )
 
     id: ModelId
-    kind: Literal["fr", "nr", "filter", "mos", "saliency"]
+    kind: Kind = Field(description="Kind of the model: what it predicts, from what.")
     onnx: File
     sha256: Sha256 = Field(description="SHA-256 of the ONNX file.")
     opset: OptionalKey[Annotated[int, Field(ge=7, le=21, description="ONNX operator set.")]] = None

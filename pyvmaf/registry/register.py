@@ -8,17 +8,18 @@ promise more than another run gives.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyvmaf.base import layout
-from pyvmaf.base.files import read_json, sha256_file
+from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.models.verdicts import PROMOTE, Verdict
+from pyvmaf.quantized.report import Int8Report
 from pyvmaf.registry.entry import (
-    MAX_BYTES,
     Candidate,
     Entry,
     Gate,
@@ -33,6 +34,10 @@ from pyvmaf.registry.entry import (
     pinned,
     relative_to,
 )
+from pyvmaf.runtime.manifest import EnsembleManifest, Member
+from pyvmaf.runtime.sidecar import Sidecar
+
+_D = TypeVar("_D")
 
 SELECTION_RULE = "median mean PLCC over the seeds (the lower of two, the smaller seed of equals)"
 
@@ -80,41 +85,32 @@ def find_artefacts(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return files
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Read a small JSON object of an earlier stage."""
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise IntegrityError(f"{path} has {size} bytes, but such a file has at most {MAX_BYTES}: refused")
-    body = read_json(path)
-    if not isinstance(body, dict):
-        raise IntegrityError(f"{path} holds {type(body).__name__}, not an object: it was not written by this program")
-    return body
-
-
 class _Artefacts:
     """The documents of earlier stages, by model, seed and mode."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.verdicts: dict[str, tuple[Path, dict[str, Any]]] = {}
-        self.sidecars: dict[tuple[str, int], tuple[Path, dict[str, Any]]] = {}
-        self.int8: dict[tuple[str, int], list[tuple[Path, dict[str, Any]]]] = {}
-        self.ensembles: dict[str, tuple[Path, dict[str, Any]]] = {}
+        self.verdicts: dict[str, tuple[Path, Verdict]] = {}
+        self.sidecars: dict[tuple[str, int], tuple[Path, Sidecar]] = {}
+        self.int8: dict[tuple[str, int], list[tuple[Path, Int8Report]]] = {}
+        self.ensembles: dict[str, tuple[Path, EnsembleManifest]] = {}
         for path in paths:
             self._add(path)
         if not self.verdicts:
             raise InputError("there is no verdict.json among the files: a model without a verdict is not registered")
 
     def _add(self, path: Path) -> None:
-        """Read a file as the kind of document that its path in the layout of results says."""
+        """Read a file as the kind of document that its path in the layout of results states."""
         absolute = os.path.abspath(path)
-        body = _read(path)
         if layout.VERDICT.match(absolute):
-            self._add_one(self.verdicts, str(body["model"]), path, body)
+            verdict = Verdict.read(path)
+            self._add_once(self.verdicts, verdict.model, path, verdict)
         elif layout.ENSEMBLE.match(absolute):
-            self._add_one(self.ensembles, str(body["id"]), path, body)
+            ensemble = EnsembleManifest.read(path)
+            self._add_once(self.ensembles, ensemble.id, path, ensemble)
         elif layout.SIDECAR.match(absolute):
-            self.sidecars[layout.model_and_seed(path)] = (path, body)
-        elif layout.INT8_REPORT.match(absolute) and "int8" in body:
-            self.int8.setdefault(layout.model_and_seed(path), []).append((path, body))
+            self.sidecars[layout.model_and_seed(path)] = (path, Sidecar.read(path))
+        elif layout.INT8_REPORT.match(absolute) and not layout.LOSO.match(absolute):
+            self.int8.setdefault(layout.model_and_seed(path), []).append((path, Int8Report.read(path)))
         else:
             raise InputError(
                 f"{path} is not a verdict (…/<model>/verdict.json), a sidecar (…/<model>/seed<number>/model.json), an "
@@ -122,12 +118,10 @@ class _Artefacts:
             )
 
     @staticmethod
-    def _add_one(
-        documents: dict[str, tuple[Path, dict[str, Any]]], model: str, path: Path, body: dict[str, Any]
-    ) -> None:
+    def _add_once(documents: dict[str, tuple[Path, _D]], model: str, path: Path, document: _D) -> None:
         if model in documents:
             raise InputError(f"{documents[model][0]} and {path} are both of the model {model}: name one of them")
-        documents[model] = (path, body)
+        documents[model] = (path, document)
 
 
 class _Builder:
@@ -144,7 +138,7 @@ class _Builder:
         models, held = [], []
         for model in sorted(self.artefacts.verdicts):
             path, verdict = self.artefacts.verdicts[model]
-            if verdict["verdict"] == "PROMOTE":
+            if verdict.verdict == PROMOTE:
                 models.append(self._entry(model, path, verdict))
             else:
                 held.append(self._held(model, path, verdict))
@@ -154,40 +148,40 @@ class _Builder:
         self.files.append(path)
         return relative_to(path, self.registry)
 
-    def _held(self, model: str, path: Path, verdict: Mapping[str, Any]) -> Held:
-        gate = Gate(**verdict["gate"])
+    def _held(self, model: str, path: Path, verdict: Verdict) -> Held:
+        gate = Gate(**verdict.gate.as_json())
         return Held(
             id=model, reason=gate.why_held(), gate=gate, verdict=self._name(path), verdict_sha256=sha256_file(path)
         )
 
-    def _entry(self, model: str, path: Path, verdict: Mapping[str, Any]) -> Entry:
-        per_seed = {int(seed): float(plcc) for seed, plcc in verdict["gate"]["per_seed_plccs"].items()}
+    def _entry(self, model: str, path: Path, verdict: Verdict) -> Entry:
+        per_seed = {int(seed): fit.mean_plcc for seed, fit in verdict.per_seed.items() if fit.mean_plcc is not None}
         seed = choose_seed(per_seed)
         sidecar_path, sidecar = self._sidecar(model, seed)
-        onnx = sidecar_path.with_name(sidecar["onnx"])
+        onnx = sidecar_path.with_name(sidecar.onnx)
         weights = sidecar_path.with_name("weights.safetensors")
         files: dict[str, Any] = {
             "onnx": self._name(onnx),
-            "sha256": pinned(onnx, sidecar["sha256"], sidecar_path),
+            "sha256": pinned(onnx, sidecar.sha256, sidecar_path),
             "sidecar": self._name(sidecar_path),
             "sidecar_sha256": sha256_file(sidecar_path),
             "weights": self._name(weights),
-            "weights_sha256": pinned(weights, verdict["per_seed"][str(seed)]["weights_sha256"], path),
+            "weights_sha256": pinned(weights, verdict.per_seed[str(seed)].weights_sha256, path),
             "verdict": self._name(path),
             "verdict_sha256": sha256_file(path),
         }
         return Entry(
             id=model,
-            kind=sidecar["kind"],
-            opset=sidecar["onnx_opset"],
-            license=sidecar["license"],
-            dataset=sidecar["dataset"],
-            train_commit=sidecar["train_commit"],
-            train_config_hash=sidecar["train_config_hash"],
+            kind=sidecar.kind,
+            opset=sidecar.onnx_opset,
+            license=sidecar.license,
+            dataset=sidecar.dataset,
+            train_commit=sidecar.train_commit,
+            train_config_hash=sidecar.train_config_hash,
             smoke=False,
-            description=sidecar.get("description") or None,
+            description=sidecar.description or None,
             table_sha256=_judged_table(path, verdict, sidecar_path, sidecar),
-            gate=Gate(**verdict["gate"]),
+            gate=Gate(**verdict.gate.as_json()),
             selection=Selection(
                 rule=SELECTION_RULE,
                 seed=seed,
@@ -198,7 +192,7 @@ class _Builder:
             **self._ensemble(model, path),
         )
 
-    def _sidecar(self, model: str, seed: int) -> tuple[Path, dict[str, Any]]:
+    def _sidecar(self, model: str, seed: int) -> tuple[Path, Sidecar]:
         if (model, seed) not in self.artefacts.sidecars:
             seeds = [number for name, number in sorted(self.artefacts.sidecars) if name == model]
             raise InputError(
@@ -206,94 +200,90 @@ class _Builder:
                 f"{', '.join(map(str, seeds)) or 'none'}"
             )
         path, sidecar = self.artefacts.sidecars[model, seed]
-        if sidecar["name"] != model:
-            raise IntegrityError(f"{path} says it is of {sidecar['name']!r}, but it lies in a folder of {model!r}")
+        if sidecar.name != model:
+            raise IntegrityError(f"{path} says it is of {sidecar.name!r}, but it lies in a folder of {model!r}")
         return path, sidecar
 
     def _ensemble(self, model: str, verdict: Path) -> dict[str, Any]:
         """Build the keys of an entry that describe the ensemble."""
         if model not in self.artefacts.ensembles:
             return {}
-        path, body = self.artefacts.ensembles[model]
+        path, ensemble = self.artefacts.ensembles[model]
         judged = sha256_file(verdict)
-        if body["verdict_sha256"] != judged:
+        if ensemble.verdict_sha256 != judged:
             raise IntegrityError(
-                f"{path} was made from the verdict {body['verdict_sha256']}, but {verdict} is {judged}: make it again"
+                f"{path} was made from the verdict {ensemble.verdict_sha256}, but {verdict} is {judged}: make it again"
             )
         manifest, manifest_sha256 = self._name(path), sha256_file(path)
-        gate = body["coverage_gate"]
-        if body["verdict"] != "PROMOTE":
-            reason = gate["why"] or "its members are held"
+        gate = ensemble.coverage_gate
+        if ensemble.verdict != PROMOTE or gate.empirical_coverage is None:
+            reason = gate.why or "its members are held"
             self.ensembles_refused.append((model, reason))
             refused = RefusedEnsemble(reason=reason, manifest=manifest, manifest_sha256=manifest_sha256)
             return {"ensemble_refused": refused}
-        ensemble = ShippedEnsemble(
+        shipped = ShippedEnsemble(
             manifest=manifest,
             manifest_sha256=manifest_sha256,
-            interval=body["confidence"]["interval"],
-            nominal_coverage=gate["nominal_coverage"],
-            empirical_coverage=gate["empirical_coverage"],
-            members=[self._member(path, member) for member in body["members"]],
+            interval=ensemble.confidence.interval,
+            nominal_coverage=gate.nominal_coverage,
+            empirical_coverage=gate.empirical_coverage,
+            members=[self._member(path, member) for member in ensemble.members],
         )
-        return {"ensemble": ensemble}
+        return {"ensemble": shipped}
 
-    def _member(self, manifest: Path, member: Mapping[str, Any]) -> ShippedMember:
-        onnx, sidecar = manifest.parent / member["onnx"], manifest.parent / member["sidecar"]
+    def _member(self, manifest: Path, member: Member) -> ShippedMember:
+        onnx, sidecar = manifest.parent / member.onnx, manifest.parent / member.sidecar
         return ShippedMember(
-            seed=member["seed"],
+            seed=member.seed,
             onnx=self._name(onnx),
-            sha256=pinned(onnx, member["sha256"], manifest),
+            sha256=pinned(onnx, member.sha256, manifest),
             sidecar=self._name(sidecar),
-            sidecar_sha256=pinned(sidecar, member["sidecar_sha256"], manifest),
+            sidecar_sha256=pinned(sidecar, member.sidecar_sha256, manifest),
         )
 
     def _int8(self, model: str, seed: int, fp32: str) -> dict[str, Any]:
         """Build the keys of an entry that describe int8 variants: of those that passed, the smallest drop ships."""
-        passed: list[tuple[float, str, Path, dict[str, Any]]] = []
+        passed: list[tuple[float, str, Path, Int8Report]] = []
         refused = []
         for path, report in sorted(self.artefacts.int8.get((model, seed), ()), key=lambda item: item[0].stem):
-            if report["passed"]:
-                passed.append((float(report["drop"]), path.stem, path, report))
+            if report.passed and report.drop is not None:
+                passed.append((report.drop, path.stem, path, report))
             else:
                 refused.append(self._refused(model, path, report))
         if not passed:
             return {"quant_mode": "fp32", "int8_refused": refused or None}
         drop, _, path, report = min(passed, key=lambda item: item[:2])
-        if report["fp32"]["sha256"] != fp32:
-            raise IntegrityError(
-                f"{path} was made from the ONNX file {report['fp32']['sha256']}, but {model} ships {fp32}"
-            )
+        if report.fp32.sha256 != fp32:
+            raise IntegrityError(f"{path} was made from the ONNX file {report.fp32.sha256}, but {model} ships {fp32}")
         onnx = path.with_suffix(".onnx")
         return {
-            "quant_mode": _QUANT_MODES[report["mode"]],
+            "quant_mode": _QUANT_MODES[report.mode],
             "int8": self._name(onnx),
-            "int8_sha256": pinned(onnx, report["int8"]["sha256"], path),
+            "int8_sha256": pinned(onnx, report.int8.sha256, path),
             "int8_report": self._name(path),
             "int8_report_sha256": sha256_file(path),
-            "quant_calibration_set": ", ".join(report["calibration"]["sources"]),
-            "quant_accuracy_budget_plcc": report["budget"],
+            "quant_calibration_set": ", ".join(report.calibration.sources),
+            "quant_accuracy_budget_plcc": report.budget,
             "quant_drop_plcc": drop,
             "int8_refused": refused or None,
         }
 
-    def _refused(self, model: str, path: Path, report: Mapping[str, Any]) -> RefusedInt8:
-        reason = "; ".join(report["missed"]) or "its report gives no reason"
+    def _refused(self, model: str, path: Path, report: Int8Report) -> RefusedInt8:
+        reason = "; ".join(report.missed) or "its report gives no reason"
         self.int8_refused.append((model, path.stem, reason))
         return RefusedInt8(
             mode=path.stem,
             reason=reason,
-            drop=report["drop"],
-            budget=report["budget"],
+            drop=report.drop,
+            budget=report.budget,
             report=self._name(path),
             report_sha256=sha256_file(path),
         )
 
 
-def _judged_table(
-    verdict_path: Path, verdict: Mapping[str, Any], sidecar_path: Path, sidecar: Mapping[str, Any]
-) -> str:
+def _judged_table(verdict_path: Path, verdict: Verdict, sidecar_path: Path, sidecar: Sidecar) -> str:
     """Return the hash of the table of a verdict, which must be that of the training."""
-    judged, trained = str(verdict["corpus"]["sha256"]), sidecar["dataset_sha256"]
+    judged, trained = verdict.corpus.sha256, sidecar.dataset_sha256
     if trained != judged:
         raise IntegrityError(
             f"{verdict_path} judged the table {judged}, but {sidecar_path} was trained on {trained}: judge it again"

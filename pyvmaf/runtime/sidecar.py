@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -23,7 +23,9 @@ from pyvmaf.base.document import (
 )
 from pyvmaf.base.families import FAMILIES, load_part
 from pyvmaf.errors import IntegrityError
-from pyvmaf.runtime.predictor import PredictorPart
+
+if TYPE_CHECKING:
+    from pyvmaf.runtime.predictor import PredictorPart
 
 UNTRAINED = "UNTRAINED"
 """The verdict in the sidecar of initial weights."""
@@ -101,7 +103,7 @@ def predictor_part(kind: str) -> PredictorPart:
     Raises:
         InputError: unknown kind.
     """
-    return cast(PredictorPart, load_part(kind, "predictor"))
+    return cast("PredictorPart", load_part(kind, "predictor"))
 
 
 def check_sidecar(sidecar: Any, where: str) -> tuple[Sidecar, Any]:
