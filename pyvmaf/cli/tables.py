@@ -1,4 +1,4 @@
-"""shard, import-table, combine."""
+"""Verbs of the stage tables."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ import typer
 
 from pyvmaf.cli.common import CodeOption, check_code
 
-STAGE = "tables"
-PANEL = "tables: feature tables put together"
-
 
 class Unit(Enum):
     """What a row of a training table is."""
@@ -23,87 +20,88 @@ class Unit(Enum):
 
 def register(app: typer.Typer) -> None:
     """Add this stage's verbs."""
+    app.command("shard")(shard)
+    app.command("import-table")(import_table)
+    app.command("combine")(combine)
 
-    @app.command("shard", rich_help_panel=PANEL)
-    def shard(
-        inputs: Annotated[
-            list[Path],
-            typer.Argument(metavar="TABLE.parquet... RECORD.json...", help="Feature tables and the encodes' records."),
-        ],
-        output: Annotated[Path, typer.Option("--output", "-o", help="The shard to write (.parquet).")],
-        records: Annotated[
-            Path, typer.Option("--records", help="Where to write the complete corpus rows (.jsonl), one per encode.")
-        ],
-        code: CodeOption = None,
-    ) -> None:
-        """Put the feature tables of one corpus and codec into a shard, and complete the encodes' records.
 
-        Example: vmaf-train shard -o libx264.parquet --records libx264.jsonl features/*/libx264.parquet
-        encodes/*/libx264/*.json
-        """
-        check_code("shard", code)
-        from pyvmaf.tables.build import build_shard
+def shard(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="TABLE.parquet... RECORD.json...", help="Feature tables and the encodes' records."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The shard to write (.parquet).")],
+    records: Annotated[
+        Path, typer.Option("--records", help="The complete corpus rows to write (.jsonl), one per encode.")
+    ],
+    code: CodeOption = None,
+) -> None:
+    """Put the feature tables of one corpus and codec into a shard, and complete the encodes' records.
 
-        ladders = [path for path in inputs if path.suffix == ".parquet"]
-        rows = build_shard(ladders, [path for path in inputs if path.suffix == ".json"], output, records)
-        typer.echo(f"{output}: {rows} rows of {len(ladders)} ladders")
+    Example: vmaf-train shard -o libx264.parquet --records libx264.jsonl features/*/libx264.parquet
+    encodes/*/libx264/*.json
+    """
+    check_code("shard", code)
+    from pyvmaf.tables.build import build_shard
 
-    @app.command("import-table", rich_help_panel=PANEL)
-    def import_table(
-        corpus: Annotated[str, typer.Option("--corpus", "-c", help="A corpus file, or the name of one.")],
-        output: Annotated[Path, typer.Option("--output", "-o", help="The shard to write (.parquet).")],
-        records: Annotated[
-            Path | None,
-            typer.Option("--records", help="Where to write what is known of each encode (.jsonl); beside the shard."),
-        ] = None,
-        code: CodeOption = None,
-    ) -> None:
-        """Read tables that were made elsewhere: libvmaf logs with opinion scores, or vmaf-tune's corpus rows.
+    ladders = [path for path in inputs if path.suffix == ".parquet"]
+    rows = build_shard(ladders, [path for path in inputs if path.suffix == ".json"], output, records)
+    typer.echo(f"{output}: {rows} rows of {len(ladders)} ladders")
 
-        Every row is checked; what cannot be used is named and counted. The kinds of such corpora are feature-log and
-        corpus-jsonl, see docs/tables.md.
 
-        Example: vmaf-train import-table --corpus fr_mos -o results/shards/fr_mos/imported.parquet
-        """
-        from pyvmaf.corpora.spec import find_corpus, load_corpus
-        from pyvmaf.tables.imports import import_table as run
+def import_table(
+    corpus: Annotated[str, typer.Option("--corpus", "-c", help="A corpus file, or the name of one.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The shard to write (.parquet).")],
+    records: Annotated[
+        Path | None,
+        typer.Option("--records", help="The records of the encodes to write (.jsonl). [default: beside the shard]"),
+    ] = None,
+    code: CodeOption = None,
+) -> None:
+    """Read tables that other programs made: libvmaf logs with opinion scores, or vmaf-tune's corpus rows.
 
-        path = find_corpus(corpus)
-        check_code("import-table", code, load_corpus(path).uses)
-        done = run(path, output, records or output.with_suffix(".jsonl"))
-        details = done.details
-        typer.echo(f"{output}: {done.rows} rows, one per {done.unit}, of {details['encodes']} encodes")
-        for reason, count in details["dropped"].items():
-            typer.echo(f"left out: {reason}: {count} of {details['rows_in']}", err=True)
-        if details["without_mos"]:
-            typer.echo(f"without an opinion score: {details['without_mos']} of {details['encodes']}", err=True)
-        for line in details["bad"]:
-            typer.echo(f"not usable: {line}", err=True)
+    Every row is checked; rows that cannot be used are named and counted. Such corpora have the kind feature-log or
+    corpus-jsonl: see docs/tables.md.
 
-    @app.command("combine", rich_help_panel=PANEL)
-    def combine(
-        inputs: Annotated[
-            list[str], typer.Argument(metavar="LABEL=TABLE...", help="Tables, each with its corpus label.")
-        ],
-        output: Annotated[Path, typer.Option("--output", "-o", help="The training table to write (.parquet).")],
-        unit: Annotated[
-            Unit, typer.Option("--unit", help="What a row is: frame, or clip, which pools the frames of each encode.")
-        ] = Unit.FRAME,
-        code: CodeOption = None,
-    ) -> None:
-        """Put shards into one training table. A label may repeat; a feature that an input lacks becomes NaN.
+    Example: vmaf-train import-table --corpus fr_mos -o results/shards/fr_mos/imported.parquet
+    """
+    from pyvmaf.corpora.spec import find_corpus, load_corpus
+    from pyvmaf.tables.imports import import_table as run
 
-        Example: vmaf-train combine -o default.parquet mine=shards/mine/libx264.parquet mine=shards/mine/libx265.parquet
-        """
-        check_code("combine", code)
-        from pyvmaf.errors import InputError
-        from pyvmaf.tables.build import combine as run
+    path = find_corpus(corpus)
+    check_code("import-table", code, load_corpus(path).uses)
+    done = run(path, output, records or output.with_suffix(".jsonl"))
+    details = done.details
+    typer.echo(f"{output}: {done.rows} rows, one per {done.unit}, of {details['encodes']} encodes")
+    for reason, count in details["dropped"].items():
+        typer.echo(f"left out: {reason}: {count} of {details['rows_in']}", err=True)
+    if details["without_mos"]:
+        typer.echo(f"without an opinion score: {details['without_mos']} of {details['encodes']}", err=True)
+    for line in details["bad"]:
+        typer.echo(f"not usable: {line}", err=True)
 
-        pairs = []
-        for value in inputs:
-            label, equals, path = value.partition("=")
-            if not equals or not label or not path:
-                raise InputError(f"{value!r} is not of the form LABEL=TABLE")
-            pairs.append((label, Path(path)))
-        rows = run(pairs, output, unit=unit.value)
-        typer.echo(f"{output}: {rows} rows of {len(pairs)} tables")
+
+def combine(
+    inputs: Annotated[list[str], typer.Argument(metavar="LABEL=TABLE...", help="Tables, each with its corpus label.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The training table to write (.parquet).")],
+    unit: Annotated[
+        Unit, typer.Option("--unit", help="What a row is: frame, or clip, which pools the frames of each encode.")
+    ] = Unit.FRAME,
+    code: CodeOption = None,
+) -> None:
+    """Put shards into one training table. A label may repeat; a feature that an input lacks becomes NaN.
+
+    Example: vmaf-train combine -o default.parquet mine=shards/mine/libx264.parquet mine=shards/mine/libx265.parquet
+    """
+    check_code("combine", code)
+    from pyvmaf.errors import InputError
+    from pyvmaf.tables.build import combine as run
+
+    pairs = []
+    for value in inputs:
+        label, equals, path = value.partition("=")
+        if not equals or not label or not path:
+            raise InputError(f"{value!r} is not of the form LABEL=TABLE")
+        pairs.append((label, Path(path)))
+    rows = run(pairs, output, unit=unit.value)
+    typer.echo(f"{output}: {rows} rows of {len(pairs)} tables")

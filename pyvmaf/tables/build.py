@@ -1,4 +1,4 @@
-"""Shards and training tables: feature tables put together, row group by row group."""
+"""The verbs ``shard`` and ``combine``: feature tables put together, row group by row group."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pyvmaf.base import layout
 from pyvmaf.base.files import atomic_path, relative, write_text
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class _Input:
-    """One parquet input: its file, its metadata, and how many rows were taken from it."""
+    """One parquet input: its file, its metadata, and the number of rows taken from it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,8 +67,16 @@ class _Input:
                     data[field.name] = pa.array([float("nan")] * table.num_rows, pa.float64())
             yield pa.table(data).cast(target)
 
+    def clips(self) -> dict[str, list[Any]]:
+        """Return the columns of a table of clips."""
+        table: pa.Table = self.file.read()
+        self.rows = table.num_rows
+        columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in table.column_names}
+        columns.setdefault(STRENGTH, columns["crf"])
+        return columns
+
     def encodes(self) -> Iterator[pa.Table]:
-        """The rows in parts that hold whole encodes, of which a row group may hold a piece."""
+        """Yield the rows in parts that hold whole encodes; a row group may hold a piece of one."""
         import numpy as np
         import pyarrow as pa
 
@@ -92,7 +100,7 @@ class _Input:
 
 
 def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path) -> dict[str, Any]:
-    """Write all inputs below one another, and say what was put together. Memory holds one row group at a time."""
+    """Write the rows of all inputs, and return the details for the manifest. Memory holds one row group at a time."""
     import pyarrow.parquet as pq
 
     of_clips = [item for item in inputs if item.unit != FRAME]
@@ -130,7 +138,7 @@ def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path)
 
 
 def _teacher(inputs: Sequence[_Input]) -> str:
-    """What computed the VMAF of all inputs."""
+    """Return the teacher of all inputs."""
     models = {str(item.spec["model"]) for item in inputs}
     if len(models) > 1:
         described = ", ".join(f"{item.path} by {item.spec['model']}" for item in inputs)
@@ -139,25 +147,18 @@ def _teacher(inputs: Sequence[_Input]) -> str:
 
 
 def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) -> dict[str, Any]:
-    """Write the clips of all inputs below one another, and say what was put together; frames are pooled."""
+    """Write the clips of all inputs, frames pooled, and return the details for the manifest."""
     teacher = _teacher(inputs)
     parts, without = [], []
     for item, label in zip(inputs, labels, strict=True):
         if item.unit == CLIP:
-            table: pa.Table = item.file.read()
-            item.rows = table.num_rows
-            columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in table.column_names}
-            columns.setdefault(STRENGTH, columns["crf"])
+            columns = item.clips()
         else:
-            beside = item.path.with_suffix(".jsonl")
-            records = read_records(beside) if beside.is_file() else {}
+            records_path = item.path.with_suffix(".jsonl")
+            records = read_records(records_path) if records_path.is_file() else {}
             if not records:
                 without.append(relative(item.path))
-            columns = {}
-            for frames in item.encodes():
-                for name, values in pool_frames(frames, records, os.fspath(item.path)).items():
-                    columns.setdefault(name, []).extend(values)
-            _distinct(item.path, columns)
+            columns = _pooled(item, records)
         columns["corpus"] = [label] * len(columns["clip"])
         parts.append(columns)
     names = dict.fromkeys(name for columns in parts for name in columns)
@@ -183,11 +184,20 @@ def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) 
     }
 
 
-def _distinct(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+def _pooled(item: _Input, records: Mapping[tuple[str, ...], Mapping[str, Any]]) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
+    for frames in item.encodes():
+        for name, values in pool_frames(frames, records, os.fspath(item.path)).items():
+            columns.setdefault(name, []).extend(values)
+    _check_distinct(item.path, columns)
+    return columns
+
+
+def _check_distinct(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     seen = set()
     for key in zip(*(columns[name] for name in ENCODE_KEY), strict=True):
         if key in seen:
-            raise InputError(f"{path}: the rows of {'/'.join(map(str, key))} do not lie together: make the shard again")
+            raise InputError(f"{path}: the rows of {'/'.join(map(str, key))} are not adjacent: make the shard again")
         seen.add(key)
 
 
@@ -201,15 +211,15 @@ def build_shard(ladders: Sequence[Path], records: Sequence[Path], output: Path, 
 
     Args:
         ladders: feature tables.
-        records: encode records (.json), each beside its encode and that one's manifest.
-        output: the shard, parquet.
-        rows_output: complete corpus rows, one JSON object per line, with the times that were measured.
+        records: encode records (.json), each beside its encode and the encode's manifest.
+        output: the shard to write, parquet.
+        rows_output: the complete corpus rows to write, one JSON object per line, with the measured times.
 
     Returns:
-        the number of frame rows.
+        The number of frame rows.
 
     Raises:
-        InputError: a rung has a record and no features, or the other way round.
+        InputError: a rung has a record but no features, or features but no record.
     """
     import json
 
@@ -233,13 +243,23 @@ def build_shard(ladders: Sequence[Path], records: Sequence[Path], output: Path, 
     return int(details["rows"])
 
 
-def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[Record]:
+class _Measured(NamedTuple):
+    """Measurements of a rung: mean VMAF, mean and deviation of each feature, the table's metadata, and the duration."""
+
+    vmaf: float
+    features: dict[str, tuple[float, float]]
+    spec: dict[str, Any]
+    seconds: float | None
+
+
+def _measurements(ladders: Sequence[Path]) -> dict[tuple[str, str, str], _Measured]:
+    """Return the measurements of every rung, by clip, codec and rung."""
     import numpy as np
 
-    from pyvmaf.encodes.record import ROW_FEATURES, Record, complete
+    from pyvmaf.encodes.record import ROW_FEATURES
     from pyvmaf.features.table import read_table
 
-    measured: dict[tuple[str, str, str], Any] = {}
+    measured = {}
     for path in ladders:
         table = read_table(path)
         spec = read_metadata(table.schema, path)
@@ -248,32 +268,39 @@ def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[
         ).to_pandas()
         run = read_manifest(path).get("run", {})
         for (clip, codec, rung), rows in frame.groupby(["clip", "codec", "rung"], observed=True, sort=False):
-            # A ladder is measured in one pass; a rung's part of the time is its part of the rows.
+            # A ladder is measured in one pass; a rung's share of the time is its share of the rows.
             seconds = None if run.get("seconds") is None else run["seconds"] * len(rows) / len(frame)
             features = {
                 name: (float(np.mean(rows[name])), float(np.std(rows[name])))
                 for name in ROW_FEATURES
                 if name in rows.columns
             }
-            measured[str(clip), str(codec), str(rung)] = (float(np.mean(rows[TARGET])), features, spec, seconds)
+            vmaf = float(np.mean(rows[TARGET]))
+            measured[str(clip), str(codec), str(rung)] = _Measured(vmaf, features, spec, seconds)
+    return measured
+
+
+def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[Record]:
+    from pyvmaf.encodes.record import Record, complete
+
+    measured = _measurements(ladders)
     completed = []
     for path in sorted(records):
-        encode = path.with_suffix(".mkv")
         parts = layout.RECORD.parts(os.path.abspath(path))
         key = (parts["clip"], parts["codec"], parts["rung"])
         if key not in measured:
             raise InputError(f"{path} has no rows in the feature tables given ({', '.join(map(str, ladders))})")
-        vmaf, features, spec, seconds = measured.pop(key)
-        encoding = read_manifest(encode).get("run", {})
+        rung = measured.pop(key)
+        encoding = read_manifest(path.with_suffix(".mkv")).get("run", {})
         completed.append(
             complete(
                 Record.read(path),
-                vmaf=vmaf,
-                vmaf_model=str(spec["model"]),
-                features=features,
-                vmaf_binary_version=str(spec["engine"].get("libvmaf")),
+                vmaf=rung.vmaf,
+                vmaf_model=str(rung.spec["model"]),
+                features=rung.features,
+                vmaf_binary_version=str(rung.spec["engine"].get("libvmaf")),
                 encode_seconds=encoding.get("seconds"),
-                score_seconds=seconds,
+                score_seconds=rung.seconds,
                 timestamp=encoding.get("finished_utc"),
             )
         )
@@ -285,22 +312,22 @@ def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[
 def combine(
     inputs: Mapping[str, Path] | Sequence[tuple[str, Path]], output: Path, *, unit: Literal["frame", "clip"] = FRAME
 ) -> int:
-    """Put tables into one training table; each input's rows get the corpus label that it is given.
+    """Put tables into one training table; the rows of each input get its corpus label.
 
-    Features that an input lacks become NaN and are listed in the manifest.
+    Features that an input does not have become NaN and are listed in the manifest.
 
     Args:
         inputs: (label, table) pairs; a label may repeat.
-        output: the training table, parquet.
-        unit: what a row is to be. "clip" pools tables of frames, and takes each encode's size and rates from the
-            records beside its shard (same name, .jsonl), where there are some.
+        output: the training table to write, parquet.
+        unit: what a row of it is. "clip" pools tables of frames, and takes each encode's size and rates from the
+            records beside its shard (same name, .jsonl), if there are any.
 
     Returns:
-        the number of rows.
+        The number of rows.
 
     Raises:
-        InputError: nothing was given, the targets come from different teachers, the tables hold no rows, or a table
-            of clips is to be one of frames.
+        InputError: there is no input, the targets come from different teachers, the tables have no rows, or an input
+            has clips where frames are needed.
     """
     started = time.monotonic()
     pairs = list(inputs.items()) if isinstance(inputs, Mapping) else list(inputs)

@@ -1,4 +1,4 @@
-"""Tables of clips: one row per encode, its frames pooled, with what the video is and what viewers said about it."""
+"""Tables of clips: one row per encode, with its frames pooled, the format of the video and opinion scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FRAME: Literal["frame"] = "frame"
 CLIP: Literal["clip"] = "clip"
-"""Units: what a row of a table is."""
+"""What a row of a table is."""
 
 LEADING: tuple[str, ...] = (
     "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", STRENGTH, *CONTEXT, "n_frames",
@@ -29,39 +29,39 @@ LEADING: tuple[str, ...] = (
 the rungs of a ladder."""
 
 OPINION: tuple[str, ...] = ("mos", "mos_ci", "mos_std", "n_ratings")
-"""Columns after the features, where viewers rated the videos: mean opinion score on a scale of 1 to 5, half the width
+"""Columns after the features, if viewers rated the videos: mean opinion score on a scale of 1 to 5, half the width
 of its 95 % interval, standard deviation over the viewers, and their number."""
 
 ENCODE_KEY: tuple[str, ...] = ("clip", "codec", "rung")
-"""What names one encode of a corpus."""
+"""Columns that identify an encode of a corpus."""
 
 WHOLE: tuple[str, ...] = ("crf", "width", "height", "n_frames", "n_ratings")
-"""Columns of whole numbers; null where not known."""
+"""Columns of whole numbers; null if unknown."""
 
 
 _NULLABLE = ("encoder", "preset")
 
 
 def unit_of(metadata: Mapping[str, Any]) -> str:
-    """What a row of a table is, from the block in its metadata."""
+    """Return what a row of a table is, from the block in its metadata."""
     return str(metadata.get("unit", FRAME))
 
 
 def pooled_columns(present: Iterable[str]) -> tuple[str, ...]:
-    """Those of `present` that are pooled features, in the order of columns: the catalog's, the teacher's score last."""
+    """Return the pooled features among `present` in the order of columns: the catalog's, the teacher's score last."""
     names = set(present)
     ordered = (f"{feature}_{stat}" for feature in (*FEATURES, TEACHER) for stat in STATS)
     return tuple(name for name in ordered if name in names)
 
 
 def clip_table(columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Mapping[str, Any]) -> pa.Table:
-    """A table of clips.
+    """Return a table of clips.
 
     Args:
-        columns: values by column, all of one length; None and NaN where something is not known. Columns of `LEADING`
-            that are absent are filled with that.
+        columns: values by column, all of one length; None and NaN are missing values. Columns of `LEADING` that are
+            absent are filled with them.
         teacher: what computed the VMAF.
-        engine: what made the table; kept in the file's metadata.
+        engine: the engine's block of a manifest; kept in the file's metadata.
     """
     import pyarrow as pa
 
@@ -87,10 +87,10 @@ def clip_table(columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Ma
 
 
 def read_records(path: Path) -> dict[tuple[str, ...], dict[str, Any]]:
-    """The records beside a shard (.jsonl), by clip, codec and rung.
+    """Return the records beside a shard (.jsonl), by clip, codec and rung.
 
     Raises:
-        IntegrityError: a line is no record.
+        IntegrityError: a line is not a record.
     """
     records = {}
     for number, line in enumerate(path.read_text().splitlines(), start=1):
@@ -101,7 +101,7 @@ def read_records(path: Path) -> dict[tuple[str, ...], dict[str, Any]]:
             key = tuple(str(names[name]) for name in ENCODE_KEY) if names else None
         except (ValueError, KeyError, TypeError) as err:
             raise IntegrityError(
-                f"{path}, line {number}, is no record of an encode ({err}): make the shard again"
+                f"{path}, line {number}, is not a record of an encode ({err}): make the shard again"
             ) from err
         if key is not None:
             records[key] = row
@@ -111,13 +111,13 @@ def read_records(path: Path) -> dict[tuple[str, ...], dict[str, Any]]:
 def pool_frames(
     table: pa.Table, records: Mapping[tuple[str, ...], Mapping[str, Any]], where: str
 ) -> dict[str, list[Any]]:
-    """Columns of clip rows out of a table of frames.
+    """Pool a table of frames to the columns of clip rows.
 
     Args:
         table: frame rows with the columns of a feature table.
         records: by clip, codec and rung: ``width``, ``height``, ``framerate`` and ``bitrate_kbps`` of each encode, and
-            opinion scores where there are some. Encodes without one get no such values.
-        where: what to call the table in errors.
+            opinion scores if there are any. Encodes without a record get no such values.
+        where: the table's name in errors.
 
     Raises:
         InputError: the table has no rows.

@@ -174,7 +174,7 @@ def test_clips_are_the_same_wherever_row_groups_end(here: Path, size: int) -> No
 def test_rows_of_an_encode_that_do_not_lie_together_are_refused(here: Path) -> None:
     table = pq.read_table(inputs()[0][0])
     pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), "torn.parquet", row_group_size=8)
-    with pytest.raises(InputError, match=r"torn\.parquet: the rows of \w+/libx264/[\w-]+ do not lie together"):
+    with pytest.raises(InputError, match=r"torn\.parquet: the rows of \w+/libx264/[\w-]+ are not adjacent"):
         combine([("mine", Path("torn.parquet"))], Path("t.parquet"), unit="clip")
 
 
