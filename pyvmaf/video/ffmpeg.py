@@ -1,4 +1,4 @@
-"""The FFmpeg program: which one, and running it so that nothing is left behind whatever happens."""
+"""The FFmpeg program: choosing one, and running it without leaving processes behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from typing import NoReturn
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
 
 Advance = Callable[[int, int], None]
-"""Called with (frames done, frames in all); the second is 0 while it is not known."""
+"""Called with (frames done, frames in total); the total is 0 while it is unknown."""
 
 # Without these a container carries the muxer's version, dates and random identifiers.
 DETERMINISTIC = ("-fflags", "+bitexact", "-map_metadata", "-1", "-map_chapters", "-1")
@@ -48,33 +48,33 @@ class FFmpeg:
 
     @property
     def version(self) -> str:
-        """What it calls itself ("n7.1", "5.1.6-0+deb12u1").
+        """Version that the program prints ("n7.1", "5.1.6-0+deb12u1").
 
         Raises:
-            InputError: the path is not an FFmpeg.
+            InputError: the path is not an FFmpeg program.
         """
         if self.path not in _VERSIONS:
             _VERSIONS[self.path] = _ask_version(self.path)
         return _VERSIONS[self.path]
 
 
-# Versions of programs that this process asked or ran.
+# Versions of the programs that this process ran.
 _VERSIONS: dict[Path, str] = {}
 _VERSION = re.compile(r"ffmpeg version (\S+)")
-# FFmpeg's first lines: its version, and indented ones about how it was built.
+# First lines of FFmpeg's log: its version, and indented lines about its build.
 _BANNER = re.compile(_VERSION.pattern + r".*\n(?:  .*\n)*")
 
 
 def ffmpeg(choice: str = "embedded") -> FFmpeg:
-    """The FFmpeg program that `choice` names.
+    """Return the FFmpeg program that `choice` names.
 
     Args:
         choice: "embedded" (of the package imageio-ffmpeg), "system" (the first on PATH), or a path.
 
     Raises:
-        UnavailableError: this machine lacks it.
+        UnavailableError: this machine does not have it.
         MissingFileError: the path does not exist.
-        InputError: the path is not an FFmpeg.
+        InputError: the path is not an FFmpeg program.
     """
     return _resolve(choice)
 
@@ -85,22 +85,24 @@ def _resolve(choice: str) -> FFmpeg:
         # imageio_ffmpeg.get_ffmpeg_exe() would import the package, start the program and fall back to others.
         package = find_spec("imageio_ffmpeg")
         folders = (package.submodule_search_locations if package is not None else None) or []
-        found = sorted(path for folder in folders for path in Path(folder, "binaries").glob("ffmpeg-*"))
-        if not found:
+        binaries = sorted(path for folder in folders for path in Path(folder, "binaries").glob("ffmpeg-*"))
+        if not binaries:
             raise UnavailableError(
-                "the package imageio-ffmpeg carries no FFmpeg for this platform: set ffmpeg to system or to a path"
+                "the package imageio-ffmpeg does not have an FFmpeg for this platform: set ffmpeg to system or to a path"
             )
-        return FFmpeg(found[0])
+        return FFmpeg(binaries[0])
     if choice == "system":
-        word = shutil.which("ffmpeg")
-        if word is None:
-            raise UnavailableError("no ffmpeg on PATH: install one, or use the embedded one (ffmpeg: embedded)")
-        path = Path(word)
+        executable = shutil.which("ffmpeg")
+        if executable is None:
+            raise UnavailableError(
+                "there is no ffmpeg on PATH: install one, or use the embedded one (ffmpeg: embedded)"
+            )
+        path = Path(executable)
     else:
         path = Path(choice)
         if not path.is_file():
-            raise MissingFileError(f"no FFmpeg at {choice}: give embedded, system or the path of an executable")
-    # A program that somebody names may be anything, so it is asked at once.
+            raise MissingFileError(f"{choice} does not exist: give embedded, system or the path of an FFmpeg program")
+    # A program that a user names may be anything, so that its version is read at once.
     _VERSIONS[path] = _ask_version(path)
     return FFmpeg(path)
 
@@ -113,18 +115,18 @@ def _ask_version(path: Path) -> str:
         raise InputError(f"{path} cannot be run as FFmpeg: {err}") from err
     version = _VERSION.match(answer.stdout)
     if version is None:
-        raise InputError(f"{path} is not an FFmpeg: asked for its version it prints {answer.stdout[:60]!r}")
+        raise InputError(f"{path} is not an FFmpeg program: ffmpeg -version prints {answer.stdout[:60]!r}")
     return version.group(1)
 
 
 def _die_with_parent() -> None:
-    """In the child: be killed when the parent is, even by a signal that lets it do nothing."""
+    """Ask the kernel, in a child process, to kill it when its parent dies."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager
 def _terminated_is_an_exception() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that temporary files go. Only the main thread can ask for this."""
+    """Turn SIGTERM into an exception, so that temporary files are removed. This works in the main thread only."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
@@ -141,9 +143,9 @@ def _terminated_is_an_exception() -> Iterator[None]:
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Put Ctrl-C and SIGTERM off until the block is done.
+    """Put off Ctrl-C and SIGTERM until the end of the block.
 
-    Raised inside `subprocess.Popen`, they would leave behind a process that nobody knows of.
+    Inside `subprocess.Popen` they would leave a process behind to which there is no reference.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -158,12 +160,12 @@ def _signals_wait() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for came, frame in caught:
-            handler = handlers[signal.Signals(came)]
+        for signum, frame in caught:
+            handler = handlers[signal.Signals(signum)]
             if callable(handler):
-                handler(came, frame)
+                handler(signum, frame)
             else:
-                os.kill(os.getpid(), came)
+                os.kill(os.getpid(), signum)
 
 
 def run(
@@ -176,19 +178,19 @@ def run(
 ) -> str:
     """Run FFmpeg to its end and return its log.
 
-    Whatever interrupts the wait (Ctrl-C, SIGTERM, an exception), the process is ended before this returns.
+    If the wait is interrupted (Ctrl-C, SIGTERM, an exception), the process is ended first.
 
     Args:
         program: as from `ffmpeg`.
         arguments: options, inputs and outputs; global options are added here.
-        what: what is being done, for messages ("encode a.mkv with libx264").
-        frames: how many frames are expected, for `advance`.
-        advance: called while it works.
+        what: the task, for messages ("encode a.mkv with libx264").
+        frames: expected number of frames, for `advance`.
+        advance: called as frames are done.
 
     Raises:
         OSError: ENOSPC, the disk is full.
-        UnavailableError: this FFmpeg lacks the encoder or filter.
-        PyvmafError: FFmpeg refused; the message holds its own last lines.
+        UnavailableError: this FFmpeg was built without the encoder or filter.
+        PyvmafError: FFmpeg failed; the message has the last lines of its log.
     """
     command = [
         os.fspath(program.path),
@@ -200,7 +202,8 @@ def run(
         process: subprocess.Popen[str] | None = None
         try:
             with warnings.catch_warnings(), _signals_wait():
-                # Newer Pythons warn of preexec_fn beside threads; this one makes one system call and takes no lock.
+                # Newer versions of Python warn about preexec_fn in programs with threads; this one makes one system call and
+                # takes no lock.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 process = subprocess.Popen(
                     command,
@@ -230,10 +233,10 @@ def run(
         text = log.read().decode(errors="replace")
     banner = _BANNER.match(text)
     if banner is not None:
-        # The version comes with every run: asking for it would be another start.
+        # Every run prints the version; reading it from here saves a start of the program.
         _VERSIONS[program.path] = banner.group(1)
         text = text[banner.end() :]
-    # Disk-full first: the muxer may complain and the exit status still be 0.
+    # A full disk first: the muxer reports it, but the exit status may be 0.
     if os.strerror(errno.ENOSPC) in text:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(arguments[-1]))
     if code != 0:
@@ -242,16 +245,16 @@ def run(
 
 
 def _fail(program: FFmpeg, what: str, code: int, log: str) -> NoReturn:
-    unknown = re.search(r"Unknown encoder '([^']+)'|No such filter: '([^']+)'", log)
-    if unknown:
-        name = unknown.group(1) or unknown.group(2)
+    missing = re.search(r"Unknown encoder '([^']+)'|No such filter: '([^']+)'", log)
+    if missing:
+        name = missing.group(1) or missing.group(2)
         raise UnavailableError(f"cannot {what}: FFmpeg {program.version} was built without {name}; use another FFmpeg")
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    telling = [
+    errors = [
         line
         for line in lines
         if re.search(r"error|invalid|fail|not |cannot|unable|refus|unrecogni|unknown", line, re.IGNORECASE)
     ]
-    tail = "; ".join((telling or lines)[-3:]) or "it said nothing"
-    ending = f"was ended by signal {-code}" if code < 0 else f"exited with {code}"
+    tail = "; ".join((errors or lines)[-3:]) or "its log is empty"
+    ending = f"was ended by signal {-code}" if code < 0 else f"exited with status {code}"
     raise PyvmafError(f"cannot {what}: FFmpeg {program.version} {ending}: {tail}")

@@ -1,7 +1,7 @@
-"""Finding hard cuts in a video from small grey thumbnails of its frames.
+"""Detection of hard cuts in a video, from small grey thumbnails of its frames.
 
-A cut is a frame that resembles its predecessor in nothing: the picture changes by far more than it does in the
-frames around, and what was bright is no longer bright. Motion fails the first test, a change of light the second.
+A frame is a cut if the picture changes by far more than in the frames around it, and if it does not correlate with its
+predecessor. Motion fails the first test, a change of light the second.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from numpy.typing import NDArray
 
-# Size of the thumbnails: fine detail and noise say nothing about cuts.
+# Size of the thumbnails: fine detail and noise do not help to find cuts.
 WIDTH, HEIGHT = 32, 18
 
-# Mean change of the thumbnail, in grey levels of 255, below which nothing is a cut.
+# Smallest mean change of the thumbnail at a cut, in grey levels of 255.
 MIN_CHANGE = 8.0
-# 1 - correlation of two thumbnails, from which on they count as different pictures. Hand-held shake reaches 0.4.
+# Smallest 1 - correlation of the thumbnails of different pictures. A hand-held camera that shakes reaches 0.4.
 MIN_DIFFERENCE = 0.45
-# How many times larger than the change of the frames around.
+# Smallest ratio of the change at a cut to that of the frames around it.
 MIN_RATIO = 2.0
-# Frames on either side that are "around".
+# Number of frames on either side that are around a frame.
 WINDOW = 6
-# Pictures that return after this many frames or fewer were interrupted by a flash, not cut.
+# A picture that returns after at most this many frames was interrupted by a flash, not by a cut.
 FLASH = 3
 
 
 class ShotDetector:
-    """Takes frames in order and says which belong to one shot.
+    """Divides frames, taken in order, into shots.
 
     Memory: 576 bytes per frame.
     """
@@ -44,14 +44,14 @@ class ShotDetector:
         return len(self._thumbnails)
 
     def add(self, frame: VideoFrame) -> None:
-        """Take the next frame, of any size and pixel format."""
+        """Take the next frame, which may have any size and pixel format."""
         import numpy as np
 
         small = frame.reformat(WIDTH, HEIGHT, "gray", interpolation="AREA").to_ndarray()
         self.add_thumbnail(small.astype(np.uint8, copy=False))
 
     def add_thumbnail(self, thumbnail: NDArray[np.uint8]) -> None:
-        """Take the next frame as a thumbnail of shape (HEIGHT, WIDTH), 0 to 255."""
+        """Take the thumbnail of the next frame, of shape (HEIGHT, WIDTH), 0 to 255."""
         import numpy as np
 
         if self._thumbnails:
@@ -60,10 +60,10 @@ class ShotDetector:
         self._thumbnails.append(thumbnail)
 
     def cuts(self) -> list[int]:
-        """Indices of the frames that start a new shot, the first frame excluded."""
-        found = [t for t in range(1, self.frames) if self._is_cut(t)]
+        """Return the indices of the frames that start a new shot, without the first frame."""
+        candidates = [t for t in range(1, self.frames) if self._is_cut(t)]
         kept: list[int] = []
-        for t in found:
+        for t in candidates:
             if kept and t - kept[-1] <= FLASH and self._difference(kept[-1] - 1, t) < MIN_DIFFERENCE:
                 kept.pop()
             else:
@@ -71,7 +71,7 @@ class ShotDetector:
         return kept
 
     def shots(self) -> tuple[tuple[int, int], ...]:
-        """First and last frame of each shot, inclusive; none where there are no frames."""
+        """Return the first and last frame (inclusive) of each shot; none if there are no frames."""
         if not self.frames:
             return ()
         starts = [0, *self.cuts()]
@@ -83,23 +83,24 @@ class ShotDetector:
         if change < MIN_CHANGE:
             return False
         around = self._changes[max(0, t - 1 - WINDOW) : t - 1] + self._changes[t : t + WINDOW]
-        # The third largest, so that other cuts near by do not hide this one.
+        # The third largest change, so that other cuts near by do not hide this one.
         usual = sorted(around)[-3] if len(around) > 2 else 0.0
         return change >= MIN_RATIO * usual and self._difference(t - 1, t) >= MIN_DIFFERENCE
 
     def _difference(self, before: int, after: int) -> float:
-        """1 - correlation of two thumbnails: 0 the same picture, 1 unrelated, 2 its negative."""
+        """Return 1 - correlation of two thumbnails: 0 for equal pictures, 1 for unrelated ones, 2 for a negative."""
         import numpy as np
 
-        one, two = (self._thumbnails[t].astype(np.float64).ravel() for t in (before, after))
-        one, two = one - one.mean(), two - two.mean()
-        scale: Any = np.sqrt((one @ one) * (two @ two))
+        first, second = (self._thumbnails[t].astype(np.float64).ravel() for t in (before, after))
+        first, second = first - first.mean(), second - second.mean()
+        scale: Any = np.sqrt((first @ first) * (second @ second))
         if scale == 0:
-            # A flat picture (black, white) has no structure to compare; it differs from any that has one.
-            return float(bool(one.any()) != bool(two.any()) or self._changes_between(before, after) >= MIN_CHANGE)
-        return float(1 - (one @ two) / scale)
+            # A flat picture (black, white) does not have structure to compare; it differs from every picture that has.
+            one_is_flat = bool(first.any()) != bool(second.any())
+            return float(one_is_flat or self._change_between(before, after) >= MIN_CHANGE)
+        return float(1 - (first @ second) / scale)
 
-    def _changes_between(self, before: int, after: int) -> float:
+    def _change_between(self, before: int, after: int) -> float:
         import numpy as np
 
         step = self._thumbnails[after].astype(np.int16) - self._thumbnails[before]

@@ -261,9 +261,9 @@ exec "{ffmpeg().path}" "$@"
 
 
 def test_which_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MissingFileError, match="no FFmpeg at"):
+    with pytest.raises(MissingFileError, match="does not exist: give embedded, system or the path"):
         ffmpeg(str(tmp_path / "none"))
-    with pytest.raises(InputError, match=r"is not an FFmpeg|cannot be run"):
+    with pytest.raises(InputError, match=r"is not an FFmpeg program|cannot be run"):
         ffmpeg("/bin/echo")
     assert ffmpeg(str(ffmpeg().path)).version == ffmpeg().version
     monkeypatch.setenv("PATH", str(tmp_path))
