@@ -33,6 +33,7 @@ def offered(line: str) -> set[str]:
         ("vmaf-train quan", {"quantize-int8"}),
         ("vmaf-train tune --ob", {"--objective"}),
         ("vmaf-train tune --backend ", {"optuna", "ray"}),
+        ("vmaf-train score --backend ", {"cpu"}),
         ("vmaf-train score --features canonical6,cam", {"canonical6,cambi"}),
         ("vmaf-train subset-sweep --subsets canonical6,B-ssim", {"canonical6,B-ssimulacra2"}),
     ],

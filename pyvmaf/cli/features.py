@@ -55,7 +55,14 @@ MatchDepthOption = Annotated[
     bool,
     typer.Option("--match-depth", help="Widen the side of fewer bits per sample to the other's depth."),
 ]
-BackendOption = Annotated[str, typer.Option("--backend", help="cpu, or cuda if this build and this machine have it.")]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="Engine that computes features: cpu (libvmaf on the processor), or cuda if the build has it.",
+        autocompletion=lambda incomplete: [name for name in engines.backends() if name.startswith(incomplete)],
+    ),
+]
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", help="Folder of the feature cache. Without it nothing is cached.")
 ]

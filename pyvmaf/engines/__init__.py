@@ -41,7 +41,12 @@ def engine_name(backend: str) -> str:
             "backend 'cuda' was asked for, this build of pyvmaf has the backend 'cpu' only: "
             "use backend cpu, or a build configured with -DPYVMAF_CUDA=ON"
         )
-    raise unknown_name("backend", backend, (CPU, "cuda", *ENGINES))
+    raise unknown_name("backend", backend, backends())
+
+
+def backends() -> tuple[str, ...]:
+    """List the backends of this installation."""
+    return (CPU, *(name for name in ENGINES if name != LIBVMAF))
 
 
 def load(backend: str) -> Engine:

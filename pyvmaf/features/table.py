@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyvmaf.base.files import atomic_path
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.features.catalog import FEATURES
+from pyvmaf.features.catalog import FEATURES, TEACHER
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,7 @@ LEADING: tuple[str, ...] = (
 STRENGTH = "strength"
 """Column of `LEADING` that tables of version 0.1.0 do not have; `crf` stands for it there."""
 
-TARGET = "vmaf"
+TARGET = TEACHER
 """Column after the features: the teacher's score."""
 
 METADATA_KEY = b"pyvmaf"
