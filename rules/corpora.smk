@@ -70,7 +70,7 @@ rule collect_corpus:
         runtime=10,
     params:
         spec=spec_file("corpus"),
-        reads=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
+        reads=lambda wildcards: PLAN.corpus(wildcards.corpus).reads,
         code=lambda wildcards: identity("manifest", PLAN.corpus(wildcards.corpus).uses),
     shell:
         "vmaf-train manifest --corpus {params.spec:q} --clips $(dirname {output.collection:q})"

@@ -49,7 +49,7 @@ rule import_table:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         spec=spec_file("corpus"),
-        reads=lambda wildcards: dict(PLAN.corpus(wildcards.corpus).spec),
+        reads=lambda wildcards: PLAN.corpus(wildcards.corpus).reads,
         code=lambda wildcards: identity(
             "import-table", PLAN.corpus(wildcards.corpus).uses
         ),

@@ -75,9 +75,14 @@ class Corpus:
         return {"packages": self.spec.get("packages", []), "files": _pinned(self.spec)}
 
     def made_from(self, clip: str) -> dict[str, Any]:
-        """What decides the pictures of a clip: its labels are no part of it."""
+        """Return the keys of a clip that decide its pictures: all but its labels."""
         entry = self.clips[clip]
-        return {key: entry[key] for key in sorted(entry) if key not in corpora.CLIP_LABELS}
+        return dict(set_keys({key: entry[key] for key in sorted(entry) if key not in corpora.CLIP_LABELS}))
+
+    @cached_property
+    def reads(self) -> dict[str, Any]:
+        """The keys of the whole file."""
+        return dict(set_keys(self.spec))
 
     def source(self, clip: str) -> str:
         """The video file of a clip of a folder corpus; a relative root is seen from the corpus file."""
@@ -364,6 +369,21 @@ def _pinned(spec: Any) -> dict[str, str]:
     if "path" in spec and "sha256" in spec:
         return {spec["path"]: spec["sha256"]}
     return {path: sha256 for item in spec.values() for path, sha256 in _pinned(item).items()}
+
+
+def set_keys(value: Any) -> Any:
+    """Return a YAML value without the keys that are null, false or empty.
+
+    Rules carry the keys that they read. A key that is added later and not set is then no reason to run a job again.
+    """
+    if isinstance(value, Mapping):
+        kept = {key: set_keys(inner) for key, inner in value.items()}
+        return {
+            key: inner
+            for key, inner in kept.items()
+            if inner is not None and inner is not False and inner not in ([], {})
+        }
+    return [set_keys(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def made_of(*parts: Any) -> str:
