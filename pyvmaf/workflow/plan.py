@@ -120,7 +120,7 @@ class Model:
 
     def part(self, step: str) -> dict[str, Any]:
         """The keys that a step reads of the file: a change of another key does not concern the step."""
-        keys = {key: self.spec[key] for key in self.reads[step]}
+        keys = dict(set_keys({key: self.spec[key] for key in self.reads[step]}))
         return keys if step == "ensemble" else keys | self._rows
 
     @cached_property
@@ -137,7 +137,7 @@ class Model:
     def variant(self, mode: str) -> dict[str, Any]:
         """The keys that are read for one int8 variant: of the other variants none."""
         own = [entry for entry in self.spec["quantised"] if entry["mode"] == mode]
-        return {**self.part("quantize"), "quantised": own}
+        return {**self.part("quantize"), "quantised": set_keys(own)}
 
     @property
     def judged_on_negatives(self) -> bool:
