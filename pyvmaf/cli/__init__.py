@@ -5,6 +5,8 @@ Nothing heavy is imported here: every rule of the workflow pays for this module'
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -99,6 +101,9 @@ def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2, never a traceback."""
     from pyvmaf.base.files import is_disk_full
 
+    # Imports make many objects and no garbage: looking through them, then and at the end, is a tenth of a short verb.
+    gc.set_threshold(100_000, 50, 100)
+    atexit.register(gc.freeze)
     # Pydantic looks for plugins in the metadata of every installed package; this project uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:

@@ -14,6 +14,7 @@ from pyvmaf.features.catalog import FEATURES, TEACHER
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from pyvmaf.encodes.record import Record
     from pyvmaf.features.ladder import Ladder
@@ -72,6 +73,7 @@ def ladder_table(
         model: the teacher.
         engine: the manifest's block about the code that computed it; kept in the file's metadata.
     """
+    import numpy as np
     import pyarrow as pa
 
     names = tuple(next(iter(ladder.rungs.values())).features)
@@ -81,11 +83,11 @@ def ladder_table(
         n = scores.indices.size
         text = {**labels, "encoder": record.encoder, "preset": record.preset, "rung": rung}
         data: dict[str, Any] = {name: repeated(value, n) for name, value in text.items()}
-        data["crf"] = pa.array([record.crf] * n, pa.int64())
-        data[STRENGTH] = pa.array([strengths[rung]] * n, pa.float64())
-        data["frame_index"] = pa.array(scores.indices, pa.int64())
-        data |= {name: pa.array(values) for name, values in scores.features.items()}
-        data[TARGET] = pa.array(scores.vmaf) if scores.vmaf is not None else pa.nulls(n, pa.float64())
+        data["crf"] = pa.nulls(n, pa.int64()) if record.crf is None else _array(np.full(n, record.crf, np.int64))
+        data[STRENGTH] = _array(np.full(n, strengths[rung], np.float64))
+        data["frame_index"] = _array(scores.indices)
+        data |= {name: _array(values) for name, values in scores.features.items()}
+        data[TARGET] = _array(scores.vmaf) if scores.vmaf is not None else pa.nulls(n, pa.float64())
         order = columns(names)
         parts.append(pa.table({name: data[name] for name in order}))
     merged = pa.concat_tables(parts).cast(schema(names))
@@ -96,9 +98,26 @@ def ladder_table(
 
 def repeated(text: str | None, n: int) -> pa.StringArray:
     """Return a text column of `n` equal values; None is a missing value."""
+    import numpy as np
     import pyarrow as pa
 
-    return pa.array([text], pa.string()).take(pa.array([0] * n))
+    if text is None:
+        return pa.nulls(n, pa.string())
+    # Made of buffers as in `_array`.
+    data = text.encode()
+    offsets = np.arange(n + 1, dtype=np.int32) * len(data)
+    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets.tobytes()), pa.py_buffer(data * n))
+
+
+def _array(values: NDArray[Any]) -> pa.Array[Any]:
+    """Return numbers as an Arrow array.
+
+    `pyarrow.array`, `scalar` and `repeat` would import pandas, which takes longer than all else that this module does.
+    """
+    import pyarrow as pa
+
+    buffers = [None, pa.py_buffer(values.tobytes())]
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), values.size, buffers)
 
 
 def metadata(

@@ -113,7 +113,9 @@ def floats(table: pa.Table, name: str) -> NDArray[np.float64]:
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise InputError(f"column {name!r} holds {column.type}, but numbers are needed")
     # Arrow gives NaN for a missing number.
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+    # Chunk by chunk, because Arrow imports pandas to convert all of them at once.
+    parts = [chunk.to_numpy(zero_copy_only=False) for chunk in column.cast(pa.float64()).chunks]
+    return np.concatenate([np.empty(0, np.float64), *parts])
 
 
 def codec_block(version: str, encoder: NDArray[Any], preset: NDArray[Any], crf: NDArray[Any]) -> NDArray[np.float64]:

@@ -11,19 +11,19 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, unknown_name
 from pyvmaf.video.format import PLANAR, Format, Stream
 
+# NumPy is imported only to decode: to count the packets of an encode takes less time than that import.
 if TYPE_CHECKING:
     import av
+    import numpy as np
+    from numpy.typing import NDArray
 
-Plane = NDArray[np.uint8] | NDArray[np.uint16]
-Planes = tuple[Plane, ...]
+Plane: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
+Planes: TypeAlias = "tuple[Plane, ...]"
 """Luma, then both chroma planes if there are any: 2-D, uint8 for 8 bit and uint16 above."""
 
 
@@ -337,6 +337,8 @@ def _seconds(stamp: str | None) -> float | None:
 
 def planes_of(frame: av.VideoFrame, chroma: str, bit_depth: int) -> Planes:
     """Return the planes of a decoded frame as views, without copying; of luma alone if `chroma` is "400"."""
+    import numpy as np
+
     dtype = np.dtype("u1") if bit_depth == 8 else np.dtype("<u2")
     views: list[Plane] = []
     for plane in frame.planes[: 1 if chroma == "400" else 3]:
@@ -348,6 +350,8 @@ def planes_of(frame: av.VideoFrame, chroma: str, bit_depth: int) -> Planes:
 
 def _widened(planes: Planes, shift: int) -> Planes:
     """Planes with `shift` more bits per sample: each value times 2**shift."""
+    import numpy as np
+
     if not shift:
         return planes
     return tuple(np.left_shift(p, shift, dtype=np.uint16) for p in planes)
