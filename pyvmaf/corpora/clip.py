@@ -1,4 +1,4 @@
-"""What later stages ask about a reference clip; apart from the rest, so that they depend on nothing more."""
+"""Facts about a reference clip for later stages, which depend on nothing else of this stage."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pyvmaf.video.probe import Video, inspect
 
 
 def clip_video(path: Path) -> tuple[Video, str]:
-    """What a reference clip is, and its SHA-256: from its manifest where that is about these very bytes.
+    """Return the facts about a reference clip, and its SHA-256.
+
+    They come from the manifest of the clip if that has this SHA-256, otherwise from decoding the clip.
 
     Raises:
-        MissingFileError, InputError, IntegrityError: as `probe.inspect`.
+        MissingFileError, InputError, IntegrityError: as `pyvmaf.video.probe.inspect`.
     """
     sha256 = sha256_file(path)
     try:
@@ -22,6 +24,6 @@ def clip_video(path: Path) -> tuple[Video, str]:
         if manifest["outputs"]["clip"]["sha256"] == sha256:
             return Video.from_dict(manifest["details"]["video"]), sha256
     except (MissingFileError, IntegrityError, KeyError, TypeError):
-        # No manifest of ours: the file itself is asked.
+        # The clip was not made by this project.
         pass
     return inspect(path), sha256

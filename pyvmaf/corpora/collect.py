@@ -9,7 +9,6 @@ from pyvmaf.base.document import Call, publish
 from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.corpora.manifest import CorpusClip, CorpusManifest, VideoFacts
-from pyvmaf.corpora.prepare import clip_paths
 from pyvmaf.corpora.spec import VideoCorpus
 from pyvmaf.errors import IntegrityError
 
@@ -26,7 +25,7 @@ def collect(corpus: VideoCorpus, folder: Path, output: Path) -> CorpusManifest:
         MissingFileError: a clip or its manifest does not exist.
         IntegrityError: the SHA-256 of a clip differs from its manifest.
     """
-    paths = clip_paths(corpus, folder)
+    paths = corpus.clip_paths(folder)
     call = Call("manifest", args={"corpus": corpus.name}, inputs={"clips": list(paths.values())}, uses=corpus.uses)
     document = CorpusManifest(
         name=corpus.name,

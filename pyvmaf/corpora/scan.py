@@ -1,4 +1,4 @@
-"""Writing the corpus file of a folder of videos."""
+"""Description of a folder of videos as a corpus file."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ SUFFIXES = (
     *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".ogv", ".y4m", ".yuv"),
     *(".264", ".h264", ".265", ".h265", ".hevc", ".ivf"),
 )
-"""Files with these suffixes are taken for videos."""
+"""Suffixes of files that are read as videos."""
 
 _NO_SHORTER_THAN = 2
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a scan found.
+    """The result of a scan.
 
     Attributes:
         corpus: the corpus, checked.
         skipped: file → why it was left out.
-        short_shots: clips that were left out for being too short, as "file frames A to B".
-        converted: files whose pixel format has to be converted, with both formats.
-        unmatched_labels: keys of the label file that are no video.
-        unlabelled: keys of clips that the label file does not have.
+        short_shots: shots that are too short for a clip, as "file frames A to B".
+        converted: file → "format to format", if its pixel format has to be converted.
+        unmatched_labels: keys of the label file for which there is no video.
+        unlabelled: keys of videos that the label file does not have.
     """
 
     corpus: Spec
@@ -49,45 +49,45 @@ class Scan:
 
 
 def clip_key(path: str) -> str:
-    """Name of a clip: its relative path without suffix, "/" as "_", lower-case, everything else as "_".
+    """Return the key of a clip: its relative path without suffix in lower case, with "_" for other characters.
 
     Raises:
-        InputError: nothing is left of it.
+        InputError: the path does not have a letter or a digit.
     """
     stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path)
     key = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
     if not key:
-        raise InputError(f"no key can be made of {path!r}: its name holds no letter or digit; rename it")
+        raise InputError(f"{path!r} does not give a key, because it has no letter or digit: rename it")
     return key[:100]
 
 
 def find_videos(root: Path) -> list[Path]:
-    """Videos below a folder, sorted by path; hidden files and folders are left out, links to files are taken.
+    """Find the videos below a folder, sorted by path. Hidden files and folders are left out; links are followed.
 
     Raises:
         MissingFileError: there is no such folder.
-        InputError: it holds no video.
+        InputError: there are no videos in it.
     """
     if not root.is_dir():
         raise MissingFileError(f"no such folder: {root}")
-    found = [
+    videos = [
         path
         for path in sorted(root.rglob("*"))
         if path.suffix.lower() in SUFFIXES
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
-    if not found:
-        raise InputError(f"{root} holds no videos; taken are {', '.join(SUFFIXES)}")
-    return found
+    if not videos:
+        raise InputError(f"there are no videos in {root}: their suffixes are {', '.join(SUFFIXES)}")
+    return videos
 
 
 def read_labels(path: Path) -> dict[str, float]:
-    """Mean opinion scores of a CSV file with the columns ``key`` and ``mos``, by clip key.
+    """Read the mean opinion scores of a CSV file with the columns ``key`` and ``mos``, by clip key.
 
     Raises:
         MissingFileError: there is no such file.
-        InputError: a column is missing, a score is no number, or a key occurs twice with two scores.
+        InputError: a column is missing, a score is not a finite number, or a key has two scores.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
@@ -101,7 +101,9 @@ def read_labels(path: Path) -> dict[str, float]:
                 try:
                     mos = float(row["mos"])
                 except (TypeError, ValueError) as err:
-                    raise InputError(f"{path} line {line}: mos {row['mos']!r} of {row['key']!r} is no number") from err
+                    raise InputError(
+                        f"{path} line {line}: mos {row['mos']!r} of {row['key']!r} is not a number"
+                    ) from err
                 if mos != mos or abs(mos) == float("inf"):
                     raise InputError(f"{path} line {line}: mos of {row['key']!r} is {mos}: leave the line out")
                 if labels.setdefault(key, mos) != mos:
@@ -110,7 +112,7 @@ def read_labels(path: Path) -> dict[str, float]:
     except FileNotFoundError as err:
         raise MissingFileError(f"no such file: {path}") from err
     except (UnicodeDecodeError, csv.Error) as err:
-        raise InputError(f"{path} is no CSV file: {err}") from err
+        raise InputError(f"{path} is not a CSV file: {err}") from err
 
 
 def scan(
@@ -128,30 +130,29 @@ def scan(
     advance: Advance | None = None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Scan:
-    """Look at every video of a folder and describe it as a corpus.
+    """Decode every video of a folder to its end and describe the folder as a corpus.
 
-    Every file is decoded to its end, so that a broken one is found now. Without `cut` each file is one clip and one
-    source; with it each shot is, and the file is the group.
+    Each file is one clip and one source. With `cut`, each shot is one, and the file is the group.
 
     Args:
         root: the folder.
         name: name of the corpus.
-        license_, description: what to note.
-        base: folder of the corpus file, from which the root is written relatively where it lies below or beside it.
+        license_, description: texts for the corpus file.
+        base: folder of the corpus file. The root is written relative to it if it is near.
         cut: split files at their hard cuts.
-        min_frames: shots shorter than this are left out (with `cut`).
+        min_frames: number of frames of the shortest shot that becomes a clip (with `cut`).
         labels: CSV file with the columns key and mos.
         raw: format of headerless files.
-        skip_broken: leave broken files out instead of failing.
-        advance: called with (files done, files in all).
-        say: told about each file.
+        skip_broken: leave out broken files instead of failing.
+        advance: called with (files done, files in total).
+        say: called with a line about each file that is left out.
 
     Raises:
-        MissingFileError, InputError: root, labels or a video are wrong; two files get the same key.
+        MissingFileError, InputError: the root, the labels or a video are wrong, or two files get the same key.
         IntegrityError: a video is damaged.
     """
     if not re.fullmatch(KEY_PATTERN.strip("^$"), name):
-        raise InputError(f"{name!r} is no name for a corpus: use lower-case letters, digits and underscores")
+        raise InputError(f"{name!r} is not a name for a corpus: use lower-case letters, digits and underscores")
     scores = read_labels(labels) if labels else {}
     paths = find_videos(root)
     entries: list[dict[str, Any]] = []
@@ -179,16 +180,18 @@ def scan(
         if "pix_fmt" in common:
             converted[relative] = f"{video.format.pix_fmt} to {common['pix_fmt']}"
         shots = video.shots if cut and len(video.shots) > 1 else ()
-        for place, (first, last) in enumerate(shots, start=1):
+        for index, (first, last) in enumerate(shots, start=1):
             if last - first + 1 < max(min_frames, _NO_SHORTER_THAN):
                 short.append(f"{relative} frames {first} to {last}")
                 continue
-            shot = f"{key}_{place}"
+            shot = f"{key}_{index}"
             entries.append({"key": shot, **common, "source": shot, "group": key, "frames": [first, last]})
         if not shots:
             entries.append({"key": key, **common, "source": key, "group": key})
     if not entries:
-        raise InputError(f"{root} holds no usable video: {'; '.join(skipped.values()) or 'all shots are too short'}")
+        raise InputError(
+            f"there are no usable videos in {root}: {'; '.join(skipped.values()) or 'all shots are too short'}"
+        )
     corpus = Spec.model_validate(
         {
             "name": name,
@@ -210,7 +213,7 @@ def scan(
 
 
 def _common(path: str, file: Path, video: Video, raw: Format | None, mos: float | None) -> dict[str, Any]:
-    """What all clips of one file share."""
+    """Return the keys that all clips of a file share."""
     form = video.format
     entry: dict[str, Any] = {"path": path, "sha256": sha256_file(file)}
     if not form.plain:
@@ -230,13 +233,13 @@ def _common(path: str, file: Path, video: Video, raw: Format | None, mos: float 
 
 
 def _nearest_plain(form: Format) -> str:
-    """The format of 8 or 10 bits that loses least."""
+    """Return the format of 8 or 10 bits that loses least."""
     chroma = {"422": "422", "444": "444", "rgb": "444"}.get(form.chroma, "420")
     return f"yuv{chroma}p{'10le' if form.bit_depth > 8 else ''}"
 
 
 def _root_text(root: Path, base: Path | None) -> str:
-    """The root as the corpus file is to hold it: relative to that file where a path without much climbing exists."""
+    """Return the root as the corpus file has it: relative to that file, unless the path has more than two ``..``."""
     full = root.resolve()
     if base is not None:
         text = Path(os.path.relpath(full, base.resolve())).as_posix()
@@ -249,7 +252,7 @@ _KEY_ORDER = ("key", "path", "sha256", "source", "group", "frames", "crop", "sca
 
 
 def to_yaml(corpus: Spec) -> str:
-    """The corpus as the text of its file."""
+    """Return the text of a corpus file."""
     import yaml
 
     value = corpus.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
@@ -258,9 +261,9 @@ def to_yaml(corpus: Spec) -> str:
     lines += yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=1000).splitlines()
     lines.append("entries:")
     for entry in value["entries"]:
-        for place, key in enumerate(key for key in _KEY_ORDER if key in entry):
+        for index, key in enumerate(key for key in _KEY_ORDER if key in entry):
             text = yaml.safe_dump(entry[key], default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
-            lines.append(f"  {'-' if place == 0 else ' '} {key}: {text.splitlines()[0]}")
+            lines.append(f"  {'-' if index == 0 else ' '} {key}: {text.splitlines()[0]}")
     return "\n".join(lines) + "\n"
 
 
@@ -270,17 +273,17 @@ def write_corpus(corpus: Spec, path: Path) -> None:
 
 
 def summary(result: Scan) -> Sequence[str]:
-    """Lines that tell a person what a scan found."""
+    """Return the lines of a summary for a person."""
     corpus = result.corpus
     sources = len({entry.source for entry in corpus.entries})
     lines = [f"{len(corpus.entries)} clips of {sources} sources"]
     lines += [f"left out, broken: {path}: {reason}" for path, reason in result.skipped.items()]
-    lines += [f"left out, shorter than asked for: {shot}" for shot in result.short_shots]
+    lines += [f"left out, shorter than --min-frames: {shot}" for shot in result.short_shots]
     lines += [f"will be converted: {path} from {formats}" for path, formats in result.converted.items()]
     if result.unmatched_labels:
-        lines.append(f"labels of no video: {', '.join(result.unmatched_labels)}")
+        lines.append(f"labels without video: {', '.join(result.unmatched_labels)}")
     if result.unlabelled:
         lines.append(f"videos without label: {', '.join(result.unlabelled)}")
     if sources < 2:
-        lines.append("one source only: a split by source needs two or more")
+        lines.append("there is one source only: a split by source needs two or more")
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, cast, get_args
 
@@ -159,6 +159,14 @@ class VideoCorpus(Corpus):
             if entry.key == key:
                 return entry
         raise unknown_name(f"clip of corpus {self.name}", key, [entry.key for entry in self.entries])
+
+    def clip_paths(self, folder: Path, keys: Sequence[str] = ()) -> dict[str, Path]:
+        """Return the file of each clip in a folder of prepared clips, by key; of all clips if no keys are given.
+
+        Raises:
+            InputError: there is no such clip.
+        """
+        return {key: folder / f"{self.entry(key).key}.mkv" for key in keys or [entry.key for entry in self.entries]}
 
 
 def find_corpus(name: str | os.PathLike[str]) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pyvmaf.base.files import atomic_path, confined, write_text
 from pyvmaf.base.manifest import engine_block, write_manifest
-from pyvmaf.corpora.fetch import check_file
+from pyvmaf.corpora.pinned import check_file
 from pyvmaf.corpora.spec import load_corpus
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CONTEXT, FEATURES, TEACHER

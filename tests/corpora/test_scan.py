@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyvmaf.corpora.fetch import corpus_root, fetch
+from pyvmaf.corpora.fetch import fetch
 from pyvmaf.corpora.prepare import prepare
 from pyvmaf.corpora.scan import clip_key, find_videos, read_labels, scan, summary, to_yaml, write_corpus
 from pyvmaf.corpora.spec import load_corpus
@@ -57,7 +57,7 @@ def test_what_is_written_is_read_back_and_can_be_prepared(folder: Path, tmp_path
     assert to_yaml(corpus) == path.read_text()
     files = fetch(corpus, path, tmp_path / "out" / ".packages").files
     assert len(files) == 3
-    root = corpus_root(corpus, path, tmp_path / "out" / ".packages")
+    root = corpus.home(path, tmp_path / "out" / ".packages")
     assert prepare(corpus, "first_clip", root, tmp_path / "out" / "first_clip.mkv").plan.own_bytes
     done = prepare(corpus, "sub_c", root, tmp_path / "out" / "sub_c.mkv")
     assert (done.video.frames, done.plan.own_bytes) == (5, False)
@@ -79,7 +79,7 @@ def test_shots_become_sources(embedded_files: dict[str, Path], tmp_path: Path) -
         expected[f"citycc0_{n}"] = (frames, f"citycc0_{n}", "citycc0")
     assert found == expected
     assert result.short_shots == ("bikes.mp4 frames 242 to 249",)
-    assert "left out, shorter than asked for: bikes.mp4 frames 242 to 249" in summary(result)
+    assert "left out, shorter than --min-frames: bikes.mp4 frames 242 to 249" in summary(result)
 
 
 def test_labels_are_joined_and_what_does_not_match_is_said(folder: Path, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_labels_are_joined_and_what_does_not_match_is_said(folder: Path, tmp_pat
     assert {entry.key: entry.mos for entry in result.corpus.entries} == {"first_clip": 3.5, "sub_b": 71, "sub_c": None}
     assert result.unmatched_labels == ("elsewhere",)
     assert result.unlabelled == ("sub_c",)
-    assert {"labels of no video: elsewhere", "videos without label: sub_c"} <= set(summary(result))
+    assert {"labels without video: elsewhere", "videos without label: sub_c"} <= set(summary(result))
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_labels_are_joined_and_what_does_not_match_is_said(folder: Path, tmp_pat
     [
         ("key,score\na,1\n", "must have the columns key and mos, but has key, score"),
         ("", "must have the columns key and mos, but has none"),
-        ("key,mos\na,good\n", "line 2: mos 'good' of 'a' is no number"),
-        ("key,mos\na\n", "line 2: mos None of 'a' is no number"),
+        ("key,mos\na,good\n", "line 2: mos 'good' of 'a' is not a number"),
+        ("key,mos\na\n", "line 2: mos None of 'a' is not a number"),
         ("key,mos\na,nan\n", "line 2: mos of 'a' is nan"),
         ("key,mos\na,1\na.mkv,2\n", r"line 3: 'a\.mkv' has two scores, 1\.0 and 2\.0"),
     ],
@@ -166,9 +166,9 @@ def test_formats_that_have_to_be_converted_are_written_down(tmp_path: Path, make
 def test_folders_without_videos(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match="no such folder"):
         find_videos(tmp_path / "none")
-    with pytest.raises(InputError, match="holds no videos"):
+    with pytest.raises(InputError, match="there are no videos in"):
         find_videos(tmp_path)
-    with pytest.raises(InputError, match="'Mine!' is no name for a corpus"):
+    with pytest.raises(InputError, match="'Mine!' is not a name for a corpus"):
         scan(tmp_path, "Mine!")
 
 
