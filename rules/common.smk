@@ -1,4 +1,4 @@
-"""What the rules share: the checked configuration, the plan that it gives, and lists of paths made from it."""
+"""Shared by the rules: the checked configuration, its plan, and lists of paths made from the plan."""
 
 import atexit
 import gc
@@ -19,12 +19,12 @@ except ModuleNotFoundError as err:
     ) from err
 
 
-# A plan is millions of objects that live to its end: looking through them for rubbish on the way is a tenth of its time,
-# and taking them apart one by one at the end a fifth.
+# A plan has millions of objects that live to its end: garbage collection would take a tenth of its time, and freeing
+# them one by one at the end a fifth.
 gc.set_threshold(1_000_000, 50, 1_000)
 atexit.register(gc.freeze)
 
-# Corpora and models that come with the workflow lie beside the rules.
+# The folder `config` with the corpora and models of the workflow is beside the rules.
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCHEMAS = HOME / "workflow" / "schemas"
 
@@ -45,10 +45,10 @@ wildcard_constraints:
 
 
 def stop_looking_again():
-    """Take away the limit on how fast jobs start, where nobody asked for one.
+    """Remove Snakemake's default limit on how fast jobs start; a limit of the user stays.
 
-    With a limit Snakemake 9 looks at the ready jobs again a second after every look, and a look of its own follows every
-    job that ends: the looks pile up until they take a whole processor. The limit by default is no use to anybody.
+    With a limit, Snakemake 9 schedules again a second after it has scheduled, and also after every job that ends: the
+    schedulings pile up until they take a whole processor.
     """
     limit = getattr(workflow.scheduler, "job_rate_limiter", None)
     if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
@@ -56,22 +56,22 @@ def stop_looking_again():
 
 
 def untracked(value):
-    """A parameter that a rerun does not depend on: Snakemake compares no parameter made by a function of `output`."""
+    """A parameter that never makes a job run again: Snakemake does not compare parameters made by a function of `output`."""
     return lambda wildcards, output: value
 
 
 def spec_file(kind):
-    """Where the YAML file of a corpus or model lies: untracked, because what a rule reads of it is a parameter.
+    """The path of the YAML file of a corpus or model: untracked, because the values that a rule reads are parameters.
 
-    So a comment, another key or another folder rebuilds nothing.
+    So a comment, another key or another folder makes no job run again.
     """
     return lambda wildcards, output: getattr(PLAN, kind)(getattr(wildcards, kind)).path
 
 
 def clip_source(wildcards):
-    """What a clip is made from: a video of one's own, or what was fetched.
+    """The file that a clip is made from: the receipt of the fetched packages, or the user's own video.
 
-    A video of one's own is `local`: a module's prefix is for what the module makes.
+    The user's own video is `local`: the prefix of a module is only for files that the module makes.
     """
     corpus = PLAN.corpus(wildcards.corpus)
     PLAN.entry(wildcards.corpus, wildcards.clip)
@@ -84,7 +84,7 @@ def imported_files(wildcards):
     return [local(path) for path in PLAN.corpus(wildcards.corpus).files]
 
 
-# Of many thousand jobs those that want the same share one object.
+# Many thousand jobs share these objects.
 @cache
 def labels_of(corpus, clip):
     entry = PLAN.entry(corpus, clip)
@@ -93,7 +93,7 @@ def labels_of(corpus, clip):
 
 @cache
 def options_of(codec, rung):
-    # The thread count is content: with another one some encoders write other bytes.
+    # The thread count is content: some encoders write other bytes with another one.
     threads = ["--encoder-threads", str(THREADS["encode_rung"])]
     return [*PLAN.rung(codec, rung).options(), *threads, "--ffmpeg", config["ffmpeg"]]
 

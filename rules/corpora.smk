@@ -1,4 +1,4 @@
-"""Corpora: fetch what is pinned, then make each clip a pristine reference."""
+"""Corpora: fetch the pinned files, then make each clip a pristine reference."""
 
 
 rule fetch_corpus:
@@ -27,7 +27,7 @@ rule fetch_corpus:
 
 
 rule prepare_clip:
-    """Cut, crop and scale one clip, or keep its own bytes where nothing is to be done."""
+    """Cut, crop and scale one clip, or keep its own bytes if nothing has to be changed."""
     input:
         source=clip_source,
     output:

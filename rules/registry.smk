@@ -1,4 +1,4 @@
-"""Registry: what ships, with every hash."""
+"""Registry: the models that ship, with every hash."""
 
 
 rule register_models:

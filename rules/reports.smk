@@ -1,4 +1,4 @@
-"""Reports: the pictures and figures that people read."""
+"""Reports: pages and figures for people."""
 
 
 rule render_report:
@@ -43,7 +43,7 @@ rule render_report:
 
 
 rule render_card:
-    """One page per model: data, protocol, figures, gates, limits, int8 variants, and how to make it again."""
+    """One page per model: data, protocol, figures, gates, limits, int8 variants, and the commands that make it again."""
     input:
         registry=layout.REGISTRY.pattern,
         verdict=layout.VERDICT.pattern,

@@ -1,4 +1,4 @@
-"""Tables: ladders put together into shards, shards into training tables; tables made elsewhere become shards, too."""
+"""Tables: ladders become shards, and shards training tables; tables of other programs become shards, too."""
 
 
 rule build_shard:
@@ -14,7 +14,7 @@ rule build_shard:
     log:
         "logs/build_shard/{corpus}/{codec}.log",
     wildcard_constraints:
-        # Not the shard of a corpus of tables, which `import_table` makes.
+        # Not the shard of an imported corpus, which `import_table` makes.
         codec=r"(?!imported\.)[a-z0-9][a-z0-9_-]*",
     conda:
         "../envs/video.yaml"
@@ -30,7 +30,7 @@ rule build_shard:
 
 
 rule import_table:
-    """The shard of a corpus of tables that were made elsewhere: read, checked row by row, counted."""
+    """The shard of a corpus of tables of other programs: read, checked row by row, counted."""
     input:
         files=imported_files,
     output:
@@ -59,7 +59,7 @@ rule import_table:
 
 
 rule combine_table:
-    """A training table out of shards."""
+    """A training table from shards."""
     input:
         shards=shards_of(layout.SHARD),
         records=table_records,

@@ -1,7 +1,7 @@
-"""What a configuration asks for: the names from which the workflow's rules make their paths.
+"""The plan of a configuration: the names from which the workflow's rules make their paths.
 
-The Snakefile reads this at every start, on a cluster twice per job, so only the standard library, PyYAML and
-jsonschema are imported, and everything is looked up in dictionaries that are made once.
+The Snakefile imports this module at every start, on a cluster twice per job. Therefore it imports only the standard
+library, PyYAML and jsonschema, and looks everything up in dictionaries that are built once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pyvmaf.features.catalog import FEATURES, select
 _T = TypeVar("_T")
 
 MADE_OF = "made of "
-"""How such a parameter begins; see `made_of`."""
+"""Prefix of the parameters that `made_of` returns."""
 
 IMPORTED = "imported"
 """Name of the one shard of a corpus whose tables were made elsewhere."""
@@ -37,7 +37,14 @@ IMPORTED = "imported"
 
 @dataclass(frozen=True)
 class Corpus:
-    """One corpus file: where it lies, what it says, and its entries by key."""
+    """One corpus file.
+
+    Attributes:
+        name: name of the corpus.
+        path: path of the file.
+        spec: its content, with defaults.
+        clips: its entries by key; empty if it does not hold videos.
+    """
 
     name: str
     path: str
@@ -46,7 +53,7 @@ class Corpus:
 
     @property
     def kind(self) -> corpora.Kind:
-        """Its kind."""
+        """The row of its kind."""
         return corpora.kind(self.spec["kind"])
 
     @property
@@ -56,7 +63,7 @@ class Corpus:
 
     @property
     def imported(self) -> bool:
-        """Whether it gives rows that were made elsewhere, and not clips."""
+        """Whether it gives rows of other programs, and not clips."""
         return self.kind.gives == corpora.ROWS
 
     @property
@@ -66,7 +73,7 @@ class Corpus:
 
     @property
     def files(self) -> list[str]:
-        """Its files, if it gives rows; a relative root is seen from the corpus file."""
+        """Its files if it gives rows; a relative root starts from the corpus file."""
         return [self._file(path) for path in sorted(_pinned(self.spec))] if self.imported else []
 
     @property
@@ -85,7 +92,7 @@ class Corpus:
         return dict(set_keys(self.spec))
 
     def source(self, clip: str) -> str:
-        """The video file of a clip of a folder corpus; a relative root is seen from the corpus file."""
+        """Return the video file of a clip of a folder corpus; a relative root starts from the corpus file."""
         return self._file(self.clips[clip]["path"])
 
     def _file(self, path: str) -> str:
@@ -160,11 +167,11 @@ class Plan:
 
     Args:
         config: the configuration, validated, with its defaults filled in.
-        bundled: the workflow's ``config`` folder, where corpora and models are looked for last.
+        bundled: the workflow's ``config`` folder, which is searched last for corpora and models.
         schemas: the folder of the generated schemas.
 
     Raises:
-        InputError: a name is in no table or folder, or a file says something that is not allowed.
+        InputError: a name is unknown, or a file has a key or value that is not allowed.
     """
 
     def __init__(self, config: Mapping[str, Any], bundled: Path, schemas: Path) -> None:
@@ -181,7 +188,7 @@ class Plan:
         for model in self.models.values():
             shards = self.table(model.table)
             if all(self.corpora[corpus].imported for corpus, _ in shards):
-                continue  # what their tables hold is known when they are read
+                continue  # the columns of imported tables are known when they are read
             if missing := [feature for feature in model.measured if feature not in measured]:
                 raise InputError(
                     f"model {model.name} needs {', '.join(missing)}, which `features: {config['features']}` of the "
@@ -196,15 +203,15 @@ class Plan:
         return sorted({model.table for model in self.models.values()})
 
     def clips(self) -> list[tuple[str, str]]:
-        """Every (corpus, clip) of the corpora that hold videos."""
+        """Return every (corpus, clip) of the corpora that hold videos."""
         return [(name, clip) for name, corpus in self.corpora.items() for clip in corpus.clips]
 
     def rungs(self, codec: str) -> list[str]:
-        """Names of a ladder's rungs."""
+        """Return the names of a ladder's rungs."""
         return list(self._ladder(codec))
 
     def rung(self, codec: str, name: str) -> Distortion:
-        """One rung of a ladder.
+        """Return one rung of a ladder.
 
         Raises:
             InputError: the configuration has no such ladder or rung.
@@ -215,7 +222,7 @@ class Plan:
         return ladder[name]
 
     def distortion(self, codec: str) -> Uses:
-        """What the verb ``encode`` uses to make a ladder.
+        """Return what the verb ``encode`` uses to make a ladder.
 
         Raises:
             InputError: the configuration has no such ladder.
@@ -223,72 +230,71 @@ class Plan:
         return distortion.uses(_get("ladder", codec, self._config["ladders"])["distortion"])
 
     def corpus(self, name: str) -> Corpus:
-        """One corpus of the configuration.
+        """Return one corpus of the configuration.
 
         Raises:
-            InputError: the configuration names no such corpus.
+            InputError: the configuration does not name the corpus.
         """
         return _get("corpus", name, self.corpora)
 
     def entry(self, corpus: str, clip: str) -> Mapping[str, Any]:
-        """What a corpus file says about one clip.
+        """Return one clip's entry of a corpus file.
 
         Raises:
-            InputError: it has no such clip.
+            InputError: the corpus does not have the clip.
         """
         return _get(f"clip of {corpus}", clip, self.corpus(corpus).clips)
 
     def model(self, name: str) -> Model:
-        """One model of the configuration.
+        """Return one model of the configuration.
 
         Raises:
-            InputError: the configuration names no such model.
+            InputError: the configuration does not name the model.
         """
         return _get("model", name, self.models)
 
     def seeds(self, model: str) -> list[int]:
-        """Seeds that a model is trained with."""
-        given = self._config["seeds"]
-        return list(self.model(model).spec["seeds"] if given is None else dict.fromkeys(given))
+        """Return the seeds that a model is trained with."""
+        seeds = self._config["seeds"]
+        return list(self.model(model).spec["seeds"] if seeds is None else dict.fromkeys(seeds))
 
     @property
     def ensembles(self) -> list[str]:
-        """Models whose seeds also become one model; with a single seed there is nothing to put together."""
+        """Models whose seeds also become an ensemble, which needs at least two."""
         return [name for name, model in self.models.items() if model.spec["ensemble"] and len(self.seeds(name)) > 1]
 
     def modes(self, model: str) -> list[str]:
-        """Int8 variants of a model: those that its file names, less those that the configuration leaves out."""
-        named = [variant["mode"] for variant in self.model(model).spec["quantised"]]
-        wanted = self._config["quantized"]
-        return named if wanted is None else [mode for mode in named if mode in wanted]
+        """Return the int8 variants of a model that its file names and the configuration does not leave out."""
+        modes = [variant["mode"] for variant in self.model(model).spec["quantised"]]
+        allowed = self._config["quantized"]
+        return modes if allowed is None else [mode for mode in modes if mode in allowed]
 
     def table(self, name: str) -> list[tuple[str, str]]:
-        """The (corpus, codec) pairs whose shards make up a table; an imported corpus has one, `IMPORTED`.
+        """Return the (corpus, codec) pairs whose shards make up a table; an imported corpus has one, `IMPORTED`.
 
         Raises:
-            InputError: the configuration has no such table, it names what the run does not use, or it has no corpora.
+            InputError: the configuration does not have the table, the run does not use a corpus or codec that the table
+                names, or the table has no corpora.
         """
         table = _get("table", name, self._config["tables"])
-        # Rows that were made elsewhere are put beside one's own only where somebody says so.
-        corpora = [*self.encoded] if table["corpora"] is None else table["corpora"]
+        # Imported rows are in a table only if it names their corpus.
+        names = [*self.encoded] if table["corpora"] is None else table["corpora"]
         codecs = self.codecs if table["codecs"] is None else table["codecs"]
-        for corpus in corpora:
+        for corpus in names:
             _get(f"corpus of table {name!r} (or not in `corpora`)", corpus, self.corpora)
         for codec in codecs:
             _get(f"codec of table {name!r} (or not in `codecs`)", codec, self.codecs)
-        if not corpora:
+        if not names:
             raise InputError(
-                f"table {name!r} has no corpora: the run uses {', '.join(self.corpora)} only, which were made elsewhere "
-                f"and are in no table that does not name them. Say tables: {{{name}: {{corpora: [{next(iter(self.corpora))}]}}}}"
+                f"table {name!r} has no corpora: the run uses {', '.join(self.corpora)} only, whose tables were imported, "
+                f"and a table has to name those. Write tables: {{{name}: {{corpora: [{next(iter(self.corpora))}]}}}}"
             )
         return [
-            (corpus, codec)
-            for corpus in corpora
-            for codec in ((IMPORTED,) if self.corpora[corpus].imported else codecs)
+            (corpus, codec) for corpus in names for codec in ((IMPORTED,) if self.corpora[corpus].imported else codecs)
         ]
 
     def unit(self, table: str) -> str:
-        """What a row of a table is: "frame" or "clip"."""
+        """Return what a row of a table is: "frame" or "clip"."""
         return str(_get("table", table, self._config["tables"])["unit"])
 
     @cached_property
@@ -298,18 +304,18 @@ class Plan:
 
     @cached_property
     def imported(self) -> list[str]:
-        """Corpora that hold tables made elsewhere."""
+        """Corpora that hold tables of other programs."""
         return [name for name, corpus in self.corpora.items() if corpus.imported]
 
     @cached_property
     def features(self) -> str:
-        """The features to measure, as the command line takes them."""
+        """The features to measure, as text for the command line."""
         value = self._config["features"]
         return value if isinstance(value, str) else ",".join(value)
 
     @cached_property
     def feature_rows(self) -> dict[str, str]:
-        """Hash of what the catalog says about each feature that is measured, by name, in catalog order."""
+        """Hash of the catalog's row of each feature that is measured, by name, in catalog order."""
         return {name: row_hash(FEATURES[name]) for name in select(self._config["features"]).names}
 
     # -- reading ----------------------------------------------------------------------------------
@@ -335,7 +341,7 @@ class Plan:
         clips: dict[str, Mapping[str, Any]] = {}
         for entry in spec.get("entries", ()):
             if entry["key"] in clips:
-                raise InputError(f"{path}: the key {entry['key']!r} stands there twice")
+                raise InputError(f"{path}: two entries have the key {entry['key']!r}")
             clips[entry["key"]] = entry
         return Corpus(name, path, spec, clips)
 
@@ -344,24 +350,24 @@ class Plan:
         return Model(name, path, spec, branch(self._schema("model"), spec)["reads"])
 
     def _read(self, kind: str, folder: str, name: str) -> tuple[str, dict[str, Any]]:
-        # Looked at from the working folder first, so that a run elsewhere can bring its own.
-        given = self._config[f"{folder}_folder"]
-        places = [Path(given), self._bundled / folder]
-        for place in places:
-            path = place / f"{name}.yaml"
+        # The working folder comes first, so that a run elsewhere can bring its own files.
+        own = self._config[f"{folder}_folder"]
+        folders = [Path(own), self._bundled / folder]
+        for parent in folders:
+            path = parent / f"{name}.yaml"
             if path.is_file():
                 spec = read_yaml(path)
                 schema = self._schema(kind)
                 return _from_here(path), conform(spec, schema, _from_here(path))
-        found = sorted({path.stem for place in places for path in place.glob("*.yaml")})
-        raise unknown_name(f"{kind} (no {name}.yaml in {given} or in the workflow's config/{folder})", name, found)
+        names = sorted({path.stem for parent in folders for path in parent.glob("*.yaml")})
+        raise unknown_name(f"{kind} (no {name}.yaml in {own} or in the workflow's config/{folder})", name, names)
 
     def _schema(self, kind: str) -> dict[str, Any]:
         return read_yaml(self._schemas / f"{kind}.schema.yaml")
 
 
 def _pinned(spec: Any) -> dict[str, str]:
-    """The files that a corpus file names, anywhere in it, with their hashes."""
+    """Return the files that a corpus file names, at any depth, with their hashes."""
     if isinstance(spec, list):
         return {path: sha256 for item in spec for path, sha256 in _pinned(item).items()}
     if not isinstance(spec, Mapping):
@@ -387,10 +393,10 @@ def set_keys(value: Any) -> Any:
 
 
 def made_of(*parts: Any) -> str:
-    """A short name for what decides the bytes of a job's inputs: the same where all of `parts` are.
+    """Return a short name of everything that decides the bytes of a job's inputs; equal for equal `parts`.
 
-    A job holds this as a parameter of its own. When a job fails Snakemake removes what that was to make, and with it what
-    it knew: without it the job that reads the result would seem to be up to date.
+    A job has this as a parameter of its own. When a job fails, Snakemake removes its outputs and forgets their
+    parameters: without this name, the job that reads the outputs would seem to be up to date.
     """
     return f"{MADE_OF}{content_hash(parts)[:16]}"
 

@@ -239,5 +239,5 @@ def test_folder_corpora_are_found_where_one_works(tmp_path: Path, monkeypatch: p
     assert not found.corpus("mine").fetched
     corpus["entries"] = [entry, entry]
     (tmp_path / "config" / "corpora" / "mine.yaml").write_text(yaml.safe_dump(corpus))
-    with pytest.raises(InputError, match="'a' stands there twice"):
+    with pytest.raises(InputError, match="two entries have the key 'a'"):
         plan(corpora=["mine"])
