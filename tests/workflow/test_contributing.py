@@ -114,7 +114,7 @@ def jobs(text: str) -> dict[str, int]:
 
 
 def test_every_section_is_followed() -> None:
-    assert set(SECTIONS) == {"A feature", "A codec", "A corpus", "A model", "A rule"}
+    assert set(SECTIONS) == {"A feature", "An encoder", "A corpus", "A model", "A rule"}
     assert sum(len(commands(section)) for section in SECTIONS) == PAGE.count("\n$ ")
 
 
@@ -130,8 +130,8 @@ def test_a_feature(checkout: Path, programs: Path) -> None:
     assert "vif_scale0_neg" in (checkout / "scores.csv").read_text()
 
 
-def test_a_codec(checkout: Path, programs: Path) -> None:
-    encoded, planned = follow("A codec", checkout, programs).values()
+def test_an_encoder(checkout: Path, programs: Path) -> None:
+    encoded, planned = follow("An encoder", checkout, programs).values()
     assert "clip.mkv" in encoded
     assert '"libaom-av1"' in (checkout / "clip.json").read_text()
     assert jobs(planned)["encode_rung"] == 9 * (4 + 2)
