@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.reports.measures import evenly
 from pyvmaf.reports.read import Run
 from pyvmaf.runtime.load import load_model
+from pyvmaf.tables.columns import ENCODE_COLUMNS, codec_block
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,11 +55,5 @@ def _codec_blocks(sidecar: dict[str, Any], rows: pd.DataFrame) -> NDArray[np.flo
     """The codec block of each row, None for a model that takes none."""
     if sidecar["codec"] is None:
         return None
-    vocab = vocabulary(sidecar["codec"]["vocabulary"])
-    columns: Any = (rows[name].tolist() for name in ("codec", "preset", "crf"))
-    blocks = [
-        # Rungs that no encoder made have neither preset nor CRF.
-        vocab.encode(codec, preset or None, None if crf != crf else int(crf))
-        for codec, preset, crf in zip(*columns, strict=True)
-    ]
-    return np.array(blocks)
+    encoder, preset, crf = (rows[name].to_numpy() for name in ENCODE_COLUMNS)
+    return codec_block(sidecar["codec"]["vocabulary"], encoder, preset, crf)

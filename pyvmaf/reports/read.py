@@ -21,7 +21,7 @@ from pyvmaf.registry.entry import Registry, choose_seed
 if TYPE_CHECKING:
     import pandas as pd
 
-_TEXT = ("corpus", "group", "source", "clip", "codec", "preset", "rung")
+_TEXT = ("corpus", "group", "source", "clip", "codec", "encoder", "preset", "rung")
 
 _CLOCK_KEYS = frozenset({"timestamp", "encode_time_ms", "score_time_ms"})
 
@@ -251,7 +251,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
 def read_shards(paths: Sequence[Path], features: Sequence[str]) -> pd.DataFrame:
     """Read the rows of all shards: what names a row, `features`, and the teacher's score.
 
-    Text that is null (the preset of a rung that no encoder made) is read as an empty string.
+    Text that is null (encoder and preset of a rung that no encoder made) is read as an empty string.
 
     Raises:
         InputError: a shard lacks one of the columns.
