@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
@@ -46,6 +46,18 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 ModelId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+_N = TypeVar("_N", str, int)
+
+
+def _distinct(values: list[_N]) -> list[_N]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"an item occurs twice in {values}")
+    return values
+
+
+Distinct = Annotated[list[_N], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})]
+"""A list without repetitions."""
+
 Bounds = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 

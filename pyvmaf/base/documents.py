@@ -28,6 +28,9 @@ DOCUMENTS: Table[str] = {
     "cross-backend": "pyvmaf.checks.cross_backend.CrossBackend",
     "profile": "pyvmaf.checks.profile.Profile",
     "bisect-model-quality": "pyvmaf.checks.bisect.Bisection",
+    "tune": "pyvmaf.studies.reports.Tuning",
+    "feature-correlation": "pyvmaf.studies.reports.FeatureCorrelation",
+    "subset-sweep": "pyvmaf.studies.reports.SubsetSweep",
     "audit": "pyvmaf.workflow.audit.report.Audit",
 }
 """Dotted name of the class, by the name of the document."""

@@ -11,11 +11,10 @@ import typer
 
 from pyvmaf.cli.common import ThreadsOption, progress
 from pyvmaf.cli.models import ConfigOption, TableOption
-from pyvmaf.cli.show import figure
+from pyvmaf.cli.show import figure, new_table, print_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from pyvmaf.studies.reports import FeatureCorrelation, SubsetSweep, Tuning
 
 AnyTableOption = Annotated[
     Path,
@@ -23,7 +22,7 @@ AnyTableOption = Annotated[
 ]
 
 
-def _of(*words: str) -> Callable[[str], list[str]]:
+def _complete_from(*words: str) -> Callable[[str], list[str]]:
     return lambda incomplete: [word for word in words if word.startswith(incomplete)]
 
 
@@ -36,7 +35,7 @@ def _complete_subsets(incomplete: str) -> list[str]:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs to the command."""
+    """Add the verbs of this module."""
     app.command("tune")(tune)
     app.command("feature-correlation")(feature_correlation)
     app.command("subset-sweep")(subset_sweep)
@@ -58,14 +57,14 @@ def tune(
         ),
     ],
     trials: Annotated[
-        int, typer.Option("--trials", min=1, help="Finished trials that the study is to have; those it has count.")
+        int, typer.Option("--trials", min=1, help="Finished trials that the study is to have, earlier ones included.")
     ] = 20,
     objective: Annotated[
         str,
         typer.Option(
             "--objective",
             help="rmse or plcc (as 1 - PLCC), mean over the folds, on held-out rows.",
-            autocompletion=_of("rmse", "plcc"),
+            autocompletion=_complete_from("rmse", "plcc"),
         ),
     ] = "rmse",
     storage: Annotated[
@@ -74,35 +73,37 @@ def tune(
             "--storage",
             metavar="URL",
             envvar="VMAF_TRAIN_STORAGE",
-            help="Where the study is kept, to resume or share it: sqlite:///FILE and others. Default: study.db in "
-            "--output. A URL with a password belongs into the environment.",
+            help="Storage of the study, to resume or share it: sqlite:///FILE and others. Default: study.db in "
+            "--output. Put a URL with a password into the environment.",
         ),
     ] = None,
-    study_name: Annotated[str, typer.Option("--study-name", help="Of the study in the storage.")] = "vmaf-train-sweep",
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Other than the spec's.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of sampling and of every fit.")] = 0,
+    study_name: Annotated[
+        str, typer.Option("--study-name", help="Name of the study in the storage.")
+    ] = "vmaf-train-sweep",
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs. Default: the spec's.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of sampling and of every fit.")] = 0,
     prune: Annotated[
-        bool, typer.Option("--prune/--no-prune", help="End trials early that are worse than the median by then.")
+        bool, typer.Option("--prune/--no-prune", help="End trials early that are worse than the median.")
     ] = True,
     confirm: Annotated[
-        int, typer.Option("--confirm", min=0, help="Fit base and best spec with that many further seeds.")
+        int, typer.Option("--confirm", min=0, help="Number of further seeds for the base and the best spec.")
     ] = 2,
     backend: Annotated[
         str,
         typer.Option(
             "--backend",
             help="optuna: one trial after another; ray: many at a time (extra 'tune').",
-            autocompletion=_of("optuna", "ray"),
+            autocompletion=_complete_from("optuna", "ray"),
         ),
     ] = "optuna",
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, help="Trials at a time, for ray. Default: as many as cores.")
+        int | None, typer.Option("--jobs", min=1, help="Trials at a time, for ray. Default: the number of cores.")
     ] = None,
     threads: ThreadsOption = 1,
 ) -> None:
-    """Search a spec's hyperparameters by what its folds reach on held-out rows.
+    """Search a spec's hyperparameters by the figures of its folds on held-out rows.
 
-    The same command goes on with a study that was interrupted. The best trial is left as a spec that fit takes.
+    The same command continues an interrupted study. The best trial is written as a spec for fit.
 
     Example: vmaf-train tune --config config/models/vmaf_tiny_v2.yaml --features results/tables/default.parquet
     --output runs/tune --param optimiser.lr=float:1e-4:3e-2:log --param 'network.hidden=choice:[16,8],[32,16]'
@@ -130,82 +131,79 @@ def tune(
                 on_trial=advance,
             )
     except KeyboardInterrupt:
-        typer.echo("the study keeps its finished trials: the same command goes on with it", err=True)
+        typer.echo("the study keeps its finished trials: the same command continues it", err=True)
         raise
     _print_trials(report)
-    typer.echo(f"best spec {output / report['best']['spec']}\nreport    {output / 'tune.json'}")
+    typer.echo(f"best spec {output / report.best.spec}\nreport    {output / 'tune.json'}")
 
 
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _print_trials(report: Mapping[str, Any], most: int = 10) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
+def _print_trials(report: Tuning, most: int = 10) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    states = ", ".join(f"{n} {state}" for state, n in report["n_by_state"].items() if n)
-    table = Table(
-        box=SIMPLE, title=f"{report['model']}: {report['n_trials']} trials ({states}), {report['objective']['about']}"
+    states = ", ".join(f"{count} {state}" for state, count in report.n_by_state.as_json().items() if count)
+    table = new_table(
+        f"{report.model}: {report.n_trials} trials ({states}), {report.objective.about}",
+        (),
+        ("trial", report.objective.name, "PLCC", "worst", "RMSE", "weights"),
     )
-    for name in ("trial", report["objective"]["name"], "PLCC", "worst", "RMSE", "weights"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("values", overflow="fold")
-    done = [t for t in report["trials"] if t["state"] == "complete"]
-    for trial in sorted(done, key=lambda t: t["value"])[:most]:
-        found = trial["figures"]
+    table.add_column("values")
+    completed = [(trial.value, trial) for trial in report.trials if trial.value is not None]
+    for value, trial in sorted(completed, key=lambda item: item[0])[:most]:
+        if trial.figures is None:
+            continue
         table.add_row(
-            str(trial["trial"]),
-            f"{trial['value']:.5f}",
-            *(figure(found[k]) for k in ("mean_plcc", "min_plcc")),
-            figure(found["mean_rmse"], 3),
-            str(found["n_params"]),
-            escape(", ".join(f"{k.rpartition('.')[2]} {_short(v)}" for k, v in trial["params"].items())),
+            str(trial.trial),
+            f"{value:.5f}",
+            figure(trial.figures.mean_plcc),
+            figure(trial.figures.min_plcc),
+            figure(trial.figures.mean_rmse, 3),
+            str(trial.figures.n_params),
+            escape(", ".join(f"{name.rpartition('.')[2]} {_short(param)}" for name, param in trial.params.items())),
         )
-    console = Console()
-    console.print(table)
-    if report["importances"]:
-        typer.echo("what mattered: " + ", ".join(f"{k} {v:.0%}" for k, v in report["importances"].items()))
-    found = report["confirmation"]
-    if found:
+    print_whole(table)
+    if report.importances:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in report.importances.items())
+        typer.echo(f"importance of the parameters: {shares}")
+    if (confirmation := report.confirmation) is not None:
         typer.echo(
-            f"on {len(found['base']) - 1} seeds that chose nothing: base {found['base_on_further_seeds']:.5f}, best "
-            f"{found['best_on_further_seeds']:.5f}, gain {found['gain_on_further_seeds']:+.5f} (on the seed of the "
-            f"search {found['gain_on_the_seed_of_the_search']:+.5f})"
+            f"on {len(confirmation.base) - 1} seeds that chose nothing: base {confirmation.base_on_further_seeds:.5f}, "
+            f"best {confirmation.best_on_further_seeds:.5f}, gain {confirmation.gain_on_further_seeds:+.5f} (on the "
+            f"seed of the search {confirmation.gain_on_the_seed_of_the_search:+.5f})"
         )
 
 
 def feature_correlation(
     features: AnyTableOption,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", "--out", "--json", metavar="JSON", help="Where the report goes.")
+        Path | None,
+        typer.Option("--output", "-o", "--out", "--json", metavar="JSON", help="Write the report to this file."),
     ] = None,
-    target: Annotated[str, typer.Option("--target", help="Column that the features are to explain.")] = "vmaf",
+    target: Annotated[str, typer.Option("--target", help="Column that the features explain.")] = "vmaf",
     columns: Annotated[
-        str | None, typer.Option("--columns", metavar="LIST", help="Columns to look at. Default: every feature.")
+        str | None, typer.Option("--columns", metavar="LIST", help="Columns to examine. Default: every feature.")
     ] = None,
     redundancy_threshold: Annotated[
-        float, typer.Option("--redundancy-threshold", help="|r| from which two features say the same.")
+        float, typer.Option("--redundancy-threshold", help="|r| from which two features are redundant.")
     ] = 0.95,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, help="How many of each method's ranking count.")] = 8,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Number of ranks of each method that count.")] = 8,
     by: Annotated[
-        str, typer.Option("--by", help="Column whose values the lasso's folds keep together, where it is there.")
+        str, typer.Option("--by", help="Column whose values the lasso's folds keep together, if the table has it.")
     ] = "source",
     max_missing: Annotated[
         float,
         typer.Option("--max-missing", min=0, max=1, help="Leave out columns that lack a value in more of the rows."),
     ] = 0.05,
-    max_rows: Annotated[
-        int, typer.Option("--max-rows", min=0, help="Look at that many rows, drawn at random; 0 for all.")
-    ] = 0,
+    max_rows: Annotated[int, typer.Option("--max-rows", min=0, help="Number of rows, drawn at random; 0 for all.")] = 0,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Heat map of the correlations: .svg, .png or .html.")
     ] = None,
     threads: ThreadsOption = 1,
 ) -> None:
-    """Which features say the same, and which matter: Pearson's r, mutual information, lasso and random forest.
+    """Find redundant and important features: Pearson's r, mutual information, lasso and random forest.
 
     Example: vmaf-train feature-correlation --features results/tables/default.parquet --output correlation.json
     --plot correlation.svg
@@ -230,57 +228,52 @@ def feature_correlation(
     _print_correlation(report)
 
 
-def _print_correlation(report: Mapping[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    weights, top = report["importances"], report["per_method_topk"]
-    names = report["pearson"]["columns"]
-    with_target = dict(zip(names, report["pearson"]["r"][-1], strict=True))
-    table = Table(title=f"{report['n_rows_used']} rows of {report['table']['name']}, target {report['target']}")
-    table.add_column("feature")
-    for name in ("r with target", "mutual information", "lasso", "random forest", "consensus"):
-        table.add_column(name, justify="right")
-
-    def cell(method: str, name: str) -> str:
-        place = f" #{top[method].index(name) + 1}" if name in top[method] else "   "
-        return f"{weights[method][name]:.4f}{place}"
-
-    for name in sorted(report["feature_cols"], key=lambda n: -weights["rf"][n]):
-        table.add_row(
-            name,
-            f"{with_target[name]:+.4f}",
-            *(cell(m, name) for m in ("mi", "lasso", "rf")),
-            "yes" if name in report["consensus_topk"] else "",
-        )
-    Console().print(table)
-    for pair in report["redundant_pairs"]:
-        typer.echo(f"say the same: {pair['a']} and {pair['b']}, r = {pair['r']:+.4f}")
-    for name, why in report["left_out"].items():
-        if not why.startswith("holds "):
-            typer.echo(f"left out: {name}, {why}", err=True)
-    folds = report["cross_validation"]
-    typer.echo(f"lasso over {folds['folds']} folds: {folds['note']}")
-    typer.echo(f"in the first {report['top_k']} of every method: {', '.join(report['consensus_topk']) or 'none'}")
+def _print_correlation(report: FeatureCorrelation) -> None:
+    with_target = dict(zip(report.pearson.columns, report.pearson.r[-1], strict=True))
+    methods = (
+        (report.importances.mi, report.per_method_topk.mi),
+        (report.importances.lasso, report.per_method_topk.lasso),
+        (report.importances.rf, report.per_method_topk.rf),
+    )
+    table = new_table(
+        f"{report.n_rows_used} rows of {report.table.name}, target {report.target}",
+        ("feature",),
+        ("r with target", "mutual information", "lasso", "random forest", "consensus"),
+    )
+    for name in sorted(report.feature_cols, key=lambda name: -report.importances.rf[name]):
+        cells = [
+            f"{weights[name]:.4f}" + (f" #{top.index(name) + 1}" if name in top else "   ") for weights, top in methods
+        ]
+        table.add_row(name, f"{with_target[name]:+.4f}", *cells, "yes" if name in report.consensus_topk else "")
+    print_whole(table)
+    for pair in report.redundant_pairs:
+        typer.echo(f"redundant: {pair.a} and {pair.b}, r = {pair.r:+.4f}")
+    for name, reason in report.left_out.items():
+        if not reason.startswith("holds "):
+            typer.echo(f"left out: {name}, {reason}", err=True)
+    typer.echo(f"lasso over {report.cross_validation.folds} folds: {report.cross_validation.note}")
+    typer.echo(f"in the first {report.top_k} of every method: {', '.join(report.consensus_topk) or 'none'}")
 
 
 def _whole(text: str) -> list[int]:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError as err:
-        raise typer.BadParameter(f"{text!r} is no list of whole numbers such as 0,1,2") from err
+        raise typer.BadParameter(f"{text!r} is not a list of whole numbers such as 0,1,2") from err
 
 
 def subset_sweep(
     features: AnyTableOption,
-    output: Annotated[Path, typer.Option("--output", "-o", "--out", metavar="JSON", help="Where the report goes.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", "--out", metavar="JSON", help="Write the report to this file.")
+    ],
     subsets: Annotated[
         str,
         typer.Option(
             "--subsets",
             metavar="LIST",
             help="Sets and features between commas, joined by + and -: canonical6,B-ssimulacra2,adm2+motion2. C is "
-            "all 21, available what the table has.",
+            "all 21, available all that the table has.",
             autocompletion=_complete_subsets,
         ),
     ] = "canonical6,A,B,C",
@@ -290,20 +283,22 @@ def subset_sweep(
             "--config",
             "-c",
             metavar="YAML",
-            help="The model to sweep over. Default: 16-8-1, 30 epochs, batches of 256.",
+            help="The model. Default: 16-8-1, 30 epochs, batches of 256.",
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Other than the model's.")] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Other than the model's.")] = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate other than the model's.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Where --seeds is not given.")] = 0,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs. Default: the model's.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, help="Batch size. Default: the model's.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate. Default: the model's.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The seed, without --seeds.")] = 0,
     seeds: Annotated[str | None, typer.Option("--seeds", metavar="LIST", help="Several seeds, as 0,1,2.")] = None,
     target: Annotated[str | None, typer.Option("--target", help="Column to predict. Default: the model's.")] = None,
     standardize: Annotated[
         bool | None,
         typer.Option(
             "--standardize/--no-standardize",
-            help="Fit standardised targets. Default: as the model says. Features always are, inside of each fold.",
+            help="Standardise targets. Default: as in the model. Features always are, inside each fold.",
         ),
     ] = None,
     margin: Annotated[
@@ -311,7 +306,7 @@ def subset_sweep(
     ] = 0.005,
     threads: ThreadsOption = 1,
 ) -> None:
-    """The same model over several sets of features, each judged on held-out rows; the same command resumes.
+    """Compare sets of features with one model on held-out rows. The same command continues an interrupted sweep.
 
     Example: vmaf-train subset-sweep --features results/tables/default.parquet --output sweep.json
     --subsets canonical6,B-ssimulacra2 --seeds 0,1,2
@@ -336,40 +331,33 @@ def subset_sweep(
                 on_trial=advance,
             )
     except KeyboardInterrupt:
-        typer.echo("fits that are done are kept: the same command goes on", err=True)
+        typer.echo("finished fits are kept: the same command continues the sweep", err=True)
         raise
     _print_sweep(report)
 
 
-def _print_sweep(report: Mapping[str, Any]) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        box=SIMPLE,
-        title=f"{report['table']['rows_used']} rows of {report['table']['name']}, {report['split']['protocol']} by "
-        f"{report['split']['by']}, {len(report['seeds'])} seeds",
+def _print_sweep(report: SubsetSweep) -> None:
+    table = new_table(
+        f"{report.table.rows_used} rows of {report.table.name}, {report.split['protocol']} by {report.split['by']}, "
+        f"{len(report.seeds)} seeds",
+        ("subset",),
+        ("inputs", "PLCC", "worst", "RMSE", "gain", "pays"),
     )
-    table.add_column("subset", overflow="fold", min_width=14)
-    for name in ("inputs", "PLCC", "worst", "RMSE", "gain", "pays"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for subset in report["subsets"]:
-        found = subset["summary"]
-        if found is None:
+    for subset in report.subsets:
+        if (summary := subset.summary) is None:
             continue
-        std = "" if found["std_plcc"] is None else f" ±{found['std_plcc']:.5f}"
+        std = "" if summary.std_plcc is None else f" ±{summary.std_plcc:.5f}"
         table.add_row(
-            subset["name"],
-            str(len(subset["features"])),
-            figure(found["mean_plcc"], 5) + std,
-            figure(found["min_plcc"]),
-            figure(found["mean_rmse"], 3),
-            "" if subset["delta_plcc"] is None else f"{subset['delta_plcc']:+.5f}",
-            {None: "", True: "yes", False: "no"}[subset["beats_baseline"]],
+            subset.name,
+            str(len(subset.features)),
+            figure(summary.mean_plcc, 5) + std,
+            figure(summary.min_plcc),
+            figure(summary.mean_rmse, 3),
+            "" if subset.delta_plcc is None else f"{subset.delta_plcc:+.5f}",
+            {None: "", True: "yes", False: "no"}[subset.beats_baseline],
         )
-    Console().print(table)
-    for subset in report["subsets"]:
-        if not subset["possible"]:
-            typer.echo(f"not possible: {subset['name']}: {subset['reason']}", err=True)
-    typer.echo(f"take {report['take']}: {report['note']}")
+    print_whole(table)
+    for subset in report.subsets:
+        if not subset.possible:
+            typer.echo(f"not possible: {subset.name}: {subset.reason}", err=True)
+    typer.echo(f"take {report.take}: {report.note}")

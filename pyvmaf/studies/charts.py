@@ -1,16 +1,18 @@
-"""Pictures of studies: SVG, PNG or one HTML file that opens offline, by the name of the file."""
+"""Pictures of studies: SVG, PNG or one HTML file that opens offline, by the suffix of the file."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
 from pyvmaf.base.files import atomic_path
 from pyvmaf.errors import InputError
+
+if TYPE_CHECKING:
+    from pyvmaf.studies.reports import FeatureCorrelation, Tuning
 
 FORMATS = (".svg", ".png", ".html")
 _SIZE = 260
@@ -18,17 +20,17 @@ _COUNTED = re.compile(r"\b(gradient_|clip)\d+\b")
 
 
 def check_format(path: Path) -> None:
-    """Refuse a picture whose name says no format, before hours are spent.
+    """Refuse a picture with an unknown suffix, before hours are spent.
 
     Raises:
-        InputError: the name ends otherwise than `FORMATS`.
+        InputError: the suffix is not one of `FORMATS`.
     """
     if path.suffix not in FORMATS:
         raise InputError(f"a picture's name ends in {', '.join(FORMATS)}, not in {path.suffix!r}: {path}")
 
 
 def save(chart: alt.TopLevelMixin, path: Path) -> None:
-    """Write a chart in the format that its name says."""
+    """Write a chart in the format of the file's suffix."""
     check_format(path)
     with atomic_path(path) as temporary:
         match path.suffix:
@@ -42,42 +44,41 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
 
 
 def _numbered_anew(svg: str) -> str:
-    """The renderer counts gradients and clips over the life of the process: count them over the picture."""
-    places: dict[str, str] = {}
-    return _COUNTED.sub(lambda m: places.setdefault(m[0], f"{m[1]}{len(places)}"), svg)
+    """Number gradients and clips by picture: the renderer counts them over the life of the process."""
+    names: dict[str, str] = {}
+    return _COUNTED.sub(lambda m: names.setdefault(m[0], f"{m[1]}{len(names)}"), svg)
 
 
-def trials_chart(report: Mapping[str, Any]) -> alt.TopLevelMixin:
-    """The objective over the trials with the best so far, and over each parameter."""
+def trials_chart(report: Tuning) -> alt.TopLevelMixin:
+    """Draw the objective over the trials with the best so far, and over each parameter."""
     rows, best = [], None
-    for trial in report["trials"]:
-        value = trial["value"]
+    for trial in report.trials:
+        value = trial.value
         if value is not None:
             best = value if best is None else min(best, value)
-        elif trial["on_the_way"]:
-            value = trial["on_the_way"][-1][1]
+        elif trial.on_the_way:
+            value = trial.on_the_way[-1][1]
         if value is None:
             continue
         # Vega-Lite would read the dots in a path as steps into an object.
-        params = {f"p{i}": _plain(trial["params"][name]) for i, name in enumerate(report["space"])}
-        rows.append({"trial": trial["trial"], "state": trial["state"], "value": value, "best": best, **params})
-    title = f"{report['objective']['name']} on held-out rows"
+        params = {f"p{i}": _plain(trial.params[name]) for i, name in enumerate(report.space)}
+        rows.append({"trial": trial.trial, "state": trial.state, "value": value, "best": best, **params})
+    title = f"{report.objective.name} on held-out rows"
     y = alt.Y("value:Q", title=title, scale=alt.Scale(type="log"))
     state = alt.Color("state:N", scale=alt.Scale(domain=["complete", "pruned"]), title=None)
     shape = alt.Shape("state:N", scale=alt.Scale(domain=["complete", "pruned"]), title=None)
     fields = {
         name: (f"p{i}:N" if spec.startswith("choice:") else f"p{i}:Q")
-        for i, (name, spec) in enumerate(report["space"].items())
+        for i, (name, spec) in enumerate(report.space.items())
     }
-    told = (alt.Tooltip(field, title=name) for name, field in fields.items())
-    tooltip = ["trial:Q", "state:N", "value:Q", *told]
+    tooltip = ["trial:Q", "state:N", "value:Q", *(alt.Tooltip(field, title=name) for name, field in fields.items())]
     data = alt.InlineData(rows)
     points = alt.Chart(data).mark_point(filled=True, size=36).encode(
         x=alt.X("trial:Q", title="trial", axis=alt.Axis(tickMinStep=1)), y=y, color=state, shape=shape, tooltip=tooltip
     )  # fmt: skip
     line = alt.Chart(data).mark_line(interpolate="step-after", color="gray").encode(x="trial:Q", y="best:Q")
     panels: list[Any] = [alt.layer(line, points).properties(width=_SIZE, height=_SIZE)]
-    for name, spec in report["space"].items():
+    for name, spec in report.space.items():
         x = alt.X(fields[name], title=name)
         if not spec.startswith("choice:"):
             x = x.scale(type="log").axis(tickCount=4) if spec.endswith(":log") else x.scale(zero=False)
@@ -85,16 +86,16 @@ def trials_chart(report: Mapping[str, Any]) -> alt.TopLevelMixin:
             x=x, y=y, color=state, shape=shape, tooltip=tooltip
         )  # fmt: skip
         panels.append(panel.properties(width=_SIZE, height=_SIZE))
-    return alt.concat(*panels, columns=3).properties(title=f"{report['model']}: {report['study']['name']}")
+    return alt.concat(*panels, columns=3).properties(title=f"{report.model}: {report.study.name}")
 
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
-def heat_map(report: Mapping[str, Any]) -> alt.TopLevelMixin:
-    """Pearson's r of every pair of columns, the target last."""
-    names, matrix = report["pearson"]["columns"], report["pearson"]["r"]
+def heat_map(report: FeatureCorrelation) -> alt.TopLevelMixin:
+    """Draw Pearson's r of every pair of columns, the target last."""
+    names, matrix = report.pearson.columns, report.pearson.r
     rows = [
         {"a": a, "b": b, "r": matrix[i][j], "label": f"{matrix[i][j]:.2f}"}
         for i, a in enumerate(names)
@@ -112,5 +113,5 @@ def heat_map(report: Mapping[str, Any]) -> alt.TopLevelMixin:
     )
     side = 34 * len(names)
     return alt.layer(cells, words).properties(
-        width=side, height=side, title=f"Pearson's r over {report['n_rows_clean']} rows of {report['table']['name']}"
+        width=side, height=side, title=f"Pearson's r over {report.n_rows_clean} rows of {report.table.name}"
     )

@@ -1,4 +1,4 @@
-"""Which columns of a table are features."""
+"""Columns of a table that are features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyvmaf.tables.columns import read_schema
 
 
 def is_feature(name: str) -> bool:
-    """Whether a column is a feature of the catalog, per frame or pooled over a clip (``<feature>_<statistic>``)."""
+    """Return whether a column is a feature of the catalog, per frame or pooled over a clip (``<feature>_<statistic>``)."""
     return name in FEATURES or name.rpartition("_")[0] in FEATURES
 
 
@@ -23,10 +23,10 @@ def _schema(path: Path) -> Any:
 
 
 def numeric_columns(path: Path) -> tuple[list[str], dict[str, str]]:
-    """Names of the numeric columns of a table, and of the others with what they hold.
+    """List the numeric columns of a table, and the others with their type.
 
     Raises:
-        MissingFileError, IntegrityError: the file is not there or is damaged.
+        MissingFileError, IntegrityError: the file does not exist or is damaged.
     """
     import pyarrow as pa
 
@@ -41,7 +41,7 @@ def numeric_columns(path: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def unavailable(path: Path) -> dict[str, str]:
-    """Why the engine that measured a table could not compute a feature, by name."""
+    """Return by feature why the engine that measured a table could not compute it."""
     metadata = _schema(path).metadata or {}
     try:
         stated = json.loads(metadata.get(b"pyvmaf", b"{}"))

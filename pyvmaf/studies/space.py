@@ -1,4 +1,4 @@
-"""What a search varies: ``--param NAME=SPEC`` as parameters, and a spec with their values set.
+"""The parameters of a search: ``--param NAME=SPEC``, and a spec with their values.
 
 NAME is a dotted path into the model's spec (``optimiser.lr``, ``network.hidden``, ``network.hidden.0``), SPEC one of
 ``float:LO:HI[:log]``, ``int:LO:HI`` and ``choice:A,B,…``.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FORMS = "float:LO:HI, float:LO:HI:log, int:LO:HI or choice:A,B,…"
 SEARCHABLE = ("inputs", "network", "optimiser", "epochs", "batch_size", "target.standardise")
-"""Keys of a spec that shape the weights. The others say what is judged, and how: varied, values would not compare."""
+"""Keys of a spec that shape the weights. The others define the judgement, so that trials would not compare."""
 
 _BOOLS = {"true": True, "false": False}
 
@@ -31,9 +31,9 @@ class Parameter:
 
     Attributes:
         name: dotted path of the key.
-        spec: as it was written.
+        spec: its text.
         low, high: ends of a range, both included; two whole numbers for ``int``.
-        log: whether the range is searched on a logarithmic scale.
+        log: the range is searched on a logarithmic scale.
         choices: the words of a ``choice``; their values are those of `coerce`.
     """
 
@@ -45,7 +45,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
 
     def suggest(self, trial: Trial) -> Any:
-        """The value that a trial is to take, as the spec wants it."""
+        """Return the value of a trial in the form of the spec."""
         if self.choices:
             return coerce(trial.suggest_categorical(self.name, self.choices))
         if isinstance(self.low, int):
@@ -54,12 +54,12 @@ class Parameter:
 
     @property
     def ends(self) -> list[Any]:
-        """The values that decide whether this key takes such values at all: both ends, or every choice."""
+        """Values that show whether the key accepts the parameter: both ends, or every choice."""
         return [coerce(word) for word in self.choices] if self.choices else [self.low, self.high]
 
 
 def coerce(word: str) -> Any:
-    """The value of a word: int, else float, else true and false, else null, else a [list], else the text itself."""
+    """Parse a word: as int, else float, else true or false, else null, else a [list], else as text."""
     word = word.strip()
     for number in (int, float):
         try:
@@ -77,7 +77,7 @@ def coerce(word: str) -> Any:
 
 
 def _split(text: str) -> list[str]:
-    """Words between the commas that stand outside of brackets."""
+    """Split at the commas outside of brackets."""
     words, depth = [""], 0
     for letter in text:
         depth += (letter == "[") - (letter == "]")
@@ -86,12 +86,12 @@ def _split(text: str) -> list[str]:
         else:
             words[-1] += letter
     if depth:
-        raise InputError(f"{text!r} has a bracket that is not closed, or closes none")
+        raise InputError(f"{text!r} has unbalanced brackets")
     return [word.strip() for word in words]
 
 
 def parse_parameter(text: str) -> Parameter:
-    """A parameter as it stands on the command line: ``optimiser.lr=float:1e-4:1e-2:log``.
+    """Parse a parameter of the command line: ``optimiser.lr=float:1e-4:1e-2:log``.
 
     Raises:
         InputError: it has none of the three forms, its ends are in the wrong order, or its key is not searchable.
@@ -103,8 +103,8 @@ def parse_parameter(text: str) -> Parameter:
         raise InputError(f"--param {text!r} is not NAME=SPEC, with SPEC one of {FORMS}")
     if not any(name == key or name.startswith(f"{key}.") for key in SEARCHABLE):
         raise InputError(
-            f"--param {text!r}: {name!r} cannot be searched. What can: {', '.join(SEARCHABLE)} and the keys inside "
-            "of them, such as optimiser.lr; other keys say what is judged, so trials would not compare"
+            f"--param {text!r}: {name!r} cannot be searched. Use {', '.join(SEARCHABLE)} or a key inside them, "
+            "such as optimiser.lr; other keys define the judgement, so that trials would not compare"
         )
     if kind == "choice":
         words = tuple(_split(rest))
@@ -114,7 +114,7 @@ def parse_parameter(text: str) -> Parameter:
     words = tuple(rest.split(":"))
     log = kind == "float" and len(words) == 3 and words[2] == "log"
     if kind not in ("float", "int") or len(words) != 2 + log:
-        raise InputError(f"--param {text!r}: {spec!r} is none of {FORMS}")
+        raise InputError(f"--param {text!r}: {spec!r} is not one of {FORMS}")
     try:
         low, high = (int(w) if kind == "int" else float(w) for w in words[:2])
     except ValueError as err:
@@ -127,60 +127,62 @@ def parse_parameter(text: str) -> Parameter:
 
 
 def parse_space(texts: Sequence[str]) -> tuple[Parameter, ...]:
-    """All parameters of a search.
+    """Parse all parameters of a search.
 
     Raises:
-        InputError: there is none, one is named twice or lies inside another, or one is not as it should be.
+        InputError: there are none, one is named twice or lies inside another, or one is malformed.
     """
     space = tuple(parse_parameter(text) for text in texts)
     if not space:
-        raise InputError(f"nothing is searched: name keys of the spec with --param NAME=SPEC, SPEC being {FORMS}")
+        raise InputError(
+            f"there are no parameters: name keys of the spec with --param NAME=SPEC, where SPEC is {FORMS}"
+        )
     names = [p.name for p in space]
-    for place, name in enumerate(names):
-        for other in names[:place]:
+    for index, name in enumerate(names):
+        for other in names[:index]:
             if f"{name}.".startswith(f"{other}.") or f"{other}.".startswith(f"{name}."):
-                raise InputError(f"--param names {other!r} and {name!r}: one sets what the other sets")
+                raise InputError(f"--param names {other!r} and {name!r}: both set the same key")
     return space
 
 
 def with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a spec's YAML with keys set.
+    """Copy a spec's YAML and set keys.
 
     Args:
-        base: the mapping that the file holds.
-        values: by dotted path; a whole number in a path is a place in a list.
+        base: the mapping of the file.
+        values: by dotted path; a whole number in a path is an index in a list.
 
     Raises:
-        InputError: a path leads through something that is neither mapping nor list, or past the end of a list.
+        InputError: a path leads through a value that is neither mapping nor list, or past the end of a list.
     """
     result: dict[str, Any] = copy.deepcopy(dict(base))
     for name, value in values.items():
         *parents, last = name.split(".")
-        inside: Any = result
+        node: Any = result
         for part in parents:
             # A section that the file leaves out has its defaults.
-            inside = inside.setdefault(part, {}) if isinstance(inside, dict) else inside[_place(inside, part, name)]
-        if isinstance(inside, dict):
-            inside[last] = value
+            node = node.setdefault(part, {}) if isinstance(node, dict) else node[_index(node, part, name)]
+        if isinstance(node, dict):
+            node[last] = value
         else:
-            inside[_place(inside, last, name)] = value
+            node[_index(node, last, name)] = value
     return result
 
 
-def _place(items: Any, word: str, name: str) -> int:
+def _index(items: Any, word: str, name: str) -> int:
     if not isinstance(items, list) or not word.isdigit() or int(word) >= len(items):
-        raise InputError(f"{name!r} names nothing in this spec: {word!r} is no place in {items!r}")
+        raise InputError(f"{name!r} is not a key of this spec: {word!r} is not an index in {items!r}")
     return int(word)
 
 
 def check_space(base: Mapping[str, Any], space: Sequence[Parameter], where: str) -> None:
-    """Refuse a parameter that no spec takes, before hours are spent.
+    """Refuse a parameter that the spec does not accept, before hours are spent.
 
-    A value may be right only together with that of another parameter, so a parameter passes when the spec is valid
-    with one of its ends.
+    A value may be valid only together with that of another parameter, so a parameter passes if the spec is valid with
+    one of its ends.
 
     Raises:
-        InputError: the base is no spec, a key is unknown, or takes no value of the parameter.
+        InputError: the base is not a spec, a key is unknown, or accepts no value of the parameter.
     """
     parse_spec(dict(base), where)
     for parameter in space:

@@ -8,55 +8,56 @@ from pathlib import Path
 from typing import Any
 
 from pyvmaf.base.files import write_text
+from pyvmaf.base.table import Table
 from pyvmaf.models.families import OnEpoch
 from pyvmaf.models.fit import fit
 from pyvmaf.models.spec import parse_spec
+from pyvmaf.studies.reports import FitFigures, Outcome
 from pyvmaf.studies.space import with_values
 
-FIGURES = ("mean_plcc", "std_plcc", "min_plcc", "mean_srocc", "mean_krocc", "mean_rmse")
 WORST_PLCC = -1.0
 
 Report = Callable[[int, float], None]
-"""Called on the way with the epochs done and the objective by then; what it raises ends the trial."""
+"""Called during a fit with the epochs done and the objective by then; an exception that it raises ends the trial."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A held-out figure to make small.
+    """A held-out figure to minimise.
 
     Attributes:
-        name: what it is called on the command line.
-        about: what it is.
+        name: its name on the command line.
+        about: its definition.
     """
 
     name: str
     about: str
 
     def __call__(self, figures: Mapping[str, Any]) -> float:
-        """The objective of a fit's summary. A fold without a PLCC (constant predictions) is the worst there is."""
+        """Compute the objective of a fit. A fold without a PLCC (constant predictions) counts as the worst possible."""
         if self.name == "rmse":
             return float(figures["mean_rmse"])
-        found = figures["mean_plcc"]
-        return 1.0 - (WORST_PLCC if found is None else float(found))
+        plcc = figures["mean_plcc"]
+        return 1.0 - (WORST_PLCC if plcc is None else float(plcc))
 
 
-OBJECTIVES = {
+OBJECTIVES: Table[Objective] = {
     "rmse": Objective("rmse", "mean over the folds of the RMSE on held-out rows"),
-    "plcc": Objective("plcc", "1 - mean over the folds of the PLCC on held-out rows; 2 where a fold has none"),
+    "plcc": Objective("plcc", "1 - mean over the folds of the PLCC on held-out rows; 2 if a fold has none"),
 }
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all trials of a study share; it travels to other processes.
+    """The part that all trials of a study share; it is sent to other processes.
 
     Attributes:
         base: the mapping of the model's YAML file.
-        table: what is trained on.
+        table: the training table.
         output: folder of the study.
         objective: key of `OBJECTIVES`.
         seed: of every fit.
-        epochs: other than the spec's.
+        epochs: number of epochs; None for the spec's.
         threads: torch threads of a fit; the result does not depend on it.
     """
 
@@ -69,30 +70,27 @@ class Job:
     threads: int
 
     def folder(self, number: int) -> Path:
-        """Where a trial's files lie."""
+        """Return the folder of a trial."""
         return self.output / f"trial_{number:03d}"
 
     def spec_file(self, number: int) -> Path:
-        """A trial's spec. A spec is called what its model is called."""
+        """Return the path of a trial's spec; its stem is the name of the model."""
         return self.folder(number) / f"{self.base['name']}.yaml"
 
     def run(
         self, number: int, values: Mapping[str, Any], report: Report | None = None, on_epoch: OnEpoch | None = None
-    ) -> dict[str, Any]:
+    ) -> Outcome:
         """Fit one trial in its folder.
 
         Args:
             number: of the trial.
             values: of the parameters, by dotted path.
-            report: takes the objective on the way.
+            report: takes the objective during the fit.
             on_epoch: called after each epoch.
 
-        Returns:
-            value: the objective; epochs, n_params and `FIGURES` of the fit.
-
         Raises:
-            InputError: these values make no valid spec, or the table does not serve it.
-            PyvmafError: the training went out of bounds.
+            InputError: the values do not make a valid spec, or the table does not fit it.
+            PyvmafError: the training diverged.
         """
         return self.fit(
             with_values(self.base, values), self.folder(number), seed=self.seed, report=report, on_epoch=on_epoch
@@ -106,13 +104,13 @@ class Job:
         seed: int,
         report: Report | None = None,
         on_epoch: OnEpoch | None = None,
-    ) -> dict[str, Any]:
+    ) -> Outcome:
         """Fit a spec in a folder, as `run` does."""
         objective = OBJECTIVES[self.objective]
         path = folder / f"{spec['name']}.yaml"
         parse_spec(dict(spec), str(path))
         write_spec(path, spec)
-        found = fit(
+        figures = fit(
             path,
             self.table,
             folder,
@@ -122,16 +120,11 @@ class Job:
             on_epoch=on_epoch,
             on_held_out=None if report is None else lambda done, figures: report(done, objective(figures)),
         ).loso
-        return {
-            "value": objective(found),
-            "epochs": found["epochs"],
-            "n_params": found["n_params"],
-            **{name: found[name] for name in FIGURES},
-        }
+        return Outcome(value=objective(figures), **{name: figures[name] for name in FitFigures.model_fields})
 
 
 def write_spec(path: Path, spec: Mapping[str, Any], comment: str | None = None) -> None:
-    """Write a spec as YAML, its keys in the order given."""
+    """Write a spec as YAML, with its keys in their present order."""
     import yaml
 
     text = yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=True, width=120)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pyvmaf.base.document import violations
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, MissingFileError
-from pyvmaf.studies.correlation import SCHEMA, _folds, feature_correlation
+from pyvmaf.studies.correlation import feature_correlation, make_folds
+from pyvmaf.studies.reports import FeatureCorrelation
+from tests.documents import read_as
 from tests.models.conftest import command, write_table
 
 N = 240
@@ -49,67 +49,67 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(known: Path) -> dict[str, Any]:
-    """What the study says of it."""
+def report(known: Path) -> FeatureCorrelation:
+    """Report of the study of that table."""
     return feature_correlation(known, top_k=2)
 
 
-def test_columns_that_are_no_features_or_have_no_values_are_left_out_and_named(report: dict[str, Any]) -> None:
-    assert report["feature_cols"] == ["adm2", "vif_scale0", "motion2", "psnr_y"]
-    assert report["left_out"] == {
+def test_columns_that_are_no_features_or_have_no_values_are_left_out_and_named(report: FeatureCorrelation) -> None:
+    assert report.feature_cols == ["adm2", "vif_scale0", "motion2", "psnr_y"]
+    assert report.left_out == {
         "cambi": "240 of 240 rows lack a value (frames are too small)",
         "codec": "holds string, not numbers",
-        "crf": "is no feature of the catalog",
+        "crf": "is not a feature of the catalog",
         "float_ssim": "is 1 in every row",
         "source": "holds string, not numbers",
     }
-    assert (report["n_rows_clean"], report["table"]["rows"]) == (N - 4, N)
+    assert (report.n_rows_clean, report.table.rows) == (N - 4, N)
 
 
-def test_correlations_are_pearsons(report: dict[str, Any]) -> None:
+def test_correlations_are_pearsons(report: FeatureCorrelation) -> None:
     data = columns()
     there = np.isfinite(data["psnr_y"])
-    names, r = report["pearson"]["columns"], np.array(report["pearson"]["r"])
-    assert names == [*report["feature_cols"], "vmaf"]
+    names, r = report.pearson.columns, np.array(report.pearson.r)
+    assert names == [*report.feature_cols, "vmaf"]
     for i, a in enumerate(names):
         for j, b in enumerate(names):
             expected = stats.pearsonr(np.array(data[a])[there], np.array(data[b])[there]).statistic
             assert r[i, j] == pytest.approx(expected, abs=1e-12)
 
 
-def test_what_says_the_same_is_found(report: dict[str, Any]) -> None:
-    assert [(p["a"], p["b"]) for p in report["redundant_pairs"]] == [("adm2", "vif_scale0")]
-    assert report["redundant_pairs"][0]["r"] > 0.999
+def test_what_says_the_same_is_found(report: FeatureCorrelation) -> None:
+    assert [(p.a, p.b) for p in report.redundant_pairs] == [("adm2", "vif_scale0")]
+    assert report.redundant_pairs[0].r > 0.999
 
 
-def test_what_matters_comes_first_and_noise_last(report: dict[str, Any]) -> None:
-    for method, weights in report["importances"].items():
+def test_what_matters_comes_first_and_noise_last(report: FeatureCorrelation) -> None:
+    for method, weights in report.importances.model_dump().items():
         assert min(weights, key=lambda name: weights[name]) in ("psnr_y", "vif_scale0"), method
         assert weights["psnr_y"] < weights["motion2"], method
-    assert "motion2" in report["consensus_topk"] or "adm2" in report["consensus_topk"]
-    tops = [set(names) for names in report["per_method_topk"].values()]
-    assert set(report["consensus_topk"]) == tops[0] & tops[1] & tops[2]
-    assert all(len(names) <= 2 for names in report["per_method_topk"].values())
+    assert "motion2" in report.consensus_topk or "adm2" in report.consensus_topk
+    tops = [set(names) for names in report.per_method_topk.model_dump().values()]
+    assert set(report.consensus_topk) == tops[0] & tops[1] & tops[2]
+    assert all(len(names) <= 2 for names in report.per_method_topk.model_dump().values())
 
 
 def test_a_weight_of_zero_is_no_rank(known: Path) -> None:
     found = feature_correlation(known, top_k=4)
-    for method, names in found["per_method_topk"].items():
-        assert names == sorted(names, key=lambda n: -found["importances"][method][n])
-        assert all(found["importances"][method][n] > 0 for n in names)
-    assert "consensus leaves out little" in found["note"]
+    for method, names in found.per_method_topk.model_dump().items():
+        assert names == sorted(names, key=lambda n: -getattr(found.importances, method)[n])
+        assert all(getattr(found.importances, method)[n] > 0 for n in names)
+    assert "consensus leaves out little" in found.note
 
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 7), min_size=10, max_size=80))
 def test_no_source_is_on_both_sides_of_a_fold(places: list[int]) -> None:
     groups = np.array([f"s{i}" for i in places], dtype=np.str_)
-    folds, how = _folds(groups, groups.size, "source")
+    folds, how = make_folds(groups, groups.size, "source")
     if np.unique(groups).size < 2:
-        assert how["by"] is None
+        assert how.by is None
         return
-    assert how["by"] == "source"
-    assert len(folds) == how["folds"] == min(5, np.unique(groups).size)
+    assert how.by == "source"
+    assert len(folds) == how.folds == min(5, np.unique(groups).size)
     for train, test in folds:
         assert not set(groups[train]) & set(groups[test])
 
@@ -118,19 +118,19 @@ def test_rows_are_split_by_chance_only_where_nothing_tells_sources_apart(tmp_pat
     data = columns()
     del data["source"]
     found = feature_correlation(write_table(tmp_path / "t.parquet", data))
-    assert found["cross_validation"]["by"] is None
-    assert "no column 'source': rows were split by chance" in found["cross_validation"]["note"]
+    assert found.cross_validation.by is None
+    assert "no column 'source': rows were split at random" in found.cross_validation.note
 
 
 def test_named_columns_and_another_target(known: Path) -> None:
     found = feature_correlation(known, target="crf", columns=["adm2", "motion2"])
-    assert found["feature_cols"] == ["adm2", "motion2"]
-    assert found["target"] == "crf"
+    assert found.feature_cols == ["adm2", "motion2"]
+    assert found.target == "crf"
 
 
 def test_a_sample_is_a_sample(known: Path) -> None:
     found = feature_correlation(known, max_rows=100)
-    assert (found["n_rows_clean"], found["n_rows_used"]) == (N - 4, 100)
+    assert (found.n_rows_clean, found.n_rows_used) == (N - 4, 100)
 
 
 def test_on_the_command_line(known: Path, tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_on_the_command_line(known: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         bytes_of.append([(tmp_path / name).read_bytes() for name in ("r.json", "heat.svg")])
     assert bytes_of[0] == bytes_of[1]
-    assert violations(json.loads(bytes_of[0][0]), SCHEMA) == []
-    assert "say the same: adm2 and vif_scale0" in done.stdout
+    read_as(FeatureCorrelation, tmp_path / "r.json")
+    assert "redundant: adm2 and vif_scale0" in done.stdout
     assert "left out: cambi" in done.stderr
     assert set(read_manifest(tmp_path / "r.json")["outputs"]) == {"report", "plot"}
     assert command(*words, "heat.html", cwd=tmp_path).returncode == 0

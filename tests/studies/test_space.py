@@ -74,18 +74,18 @@ def test_an_int_range_gives_whole_numbers() -> None:
     [
         ("optimiser.lr", "is not NAME=SPEC"),
         ("optimiser.lr=", "is not NAME=SPEC"),
-        ("optimiser.lr=float:1", "none of float:LO:HI"),
-        ("optimiser.lr=float:1:2:linear", "none of float:LO:HI"),
+        ("optimiser.lr=float:1", "not one of float:LO:HI"),
+        ("optimiser.lr=float:1:2:linear", "not one of float:LO:HI"),
         ("optimiser.lr=float:a:b", "are not two float values"),
         ("optimiser.lr=float:2:1", "go upwards, not from 2.0 to 1.0"),
         ("optimiser.lr=float:0:1:log", "must begin above 0, not at 0.0"),
         ("optimiser.lr=float:nan:1", "must be finite"),
         ("epochs=int:1.5:3", "are not two int values"),
-        ("epochs=int:1:3:log", "none of float:LO:HI"),
-        ("epochs=grid:1:3", "none of float:LO:HI"),
+        ("epochs=int:1:3:log", "not one of float:LO:HI"),
+        ("epochs=grid:1:3", "not one of float:LO:HI"),
         ("network.activation=choice:relu,relu", "empty or listed twice"),
         ("network.activation=choice:relu,", "empty or listed twice"),
-        ("network.hidden=choice:[16,8", "bracket that is not closed"),
+        ("network.hidden=choice:[16,8", "unbalanced brackets"),
         ("seeds=choice:1,2", "cannot be searched"),
         ("split.by=choice:source,group", "cannot be searched"),
         ("target.column=choice:vmaf,psnr_y", "cannot be searched"),
@@ -100,9 +100,9 @@ def test_what_is_no_parameter_is_refused_with_the_reason(text: str, says: str) -
 @pytest.mark.parametrize(
     ("texts", "says"),
     [
-        ([], "nothing is searched"),
-        (["epochs=int:1:2", "epochs=int:1:3"], "one sets what the other sets"),
-        (["network.hidden=choice:[8],[4]", "network.hidden.0=int:4:8"], "one sets what the other sets"),
+        ([], "there are no parameters"),
+        (["epochs=int:1:2", "epochs=int:1:3"], "both set the same key"),
+        (["network.hidden=choice:[8],[4]", "network.hidden.0=int:4:8"], "both set the same key"),
     ],
 )
 def test_parameters_do_not_overwrite_each_other(texts: list[str], says: str) -> None:
@@ -120,7 +120,7 @@ def test_values_go_where_their_path_says_and_nowhere_else() -> None:
 
 @pytest.mark.parametrize("name", ["network.hidden.2", "network.hidden.first", "epochs.0"])
 def test_a_path_that_leads_nowhere_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="names nothing in this spec"):
+    with pytest.raises(InputError, match="is not a key of this spec"):
         with_values(BASE, {name: 1})
 
 

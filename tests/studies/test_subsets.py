@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyvmaf.base.document import violations
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6, FULL
 from pyvmaf.models.fit import fit
 from pyvmaf.studies import subsets as module
-from pyvmaf.studies.subsets import SCHEMA, parse_subsets, subset_sweep
+from pyvmaf.studies.reports import SubsetSummary, SubsetSweep, SweptSubset
+from pyvmaf.studies.subsets import parse_subsets, subset_sweep
+from tests.documents import read_as
 from tests.models.conftest import command, spec_file, table_columns, write_table
 
 NAMES = "canonical6,A,adm2+motion2"
@@ -32,6 +32,11 @@ def wide_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns["ssimulacra2"] = [float("nan")] * n
     path = tmp_path_factory.mktemp("subsets") / "wide.parquet"
     return write_table(path, columns, unavailable={"ssimulacra2": "libvmaf has no such extractor"})
+
+
+def summary_of(subset: SweptSubset) -> SubsetSummary:
+    assert subset.summary is not None
+    return subset.summary
 
 
 def test_sets_features_and_what_is_joined() -> None:
@@ -68,17 +73,17 @@ def test_what_the_table_lacks_is_told_and_the_others_go_on(wide_table: Path, tmp
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "not possible: A: no row has a value of ssimulacra2 (libvmaf has no such extractor)" in done.stderr
-    report = json.loads((tmp_path / "r.json").read_text())
-    assert violations(report, SCHEMA) == []
-    assert {s["name"]: s["possible"] for s in report["subsets"]} == {
+    report = read_as(SubsetSweep, tmp_path / "r.json")
+    assert {s.name: s.possible for s in report.subsets} == {
         "canonical6": True,
         "A": False,
         "B": False,
         "C": False,
     }
-    b = next(s for s in report["subsets"] if s["name"] == "B")
-    assert "the table has no column adm_scale3, psnr_hvs, float_ssim" in b["reason"]
-    assert b["summary"] is None
+    b = next(s for s in report.subsets if s.name == "B")
+    assert b.reason is not None
+    assert "the table has no column adm_scale3, psnr_hvs, float_ssim" in b.reason
+    assert b.summary is None
     assert not (tmp_path / "r.json.partial.json").exists()
 
 
@@ -89,20 +94,20 @@ def test_the_figures_are_those_of_fit_over_all_folds_and_seeds(wide_table: Path,
     )
     other = spec_file(tmp_path, "other", epochs=3, inputs={"features": ["psnr_y", "motion2"]})
     folds = [f for seed in (0, 4) for f in fit(other, wide_table, tmp_path / "fit", seed=seed).loso["folds"]]
-    found = report["subsets"][1]["summary"]
+    summary = summary_of(report.subsets[1])
     for name in ("plcc", "srocc", "krocc", "rmse"):
         values = [f[name] for f in folds]
-        assert found[f"mean_{name}"] == pytest.approx(np.mean(values), rel=1e-12)
-        assert found[f"std_{name}"] == pytest.approx(np.std(values, ddof=1), rel=1e-12)
-    assert found["min_plcc"] == min(f["plcc"] for f in folds)
+        assert getattr(summary, f"mean_{name}") == pytest.approx(np.mean(values), rel=1e-12)
+        assert getattr(summary, f"std_{name}") == pytest.approx(np.std(values, ddof=1), rel=1e-12)
+    assert summary.min_plcc == min(f["plcc"] for f in folds)
     assert len(folds) == 8
 
 
 def test_all_subsets_are_judged_on_the_same_rows(wide_table: Path, tmp_path: Path) -> None:
     report = subset_sweep(wide_table, tmp_path / "r.json", subsets="canonical6,adm2+psnr_cb", epochs=1)
-    rows = {s["name"]: sum(f["n"] for f in s["per_seed"][0]["folds"]) for s in report["subsets"]}
-    assert rows == dict.fromkeys(rows, report["table"]["rows_used"])
-    assert report["table"]["rows_used"] == 144 - 3
+    rows = {s.name: sum(f.n for f in s.per_seed[0].folds) for s in report.subsets if s.per_seed is not None}
+    assert rows == dict.fromkeys(["canonical6", "adm2+psnr_cb"], report.table.rows_used)
+    assert report.table.rows_used == 144 - 3
 
 
 def test_a_subset_is_taken_only_where_it_pays(wide_table: Path, tmp_path: Path) -> None:
@@ -113,21 +118,24 @@ def test_a_subset_is_taken_only_where_it_pays(wide_table: Path, tmp_path: Path) 
         "batch_size": 16,
     }
     easy = subset_sweep(wide_table, tmp_path / "a.json", margin=1e-6, **options)
-    assert easy["take"] == easy["best"] == "canonical6+psnr_y"
-    by_name = {s["name"]: s for s in easy["subsets"]}
-    assert by_name["canonical6"]["beats_baseline"] is None
-    assert by_name["motion2"]["beats_baseline"] is False
-    delta = by_name["canonical6+psnr_y"]["delta_plcc"]
-    assert delta == by_name["canonical6+psnr_y"]["summary"]["mean_plcc"] - by_name["canonical6"]["summary"]["mean_plcc"]
+    assert easy.take == easy.best == "canonical6+psnr_y"
+    by_name = {s.name: s for s in easy.subsets}
+    assert by_name["canonical6"].beats_baseline is None
+    assert by_name["motion2"].beats_baseline is False
+    delta = by_name["canonical6+psnr_y"].delta_plcc
+    gained, base = summary_of(by_name["canonical6+psnr_y"]).mean_plcc, summary_of(by_name["canonical6"]).mean_plcc
+    assert gained is not None
+    assert base is not None
+    assert delta == gained - base
     hard = subset_sweep(wide_table, tmp_path / "b.json", margin=0.5, **options)
-    assert (hard["take"], hard["best"]) == ("canonical6", "canonical6+psnr_y")
-    assert "None can" in hard["note"]
+    assert (hard.take, hard.best) == ("canonical6", "canonical6+psnr_y")
+    assert "None can" in hard.note
 
 
 def test_without_the_baseline_nothing_is_beaten(wide_table: Path, tmp_path: Path) -> None:
     report = subset_sweep(wide_table, tmp_path / "r.json", subsets="adm2+motion2", epochs=1)
-    assert report["baseline"] is None
-    assert report["subsets"][0]["delta_plcc"] is None
+    assert report.baseline is None
+    assert report.subsets[0].delta_plcc is None
 
 
 def _counting(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) -> list[int]:
@@ -158,7 +166,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(
         seeds = _counting(patch)
         parts = subset_sweep(wide_table, tmp_path / "parts.json", **options)
         assert seeds == [1]
-    assert parts["subsets"] == whole["subsets"]
+    assert parts.subsets == whole.subsets
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,28 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pyvmaf.base.document import violations
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, PyvmafError, UnavailableError
 from pyvmaf.models.fit import fit
 from pyvmaf.models.spec import load_spec
-from pyvmaf.studies import tune as module
+from pyvmaf.studies.reports import Tuning
 from pyvmaf.studies.trial import OBJECTIVES
-from pyvmaf.studies.tune import SCHEMA, tune
+from pyvmaf.studies.tune import public_url, tune
+from tests.documents import read_as
 from tests.models.conftest import command, spec_file, table_columns, write_table
 from tests.studies.conftest import stop_after
 
 PARAMS = ("optimiser.lr=float:1e-4:1e-1:log", "network.hidden=choice:[4],[8,4],[]", "batch_size=int:16:64")
 
 
-def run(spec: Path, table: Path, output: Path, **options: Any) -> dict[str, Any]:
+def run(spec: Path, table: Path, output: Path, **options: Any) -> Tuning:
     settings: dict[str, Any] = {"trials": 4, "confirm": 0, "plot": False, "prune": False}
     return tune(spec, table, output, options.pop("params", PARAMS), **settings | options)
 
 
-def told(report: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """What trials tried and came to, whatever their numbers."""
-    return [(t["state"], t["params"], t["value"], t["figures"]) for t in report["trials"]]
+def results(report: Tuning) -> list[tuple[Any, ...]]:
+    """Return what trials tried and reached, without their numbers."""
+    return [(trial.state, trial.params, trial.value, trial.figures) for trial in report.trials]
 
 
 @pytest.fixture(scope="module")
@@ -52,57 +51,57 @@ def searched(small_spec: Path, small_table: Path, tmp_path_factory: pytest.TempP
 
 
 def test_the_report_conforms_and_every_trial_has_its_folder(searched: Path) -> None:
-    report = json.loads((searched / "tune.json").read_text())
-    assert violations(report, SCHEMA) == []
-    assert report["n_trials"] == 6
-    for trial in report["trials"]:
-        folder = searched / f"trial_{trial['trial']:03d}"
+    report = read_as(Tuning, searched / "tune.json")
+    assert report.n_trials == 6
+    for trial in report.trials:
+        folder = searched / f"trial_{trial.trial:03d}"
         spec = yaml.safe_load((folder / "small.yaml").read_text())
-        assert spec["optimiser"]["lr"] == trial["params"]["optimiser.lr"]
-        assert spec["network"]["hidden"] == trial["params"]["network.hidden"]
-        assert (folder / "loso.json").is_file() == (trial["state"] == "complete")
+        assert spec["optimiser"]["lr"] == trial.params["optimiser.lr"]
+        assert spec["network"]["hidden"] == trial.params["network.hidden"]
+        assert (folder / "loso.json").is_file() == (trial.state == "complete")
     assert {"report", "best_spec", "plot", "specs"} == set(read_manifest(searched / "tune.json")["outputs"])
     assert (searched / "tune.svg").read_text().startswith("<svg")
 
 
 def test_the_objective_is_the_mean_rmse_of_rows_that_the_folds_did_not_see(searched: Path) -> None:
-    report = json.loads((searched / "tune.json").read_text())
-    for trial in report["trials"]:
-        if trial["state"] == "complete":
-            rows = pq.read_table(searched / f"trial_{trial['trial']:03d}" / "predictions.parquet").to_pandas()
+    report = Tuning.read(searched / "tune.json")
+    for trial in report.trials:
+        if trial.state == "complete":
+            rows = pq.read_table(searched / f"trial_{trial.trial:03d}" / "predictions.parquet").to_pandas()
             assert (rows["fold"].astype(str) == rows["source"].astype(str)).all()
             squares = (rows["prediction"] - rows["target"]) ** 2
             by_fold = np.sqrt(squares.groupby(rows["fold"].astype(str)).mean())
-            assert trial["value"] == pytest.approx(by_fold.mean(), rel=1e-6)
+            assert trial.value == pytest.approx(by_fold.mean(), rel=1e-6)
 
 
 def test_the_best_trial_is_a_spec_that_fit_takes_and_that_gives_its_value(
     searched: Path, small_table: Path, tmp_path: Path
 ) -> None:
-    report = json.loads((searched / "tune.json").read_text())
-    best = report["best"]
-    assert best["value"] == min(t["value"] for t in report["trials"] if t["value"] is not None)
-    again = fit(searched / best["spec"], small_table, tmp_path, seed=report["seed"]).loso
+    report = Tuning.read(searched / "tune.json")
+    best = report.best
+    assert best.value == min(t.value for t in report.trials if t.value is not None)
+    again = fit(searched / best.spec, small_table, tmp_path, seed=report.seed).loso
     assert again["model"] == "small_tuned"
-    assert again["mean_rmse"] == best["value"]
+    assert again["mean_rmse"] == best.value
 
 
 def test_base_and_best_are_compared_on_seeds_that_chose_nothing(
     searched: Path, small_spec: Path, small_table: Path, tmp_path: Path
 ) -> None:
-    found = json.loads((searched / "tune.json").read_text())["confirmation"]
-    assert [r["seed"] for r in found["base"]] == [r["seed"] for r in found["best"]] == [0, 1, 2]
-    assert found["base"][2]["value"] == fit(small_spec, small_table, tmp_path, seed=2).loso["mean_rmse"]
-    gain = np.mean([a["value"] - b["value"] for a, b in zip(found["base"][1:], found["best"][1:], strict=True)])
-    assert found["gain_on_further_seeds"] == pytest.approx(gain)
+    found = Tuning.read(searched / "tune.json").confirmation
+    assert found is not None
+    assert [fit.seed for fit in found.base] == [fit.seed for fit in found.best] == [0, 1, 2]
+    assert found.base[2].value == fit(small_spec, small_table, tmp_path, seed=2).loso["mean_rmse"]
+    gain = np.mean([a.value - b.value for a, b in zip(found.base[1:], found.best[1:], strict=True)])
+    assert found.gain_on_further_seeds == pytest.approx(gain)
 
 
 def test_the_same_command_repeats_itself(searched: Path, small_spec: Path, small_table: Path, tmp_path: Path) -> None:
-    before = json.loads((searched / "tune.json").read_text())
+    before = Tuning.read(searched / "tune.json")
     again = run(small_spec, small_table, tmp_path, trials=6, prune=True)
-    assert told(again) == told(before)
+    assert results(again) == results(before)
     other = run(small_spec, small_table, tmp_path / "other", trials=2, seed=1)
-    assert told(other)[0][1] != told(before)[0][1]
+    assert results(other)[0][1] != results(before)[0][1]
 
 
 def test_an_interrupted_study_goes_on_as_if_it_had_not_been(
@@ -114,17 +113,17 @@ def test_an_interrupted_study_goes_on_as_if_it_had_not_been(
             run(small_spec, small_table, tmp_path / "parts", on_trial=stop_after(stop))
         assert not (tmp_path / "parts" / "tune.json").exists()
     parts = run(small_spec, small_table, tmp_path / "parts")
-    assert told(parts) == told(whole)
+    assert results(parts) == results(whole)
     # A finished study is only reported again, and grows when more is asked for.
-    assert told(run(small_spec, small_table, tmp_path / "parts")) == told(whole)
-    assert told(run(small_spec, small_table, tmp_path / "parts", trials=5))[:4] == told(whole)
+    assert results(run(small_spec, small_table, tmp_path / "parts")) == results(whole)
+    assert results(run(small_spec, small_table, tmp_path / "parts", trials=5))[:4] == results(whole)
 
 
 def test_what_a_trial_reports_on_the_way_is_what_a_shorter_fit_reaches(
     small_spec: Path, small_table: Path, tmp_path: Path
 ) -> None:
     found = run(small_spec, small_table, tmp_path, trials=1)
-    on_the_way = dict(map(tuple, found["trials"][0]["on_the_way"]))
+    on_the_way = dict(found.trials[0].on_the_way)
     assert sorted(on_the_way) == [1, 2, 3, 4, 5, 6, 7]
     for epochs in (2, 5):
         short = fit(tmp_path / "trial_000" / "small.yaml", small_table, tmp_path / "short", seed=0, epochs=epochs)
@@ -133,29 +132,25 @@ def test_what_a_trial_reports_on_the_way_is_what_a_shorter_fit_reaches(
 
 def test_trials_below_the_median_are_ended_early(small_spec: Path, small_table: Path, tmp_path: Path) -> None:
     report = run(small_spec, small_table, tmp_path, trials=12, prune=True)
-    pruned = [t for t in report["trials"] if t["state"] == "pruned"]
+    pruned = [t for t in report.trials if t.state == "pruned"]
     assert pruned
-    assert report["n_by_state"]["pruned"] == len(pruned)
+    assert report.n_by_state.pruned == len(pruned)
     for trial in pruned:
-        step, value = trial["on_the_way"][-1]
+        step, value = trial.on_the_way[-1]
         assert step < 8
-        before = [
-            dict(map(tuple, t["on_the_way"]))[step]
-            for t in report["trials"][: trial["trial"]]
-            if t["state"] == "complete"
-        ]
+        before = [dict(t.on_the_way)[step] for t in report.trials[: trial.trial] if t.state == "complete"]
         assert value > np.median(before)
-        assert not (tmp_path / f"trial_{trial['trial']:03d}" / "loso.json").exists()
+        assert not (tmp_path / f"trial_{trial.trial:03d}" / "loso.json").exists()
 
 
 def test_values_that_do_not_work_are_a_result_of_their_own(small_table: Path, tmp_path: Path) -> None:
     spec = spec_file(tmp_path, epochs=2)
     report = run(spec, small_table, tmp_path / "some", params=["network.dropout=choice:0.0,0.1,7"], trials=8)
-    failed = [t for t in report["trials"] if t["state"] == "failed"]
-    assert {t["params"]["network.dropout"] for t in failed} == {7}
-    assert all("network.dropout" in t["error"] and t["value"] is None for t in failed)
-    assert report["best"]["params"]["network.dropout"] in (0.0, 0.1)
-    with pytest.raises(PyvmafError, match="not one of 2 trials came to a value; the first says: the training loss"):
+    failed = [t for t in report.trials if t.state == "failed"]
+    assert {t.params["network.dropout"] for t in failed} == {7}
+    assert all("network.dropout" in str(t.error) and t.value is None for t in failed)
+    assert report.best.params["network.dropout"] in (0.0, 0.1)
+    with pytest.raises(PyvmafError, match="none of 2 trials has a value; the first failed with: the training loss"):
         run(spec, small_table, tmp_path / "none", params=["optimiser.lr=float:1e29:1e30"], trials=2)
 
 
@@ -163,11 +158,11 @@ def test_a_study_over_something_else_is_not_mixed_in(small_spec: Path, small_tab
     storage = f"sqlite:///{tmp_path / 'shared' / 'study.db'}"
     run(small_spec, small_table, tmp_path / "out", trials=1, storage=storage)
     table = write_table(tmp_path / "other.parquet", table_columns(frames=4, seed=5))
-    with pytest.raises(InputError, match=r"over something else .*table_sha256"):
+    with pytest.raises(InputError, match=r"with another plan .*table_sha256"):
         run(small_spec, table, tmp_path / "out", storage=storage)
-    with pytest.raises(InputError, match=r"over something else .*space"):
+    with pytest.raises(InputError, match=r"with another plan .*space"):
         run(small_spec, small_table, tmp_path / "out", storage=storage, params=PARAMS[:1])
-    with pytest.raises(InputError, match=r"over something else .*objective 'rmse', now 'plcc'"):
+    with pytest.raises(InputError, match=r"with another plan .*objective 'rmse', now 'plcc'"):
         run(small_spec, small_table, tmp_path / "out", storage=storage, objective="plcc")
     run(small_spec, table, tmp_path / "out", trials=1, storage=storage, study_name="another")
 
@@ -180,10 +175,12 @@ def test_a_fold_without_correlation_is_the_worst_of_all() -> None:
 
 def test_the_objective_can_be_correlation(small_spec: Path, small_table: Path, tmp_path: Path) -> None:
     report = run(small_spec, small_table, tmp_path, trials=2, objective="plcc", epochs=3)
-    for trial in report["trials"]:
-        assert trial["value"] == 1 - trial["figures"]["mean_plcc"]
-        assert trial["figures"]["epochs"] == 3
-    assert load_spec(tmp_path / report["best"]["spec"]).epochs == 3
+    for trial in report.trials:
+        assert trial.figures is not None
+        assert trial.figures.mean_plcc is not None
+        assert trial.value == 1 - trial.figures.mean_plcc
+        assert trial.figures.epochs == 3
+    assert load_spec(tmp_path / report.best.spec).epochs == 3
 
 
 @pytest.mark.parametrize(
@@ -221,14 +218,14 @@ def test_what_is_not_installed_is_named(
 def test_ray_runs_the_same_study(small_spec: Path, small_table: Path, tmp_path: Path) -> None:
     here = run(small_spec, small_table, tmp_path / "here", trials=3)
     there = run(small_spec, small_table, tmp_path / "there", trials=3, backend="ray", jobs=1)
-    assert told(there) == told(here)
+    assert results(there) == results(here)
     assert (tmp_path / "there" / "trial_002" / "loso.json").is_file()
 
 
 def test_a_storage_is_shown_without_secrets_and_without_this_machine(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    assert module._shown(f"sqlite:///{tmp_path / 'out' / 'study.db'}") == "sqlite:///out/study.db"
-    assert "secret" not in module._shown("postgresql://me:secret@there/db")
+    assert public_url(f"sqlite:///{tmp_path / 'out' / 'study.db'}") == "sqlite:///out/study.db"
+    assert "secret" not in public_url("postgresql://me:secret@there/db")
 
 
 def test_every_file_of_a_study_is_accounted_for(searched: Path) -> None:
