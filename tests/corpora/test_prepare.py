@@ -201,7 +201,7 @@ def test_a_source_that_is_not_the_pinned_one(tmp_path: Path, make_video: Make) -
 
 
 @pytest.mark.parametrize("own_bytes", [True, False])
-def test_a_truncated_source_is_no_clip(tmp_path: Path, make_video: Make, own_bytes: bool) -> None:
+def test_a_truncated_source_is_not_a_clip(tmp_path: Path, make_video: Make, own_bytes: bool) -> None:
     whole = make_video("whole.mp4", "64x48", 60, "-qp", "0", "-movflags", "+faststart").read_bytes()
     source = tmp_path / "cut.mp4"
     source.write_bytes(whole[: len(whole) // 2])

@@ -35,6 +35,10 @@ def test_every_kind_of_file_is_counted(make_video: Make, name: str, options: tup
     assert video.format.fps == "25"
     assert video.seconds == pytest.approx(0.68)
     assert Video.from_dict(video.as_dict()) == video
+    assert list(video.as_dict()) == [
+        *("width", "height", "pix_fmt", "chroma", "bit_depth", "fps", "codec", "container"),
+        *("transfer", "primaries", "frames", "shots"),
+    ]
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvvenc", "libvpx-vp9"])
@@ -45,7 +49,7 @@ def test_counting_packets_equals_counting_decoded_frames(make_video: Make, codec
     assert Reader(path).count_packets() == inspect(path).frames == 45
 
 
-def test_files_that_are_no_video(tmp_path: Path) -> None:
+def test_files_that_are_not_videos(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"no such file: .*none\.mkv"):
         inspect(tmp_path / "none.mkv")
     with pytest.raises(InputError, match="is a folder, not a video"):
@@ -82,7 +86,7 @@ def test_truncated_videos(tmp_path: Path, make_video: Make, name: str, part: flo
         inspect(path)
 
 
-def test_a_truncated_mp4_without_its_index_is_no_video(tmp_path: Path, make_video: Make) -> None:
+def test_a_truncated_mp4_without_its_index_is_not_a_video(tmp_path: Path, make_video: Make) -> None:
     whole = make_video("index.mp4", "64x48", 100, "-pix_fmt", "yuv420p").read_bytes()
     path = tmp_path / "index.mp4"
     path.write_bytes(whole[: len(whole) // 2])
@@ -126,3 +130,12 @@ def test_the_picture_is_the_first_video_stream(embedded_files: dict[str, Path]) 
     # This file also carries sound.
     reader = Reader(embedded_files["bigbuckbunny.mp4"])
     assert (reader.stream.codec, reader.stated_frames) == ("h264", 132)
+
+
+def test_hdr_videos_state_transfer_and_primaries_and_others_do_not(make_video: Make) -> None:
+    colours = "colorprim={}:transfer={}:colormatrix=bt2020nc:log-level=none"
+    options = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params")
+    facts = inspect(make_video("hdr.mkv", "64x48", 3, *options, colours.format("bt2020", "smpte2084"))).as_dict()
+    assert (facts["transfer"], facts["primaries"]) == ("smpte2084", "bt2020")
+    facts = inspect(make_video("sdr.mkv", "64x48", 3, *options, colours.format("bt709", "bt709"))).as_dict()
+    assert (facts["transfer"], facts["primaries"]) == ("", "")

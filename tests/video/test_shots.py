@@ -45,14 +45,14 @@ def test_the_detector_finds_the_cuts_that_the_embedded_corpus_states(embedded_fi
     ("name", "cuts"),
     [
         ("clips/bbb_cuts.mkv", [5, 98]),
-        # A cross-fade, which is no cut, and a hard cut.
+        # A cross-fade, which is not a cut, and a hard cut.
         ("clips/jwst_fade.mkv", [62]),
         ("clips/code_static_1080p.mkv", []),
         ("clips/pdf_scroll.264", []),
         ("clips/wood_rabbit.mkv", []),
         ("clips/bus_cif.mkv", []),
         ("clips/skyline_hlg10.mkv", []),
-        # Violent shake of a camera in somebody's hand.
+        # A hand-held camera that shakes violently.
         ("ugc/konvid_5115335471.mp4", []),
     ],
 )
@@ -63,11 +63,11 @@ def test_real_cuts_fades_stills_and_fast_motion(name: str, cuts: list[int]) -> N
 @settings(deadline=None, max_examples=30)
 @given(lengths=st.lists(st.integers(4, 20), min_size=1, max_size=5), seed=st.integers(0, 1000))
 def test_scenes_joined_at_random_are_cut_where_they_were_joined(lengths: list[int], seed: int) -> None:
-    frames = [frame for place, length in enumerate(lengths) for frame in scene(seed * 10 + place, length)]
+    frames = [frame for index, length in enumerate(lengths) for frame in scene(seed * 10 + index, length)]
     assert cuts_of(frames) == list(np.cumsum(lengths)[:-1])
 
 
-def test_a_flash_is_no_cut() -> None:
+def test_a_flash_is_not_a_cut() -> None:
     frames = scene(1, 20)
     for length in (1, 2, 3):
         flashed = list(frames)
@@ -75,7 +75,7 @@ def test_a_flash_is_no_cut() -> None:
         assert cuts_of(flashed) == []
 
 
-def test_a_change_of_light_is_no_cut() -> None:
+def test_a_change_of_light_is_not_a_cut() -> None:
     frames = [frame // 2 for frame in scene(2, 10)] + scene(2, 10)
     assert cuts_of(frames) == []
 
