@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 try:
     from pyvmaf import engines
-    from pyvmaf.base import layout
+    from pyvmaf.base import families, layout
     from pyvmaf.base.code import identity
     from pyvmaf.errors import PyvmafError
     from pyvmaf.workflow.plan import Plan, conform, made_of, read_numbers, read_yaml

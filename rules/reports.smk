@@ -34,7 +34,10 @@ rule render_report:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         options=dict(config["report"]),
-        code=identity("report"),
+        code=identity(
+            "report",
+            families.uses("report", *(model.kind for model in PLAN.models.values())),
+        ),
     shell:
         "vmaf-train report --output {output.page:q} --points {params.options[points]} --cards models"
         " --code {params.code:q}"

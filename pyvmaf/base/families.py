@@ -33,6 +33,7 @@ VERB_PARTS: Table[tuple[str, ...]] = {
     "eval": ("predictor",),
     "tune": ("spec", "fit"),
     "subset-sweep": ("spec", "fit"),
+    "report": ("predictor",),
 }
 """Parts of a family that each verb loads."""
 
@@ -59,11 +60,12 @@ def load_part(kind: str, part: str) -> ModuleType:
     return importlib.import_module(module(kind, part))
 
 
-def uses(verb: str, kind: str) -> Uses:
-    """What a verb uses of a family, for the identity of the verb's code (`pyvmaf.base.code`).
+def uses(verb: str, *kinds: str) -> Uses:
+    """What a verb uses of families, for the identity of the verb's code (`pyvmaf.base.code`).
 
     Raises:
         InputError: unknown kind.
     """
     parts = VERB_PARTS.get(verb, ())
-    return Uses(modules=tuple(sorted({module(kind, part) for part in parts}))) if parts else NOTHING
+    modules = {module(kind, part) for kind in kinds for part in parts}
+    return Uses(modules=tuple(sorted(modules))) if modules else NOTHING

@@ -52,9 +52,12 @@ def report_command(
     Example: vmaf-train report results --cards models
     """
     from pyvmaf.reports.pages.run.page import write_report
+    from pyvmaf.reports.pages.run.report import uses
+    from pyvmaf.reports.read import read_run
 
-    check_code("report", code)
-    size = write_report(_paths(files, results), output, points=points, cards=cards)
+    run = read_run(_paths(files, results))
+    check_code("report", code, uses(run))
+    size = write_report(run, output, points=points, cards=cards)
     typer.echo(f"wrote {output} ({size / 1e6:.1f} MB)")
 
 

@@ -32,18 +32,18 @@ def int8_difference(run: Run, rows: pd.DataFrame, most: int) -> pd.DataFrame | N
     parts = []
     for model in run.models.values():
         seed = model.shown
-        if seed.onnx is None or not seed.onnx.exists() or seed.sidecar is None:
+        features = list(seed.features)
+        if seed.onnx is None or not seed.onnx.exists() or not features:
             continue
-        features = list(seed.sidecar["features"])
         usable = rows[np.isfinite(rows[features].to_numpy()).all(axis=1)]
         sample = usable.iloc[evenly(len(usable), 3 * most)]
-        codec = _codec_blocks(seed.sidecar, sample)
+        codec = _codec_blocks(seed.inputs["codec"], sample)
         fp32 = load_model(seed.onnx).predict(sample[features], codec).scores
         for variant in seed.variants:
             # A file that the allowlist refuses is never loaded; its drop was measured when it was made.
-            if not variant.onnx.exists() or not variant.data["allowlist"]["passed"]:
+            if not variant.onnx.exists() or not variant.data.allowlist.passed:
                 continue
-            int8 = load_model(variant.onnx, sidecar=seed.sidecar_path, sha256=variant.data["int8"]["sha256"])
+            int8 = load_model(variant.onnx, sidecar=seed.sidecar_path, sha256=variant.data.int8.sha256)
             delta = int8.predict(sample[features], codec).scores - fp32
             columns = {name: sample[name].to_numpy() for name in ("codec", "clip", "rung")}
             columns |= {"frame": sample["frame_index"].to_numpy(), "fp32": fp32.round(3), "delta": delta.round(4)}
@@ -51,9 +51,9 @@ def int8_difference(run: Run, rows: pd.DataFrame, most: int) -> pd.DataFrame | N
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def _codec_blocks(sidecar: dict[str, Any], rows: pd.DataFrame) -> NDArray[np.float64] | None:
+def _codec_blocks(block: dict[str, Any] | None, rows: pd.DataFrame) -> NDArray[np.float64] | None:
     """The codec block of each row, None for a model that takes none."""
-    if sidecar["codec"] is None:
+    if block is None:
         return None
     encoder, preset, crf = (rows[name].to_numpy() for name in ENCODE_COLUMNS)
-    return codec_block(sidecar["codec"]["vocabulary"], encoder, preset, crf)
+    return codec_block(block["vocabulary"], encoder, preset, crf)

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from pyvmaf.models.verdicts import PROMOTE, GateRow, Verdict
 from pyvmaf.reports.elements import NONE, Cell, Table, badge, table, text
 
 
-def gate_rows(verdict: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of a verdict: mappings with the keys what, measured, limit, passed (None: not judged) and why."""
-    rows = verdict["gate"].get("rows")
-    if rows is not None:
-        return list(rows)
+def outcome(verdict: Verdict) -> Cell:
+    """Make a cell with the outcome of a verdict."""
+    return badge(verdict.verdict == PROMOTE, verdict.verdict)
+
+
+def gate_rows(verdict: Verdict) -> Sequence[GateRow]:
+    """Return the rows of a verdict."""
+    if verdict.gate.rows is not None:
+        return verdict.gate.rows
     from pyvmaf.reports.verdict_0_1_0 import rows_of
 
-    return rows_of(verdict["gate"])
+    return rows_of(verdict.gate.model_dump(mode="json"))
 
 
-def gate_table(caption: str, verdict: Mapping[str, Any]) -> Table:
-    """Make a table of all rows of a verdict."""
+def gate_table(caption: str, rows: Sequence[GateRow]) -> Table:
+    """Make a table of rows of a verdict."""
     cells = [
         [
-            text(row["what"]),
-            text(row["measured"] or NONE),
-            text(row["limit"] or NONE),
-            _outcome(row["passed"]),
-            text(row["why"] or NONE),
+            text(row.what),
+            text(row.measured or NONE),
+            text(row.limit or NONE),
+            _outcome(row.passed),
+            text(row.why or NONE),
         ]
-        for row in gate_rows(verdict)
+        for row in rows
     ]
     return table(caption, ("gate", "measured", "limit", "outcome", "reason"), cells)
 

@@ -13,6 +13,7 @@ from pyvmaf.base.files import content_hash
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.errors import IntegrityError
 from pyvmaf.metrics import FIGURES, agreement, finite
+from pyvmaf.models.verdicts import FoldFigures
 from pyvmaf.reports.read import Run, Seed, read_predictions, read_records, read_shards
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def features_of(run: Run) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for model in run.models.values():
         for seed in model.seeds.values():
-            if seed.sidecar is not None:
-                names.update(dict.fromkeys(seed.sidecar["features"]))
+            names.update(dict.fromkeys(seed.features))
     return tuple(names)
 
 
@@ -94,7 +94,7 @@ def held_out(seed: Seed, most: int, panels: int) -> tuple[pd.DataFrame, list[dic
         raise IntegrityError(f"seed {seed.number} has no predictions or no cross-validation report")
     frame = read_predictions(seed.predictions)
     by_fold = {str(name): part for name, part in frame.groupby("fold", observed=True, sort=False)}
-    folds = [_checked(fold, by_fold[fold["held_out"]], seed.predictions) for fold in seed.loso["folds"]]
+    folds = [_checked(fold, by_fold[fold.held_out], seed.predictions) for fold in seed.loso.folds]
     drawn = folds
     if len(folds) > panels:
         worst = sorted(folds, key=lambda fold: (fold["plcc"] is not None, fold["plcc"] or 0.0))[:panels]
@@ -104,15 +104,15 @@ def held_out(seed: Seed, most: int, panels: int) -> tuple[pd.DataFrame, list[dic
     return pd.concat(parts, ignore_index=True), folds
 
 
-def _checked(fold: Mapping[str, Any], rows: pd.DataFrame, path: Path) -> dict[str, Any]:
+def _checked(fold: FoldFigures, rows: pd.DataFrame, path: Path) -> dict[str, Any]:
     """Compute the figures of a fold, and compare them with those of the report."""
     computed: Mapping[str, Any] = agreement(rows["prediction"].to_numpy(), rows["target"].to_numpy())
-    figures: dict[str, Any] = {"held_out": fold["held_out"], "n_val": len(rows)}
+    figures: dict[str, Any] = {"held_out": fold.held_out, "n_val": len(rows)}
     for name in FIGURES:
-        value, reported = finite(computed[name]), fold[name]
+        value, reported = finite(computed[name]), getattr(fold, name)
         if (value is None) != (reported is None) or (value is not None and abs(value - reported) > _TOLERANCE):
             raise IntegrityError(
-                f"{path}: {name.upper()} of fold {fold['held_out']} is {value}, but the cross-validation report has "
+                f"{path}: {name.upper()} of fold {fold.held_out} is {value}, but the cross-validation report has "
                 f"{reported}: they are not of the same fit; fit the model again"
             )
         figures[name] = value
@@ -142,20 +142,19 @@ def loso_frame(run: Run) -> pd.DataFrame:
 
     rows = []
     for model in run.models.values():
-        allowed = None if model.verdict is None else 1 - float(model.verdict["gate"]["mean_plcc_threshold"])
+        limit = None if model.verdict is None else getattr(model.verdict.gate, "mean_plcc_threshold", None)
         for seed in model.seeds.values():
-            for fold in seed.loso["folds"] if seed.loso else ():
-                plcc = fold["plcc"]
-                rows.append(
-                    {
-                        "panel": model.name,
-                        "fold": fold["held_out"],
-                        "seed": str(seed.number),
-                        **{name: fold[name] for name in FIGURES},
-                        "gap": None if plcc is None else round(1 - plcc, 9),
-                        "allowed": allowed,
-                    }
-                )
+            rows += [
+                {
+                    "panel": model.name,
+                    "fold": fold.held_out,
+                    "seed": str(seed.number),
+                    **{name: getattr(fold, name) for name in FIGURES},
+                    "gap": None if fold.plcc is None else round(1 - fold.plcc, 9),
+                    "allowed": None if limit is None else 1 - limit,
+                }
+                for fold in (seed.loso.folds if seed.loso else ())
+            ]
     return pd.DataFrame(rows)
 
 
@@ -190,34 +189,28 @@ def records_digest(records: Sequence[Path]) -> str | None:
     return content_hash(read_records(records)) if records else None
 
 
-def int8_frame(run: Run) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """List the folds of all int8 variants, and the reports of the variants.
-
-    Returns:
-        Table with columns panel, fold, seed, drop, plcc_fp32, plcc_int8, rmse and budget, and the reports with keys
-        model, seed and mode added.
-    """
+def int8_frame(run: Run) -> pd.DataFrame:
+    """List the folds of all int8 variants: columns panel, fold, seed, drop, plcc_fp32, plcc_int8, rmse and budget."""
     import pandas as pd
 
-    rows, reports = [], []
+    rows = []
     for model in run.models.values():
         for seed in model.seeds.values():
             for variant in seed.variants:
-                reports.append({**variant.data, "model": model.name, "seed": seed.number, "mode": variant.mode})
                 rows += [
                     {
                         "panel": f"{model.name} \N{MIDDLE DOT} {variant.mode}",
-                        "fold": fold["held_out"],
+                        "fold": fold.held_out,
                         "seed": str(seed.number),
-                        "drop": fold["plcc_drop"],
-                        "plcc_fp32": fold["plcc_fp32"],
-                        "plcc_int8": fold["plcc_int8"],
-                        "rmse": fold["rmse_int8_fp32"],
-                        "budget": float(variant.data["budget"]),
+                        "drop": fold.plcc_drop,
+                        "plcc_fp32": fold.plcc_fp32,
+                        "plcc_int8": fold.plcc_int8,
+                        "rmse": fold.rmse_int8_fp32,
+                        "budget": float(variant.data.budget),
                     }
-                    for fold in variant.data["folds"]
+                    for fold in variant.data.folds
                 ]
-    return pd.DataFrame(rows), reports
+    return pd.DataFrame(rows)
 
 
 def corpora_frame(rows: pd.DataFrame, records: Sequence[Path]) -> pd.DataFrame:
@@ -266,8 +259,8 @@ def out_of_range(run: Run, rows: pd.DataFrame) -> list[dict[str, Any]]:
     by_set: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for model in run.models.values():
         seed = model.shown
-        if seed.sidecar is not None and seed.loso is not None:
-            by_set.setdefault((tuple(seed.sidecar["features"]), seed.loso["split"]["by"]), []).append(model.name)
+        if seed.features and seed.loso is not None:
+            by_set.setdefault((seed.features, seed.loso.split.by), []).append(model.name)
     out = []
     for (features, by), names in sorted(by_set.items()):
         values = rows[list(features)].to_numpy()

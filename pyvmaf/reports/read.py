@@ -10,16 +10,23 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyvmaf.base import layout
-from pyvmaf.base.files import read_json, sha256_file
+from pyvmaf.base.document import Document
+from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.models.verdicts import FitReport, Verdict
+from pyvmaf.quantized.report import Int8Report
 from pyvmaf.registry.entry import Registry, choose_seed
+from pyvmaf.runtime.manifest import EnsembleManifest
+from pyvmaf.runtime.sidecar import Sidecar
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_Document = TypeVar("_Document", bound=Document)
 
 _TEXT = ("corpus", "group", "source", "clip", "codec", "encoder", "preset", "rung")
 
@@ -38,7 +45,7 @@ class Variant:
 
     path: Path
     mode: str
-    data: dict[str, Any]
+    data: Int8Report
 
     @property
     def onnx(self) -> Path:
@@ -51,9 +58,9 @@ class Seed:
     """One seed of a model, with the documents that were read for it."""
 
     number: int
-    loso: dict[str, Any] | None = None
+    loso: FitReport | None = None
     predictions: Path | None = None
-    sidecar: dict[str, Any] | None = None
+    sidecar: Sidecar | None = None
     sidecar_path: Path | None = None
     variants: list[Variant] = field(default_factory=list)
 
@@ -62,7 +69,17 @@ class Seed:
         """The model file that the sidecar describes."""
         if self.sidecar is None or self.sidecar_path is None:
             return None
-        return self.sidecar_path.parent / str(self.sidecar["onnx"])
+        return self.sidecar_path.parent / self.sidecar.onnx
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The keys of the sidecar that describe the inputs and belong to the model's family; empty without a sidecar."""
+        return {} if self.sidecar is None else self.sidecar.family_keys
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that the model takes; empty for a model that takes none, or without a sidecar."""
+        return tuple(self.inputs.get("features", ()))
 
 
 @dataclass
@@ -70,14 +87,14 @@ class Model:
     """One model, with its verdict and all of its seeds."""
 
     name: str
-    verdict: dict[str, Any] | None = None
-    ensemble: dict[str, Any] | None = None
+    verdict: Verdict | None = None
+    ensemble: EnsembleManifest | None = None
     seeds: dict[int, Seed] = field(default_factory=dict)
 
     @property
     def shown(self) -> Seed:
         """The seed that ships, or would ship, by the rule of the registry."""
-        plccs = {n: s.loso["mean_plcc"] for n, s in self.seeds.items() if s.loso and s.loso["mean_plcc"] is not None}
+        plccs = {n: s.loso.mean_plcc for n, s in self.seeds.items() if s.loso and s.loso.mean_plcc is not None}
         return self.seeds[choose_seed(plccs) if plccs else min(self.seeds)]
 
 
@@ -98,6 +115,11 @@ class Run:
     records: list[Path] = field(default_factory=list)
     registry: Registry | None = None
     files: list[Path] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of its models, sorted."""
+        return sorted({s.sidecar.kind for m in self.models.values() for s in m.seeds.values() if s.sidecar is not None})
 
     def model(self, name: str) -> Model:
         """Return a model; a new one if there is none of that name."""
@@ -167,24 +189,21 @@ def _add(run: Run, path: Path) -> None:
     )
 
 
-def _document(run: Run, path: Path) -> dict[str, Any]:
-    document = read_json(path)
-    if not isinstance(document, dict):
-        raise IntegrityError(f"{path} holds {type(document).__name__}, not an object: pyvmaf did not write it")
+def _read(run: Run, kind: type[_Document], path: Path) -> _Document:
     run.files.append(path)
-    return document
+    return kind.read(path)
 
 
 def _add_verdict(run: Run, path: Path, parts: Mapping[str, str]) -> None:
-    run.model(parts["model"]).verdict = _document(run, path)
+    run.model(parts["model"]).verdict = _read(run, Verdict, path)
 
 
 def _add_ensemble(run: Run, path: Path, parts: Mapping[str, str]) -> None:
-    run.model(parts["model"]).ensemble = _document(run, path)
+    run.model(parts["model"]).ensemble = _read(run, EnsembleManifest, path)
 
 
 def _add_loso(run: Run, path: Path, parts: Mapping[str, str]) -> None:
-    run.seed(parts).loso = _document(run, path)
+    run.seed(parts).loso = _read(run, FitReport, path)
 
 
 def _add_predictions(run: Run, path: Path, parts: Mapping[str, str]) -> None:
@@ -194,11 +213,11 @@ def _add_predictions(run: Run, path: Path, parts: Mapping[str, str]) -> None:
 
 def _add_sidecar(run: Run, path: Path, parts: Mapping[str, str]) -> None:
     seed = run.seed(parts)
-    seed.sidecar, seed.sidecar_path = _document(run, path), path
+    seed.sidecar, seed.sidecar_path = _read(run, Sidecar, path), path
 
 
 def _add_variant(run: Run, path: Path, parts: Mapping[str, str]) -> None:
-    run.seed(parts).variants.append(Variant(path, parts["mode"], _document(run, path)))
+    run.seed(parts).variants.append(Variant(path, parts["mode"], _read(run, Int8Report, path)))
 
 
 def _add_shard(run: Run, path: Path, parts: Mapping[str, str]) -> None:
@@ -211,8 +230,7 @@ def _add_records(run: Run, path: Path, parts: Mapping[str, str]) -> None:
 
 
 def _add_registry(run: Run, path: Path, parts: Mapping[str, str]) -> None:
-    run.registry = Registry.read(path)
-    run.files.append(path)
+    run.registry = _read(run, Registry, path)
 
 
 # A path is of the first kind that it matches: the more general patterns stand at the end.
@@ -232,7 +250,7 @@ _KINDS: tuple[tuple[layout.ResultFile, Callable[[Run, Path, Mapping[str, str]], 
 def _check_predictions(model: str, seed: Seed) -> None:
     if seed.predictions is None or seed.loso is None:
         return
-    expected, sha256 = seed.loso["predictions_sha256"], sha256_file(seed.predictions)
+    expected, sha256 = seed.loso.predictions_sha256, sha256_file(seed.predictions)
     if expected != sha256:
         raise IntegrityError(
             f"{seed.predictions} has sha256 {sha256}, but the report of {model}, seed {seed.number}, was made from "

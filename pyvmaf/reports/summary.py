@@ -16,6 +16,8 @@ from pyvmaf.base.files import dumps, write_json
 from pyvmaf.base.manifest import read_manifest, write_manifest
 from pyvmaf.errors import PyvmafError
 from pyvmaf.metrics import FIGURES
+from pyvmaf.models.verdicts import PROMOTE, FitReport
+from pyvmaf.quantized.report import Int8Report
 from pyvmaf.reports.read import Model, Run, Seed, read_run
 
 SCHEMA = "pyvmaf-summary-v1"
@@ -37,25 +39,25 @@ def over_seeds(values: Sequence[float | None]) -> dict[str, float | None]:
     return {"mean": float(np.mean(known)), "std": float(np.std(known, ddof=1)) if len(known) > 1 else None}
 
 
-def _variant(variants: Sequence[tuple[int, dict[str, Any], int]], shown: int, mode: str) -> dict[str, Any]:
+def _variant(variants: Sequence[tuple[int, Int8Report, int]], shown: int, mode: str) -> dict[str, Any]:
     """One int8 mode of one model: the seed that ships, and the worst of all seeds."""
     by_seed = {seed: (data, size) for seed, data, size in variants}
     data, size = by_seed.get(shown, next(iter(by_seed.values())))
-    drops = [report["drop"] for report, _ in by_seed.values()]
+    drops = [report.drop for report, _ in by_seed.values() if report.drop is not None]
     return {
         "mode": mode,
         "bytes": size,
-        "size_ratio": data["size_ratio"],
-        "plcc_fp32": data["plcc_fp32"],
-        "plcc_int8": data["plcc_int8"],
-        "drop": data["drop"],
-        "drop_worst_seed": None if None in drops else max(drops),
-        "budget": data["budget"],
-        "rmse_int8_fp32": data["rmse_int8_fp32"],
-        "srocc_int8_fp32": data["srocc_int8_fp32"],
-        "n_heldout": data["n_heldout"],
-        "passed": data["passed"],
-        "missed": data["missed"],
+        "size_ratio": data.size_ratio,
+        "plcc_fp32": data.plcc_fp32,
+        "plcc_int8": data.plcc_int8,
+        "drop": data.drop,
+        "drop_worst_seed": max(drops) if len(drops) == len(by_seed) else None,
+        "budget": data.budget,
+        "rmse_int8_fp32": data.rmse_int8_fp32,
+        "srocc_int8_fp32": data.srocc_int8_fp32,
+        "n_heldout": data.n_heldout,
+        "passed": data.passed,
+        "missed": data.missed,
     }
 
 
@@ -66,10 +68,8 @@ def _size(path: Path | None) -> int | None:
 def _verdict(model: Model) -> tuple[str | None, str | None]:
     if model.verdict is None:
         return None, None
-    word = str(model.verdict["verdict"])
-    return word, None if word == "PROMOTE" else "; ".join(
-        model.verdict["gate"].get("reasons", ())
-    ) or "the verdict gives no reason"
+    word = model.verdict.verdict
+    return word, None if word == PROMOTE else "; ".join(model.verdict.gate.reasons) or "the verdict gives no reason"
 
 
 def summarise_model(model: Model) -> dict[str, Any]:
@@ -78,23 +78,25 @@ def summarise_model(model: Model) -> dict[str, Any]:
     losos = [seed.loso for seed in seeds if seed.loso is not None]
     shown = model.shown
     verdict, reason = _verdict(model)
-    by_mode: dict[str, list[tuple[int, dict[str, Any], int]]] = {}
+    by_mode: dict[str, list[tuple[int, Int8Report, int]]] = {}
     for seed in seeds:
         for variant in seed.variants:
             size = _size(variant.onnx)
             by_mode.setdefault(variant.mode, []).append((seed.number, variant.data, size or 0))
     return {
         "model": model.name,
-        "n_params": losos[0]["n_params"],
-        "features": len(shown.sidecar["features"]) if shown.sidecar else None,
-        "codec_block": losos[0]["encoder_vocab_version"],
+        "n_params": losos[0].n_params,
+        "features": len(shown.features) or None,
+        "codec_block": losos[0].encoder_vocab_version,
         "seeds": [seed.number for seed in seeds],
         "shown_seed": shown.number,
-        "n_folds": losos[0]["n_folds"],
-        "rows": losos[0]["table"]["rows_used"],
-        "table_sha256": losos[0]["table"]["sha256"],
-        "loso": {name: over_seeds([loso[f"mean_{name}"] for loso in losos]) for name in FIGURES},
-        "per_seed": [{"seed": loso["seed"], **{name: loso[f"mean_{name}"] for name in FIGURES}} for loso in losos],
+        "n_folds": losos[0].n_folds,
+        "rows": losos[0].table.rows_used,
+        "table_sha256": losos[0].table.sha256,
+        "loso": {name: over_seeds([getattr(loso, f"mean_{name}") for loso in losos]) for name in FIGURES},
+        "per_seed": [
+            {"seed": loso.seed, **{name: getattr(loso, f"mean_{name}") for name in FIGURES}} for loso in losos
+        ],
         "worst_fold": _worst(losos),
         "verdict": verdict,
         "reason": reason,
@@ -103,8 +105,8 @@ def summarise_model(model: Model) -> dict[str, Any]:
     }
 
 
-def _worst(losos: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    folds = [(f["plcc"], f["held_out"], loso["seed"]) for loso in losos for f in loso["folds"]]
+def _worst(losos: Sequence[FitReport]) -> dict[str, Any]:
+    folds = [(f.plcc, f.held_out, loso.seed) for loso in losos for f in loso.folds]
     # A fold whose predictions are constant has no correlation: nothing is worse.
     plcc, held_out, seed = min(folds, key=lambda f: (f[0] is not None, f[0] or 0.0, f[1:]))
     return {"plcc": plcc, "held_out": held_out, "seed": seed}

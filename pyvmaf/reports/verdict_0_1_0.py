@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Row = dict[str, Any]
+from pyvmaf.models.verdicts import GateRow
 
 
-def rows_of(gate: Mapping[str, Any]) -> list[Row]:
-    """Derive rows from the block ``gate`` of a verdict, with the keys what, measured, limit, passed and why."""
+def rows_of(gate: Mapping[str, Any]) -> list[GateRow]:
+    """Derive rows from the block ``gate`` of a verdict."""
     rows = list(_correlation(gate))
     parts = {"monotonicity": _order, "pooled": _pooled, "extrapolation": _extrapolation, "hard_negatives": _negatives}
     for name, part in gate.items():
@@ -18,37 +18,57 @@ def rows_of(gate: Mapping[str, Any]) -> list[Row]:
         if name in parts and part.get("judged", True):
             rows += parts[name](part)
         else:
-            rows.append(_row(name.replace("_", " "), "", "", part["passed"], part.get("why")))
+            rows.append(_row(name, name.replace("_", " "), "", "", part["passed"], part.get("why")))
     return rows
 
 
-def _row(what: str, measured: str, limit: str, passed: bool | None, why: str | None = None) -> Row:
-    return {"what": what, "measured": measured, "limit": limit, "passed": passed, "why": why}
+def _row(gate: str, what: str, measured: str, limit: str, passed: bool | None, why: str | None = None) -> GateRow:
+    return GateRow(gate=gate, what=what, measured=measured, limit=limit, passed=passed, why=why)
 
 
-def _correlation(gate: Mapping[str, Any]) -> Iterator[Row]:
+def _correlation(gate: Mapping[str, Any]) -> Iterator[GateRow]:
     least, most = gate["mean_plcc_threshold"], gate["plcc_spread_max"]
-    yield _row("mean PLCC of the seeds", _figure(gate["mean_plcc"]), f"at least {least:g}", gate["mean_plcc_pass"])
-    yield _row("spread over the seeds", _figure(gate["plcc_spread"]), f"at most {most:g}", gate["plcc_spread_pass"])
+    yield _row(
+        "correlation",
+        "mean PLCC of the seeds",
+        _figure(gate["mean_plcc"]),
+        f"at least {least:g}",
+        gate["mean_plcc_pass"],
+    )
+    yield _row(
+        "correlation",
+        "spread over the seeds",
+        _figure(gate["plcc_spread"]),
+        f"at most {most:g}",
+        gate["plcc_spread_pass"],
+    )
     for seed, plcc in sorted(gate["per_seed_plccs"].items(), key=lambda item: int(item[0])):
         passed = int(seed) not in gate["failing_seeds"]
-        yield _row(f"seed {seed}", _figure(plcc), f"at least {gate['per_seed_min']:g}", passed)
+        yield _row("correlation", f"seed {seed}", _figure(plcc), f"at least {gate['per_seed_min']:g}", passed)
 
 
-def _order(part: Mapping[str, Any]) -> Iterator[Row]:
+def _order(part: Mapping[str, Any]) -> Iterator[GateRow]:
     measured = (
         f"{_share(part['ordered_share'])} of {part['pairs']} pairs in order (teacher "
         f"{_share(part['teacher_ordered_share'])}), {part['violations']} beyond the tolerance; largest excess "
         f"{_figure(part['worst']['excess'], 3)}"
     )
-    yield _row("order within ladders", measured, f"no excess above {part['tolerance']:g}", part["passed"], part["why"])
+    yield _row(
+        "monotonicity",
+        "order within ladders",
+        measured,
+        f"no excess above {part['tolerance']:g}",
+        part["passed"],
+        part["why"],
+    )
 
 
-def _pooled(part: Mapping[str, Any]) -> Iterator[Row]:
+def _pooled(part: Mapping[str, Any]) -> Iterator[GateRow]:
     for key, limit in part["limits"].items():
         name, _, end = key.partition("_")
         figures, least = part["figures"][name], end == "min"
         yield _row(
+            "pooled",
             f"{name.upper()} of all held-out rows",
             f"{_figure(figures['mean'])} (worst seed {_figure(figures['min' if least else 'max'])})",
             "" if limit is None else f"at {'least' if least else 'most'} {limit:g}",
@@ -57,9 +77,10 @@ def _pooled(part: Mapping[str, Any]) -> Iterator[Row]:
         )
 
 
-def _extrapolation(part: Mapping[str, Any]) -> Iterator[Row]:
+def _extrapolation(part: Mapping[str, Any]) -> Iterator[GateRow]:
     limit, worst = part["worst_plcc_min"], part["worst"]
     yield _row(
+        "extrapolation",
         f"worst unseen {part['by']}",
         f"{_figure(part['worst_plcc'])} ({worst['held_out']}, seed {worst['seed']})",
         "" if limit is None else f"at least {limit:g}",
@@ -68,13 +89,14 @@ def _extrapolation(part: Mapping[str, Any]) -> Iterator[Row]:
     )
 
 
-def _negatives(part: Mapping[str, Any]) -> Iterator[Row]:
+def _negatives(part: Mapping[str, Any]) -> Iterator[GateRow]:
     for name, case in part["cases"].items():
         scores, teacher, worst = case["scores"], case["teacher"], case["worst"]
         limits = (("at least", worst["at_least"]), ("at most", worst["at_most"]))
         limit = " and ".join(f"{word} {value:.2f}" for word, value in limits if value is not None)
         measured = "not finite" if scores is None else f"{scores[0]:.2f} to {scores[1]:.2f}"
         yield _row(
+            "hard_negatives",
             f"hard negatives: {name}",
             f"{measured} on {case['clips']} clips (teacher {teacher[0]:.2f} to {teacher[1]:.2f})",
             f"{limit or 'none'} on {worst['clip']}",
@@ -84,7 +106,13 @@ def _negatives(part: Mapping[str, Any]) -> Iterator[Row]:
     span = part["range"]
     lowest, highest = ("not finite" if span[key] is None else f"{span[key]:.2f}" for key in ("lowest", "highest"))
     low, high = span["allowed"]
-    yield _row("hard negatives: every frame", f"{lowest} to {highest}", f"{low:g} to {high:g}", span["passed"])
+    yield _row(
+        "hard_negatives",
+        "hard negatives: every frame",
+        f"{lowest} to {highest}",
+        f"{low:g} to {high:g}",
+        span["passed"],
+    )
 
 
 def _figure(value: float | None, digits: int = 5) -> str:

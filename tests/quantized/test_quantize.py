@@ -180,6 +180,7 @@ def test_dynamic_is_measured_and_refused(lines: dict[str, Line], name: str, tmp_
 def test_what_the_allowlist_refuses_stays_out_of_registry_and_page(tmp_path: Path) -> None:
     from pyvmaf.registry.entry import Registry
     from pyvmaf.reports.pages.run.page import write_report
+    from pyvmaf.reports.read import read_run
 
     modes = [{"mode": mode, "budget": 0.5, "rmse_max": 50.0, "srocc_min": -1.0} for mode in ("dynamic", "static")]
     build(tmp_path, models={"small": {"seeds": [0], "quantised": modes}})
@@ -190,7 +191,7 @@ def test_what_the_allowlist_refuses_stays_out_of_registry_and_page(tmp_path: Pat
         (refused,) = entry["int8_refused"]
         assert refused["mode"] == "dynamic"
         assert "refused by the operator allowlist" in refused["reason"]
-        write_report(["results"], "results/reports/report.html")
+        write_report(read_run(["results"]), "results/reports/report.html")
         page = Path("results/reports/report.html").read_text()
     assert "refused by the operator allowlist" in page
     assert "small · static" in page

@@ -21,6 +21,7 @@ from pyvmaf.registry.verify import verify
 from pyvmaf.reports.pages.card.int8 import size_sentence, speed_sentence
 from pyvmaf.reports.pages.card.page import write_cards
 from pyvmaf.reports.pages.run.page import write_report
+from pyvmaf.reports.read import read_run
 from tests.finished_run import inside
 from tests.reports.conftest import Parsed
 
@@ -180,7 +181,7 @@ def test_the_commands_are_those_of_the_manifests(results: Path) -> None:
 def test_the_command_links_both_ways_and_verify_accounts_for_all(results: Path) -> None:
     done = CliRunner().invoke(app, ["card", "results", "--points", "20"])
     assert done.exit_code == 0, done.output
-    write_report(["results"], "results/reports/report.html", cards="models")
+    write_report(read_run(["results"]), "results/reports/report.html", cards="models")
     page = Parsed(Path("results/reports/report.html").read_text())
     links = {a["href"] for t, a in page.tags if t == "a" and not (a["href"] or "").startswith("#")}
     assert links == {"models/held.html", "models/small.html"}

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from pyvmaf.models.verdicts import GateRow
 from pyvmaf.reports.elements import NONE
-from pyvmaf.reports.gates import gate_rows, gate_table
+from pyvmaf.reports.gates import gate_table
+from pyvmaf.reports.verdict_0_1_0 import rows_of
 
 GATE: dict[str, Any] = {
     "mean_plcc": 0.99, "mean_plcc_threshold": 0.95, "mean_plcc_pass": True,
@@ -51,28 +53,28 @@ GATE: dict[str, Any] = {
     ],
 )
 def test_rows_of_a_verdict_of_0_1_0(what: str, measured: str, limit: str, passed: bool | None, why: str | None) -> None:
-    [row] = [row for row in gate_rows({"gate": GATE}) if row["what"] == what]
-    assert row == {"what": what, "measured": measured, "limit": limit, "passed": passed, "why": why}
+    [row] = [row for row in rows_of(GATE) if row.what == what]
+    assert (row.measured, row.limit, row.passed, row.why) == (measured, limit, passed, why)
 
 
 def test_the_order_gate_of_0_1_0_has_shares_violations_and_the_worst_excess() -> None:
-    [row] = [row for row in gate_rows({"gate": GATE}) if "40 pairs" in row["measured"]]
-    assert [part in row["measured"] for part in ("90.0 %", "100.0 %", "3 beyond", "1.250")] == [True] * 4
-    assert (row["limit"], row["passed"], row["why"]) == ("no excess above 0.5", False, "3 of 40 pairs")
+    [row] = [row for row in rows_of(GATE) if "40 pairs" in row.measured]
+    assert [part in row.measured for part in ("90.0 %", "100.0 %", "3 beyond", "1.250")] == [True] * 4
+    assert (row.limit, row.passed, row.why) == ("no excess above 0.5", False, "3 of 40 pairs")
 
 
 def test_seeds_are_in_the_order_of_their_numbers() -> None:
-    rows = [row["what"] for row in gate_rows({"gate": GATE}) if row["what"].startswith("seed ")]
+    rows = [row.what for row in rows_of(GATE) if row.what.startswith("seed ")]
     assert rows == ["seed 0", "seed 2", "seed 10"]
 
 
 def test_the_rows_of_a_verdict_are_shown_whatever_the_gate() -> None:
     rows = [
-        {"what": "sharpness", "measured": "3.5", "limit": "at most 4", "passed": True, "why": None},
-        {"what": "colour", "measured": "", "limit": "", "passed": None, "why": "no chroma"},
-        {"what": "noise", "measured": "9", "limit": "at most 4", "passed": False, "why": "9 is above 4"},
+        GateRow(gate="a", what="sharpness", measured="3.5", limit="at most 4", passed=True, why=None),
+        GateRow(gate="b", what="colour", measured="", limit="", passed=None, why="no chroma"),
+        GateRow(gate="c", what="noise", measured="9", limit="at most 4", passed=False, why="9 is above 4"),
     ]
-    cells = [[cell.text for cell in row] for row in gate_table("Gates", {"gate": {"rows": rows}}).rows]
+    cells = [[cell.text for cell in row] for row in gate_table("Gates", rows).rows]
     assert cells == [
         ["sharpness", "3.5", "at most 4", "pass", NONE],
         ["colour", NONE, NONE, "not judged", "no chroma"],

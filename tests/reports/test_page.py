@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from pyvmaf.base.files import write_json
 from pyvmaf.cli import app
 from pyvmaf.errors import IntegrityError
+from pyvmaf.models.verdicts import Verdict
 from pyvmaf.registry.verify import verify
 from pyvmaf.reports.elements import NONE, render_element, table, text
 from pyvmaf.reports.gates import gate_rows
@@ -30,7 +31,7 @@ PAGE = Path("results/reports/report.html")
 @pytest.fixture(scope="module")
 def page(finished_results: Path, tmp_path_factory: pytest.TempPathFactory) -> Parsed:
     target = tmp_path_factory.mktemp("page") / "report.html"
-    size = write_report([finished_results], target, points=50)
+    size = write_report(read_run([finished_results]), target, points=50)
     html = target.read_text(encoding="utf-8")
     assert size == len(html.encode()) < 5_000_000
     return Parsed(html)
@@ -115,13 +116,13 @@ def test_the_numbers_are_those_of_the_files(page: Parsed, finished_results: Path
 
 def test_verdicts_have_the_values_of_their_files(page: Parsed, finished_results: Path) -> None:
     for name in ("small", "held"):
-        verdict = json.loads((finished_results / f"models/{name}/verdict.json").read_text())
+        verdict = Verdict.read(finished_results / f"models/{name}/verdict.json")
         rows = [[cell or NONE for cell in row] for row in page.table(f"Gates of {name}")[1:]]
         expected = gate_rows(verdict)
-        assert [row[:3] for row in rows] == [[r["what"], r["measured"] or NONE, r["limit"] or NONE] for r in expected]
+        assert [row[:3] for row in rows] == [[r.what, r.measured or NONE, r.limit or NONE] for r in expected]
         signs = {True: "✓ pass", False: "✗ fail", None: "not judged"}
-        assert [row[3] for row in rows] == [signs[r["passed"]] for r in expected]
-        assert f"{verdict['gate']['mean_plcc']:.5f}" in {row[1] for row in rows}
+        assert [row[3] for row in rows] == [signs[r.passed] for r in expected]
+        assert f"{verdict.over_seeds['plcc']['mean']:.5f}" in {row[1] for row in rows}
 
 
 def test_points_and_curves_are_rows_of_the_run(page: Parsed, finished_results: Path) -> None:
@@ -157,7 +158,7 @@ def test_the_share_out_of_range_counts_what_the_fold_did_not_see(page: Parsed, f
 
 
 def test_the_same_run_gives_the_same_bytes_in_any_order(results: Path) -> None:
-    write_report(["results"], PAGE)
+    write_report(read_run(["results"]), PAGE)
     first = PAGE.read_bytes()
     manifest = json.loads(Path(f"{PAGE}.manifest.json").read_text())["content_sha256"]
     # Clock readings in the corpus rows are no part of the page.
@@ -165,10 +166,10 @@ def test_the_same_run_gives_the_same_bytes_in_any_order(results: Path) -> None:
         path.write_text(re.sub(r'"encode_time_ms": [\d.]+', '"encode_time_ms": 7.5', path.read_text()))
     files = [p for p in results.rglob("*") if p.suffix in (".json", ".jsonl", ".parquet") and "manifest" not in p.name]
     files = [p for p in files if not {"tables", "features"} & set(p.parts)]
-    write_report(["results"], PAGE)
+    write_report(read_run(["results"]), PAGE)
     assert PAGE.read_bytes() == first
     assert json.loads(Path(f"{PAGE}.manifest.json").read_text())["content_sha256"] == manifest
-    write_report(list(reversed(files)), PAGE)
+    write_report(read_run(list(reversed(files))), PAGE)
     assert PAGE.read_bytes() == first
 
 
@@ -180,7 +181,7 @@ def test_the_command_leaves_a_page_that_verify_accounts_for(results: Path) -> No
 
 
 def test_a_page_of_reports_alone_has_no_empty_sections(results: Path) -> None:
-    write_report(sorted(results.glob("models/*/seed*/loso.json")), PAGE)
+    write_report(read_run(sorted(results.glob("models/*/seed*/loso.json"))), PAGE)
     page = Parsed(PAGE.read_text())
     titles = [a["id"] for t, a in page.tags if t == "h2"]
     assert titles == ["summary", "loso", "provenance"]

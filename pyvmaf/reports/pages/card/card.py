@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pyvmaf.base import layout
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
-from pyvmaf.errors import IntegrityError, MissingFileError
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.models.verdicts import FitReport
 from pyvmaf.registry.entry import Entry, Held
 from pyvmaf.reports.read import Model, Run, Seed
+from pyvmaf.runtime.sidecar import Sidecar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,24 +57,29 @@ class Card:
         return self.model.shown
 
     @property
-    def sidecar(self) -> dict[str, Any]:
-        """The sidecar of the seed; empty if there is none."""
-        return self.seed.sidecar or {}
+    def sidecar(self) -> Sidecar | None:
+        """The sidecar of the seed."""
+        return self.seed.sidecar
 
     @property
-    def loso(self) -> dict[str, Any]:
+    def inputs(self) -> Mapping[str, Any]:
+        """The keys of the sidecar that describe the inputs and belong to the model's family."""
+        return self.seed.inputs
+
+    @property
+    def loso(self) -> FitReport:
         """The cross-validation report of the seed."""
-        return self.seed.loso or {}
+        return _report(self.seed)
 
     @property
     def target(self) -> str:
         """The column that the model predicts."""
-        return str(self.sidecar.get("target", TEACHER))
+        return _target(self.seed)
 
     @property
     def by(self) -> str:
         """What a fold holds out ("source")."""
-        return str(self.loso["split"]["by"])
+        return self.loso.split.by
 
     @property
     def ships(self) -> bool:
@@ -114,10 +121,10 @@ def _table_path(seed: Seed, path: Path | None) -> Path | None:
         if not path.is_file():
             raise MissingFileError(f"no such file: {path}")
         return path
-    if seed.sidecar_path is None or seed.loso is None:
+    if seed.sidecar_path is None:
         return None
     results = layout.SIDECAR.results_folder(seed.sidecar_path)
-    path = layout.TABLE.under(results, table=seed.loso["table"]["name"])
+    path = layout.TABLE.under(results, table=_report(seed).table.name)
     return path if path.is_file() else None
 
 
@@ -126,19 +133,28 @@ def _read_rows(model: Model, path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     seed = model.shown
-    loso, sidecar = seed.loso or {}, seed.sidecar or {}
-    sha256, expected = sha256_file(path), loso["table"]["sha256"]
+    sha256, expected = sha256_file(path), _report(seed).table.sha256
     if sha256 != expected:
         raise IntegrityError(
             f"{path} has sha256 {sha256}, but {model.name} was trained on {expected}: fit the model again, or name its "
             "own table with --features"
         )
-    present, by = pq.read_schema(path).names, str(loso["split"]["by"])
-    columns = dict.fromkeys([*_COLUMNS, sidecar.get("target", TEACHER), by, *sidecar.get("features", ())])
+    present, by = pq.read_schema(path).names, _report(seed).split.by
+    columns = dict.fromkeys([*_COLUMNS, _target(seed), by, *seed.features])
     rows: pd.DataFrame = pq.read_table(path, columns=[name for name in columns if name in present]).to_pandas()
     for name in {*_COLUMNS, by} & set(rows.columns):
         rows[name] = rows[name].astype(str)
     return rows
+
+
+def _report(seed: Seed) -> FitReport:
+    if seed.loso is None:
+        raise InputError(f"seed {seed.number} has no loso.json: fit it first")
+    return seed.loso
+
+
+def _target(seed: Seed) -> str:
+    return TEACHER if seed.sidecar is None or seed.sidecar.target is None else seed.sidecar.target
 
 
 def _manifests(model: Model, table: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:

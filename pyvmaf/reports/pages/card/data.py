@@ -15,13 +15,13 @@ _COUNTED = {"clip": "clips", "codec": "codecs", "rung": "rungs"}
 
 def section(card: Card) -> Section:
     """Show the table, and the rows and target of each source."""
-    described = card.loso["table"]
+    described = card.loso.table
     values = [
-        ("table", text(described["name"])),
-        ("rows used", text(f"{described['rows_used']:,} of {described['rows']:,}")),
-        ("SHA-256 of the table", digest(described["sha256"])),
+        ("table", text(described.name)),
+        ("rows used", text(f"{described.rows_used:,} of {described.rows:,}")),
+        ("SHA-256 of the table", digest(described.sha256)),
     ]
-    for column, count in sorted(described["dropped"]["by_column"].items()):
+    for column, count in sorted(described.dropped.by_column.items()):
         values.append((f"rows without {column}", text(f"{count:,}")))
     elements: list[Element] = [facts("Training table", values)]
     if card.rows is None:

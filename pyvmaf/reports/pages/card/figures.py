@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pyvmaf.metrics import spread
+from pyvmaf.models.verdicts import FoldFigures
 from pyvmaf.reports import charts, measures
 from pyvmaf.reports.elements import (
     NONE,
@@ -43,18 +43,18 @@ def section(card: Card) -> Section:
             f"for the mean.{constant_folds(frame, model=False)}",
         ),
     ]
-    beside = card.loso.get("beside")
-    if beside:
-        by = beside["by"]
+    beside = card.loso.beside
+    if beside is not None:
+        by = beside.by
         elements += [
             Heading(f"Extrapolation to an unseen {by}"),
             _table(card, "beside", by, f"Harder: all rows of one {by} held out", means=False),
         ]
-    elif card.loso.get("no_beside"):
-        elements.append(paragraph(f"No coarser groups were held out: {card.loso['no_beside']}"))
+    elif card.loso.no_beside:
+        elements.append(paragraph(f"No coarser groups were held out: {card.loso.no_beside}"))
     if card.seed.predictions is not None:
         data["fit"], folds = measures.held_out(card.seed, card.points, MOST_PANELS)
-        low, high = card.sidecar.get("expected_output_range", (0.0, 100.0))
+        low, high = (0.0, 100.0) if card.sidecar is None else card.sidecar.expected_output_range
         figure = scatter(
             "fit",
             data["fit"],
@@ -68,16 +68,15 @@ def section(card: Card) -> Section:
     return Section("figures", "Agreement on held-out rows", tuple(elements), data)
 
 
-def folds_of(seed: Seed, key: str) -> dict[str, dict[str, Any]]:
+def folds_of(seed: Seed, key: str) -> dict[str, FoldFigures]:
     """Return the folds of a seed by what they hold out.
 
     Args:
         seed: with a cross-validation report.
         key: "folds", or "beside" for the groups that were held out in addition.
     """
-    loso = seed.loso or {}
-    folds = loso["folds"] if key == "folds" else (loso.get("beside") or {"folds": []})["folds"]
-    return {str(fold["held_out"]): fold for fold in folds}
+    folds = None if seed.loso is None else seed.loso if key == "folds" else seed.loso.beside
+    return {} if folds is None else {fold.held_out: fold for fold in folds.folds}
 
 
 def _table(card: Card, key: str, by: str, caption: str, *, means: bool) -> Table:
@@ -94,12 +93,14 @@ def _fold_rows(card: Card, key: str, seeds: Sequence[int]) -> list[list[Cell]]:
     rows = []
     for name, shown in folds_of(card.seed, key).items():
         folds = [by_name.get(name) for by_name in by_seed]
-        over = {f: spread([None if fold is None else fold[f] for fold in folds]) for f in ("plcc", "srocc", "rmse")}
+        over = {
+            f: spread([None if fold is None else getattr(fold, f) for fold in folds]) for f in ("plcc", "srocc", "rmse")
+        }
         rows.append(
             [
                 text(held_out(name)),
-                number(int(shown["n_val"])),
-                *(number(None if fold is None else fold["plcc"], 5) for fold in folds),
+                number(shown.n_val),
+                *(number(None if fold is None else fold.plcc, 5) for fold in folds),
                 *_means(over),
             ]
         )
@@ -108,8 +109,8 @@ def _fold_rows(card: Card, key: str, seeds: Sequence[int]) -> list[list[Cell]]:
 
 def _mean_row(card: Card, seeds: Sequence[int]) -> list[Cell]:
     summary = summarise(card.run)["models"][0]["loso"]
-    losos = [card.model.seeds[seed].loso or {} for seed in seeds]
-    plccs = [number(loso["mean_plcc"], 5) for loso in losos]
+    losos = [card.model.seeds[seed].loso for seed in seeds]
+    plccs = [number(None if loso is None else loso.mean_plcc, 5) for loso in losos]
     return [text("mean over the folds"), Cell(NONE, number=True), *plccs, *_means(summary)]
 
 

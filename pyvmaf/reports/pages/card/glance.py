@@ -6,8 +6,10 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pyvmaf.reports.elements import NONE, Cell, Code, Heading, Section, badge, facts, text
+from pyvmaf.reports.elements import Cell, Code, Heading, Section, facts, text
+from pyvmaf.reports.gates import outcome
 from pyvmaf.reports.pages.card.card import Card
+from pyvmaf.runtime.sidecar import Sidecar
 
 _KINDS = {
     "fr": "full-reference: it compares a distorted video with its reference",
@@ -33,42 +35,44 @@ def section(card: Card) -> Section:
 
 def _facts(card: Card) -> Iterator[tuple[str, Cell]]:
     verdict = card.model.verdict
-    if verdict is None:
-        yield "verdict", text("not judged")
-    else:
-        yield "verdict", badge(verdict["verdict"] == "PROMOTE", str(verdict["verdict"]))
+    yield "verdict", text("not judged") if verdict is None else outcome(verdict)
     yield "registry", text("shipped" if card.ships else "held: not for use" if card.held else "not registered")
     selection = None if card.entry is None else card.entry.selection
     if selection is not None:
         yield "shipped seed", text(f"{selection.seed}, chosen as {selection.rule}")
     else:
         yield "shown seed", text(card.seed.number)
-    if card.sidecar:
-        yield from _sidecar_facts(card.sidecar)
-    parameters = card.loso.get("n_params")
-    yield "parameters", text(NONE if parameters is None else f"{parameters:,}")
+    if card.sidecar is not None:
+        yield from _file(card.sidecar, card.target)
+    if card.inputs.get("features"):
+        yield from _inputs(card.inputs)
+    yield "parameters", text(f"{card.loso.n_params:,}")
 
 
-def _sidecar_facts(sidecar: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
-    kind, codec = sidecar["kind"], sidecar["codec"]
-    low, high = sidecar["expected_output_range"]
-    yield "kind", text(f"{kind}, {_KINDS.get(kind, kind)}")
-    yield "output", text(f"{sidecar['target']}, from {low:g} to {high:g}")
-    yield "inputs", text(", ".join(sidecar["features"]))
+def _file(sidecar: Sidecar, target: str) -> Iterator[tuple[str, Cell]]:
+    low, high = sidecar.expected_output_range
+    size = "" if sidecar.bytes is None else f"{sidecar.bytes:,} bytes, "
+    yield "kind", text(f"{sidecar.kind}, {_KINDS.get(sidecar.kind, sidecar.kind)}")
+    yield "output", text(f"{target}, from {low:g} to {high:g}")
+    yield "file", text(f"{sidecar.onnx}, {size}opset {sidecar.onnx_opset}")
+    yield "licence of the weights", text(sidecar.license)
+
+
+def _inputs(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
+    codec = inputs["codec"]
+    yield "inputs", text(", ".join(inputs["features"]))
     if codec is not None:
         yield "codec block", text(f"vocabulary {codec['vocabulary']}: {', '.join(codec['slots'])}")
-    in_graph = sidecar["input_normalization"]["in_graph"]
+    in_graph = inputs["input_normalization"]["in_graph"]
     yield "scaling of inputs", text("inside the graph" if in_graph else "by the caller (load_model does it)")
-    yield "guard", text(guard(sidecar))
-    yield "file", text(f"{sidecar['onnx']}, {sidecar['bytes']:,} bytes, opset {sidecar['onnx_opset']}")
-    yield "licence of the weights", text(sidecar["license"])
+    yield "guard", text(guard(inputs))
 
 
-def guard(sidecar: Mapping[str, Any]) -> str:
+def guard(inputs: Mapping[str, Any]) -> str:
     """Say what the model does with inputs outside of the training range."""
-    if sidecar.get("input_guard", "none") != "clamp":
+    if inputs.get("input_guard", "none") != "clamp":
         return "none: inputs outside of the training range are used unchanged"
-    margins = sidecar.get("input_guard_margin", {})
+    margins = inputs.get("input_guard_margin", {})
     names = ", ".join(f"{name} by {widths:g}" for name, widths in margins.items())
     widened = f" (widened on both sides, in units of the range's own width: {names})" if margins else ""
     return f"each input is clamped to the range of the training rows{widened}"

@@ -20,16 +20,16 @@ def section(card: Card) -> Section:
 
 
 def _hashes(card: Card) -> Iterator[list[Cell]]:
-    yield [text("table"), text("all"), digest(card.loso["table"]["sha256"])]
-    yield [text("settings"), text("all"), digest(str(card.loso["train_config_hash"]).removeprefix("sha256:"))]
+    yield [text("table"), text("all"), digest(card.loso.table.sha256)]
+    yield [text("settings"), text("all"), digest(card.loso.train_config_hash.removeprefix("sha256:"))]
     for number, seed in card.model.seeds.items():
         if seed.loso is not None:
-            yield [text("weights"), text(number), digest(seed.loso["weights_sha256"])]
-            yield [text("held-out predictions"), text(number), digest(seed.loso["predictions_sha256"])]
+            yield [text("weights"), text(number), digest(seed.loso.weights_sha256)]
+            yield [text("held-out predictions"), text(number), digest(seed.loso.predictions_sha256)]
         if seed.sidecar is not None:
-            yield [text(seed.sidecar["onnx"]), text(number), digest(seed.sidecar["sha256"])]
+            yield [text(seed.sidecar.onnx), text(number), digest(seed.sidecar.sha256)]
         for variant in seed.variants:
-            yield [text(variant.onnx.name), text(number), digest(variant.data["int8"]["sha256"])]
+            yield [text(variant.onnx.name), text(number), digest(variant.data.int8.sha256)]
     if card.entry is not None:
         pins = {role: sha256 for role, _, sha256 in card.entry.pins()} | {"table": card.entry.table_sha256}
         for role, sha256 in sorted(pins.items()):

@@ -21,7 +21,6 @@ def section(card: Card) -> Section:
     variants = [(seed, variant) for seed in card.model.seeds.values() for variant in seed.variants]
     if not variants:
         return Section("int8", "Int8 variants", (paragraph("There are no int8 variants."),))
-    frame, _ = measures.int8_frame(card.run)
     drop = charts.bars(
         "int8",
         "drop",
@@ -45,7 +44,7 @@ def section(card: Card) -> Section:
             "dashed line is the budget for the mean.",
         ),
     )
-    return Section("int8", "Int8 variants", elements, {"int8": frame})
+    return Section("int8", "Int8 variants", elements, {"int8": measures.int8_frame(card.run)})
 
 
 def _row(card: Card, seed: int, variant: Variant) -> list[Cell]:
@@ -54,27 +53,27 @@ def _row(card: Card, seed: int, variant: Variant) -> list[Cell]:
     return [
         text(variant.mode),
         text(seed),
-        number(report["plcc_fp32"], 5),
-        number(report["plcc_int8"], 5),
-        number(report["drop"], 6, sign=True),
-        number(report["drop_worst_fold"], 6, sign=True),
-        number(float(report["budget"]), 3),
-        number(report["rmse_int8_fp32"], 3),
-        number(int(report["fp32"]["bytes"])),
-        number(int(report["int8"]["bytes"])),
+        number(report.plcc_fp32, 5),
+        number(report.plcc_int8, 5),
+        number(report.drop, 6, sign=True),
+        number(report.drop_worst_fold, 6, sign=True),
+        number(float(report.budget), 3),
+        number(report.rmse_int8_fp32, 3),
+        number(report.fp32.bytes),
+        number(report.int8.bytes),
         number(fp32_ms),
         number(int8_ms),
-        badge(report["passed"], "passed" if report["passed"] else "refused"),
+        badge(report.passed, "passed" if report.passed else "refused"),
     ]
 
 
 def _sentences(card: Card, variant: Variant) -> Iterator[str]:
     report, latency = variant.data, _latency(card, variant.onnx)
-    yield size_sentence(variant.mode, int(report["fp32"]["bytes"]), int(report["int8"]["bytes"]))
+    yield size_sentence(variant.mode, report.fp32.bytes, report.int8.bytes)
     if latency is not None:
         yield speed_sentence(variant.mode, latency[1] / latency[0])
-    if report["missed"]:
-        yield f"{variant.mode} is not in the registry: {'; '.join(report['missed'])}."
+    if report.missed:
+        yield f"{variant.mode} is not in the registry: {'; '.join(report.missed)}."
 
 
 def size_sentence(mode: str, fp32: int, int8: int) -> str:

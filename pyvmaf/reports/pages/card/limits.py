@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pyvmaf.models.verdicts import FoldFigures
 from pyvmaf.reports import measures
 from pyvmaf.reports.elements import NONE, Element, Heading, Notes, Section, Table, number, table, text
 from pyvmaf.reports.pages.card.card import TEACHER, Card
@@ -15,8 +16,8 @@ from pyvmaf.reports.pages.card.glance import guard
 def section(card: Card) -> Section:
     """Show warnings, the range of each input, and the held-out rows outside of it."""
     elements: list[Element] = [Heading("Not suitable for"), Notes(tuple(_warnings(card)))]
-    if card.sidecar:
-        elements.append(_inputs(card.sidecar))
+    if "feature_ranges" in card.inputs:
+        elements.append(_inputs(card.inputs))
     shares = _outside(card)
     if shares:
         elements.append(_outside_table(card.by, shares))
@@ -30,15 +31,16 @@ def _warnings(card: Card) -> Iterator[str]:
     if card.target == TEACHER:
         yield "Replacing viewers: the model imitates a teacher, VMAF of libvmaf, and repeats the teacher's errors."
     yield _unlike(card)
+    by = None if card.loso.beside is None else card.loso.beside.by
     beside = [fold for seed in card.model.seeds.values() for fold in folds_of(seed, "beside").values()]
     if beside:
         worst = _worst(beside)
         yield (
-            f"Material of another {card.loso['beside']['by']}, without a check: on the worst unseen one, "
-            f"{held_out(worst['held_out'])}, PLCC was {_plcc(worst)}."
+            f"Material of another {by}, without a check: on the worst unseen one, "
+            f"{held_out(worst.held_out)}, PLCC was {_plcc(worst)}."
         )
-    if card.sidecar:
-        yield from _input_warnings(card.sidecar)
+    if "feature_ranges" in card.inputs:
+        yield from _input_warnings(card.inputs)
     rows = card.rows
     if rows is not None and card.target in rows.columns:
         low, high = rows[card.target].quantile([0.01, 0.99])
@@ -54,27 +56,27 @@ def _warnings(card: Card) -> Iterator[str]:
 def _unlike(card: Card) -> str:
     worst = _worst([fold for seed in card.model.seeds.values() for fold in folds_of(seed, "folds").values()])
     return (
-        f"Material unlike its {card.loso['n_folds']} sources, without a check: on the worst of them, "
-        f"{worst['held_out']}, PLCC was {_plcc(worst)} and RMSE {worst['rmse']:.2f}."
+        f"Material unlike its {card.loso.n_folds} sources, without a check: on the worst of them, "
+        f"{worst.held_out}, PLCC was {_plcc(worst)} and RMSE {worst.rmse:.2f}."
     )
 
 
-def _worst(folds: list[dict[str, Any]]) -> dict[str, Any]:
+def _worst(folds: list[FoldFigures]) -> FoldFigures:
     # A fold without a PLCC (constant predictions) is worse than any other.
-    return min(folds, key=lambda fold: -1.0 if fold["plcc"] is None else fold["plcc"])
+    return min(folds, key=lambda fold: -1.0 if fold.plcc is None else fold.plcc)
 
 
-def _plcc(fold: Mapping[str, Any]) -> str:
-    return "not defined" if fold["plcc"] is None else f"{fold['plcc']:.4f}"
+def _plcc(fold: FoldFigures) -> str:
+    return "not defined" if fold.plcc is None else f"{fold.plcc:.4f}"
 
 
-def _input_warnings(sidecar: Mapping[str, Any]) -> Iterator[str]:
-    if sidecar.get("input_guard", "none") == "clamp":
-        effect = f"{guard(sidecar)}, so that scores stay plausible but no longer follow the picture."
+def _input_warnings(inputs: Mapping[str, Any]) -> Iterator[str]:
+    if inputs.get("input_guard", "none") == "clamp":
+        effect = f"{guard(inputs)}, so that scores stay plausible but no longer follow the picture."
     else:
         effect = "inputs are not limited to them, and a network that extrapolates may return any score."
     yield f"Inputs outside of the ranges below: {effect} load_model and eval report the share of such rows."
-    codec = sidecar["codec"]
+    codec = inputs["codec"]
     if codec is not None and codec["blind"] is None:
         slots = ", ".join(codec["slots"])
         yield f"Encoders other than {slots}: the vocabulary has no slot for an unknown encoder, so they are refused."
@@ -82,11 +84,11 @@ def _input_warnings(sidecar: Mapping[str, Any]) -> Iterator[str]:
         yield "Calls without a codec if it is known: the model then uses the slot of an unknown encoder."
 
 
-def _inputs(sidecar: Mapping[str, Any]) -> Table:
+def _inputs(inputs: Mapping[str, Any]) -> Table:
     ranges, scaling, transforms = (
-        sidecar["feature_ranges"],
-        sidecar["input_normalization"],
-        sidecar.get("input_transforms", {}),
+        inputs["feature_ranges"],
+        inputs["input_normalization"],
+        inputs.get("input_transforms", {}),
     )
     rows = [
         [
@@ -97,17 +99,17 @@ def _inputs(sidecar: Mapping[str, Any]) -> Table:
             number(float(std)),
             text(transforms.get(name) or NONE),
         ]
-        for name, mean, std in zip(sidecar["features"], scaling["mean"], scaling["std"], strict=True)
+        for name, mean, std in zip(inputs["features"], scaling["mean"], scaling["std"], strict=True)
     ]
     caption = "Range of each input over the training rows, and its scaler (after its transform, if it has one)"
     return table(caption, ("input", "minimum", "maximum", "mean", "std", "transform"), rows)
 
 
 def _outside(card: Card) -> list[dict[str, Any]]:
-    rows, sidecar = card.rows, card.sidecar
-    if rows is None or not sidecar or card.loso["split"]["protocol"] != "leave_one_out":
+    rows = card.rows
+    if rows is None or card.loso.split.protocol != "leave_one_out" or card.by not in rows.columns:
         return []
-    if card.by not in rows.columns or not set(sidecar["features"]) <= set(rows.columns):
+    if not set(card.seed.features) <= set(rows.columns):
         return []
     return measures.out_of_range(card.run, rows)
 

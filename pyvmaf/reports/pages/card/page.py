@@ -51,7 +51,7 @@ def build_card(card: Card, *, report: str | None = None) -> str:
         card: the model and its files.
         report: the page of the run, as a path from the card, to link to.
     """
-    description = str(card.sidecar.get("description") or "").rstrip(".")
+    description = "" if card.sidecar is None else (card.sidecar.description or "").rstrip(".")
     state = "It is shipped." if card.ships else "It is held: not for use." if card.held else "It is not registered."
     return render(
         Page(

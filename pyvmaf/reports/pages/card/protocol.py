@@ -9,19 +9,19 @@ from pyvmaf.reports.pages.card.card import Card
 def section(card: Card) -> Section:
     """Show split, folds, seeds and optimiser."""
     loso = card.loso
-    protocol = str(loso["split"]["protocol"]).replace("_", " ")
+    protocol = loso.split.protocol.replace("_", " ")
     values = [
         ("split", text(f"{protocol}, by {card.by}: all rows of a {card.by} are on the same side of a fold")),
-        ("folds", text(f"{loso['n_folds']:,}")),
+        ("folds", text(f"{loso.n_folds:,}")),
         ("seeds", text(", ".join(map(str, card.model.seeds)))),
-        ("epochs", text(f"{loso['epochs']:,}")),
-        ("batch size", text(f"{loso['batch_size']:,}")),
-        ("learning rate", text(f"{loso['lr']:g}")),
-        ("weight decay", text(f"{loso['weight_decay']:g}")),
+        ("epochs", text(f"{loso.epochs:,}")),
+        ("batch size", text(f"{loso.batch_size:,}")),
+        ("learning rate", text(f"{loso.lr:g}")),
+        ("weight decay", text(f"{loso.weight_decay:g}")),
     ]
     values += [
         (f"split: {key.replace('_', ' ')}", text(value))
-        for key, value in sorted(loso["split"].items())
+        for key, value in sorted(loso.split.model_dump(mode="json").items())
         if key not in ("by", "protocol")
     ]
     about = paragraph(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from pyvmaf.quantized.report import Int8Report
 from pyvmaf.reports import charts, measures
 from pyvmaf.reports.elements import Cell, Element, Figure, Section, badge, number, paragraph, table, text
 from pyvmaf.reports.exported import int8_difference
@@ -18,13 +16,17 @@ _HEAD = (
 
 def section(report: Report) -> Section | None:
     """Show the measured drop of every int8 variant."""
-    frame, variants = measures.int8_frame(report.run)
+    variants = [v for model in report.run.models.values() for seed in model.seeds.values() for v in seed.variants]
     if not variants:
         return None
-    data = {"int8": frame}
-    larger = sum(variant["larger_than_fp32"] for variant in variants)
+    data = {"int8": measures.int8_frame(report.run)}
+    larger = sum(variant.data.larger_than_fp32 for variant in variants)
     elements: list[Element] = [
-        table("All int8 variants: means over the folds, and the budget", _HEAD, [_row(v) for v in variants]),
+        table(
+            "All int8 variants: means over the folds, and the budget",
+            _HEAD,
+            [_row(variant.data) for variant in variants],
+        ),
         paragraph(
             f"{larger} of {len(variants)} int8 files are larger than the fp32 file that they were made from: in very small "
             "networks, scales, zero points and additional nodes take more bytes than int8 weights save. The speed of "
@@ -58,19 +60,21 @@ def section(report: Report) -> Section | None:
     return Section("int8", "Int8 against fp32", tuple(elements), data)
 
 
-def _row(variant: Mapping[str, Any]) -> list[Cell]:
-    size = number(variant["int8"]["bytes"]).text
+def _row(variant: Int8Report) -> list[Cell]:
+    size = number(variant.int8.bytes).text
     return [
-        *(text(variant[name]) for name in ("model", "seed", "mode")),
-        number(variant["plcc_fp32"], 5),
-        number(variant["plcc_int8"], 5),
-        number(variant["drop"], 5, sign=True),
-        number(variant["drop_worst_fold"], 5, sign=True),
-        number(float(variant["budget"]), 3),
-        number(variant["rmse_int8_fp32"], 3),
-        number(variant["srocc_int8_fp32"], 5),
-        number(variant["fp32"]["bytes"]),
-        text(f"{size} {'LARGER' if variant['larger_than_fp32'] else 'smaller'}"),
-        badge(variant["passed"], "passed" if variant["passed"] else "refused"),
-        text("; ".join(variant["missed"])),
+        text(variant.model),
+        text(variant.seed),
+        text(variant.mode),
+        number(variant.plcc_fp32, 5),
+        number(variant.plcc_int8, 5),
+        number(variant.drop, 5, sign=True),
+        number(variant.drop_worst_fold, 5, sign=True),
+        number(float(variant.budget), 3),
+        number(variant.rmse_int8_fp32, 3),
+        number(variant.srocc_int8_fp32, 5),
+        number(variant.fp32.bytes),
+        text(f"{size} {'LARGER' if variant.larger_than_fp32 else 'smaller'}"),
+        badge(variant.passed, "passed" if variant.passed else "refused"),
+        text("; ".join(variant.missed)),
     ]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from pyvmaf.base.files import write_text
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.reports import measures
 from pyvmaf.reports.elements import Page, Section, render
-from pyvmaf.reports.pages.run import corpora, fit, folds, int8, models, provenance, ranges, rates, verdicts
-from pyvmaf.reports.pages.run.report import Report
-from pyvmaf.reports.read import Run, read_run
+from pyvmaf.reports.pages.run import corpora, folds, int8, models, predictions, provenance, ranges, rates, verdicts
+from pyvmaf.reports.pages.run.report import Report, uses
+from pyvmaf.reports.read import Run
 from pyvmaf.reports.summary import summarise
 
 SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     models.section,
-    fit.section,
+    predictions.section,
     folds.section,
     rates.section,
     int8.section,
@@ -52,7 +52,7 @@ def build_page(run: Run, *, points: int = 400, cards: str | None = None) -> str:
 
 
 def write_report(
-    paths: Iterable[str | os.PathLike[str]],
+    run: Run,
     output: str | os.PathLike[str],
     *,
     points: int = 400,
@@ -61,20 +61,20 @@ def write_report(
     """Write the page of a run and return its size in bytes.
 
     Args:
-        paths: files or folders of results, as for `pyvmaf.reports.read.read_run`.
+        run: the documents of the run.
         output: the page; its manifest is written beside it.
         points, cards: as for `build_page`.
 
     Raises:
-        MissingFileError, InputError, IntegrityError: see `pyvmaf.reports.read.read_run`.
+        IntegrityError: a figure of a report differs from that of its predictions.
     """
     target = Path(output)
-    run = read_run(paths)
     html = build_page(run, points=points, cards=cards)
     write_text(target, html)
     write_manifest(
         target,
         verb="report",
+        uses=uses(run),
         args={"output": target, "points": points, "cards": cards},
         inputs={"read": run.files},
         outputs={"page": target},

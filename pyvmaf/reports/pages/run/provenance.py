@@ -33,16 +33,16 @@ def section(report: Report) -> Section:
 
 
 def _versions(report: Report) -> Iterator[tuple[str, Cell]]:
-    for key, value in sorted(engine_block("report").items()):
+    for key, value in sorted(engine_block("report", report.uses).items()):
         yield f"this page: {key}", text(value)
     for key, value in sorted(package_versions("report").items()):
         yield f"package {key}", text(value)
     for model in report.run.models.values():
         loso = next((seed.loso for seed in model.seeds.values() if seed.loso is not None), None)
         if loso is not None:
-            provenance = loso["run_provenance"]
-            yield f"{model.name}: code of fit", text(provenance["engine"]["fingerprint"])
-            versions = ", ".join(f"{name} {version}" for name, version in sorted(provenance["packages"].items()))
+            provenance = loso.run_provenance
+            yield f"{model.name}: code of fit", text(provenance.engine["fingerprint"])
+            versions = ", ".join(f"{name} {version}" for name, version in sorted(provenance.packages.items()))
             yield f"{model.name}: packages", text(versions)
     for name, value in _teachers(report.run.shards):
         yield name, text(value)
@@ -67,9 +67,9 @@ def _hashes(report: Report) -> Iterator[list[Cell]]:
             if seed.loso is None:
                 continue
             name = text(f"{model.name}, seed {seed.number}")
-            yield [name, text("table"), digest(seed.loso["table"]["sha256"])]
-            yield [name, text("weights"), digest(seed.loso["weights_sha256"])]
+            yield [name, text("table"), digest(seed.loso.table.sha256)]
+            yield [name, text("weights"), digest(seed.loso.weights_sha256)]
             if seed.sidecar is not None:
-                yield [name, text("ONNX"), digest(seed.sidecar["sha256"])]
+                yield [name, text("ONNX"), digest(seed.sidecar.sha256)]
             for variant in seed.variants:
-                yield [name, text(variant.mode), digest(variant.data["int8"]["sha256"])]
+                yield [name, text(variant.mode), digest(variant.data.int8.sha256)]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyvmaf.base import families
+from pyvmaf.base.code import Uses
 from pyvmaf.reports.read import Run
 
 if TYPE_CHECKING:
@@ -34,3 +36,13 @@ class Report:
     codecs: Sequence[str]
     points: int
     cards: str | None
+
+    @property
+    def uses(self) -> Uses:
+        """The code that the page uses in addition to its imports."""
+        return uses(self.run)
+
+
+def uses(run: Run) -> Uses:
+    """Return the parts of families that run the exported models of a page."""
+    return families.uses("report", *run.kinds)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pyvmaf.reports.elements import Element, Heading, Section, badge
-from pyvmaf.reports.gates import gate_table
+from pyvmaf.reports.elements import Element, Heading, Section
+from pyvmaf.reports.gates import gate_rows, gate_table, outcome
 from pyvmaf.reports.pages.run.report import Report
 
 
@@ -12,7 +12,6 @@ def section(report: Report) -> Section | None:
     elements: list[Element] = []
     for model in report.run.models.values():
         if model.verdict is not None:
-            word = str(model.verdict["verdict"])
-            outcome = badge(word == "PROMOTE", word)
-            elements += [Heading(model.name, outcome), gate_table(f"Gates of {model.name}", model.verdict)]
+            rows = gate_rows(model.verdict)
+            elements += [Heading(model.name, outcome(model.verdict)), gate_table(f"Gates of {model.name}", rows)]
     return Section("verdicts", "Verdicts", tuple(elements)) if elements else None

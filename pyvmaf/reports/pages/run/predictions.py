@@ -29,7 +29,7 @@ def section(report: Report) -> Section | None:
             folds,
             codecs=report.codecs,
             span=(0.0, 100.0),
-            by=seed.loso["split"]["by"],
+            by=seed.loso.split.by,
             about=f"{model.name}, seed {seed.number}",
         )
         elements += [Heading(model.name), figure]
