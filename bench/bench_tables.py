@@ -77,7 +77,7 @@ def _ladders(folder: Path) -> None:
 
     from pyvmaf.base.manifest import write_manifest
     from pyvmaf.features.table import columns, metadata, schema, write_table
-    from tests.finished_run import rung_rows
+    from tests.make.tables import rung_rows
 
     names = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
     frames = -(-ROWS // (LADDERS * len(CRFS)))

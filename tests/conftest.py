@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.make.runs import build_run, once
+from tests.make.videos import ffmpeg_program, make_video, prepare_embedded
 
 # Started in the background, a test run ignores Ctrl-C, and so would every process that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -23,46 +24,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
-Make = Callable[..., Path]
-
-REPOSITORY = Path(__file__).parents[1]
-CACHE = REPOSITORY / ".cache" / "test-corpus"
-
-_STALE_AFTER_S = 24 * 3600
-
-
-def _prepare_embedded() -> tuple[dict[str, Path], dict[str, Path]]:
-    """Fetch and prepare the embedded corpus once per version of corpus file and code; other processes wait."""
-    from pyvmaf.base.code import identity
-    from pyvmaf.corpora.fetch import fetch
-    from pyvmaf.corpora.prepare import prepare
-    from pyvmaf.corpora.spec import load_videos
-
-    corpus_file = REPOSITORY / "config" / "corpora" / "embedded.yaml"
-    version = hashlib.sha256(corpus_file.read_bytes() + identity("prepare").encode()).hexdigest()[:16]
-    packages, folder = CACHE / "packages", CACHE / f"clips-{version}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    corpus = load_videos(corpus_file)
-    with open(CACHE / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        files = fetch(corpus, corpus_file, packages).files
-        clips = corpus.clip_paths(folder)
-        for key, path in clips.items():
-            if not path.with_name(f"{path.name}.manifest.json").is_file():
-                prepare(corpus, key, corpus.home(corpus_file, packages), path)
-        folder.touch()
-        for other in CACHE.glob("clips-*"):
-            if time.time() - other.stat().st_mtime > _STALE_AFTER_S:
-                shutil.rmtree(other, ignore_errors=True)
-    return clips, {path.name: path for path in files}
-
 
 @pytest.fixture(scope="session")
 def _embedded() -> tuple[dict[str, Path], dict[str, Path]]:
     from pyvmaf.errors import IntegrityError, PyvmafError
 
     try:
-        return _prepare_embedded()
+        return prepare_embedded()
     except IntegrityError:
         raise
     except PyvmafError as err:
@@ -85,29 +53,16 @@ def embedded_files(_embedded: tuple[dict[str, Path], dict[str, Path]]) -> dict[s
     return _embedded[1]
 
 
-@pytest.fixture(scope="session")
-def make_video(tmp_path_factory: pytest.TempPathFactory, ffmpeg: str) -> Make:
-    """A function that writes a video of FFmpeg's moving test picture: name, size, frames, FFmpeg's output options."""
+@pytest.fixture(scope="session", name="make_video")
+def _make_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`tests.make.videos.make_video` into a folder of the session, by file name."""
     folder = tmp_path_factory.mktemp("videos")
-
-    def make(
-        name: str, size: str = "64x48", frames: int = 12, *options: str, source: str = "testsrc2", rate: str = "25"
-    ) -> Path:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        command = [ffmpeg, "-nostdin", "-v", "error", "-y", "-f", "lavfi"]
-        command += ["-i", f"{source}=size={size}:rate={rate}", "-frames:v", str(frames)]
-        subprocess.run([*command, *(options or ("-pix_fmt", "yuv420p", "-qp", "0")), str(path)], check=True)
-        return path
-
-    return make
+    return lambda name, *words, **more: make_video(folder / name, *words, **more)
 
 
 @pytest.fixture(scope="session")
 def ffmpeg() -> str:
-    import imageio_ffmpeg
-
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
+    return ffmpeg_program()
 
 
 @pytest.fixture(scope="session")
@@ -151,16 +106,12 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished_results(session_folder: Path) -> Path:
     """The results folder of a finished run. Read-only: it is shared by all test processes."""
-    from tests.finished_run import build, once
-
-    return once(session_folder, "finished-results", build) / "results"
+    return once(session_folder, "finished-results", build_run) / "results"
 
 
 @pytest.fixture
 def results(finished_results: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of the finished run to break; the working directory is the folder that it lies in."""
-    from tests.finished_run import inside
-
     shutil.copytree(finished_results.parent, tmp_path, dirs_exist_ok=True)
-    with inside(tmp_path):
+    with chdir(tmp_path):
         yield tmp_path / "results"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pytest
 from typer.testing import CliRunner
 
 from pyvmaf.cli import app
-from tests.finished_run import inside
 
 ARTEFACTS = Path(__file__).with_name("artefacts")
 VERSIONS = sorted(path.name for path in ARTEFACTS.iterdir())
@@ -24,7 +24,7 @@ MODELS = ("frame_model", "frame_model.int8", "ensemble_model")
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A copy of an earlier version's run; the working directory is its folder."""
     folder = shutil.copytree(ARTEFACTS / request.param, tmp_path / "run")
-    with inside(folder):
+    with chdir(folder):
         yield folder
 
 

@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from contextlib import chdir
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
-from tests.finished_run import inside, write_model
-
-Linear = Callable[..., Path]
-
-
-def write_linear(path: Path, weights: Sequence[float], *, name: str = "input", op: str | None = None) -> Path:
-    """Score = x · weights; with `op`, an operator of that name on top."""
-    weight = numpy_helper.from_array(np.asarray(weights, dtype=np.float32)[:, None], "weight")
-    nodes = [helper.make_node("MatMul", [name, "weight"], ["product"])]
-    nodes.append(helper.make_node(op or "Identity", ["product"], ["score"]))
-    graph = helper.make_graph(
-        nodes,
-        "linear",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(weights)])],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch", 1])],
-        [weight],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
-    return path
+from tests.make.models import Linear, write_linear
+from tests.make.runs import write_model
 
 
 @pytest.fixture
@@ -71,7 +49,7 @@ def ensemble(finished_results: Path, tmp_path_factory: pytest.TempPathFactory) -
 
     root = tmp_path_factory.mktemp("ensemble")
     shutil.copytree(finished_results.parent, root, dirs_exist_ok=True)
-    with inside(root):
+    with chdir(root):
         config = write_model(Path("config/models"), "small", ensemble={"coverage_tolerance": 0.5})
         home = Path("results/models/small")
         sidecars = [home / f"seed{seed}" / "model.json" for seed in (0, 1)]

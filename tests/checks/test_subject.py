@@ -22,7 +22,7 @@ from pyvmaf.checks.subject import (
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, UnavailableError
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.load import load_model
-from tests.checks.conftest import Linear
+from tests.make.models import Linear
 
 
 def test_a_model_by_file_sidecar_and_id(finished_results: Path, fp32: Path) -> None:

@@ -28,8 +28,8 @@ from pyvmaf.checks.profile import peak_memory, profile, reset_peak
 from pyvmaf.checks.validate_norm import validate_norm
 from pyvmaf.errors import InputError, PyvmafError, UnavailableError
 from pyvmaf.runtime.load import load_model
-from tests.checks.conftest import Linear
-from tests.models.conftest import command
+from tests.make.commands import command
+from tests.make.models import Linear
 
 
 def written(path: Path, verb: str) -> dict[str, Any]:
@@ -419,7 +419,10 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-SIDECAR = "models/small/seed0/model.json"
+# The registered member: of two seeds, the lower median is the one with the lower correlation.
+MODEL = "models/small/seed1/model.onnx"
+SIDECAR = "models/small/seed1/model.json"
+INT8 = "quantized/small/seed1/static_qdq.json"
 
 
 @pytest.mark.parametrize(
@@ -436,11 +439,11 @@ SIDECAR = "models/small/seed0/model.json"
         ("is not JSON", lambda r: (r / SIDECAR).write_text("{")),
         ("does not have a sidecar", lambda r: (r / SIDECAR).unlink()),
         ("describes model.onnx, which does not exist", lambda r: (r / SIDECAR).with_suffix(".onnx").unlink()),
-        ("which is never read", lambda r: (r / "models/small/seed0/model.onnx.data").write_text("")),
-        ("not an ONNX file", lambda r: (r / "models/small/seed0/model.onnx").write_text("no")),
-        ("is not for use: too slow", lambda r: edit(r / "quantized/small/seed0/static_qdq.json", passed=False, missed=["too slow"])),
-        ("int8_report", lambda r: edit(r / "quantized/small/seed0/static_qdq.json", passed=False)),
-        ("registered was", lambda r: shutil.copy(r / "models/held/seed0/model.onnx", r / SIDECAR.replace("json", "onnx"))),
+        ("which is never read", lambda r: (r / f"{MODEL}.data").write_text("")),
+        ("not an ONNX file", lambda r: (r / MODEL).write_text("no")),
+        ("is not for use: too slow", lambda r: edit(r / INT8, passed=False, missed=["too slow"])),
+        ("int8_report", lambda r: edit(r / INT8, passed=False)),
+        ("registered was", lambda r: shutil.copy(r / "models/held/seed0/model.onnx", r / MODEL)),
         ("schema_version: should be 0 or 1, but is 9", lambda r: edit(r / "registry/registry.json", schema_version=9)),
     ],
 )  # fmt: skip

@@ -28,7 +28,9 @@ from pyvmaf.models.judge import judge
 from pyvmaf.runtime.ensemble import Ensemble, load_ensemble
 from pyvmaf.runtime.intervals import METHODS, MIN_SIGMA, Calibration, combine, conformal_quantile, gaussian_z
 from pyvmaf.runtime.load import load_model
-from tests.models.conftest import command, spec_file, table_columns, write_table
+from tests.make.commands import command
+from tests.make.models import spec_file
+from tests.make.tables import table_columns, write_table
 
 GATES: dict[str, Any] = {
     "mean_plcc_min": 0.5, "plcc_spread_max": 0.4, "per_seed_min": 0.5, "hard_negatives": None, "monotonicity": None,

@@ -36,7 +36,8 @@ from pyvmaf.models.weights import load_weights
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime import session as session_module
 from pyvmaf.runtime.load import load_model
-from tests.models.conftest import spec_file, table_columns, write_table
+from tests.make.models import spec_file
+from tests.make.tables import table_columns, write_table
 
 
 class Line(NamedTuple):

@@ -19,7 +19,7 @@ from pyvmaf.models.regressor.networks import build
 from pyvmaf.models.regressor.spec import RegressorSpec, load_regressor
 from pyvmaf.runtime.load import load_model
 from pyvmaf.runtime.sidecar import UNTRAINED
-from tests.models.conftest import table_columns, write_table
+from tests.make.tables import table_columns, write_table
 
 MODELS = Path(__file__).parents[2] / "config" / "models"
 

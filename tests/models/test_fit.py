@@ -21,7 +21,9 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.crossval import summarise
 from pyvmaf.models.fit import fit
 from pyvmaf.models.weights import load_weights
-from tests.models.conftest import SpecWriter, command, table_columns, write_table
+from tests.make.commands import command
+from tests.make.models import SpecWriter
+from tests.make.tables import table_columns, write_table
 
 
 def separately(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -27,7 +27,8 @@ from pyvmaf.models.spec import parse_spec
 from pyvmaf.models.weights import load_weights
 from pyvmaf.quantized.quantize import quantize
 from pyvmaf.runtime.load import load_model
-from tests.models.conftest import spec_file, table_columns, write_table
+from tests.make.models import spec_file
+from tests.make.tables import table_columns, write_table
 
 # Rows far outside are what these tests are about; the loader says so each time.
 pytestmark = pytest.mark.filterwarnings("ignore::pyvmaf.runtime.predictor.ModelWarning")

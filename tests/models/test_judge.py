@@ -34,8 +34,9 @@ from pyvmaf.models.spec import Extrapolation, Gates, HardNegatives, Monotonicity
 from pyvmaf.models.verdicts import RegressorGates, Verdict
 from pyvmaf.models.weights import load_weights, save_weights
 from pyvmaf.runtime.load import load_model
-from tests.finished_run import write_negatives
-from tests.models.conftest import SpecWriter, command, spec_file, table_columns, write_table
+from tests.make.commands import command
+from tests.make.models import SpecWriter, spec_file
+from tests.make.tables import table_columns, write_negatives, write_table
 
 LENIENT = {
     "mean_plcc_min": 0.8,

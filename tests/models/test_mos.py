@@ -24,7 +24,7 @@ from pyvmaf.registry.register import register
 from pyvmaf.scoring.find import load_model
 from pyvmaf.tables.build import combine
 from pyvmaf.tables.imports import import_table
-from tests.tables.conftest import EXAMPLE, SHARED, Log
+from tests.make.logs import EXAMPLE, SHARED, Log
 
 MODELS = Path(__file__).parents[2] / "config" / "models"
 SMALL: dict[str, Any] = {

@@ -25,7 +25,9 @@ from pyvmaf.models.spec import Split, parse_spec
 from pyvmaf.models.weights import load_weights
 from pyvmaf.runtime.sidecar import UNTRAINED
 from pyvmaf.splits import content_hash_split, hash_split, rows_used
-from tests.models.conftest import SpecWriter, command, table_columns, write_table
+from tests.make.commands import command
+from tests.make.models import SpecWriter
+from tests.make.tables import table_columns, write_table
 
 MODES = ("netflix-source", "konvid-holdout", "netflix-source-and-konvid-holdout", "netflix-only", "konvid-only")
 

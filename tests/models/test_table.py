@@ -11,7 +11,7 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.regressor.rows import read_table
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.tables.columns import codec_block
-from tests.models.conftest import table_columns, write_table
+from tests.make.tables import table_columns, write_table
 
 
 def spec(**changes: Any) -> RegressorSpec:

@@ -25,7 +25,7 @@ from pyvmaf.quantized.modes import MODES, static
 from pyvmaf.quantized.qat import fine_tune
 from pyvmaf.runtime.session import run, session
 from pyvmaf.splits import rows_used
-from tests.quantized.conftest import VARIANTS, Line
+from tests.make.lines import VARIANTS, Line
 
 NAMES = sorted(VARIANTS)
 QDQ = ("static", "static_qdq", "qat")

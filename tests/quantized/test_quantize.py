@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from pyvmaf.quantized.modes import static
 from pyvmaf.quantized.quantize import calibration_rows, latency_note, missed, quantize, require_passed
 from pyvmaf.quantized.report import Allowlist
 from pyvmaf.runtime.load import load_model
-from tests.finished_run import build, inside
-from tests.models.conftest import command, table_columns, write_table
-from tests.quantized.conftest import MODES, VARIANTS, Line
+from tests.make.commands import command
+from tests.make.lines import MODES, VARIANTS, Line
+from tests.make.runs import build_run
+from tests.make.tables import table_columns, write_table
 
 NAMES = sorted(VARIANTS)
 
@@ -183,8 +185,8 @@ def test_what_the_allowlist_refuses_stays_out_of_registry_and_page(tmp_path: Pat
     from pyvmaf.reports.read import read_run
 
     modes = [{"mode": mode, "budget": 0.5, "rmse_max": 50.0, "srocc_min": -1.0} for mode in ("dynamic", "static")]
-    build(tmp_path, models={"small": {"seeds": [0], "quantised": modes}})
-    with inside(tmp_path):
+    build_run(tmp_path, models={"small": {"seeds": [0], "quantised": modes}})
+    with chdir(tmp_path):
         (entry,) = Registry.read("results/registry/registry.json").as_json()["models"]
         assert entry["quant_mode"] == "static"
         assert entry["int8"].endswith("small/seed0/static.onnx")

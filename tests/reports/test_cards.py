@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,7 @@ from pyvmaf.reports.pages.card.int8 import size_sentence, speed_sentence
 from pyvmaf.reports.pages.card.page import write_cards
 from pyvmaf.reports.pages.run.page import write_report
 from pyvmaf.reports.read import read_run
-from tests.finished_run import inside
-from tests.reports.conftest import Parsed
+from tests.make.pages import Parsed
 
 CARDS = Path("results/reports/models")
 
@@ -32,7 +32,7 @@ CARDS = Path("results/reports/models")
 def cards(finished_results: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The HTML of every card of the finished run, by model."""
     folder = tmp_path_factory.mktemp("cards")
-    with inside(finished_results.parent):
+    with chdir(finished_results.parent):
         written = write_cards(["results"], folder, report="../report.html", points=40)
     return {path.stem: path.read_text(encoding="utf-8") for path in written}
 
@@ -129,7 +129,7 @@ def test_the_card_says_what_int8_costs(cards: dict[str, str], finished_results: 
 
 def test_coverage_of_an_ensemble_is_that_of_its_manifest(results: Path) -> None:
     from pyvmaf.models.ensemble import make_ensemble
-    from tests.finished_run import write_model
+    from tests.make.runs import write_model
 
     home = Path("results/models/small")
     config = write_model(Path("another"), "small", ensemble={"coverage_tolerance": 0.5})
@@ -166,7 +166,7 @@ def test_the_commands_are_those_of_the_manifests(results: Path) -> None:
     """A file that a command made is shown with the command as it was typed."""
     import shlex
 
-    from tests.models.conftest import command
+    from tests.make.commands import command
 
     config = Path("config/models/small.yaml")
     for seed in (0, 1):

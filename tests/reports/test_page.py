@@ -23,7 +23,7 @@ from pyvmaf.reports.gates import gate_rows
 from pyvmaf.reports.measures import evenly, held_out, out_of_range
 from pyvmaf.reports.pages.run.page import write_report
 from pyvmaf.reports.read import read_run, read_shards
-from tests.reports.conftest import Parsed
+from tests.make.pages import Parsed
 
 PAGE = Path("results/reports/report.html")
 

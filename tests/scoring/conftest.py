@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.finished_run import build, inside
+from tests.make.runs import build_run
 
 _MODELS: dict[str, dict[str, Any]] = {
     "small": {},
@@ -30,8 +31,8 @@ def _run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pyvmaf.registry.register import register
 
     root = tmp_path_factory.mktemp("use")
-    build(root, models=_MODELS)
-    with inside(root):
+    build_run(root, models=_MODELS)
+    with chdir(root):
         home = Path("results/models/many")
         make_ensemble(
             Path("config/models/many.yaml"),
@@ -47,7 +48,7 @@ def _run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(_run: Path) -> Iterator[Path]:
     """The folder of the run, which is the working directory. Read-only."""
-    with inside(_run):
+    with chdir(_run):
         yield _run / "results"
 
 
@@ -55,5 +56,5 @@ def run(_run: Path) -> Iterator[Path]:
 def copied(_run: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of it to break."""
     shutil.copytree(_run, tmp_path, dirs_exist_ok=True)
-    with inside(tmp_path):
+    with chdir(tmp_path):
         yield tmp_path / "results"

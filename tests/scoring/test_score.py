@@ -21,7 +21,7 @@ from pyvmaf.runtime.ensemble import Ensemble
 from pyvmaf.scoring.origin import origin, properties
 from pyvmaf.scoring.predict import warnings_of
 from pyvmaf.scoring.score import find_models
-from tests.models.conftest import command
+from tests.make.commands import command
 
 FRAMES = (0, 24)
 

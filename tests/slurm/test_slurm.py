@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import REPOSITORY, SNAKEFILE, prepare_small_run, snakemake
+from tests.make.videos import REPOSITORY
+from tests.make.workflows import SNAKEFILE, prepare_small_run, snakemake
 from tests.workflow.test_end_to_end import artefacts
 
 pytestmark = [

@@ -16,7 +16,8 @@ from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.studies.correlation import feature_correlation, make_folds
 from pyvmaf.studies.reports import FeatureCorrelation
 from tests.documents import read_as
-from tests.models.conftest import command, write_table
+from tests.make.commands import command
+from tests.make.tables import write_table
 
 N = 240
 

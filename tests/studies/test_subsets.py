@@ -16,7 +16,9 @@ from pyvmaf.studies import subsets as module
 from pyvmaf.studies.reports import SubsetSummary, SubsetSweep, SweptSubset
 from pyvmaf.studies.subsets import parse_subsets, subset_sweep
 from tests.documents import read_as
-from tests.models.conftest import command, spec_file, table_columns, write_table
+from tests.make.commands import command
+from tests.make.models import spec_file
+from tests.make.tables import table_columns, write_table
 
 NAMES = "canonical6,A,adm2+motion2"
 

@@ -20,8 +20,10 @@ from pyvmaf.studies.reports import Tuning
 from pyvmaf.studies.trial import OBJECTIVES
 from pyvmaf.studies.tune import public_url, tune
 from tests.documents import read_as
-from tests.models.conftest import command, spec_file, table_columns, write_table
-from tests.studies.conftest import stop_after
+from tests.make.commands import command
+from tests.make.models import spec_file
+from tests.make.studies import stop_after
+from tests.make.tables import table_columns, write_table
 
 PARAMS = ("optimiser.lr=float:1e-4:1e-1:log", "network.hidden=choice:[4],[8,4],[]", "batch_size=int:16:64")
 

@@ -19,7 +19,7 @@ from pyvmaf.features.table import LEADING, read_metadata
 from pyvmaf.tables.build import combine
 from pyvmaf.tables.clips import LEADING as CLIP_LEADING
 from pyvmaf.tables.imports import Imported, import_table
-from tests.tables.conftest import EXAMPLE, LOGGED, SHARED, Log, WriteRows
+from tests.make.logs import EXAMPLE, LOGGED, SHARED, Log, WriteRows
 
 C6 = {name: 0.5 + place / 20 for place, name in enumerate(CANONICAL6)}
 

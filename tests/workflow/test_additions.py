@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import Case, Planned, plan_once
+from tests.make.workflows import Case, Planned, plan_once
 
 pytestmark = pytest.mark.xdist_group("workflow")
 

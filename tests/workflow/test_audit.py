@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflow.conftest import PROFILE, SNAKEFILE
+from tests.make.workflows import PROFILE, SNAKEFILE
 
 pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]
 

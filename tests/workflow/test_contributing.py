@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import REPOSITORY
+from tests.make.videos import REPOSITORY
 
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))

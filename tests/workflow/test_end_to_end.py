@@ -11,7 +11,7 @@ import pytest
 
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import MANIFEST_SUFFIX
-from tests.workflow.conftest import prepare_small_run, snakemake
+from tests.make.workflows import prepare_small_run, snakemake
 
 pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]
 

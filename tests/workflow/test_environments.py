@@ -20,9 +20,10 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.tables.conftest import Log
+from tests.make.logs import Log
+from tests.make.videos import REPOSITORY
+from tests.make.workflows import PROFILE, SNAKEFILE, drive, snakemake, write_yaml
 from tests.workflow import linked
-from tests.workflow.conftest import PROFILE, REPOSITORY, SNAKEFILE, drive, snakemake, write_yaml
 from tests.workflow.loaded import JOBS, SOURCES
 from tests.workflow.test_end_to_end import artefacts, timings
 

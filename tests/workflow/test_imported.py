@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.conftest import REPOSITORY, Case, plan, write_yaml
+from tests.make.videos import REPOSITORY
+from tests.make.workflows import Case, plan, write_yaml
 
 pytestmark = pytest.mark.xdist_group("workflow")
 EXAMPLE = REPOSITORY / "docs" / "examples" / "fr_mos"

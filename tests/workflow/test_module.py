@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.conftest import PROFILE, REPOSITORY, prepare_small_run, snakemake
+from tests.make.videos import REPOSITORY
+from tests.make.workflows import PROFILE, prepare_small_run, snakemake
 from tests.workflow.loaded import SOURCES, rules
 from tests.workflow.test_end_to_end import artefacts
 

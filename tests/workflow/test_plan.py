@@ -14,7 +14,8 @@ import yaml
 
 from pyvmaf.base.section import Section
 from pyvmaf.workflow.config import Config, Ladder, Report, Table, Threads
-from tests.workflow.conftest import REPOSITORY, Case, Planned, plan, plan_once, write_yaml
+from tests.make.videos import REPOSITORY
+from tests.make.workflows import Case, Planned, plan, plan_once, write_yaml
 
 pytestmark = pytest.mark.xdist_group("workflow")
 

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from pyvmaf.base.files import sha256_file
-from tests.workflow.conftest import REPOSITORY, SNAKEFILE, prepare_small_run
+from tests.make.videos import REPOSITORY
+from tests.make.workflows import SNAKEFILE, prepare_small_run
 from tests.workflow.loaded import JOBS, SOURCES
 
 PROFILES = REPOSITORY / "profiles"

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from pyvmaf.base.files import sha256_file
-from tests.workflow.conftest import PROFILE, SNAKEFILE, Case, plan, prepare_small_run, snakemake, write_yaml
+from tests.make.workflows import PROFILE, SNAKEFILE, Case, plan, prepare_small_run, snakemake, write_yaml
 from tests.workflow.test_end_to_end import artefacts
 
 pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]

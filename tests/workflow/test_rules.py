@@ -13,7 +13,7 @@ import pytest
 from pyvmaf.base import layout
 from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from pyvmaf.base.verbs import STAGES, VERBS
-from tests.workflow.conftest import prepare_small_run, snakemake
+from tests.make.workflows import prepare_small_run, snakemake
 from tests.workflow.loaded import FILES, JOBS, REPOSITORY, SOURCES, rules
 
 HEAVY = {

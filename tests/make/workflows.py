@@ -1,0 +1,172 @@
+"""Snakemake runs and plans of a small workflow: two real clips, two codecs, two rungs each."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.make.commands import command
+from tests.make.runs import once
+from tests.make.videos import REPOSITORY
+
+SNAKEFILE = REPOSITORY / "workflow" / "Snakefile"
+PROFILE = REPOSITORY / "profiles" / "default"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a dry-run says.
+
+    Attributes:
+        code: exit status.
+        jobs: how many jobs of each rule are planned, without the target rules.
+        text: everything that was printed.
+    """
+
+    code: int
+    jobs: Counter[str]
+    text: str
+
+    @property
+    def rules(self) -> set[str]:
+        return set(self.jobs)
+
+
+def _parse(code: int, text: str) -> Planned:
+    jobs: Counter[str] = Counter()
+    # A dry-run with --quiet prints the table twice: the first is enough.
+    table = re.search(r"Job stats:\n.*?\n-+ +-+\n(.*?)\ntotal ", text, re.DOTALL)
+    for line in table.group(1).splitlines() if table else []:
+        rule, count = line.split()
+        if not rule.startswith("all"):
+            jobs[rule] += int(count)
+    return Planned(code, jobs, text)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question to the planner.
+
+    Attributes:
+        arguments: of its command line.
+        edits: changes of a copy of the checkout: (file, old text, new text); an empty old text is the end of the file.
+        libvmaf: the engine's identity, where it is that of another build.
+    """
+
+    arguments: tuple[str, ...] = ()
+    edits: tuple[tuple[str, str, str], ...] = ()
+    libvmaf: str | None = None
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in `folder`, which is another than the checkout."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def drive(
+    folder: Path,
+    cases: Mapping[str, list[str]],
+    edits: tuple[tuple[str, str, str], ...] = (),
+    libvmaf: str | None = None,
+) -> dict[str, tuple[int, str]]:
+    """Exit status and output of Snakemake command lines, all run by one process in `folder`; see `Case`."""
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "tests" / "workflow" / "driver.py")],
+        input=json.dumps({"cwd": str(folder), "edits": edits, "libvmaf": libvmaf, "cases": cases}),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return {name: (code, text) for name, (code, text) in json.loads(done.stdout).items()}
+
+
+def plan(folder: Path, cases: Mapping[str, Case]) -> dict[str, Planned]:
+    """Dry-run every case in `folder`; cases with the same code share one process."""
+    found: dict[str, Planned] = {}
+    head = ["--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--nolock", "--quiet", "rules", "host", "-n"]
+    for edits, libvmaf in dict.fromkeys((case.edits, case.libvmaf) for case in cases.values()):
+        chosen = {
+            name: [*head, *case.arguments]
+            for name, case in cases.items()
+            if (case.edits, case.libvmaf) == (edits, libvmaf)
+        }
+        said = drive(folder, chosen, edits, libvmaf)
+        found.update({name: _parse(code, text) for name, (code, text) in said.items()})
+    return found
+
+
+def plan_once(session: Path, name: str, prepare: Callable[[], tuple[Path, Mapping[str, Case]]]) -> dict[str, Planned]:
+    """`plan` of the folder and cases that `prepare` gives, made by one worker for all."""
+
+    def run(folder: Path) -> None:
+        found = plan(*prepare())
+        said = {case: [planned.code, planned.text] for case, planned in found.items()}
+        (folder / "said.json").write_text(json.dumps(said))
+
+    said = json.loads((once(session, name, run) / "said.json").read_text())
+    return {case: _parse(code, text) for case, (code, text) in said.items()}
+
+
+def write_yaml(path: Path, data: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+
+
+def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
+    """Two real clips as a folder corpus, a model of few epochs, two codecs with two rungs each."""
+    videos = folder / "videos"
+    videos.mkdir(parents=True)
+    for name in ("carphone", "bikes_1"):
+        shutil.copyfile(clips[name], videos / f"{name}.mkv")
+    scan = ["manifest-scan", "--root", str(videos), "--name", "mine", "--output", "config/corpora/mine.yaml"]
+    assert command(*scan, cwd=folder).returncode == 0
+    corpus = folder / "config" / "corpora" / "mine.yaml"
+    data = yaml.safe_load(corpus.read_text())
+    for entry in data["entries"]:
+        entry["frames"] = [0, 15]
+    write_yaml(corpus, data)
+    model = yaml.safe_load((REPOSITORY / "config" / "models" / "vmaf_tiny_v2.yaml").read_text())
+    model.update(name="small", epochs=20, batch_size=16, seeds=[0, 1])
+    # With two sources and few frames nothing is learned that deserves a gate; the line is what is tested.
+    model["gates"] = {
+        "mean_plcc_min": -1,
+        "plcc_spread_max": 2,
+        "per_seed_min": -1,
+        "hard_negatives": {
+            "identical_min": -1000,
+            "flat_min": -1000,
+            "black_max": 1000,
+            "swapped_max": 1000,
+            "teacher_error_max": 1000,
+            "range_margin": 1000,
+        },
+        "monotonicity": {"tolerance": 1000},
+        "extrapolation": {"worst_plcc_min": None},
+    }
+    model["quantised"] = [{"mode": "static_qdq", "budget": 2, "rmse_max": 1000}]
+    write_yaml(folder / "config" / "models" / "small.yaml", model)
+    write_yaml(
+        folder / "small.yaml",
+        {
+            "corpora": ["mine"],
+            "codecs": ["libx264", "libsvtav1"],
+            "models": ["small"],
+            "ladders": {
+                "libx264": {"presets": ["medium"], "crfs": [30, 44]},
+                "libsvtav1": {"presets": [10], "crfs": [40, 60]},
+            },
+        },
+    )
