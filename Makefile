@@ -10,7 +10,7 @@ setup:
 	@scripts/setup.sh
 
 demo: setup
-	snakemake --cores $(cores) --quiet rules reason host
+	snakemake --cores $(cores) --quiet host
 	vmaf-train summary
 
 audit: setup
