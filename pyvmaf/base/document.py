@@ -28,9 +28,9 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from pyvmaf.base.code import NOTHING, Uses
-from pyvmaf.base.files import dumps, read_json, write_json, write_text
+from pyvmaf.base.files import dumps, write_text
 from pyvmaf.base.manifest import build_run_provenance, write_manifest
-from pyvmaf.errors import IntegrityError, MissingFileError, PyvmafError
+from pyvmaf.errors import IntegrityError, MissingFileError
 
 _T = TypeVar("_T")
 _D = TypeVar("_D", bound="Document")
@@ -326,87 +326,3 @@ def publish(
         seconds=time.perf_counter() - call.started,
     )
     return document
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Documents that do not have a class yet
-
-
-@cache
-def load_schema(path: Path) -> dict[str, Any]:
-    """A JSON schema of this package."""
-    return dict(read_json(path))
-
-
-def violations(document: Any, schema: Path) -> list[str]:
-    """What in a document is not as its schema says, one sentence each with its place; empty where all is well."""
-    from jsonschema import Draft202012Validator
-
-    found = Draft202012Validator(load_schema(schema)).iter_errors(document)
-    ordered = sorted(found, key=lambda err: [str(part) for part in err.absolute_path])
-    return [f"{'.'.join(map(str, err.absolute_path)) or 'the whole'}: {err.message}" for err in ordered]
-
-
-def check_document(document: Any, schema: Path, where: str) -> None:
-    """Hold a document that was read against its schema.
-
-    Raises:
-        IntegrityError: it does not conform; the message names the first places.
-    """
-    wrong = violations(document, schema)
-    if wrong:
-        raise IntegrityError(f"{where} does not conform to {schema.name}: {'; '.join(wrong[:3])}")
-
-
-def publish_body(
-    body: Mapping[str, Any],
-    output: Path | None,
-    *,
-    schema: Path,
-    verb: str,
-    args: Mapping[str, Any],
-    inputs: Mapping[str, Path | Sequence[Path]],
-    started: float,
-    version: int = 1,
-    timed: bool = False,
-    beside: Mapping[str, Path | Sequence[Path]] | None = None,
-    records: Mapping[str, Path] | None = None,
-    uses: Uses = NOTHING,
-) -> dict[str, Any]:
-    """Complete a verb's report, hold it against its schema, and write it with its manifest where asked to.
-
-    Args:
-        body: what the verb found.
-        output: the JSON file; None for none.
-        schema: the published schema; it also covers ``schema_version`` and ``run_provenance``, which are added here.
-        verb, args, inputs, uses: as in `build_run_provenance`.
-        started: `time.perf_counter()` at the verb's start.
-        version: of the schema.
-        timed: the report holds times of this run, so that two identical runs write different bytes.
-        beside: further files that the verb has left, by role; the manifest names them.
-        records: such files whose bytes hold times.
-
-    Returns:
-        The report as it was (or would have been) written.
-
-    Raises:
-        PyvmafError: the report would not conform: a defect of the verb, not of what it looked at.
-    """
-    provenance = build_run_provenance(verb=verb, args=args, inputs=inputs, outputs={}, uses=uses)
-    report = {"schema_version": version, **body, "run_provenance": provenance}
-    wrong = violations(report, schema)
-    if wrong:
-        raise PyvmafError(f"the report of {verb} would not conform to {schema.name}: {'; '.join(wrong[:3])}")
-    if output is not None:
-        write_json(output, report)
-        write_manifest(
-            output,
-            verb=verb,
-            uses=uses,
-            args=args,
-            inputs=inputs,
-            outputs={**({} if timed else {"report": output}), **(beside or {})},
-            timings={**({"report": output} if timed else {}), **(records or {})},
-            seconds=time.perf_counter() - started,
-        )
-    return report

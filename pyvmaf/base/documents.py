@@ -22,6 +22,7 @@ DOCUMENTS: Table[str] = {
     "sidecar-by-hand": "pyvmaf.registry.by_hand.HandwrittenSidecar",
     "verify": "pyvmaf.registry.verify.VerifyReport",
     "trace": "pyvmaf.registry.trace.Trace",
+    "summary": "pyvmaf.reports.summary.Summary",
     "check-ops": "pyvmaf.checks.check_ops.CheckOps",
     "audit-compat": "pyvmaf.checks.audit_compat.AuditCompat",
     "validate-norm": "pyvmaf.checks.validate_norm.ValidateNorm",

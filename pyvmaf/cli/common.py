@@ -19,7 +19,6 @@ CodeOption = Annotated[
         "--code",
         metavar="IDENTITY",
         help="Refuse to run unless this verb's code has this identity (the workflow passes it).",
-        rich_help_panel="For the workflow",
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", "-t", min=1, help="Worker threads.")]

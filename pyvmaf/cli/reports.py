@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pyvmaf.cli.common import CodeOption, check_code
+
+if TYPE_CHECKING:
+    from pyvmaf.reports.summary import OverSeeds, Summary, VariantSummary
 
 Files = Annotated[
     list[Path] | None,
@@ -117,7 +120,7 @@ def summary_command(
     typer.echo(f"wrote {output}")
 
 
-def _print(data: dict[str, Any]) -> None:
+def _print(summary: Summary) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -138,41 +141,41 @@ def _print(data: dict[str, Any]) -> None:
     for title in ("bytes", "of fp32", "drop of PLCC", "budget"):
         variants.add_column(title, justify="right", no_wrap=True)
     variants.add_column("", overflow="ellipsis", no_wrap=True)
-    for model in data["models"]:
-        held = model["verdict"] == "HOLD"
-        for variant in model["int8"]:
+    for model in summary.models:
+        held = model.verdict == "HOLD"
+        for variant in model.int8:
             variants.add_row(
-                model["model"],
-                variant["mode"],
-                str(variant["bytes"]),
-                f"{variant['size_ratio']:.2f}x{' LARGER' if variant['size_ratio'] > 1 else ''}",
-                "not defined" if variant["drop"] is None else f"{variant['drop']:.5f}",
-                f"{variant['budget']:g}",
-                Text("passed", style="green") if variant["passed"] else Text(_why(variant), style="red"),
+                model.model,
+                variant.mode,
+                str(variant.bytes),
+                f"{variant.size_ratio:.2f}x{' LARGER' if variant.size_ratio > 1 else ''}",
+                "not defined" if variant.drop is None else f"{variant.drop:.5f}",
+                f"{variant.budget:g}",
+                Text("passed", style="green") if variant.passed else Text(_why(variant), style="red"),
             )
         table.add_row(
-            model["model"],
-            f"{model['n_params']}",
-            *(_spread(model["loso"][name], digits) for name, digits in (("plcc", 4), ("srocc", 4), ("rmse", 3))),
-            Text(model["verdict"] or "not judged", style="red" if held else "green"),
-            _plain(model["onnx_bytes"]),
+            model.model,
+            f"{model.n_params}",
+            *(_spread(getattr(model.loso, name), digits) for name, digits in (("plcc", 4), ("srocc", 4), ("rmse", 3))),
+            Text(model.verdict or "not judged", style="red" if held else "green"),
+            _plain(model.onnx_bytes),
         )
     console.print(table)
     if variants.row_count:
         console.print(variants)
-    for model in data["models"]:
-        if model["reason"]:
-            typer.echo(f"{model['model']} is held: {model['reason']}")
-        worst = model["worst_fold"]
-        plcc = "not defined (constant predictions)" if worst["plcc"] is None else f"{worst['plcc']:.4f}"
+    for model in summary.models:
+        if model.reason:
+            typer.echo(f"{model.model} is held: {model.reason}")
+        worst = model.worst_fold
+        plcc = "not defined (constant predictions)" if worst.plcc is None else f"{worst.plcc:.4f}"
         typer.echo(
-            f"{model['model']}: worst of {model['n_folds']} folds x {len(model['seeds'])} seeds is "
-            f"{worst['held_out']} with PLCC {plcc} (seed {worst['seed']})"
+            f"{model.model}: worst of {model.n_folds} folds x {len(model.seeds)} seeds is "
+            f"{worst.held_out} with PLCC {plcc} (seed {worst.seed})"
         )
 
 
-def _spread(figure: dict[str, float | None], digits: int) -> str:
-    mean, std = figure["mean"], figure["std"]
+def _spread(figure: OverSeeds, digits: int) -> str:
+    mean, std = figure.mean, figure.std
     if mean is None:
         return "not defined"
     return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
@@ -182,7 +185,7 @@ def _plain(value: int | None) -> str:
     return "none" if value is None else str(value)
 
 
-def _why(variant: dict[str, Any]) -> str:
+def _why(variant: VariantSummary) -> str:
     """The first word of the reason why a variant is not shipped."""
-    missed = variant["missed"]
+    missed = variant.missed
     return missed[0].partition(":")[0] if missed else "failed"

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.cli import app
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.registry.verify import verify
-from pyvmaf.reports.summary import over_seeds, schema, write_summary
+from pyvmaf.reports.summary import OverSeeds, Summary, over_seeds, write_summary
+from tests.documents import read_as
 
 SUMMARY = Path("results/reports/summary.json")
 
@@ -26,9 +26,8 @@ def test_the_figures_are_those_of_the_predictions(results: Path) -> None:
     from scipy import stats
 
     data = write_summary(["results"], SUMMARY)
-    assert json.loads(SUMMARY.read_text()) == data
-    Draft202012Validator(schema()).validate(data)
-    small = next(m for m in data["models"] if m["model"] == "small")
+    assert read_as(Summary, SUMMARY) == data
+    small = next(m for m in data.models if m.model == "small")
     means = []
     for seed in (0, 1):
         frame = pd.read_parquet(results / f"models/small/seed{seed}/predictions.parquet")
@@ -42,14 +41,14 @@ def test_the_figures_are_those_of_the_predictions(results: Path) -> None:
         )
     for column, name in enumerate(("plcc", "srocc", "rmse")):
         values = [m[column] for m in means]
-        assert small["loso"][name]["mean"] == pytest.approx(np.mean(values), abs=1e-12)
-        assert small["loso"][name]["std"] == pytest.approx(np.std(values, ddof=1), abs=1e-12)
-    assert small["onnx_bytes"] == (results / f"models/small/seed{small['shown_seed']}/model.onnx").stat().st_size
-    assert small["verdict"] == "PROMOTE"
-    held = next(m for m in data["models"] if m["model"] == "held")
-    assert held["verdict"] == "HOLD"
-    assert "0.95" in held["reason"]
-    assert held["loso"]["plcc"]["std"] is None  # one seed has no spread
+        assert getattr(small.loso, name).mean == pytest.approx(np.mean(values), abs=1e-12)
+        assert getattr(small.loso, name).std == pytest.approx(np.std(values, ddof=1), abs=1e-12)
+    assert small.onnx_bytes == (results / f"models/small/seed{small.shown_seed}/model.onnx").stat().st_size
+    assert small.verdict == "PROMOTE"
+    held = next(m for m in data.models if m.model == "held")
+    assert held.verdict == "HOLD"
+    assert "0.95" in str(held.reason)
+    assert held.loso.plcc.std is None  # one seed has no spread
 
 
 def test_the_command_prints_it_all_and_leaves_a_manifest(results: Path) -> None:
@@ -117,7 +116,7 @@ def test_a_mean_over_seeds_is_never_taken_over_fewer(values: list[float | None])
     figure = over_seeds(values)
     known = [v for v in values if v is not None]
     if len(known) < len(values):
-        assert figure == {"mean": None, "std": None}
+        assert figure == OverSeeds(mean=None, std=None)
     else:
-        assert figure["mean"] == pytest.approx(np.mean(known))
-        assert (figure["std"] is None) == (len(known) == 1)
+        assert figure.mean == pytest.approx(np.mean(known))
+        assert (figure.std is None) == (len(known) == 1)

@@ -108,7 +108,7 @@ def _fold_rows(card: Card, key: str, seeds: Sequence[int]) -> list[list[Cell]]:
 
 
 def _mean_row(card: Card, seeds: Sequence[int]) -> list[Cell]:
-    summary = summarise(card.run)["models"][0]["loso"]
+    summary = summarise(card.run).models[0].loso.as_json()
     losos = [card.model.seeds[seed].loso for seed in seeds]
     plccs = [number(None if loso is None else loso.mean_plcc, 5) for loso in losos]
     return [text("mean over the folds"), Cell(NONE, number=True), *plccs, *_means(summary)]

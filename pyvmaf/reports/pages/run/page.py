@@ -37,10 +37,10 @@ def build_page(run: Run, *, points: int = 400, cards: str | None = None) -> str:
         points: most points per fold in the scatter plots, evenly spaced over the rows.
         cards: folder of the models' cards, as a path from the page; None for no links.
     """
-    summary = summarise(run)["models"]
+    summary = summarise(run).models
     rows = measures.all_rows(run)
     report = Report(run, summary, rows, measures.codec_order(run, rows), points, cards)
-    shipped = [model["model"] for model in summary if model["verdict"] == "PROMOTE"]
+    shipped = [model.model for model in summary if model.verdict == "PROMOTE"]
     held = len(summary) - len(shipped)
     names = f" ({', '.join(shipped)})" if shipped else ""
     lede = (

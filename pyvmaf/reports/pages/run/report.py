@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyvmaf.base import families
 from pyvmaf.base.code import Uses
 from pyvmaf.reports.read import Run
+from pyvmaf.reports.summary import ModelSummary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ class Report:
     """
 
     run: Run
-    models: Sequence[dict[str, Any]]
+    models: Sequence[ModelSummary]
     rows: pd.DataFrame | None
     codecs: Sequence[str]
     points: int
