@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from pyvmaf.cli import app
+from tests.make.commands import command
 
 ARTEFACTS = Path(__file__).with_name("artefacts")
 VERSIONS = sorted(path.name for path in ARTEFACTS.iterdir())
@@ -36,9 +35,9 @@ def expected(run: Path) -> dict[str, Any]:
 
 def vmaf_train(*arguments: str) -> str:
     """Output of a verb that has to end well."""
-    done = CliRunner().invoke(app, list(arguments))
-    assert done.exit_code == 0, done.output
-    return done.output
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -86,9 +85,9 @@ def test_the_tree_verifies(run: Path) -> None:
 def test_a_changed_file_of_it_is_found(run: Path) -> None:
     with Path("results/models/frame_model/seed0/model.onnx").open("ab") as stream:
         stream.write(b"x")
-    done = CliRunner().invoke(app, ["verify", "results"])
-    assert done.exit_code == 1
-    assert "results/models/frame_model/seed0/model.onnx" in done.output
+    done = command("verify", "results")
+    assert done.returncode == 1
+    assert "results/models/frame_model/seed0/model.onnx" in done.stdout
 
 
 def test_a_model_is_traced_to_its_videos(run: Path) -> None:

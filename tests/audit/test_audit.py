@@ -16,7 +16,7 @@ import yaml
 from pyvmaf.workflow.audit.planned import Change
 from pyvmaf.workflow.audit.reasons import UPSTREAM, describe
 from pyvmaf.workflow.audit.report import Audit
-from tests.documents import read_as
+from tests.make.documents import read_as
 
 SNAKEFILE = """
 configfile: "config.yaml"

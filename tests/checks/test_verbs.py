@@ -408,11 +408,11 @@ def test_an_ensemble_is_held_against_its_members(ensemble: Path, tmp_path: Path)
     assert any(f.path.endswith("ensemble.json") and "pins sha256" in f.message for f in audit_compat(folder).findings)
 
 
-def test_profile_of_an_ensemble_runs_every_member(ensemble: Path) -> None:
-    member = ensemble.parent / "seed0" / "model.onnx"
-    report = profile([member, ensemble], shapes=["240"], iterations=40)
-    assert report.runs[1].bytes == 2 * report.runs[0].bytes
-    assert report.runs[1].times_first > 1.2
+def test_profile_of_an_ensemble_loads_every_member(ensemble: Path) -> None:
+    members = [ensemble.parent / f"seed{seed}" / "model.onnx" for seed in (0, 1)]
+    report = profile([members[0], ensemble], shapes=["240"], iterations=2)
+    assert report.runs[0].bytes == members[0].stat().st_size
+    assert report.runs[1].bytes == sum(member.stat().st_size for member in members)
 
 
 def edit(path: Path, **changes: Any) -> None:

@@ -21,7 +21,7 @@ from pyvmaf.corpora.spec import load_videos
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.probe import inspect
-from tests.documents import read_as
+from tests.make.documents import read_as
 
 REPOSITORY = Path(__file__).parents[2]
 Make = Callable[..., Path]

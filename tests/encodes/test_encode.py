@@ -24,6 +24,7 @@ from pyvmaf.encodes.transcode import IncompleteError
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
 from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.probe import inspect
+from tests.make.commands import command, refusal
 
 
 def encode(
@@ -351,21 +352,14 @@ def test_a_full_disk_is_said_clearly_and_leaves_nothing(clip: Path, tmp_path: Pa
 
 
 def test_the_command(clip: Path, tmp_path: Path) -> None:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pyvmaf", "encode", str(clip), str(tmp_path / "r.mkv"), *words]
-        return subprocess.run(command, capture_output=True, text=True)
-
-    answer = run("--codec", "vp9", "--crf", "40", "--extra=-cpu-used 6")
+    words = ("encode", clip, tmp_path / "r.mkv", "--codec")
+    answer = command(*words, "vp9", "--crf", "40", "--extra=-cpu-used 6")
     assert answer.returncode == 0, answer.stderr
     assert "libvpx-vp9 good crf 40, yuv420p" in answer.stdout
     assert read_json(tmp_path / "r.json")["extra_params"][-2:] == ["-cpu-used", "6"]
     before = (tmp_path / "r.mkv").read_bytes()
-    answer = run("--codec", "vp99", "--crf", "40")
-    assert (answer.returncode, answer.stdout) == (2, "")
-    assert answer.stderr.startswith("error: unknown codec 'vp99': did you mean 'vp9'?")
-    answer = run("--codec", "vp9", "--crf", "40", "--code", "0123456789abcdef")
-    assert answer.returncode == 2
-    assert "code 0123456789abcdef" in answer.stderr
+    assert refusal(*words, "vp99", "--crf", "40").startswith("unknown codec 'vp99': did you mean 'vp9'?")
+    assert "code 0123456789abcdef" in refusal(*words, "vp9", "--crf", "40", "--code", "0123456789abcdef")
     # What was there before a failed command is still there.
     assert (tmp_path / "r.mkv").read_bytes() == before
 

@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
 from pyvmaf.base.manifest import read_manifest
-from pyvmaf.cli import app
 from pyvmaf.encodes.distortion import Distortion
 from pyvmaf.encodes.encode import encode
 from pyvmaf.encodes.encoder import encoder_rung
@@ -21,6 +19,7 @@ from pyvmaf.features.stage import extract_features
 from pyvmaf.scoring.origin import origin
 from pyvmaf.tables.build import build_shard, combine
 from pyvmaf.video.probe import inspect
+from tests.make.commands import command, refusal
 
 BLUR = {"filter": "gblur=sigma={strength}"}
 
@@ -95,13 +94,20 @@ def test_rows_have_a_strength_and_no_crf(clip: Path, tmp_path: Path, monkeypatch
 
 def test_the_command(clip: Path, tmp_path: Path) -> None:
     words = ["encode", str(clip), str(tmp_path / "r.mkv"), "--distortion", "filter", "--strength", "2"]
-    done = CliRunner().invoke(app, [*words, "--setting", "filter=gblur=sigma={strength}"])
-    assert done.exit_code == 0, done.output
-    assert "filter 2, yuv420p" in done.output
-    for more, message in {
-        (): "an FFmpeg filter with {strength} in it is needed",
-        ("--setting", "filter"): "--setting 'filter' is not of the form NAME=VALUE",
-        ("--crf", "3"): "unknown setting of a filter 'crf'",
-    }.items():
-        refused = CliRunner().invoke(app, [*words, *more])
-        assert message in str(refused.exception)
+    done = command(*words, "--setting", "filter=gblur=sigma={strength}")
+    assert done.returncode == 0, done.stderr
+    assert "filter 2, yuv420p" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ((), "an FFmpeg filter with {strength} in it is needed"),
+        (("--setting", "filter"), "--setting 'filter' is not of the form NAME=VALUE"),
+        (("--crf", "3"), "unknown setting of a filter 'crf'"),
+    ],
+)
+def test_the_command_refuses(clip: Path, tmp_path: Path, more: tuple[str, ...], message: str) -> None:
+    words = ["encode", clip, tmp_path / "r.mkv", "--distortion", "filter", "--strength", "2"]
+    assert message in refusal(*words, *more)
+    assert list(tmp_path.iterdir()) == []

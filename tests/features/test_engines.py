@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import pyvmaf
 from pyvmaf import engines
 from pyvmaf.base.code import Uses, identity
 from pyvmaf.base.manifest import read_manifest
-from pyvmaf.cli import app
 from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.engine import Libvmaf
 from pyvmaf.errors import InputError, UnavailableError
@@ -26,6 +24,7 @@ from pyvmaf.features.options import Compute, Reading, Window
 from tests.features import numpy_engine
 from tests.features.corpus import corpus_file
 from tests.features.numpy_engine import ENGINE
+from tests.make.commands import command
 
 MODULE = "tests.features.numpy_engine"
 
@@ -116,8 +115,8 @@ def test_the_verb_computes_with_it_and_its_manifest_names_it(
     for backend in ("cpu", "copied"):
         words = ["hard-negatives", corpus, "-o", tmp_path / f"{backend}.parquet", "--frames", 3]
         code = identity("hard-negatives", engines.uses(backend))
-        done = CliRunner().invoke(app, [*map(str, words), "--backend", backend, "--code", code])
-        assert done.exit_code == 0, done.output
+        done = command(*words, "--backend", backend, "--code", code)
+        assert done.returncode == 0, done.stderr
     assert pd.read_parquet(tmp_path / "copied.parquet").equals(pd.read_parquet(tmp_path / "cpu.parquet"))
     manifest = read_manifest(tmp_path / "copied.parquet")
     assert manifest["args"]["backend"] == "copied"

@@ -12,15 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from typer.testing import CliRunner
 
 from pyvmaf.base.files import sha256_file, write_json
-from pyvmaf.cli import app
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.registry.by_hand import HandwrittenSidecar, register_model
 from pyvmaf.registry.entry import Entry, Registry, check_registry, choose_seed, resolve
 from pyvmaf.registry.register import register
 from pyvmaf.runtime.load import load_model
+from tests.make.commands import command, refusal
 
 REGISTRY = Path("results/registry/registry.json")
 
@@ -203,8 +202,8 @@ def test_by_hand_a_foreign_model_gets_a_sidecar_and_an_entry(results: Path, tmp_
     model = folder / "vmaf_tiny_fr_v1.onnx"
     shutil.copy(results / "models/small/seed0/model.onnx", model)
     options = ["--kind", "fr", "--dataset", "nflx", "--license", "CDLA-Permissive-2.0", "--train-commit", "abc123"]
-    done = CliRunner().invoke(app, ["register", "--model", str(model), *options])
-    assert done.exit_code == 0, done.output
+    done = command("register", "--model", model, *options)
+    assert done.returncode == 0, done.stderr
     sidecar = json.loads(model.with_suffix(".json").read_text())
     assert sidecar["schema_version"] == 1
     assert sidecar["name"] == "vmaf_tiny_fr_v1"
@@ -244,6 +243,4 @@ def test_by_hand_an_exported_model_keeps_its_sidecar_and_a_held_one_is_refused(r
 
 
 def test_by_hand_the_command_asks_for_what_it_needs(results: Path) -> None:
-    done = CliRunner().invoke(app, ["register", "--model", "x.onnx", "--kind", "fr"])
-    assert isinstance(done.exception, InputError)
-    assert "--dataset, --license, --train-commit" in str(done.exception)
+    assert "--dataset, --license, --train-commit" in refusal("register", "--model", "x.onnx", "--kind", "fr")

@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from pyvmaf.base.files import sha256_file, write_text
 from pyvmaf.base.manifest import write_manifest
-from pyvmaf.cli import app
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.registry.trace import Trace, trace
 from pyvmaf.registry.verify import Outcome, VerifyReport, verify
-from tests.documents import read_as
+from tests.make.commands import command
+from tests.make.documents import read_as
 
 
 def kinds(outcome: Outcome) -> list[tuple[str, str]]:
@@ -131,16 +130,15 @@ def test_two_manifests_of_one_file_conflict(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_command_prints_writes_and_exits(results: Path) -> None:
-    runner = CliRunner()
-    done = runner.invoke(app, ["verify", "results", "--json", "results/verify.json"])
-    assert done.exit_code == 0, done.output
+    done = command("verify", "results", "--json", "results/verify.json")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("clean: ")
     assert read_as(VerifyReport, "results/verify.json").clean
     # The report accounts for itself.
     assert verify(results).clean
     (results / "models/small/verdict.json").unlink()
-    done = runner.invoke(app, ["verify", "results", "--json", "found.json"])
-    assert done.exit_code == 1
+    done = command("verify", "results", "--json", "found.json")
+    assert done.returncode == 1
     assert "missing\tresults/models/small/verdict.json\t" in done.stdout
     report = read_as(VerifyReport, "found.json")
     assert not report.clean
@@ -201,8 +199,8 @@ def test_trace_ends_at_the_pinned_packages(tmp_path: Path, monkeypatch: pytest.M
     write_manifest(source, verb="fetch", args={"packages": [pin]}, inputs={}, outputs={"f": source})
     write_text(clip, "clip")
     write_manifest(clip, verb="prepare", args={}, inputs={"s": source}, outputs={"clip": clip})
-    done = CliRunner().invoke(app, ["trace", str(clip)])
-    assert done.exit_code == 0, done.output
+    done = command("trace", clip)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].endswith(f"package p==1.2 (p-1.2.whl) {'ab' * 6}")
 
 
@@ -216,7 +214,7 @@ def test_trace_marks_a_stale_step_and_refuses_a_source(results: Path) -> None:
     (results.parent / "plain.txt").write_text("x")
     with pytest.raises(InputError, match="is it a source"):
         trace("plain.txt")
-    done = CliRunner().invoke(app, ["trace", "results/models/small/seed0/model.onnx", "--json", "t.json"])
-    assert done.exit_code == 0, done.output
+    done = command("trace", "results/models/small/seed0/model.onnx", "--json", "t.json")
+    assert done.returncode == 0, done.stderr
     assert "STALE" in done.stdout
     assert read_as(Trace, "t.json").artefact.path == "results/models/small/seed0/model.onnx"

@@ -12,17 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from typer.testing import CliRunner
 
 from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.base.manifest import read_manifest
-from pyvmaf.cli import app
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.registry.verify import verify
 from pyvmaf.reports.pages.card.int8 import size_sentence, speed_sentence
 from pyvmaf.reports.pages.card.page import write_cards
 from pyvmaf.reports.pages.run.page import write_report
 from pyvmaf.reports.read import read_run
+from tests.make.commands import command
 from tests.make.pages import Parsed
 
 CARDS = Path("results/reports/models")
@@ -179,8 +178,8 @@ def test_the_commands_are_those_of_the_manifests(results: Path) -> None:
 
 
 def test_the_command_links_both_ways_and_verify_accounts_for_all(results: Path) -> None:
-    done = CliRunner().invoke(app, ["card", "results", "--points", "20"])
-    assert done.exit_code == 0, done.output
+    done = command("card", "results", "--points", "20")
+    assert done.returncode == 0, done.stderr
     write_report(read_run(["results"]), "results/reports/report.html", cards="models")
     page = Parsed(Path("results/reports/report.html").read_text())
     links = {a["href"] for t, a in page.tags if t == "a" and not (a["href"] or "").startswith("#")}

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from pyvmaf.base.files import write_json
-from pyvmaf.cli import app
 from pyvmaf.errors import IntegrityError
 from pyvmaf.models.verdicts import Verdict
 from pyvmaf.registry.verify import verify
@@ -23,6 +21,7 @@ from pyvmaf.reports.gates import gate_rows
 from pyvmaf.reports.measures import evenly, held_out, out_of_range
 from pyvmaf.reports.pages.run.page import write_report
 from pyvmaf.reports.read import read_run, read_shards
+from tests.make.commands import command
 from tests.make.pages import Parsed
 
 PAGE = Path("results/reports/report.html")
@@ -174,8 +173,8 @@ def test_the_same_run_gives_the_same_bytes_in_any_order(results: Path) -> None:
 
 
 def test_the_command_leaves_a_page_that_verify_accounts_for(results: Path) -> None:
-    done = CliRunner().invoke(app, ["report", "results", "--points", "20"])
-    assert done.exit_code == 0, done.output
+    done = command("report", "results", "--points", "20")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"wrote {PAGE}")
     assert verify("results").clean
 

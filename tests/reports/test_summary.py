@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from pyvmaf.base.files import sha256_file, write_json
-from pyvmaf.cli import app
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.registry.verify import verify
 from pyvmaf.reports.summary import OverSeeds, Summary, over_seeds, write_summary
-from tests.documents import read_as
+from tests.make.commands import command
+from tests.make.documents import read_as
 
 SUMMARY = Path("results/reports/summary.json")
 
@@ -52,8 +51,8 @@ def test_the_figures_are_those_of_the_predictions(results: Path) -> None:
 
 
 def test_the_command_prints_it_all_and_leaves_a_manifest(results: Path) -> None:
-    done = CliRunner().invoke(app, ["summary", "--results", "results"])
-    assert done.exit_code == 0, done.output
+    done = command("summary", "--results", "results")
+    assert done.returncode == 0, done.stderr
     data = json.loads(SUMMARY.read_text())
     small = next(m for m in data["models"] if m["model"] == "small")
     for expected in (
@@ -71,7 +70,7 @@ def test_the_command_prints_it_all_and_leaves_a_manifest(results: Path) -> None:
     # Looking again changes nothing, whatever way it is asked for.
     files = [SUMMARY, Path(f"{SUMMARY}.manifest.json")]
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
-    assert CliRunner().invoke(app, ["summary"]).stdout == done.stdout
+    assert command("summary").stdout == done.stdout
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in files] == before
 
 
@@ -91,14 +90,14 @@ def test_a_fold_of_constant_predictions_is_the_worst_and_leaves_no_mean(results:
     body |= {"mean_plcc": None, "mean_srocc": None, "mean_krocc": None}
     write_json(path, body)
     (results / "models/small/seed1/predictions.parquet").unlink()
-    done = CliRunner().invoke(app, ["summary", "results"])
-    assert done.exit_code == 0, done.output
+    done = command("summary", "results")
+    assert done.returncode == 0, done.stderr
     small = next(m for m in json.loads(SUMMARY.read_text())["models"] if m["model"] == "small")
     assert small["loso"]["plcc"] == {"mean": None, "std": None}
     assert small["worst_fold"] == {"plcc": None, "held_out": "carphone", "seed": 1}
     assert "carphone with PLCC not defined (constant predictions) (seed 1)" in done.stdout
-    done = CliRunner().invoke(app, ["report", "results"])
-    assert done.exit_code == 0, done.output
+    done = command("report", "results")
+    assert done.returncode == 0, done.stderr
     page = Path("results/reports/report.html").read_text()
     assert "because the predictions are constant: small, carphone, seed 1." in page
 

@@ -15,8 +15,8 @@ from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.studies.correlation import feature_correlation, make_folds
 from pyvmaf.studies.reports import FeatureCorrelation
-from tests.documents import read_as
 from tests.make.commands import command
+from tests.make.documents import read_as
 from tests.make.tables import write_table
 
 N = 240

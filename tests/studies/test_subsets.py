@@ -15,8 +15,8 @@ from pyvmaf.models.fit import fit
 from pyvmaf.studies import subsets as module
 from pyvmaf.studies.reports import SubsetSummary, SubsetSweep, SweptSubset
 from pyvmaf.studies.subsets import parse_subsets, subset_sweep
-from tests.documents import read_as
 from tests.make.commands import command
+from tests.make.documents import read_as
 from tests.make.models import spec_file
 from tests.make.tables import table_columns, write_table
 

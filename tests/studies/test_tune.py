@@ -19,8 +19,8 @@ from pyvmaf.models.spec import load_spec
 from pyvmaf.studies.reports import Tuning
 from pyvmaf.studies.trial import OBJECTIVES
 from pyvmaf.studies.tune import public_url, tune
-from tests.documents import read_as
 from tests.make.commands import command
+from tests.make.documents import read_as
 from tests.make.models import spec_file
 from tests.make.studies import stop_after
 from tests.make.tables import table_columns, write_table

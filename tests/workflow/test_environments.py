@@ -234,6 +234,4 @@ def test_a_plan_needs_no_conda(finished_run: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", programs)
     done = snakemake(finished_run, "--configfile", "small.yaml", "-n", "--nolock")
     assert "Nothing to be done" in done.stdout + done.stderr
-    assert not (finished_run / ".snakemake" / "conda").exists() or not any(
-        (finished_run / ".snakemake" / "conda").iterdir()
-    )
+    assert list((finished_run / ".snakemake").glob("conda/*")) == []
