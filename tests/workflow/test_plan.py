@@ -204,7 +204,7 @@ VOCABULARY = (
     "quality=None)"
 )
 FEATURE = (
-    'Feature("vif_scale0_neg", Unit("vif", (("vif_enhn_gain_limit", "1.0"),)), "integer_vif_scale0_egl_1", 0, 1, 23.2, '
+    'Feature("vif_scale0_neg", Request("vif", (("vif_enhn_gain_limit", "1.0"),)), "integer_vif_scale0_egl_1", 0, 1, 23.2, '
     '"VIF without enhancement gain")'
 )
 # What follows a verb: its own rule, and those that read what it writes.
@@ -315,9 +315,9 @@ EDITS: dict[str, tuple[tuple[str, str, str], set[str]]] = {
 
 def test_every_key_of_models_and_clips_states_what_it_rebuilds() -> None:
     from pyvmaf.corpora.spec import Entry
-    from pyvmaf.models.spec import ModelSpec
+    from pyvmaf.models.spec import spec_class
 
-    assert {*MODEL_LEAVES, "name"} == set(ModelSpec.model_fields)
+    assert {*MODEL_LEAVES, "name"} == set(spec_class("fr").model_fields)
     assert {key.removeprefix("entries.") for key in CORPUS_LEAVES if "." in key} == set(Entry.model_fields)
 
 
