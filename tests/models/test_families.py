@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from tests.finished_run import once
 
 import pyvmaf
 from pyvmaf.base.code import identity, modules
@@ -22,7 +23,6 @@ from pyvmaf.errors import InputError
 from pyvmaf.models.spec import parse_spec, spec_class
 from pyvmaf.workflow.config import model_schema_yaml
 from pyvmaf.workflow.plan import conform, read_numbers
-from tests.finished_run import once
 from tests.models.conftest import table_columns, write_table
 
 PACKAGE = Path(pyvmaf.__file__).parent

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.make.workflows import Case, Planned, plan_once
 
@@ -17,6 +18,9 @@ LADDERS = {"encode_rung", "extract_features", "build_shard", "combine_table"}
 FROM_FIT = {"fit_model", "judge_model", "export_model", "quantize_model"}
 CLOSING = {"register_models", "render_report", "render_card", "summarize_run"}
 VERDICTS = {"judge_model", "export_model", "quantize_model"} | CLOSING
+
+
+NEAREST = Path(__file__).parents[1] / "models" / "nearest.py"
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,18 @@ ADDITIONS: dict[str, Addition] = {
         use=("--config", "codecs=[libx264, libsvtav1, soft]", "ladders={soft: {distortion: blur, strengths: [1, 3]}}"),
         planned=frozenset(LADDERS | FROM_FIT | CLOSING),
     ),
+    "model family": Addition(
+        {"pyvmaf/models/nearest.py": NEAREST.read_text()},
+        (
+            (
+                "pyvmaf/base/families.py",
+                '    "fr": "pyvmaf.models.regressor",',
+                '    "nearest": "pyvmaf.models.nearest",\n',
+            ),
+        ),
+        use=("--config", "models=[small, near]"),
+        planned=frozenset({"fit_model", "judge_model", "export_model"} | CLOSING),
+    ),
     "report section": Addition(
         {
             "pyvmaf/reports/pages/run/hello.py": '"""One more section."""\n\n\ndef section(report):\n    return None\n',
@@ -142,6 +158,8 @@ def plans(session_folder: Path, finished_run: Path) -> Mapping[str, Planned]:
         mine = (finished_run / "config" / "corpora" / "mine.yaml").read_text()
         listed = mine.replace("name: mine", "name: listed").replace("kind: folder", "kind: list")
         (finished_run / "config" / "corpora" / "listed.yaml").write_text(listed)
+        near = {"name": "near", "kind": "nearest", "description": "A table of one feature", "quantised": []}
+        (finished_run / "config" / "models" / "near.yaml").write_text(yaml.safe_dump(near))
         cases: dict[str, Case] = {}
         for name, addition in ADDITIONS.items():
             cases[name] = Case(SMALL, addition.edits)

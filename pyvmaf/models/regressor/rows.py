@@ -99,7 +99,7 @@ def _listed(version: str, encoder: NDArray[np.str_]) -> NDArray[np.bool_]:
 
 
 def read_table(path: Path, spec: RegressorSpec) -> TrainingTable:
-    """Read what `spec` needs from a table; rows that lack a needed value are left out and counted.
+    """Read the columns that `spec` needs; rows that lack a needed value are left out and counted.
 
     Raises:
         MissingFileError, IntegrityError: the file is not there or is damaged.
@@ -108,22 +108,25 @@ def read_table(path: Path, spec: RegressorSpec) -> TrainingTable:
     """
     import pyarrow as pa
 
-    features = list(spec.inputs.names)
-    key_names = list(spec.split.columns)
-    needed = list(dict.fromkeys([*features, spec.target.column, *key_names]))
+    needed = list(dict.fromkeys([*spec.inputs.names, spec.target.column, *spec.split.columns]))
     if spec.inputs.codec is not None:
         needed += [c for c in ENCODE_COLUMNS if c not in needed]
     present = set(read_schema(path))
     needed += [c for c in ROW_COLUMNS if c in present and c not in needed]
     try:
         with open_table(path, needed) as parquet:
-            return _read(parquet, path, spec, features, key_names, needed)
+            rows = _Rows(parquet, path, spec, needed)
+            for batch in _batches(parquet, needed):
+                rows.add(batch)
+                release()
+            rows.check(parquet.schema_arrow)
+            return rows.table()
     except pa.ArrowException as err:
         raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
 
 
 class _Coded:
-    """The numbers of a text column's names, batch by batch."""
+    """A text column that is encoded batch by batch."""
 
     def __init__(self, codes: NDArray[np.int32]) -> None:
         self._codes = codes
@@ -131,11 +134,11 @@ class _Coded:
         self._end = 0
 
     def add(self, names: NDArray[np.str_], index: NDArray[np.int32]) -> None:
-        """Rows of the next batch: their names' places among `names`."""
+        """Add the rows of a batch: the index among `names` of each row's name."""
         seen = np.bincount(index, minlength=names.size) > 0
         numbers = np.zeros(names.size, dtype=np.int32)
-        for place in np.flatnonzero(seen).tolist():
-            numbers[place] = self._numbers.setdefault(str(names[place]), len(self._numbers))
+        for position in np.flatnonzero(seen).tolist():
+            numbers[position] = self._numbers.setdefault(str(names[position]), len(self._numbers))
         self._codes[self._end : self._end + index.size] = numbers[index]
         self._end += index.size
 
@@ -144,15 +147,15 @@ class _Coded:
         codes = self._codes[: self._end]
         names = np.array([*self._numbers], dtype=np.str_)
         order = np.argsort(names, kind="stable")
-        place = np.zeros(names.size, dtype=np.int32)
-        place[order] = np.arange(order.size, dtype=np.int32)
+        rank = np.zeros(names.size, dtype=np.int32)
+        rank[order] = np.arange(order.size, dtype=np.int32)
         for part in chunks(codes.size):
-            codes[part] = place[codes[part]]
+            codes[part] = rank[codes[part]]
         return Labels(names[order], codes)
 
 
 def _batches(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
-    """A table's rows, some at a time. Over more than one row group Arrow's own reader keeps what it has read."""
+    """A table's rows, some at a time. One row group at a time, because Arrow's reader keeps what it has read."""
     import pyarrow as pa
 
     for group in range(parquet.num_row_groups):
@@ -161,108 +164,115 @@ def _batches(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
         pa.default_memory_pool().release_unused()
 
 
-def _read(
-    parquet: pq.ParquetFile,
-    path: Path,
-    spec: RegressorSpec,
-    features: list[str],
-    key_names: list[str],
-    columns: list[str],
-) -> TrainingTable:
-    """The table, a batch of rows at a time."""
-    n = parquet.metadata.num_rows
-    if n == 0:
-        raise InputError(f"{path} has no rows: there is nothing to train on")
-    texts = [c for c in (*key_names, *ROW_COLUMNS) if c in columns and c not in NUMBERED]
-    numbers = [c for c in NUMBERED if c in columns and c in parquet.schema_arrow.names]
-    version = spec.inputs.codec
-    width = 0 if version is None else vocabulary(version).width
-    wide = len(features) + width
-    scratch = Scratch(n * (8 * (wide + 1 + len(numbers)) + 4 * len(texts)))
-    X = scratch.array((n, len(features)), np.float64)
-    y = scratch.array(n, np.float64)
-    codec = None if version is None else scratch.array((n, width), np.float64)
-    labels = {name: _Coded(scratch.array(n, np.int32)) for name in dict.fromkeys(texts)}
-    rows: dict[str, NDArray[np.float64]] = {name: scratch.array(n, np.float64) for name in numbers}
-    counts = dict.fromkeys([*features, spec.target.column, *key_names], 0)
-    n_usable, n_unlisted, end = 0, 0, 0
-    refused: InputError | None = None
-    for batch in _batches(parquet, columns):
-        inputs = [floats(batch, name) for name in features]
-        target = floats(batch, spec.target.column)
-        text = {name: coded_names(batch, name) for name in labels}
-        lacking = {name: ~np.isfinite(column) for name, column in zip(features, inputs, strict=True)}
-        lacking[spec.target.column] = ~np.isfinite(target)
-        lacking |= {name: (text[name][0] == "")[text[name][1]] for name in key_names}
+class _Rows:
+    """The usable rows of a table, added a batch at a time."""
+
+    def __init__(self, parquet: pq.ParquetFile, path: Path, spec: RegressorSpec, columns: list[str]) -> None:
+        self.n = n = parquet.metadata.num_rows
+        if n == 0:
+            raise InputError(f"{path} has no rows: there is nothing to train on")
+        self._path, self._spec = path, spec
+        self._features, self._keys = list(spec.inputs.names), list(spec.split.columns)
+        self._version = spec.inputs.codec
+        texts = dict.fromkeys(c for c in (*self._keys, *ROW_COLUMNS) if c in columns and c not in NUMBERED)
+        numbers = [c for c in NUMBERED if c in columns]
+        width = 0 if self._version is None else vocabulary(self._version).width
+        scratch = Scratch(n * (8 * (len(self._features) + width + 1 + len(numbers)) + 4 * len(texts)))
+        self._scratch = scratch
+        self._X = scratch.array((n, len(self._features)), np.float64)
+        self._y = scratch.array(n, np.float64)
+        self._codec = None if self._version is None else scratch.array((n, width), np.float64)
+        self._labels = {name: _Coded(scratch.array(n, np.int32)) for name in texts}
+        self._numbers: dict[str, NDArray[np.float64]] = {name: scratch.array(n, np.float64) for name in numbers}
+        self._lacking = dict.fromkeys([*self._features, spec.target.column, *self._keys], 0)
+        self._n_usable, self._n_unlisted, self._end = 0, 0, 0
+        self._refused: InputError | None = None
+
+    def add(self, batch: pa.Table) -> None:
+        """Add the usable rows of a batch."""
+        inputs = [floats(batch, name) for name in self._features]
+        target = floats(batch, self._spec.target.column)
+        text = {name: coded_names(batch, name) for name in self._labels}
+        lacking = {name: ~np.isfinite(column) for name, column in zip(self._features, inputs, strict=True)}
+        lacking[self._spec.target.column] = ~np.isfinite(target)
+        lacking |= {name: (text[name][0] == "")[text[name][1]] for name in self._keys}
         for name, mask in lacking.items():
-            counts[name] += int(np.count_nonzero(mask))
+            self._lacking[name] += int(np.count_nonzero(mask))
         usable = ~np.logical_or.reduce(list(lacking.values()))
-        n_usable += int(np.count_nonzero(usable))
-        encoder = None if version is None else strings(batch, "encoder")
-        if version is not None and encoder is not None and spec.rows.unlisted_encoders == "leave_out":
-            listed = _listed(version, encoder)
-            n_unlisted += int(np.count_nonzero(~listed))
+        self._n_usable += int(np.count_nonzero(usable))
+        if self._version is not None and self._spec.rows.unlisted_encoders == "leave_out":
+            listed = _listed(self._version, strings(batch, "encoder"))
+            self._n_unlisted += int(np.count_nonzero(~listed))
             usable &= listed
         keep = np.flatnonzero(usable)
-        here = slice(end, end + keep.size)
-        end += keep.size
-        for place, column in enumerate(inputs):
-            X[here, place] = column[keep]
-        y[here] = target[keep]
-        if version is not None and encoder is not None and codec is not None:
-            try:
-                codec[here] = codec_block(
-                    version, encoder[keep], strings(batch, "preset")[keep], floats(batch, "crf")[keep]
-                )
-            except InputError as err:
-                refused = refused or err
-        for name, coded in labels.items():
+        part = slice(self._end, self._end + keep.size)
+        self._end += keep.size
+        for index, column in enumerate(inputs):
+            self._X[part, index] = column[keep]
+        self._y[part] = target[keep]
+        self._add_codec(batch, part, keep)
+        for name, coded in self._labels.items():
             names, index = text[name]
             coded.add(names, index[keep])
-        for name, values in rows.items():
-            values[here] = floats(batch, name)[keep]
-        release()
+        for name, values in self._numbers.items():
+            values[part] = floats(batch, name)[keep]
 
-    reasons = {name: count for name, count in counts.items() if count}
-    if counts[spec.target.column] == n:
-        raise InputError(
-            f"{path}: none of {n} rows has a value of {spec.target.column!r}, which model {spec.name} is to predict: "
-            "there is nothing to learn from"
+    def _add_codec(self, batch: pa.Table, part: slice, keep: NDArray[np.int64]) -> None:
+        if self._version is None or self._codec is None:
+            return
+        encoder, preset = strings(batch, "encoder")[keep], strings(batch, "preset")[keep]
+        try:
+            self._codec[part] = codec_block(self._version, encoder, preset, floats(batch, "crf")[keep])
+        except InputError as err:
+            self._refused = self._refused or err
+
+    def check(self, schema: pa.Schema) -> None:
+        """Refuse a table whose rows are not usable; see `read_table`."""
+        path, spec, n = self._path, self._spec, self.n
+        if self._lacking[spec.target.column] == n:
+            raise InputError(
+                f"{path}: none of {n} rows has a value of {spec.target.column!r}, which model {spec.name} is to predict: "
+                "there is nothing to learn from"
+            )
+        n_dropped = n - self._n_usable
+        if n_dropped == n or n_dropped / n > spec.rows.max_dropped_share:
+            why = _unavailable(schema)
+            named = "; ".join(
+                f"{name}: {count} rows" + (f" ({why[name]})" if name in why else "")
+                for name, count in self._lacking.items()
+                if count
+            )
+            raise InputError(
+                f"{path}: {n_dropped} of {n} rows lack a value that model {spec.name} needs ({named}), which is more than "
+                f"the allowed share {spec.rows.max_dropped_share}: take such columns out of the model's inputs, or "
+                "extract them"
+            )
+        if self._n_unlisted and self._end == 0:
+            raise InputError(f"{path}: no row's encoder has a place in codec vocabulary {self._version}")
+        if self._refused is not None:
+            raise InputError(f"{path}: {self._refused}") from self._refused
+
+    def table(self) -> TrainingTable:
+        """The rows that were added."""
+        reasons = {name: count for name, count in self._lacking.items() if count}
+        if self._n_unlisted:
+            reasons["encoder"] = self._n_unlisted
+        end = self._end
+        labels = {name: coded.labels() for name, coded in self._labels.items()}
+        numbers = {name: values[:end] for name, values in self._numbers.items()}
+        release()
+        columns: dict[str, Labels | NDArray[np.float64]] = {**labels, **numbers}
+        return TrainingTable(
+            path=self._path,
+            sha256=sha256_file(self._path),
+            features=tuple(self._features),
+            X=self._X[:end],
+            codec=None if self._codec is None else self._codec[:end],
+            y=self._y[:end],
+            groups=labels[self._spec.split.by],
+            keys={name: labels[name] for name in (*self._keys, *((SOURCE,) if SOURCE in labels else ()))},
+            rows={name: columns[name] for name in ROW_COLUMNS if name in columns},
+            n_total=self.n,
+            dropped={"rows": self.n - end, "by_column": reasons},
+            scratch=self._scratch,
         )
-    n_dropped = n - n_usable
-    if n_dropped == n or n_dropped / n > spec.rows.max_dropped_share:
-        why = _unavailable(parquet.schema_arrow)
-        named = "; ".join(
-            f"{name}: {count} rows" + (f" ({why[name]})" if name in why else "") for name, count in reasons.items()
-        )
-        raise InputError(
-            f"{path}: {n_dropped} of {n} rows lack a value that model {spec.name} needs ({named}), which is more than "
-            f"the allowed share {spec.rows.max_dropped_share}: take such columns out of the model's inputs, or "
-            "extract them"
-        )
-    if n_unlisted:
-        if end == 0:
-            raise InputError(f"{path}: no row's encoder has a place in codec vocabulary {version}")
-        reasons["encoder"] = n_unlisted
-    if refused is not None:
-        raise InputError(f"{path}: {refused}") from refused
-    coded_rows = {name: coded.labels() for name, coded in labels.items()}
-    release()
-    return TrainingTable(
-        path=path,
-        sha256=sha256_file(path),
-        features=tuple(features),
-        X=X[:end],
-        codec=None if codec is None else codec[:end],
-        y=y[:end],
-        groups=coded_rows[spec.split.by],
-        keys={name: coded_rows[name] for name in (*key_names, *((SOURCE,) if SOURCE in coded_rows else ()))},
-        rows={
-            name: coded_rows[name] if name in coded_rows else rows[name][:end]
-            for name in ROW_COLUMNS
-            if name in coded_rows or name in rows
-        },
-        n_total=n,
-        dropped={"rows": n - end, "by_column": reasons},
-        scratch=scratch,
-    )
