@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from tests.finished_run import once
 
 import pyvmaf
 from pyvmaf.base.code import identity, modules
@@ -23,7 +22,8 @@ from pyvmaf.errors import InputError
 from pyvmaf.models.spec import parse_spec, spec_class
 from pyvmaf.workflow.config import model_schema_yaml
 from pyvmaf.workflow.plan import conform, read_numbers
-from tests.models.conftest import table_columns, write_table
+from tests.make.runs import once
+from tests.make.tables import table_columns, write_table
 
 PACKAGE = Path(pyvmaf.__file__).parent
 NEAREST = Path(__file__).with_name("nearest.py")

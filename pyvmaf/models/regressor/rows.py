@@ -207,8 +207,8 @@ class _Rows:
         keep = np.flatnonzero(usable)
         part = slice(self._end, self._end + keep.size)
         self._end += keep.size
-        for index, column in enumerate(inputs):
-            self._X[part, index] = column[keep]
+        for number, column in enumerate(inputs):
+            self._X[part, number] = column[keep]
         self._y[part] = target[keep]
         self._add_codec(batch, part, keep)
         for name, coded in self._labels.items():
