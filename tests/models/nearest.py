@@ -69,7 +69,7 @@ def fit(spec: NearestSpec, run: Run) -> Fit:
     members = []
     for fold in [*division.every, division.everything]:
         rows = fold.rows(TRAIN)
-        points = np.quantile(table.x[rows], np.linspace(0, 1, spec.points)).astype(np.float32)
+        points = np.linspace(table.x[rows].min(), table.x[rows].max(), spec.points).astype(np.float32)
         nearest = np.abs(table.x[rows][:, None] - points).argmin(axis=1)
         count = np.maximum(np.bincount(nearest, minlength=spec.points), 1)
         means = np.bincount(nearest, table.y[rows], minlength=spec.points) / count
