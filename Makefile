@@ -1,5 +1,5 @@
-# setup: make this checkout ready · demo: the whole line on real clips · audit: what a run would do, and why
-# test: every check · test-slurm: the line on a real SLURM of one node · bench: the bars
+# setup: make this checkout ready · demo: the whole workflow on real clips · audit: what a run would do, and why
+# test: every check · test-slurm: the workflow on a real SLURM of one node · bench: benchmarks and their bars
 cores ?= $(shell nproc)
 bin := .venv/bin
 export PATH := $(CURDIR)/$(bin):$(PATH)
@@ -20,7 +20,7 @@ test: lint
 	pytest -n $(cores) --dist loadgroup
 	@if scripts/slurm.sh can; then $(MAKE) --no-print-directory test-slurm; fi
 
-# The plugin is kept out of .venv: with it every call of snakemake needs the program `which`.
+# The plugin stays out of .venv, because with it every call of snakemake needs the program `which`.
 test-slurm: setup
 	scripts/slurm.sh up
 	pip install --quiet --no-deps --require-hashes --upgrade --target .cache/slurm -r requirements/slurm.txt

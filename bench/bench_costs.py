@@ -1,8 +1,8 @@
-"""What a frame of 1080p costs, in processor time and storage: no bar, but the figures of docs/scale.md.
+"""Cost of a frame of 1080p in processor time and storage: the figures of docs/scale.md, without a bar.
 
-Real pictures, enlarged to 1920x1080 where they are smaller: the pinned film, and with ../shared/data/clips beside the
-checkout also natural ones. Processor time is that of the same verbs that the workflow calls, less what they take for a
-clip of one frame, which is stated apart: it is what a job costs before it has done anything.
+The clips are real ones, enlarged to 1920x1080: the pinned film and, if ../shared/data/clips lies beside the checkout,
+natural ones. Processor time is that of the verbs that the workflow calls, less their time for a clip of one frame. That
+time is printed separately: a job costs it before its first frame.
 """
 
 from __future__ import annotations
@@ -42,52 +42,55 @@ def _enlarged(source: Path, target: Path, frames: int) -> None:
     subprocess.run([ffmpeg(), *map(str, words)], check=True)
 
 
-def _encoded(reference: Path, made: Path, codec: str, crfs: tuple[int, ...], preset: str) -> tuple[float, list[str]]:
-    """Encode a ladder: processor seconds, and its rungs as `extract-features` takes them."""
+def _encoded(reference: Path, folder: Path, codec: str, crfs: tuple[int, ...], preset: str) -> tuple[float, list[str]]:
+    """Encode a ladder; return processor seconds, and the rungs as `extract-features` takes them."""
     seconds, rungs = 0.0, []
     for crf in crfs:
-        target = made / f"{preset}-crf{crf}.mkv"
+        target = folder / f"{preset}-crf{crf}.mkv"
         own = ("--codec", codec, "--preset", preset, "--encoder-threads", "1", "--crf", str(crf))
         seconds += _spent(*VERB, "encode", reference, target, *own)
         rungs.append(f"{target.stem}={target}")
     return seconds, rungs
 
 
-def _extracted(reference: Path, made: Path, rungs: list[str]) -> float:
+def _extracted(reference: Path, folder: Path, rungs: list[str]) -> float:
     labels = [word for name in ("--corpus", "--clip", "--codec", "--source", "--group") for word in (name, "costs")]
-    own: list[str | Path] = ["--reference", reference, *labels, "--cache", made / "cache", "--match-depth"]
-    return _spent(*VERB, "extract-features", *own, "--output", made / "features.parquet", *rungs)
+    own: list[str | Path] = ["--reference", reference, *labels, "--cache", folder / "cache", "--match-depth"]
+    return _spent(*VERB, "extract-features", *own, "--output", folder / "features.parquet", *rungs)
 
 
 def _ladder(folder: Path, clip: str, codec: str, frames: int) -> dict[str, float]:
-    """What one ladder of the default run costs, summed over its rungs."""
+    """Cost of one ladder of the default run, summed over its rungs."""
     from pyvmaf.workflow.config import Config
 
     ladder = Config().ladders[codec]
     (preset,) = ladder.presets
-    made, reference = folder / clip / str(frames) / codec, folder / f"{clip}-{frames}.mkv"
-    encode, rungs = _encoded(reference, made, codec, tuple(ladder.crfs), str(preset))
-    size = sum(path.stat().st_size for path in made.glob("*.mkv"))
-    return {"rungs": len(rungs), "encode": encode, "extract": _extracted(reference, made, rungs), "bytes": size}
+    encodes, reference = folder / clip / str(frames) / codec, folder / f"{clip}-{frames}.mkv"
+    encode, rungs = _encoded(reference, encodes, codec, tuple(ladder.crfs), str(preset))
+    size = sum(path.stat().st_size for path in encodes.glob("*.mkv"))
+    return {"rungs": len(rungs), "encode": encode, "extract": _extracted(reference, encodes, rungs), "bytes": size}
 
 
 def _rows(folder: Path) -> dict[str, float]:
-    """Bytes per frame and rung of what does not depend on the size of pictures."""
+    """Bytes per frame and rung of the files that do not grow with the size of pictures."""
     import pyarrow.parquet as pq
 
     from pyvmaf.workflow.config import Config
 
-    reference, made = folder / "small.mkv", folder / "rows"
+    reference, encodes = folder / "small.mkv", folder / "rows"
     words = ["-v", "error", "-y", "-i", film(), "-an", "-vf", "scale=320:180", "-c:v", "libx264", "-qp", 0, reference]
     subprocess.run([ffmpeg(), *map(str, words)], check=True)
-    _, rungs = _encoded(reference, made, "libx264", tuple(Config().ladders["libx264"].crfs), "ultrafast")
-    _extracted(reference, made, rungs)
-    rows = pq.read_metadata(made / "features.parquet").num_rows
-    return {"feature table": (made / "features.parquet").stat().st_size / rows, "cache": _size(made / "cache") / rows}
+    _, rungs = _encoded(reference, encodes, "libx264", tuple(Config().ladders["libx264"].crfs), "ultrafast")
+    _extracted(reference, encodes, rungs)
+    rows = pq.read_metadata(encodes / "features.parquet").num_rows
+    return {
+        "feature table": (encodes / "features.parquet").stat().st_size / rows,
+        "cache": _size(encodes / "cache") / rows,
+    }
 
 
 def main() -> bool:
-    """Print the figures per frame, and what they come to for 1,000 hours."""
+    """Print the figures per frame and those of 1,000 hours."""
     from pyvmaf.workflow.config import Config
 
     sources = {"film": (film(), FILM_FRAMES)}
@@ -96,7 +99,7 @@ def main() -> bool:
         f"costs of 1920x1080: {', '.join(f'{n} frames of {name}' for name, (_, n) in sources.items())}; a thread per job"
     )
     if len(sources) == 1:
-        print("  natural clips are left out: there is no ../shared/data/clips beside the checkout")
+        print("  without natural clips: ../shared/data/clips does not lie beside the checkout")
     codecs = Config().codecs
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -111,10 +114,10 @@ def main() -> bool:
             start = _ladder(folder, next(iter(sources)), codec, 1)
             per_frame = []
             for clip, (_, n) in sources.items():
-                found = _ladder(folder, clip, codec, n)
-                cost = {key: max(0.0, found[key] - start[key]) / (n - 1) for key in ("encode", "extract")}
-                per_frame.append(cost | {"bytes": found["bytes"] / n, "rungs": found["rungs"]})
-            frame = {key: statistics.mean(one[key] for one in per_frame) for key in per_frame[0]}
+                ladder = _ladder(folder, clip, codec, n)
+                cost = {key: max(0.0, ladder[key] - start[key]) / (n - 1) for key in ("encode", "extract")}
+                per_frame.append(cost | {"bytes": ladder["bytes"] / n, "rungs": ladder["rungs"]})
+            frame = {key: statistics.mean(costs[key] for costs in per_frame) for key in per_frame[0]}
             print(
                 f"  {codec}: a frame in {frame['rungs']:.0f} rungs: encodes {frame['encode']:.2f} s and"
                 f" {frame['bytes'] / 1e3:.1f} kB, extraction {frame['extract']:.2f} s; a job before its first frame:"
@@ -131,7 +134,7 @@ def main() -> bool:
     for what, size in sizes.items():
         print(f"    {what}: {size * frames / 1e12:.2f} TB")
     print(f"    rows of the training table: {total['rungs'] * frames / 1e9:.1f} thousand million")
-    # To prepare it, and for each codec its encodes and one extraction.
+    # Per clip: one preparation, its encodes, and one extraction per codec.
     jobs = 1 + int(total["rungs"]) + len(codecs)
     for minutes in (60, 10, 1):
         clips = HOURS * 60 // minutes

@@ -1,7 +1,7 @@
-"""A plan of 20,000 jobs: planning, auditing, the same with everything made, and 1,000 jobs that do nothing.
+"""A plan of 20,000 jobs: planning and auditing with nothing and with everything made, and 1,000 jobs that do nothing.
 
-Figures are processor seconds: a plan is one thread, so on an idle machine they are what the clock shows, and a busy one
-flatters nobody. The clock stands beside them. Of the 1,000 jobs either may meet the bar: two of them run at a time.
+Figures are processor seconds, which a busy machine changes less than the clock; the clock stands beside them. A plan is
+one thread. The 1,000 jobs meet their bar by either figure, because two of them run at a time.
 """
 
 from __future__ import annotations
@@ -38,37 +38,37 @@ rule trivial:
     shell: "echo {{wildcards.i}} > {{output:q}}"
 """
 
-# Everything as a finished run leaves it: files, manifests that hold their hashes, and Snakemake's own records, written
-# by Snakemake's own planner and keeper of records. What is in the files no plan or audit reads, but for the registry.
+# Leaves everything as a finished run does: files, manifests with their hashes, and Snakemake's records, written by
+# Snakemake itself. No plan or audit reads the content of the files, except that of the registry.
 _FINISH = """
-import asyncio, sys
+import asyncio, os, sys
 from graphlib import TopologicalSorter
 from pathlib import Path
-from pyvmaf import provenance
-from pyvmaf.audit import planned
+from pyvmaf.base import manifest
+from pyvmaf.workflow.audit import planned
 from snakemake.settings.types import ExecutionSettings
 
-provenance.os.fsync = lambda handle: None
+os.fsync = lambda handle: None
 
 def finish(workflow):
-    dag, keeper = workflow.dag, workflow.persistence
+    dag, persistence = workflow.dag, workflow.persistence
     workflow.iocache.deactivate()
     workflow.execution_settings = ExecutionSettings()
     jobs = {job: list(dag.dependencies[job]) for job in dag.jobs}
     for job in TopologicalSorter(jobs).static_order():
         if not job.output:
             continue
-        files = [Path(path) for path in job.output if not path.endswith(provenance.MANIFEST_SUFFIX)]
+        files = [Path(path) for path in job.output if not path.endswith(manifest.MANIFEST_SUFFIX)]
         for path in files:
             path.parent.mkdir(parents=True, exist_ok=True)
             registry = path.name == "registry.json"
             path.write_text('{"schema_version": 0, "models": [], "held": []}' if registry else str(path))
-        read = [Path(path) for path in job.input if not path.endswith(provenance.MANIFEST_SUFFIX)]
-        provenance.write_manifest(
-            files[0], verb=job.rule.name, args={}, inputs={"read": read}, outputs={"made": files},
+        inputs = [Path(path) for path in job.input if not path.endswith(manifest.MANIFEST_SUFFIX)]
+        manifest.write_manifest(
+            files[0], verb=job.shellcmd.split()[1], args={}, inputs={"files": inputs}, outputs={"files": files},
             seconds=1.0,
         )
-        asyncio.run(keeper.finished(job))
+        asyncio.run(persistence.finished(job))
     return []
 
 planned._records = finish
@@ -78,7 +78,7 @@ planned.load(sys.argv[1:])
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a command took: exit code, processor seconds, seconds, peak resident megabytes."""
+    """Cost of a command: exit code, processor seconds, seconds of the clock, peak resident megabytes."""
 
     code: int
     processor: float
@@ -90,16 +90,16 @@ class _Cost:
 
 
 def _run(folder: Path, *command: str) -> _Cost:
-    """Run a command in `folder`, quietly. Its children count with their processor time."""
-    with tempfile.TemporaryFile() as said:
+    """Run a command in `folder` without output. The processor time of its children counts."""
+    with tempfile.TemporaryFile() as output:
         before = os.times()
-        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         clock = os.times().elapsed - before.elapsed
         if process.returncode not in (0, 1):
-            said.seek(0)
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {said.read()[-2000:].decode()}")
+            output.seek(0)
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {output.read()[-2000:].decode()}")
     return _Cost(process.returncode, usage.ru_utime + usage.ru_stime, clock, usage.ru_maxrss / 1024)
 
 
@@ -111,17 +111,17 @@ def _snakemake(folder: Path, *arguments: str) -> _Cost:
 
 
 def _configure(folder: Path) -> None:
-    """A folder corpus of many clips; only their names and labels matter to a plan."""
+    """Write a folder corpus of many clips; a plan reads only their names and labels."""
     import yaml
 
     (folder / "videos").mkdir(parents=True)
     (folder / "config" / "corpora").mkdir(parents=True)
-    keys = [f"clip{place:05d}" for place in range(CLIPS)]
+    keys = [f"clip{index:05d}" for index in range(CLIPS)]
     for key in keys:
         (folder / "videos" / f"{key}.mkv").write_text(key)
     entries = [
-        {"key": key, "path": f"{key}.mkv", "sha256": f"{place:064x}", "source": key, "group": f"film{place // 10}"}
-        for place, key in enumerate(keys)
+        {"key": key, "path": f"{key}.mkv", "sha256": f"{index:064x}", "source": key, "group": f"film{index // 10}"}
+        for index, key in enumerate(keys)
     ]
     corpus = {"name": "big", "kind": "folder", "license": "CC0-1.0", "root": "../../videos", "entries": entries}
     (folder / "config" / "corpora" / "big.yaml").write_text(yaml.safe_dump(corpus))
@@ -129,7 +129,7 @@ def _configure(folder: Path) -> None:
 
 
 def _compared(folder: Path, state: str, code: int, repeats: int) -> bool:
-    """Audits against summaries, in turns; the ratio is the median of those of each turn."""
+    """Compare audits with summaries in turn; the ratio is the median over the turns."""
     audits, summaries = [], []
     for _ in range(repeats):
         summaries.append(_snakemake(folder, *PLANNED, "--summary"))
@@ -148,7 +148,7 @@ def _compared(folder: Path, state: str, code: int, repeats: int) -> bool:
 
 
 def main() -> bool:
-    """Print each figure; False where a bar is missed."""
+    """Print each figure; False if a bar is missed."""
     repeats = int(os.environ.get("BENCH_REPEATS", "3"))
     print(f"scale: the workflow with {CLIPS} clips and the default run's ladders, best of {repeats}")
     with tempfile.TemporaryDirectory() as name:
