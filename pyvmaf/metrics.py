@@ -13,14 +13,17 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyvmaf.chunks import release
+from pyvmaf.chunks import chunks, release
 from pyvmaf.errors import InputError
 
 FIGURES = ("plcc", "srocc", "krocc", "rmse")
 """Names of the figures of agreement, in the order in which tables show them."""
 
-_MANY = 4 << 20
-_AT_A_TIME = 1 << 20
+MANY = 4 << 20
+"""Pairs beyond which copies by SciPy would not fit into memory."""
+
+PAIRS_AT_A_TIME = 1 << 20
+"""Pairs that are then looked at together."""
 
 
 class Agreement(TypedDict):
@@ -123,7 +126,7 @@ def rmse(x: ArrayLike, y: ArrayLike) -> float:
 def agreement(x: ArrayLike, y: ArrayLike) -> Agreement:
     """Compute all four figures for predictions `x` and targets `y`, 1-D arrays of the same length."""
     a, b = _pair(x, y)
-    if a.size > _MANY:
+    if a.size > MANY:
         return _of_many(a, b)
     return Agreement(n=int(a.size), plcc=plcc(a, b), srocc=srocc(a, b), krocc=krocc(a, b), rmse=rmse(a, b))
 
@@ -132,7 +135,7 @@ def agreement(x: ArrayLike, y: ArrayLike) -> Agreement:
 
 
 def _of_many(a: NDArray[np.float64], b: NDArray[np.float64]) -> Agreement:
-    squares = sum(float(np.sum((a[part] - b[part]) ** 2)) for part in _parts(a.size))
+    squares = sum(float(np.sum((a[part] - b[part]) ** 2)) for part in chunks(a.size, PAIRS_AT_A_TIME))
     figures = Agreement(
         n=int(a.size), plcc=float("nan"), srocc=float("nan"), krocc=float("nan"), rmse=float(np.sqrt(squares / a.size))
     )
@@ -145,18 +148,14 @@ def _of_many(a: NDArray[np.float64], b: NDArray[np.float64]) -> Agreement:
     return figures
 
 
-def _parts(n: int) -> Iterator[slice]:
-    for start in range(0, n, _AT_A_TIME):
-        yield slice(start, min(start + _AT_A_TIME, n))
-        release()
-
-
 def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Compute Pearson's r."""
     n = a.size
-    mean_a, mean_b = (sum(float(v[part].sum(dtype=np.float64)) for part in _parts(n)) / n for v in (a, b))
+    mean_a, mean_b = (
+        sum(float(v[part].sum(dtype=np.float64)) for part in chunks(n, PAIRS_AT_A_TIME)) / n for v in (a, b)
+    )
     aa = ab = bb = 0.0
-    for part in _parts(n):
+    for part in chunks(n, PAIRS_AT_A_TIME):
         x, y = a[part] - mean_a, b[part] - mean_b
         aa, ab, bb = aa + float(x @ x), ab + float(x @ y), bb + float(y @ y)
     return float(np.clip(ab / np.sqrt(aa) / np.sqrt(bb), -1.0, 1.0))
@@ -165,7 +164,7 @@ def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
 def _firsts(values: NDArray[Any], order: NDArray[Any] | None = None) -> Iterator[tuple[slice, NDArray[np.int64]]]:
     """Yield parts of sorted values (or of their sorting order), with the index where each run of equal values begins."""
     last, first = None, 0
-    for part in _parts(values.size):
+    for part in chunks(values.size, PAIRS_AT_A_TIME):
         run = values[part] if order is None else values[order[part]]
         new = np.concatenate([[last is None or run[0] != last], run[1:] != run[:-1]])
         firsts = np.maximum.accumulate(np.where(new, np.arange(part.start, part.stop), first))
@@ -185,7 +184,7 @@ def _ranks(values: NDArray[np.float64]) -> tuple[NDArray[Any], int]:
         tied += int((np.arange(part.start, part.stop) - first).sum())
     # The last value of a run is the one before the first of the next run.
     following, last = -1, -1
-    for part in reversed([*_parts(values.size)]):
+    for part in reversed([*chunks(values.size, PAIRS_AT_A_TIME)]):
         first = firsts[part].astype(np.int64)
         if first[-1] != following:
             last = part.stop - 1
@@ -207,7 +206,7 @@ def _tau_b(x: NDArray[Any], y: NDArray[Any], x_tied: int, y_tied: int) -> float:
     key.sort()
     both = sum(int((np.arange(part.start, part.stop) - first).sum()) for part, first in _firsts(key))
     ordered = np.empty(n, dtype=y.dtype)
-    for part in _parts(n):
+    for part in chunks(n, PAIRS_AT_A_TIME):
         ordered[part] = key[part] % base
     del key
     pairs = n * (n - 1) // 2
@@ -219,7 +218,7 @@ def _inversions(values: NDArray[Any]) -> int:
     """Count the pairs of which the first is larger: those within a part, and those of its values with all before it."""
     count = 0
     before = np.empty_like(values)
-    for part in _parts(values.size):
+    for part in chunks(values.size, PAIRS_AT_A_TIME):
         chunk = values[part]
         count += _inversions_inside(chunk)
         chunk = np.sort(chunk)

@@ -69,7 +69,7 @@ def test_figures_of_very_many_pairs_are_the_same(pairs: list[tuple[int, int]], a
     x, y = (np.array(side, dtype=np.float64) / 7 for side in zip(*pairs, strict=True))
     expected = agreement(x, y)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pyvmaf.metrics._MANY", 0)
-        patch.setattr("pyvmaf.metrics._AT_A_TIME", at_a_time)
+        patch.setattr("pyvmaf.metrics.MANY", 0)
+        patch.setattr("pyvmaf.metrics.PAIRS_AT_A_TIME", at_a_time)
         found = agreement(x, y)
     assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)

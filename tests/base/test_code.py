@@ -263,7 +263,8 @@ def test_where_nothing_can_be_written_it_works_too(package: Path, tmp_path: Path
     assert _in_a_new_process(package, nowhere)[0] == _in_a_new_process(package, tmp_path)[0]
 
 
-def test_the_same_process_asks_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = identity("report")
-    monkeypatch.setattr(code, "_closure", None)
-    assert identity("report") == first
+def test_a_process_keeps_the_identity_that_it_read_first(edited: Callable[[Edit], Path]) -> None:
+    copy = edited(lambda _: None)
+    first = identity("report", root=copy)
+    shutil.rmtree(copy)
+    assert identity("report", root=copy) == first

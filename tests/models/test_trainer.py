@@ -172,7 +172,7 @@ def test_threads_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     chosen = members(400, (400, 390, 130))
     first = fit(network, chosen, X, y)
     second = fit(network, chosen, X, y, threads=2)
-    monkeypatch.setattr(trainer_module, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(trainer_module, "CHUNK_BYTES", 1)
     third = fit(network, chosen, X, y)
     for a, b, c in zip(first, second, third, strict=True):
         assert np.array_equal(a.parameters, b.parameters)

@@ -29,7 +29,7 @@ from pyvmaf.models.regressor.networks import Mlp
 from pyvmaf.models.regressor.spec import Inputs
 from pyvmaf.models.spec import Optimiser
 
-_CHUNK_BYTES = 32 << 20
+CHUNK_BYTES = 32 << 20
 
 # Dropout draws 16-bit numbers, a quarter of the cost of floats: its share is a multiple of 1/65536.
 _DROPOUT_STEPS = 1 << 16
@@ -373,7 +373,7 @@ class StackedTrainer:
         # The number of active members at each step of an epoch.
         active = [int(np.count_nonzero(n_batches > s)) for s in range(last)]
         per_step = (n_columns + sum(widths)) * M * B * flat.element_size()
-        chunk = max(1, min(last, _CHUNK_BYTES // per_step))
+        chunk = max(1, min(last, CHUNK_BYTES // per_step))
         batches = torch.empty((chunk, M, n_columns, B), dtype=self.dtype)
         masks = [torch.zeros((chunk, M, w, B), dtype=self.dtype) for w in widths]
         weight = torch.empty((chunk, M, 1, B), dtype=self.dtype)
