@@ -1,4 +1,4 @@
-"""The page: parsed as a browser would, its numbers compared with those computed anew from the run's files."""
+"""The page of a run: parsed like a browser does, with its numbers compared with those of the run's files."""
 
 from __future__ import annotations
 
@@ -217,9 +217,27 @@ def test_evenly_taken_rows_are_distinct_ordered_and_reach_both_ends(n: int, most
 
 @given(st.text(max_size=40))
 def test_text_in_tables_stays_text(value: str) -> None:
-    found = Parsed(render_element(table("caption", ("a", "b"), [[text(value), text("x")]]))).table("caption")
+    rows = Parsed(render_element(table("caption", ("a", "b"), [[text(value), text("x")]]))).table("caption")
     # Browsers read both line ends as one; this parser keeps them.
     clean = value.replace("\r\n", "\n")
-    assert len(found) == 2
-    assert len(found[1]) == 2
-    assert found[1][0].replace("\r\n", "\n") == clean
+    assert len(rows) == 2
+    assert len(rows[1]) == 2
+    assert rows[1][0].replace("\r\n", "\n") == clean
+
+
+def test_one_more_section_is_a_function_and_a_row(
+    finished_results: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pyvmaf.reports.elements import Section, number
+    from pyvmaf.reports.pages.run import page as module
+    from pyvmaf.reports.pages.run.report import Report
+
+    def section(report: Report) -> Section:
+        rows = [[text(model.name), number(len(model.seeds))] for model in report.run.models.values()]
+        return Section("seeds", "Seeds", (table("Seeds of each model", ("model", "seeds"), rows),))
+
+    monkeypatch.setattr(module, "SECTIONS", (*module.SECTIONS, section))
+    write_report(read_run([finished_results]), tmp_path / "report.html", points=20)
+    added = Parsed((tmp_path / "report.html").read_text())
+    assert added.table("Seeds of each model")[1:] == [["held", "1"], ["small", "2"]]
+    assert ("a", {"href": "#seeds"}) in added.tags
