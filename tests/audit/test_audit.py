@@ -192,6 +192,12 @@ def test_it_writes_nothing_into_the_run(run: Path) -> None:
             {"options": ["--codec", "libx264", "--preset", "slow", "--crf", "23"]},
             ("options: --preset medium -> slow",),
         ),
+        # Rows of tables are recorded with their hashes, which mean nothing to a reader.
+        (
+            ["{'adm2': '11', 'motion2': '22', 'old': '33'}"],
+            {"rows": {"adm2": "11", "motion2": "99", "psnr_y": "44"}},
+            ("table rows have changed: motion2", "further table rows: psnr_y", "table rows no longer used: old"),
+        ),
         # Two dictionaries: each is held against the one with the same keys.
         (
             ["{'x': 1, 'y': 1}", "{'p': 1}"],

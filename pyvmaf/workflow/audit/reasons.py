@@ -80,6 +80,8 @@ def _parameters(old: Sequence[str], new: Mapping[str, Any], parts: Parts) -> Ite
         left.remove(before)
         if name == "code" and isinstance(value, str) and isinstance(before, str):
             yield _code(before, value, parts)
+        elif name == "rows" and isinstance(value, dict) and isinstance(before, dict):
+            yield from _rows(before, value)
         else:
             yield from _differences(name, before, value)
     for value in left:
@@ -130,6 +132,16 @@ def _words(value: Any) -> bool:
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _rows(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """Describe other rows of tables, which are recorded by name with their hashes."""
+    if changed := [name for name in now if name in before and now[name] != before[name]]:
+        yield f"table rows have changed: {_listed(changed)}"
+    if added := [name for name in now if name not in before]:
+        yield f"further table rows: {_listed(added)}"
+    if removed := [name for name in before if name not in now]:
+        yield f"table rows no longer used: {_listed(removed)}"
 
 
 def _code(before: str, now: str, parts: Parts) -> str:
