@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from pyvmaf.base.files import sha256_file
+from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from tests.make.commands import command
 from tests.make.runs import once
 from tests.make.videos import REPOSITORY
@@ -25,12 +27,12 @@ PROFILE = REPOSITORY / "profiles" / "default"
 
 @dataclass(frozen=True)
 class Planned:
-    """What a dry-run says.
+    """Result of a dry-run.
 
     Attributes:
         code: exit status.
-        jobs: how many jobs of each rule are planned, without the target rules.
-        text: everything that was printed.
+        jobs: number of planned jobs of each rule, without the target rules.
+        text: everything that Snakemake printed.
     """
 
     code: int
@@ -55,12 +57,12 @@ def _parse(code: int, text: str) -> Planned:
 
 @dataclass(frozen=True)
 class Case:
-    """One question to the planner.
+    """A dry-run to make.
 
     Attributes:
-        arguments: of its command line.
+        arguments: words of the command line.
         edits: changes of a copy of the checkout: (file, old text, new text); an empty old text is the end of the file.
-        libvmaf: the engine's identity, where it is that of another build.
+        libvmaf: identity of libvmaf, if the plan is to be made as with another build.
     """
 
     arguments: tuple[str, ...] = ()
@@ -69,7 +71,7 @@ class Case:
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in `folder`, which is another than the checkout."""
+    """Run Snakemake in `folder`, which is not the checkout."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert not check or done.returncode == 0, done.stdout + done.stderr
@@ -82,7 +84,7 @@ def drive(
     edits: tuple[tuple[str, str, str], ...] = (),
     libvmaf: str | None = None,
 ) -> dict[str, tuple[int, str]]:
-    """Exit status and output of Snakemake command lines, all run by one process in `folder`; see `Case`."""
+    """Run Snakemake command lines in `folder` by one process; return exit status and output of each. See `Case`."""
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / "tests" / "workflow" / "driver.py")],
         input=json.dumps({"cwd": str(folder), "edits": edits, "libvmaf": libvmaf, "cases": cases}),
@@ -95,29 +97,28 @@ def drive(
 
 def plan(folder: Path, cases: Mapping[str, Case]) -> dict[str, Planned]:
     """Dry-run every case in `folder`; cases with the same code share one process."""
-    found: dict[str, Planned] = {}
+    plans: dict[str, Planned] = {}
     head = ["--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--nolock", "--quiet", "rules", "host", "-n"]
     for edits, libvmaf in dict.fromkeys((case.edits, case.libvmaf) for case in cases.values()):
-        chosen = {
+        same_code = {
             name: [*head, *case.arguments]
             for name, case in cases.items()
             if (case.edits, case.libvmaf) == (edits, libvmaf)
         }
-        said = drive(folder, chosen, edits, libvmaf)
-        found.update({name: _parse(code, text) for name, (code, text) in said.items()})
-    return found
+        outcomes = drive(folder, same_code, edits, libvmaf)
+        plans.update({name: _parse(code, text) for name, (code, text) in outcomes.items()})
+    return plans
 
 
 def plan_once(session: Path, name: str, prepare: Callable[[], tuple[Path, Mapping[str, Case]]]) -> dict[str, Planned]:
-    """`plan` of the folder and cases that `prepare` gives, made by one worker for all."""
+    """Plan the folder and cases that `prepare` returns, in one test process for all."""
 
     def run(folder: Path) -> None:
-        found = plan(*prepare())
-        said = {case: [planned.code, planned.text] for case, planned in found.items()}
-        (folder / "said.json").write_text(json.dumps(said))
+        outcomes = {case: [planned.code, planned.text] for case, planned in plan(*prepare()).items()}
+        (folder / "outcomes.json").write_text(json.dumps(outcomes))
 
-    said = json.loads((once(session, name, run) / "said.json").read_text())
-    return {case: _parse(code, text) for case, (code, text) in said.items()}
+    outcomes = json.loads((once(session, name, run) / "outcomes.json").read_text())
+    return {case: _parse(code, text) for case, (code, text) in outcomes.items()}
 
 
 def write_yaml(path: Path, data: Any) -> None:
@@ -125,8 +126,30 @@ def write_yaml(path: Path, data: Any) -> None:
     path.write_text(yaml.safe_dump(data, sort_keys=False))
 
 
+def timings(results: Path) -> set[str]:
+    """Return the files that hold measured times, as the manifests declare them."""
+    files = set()
+    for manifest in results.rglob(f"*{MANIFEST_SUFFIX}"):
+        for item in json.loads(manifest.read_text())["run"]["timings"].values():
+            entries = item if isinstance(item, list) else [item]
+            files |= {entry["path"].removeprefix("results/") for entry in entries}
+    return files
+
+
+def artefacts(results: Path) -> dict[str, str]:
+    """Return the hash of every file that is the same for every run; for a manifest, the hash of its content."""
+    hashes, timed = {}, timings(results)
+    for path in sorted(path for path in results.rglob("*") if path.is_file()):
+        name = path.relative_to(results).as_posix()
+        if name.endswith(MANIFEST_SUFFIX):
+            hashes[name] = json.loads(path.read_text())["content_sha256"]
+        elif name not in timed:
+            hashes[name] = sha256_file(path)
+    return hashes
+
+
 def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
-    """Two real clips as a folder corpus, a model of few epochs, two codecs with two rungs each."""
+    """Write a configuration with two real clips as a folder corpus, a model of few epochs, two codecs, two rungs each."""
     videos = folder / "videos"
     videos.mkdir(parents=True)
     for name in ("carphone", "bikes_1"):
@@ -140,7 +163,7 @@ def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
     write_yaml(corpus, data)
     model = yaml.safe_load((REPOSITORY / "config" / "models" / "vmaf_tiny_v2.yaml").read_text())
     model.update(name="small", epochs=20, batch_size=16, seeds=[0, 1])
-    # With two sources and few frames nothing is learned that deserves a gate; the line is what is tested.
+    # Two sources with few frames teach a model too little for real limits.
     model["gates"] = {
         "mean_plcc_min": -1,
         "plcc_spread_max": 2,

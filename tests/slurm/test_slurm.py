@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.make.videos import REPOSITORY
-from tests.make.workflows import SNAKEFILE, prepare_small_run, snakemake
-from tests.workflow.test_end_to_end import artefacts
+from tests.make.workflows import SNAKEFILE, artefacts, prepare_small_run, snakemake
 
 pytestmark = [
     pytest.mark.slurm,

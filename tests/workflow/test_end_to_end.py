@@ -1,4 +1,4 @@
-"""The whole line on two real clips: run, run again, report, and once more from scratch."""
+"""The whole line on two real clips: its results, its report, and a second run from scratch."""
 
 from __future__ import annotations
 
@@ -10,39 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pyvmaf.base.files import sha256_file
-from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from tests.make.commands import command
-from tests.make.workflows import prepare_small_run, snakemake
+from tests.make.workflows import artefacts, prepare_small_run, snakemake, timings
 
 pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]
 
 
-def artefacts(results: Path) -> dict[str, str]:
-    """What must be the same for every run: all files by hash; of a manifest, the hash of its content."""
-    found = {}
-    for path in sorted(results.rglob("*")):
-        if not path.is_file():
-            continue
-        name = path.relative_to(results).as_posix()
-        if name.endswith(MANIFEST_SUFFIX):
-            found[name] = json.loads(path.read_text())["content_sha256"]
-        elif name not in timings(results):
-            found[name] = sha256_file(path)
-    return found
-
-
-def timings(results: Path) -> set[str]:
-    """Files that hold measured times, as the manifests declare them."""
-    found = set()
-    for manifest in results.rglob(f"*{MANIFEST_SUFFIX}"):
-        for item in json.loads(manifest.read_text())["run"]["timings"].values():
-            entries = item if isinstance(item, list) else [item]
-            found |= {entry["path"].removeprefix("results/") for entry in entries}
-    return found
-
-
-def test_everything_is_there(finished_run: Path) -> None:
+def test_a_run_leaves_every_kind_of_result(finished_run: Path) -> None:
     results = finished_run / "results"
     assert (results / "registry" / "registry.json").is_file()
     assert (results / "reports" / "report.html").read_text().lstrip().lower().startswith("<!doctype html")
@@ -51,7 +25,7 @@ def test_everything_is_there(finished_run: Path) -> None:
     assert json.loads((results / "models" / "small" / "verdict.json").read_text())["seeds"] == [0, 1]
     assert "<h1>small</h1>" in (results / "reports" / "models" / "small.html").read_text()
     assert 'href="models/small.html"' in (results / "reports" / "report.html").read_text()
-    # Nothing was left half-done, and every rule that is worth it was measured.
+    # Nothing is half-written, and rules with costly jobs were measured.
     assert not list(results.rglob(".*.tmp*"))
     assert list((finished_run / "benchmarks" / "fit_model").rglob("*.tsv"))
     assert len(list((finished_run / "logs" / "encode_rung").rglob("*.log"))) == 8
@@ -62,7 +36,7 @@ def test_every_file_is_accounted_for(finished_run: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_report_of_snakemake_works_offline(finished_run: Path) -> None:
+def test_the_report_of_snakemake_loads_nothing_from_the_network(finished_run: Path) -> None:
     snakemake(finished_run, "--configfile", "small.yaml", "--report", "snakemake.html")
     page = (finished_run / "snakemake.html").read_text()
     assert "report.html" in page

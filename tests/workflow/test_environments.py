@@ -22,10 +22,9 @@ from packaging.utils import canonicalize_name
 
 from tests.make.logs import Log
 from tests.make.videos import REPOSITORY
-from tests.make.workflows import PROFILE, SNAKEFILE, drive, snakemake, write_yaml
+from tests.make.workflows import PROFILE, SNAKEFILE, artefacts, drive, snakemake, timings, write_yaml
 from tests.workflow import linked
 from tests.workflow.loaded import JOBS, SOURCES
-from tests.workflow.test_end_to_end import artefacts, timings
 
 ENVIRONMENTS = sorted(path.stem for path in (REPOSITORY / "envs").glob("*.yaml"))
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())

@@ -16,9 +16,8 @@ import pytest
 import yaml
 
 from tests.make.videos import REPOSITORY
-from tests.make.workflows import PROFILE, prepare_small_run, snakemake
+from tests.make.workflows import PROFILE, artefacts, prepare_small_run, snakemake
 from tests.workflow.loaded import SOURCES, rules
-from tests.workflow.test_end_to_end import artefacts
 
 pytestmark = pytest.mark.xdist_group("workflow")
 

@@ -1,4 +1,4 @@
-"""The profiles of clusters: complete, and a scheduler that takes scripts really gets the jobs."""
+"""The profiles of clusters: they are complete, and a scheduler of scripts receives the jobs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PLUGIN = REPOSITORY / "requirements" / "generic.txt"
 
 
 def profile(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((PROFILES / name / "config.yaml").read_text())
-    return found
+    settings: dict[str, Any] = yaml.safe_load((PROFILES / name / "config.yaml").read_text())
+    return settings
 
 
 @pytest.mark.parametrize("name", ["slurm", "generic"])
 def test_a_cluster_profile_is_complete(name: str) -> None:
-    """It does not merge with profiles/default where keys are the same, so it says everything."""
+    """Snakemake replaces keys of profiles/default instead of merging them, so the profile repeats everything."""
     found, default = profile(name), profile("default")
     assert {key: found.get(key) for key in default} == default
     assert found["executor"] == {"slurm": "slurm", "generic": "cluster-generic"}[name]
@@ -42,7 +42,7 @@ def test_a_cluster_profile_is_complete(name: str) -> None:
     assert f"profiles/{name}" in (REPOSITORY / "docs" / "workflow.md").read_text()
 
 
-def test_the_slurm_profile_says_how_jobs_are_followed_and_bundled() -> None:
+def test_the_slurm_profile_sets_status_command_and_arrays() -> None:
     found, text = profile("slurm"), (PROFILES / "slurm" / "config.yaml").read_text()
     assert "slurm_partition" in found["default-resources"]
     assert re.search(r"^ *#? *slurm_account: ", text, re.MULTILINE)
@@ -51,14 +51,14 @@ def test_the_slurm_profile_says_how_jobs_are_followed_and_bundled() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(JOBS))
-def test_what_grows_with_the_data_asks_for_more_when_it_is_tried_again(name: str) -> None:
+def test_a_retry_asks_for_more_memory_and_time(name: str) -> None:
     block = SOURCES[name].text
     memory = re.search(r"mem_mb=(?:lambda wildcards, attempt: (\d+) \* attempt|(\d+)),", block)
     time = re.search(r"runtime=(?:lambda wildcards, attempt: (\d+) \* attempt|(\d+)),", block)
     assert memory
     assert time
     assert bool(memory[1]) == bool(time[1])
-    # What is content with less only lists or fetches.
+    # Jobs whose size does not depend on the data only list or fetch files.
     assert memory[1] or int(memory[2]) <= 500
 
 
@@ -76,8 +76,7 @@ def plugin() -> Path:
     return folder
 
 
-# A scheduler of one machine that answers as PBS Professional does: it keeps what it was asked for, and what became of
-# each job.
+# A scheduler of one machine that answers as PBS Professional does. It keeps the request and the exit status of each job.
 _QSUB = """#!/bin/bash
 for script; do :; done
 id=$$.pbs
@@ -119,36 +118,44 @@ def generic(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True)
 
 
+@pytest.fixture
+def folder(tmp_path: Path, embedded_corpus: Mapping[str, Path]) -> Path:
+    """A small run that nobody has started."""
+    prepare_small_run(tmp_path / "run", embedded_corpus)
+    return tmp_path / "run"
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("workflow")
-def test_the_generic_profile_plans_and_hands_jobs_to_a_scheduler(
-    cluster: Path, finished_run: Path, embedded_corpus: Mapping[str, Path], tmp_path: Path
-) -> None:
-    folder = tmp_path / "run"
-    prepare_small_run(folder, embedded_corpus)
+def test_a_dry_run_with_the_generic_profile_submits_nothing(cluster: Path, folder: Path) -> None:
     whole = generic(folder, "--dry-run", "--quiet", "rules", "host")
     assert whole.returncode == 0, whole.stderr
     assert re.search(r"^encode_rung +8$", whole.stdout + whole.stderr, re.MULTILINE)
     assert not list(cluster.iterdir())
 
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("workflow")
+def test_the_generic_profile_submits_a_job_with_its_resources(cluster: Path, folder: Path, finished_run: Path) -> None:
     clip = "results/corpora/mine/carphone.mkv"
     done = generic(folder, clip)
     assert done.returncode == 0, done.stdout + done.stderr
     assert sha256_file(folder / clip) == sha256_file(finished_run / clip)
-    [asked] = [path.read_text() for path in cluster.glob("*.asked")]
-    assert "-N prepare_clip" in asked
-    assert "select=1:ncpus=1:mem=1500mb" in asked
-    assert "walltime=3600" in asked
+    [request] = [path.read_text() for path in cluster.glob("*.asked")]
+    for words in ("-N prepare_clip", "select=1:ncpus=1:mem=1500mb", "walltime=3600"):
+        assert words in request
 
-    # A job that fails is handed in again as often as the profile says, each time with more memory and time.
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("workflow")
+def test_a_failed_job_is_submitted_again_with_more_memory_and_time(cluster: Path, folder: Path) -> None:
     (folder / "videos" / "bikes_1.mkv").write_bytes(b"no video")
     failed = generic(folder, "results/corpora/mine/bikes_1.mkv")
     assert failed.returncode != 0
-    tried = [path.read_text() for path in cluster.glob("*.asked")]
+    requests = "".join(path.read_text() for path in cluster.glob("*.asked"))
     attempts = range(1, profile("generic")["retries"] + 2)
-    for pattern, wanted in ((r"mem=\d+mb", "mem={}mb"), (r"walltime=\d+", "walltime={}")):
-        first = {"mem={}mb": 1500, "walltime={}": 3600}[wanted]
-        assert {wanted.format(first * attempt) for attempt in attempts} == set(re.findall(pattern, "".join(tried)))
+    assert {int(mb) for mb in re.findall(r"mem=(\d+)mb", requests)} == {1500 * attempt for attempt in attempts}
+    assert {int(s) for s in re.findall(r"walltime=(\d+)", requests)} == {3600 * attempt for attempt in attempts}
     assert "no video" not in failed.stdout
     assert "bikes_1" in failed.stdout + failed.stderr
     shutil.rmtree(folder)
