@@ -22,7 +22,7 @@ AsResult = Annotated[
     bool,
     typer.Option(
         "--as-result",
-        help="Exit 0 where the gate says no: for a workflow, in which that is a result like another.",
+        help="Exit 0 for a held model, too: in a workflow that is a result.",
         rich_help_panel="For the workflow",
     ),
 ]
@@ -121,7 +121,7 @@ def _seeds(text: str | None) -> list[int] | None:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError as err:
-        raise typer.BadParameter(f"{text!r} is no list of whole numbers such as 0,1,2") from err
+        raise typer.BadParameter(f"{text!r} is not a list of whole numbers such as 0,1,2") from err
 
 
 def judge(
@@ -131,7 +131,7 @@ def judge(
     negatives: Annotated[
         Path | None,
         typer.Option(
-            "--negatives", metavar="PARQUET", help="What hard-negatives wrote. Without it a spec with limits is held."
+            "--negatives", metavar="PARQUET", help="The table of hard-negatives. Without it a spec with limits is held."
         ),
     ] = None,
     seeds: Annotated[
@@ -221,9 +221,9 @@ def ensemble(
     as_result: AsResult = False,
     code: CodeOption = None,
 ) -> None:
-    """Make one model with intervals of a promoted model's seeds, and measure what the intervals hold on unseen sources.
+    """Make one model with intervals of a promoted model's seeds, and measure their coverage on unseen sources.
 
-    Exits 0 when they hold what they promise, 1 when they do not or the seeds are held, 2 when something is missing.
+    Exits 0 if the coverage is the nominal one, 1 if it is not or the seeds are held, 2 if something is missing.
 
     Example: vmaf-train ensemble --config config/models/fr_regressor_v2_ensemble.yaml --verdict runs/e/verdict.json
     --features results/tables/default.parquet --output runs/e/ensemble.json runs/e/seed*/model.json
@@ -313,7 +313,7 @@ def evaluate(
     ] = None,
     code: CodeOption = None,
 ) -> None:
-    """PLCC, SROCC, KROCC and RMSE of a model file on rows of a table, and what an ensemble's intervals hold there.
+    """PLCC, SROCC, KROCC and RMSE of a model file on rows of a table, and the coverage of an ensemble's intervals.
 
     Example: vmaf-train eval --model vmaf_tiny_v2.onnx --features results/tables/default.parquet --split all
     """

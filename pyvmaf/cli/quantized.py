@@ -53,7 +53,7 @@ def quantize(
     as_result: AsResult = False,
     code: CodeOption = None,
 ) -> None:
-    """Write an int8 variant, and measure on held-out sources what it costs. Exits 2 where that exceeds a limit.
+    """Write an int8 variant, and measure its cost on held-out sources. Exits 2 if that exceeds a limit.
 
     Limits and training are those of the config unless an option says otherwise.
 

@@ -23,12 +23,12 @@ def measure(
 
     Args:
         target, mean, sigma: float64 [n]; mean and sigma of members that were not trained on the row's unit.
-        units: str [n], what was held out together.
+        units: str [n], the group that each row was held out with.
         nominal: share of rows that intervals are to hold.
 
     Returns:
         ``coverage``: per method over all rows ``empirical_coverage`` and ``mean_width``, and over units
-        ``mean_over_units``, ``worst_unit`` and ``worst_coverage``; None throughout where some unit's calibration has
+        ``mean_over_units``, ``worst_unit`` and ``worst_coverage``; None throughout if the calibration of some unit has
         too few rows. ``per_unit``: the same per unit, with its agreement with the target.
 
     Raises:

@@ -111,7 +111,7 @@ class Division:
 
 @dataclass(frozen=True)
 class Validation:
-    """What cross-validation measured.
+    """Measurements of a cross-validation.
 
     Attributes:
         division: the folds.

@@ -1,7 +1,7 @@
 """``vmaf-train ensemble``: the seeds of a promoted model as one model with intervals.
 
 Everything about the intervals is calibrated and measured on rows that no member was trained on: each seed's fold
-models predict the rows of the sources that they did not see, and those predictions are what the residuals are of.
+models predict the rows of the sources that they did not see, and the residuals are those of these predictions.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class HeldError(PyvmafError):
 
 @dataclass(frozen=True)
 class Seed:
-    """One seed's files, each checked against what judged it.
+    """The files of one seed, each checked against the verdict.
 
     Attributes:
         number: the seed.
@@ -68,7 +68,7 @@ class HeldOut:
     Attributes:
         target: float64 [n].
         members: float64 [members, n].
-        units: str [n], what each row's members did not see (the source, or what the split holds out together).
+        units: str [n], the group that each row's members did not see (the source, or another column of the split).
     """
 
     target: NDArray[np.float64]
@@ -109,7 +109,7 @@ def _seed(sidecar_path: Path, verdict: dict[str, Any], where: Path) -> Seed:
     ):
         found = sha256_file(path)
         if found != stated:
-            raise IntegrityError(f"{path} has sha256 {found}, but {by} speaks of {stated}: make it again")
+            raise IntegrityError(f"{path} has sha256 {found}, but {by} names {stated}: make it again")
     return seed
 
 
@@ -160,7 +160,7 @@ def read_held_out(paths: Sequence[Path]) -> tuple[HeldOut, HeldOut | None]:
 
 
 def assess(held_out: HeldOut, settings: Ensemble) -> dict[str, Any]:
-    """Calibration on all rows, which is what ships, and what the same gives on units that it did not see."""
+    """Calibrate on all rows, for the intervals that ship, and measure coverage on units that calibration did not see."""
     mean, sigma = combine(held_out.members)
     calibration = Calibration.fit(held_out.target, mean, sigma, settings.nominal_coverage)
     # Too few rows for the intervals that were asked for are an error, not a null that somebody finds later.
@@ -232,7 +232,7 @@ def make_ensemble(
 ) -> dict[str, Any]:
     """Write the manifest of an ensemble, and return it.
 
-    A manifest whose intervals do not hold what they promise is written as well; it says HOLD, is not loaded, and the
+    A manifest whose intervals miss their nominal coverage is written as well; its verdict is HOLD, and the
     registry does not ship it.
 
     Args:

@@ -109,7 +109,7 @@ def evaluate(
     sha256: str | None = None,
     output: Path | None = None,
 ) -> dict[str, Any]:
-    """Compare predictions with the target, and write the report where `output` is given.
+    """Compare predictions with the target, and write the report if `output` is given.
 
     Args:
         model: the ONNX file, or the manifest of an ensemble (``ensemble.json``).
@@ -187,7 +187,7 @@ def _load(model: Path, sidecar: Path | None, sha256: str | None) -> AnyModel:
 def _chosen(
     keys: NDArray[np.str_], split: str, key: str, only: Sequence[str], table: Path
 ) -> tuple[NDArray[np.bool_], str]:
-    """Which rows to look at, and what to call them."""
+    """Choose the rows to look at, and their name in the report."""
     if only:
         absent = sorted(set(only) - set(keys.tolist()))
         if absent:

@@ -1,14 +1,14 @@
-"""What a family of models is: the parts that the verbs ask for. `pyvmaf.base.families` lists the families.
+"""Families of models: the parts that the verbs load. `pyvmaf.base.families` lists the families.
 
 Each part is a module (see `pyvmaf.base.families.module`) with the names below:
 
 =============  ====================================================================================================
 ``spec``       ``SPEC``: the class of its YAML file, a `ModelSpec`.
-``plan``       optional, standard library only, a module of its own: what the workflow's plan asks (see `PlanPart`).
+``plan``       optional, standard library only, a module of its own: answers to the workflow's plan (`PlanPart`).
 ``fit``        ``fit``: trains one seed with all its folds (`FitPart`).
-``gates``      ``GATES``: what judge holds its models against, in order (`pyvmaf.models.gates.gate.Gate`).
+``gates``      ``GATES``: the gates of its models, in order (`pyvmaf.models.gates.gate.Gate`).
 ``graph``      ``graph``: the ONNX form of a member (`GraphPart`).
-``trials``     ``trials``: inputs of a graph, and what the trained network answers to them (`TrialsPart`).
+``trials``     ``trials``: inputs of a graph with the answers of the trained network (`TrialsPart`).
 ``describe``   ``describe``: its keys of the sidecar (`DescribePart`).
 ``predictor``  use of a finished file, and the keys of an ensemble (`pyvmaf.runtime.predictor.PredictorPart`).
 ``int8``       ``int8``: rows of its table and feeds of its graphs, for int8 variants (`Int8Part`).
@@ -113,7 +113,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Trial:
-    """Inputs of a graph, and what the trained network answers to them.
+    """Inputs of a graph, and the answer of the trained network.
 
     Attributes:
         feeds: float32 arrays by input name.

@@ -95,7 +95,7 @@ def fit(
 
 
 def _info(spec: ModelSpec, fitted: Fit, table: Path, seed: int, epochs: int) -> dict[str, Any]:
-    """What the weights file says of itself."""
+    """The header of the weights file."""
     return {
         "model": spec.name,
         "seed": seed,

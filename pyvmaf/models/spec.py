@@ -20,7 +20,7 @@ from pyvmaf.splits import CONTENT_HASH_POLICY, CONTENT_HASH_SEED, HOLDOUT_MODES
 
 
 class Target(Section):
-    """What is predicted."""
+    """The column that is predicted."""
 
     table: str = Field(default="default", description="Name of the table in results/tables that is trained on.")
     column: str = Field(default="vmaf", description="Column of the table to predict.")
@@ -41,7 +41,7 @@ class Target(Section):
 
 
 class Optimiser(Section):
-    """How it is fitted."""
+    """The optimiser of the training."""
 
     name: Literal["adam", "adamw"] = Field(
         default="adam", description="adam adds weight decay to the gradient, adamw does not."
@@ -123,7 +123,7 @@ class Split(Section):
     test_share: float = Field(default=0.1, gt=0, lt=1, description="hash: share of the values to judge on.")
     mode: Annotated[HoldoutMode, AfterValidator(_plain_mode)] | None = Field(
         default=None,
-        description="holdout: what is held out: `source` of the primary corpus, a `share` of the secondary's values, or "
+        description="holdout: the held-out rows: `source` of the primary corpus, a `share` of the secondary's values, or "
         "both; the `-only` modes leave the other corpus out of training, too. The names with netflix and konvid mean "
         "the same.",
     )
@@ -142,7 +142,7 @@ class Split(Section):
         for key in sorted(set().union(*_SPLIT_KEYS.values()) - set(used)):
             if getattr(self, key) != type(self).model_fields[key].default:
                 owners = ", ".join(name for name, keys in _SPLIT_KEYS.items() if key in keys)
-                raise ValueError(f"{key} is no key of protocol {self.protocol}, but of {owners}")
+                raise ValueError(f"{key} is not a key of protocol {self.protocol}, but of {owners}")
         if self.protocol == "content_hash" and isinstance(self.seed, int):
             raise ValueError(
                 f"the seed of content_hash is text such as {CONTENT_HASH_SEED}, not the number {self.seed}"
@@ -184,7 +184,7 @@ class Split(Section):
         return tuple(dict.fromkeys(names))
 
     def described(self) -> dict[str, Any]:
-        """What says how the rows were divided, for reports: the protocol, `by`, and the keys that the protocol uses."""
+        """The division of the rows, for reports: the protocol, `by`, and the keys that the protocol uses."""
         out: dict[str, Any] = {"protocol": self.protocol, "by": self.by, "shared_sources": self.shared_sources}
         out |= {key: getattr(self, key) for key in _SPLIT_KEYS[self.protocol]}
         if self.protocol == "content_hash":
@@ -203,11 +203,11 @@ class HardNegatives(Section):
     flat_min: float = Field(default=90.0, description="Least score of a picture of one grey against itself.")
     black_max: float = Field(
         default=20.0,
-        description="Largest score of a black picture, or of the teacher plus teacher_error_max where that is more.",
+        description="Largest score of a black picture, or of the teacher plus teacher_error_max if that is more.",
     )
     swapped_max: float = Field(
         default=20.0,
-        description="Largest score of another clip, or of the teacher plus teacher_error_max where that is more.",
+        description="Largest score of another clip, or of the teacher plus teacher_error_max if that is more.",
     )
     teacher_error_max: float = Field(
         default=10.0,
@@ -222,18 +222,18 @@ class HardNegatives(Section):
 
 
 class Monotonicity(Section):
-    """Limit on ladders: of two encodes of a clip by one codec and preset, that of the lower CRF is better."""
+    """Limit on ladders: of two rungs of a clip by one codec and preset, the weaker one (lower CRF) is better."""
 
     tolerance: float = Field(
         default=1.0,
         ge=0,
-        description="How much worse, in units of the target, a lower CRF may be predicted; where the teacher itself sees "
-        "it worse, that much more.",
+        description="How much worse, in units of the target, a weaker rung may be predicted; if the teacher itself has "
+        "it worse, by that amount more.",
     )
 
 
 class Extrapolation(Section):
-    """Limit on what is held out beside the sources (split.beside)."""
+    """Limit on groups that are held out in addition to the sources (split.beside)."""
 
     worst_plcc_min: float | None = Field(
         default=0.95,
@@ -254,7 +254,7 @@ class Pooled(Section):
 
 
 class Gates(Section):
-    """What a model must reach over all seeds to be promoted."""
+    """Limits that a model must keep over all seeds to be promoted."""
 
     mean_plcc_min: float = Field(default=0.95, ge=-1, le=1, description="Mean over seeds of the mean PLCC over folds.")
     plcc_spread_max: float = Field(default=0.005, ge=0, description="Largest minus smallest mean PLCC among the seeds.")
@@ -271,7 +271,7 @@ class Gates(Section):
         default=Monotonicity(), description="Limit on the order within a ladder; null: not judged."
     )
     extrapolation: Extrapolation = Field(
-        default=Extrapolation(), description="Limit on what is held out beside the sources."
+        default=Extrapolation(), description="Limit on groups that are held out in addition to the sources."
     )
 
 
@@ -283,7 +283,7 @@ class Rows(Section):
     )
     unlisted_encoders: Literal["refuse", "leave_out"] = Field(
         default="refuse",
-        description="Rows of encoders that the codec vocabulary has no place for: refuse the table, or leave such rows "
+        description="Rows of encoders that have no slot in the codec vocabulary: refuse the table, or leave such rows "
         "out and count them.",
     )
 
@@ -470,7 +470,7 @@ class ModelSpec(Section):
 
 
 def _valid_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Keys that are allowed where an unknown one was found (`loc` ends with the unknown key)."""
+    """Keys that are allowed beside an unknown one (`loc` ends with the unknown key)."""
     current: Any = model
     for part in loc[:-1]:
         if isinstance(part, str) and isinstance(current, type) and issubclass(current, BaseModel):
@@ -483,7 +483,7 @@ def _valid_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]
 
 
 def explain(err: ValidationError, model: type[BaseModel], where: str) -> InputError:
-    """What pydantic found wrong in `where`, as one error: each key, what it was, the nearest valid key."""
+    """Turn the errors of pydantic into one: each key with its value, and the nearest valid key."""
     problems = []
     for item in err.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"]) or "the file"

@@ -150,7 +150,7 @@ class NotJudged(Part):
 
 
 class Judged(Part):
-    """What blocks of gates have in common."""
+    """Common keys of the blocks of gates."""
 
     judged: Literal[True]
     passed: bool

@@ -1,4 +1,4 @@
-"""What the int8 file of a member is made from."""
+"""The material of an int8 file: a member, its rows and its settings."""
 
 from __future__ import annotations
 

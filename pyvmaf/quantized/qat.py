@@ -1,12 +1,12 @@
 """Quantisation-aware training: a fitted member goes on learning while its products are rounded to int8.
 
 torchao's pt2e takes the network as a graph and puts a fake quantisation before each of its linear layers, one for
-the input and one for the weight: rounding forwards, the identity backwards. What is learned goes back into the
-member's fp32 file (weights) and into the int8 file (activation ranges), so that a variant of this mode differs from
-one of mode static_qdq in nothing but its numbers.
+the input and one for the weight: rounding forwards, the identity backwards. The learned weights go back into the
+member's fp32 file and the learned activation ranges into the int8 file, so that a variant of this mode differs from
+one of mode static_qdq in its numbers only.
 
-Between two passes over the rows the activation ranges stand still. Each is then measured anew on all training rows:
-a moving average over batches, which is what fake quantisations have by default, ends below the largest values, and
+Activation ranges are constant during a pass over the rows, and measured again on all training rows after it:
+a moving average over batches, the default of fake quantisations, ends below the largest values, and
 clipping those costs more than training gains.
 """
 
@@ -33,13 +33,13 @@ _LINEAR = torch.ops.aten.linear.default
 
 @dataclass(frozen=True)
 class Tuned:
-    """What the training gave.
+    """The result of the training.
 
     Attributes:
         fp32: the member's file with the weights that were learned.
         ranges: of the input of each product, by the name of the tensor in the file.
         losses: float64 [epochs], mean squared training loss of each pass, in units of the target's variance.
-        network: inputs [n, inputs] to outputs [n, 1], as torchao itself converts what was trained.
+        network: inputs [n, inputs] to outputs [n, 1], as torchao itself converts the trained network.
     """
 
     fp32: bytes

@@ -1,4 +1,4 @@
-"""``vmaf-train quantize-int8``: an int8 variant, and what it costs on sources that the model has not seen.
+"""``vmaf-train quantize-int8``: an int8 variant, and its cost on sources that the model has not seen.
 
 Two questions have two answers here. *What ships* is the exported model (trained on all sources) with activation
 ranges measured on rows of those same sources. *What int8 costs* is measured fold by fold: the fold's own model,
@@ -71,7 +71,7 @@ def calibration_rows(groups: NDArray[np.str_], train: NDArray[np.int64], n: int)
     chosen: list[NDArray[np.int64]] = []
     left = n
     names, counts = np.unique(mine, return_counts=True)
-    # Small sources first: what they cannot give is shared among the others.
+    # Small sources first: the rows that they lack are shared among the others.
     by_size = np.argsort(counts, kind="stable")
     for place, index in enumerate(by_size):
         rows = train[mine == names[index]]
@@ -83,11 +83,11 @@ def calibration_rows(groups: NDArray[np.str_], train: NDArray[np.int64], n: int)
 
 
 def check_int8(data: bytes, spec: ModelSpec) -> tuple[dict[str, int], str | None]:
-    """The operators of an int8 file, and why the allowlist refuses it; None where it does not.
+    """Count the operators of an int8 file, and give the reason if the allowlist refuses it, else None.
 
     Raises:
         InputError: it is too large, or has another operator set.
-        PyvmafError: it is no valid ONNX.
+        PyvmafError: it is not valid ONNX.
     """
     where = f"the int8 file of {spec.name}"
     model = allowlist.parse(data, where)
@@ -105,7 +105,7 @@ class _Maker:
         self._spec, self._settings, self._weights, self._table = spec, settings, weights, table
 
     def material(self, held_out: str | None, train: NDArray[np.int64]) -> Material:
-        """What the int8 file of a member is made of."""
+        """The material of a member's int8 file."""
         return Material(
             fp32=member_graph(self._spec, self._weights, held_out).data,
             spec=self._spec,
@@ -168,7 +168,7 @@ def _worst(folds: Sequence[Int8Fold], key: str, choose: Callable[[list[float]], 
 
 
 def _settings(spec: ModelSpec, mode: str, overrides: Mapping[str, Any]) -> Quantised:
-    """The spec's settings of a mode, with what the caller wants otherwise."""
+    """The spec's settings of a mode, with the caller's overrides."""
     given = {key: value for key, value in overrides.items() if value is not None}
     settings = spec.quantised_mode(mode)
     if not given:
@@ -379,7 +379,7 @@ def _limits(spec: ModelSpec, settings: Quantised) -> dict[str, float]:
 
 
 def require_passed(body: Mapping[str, Any]) -> None:
-    """Raise where the gate said no.
+    """Refuse a variant that fails its gate.
 
     Raises:
         PyvmafError: a limit is missed, or the operator allowlist refuses the file.

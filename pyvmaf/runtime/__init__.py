@@ -1,3 +1,3 @@
-"""What a finished model file needs to be used."""
+"""Use of finished model files."""
 
 from __future__ import annotations

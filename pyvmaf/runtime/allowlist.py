@@ -1,6 +1,6 @@
-"""What a model file may contain: checked in the protobuf itself, before any runtime sees it.
+"""The operators that a model file may contain, checked in the protobuf itself, before any runtime sees it.
 
-The list is closed: what is not on it is refused, whatever it does. Graphs inside nodes (If, Loop) are scanned
+The list is closed: an operator that is not on it is refused. Graphs inside nodes (If, Loop) are scanned
 as the outer one is.
 """
 
@@ -41,7 +41,7 @@ def read_model(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
 
     Raises:
         MissingFileError: there is no such file.
-        InputError: it is no regular file, or larger than `max_bytes`.
+        InputError: it is not a regular file, or larger than `max_bytes`.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -76,7 +76,7 @@ def parse(data: bytes, where: str) -> ModelProto:
 
 
 def scan(model: ModelProto) -> tuple[dict[str, int], list[str]]:
-    """How often each operator occurs in a parsed file, and everything in it that is not allowed, with its place."""
+    """Count the operators of a parsed file, and list everything in it that is not allowed, with its position."""
     found = _Scan()
     for opset in model.opset_import:
         if opset.domain not in ("", "ai.onnx"):
@@ -100,7 +100,7 @@ def check(model: ModelProto, where: str) -> dict[str, int]:
 
     Args:
         model: the parsed file.
-        where: what to call it in errors.
+        where: its name in errors.
 
     Returns:
         How often each operator occurs.
@@ -127,7 +127,7 @@ class _Scan:
             return
         constants = dict(outer)
         constants.update((tensor.name, tensor) for tensor in graph.initializer)
-        # An input of the same name can be fed by the caller, so that it is no constant.
+        # An input of the same name can be fed by the caller, so that it is not a constant.
         for value in graph.input:
             constants.pop(value.name, None)
         self.tensors(graph.initializer, at)

@@ -2,13 +2,13 @@
 
 The members' predictions of a row have a mean and a standard deviation sigma (ddof 1). Three ways to a half-width:
 
-- ``gaussian``: z sigma. It holds what it promises only if members err independently of one another, and they do not:
-  trained on the same rows, they are off together.
+- ``gaussian``: z sigma. It has its nominal coverage only if the errors of the members are independent, and they are not:
+  members are trained on the same rows.
 - ``conformal``: q max(sigma, 1e-6). Of rows that no member was trained on, q is a quantile of
   |target - mean| / max(sigma, 1e-6) (split conformal prediction, Papadopoulos et al. 2002).
 - ``normalised``: q (sigma + beta), the same with |target - mean| / (sigma + beta) (Papadopoulos, Gammerman and Vovk,
   "Normalized nonconformity measures for regression conformal prediction", 2008); beta is the mean sigma of the rows
-  that it is calibrated on. Where members happen to agree closely, q max(sigma, 1e-6) is far too narrow, which widens
+  that it is calibrated on. If members happen to agree closely, q max(sigma, 1e-6) is far too narrow, which widens
   all other intervals; beta evens that out.
 """
 
@@ -56,7 +56,7 @@ def gaussian_z(nominal: float) -> float:
 def conformal_quantile(scores: NDArray[np.float64], nominal: float) -> float | None:
     """The score at 0-based rank ceil((n + 1) nominal) - 1 in ascending order.
 
-    A new score that is exchangeable with these is no larger with a probability of at least `nominal`. None where
+    A new score that is exchangeable with these is no larger with a probability of at least `nominal`. None if
     there are too few for that: fewer than nominal / (1 - nominal), 19 for .95.
     """
     # 20 * .95 must not come out a little above 19.
@@ -66,15 +66,15 @@ def conformal_quantile(scores: NDArray[np.float64], nominal: float) -> float | N
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns a sigma into the half-width of an interval.
+    """The constants that turn a sigma into the half-width of an interval.
 
     Attributes:
         nominal: share of rows that intervals are to hold.
         rows: how many rows it was calibrated on.
         z: standard deviations of the Gaussian interval.
-        q: factor of the conformal interval; None where there were too few rows.
-        beta: what is added to sigma in the normalised interval.
-        q_normalised: factor of the normalised interval; None where there were too few rows.
+        q: factor of the conformal interval; None if there were too few rows.
+        beta: addend to sigma in the normalised interval.
+        q_normalised: factor of the normalised interval; None if there were too few rows.
     """
 
     nominal: float

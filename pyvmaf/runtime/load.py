@@ -33,7 +33,7 @@ def confined_file(path: Path, root: Path | None) -> Path:
 
     Raises:
         MissingFileError: there is no such file.
-        InputError: it lies elsewhere once links are followed, or is no regular file.
+        InputError: it lies elsewhere once links are followed, or is not a regular file.
     """
     real = Path(os.path.realpath(path))
     if root is not None:
@@ -149,12 +149,12 @@ def load_model(
         sidecar: its sidecar; by default the file of the same name that ends in ``.json``.
         sha256: pin of the file. By default the sidecar's; an int8 variant, which shares its parent's sidecar, needs
             its own (``sha256`` of the report beside it).
-        root: folder that both must lie in once links are followed; by default $VMAF_TINY_MODEL_DIR where that is set.
+        root: folder that both must lie in once links are followed; by default $VMAF_TINY_MODEL_DIR if that is set.
         threads: of the runtime.
 
     Raises:
         MissingFileError: a file is not there.
-        InputError: a file lies outside of `root`, is too large, no regular file, or holds what a model may not.
+        InputError: a file lies outside of `root`, is too large, not a regular file, or holds content that a model may not.
         IntegrityError: the bytes are not those that were pinned, the sidecar does not conform, or it speaks of a
             codec vocabulary that is not this installation's.
     """
@@ -183,7 +183,7 @@ def load_pinned(
     Args:
         path, sidecar, sha256, root, threads: as in `load_model`.
         sidecar_sha256: pin of the sidecar; none by default.
-        int8: whether the file is an int8 variant of what the sidecar describes.
+        int8: whether the file is an int8 variant of the model that the sidecar describes.
 
     Raises:
         MissingFileError, InputError, IntegrityError: as in `load_model`.

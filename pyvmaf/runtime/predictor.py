@@ -1,4 +1,4 @@
-"""Answers of models, and what a family's predictor has to offer."""
+"""Predictions, and the protocols of models that make them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Predictor(Protocol):
 
 
 class FamilyPredictor(Protocol):
-    """What a family makes of a session: raw inputs in, scores out."""
+    """A session with the family's preparation of its inputs: raw inputs in, scores out."""
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a gate is: it measures a model's fits, and gives rows that anyone can show without knowing the gate."""
+"""The protocol of gates: a gate measures a model's fits, and gives rows that can be shown without knowing the gate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Seed:
     Attributes:
         number: the seed.
         path: its ``loso.json``; weights and predictions lie beside it.
-        report: what that says.
+        report: its content.
     """
 
     number: int
@@ -39,13 +39,13 @@ class Seed:
             raise MissingFileError(f"no such file: {path}; fit leaves it beside {self.path.name}, and judge reads both")
         found = sha256_file(path)
         if found != stated:
-            raise IntegrityError(f"{path} has sha256 {found}, but {self.path} speaks of {stated}: fit the model again")
+            raise IntegrityError(f"{path} has sha256 {found}, but {self.path} names {stated}: fit the model again")
         return path
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What gates look at.
+    """The fits that gates measure.
 
     Attributes:
         spec: the model.
@@ -63,7 +63,7 @@ class Row:
     """One line of a verdict.
 
     Attributes:
-        what: what was measured.
+        what: name of the measured quantity.
         measured: the value, as text.
         limit: the limit, as text; empty if there is none.
         passed: whether the value keeps the limit; None if it was not judged.

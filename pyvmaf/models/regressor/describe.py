@@ -11,7 +11,7 @@ from pyvmaf.models.weights import Weights
 
 
 def describe(spec: RegressorSpec, weights: Weights) -> dict[str, Any]:
-    """Give the keys that say what the inputs are and how they are prepared, for the member that ships."""
+    """Give the keys that describe the inputs and their preparation, for the member that ships."""
     index, fitted, inputs = weights.index(None), weights.tensors, spec.inputs
     block = codec_vocabulary(spec, weights)
     low, high = fitted["feature_low"][index], fitted["feature_high"][index]

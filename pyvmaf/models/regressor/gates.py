@@ -30,7 +30,7 @@ def frame_columns(spec: RegressorSpec) -> Sequence[str] | None:
 
 
 def scores(spec: RegressorSpec, seed: Seed, X: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
-    """Score rows of raw features [n, columns] with the model that would ship of a seed, by what it is told of the codec."""
+    """Score rows of raw features [n, columns] with the model of a seed that would ship, once per codec that it is told."""
     weights = load_weights(seed.beside(WEIGHTS))
     runtime = session(checked(graph(spec, weights, None), spec).data)
     features = of_member(spec, weights, weights.index(None)).graph_inputs(X)

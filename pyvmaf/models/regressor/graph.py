@@ -17,7 +17,7 @@ from pyvmaf.models.regressor.networks import Mlp, build
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import Weights
 
-# What came with opset 17; runtimes from 2022 on read it.
+# The version that came with opset 17; runtimes from 2022 on read it.
 _IR_VERSION = 8
 
 
@@ -81,16 +81,15 @@ def build_onnx(
     prepare: Preparation,
     opset: int,
 ) -> bytes:
-    """A model file: ``features`` [batch, n_features] and, where there is a codec block, ``codec`` [batch, n_codec] in,
+    """Write a model file: ``features`` [batch, n_features] and, if there is a codec block, ``codec`` [batch, n_codec] in,
     ``score`` [batch] out, all float32.
 
     Args:
-        network: what the parameters belong to.
+        network: the network of the parameters.
         parameters: float32 [n_parameters].
         name: of the graph.
         n_features, n_codec: columns of the two inputs; 0 codec columns for a model without that input.
-        prepare: what happens to the features before the network; the graph does all of it but scaling, where that
-            is the caller's.
+        prepare: the preparation of the features; the graph does all of it, except scaling if that is left to the caller.
         opset: operator set of ai.onnx.
     """
     from onnx import TensorProto, helper, numpy_helper

@@ -3,7 +3,7 @@
 In this order: the guard keeps each value inside the range of the training rows, a transform straightens a column,
 the scaler standardises it, and the codec block is appended as it is. Everything but the block is fitted on a
 member's own training rows. The graph of a model does the same in float32 (`graph`); see `Preparation.graph_inputs`
-for what it leaves to its caller.
+for the part that is left to the caller.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NEEDS = {"log": "values above 0 (log1p takes 0, too)", "log1p": "values of 0 or
 
 @dataclass(frozen=True)
 class Preparation:
-    """What happens to raw columns before a network sees them, with everything fitted on a member's training rows.
+    """The preparation of raw columns for a network, fitted on a member's training rows.
 
     Attributes:
         mean, std: float64 [columns], of the transformed training rows; a std below 1e-8 (population form) is 1.
@@ -127,11 +127,11 @@ class Preparation:
         return bent
 
     def __call__(self, X: NDArray[np.float64], codec: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """What the network sees.
+        """Compute the inputs of the network.
 
         Args:
             X: raw features [n, columns], finite.
-            codec: codec blocks [n, width] in [0, 1], appended as they are; None where there is no such input.
+            codec: codec blocks [n, width] in [0, 1], appended as they are; None if there is no such input.
 
         Returns:
             float64 [n, columns + width].
@@ -140,7 +140,7 @@ class Preparation:
         return np.asarray(scaled if codec is None else np.hstack([scaled, codec]), dtype=np.float64)
 
     def graph_inputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the model file takes as ``features`` [n, columns]: raw rows, or rows that are scaled and no more.
+        """The input ``features`` [n, columns] of the model file: raw rows, or rows that are only scaled.
 
         The guard is in the graph in both cases, so that a caller who only scales gets the right scores.
         """

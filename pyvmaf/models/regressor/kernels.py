@@ -54,7 +54,7 @@ class MlpKernel:
             x: inputs [members, inputs + 1, rows], the last row of each member all ones.
             y: targets [members, 1, rows].
             weight: 2 / (rows of the batch) [members, 1, rows]; 0 for rows that only fill up a short batch.
-            masks: per hidden layer, what dropout multiplies with [members, units, rows]; empty without dropout.
+            masks: per hidden layer, factors of dropout [members, units, rows]; empty without dropout.
         """
         bmm = torch.bmm
         a, a_t = x, x.transpose(1, 2)

@@ -1,4 +1,4 @@
-"""What the workflow's plan asks about a regressor's YAML file. Only the standard library is imported."""
+"""Answers to the workflow's plan about a regressor's YAML file. Only the standard library is imported."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ class RowPredictor:
 
 
 def ensemble_keys(sidecar: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the keys of an ensemble's manifest that say what its members' inputs are, from a member's sidecar."""
+    """Give the keys of an ensemble's manifest that describe its members' inputs, from a member's sidecar."""
     scaling, codec = sidecar["input_normalization"], sidecar["codec"]
     return {
         "feature_order": sidecar["features"],

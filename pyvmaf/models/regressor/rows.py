@@ -1,4 +1,4 @@
-"""A training table as arrays: the columns that a model needs, the rows that can be used, and what was left out."""
+"""A training table as arrays: the columns that a model needs, the rows that can be used, and the number of rows left out."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class TrainingTable:
         X: float64 [n, len(features)], finite.
         codec: float64 [n, vocabulary width] in [0, 1], or None for a model without a codec block.
         y: float64 [n], finite.
-        groups: of the n rows, what is held out together: the column that the split goes by.
-        keys: every text column that the split reads, by name, each of n rows; ``source`` where the table has one.
+        groups: of the n rows, the value of the column that the split goes by.
+        keys: every text column that the split reads, by name, each of n rows; ``source`` if the table has it.
         rows: the columns of `ROW_COLUMNS` that the table has, each of n rows.
         n_total: rows of the file.
         dropped: rows left out, and for how many of them each column was the reason.
@@ -86,7 +86,7 @@ def _unavailable(schema: pa.Schema) -> dict[str, str]:
 
 
 def _listed(version: str, encoder: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Which rows' encoders a vocabulary has a place for."""
+    """Which rows' encoders have a slot in a vocabulary."""
     known = vocabulary(version)
     names, index = np.unique(encoder, return_inverse=True)
     able = np.ones(names.size, dtype=bool)
@@ -104,7 +104,7 @@ def read_table(path: Path, spec: RegressorSpec) -> TrainingTable:
     Raises:
         MissingFileError, IntegrityError: the file is not there or is damaged.
         InputError: it has no rows, none with a value of the target, lacks columns, or more rows lack a value than the
-            spec allows; an encoder has no place in the spec's vocabulary.
+            spec allows; an encoder has no slot in the spec's vocabulary.
     """
     import pyarrow as pa
 

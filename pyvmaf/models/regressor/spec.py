@@ -16,7 +16,7 @@ from pyvmaf.models.spec import ModelSpec, load_spec
 
 
 class Inputs(Section):
-    """What the network sees."""
+    """The inputs of the network."""
 
     features: str | tuple[str, ...] = Field(
         default="canonical6",
@@ -95,17 +95,17 @@ class Inputs(Section):
 
     @property
     def column_margins(self) -> tuple[float, ...]:
-        """The guard's margin of each of `names`; empty where no column has one."""
+        """The guard's margin of each of `names`; empty if no column has one."""
         return tuple(self.guard_margin.get(name, 0.0) for name in self.names) if self.guard_margin else ()
 
     @property
     def column_transforms(self) -> tuple[str | None, ...]:
-        """The transform of each of `names`, None for a column without; empty where no column has one."""
+        """The transform of each of `names`, None for a column without; empty if no column has one."""
         return tuple(self.transforms.get(name) for name in self.names) if self.transforms else ()
 
 
 class Network(Section):
-    """The function that is fitted."""
+    """The network."""
 
     type: Literal["mlp"] = Field(default="mlp", description="mlp: linear layers with an activation between them.")
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(

@@ -41,7 +41,7 @@ class Member:
 
     Attributes:
         held_out: name of the group that its rows leave out; None for the model on all rows.
-        rows: int64 indices of its training rows, or what gives them where they are too many to be kept.
+        rows: int64 indices of its training rows, or a function that gives them, if they are too many to be kept.
     """
 
     held_out: str | None
@@ -57,7 +57,7 @@ class Fitted:
     """A trained member.
 
     Attributes:
-        member: what it was fitted on.
+        member: the rows that it was fitted on.
         prepare: turns raw rows into the network's inputs.
         target: (mean, std) that its targets were standardised with, (0, 1) for none.
         parameters: float [n_parameters] in the trainer's precision; the target's scale is folded in.
@@ -235,7 +235,7 @@ class _Data:
 
 
 class StackedTrainer:
-    """Fits members of one shape together. See the module's text for what holds."""
+    """Fits members of one shape together. See the description of the module."""
 
     def __init__(
         self,
@@ -252,7 +252,7 @@ class StackedTrainer:
         """Keep the settings.
 
         Args:
-            network: what to fit.
+            network: the network to fit.
             optimiser: how.
             batch_size: rows per step.
             epochs: passes over each member's rows.
@@ -282,7 +282,7 @@ class StackedTrainer:
             y: targets [n].
             codec: further input columns [n, width] that are not scaled, or None.
             on_epoch: called after each epoch.
-            on_members: called after each epoch but the last; what it raises ends the fit.
+            on_members: called after each epoch but the last; an exception ends the fit.
 
         Returns:
             One result per member, in the order given.
@@ -295,7 +295,7 @@ class StackedTrainer:
         columns = X.shape[1] + (0 if codec is None else codec.shape[1]) + 2
         scratch = Scratch(len(members) * X.shape[0] * columns * torch.empty(0, dtype=self.dtype).element_size())
         # A copy of all its rows for each member, or one for all of them, from which every batch is scaled anew. That
-        # one holds what the network computes with, not more: it is read in random order.
+        # one holds only values that the network computes with: it is read in random order.
         packed = _packed(scratch, X, codec, y) if scratch.large else None
         data = [
             _Data(
@@ -342,8 +342,8 @@ class StackedTrainer:
         """Parameters that give the target's own unit: its scale goes into the last, linear layer.
 
         An input that was the same in every training row (the slot of an encoder that was not there, the preset of
-        rows that name none) has taught nothing: what its first weights make of it goes into the bias, and they
-        become 0, so that another value of it does not set loose whatever they began with.
+        rows that name none) teaches nothing: its contribution through the first weights is added to the bias, and these
+        weights become 0, so that another value of it does not meet their initial values.
         """
         flat = flat.clone()
         layers = self.network.layers(flat[None])
@@ -472,7 +472,7 @@ def _packed(
 
 
 def _weigh(data: list[_Data], start: int, batch_size: int, weight: torch.Tensor) -> None:
-    """What each row of a batch counts with, 2 / (true rows of the batch), for the steps from `start` on."""
+    """Set the weight of each row of a batch, 2 / (true rows of the batch), for the steps from `start` on."""
     weight.fill_(2.0 / batch_size)
     for m, one in enumerate(data):
         whole, rest = divmod(one.n, batch_size)

@@ -1,4 +1,4 @@
-"""Inputs to try a regressor's graph with, and what the trained network answers to them."""
+"""Inputs for trials of a regressor's graph, and the answers of the trained network."""
 
 from __future__ import annotations
 
