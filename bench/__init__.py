@@ -1,3 +1,3 @@
-"""Benchmarks: each prints ratios measured in one run against a named peer, and the bar beside them."""
+"""Benchmarks: each prints figures, most of them ratios to a named peer measured in the same run, and their bars."""
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Our networks against libvmaf's support vector machine, on the same features of one 240-frame clip, one CPU thread.
+"""The tiny networks against libvmaf's support vector machine, on the features of a 240-frame clip, one CPU thread.
 
-Both sides start from the clip's six features in memory and end with 240 scores. Ours is timed as `Model.predict`
-on a loaded model file, with all its checks of the rows; the runtime alone is printed beside it. libvmaf's
-vmaf_v0.6.1 is timed through `pyvmaf.engines.libvmaf.models.predict`, and through the bare extension on a ready table, which is the
-fastest that it can be had; the bar is against the faster of the two. The model files hold initial weights: how
-long a network takes does not depend on their values.
+Both sides start from the clip's six features in memory and end with 240 scores. A network is timed as `Model.predict` on
+a loaded model file, with all its checks of the rows; the runtime alone is printed beside it. libvmaf's vmaf_v0.6.1 is
+timed through `pyvmaf.engines.libvmaf.models.predict`, and through the bare extension on a ready table, which is the
+fastest way; the bar is against the faster of the two. The model files hold initial weights, because the time that a
+network takes does not depend on their values.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ SPECS = Path(__file__).parents[1] / "config" / "models"
 
 
 def alternate(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median milliseconds of each call, straight after an equal one that is not timed and warms the caches.
+    """Return the median milliseconds of each call, straight after an equal call that warms the caches.
 
-    They take turns, so that a busy machine slows all of them.
+    The calls take turns, so that a busy machine slows all of them.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(RUNS + WARM):
@@ -50,7 +50,7 @@ def alternate(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 
 def main() -> bool:
-    """Print milliseconds per clip and the ratios; False where a bar is missed."""
+    """Print milliseconds per clip and the ratios; return False if a bar is missed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -80,14 +80,14 @@ def main() -> bool:
             names.append(spec.name)
             calls[spec.name] = partial(model.predict, X)
             calls[f"{spec.name}, runtime alone"] = partial(run, runtime, feeds(X, None))
-        found = alternate(calls)
+        medians = alternate(calls)
     print(f"inference: {FRAMES} frames' features of one clip, one thread, median of {RUNS}")
-    for name, value in found.items():
+    for name, value in medians.items():
         print(f"  {name:34} {value:8.4f} ms")
-    fastest = min(found["vmaf_v0.6.1, engine.predict"], found["vmaf_v0.6.1, bare extension"])
+    fastest = min(medians["vmaf_v0.6.1, engine.predict"], medians["vmaf_v0.6.1, bare extension"])
     met = True
     for name in names:
-        ratio = fastest / found[name]
+        ratio = fastest / medians[name]
         met &= report(f"{name} against vmaf_v0.6.1", f"{ratio:.0f} times as fast (bar {BAR:g})", ratio >= BAR)
     return met
 

@@ -1,6 +1,6 @@
-"""Peak memory of putting 20 million rows into a shard and a table, and of training on them, each in its own process.
+"""Peak memory of a shard and a table of 20 million rows, and of training on them, each in a process of its own.
 
-The rows are those that the tests' formula gives, in ladders of a film's length; the encodes are real, and short.
+The rows come from the formula of the tests, in ladders of a film's length; the encodes are real and short.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BAR_MB = 1500.0
 _CHILD = """
 import re, sys, time
 {call}
-# getrusage would count the parent's size at the fork, too.
+# getrusage would include the size of the parent at the fork.
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024)
 """
 _SHARD = """
@@ -48,7 +48,7 @@ fit(Path("vmaf_tiny_v2.yaml"), Path("results/tables/default.parquet"), Path("fit
 
 
 def _peak(folder: Path, call: str) -> tuple[float, float]:
-    """Peak resident megabytes of some code, and how long it took."""
+    """Return the peak resident megabytes of some code and the seconds that it takes."""
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", _CHILD.format(call=call)], cwd=folder, check=True, stdout=subprocess.PIPE, text=True
@@ -57,7 +57,7 @@ def _peak(folder: Path, call: str) -> tuple[float, float]:
 
 
 def _encodes(folder: Path) -> None:
-    """One real ladder, and the same for every other clip."""
+    """Make a real ladder, and copies of it for the other clips."""
     from pyvmaf.encodes.encode import encode
     from pyvmaf.encodes.encoder import encoder_rung
 
@@ -72,16 +72,16 @@ def _encodes(folder: Path) -> None:
 
 
 def _ladders(folder: Path) -> None:
+    """Write the feature tables of all ladders."""
     import numpy as np
     import pyarrow as pa
 
     from pyvmaf.base.manifest import write_manifest
     from pyvmaf.features.table import columns, metadata, schema, write_table
-    from tests.make.tables import rung_rows
+    from tests.make.tables import FEATURES, rung_rows
 
-    names = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
     frames = -(-ROWS // (LADDERS * len(CRFS)))
-    block = metadata(features=names, unavailable={}, model="vmaf_v0.6.1", engine={"libvmaf": "a" * 40})
+    block = metadata(features=FEATURES, unavailable={}, model="vmaf_v0.6.1", engine={"libvmaf": "a" * 40})
     for number in range(LADDERS):
         clip, parts = f"clip{number:02d}", []
         for crf in CRFS:
@@ -96,8 +96,8 @@ def _ladders(folder: Path) -> None:
             }
             strength = pa.array(np.full(frames, crf))
             data |= {"crf": strength, "strength": strength, "frame_index": pa.array(np.arange(frames))}
-            data |= {name: pa.array(np.resize(rows[name], frames)) for name in (*names, "vmaf")}
-            parts.append(pa.table({name: data[name] for name in columns(names)}).cast(schema(names)))
+            data |= {name: pa.array(np.resize(rows[name], frames)) for name in (*FEATURES, "vmaf")}
+            parts.append(pa.table({name: data[name] for name in columns(FEATURES)}).cast(schema(FEATURES)))
         path = folder / "results" / "features" / "big" / clip / "libx264.parquet"
         path.parent.mkdir(parents=True)
         write_table(pa.concat_tables(parts).replace_schema_metadata(block), path)
@@ -105,7 +105,7 @@ def _ladders(folder: Path) -> None:
 
 
 def main() -> bool:
-    """Print each peak; False where a bar is missed."""
+    """Print each peak; return False if a bar is missed."""
     print(f"tables: peak resident size with {ROWS:,} rows of six features and their target")
     met = True
     with tempfile.TemporaryDirectory() as name:

