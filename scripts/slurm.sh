@@ -3,14 +3,14 @@
 #
 #   scripts/slurm.sh up     install what is missing, start it, wait until the node is idle
 #   scripts/slurm.sh down   stop what `up` started, by process id, and remove its configuration
-#   scripts/slurm.sh can    say whether `up` has a chance here: root or sudo, no SLURM of the machine's own
+#   scripts/slurm.sh can    check whether `up` can work here: root or sudo, and no other SLURM on this machine
 #
 # Needs root, or sudo without a password. Refuses to touch a SLURM that it did not set up.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 state=${PYVMAF_SLURM:-${TMPDIR:-/tmp}/pyvmaf-slurm}
-# The place compiled into Debian's SLURM: its jobs drop SLURM_CONF, so it cannot lie elsewhere.
+# Debian's SLURM has this path compiled in, and its jobs drop SLURM_CONF, so the file cannot be elsewhere.
 conf=/etc/slurm/slurm.conf
 mark="# made by scripts/slurm.sh"
 
@@ -24,15 +24,15 @@ ours() { [ -f "$conf" ] && head -n 1 "$conf" | grep -qxF "$mark"; }
 
 if [ "${1:-}" = can ]; then
     if [ "$(id -u)" -ne 0 ] && ! sudo -n true 2>/dev/null; then
-        say "left out: SLURM's daemons need root, or sudo without a password"
+        say "skipped: SLURM's daemons need root, or sudo without a password"
         exit 1
     fi
     if [ -f "$conf" ] && ! ours; then
-        say "left out: this machine has a $conf of its own"
+        say "skipped: this machine has a $conf of its own"
         exit 1
     fi
     if ! command -v apt-get >/dev/null && ! command -v slurmd >/dev/null; then
-        say "left out: there is no slurmd, and no apt-get to install it with"
+        say "skipped: there is no slurmd, and no apt-get to install it"
         exit 1
     fi
     exit 0
@@ -47,7 +47,7 @@ install_slurm() {
     local missing=()
     command -v sbatch >/dev/null && command -v slurmd >/dev/null || missing+=(slurm-wlm)
     command -v munged >/dev/null || missing+=(munge)
-    # The plugin looks for SLURM's programs with it.
+    # The plugin finds SLURM's programs with it.
     command -v which >/dev/null || missing+=(debianutils)
     [ ${#missing[@]} -eq 0 ] && return
     command -v apt-get >/dev/null || die "missing system packages: ${missing[*]}"
@@ -61,7 +61,7 @@ install_slurm() {
 start() {
     local name=$1
     shift
-    # Its own session, so that Ctrl-C in the test does not reach the cluster.
+    # In a session of its own, so that Ctrl-C in the test does not reach the cluster.
     setsid "$@" >"$state/log/$name.out" 2>&1 </dev/null &
     echo $! >"$state/$name.pid"
 }
@@ -84,7 +84,7 @@ up() {
         head -c 1024 /dev/urandom >/etc/munge/munge.key
         chown munge:munge /etc/munge/munge.key
     )
-    # Accounting is off, so finished jobs must stay in squeue long enough to be seen (MinJobAge).
+    # Accounting is off, so squeue must list finished jobs long enough (MinJobAge).
     cat >"$conf" <<CONF
 $mark
 ClusterName=pyvmaf
@@ -142,7 +142,7 @@ down() {
     for name in slurmd slurmctld munged; do
         [ -f "$state/$name.pid" ] || continue
         pid=$(cat "$state/$name.pid")
-        # setsid forks where it leads a process group: then the daemon is its child.
+        # If setsid leads a process group it forks, and the daemon is its child.
         # shellcheck disable=SC2046
         kill "$pid" $(ps -o pid= --ppid "$pid" 2>/dev/null) 2>/dev/null || true
         for _ in $(seq 50); do

@@ -1,4 +1,4 @@
-"""What tests of several stages share: the real clips of the embedded corpus, and a finished run."""
+"""Fixtures of several stages: the real clips of the embedded corpus, and a finished run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.make.videos import ffmpeg_program, make_video, prepare_embedded
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is no failure.
+# An example that takes long on a busy machine is not a failure.
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
@@ -73,7 +73,7 @@ def pair(embedded_files: dict[str, Path]) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def convert(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes a clip from another one, once: source, name of the file, options of FFmpeg."""
+    """A function that converts a clip once: source, name of the file, options of FFmpeg."""
     folder = tmp_path_factory.mktemp("converted")
 
     def run(source: Path, name: str, *options: str) -> Path:
@@ -89,7 +89,7 @@ def convert(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of development data beside the checkout, where there is one."""
+    """The folder of development data beside the checkout; without it, the test is skipped."""
     folder = Path(__file__).parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("no folder ../shared/data beside this checkout")
@@ -98,7 +98,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all test processes share: each process of pytest-xdist has one of its own in that of the session."""
+    """A folder that all test processes share: the parent of the folders that pytest-xdist gives to its processes."""
     base = tmp_path_factory.getbasetemp()
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 

@@ -1,4 +1,4 @@
-"""What earlier versions left stays readable: models load and predict as they did, and every verb that reads them works."""
+"""Artefacts of earlier versions stay readable: models predict as they did, and every verb that reads them works."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def expected(run: Path) -> dict[str, Any]:
-    """What that version predicted."""
+    """Predictions of that version."""
     return dict(json.loads((run / "expected.json").read_text()))
 
 
 def vmaf_train(*arguments: str) -> str:
-    """Output of a verb that has to end well."""
+    """Run a verb that has to succeed, and return its output."""
     done = command(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -82,7 +82,7 @@ def test_the_tree_verifies(run: Path) -> None:
     assert vmaf_train("verify", "results").startswith("clean: ")
 
 
-def test_a_changed_file_of_it_is_found(run: Path) -> None:
+def test_a_changed_file_of_the_tree_is_reported(run: Path) -> None:
     with Path("results/models/frame_model/seed0/model.onnx").open("ab") as stream:
         stream.write(b"x")
     done = command("verify", "results")
@@ -105,8 +105,8 @@ def test_a_card_is_rendered(run: Path, model: str) -> None:
     assert f"{verdict['gate']['mean_plcc']:.4f}" in page
 
 
-def test_its_reports_are_judged_and_exported_again(run: Path) -> None:
-    """The weights and the cross-validation report of a fit are input of the verbs that follow it."""
+def test_its_reports_are_judged_and_its_weights_exported_again(run: Path) -> None:
+    """The weights and the cross-validation report of a fit are inputs of the verbs after it."""
     seeds = [f"results/models/frame_model/seed{seed}" for seed in (0, 1)]
     reports = [f"{seed}/loso.json" for seed in seeds]
     before = json.loads(Path("results/models/frame_model/verdict.json").read_text())

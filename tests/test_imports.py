@@ -1,4 +1,4 @@
-"""Data moves one way: no import of this package goes up, and none runs in a circle."""
+"""Data moves one way: no module of the package imports a higher layer, and no imports form a circle."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pyvmaf
 
 PACKAGE = Path(pyvmaf.__file__).parent
 
-# From the foundation to the command line. A module imports from its own layer and from layers above it in this list.
+# From the foundation to the command line. A module imports from its own layer and from layers before it in this list.
 LAYERS = (
     *("errors", "chunks", "base", "metrics", "splits", "video", "engines", "codecs"),
     *("corpora", "labels", "encodes", "features", "frames", "tables", "runtime", "models", "quantized"),
     *("registry", "scoring", "reports", "studies", "checks", "workflow", "cli"),
 )
-# Not layers: the extension, the package's own door, and the program.
+# Not layers: the extension, the package itself, and the program.
 OUTSIDE = {"pyvmaf", "pyvmaf._native", "pyvmaf.__main__"}
 
 
 @cache
 def sources() -> dict[str, Path]:
-    """Every module of the package by its dotted name."""
+    """Return the file of every module of the package by dotted name."""
     modules = {}
     for path in PACKAGE.rglob("*.py"):
         parts = ("pyvmaf", *path.relative_to(PACKAGE).with_suffix("").parts)
@@ -34,7 +34,7 @@ def sources() -> dict[str, Path]:
 
 
 def imports(path: Path, *, types: bool) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of what a module imports of this package, inside functions, too.
+    """Find the imports of this package's modules in a module, inside functions, too: line and dotted name.
 
     Args:
         path: the module's file.
@@ -65,7 +65,7 @@ def test_every_module_lies_in_a_layer() -> None:
     assert {name.split(".")[1] for name in sources() if name not in OUTSIDE} <= set(LAYERS)
 
 
-def test_no_import_goes_up() -> None:
+def test_no_module_imports_a_higher_layer() -> None:
     upward = [
         f"{name}:{line} imports {target}"
         for name, path in sources().items()
@@ -76,8 +76,8 @@ def test_no_import_goes_up() -> None:
     assert not upward, "\n".join(upward)
 
 
-def test_no_import_runs_in_a_circle() -> None:
-    """Imports for type checkers count as well: a type that two modules share belongs into a third."""
+def test_no_imports_form_a_circle() -> None:
+    """Imports for type checkers count, too: a type that two modules share belongs into a third."""
     graph = {
         name: {target for _, target in imports(path, types=True) if target in sources() and target not in OUTSIDE}
         for name, path in sources().items()

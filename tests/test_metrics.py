@@ -1,4 +1,4 @@
-"""Agreement figures against their definitions, computed another way."""
+"""Figures of agreement against independent computations from their definitions."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_correlations_are_those_of_scipy_to_the_last_bit(n: int, digits: int) ->
     assert krocc(x, y) == stats.kendalltau(x, y).statistic
 
 
-def test_what_cannot_be_judged() -> None:
+def test_pairs_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(InputError, match="1 of 3 pairs hold NaN"):
         agreement([1, 2, float("nan")], [1, 2, 3])
     with pytest.raises(InputError, match=r"\(3,\) and \(2,\)"):

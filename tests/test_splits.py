@@ -79,7 +79,7 @@ corpora = st.sampled_from(["netflix", "konvid", "other"])
 
 
 def divided(fold: Fold, n: int) -> list[str]:
-    """Side of each row, "" for none; a row is on one side at most."""
+    """Return the side of each row, "" for none; a row is on one side at most."""
     sides = [""] * n
     for side, rows in (("train", fold.train), ("val", fold.val), ("test", fold.test)):
         for row in rows.tolist():
@@ -89,14 +89,14 @@ def divided(fold: Fold, n: int) -> list[str]:
 
 
 def torn(fold: Fold, names: list[str]) -> set[str]:
-    """Keys that are on more than one side."""
+    """Return the keys that are on more than one side."""
     parts = [{names[i] for i in rows} for rows in (fold.train, fold.val, fold.test)]
     return (parts[0] & parts[1]) | (parts[0] & parts[2]) | (parts[1] & parts[2])
 
 
 @given(groups, st.sampled_from(["hash", "content"]), st.text(max_size=4))
 def test_no_key_is_on_two_sides_of_a_division(names: list[str], how: str, seed: str) -> None:
-    # Keys that fall on all three sides, whatever the hash: many names per letter.
+    # Many names per letter, so that keys fall on all three sides with any hash.
     names = [f"{name}{i % 40}" for i, name in enumerate(names * 8)]
     sides = hash_split(names, 0.2, 0.2) if how == "hash" else content_hash_split(names, seed)
     try:
@@ -161,7 +161,7 @@ def test_the_share_of_the_secondary_corpus_is_the_published_draw() -> None:
     assert {keys[i] for i in fold.test} == set(expected[:4])
 
 
-def test_what_holdout_cannot_find_is_named() -> None:
+def test_a_missing_corpus_or_source_of_a_holdout_is_named() -> None:
     where, names = ["netflix", "netflix", "konvid"], ["Tennis", "FoxBird", "c1"]
     with pytest.raises(InputError, match="unknown secondary corpus of the split 'konvid-1k': did you mean 'konvid'"):
         holdout(where, names, "secondary-holdout", primary="netflix", secondary="konvid-1k")
@@ -185,7 +185,7 @@ def test_the_content_hash_is_the_published_policy() -> None:
 
 
 @given(groups, st.data())
-def test_a_key_on_both_sides_is_found(names: list[str], data: st.DataObject) -> None:
+def test_a_key_on_both_sides_is_reported(names: list[str], data: st.DataObject) -> None:
     rows = np.arange(len(names))
     side = np.array(data.draw(st.lists(st.sampled_from([0, 1, 2]), min_size=len(names), max_size=len(names))))
     fold = Fold.of_rows("f", rows[side == 0], rows[side == 1], rows[side == 2])

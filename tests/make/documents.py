@@ -1,4 +1,4 @@
-"""Documents in tests: written files are compared with the published schema, which jsonschema reads independently."""
+"""Documents, validated with the published schemas by jsonschema, which knows nothing of their classes."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ RELAXED = {"budget": 0.5, "rmse_max": 20.0, "srocc_min": 0.5}
 
 
 class Line(NamedTuple):
-    """The files of one model, from table to int8 reports by mode."""
+    """The files of a model, from its table to the int8 reports by mode."""
 
     spec: Path
     table: Path

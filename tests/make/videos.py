@@ -16,7 +16,11 @@ _STALE_AFTER_S = 24 * 3600
 
 
 def prepare_embedded() -> tuple[dict[str, Path], dict[str, Path]]:
-    """Fetch and prepare the embedded corpus once per version of corpus file and code; other processes wait."""
+    """Fetch and prepare the embedded corpus once per version of corpus file and code; other processes wait.
+
+    Returns:
+        The prepared clips by key, and the fetched files by name.
+    """
     from pyvmaf.base.code import identity
     from pyvmaf.corpora.fetch import fetch
     from pyvmaf.corpora.prepare import prepare

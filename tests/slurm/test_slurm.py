@@ -1,6 +1,6 @@
-"""The line on a real SLURM: jobs are lost, the run is interrupted, and in the end every byte is that of a local run.
+"""The line on a real SLURM: a job is lost, the run is interrupted, and every byte in the end is that of a local run.
 
-`make test-slurm` starts the cluster and runs this; without one it is left out.
+`make test-slurm` starts the cluster and runs this test; without a cluster it is skipped.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 PROFILE = REPOSITORY / "profiles" / "slurm"
-# The plugin first looks at a job after 40 s and then more and more rarely: right for a cluster, not for a test.
+# By default the plugin asks for the first status after 40 s, and then less and less often.
 SOON = ("--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1")
 
 
@@ -42,7 +42,7 @@ def start(folder: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", "small.yaml"]
     command += ["--workflow-profile", str(PROFILE), *SOON, *arguments]
     with log.open("wb") as stream:
-        # Its own session: the signal below goes to Snakemake alone, as a terminal's Ctrl-C to its foreground job.
+        # In a session of its own, so that the signal below reaches Snakemake alone.
         return subprocess.Popen(command, cwd=folder, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
 
 
@@ -54,7 +54,7 @@ def wait_until(seen: Callable[[], bool], run: subprocess.Popen[bytes], log: Path
         time.sleep(0.2)
 
 
-def test_jobs_are_lost_the_run_is_interrupted_and_every_byte_is_that_of_a_local_run(
+def test_a_run_with_a_lost_job_and_an_interruption_gives_the_bytes_of_a_local_run(
     embedded_corpus: Mapping[str, Path], tmp_path: Path
 ) -> None:
     local, cluster = tmp_path / "local", tmp_path / "cluster"
@@ -74,7 +74,7 @@ def test_jobs_are_lost_the_run_is_interrupted_and_every_byte_is_that_of_a_local_
         return bool(killed)
 
     wait_until(a_job_runs, run, log)
-    # A node that dies takes its job with it.
+    # A lost node ends its jobs.
     subprocess.run(["scancel", "--signal=KILL", "--full", *killed], check=True)
     wait_until(lambda: "Trying to restart job" in log.read_text(), run, log)
     wait_until(lambda: len(list(cluster.glob("results/encodes/*/*/*/*.mkv"))) >= 2, run, log)
@@ -98,7 +98,7 @@ def test_jobs_are_lost_the_run_is_interrupted_and_every_byte_is_that_of_a_local_
     first, second = artefacts(local / "results"), artefacts(cluster / "results")
     assert set(first) == set(second)
     assert {name for name in first if first[name] != second[name]} == set()
-    # The ladders went in as an array, as the profile says.
+    # The profile submits ladders as arrays.
     text = (tmp_path / "first.log").read_text() + log.read_text()
     assert re.search(r"array", text, re.IGNORECASE), text
     snakemake(cluster, "--configfile", "small.yaml", "-n")

@@ -1,4 +1,4 @@
-"""Environments that hold chosen distributions of this one, made of links: no download, no copy of six gigabytes."""
+"""Environments of chosen distributions of this one, made of links: without downloads or copies of gigabytes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.make.videos import REPOSITORY
+
 PROJECT = "vmaf-train"
 
-# Notes at the end of each process which files its modules came from, in a folder named by the process's environment.
+# At its end, each process writes the files of its modules into the folder that its environment variable names.
 _WITNESS = """
 import atexit, os, sys
 
@@ -35,12 +36,12 @@ atexit.register(_note)
 
 @cache
 def installed() -> dict[str, metadata.Distribution]:
-    """Distributions of the running Python by canonical name."""
+    """Return the distributions of the running Python by canonical name."""
     return {canonicalize_name(found.metadata["Name"]): found for found in metadata.distributions()}
 
 
 def closure(wanted: Iterable[str]) -> set[str]:
-    """Names of everything that `wanted` (requirements such as "ray[tune]") needs to be installed, itself included."""
+    """Return the names of `wanted` (requirements such as "ray[tune]") and of everything that they require."""
     waiting = [Requirement(item) for item in wanted]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
@@ -61,14 +62,14 @@ def _applies(marker: Marker | None, extras: Collection[str]) -> bool:
 
 
 def pins(environment: Path) -> dict[str, str]:
-    """What pip installs into a conda environment: version by canonical name."""
+    """Read what pip installs into a conda environment: version by canonical name."""
     dependencies = yaml.safe_load(environment.read_text())["dependencies"]
     found = next(item["pip"] for item in dependencies if isinstance(item, dict))
     return {canonicalize_name(name): version for name, _, version in (pin.partition("==") for pin in found)}
 
 
 def locked() -> dict[str, str]:
-    """Versions of requirements/lock.txt for this Python, by canonical name."""
+    """Read the versions of requirements/lock.txt for this Python, by canonical name."""
     found: dict[str, str] = {}
     for line in (REPOSITORY / "requirements" / "lock.txt").read_text().splitlines():
         match = re.match(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)\s*(?:;\s*(.*?))?\s*\\?$", line)
@@ -79,7 +80,7 @@ def locked() -> dict[str, str]:
 
 @cache
 def _owners() -> dict[str, set[str]]:
-    """Which distributions put files below each name of site-packages."""
+    """Return the distributions that own files below each name of site-packages."""
     owners: dict[str, set[str]] = {}
     for name, distribution in installed().items():
         for file in distribution.files or ():
@@ -92,8 +93,8 @@ def make(folder: Path, packages: Collection[str]) -> Path:
     """Make a virtual environment of links to exactly `packages`, and a copy of this package as pip would install it.
 
     Args:
-        folder: where; it must not exist.
-        packages: canonical names of installed distributions; nothing that they need is added.
+        folder: the folder to make; it must not exist.
+        packages: canonical names of installed distributions; their requirements are not added.
 
     Returns:
         The environment's folder of programs.
@@ -108,7 +109,7 @@ def make(folder: Path, packages: Collection[str]) -> Path:
             if file.parts[:3] == ("..", "..", "..") and file.parts[3] == "bin":
                 _program(bin_folder, source)
             elif ".." not in file.parts and file.parts[0] != "__pycache__":
-                # A folder of one package is one link; what several share (nvidia, google) is put together anew.
+                # The folder of one package is one link; a shared folder (nvidia, google) is made of links to files.
                 shared = not _owners()[file.parts[0]] <= set(packages)
                 target = site / (file if shared else file.parts[0])
                 if not target.exists():
@@ -123,7 +124,7 @@ def make(folder: Path, packages: Collection[str]) -> Path:
 
 
 def _program(bin_folder: Path, source: Path) -> None:
-    """A script starts with the path of its Python, so it is written anew; another program is linked."""
+    """Write a script anew, because it starts with the path of its Python; link any other program."""
     target = bin_folder / source.name
     with source.open("rb") as stream:
         script = stream.read(2) == b"#!"
@@ -150,7 +151,7 @@ def _package(site: Path, bin_folder: Path) -> None:
 
 
 def imported(folder: Path) -> set[str]:
-    """Distributions of which processes that ran with ``IMPORTED_TO=folder`` loaded modules."""
+    """Return the distributions whose modules processes with ``IMPORTED_TO=folder`` loaded."""
     lines = {line for path in folder.glob("*.txt") for line in path.read_text().splitlines()}
     found: set[str] = set()
     for line in lines:

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.make.videos import REPOSITORY
+
 FILES = [*sorted((REPOSITORY / "rules").glob("*.smk")), REPOSITORY / "workflow" / "Snakefile"]
 
 
@@ -33,7 +34,7 @@ JOBS = {name for name, source in SOURCES.items() if "shell:" in source.text}
 
 @cache
 def rules() -> dict[str, Any]:
-    """The rules with the default configuration, as objects of Snakemake by name."""
+    """Load the rules with the default configuration, as objects of Snakemake by name."""
     from snakemake.api import SnakemakeApi
     from snakemake.settings.types import OutputSettings, ResourceSettings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def test_a_change_is_named_priced_and_followed(run: Path) -> None:
 
 
 def test_the_code_that_changed_is_named(run: Path) -> None:
-    # As if the last run had been made by code in which one module was another.
+    # Pretend that another version of one module made the last run.
     from pyvmaf.base.code import identity
     from pyvmaf.base.families import uses
 
@@ -82,12 +83,10 @@ def test_the_code_that_changed_is_named(run: Path) -> None:
     assert {group["rule"] for group in report["groups"]} == {"fit_model"}
 
 
-def test_what_no_plan_shows(run: Path) -> None:
+def test_damage_and_orphans_that_no_plan_shows_are_reported(run: Path) -> None:
     shard = run / "results" / "shards" / "mine" / "libx264.parquet"
     time = shard.stat()
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
-    import os
-
     os.utime(shard, ns=(time.st_atime_ns, time.st_mtime_ns))
     (run / "results" / "models" / "notes.txt").write_text("mine")
     code, report, text = audit(run)
@@ -98,14 +97,14 @@ def test_what_no_plan_shows(run: Path) -> None:
     assert ("unaccounted", "results/models/notes.txt") in found
     assert "Snakemake does not see" in text
     assert audit(run, "--quick")[0] == 0
-    # A ladder that is no longer asked for is left behind.
+    # A ladder that the configuration no longer names is an orphan.
     _, report, _ = audit(run, "--config", "codecs=[libx264]")
     orphans = {item["path"] for item in report["unseen"] if item["kind"] == "orphan"}
     assert "results/shards/mine/libsvtav1.parquet" in orphans
     assert not any("libx264" in path for path in orphans)
 
 
-def test_other_package_versions(run: Path) -> None:
+def test_other_versions_of_packages_are_reported(run: Path) -> None:
     from pyvmaf.base.files import content_hash
 
     manifest = run / "results" / "models" / "small" / "seed0" / "weights.safetensors.manifest.json"

@@ -1,4 +1,4 @@
-"""One tree of classes describes the configuration; what is generated from it does not drift."""
+"""A tree of classes describes the configuration, and the files generated from it are up to date."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pyvmaf.base.files import read_yaml
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.workflow import config as configuration
 from pyvmaf.workflow.plan import Plan, check_keys, conform
+from tests.make.videos import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 BUNDLED = REPOSITORY / "config"
 SCHEMAS = REPOSITORY / "workflow" / "schemas"
 
@@ -74,13 +74,13 @@ def test_schemas_are_closed_described_and_valid(kind: str) -> None:
                 assert "default" in key or name in section.get("required", ()), f"{at}/{name} has no default"
 
 
-def test_the_schema_fills_in_what_pydantic_does() -> None:
+def test_the_schema_fills_in_the_defaults_of_the_classes() -> None:
     config = conform({}, read_yaml(SCHEMAS / "config.schema.yaml"), "configuration")
     assert configuration.Config.model_validate(config) == configuration.Config()
     assert config["tables"]["default"] == {"corpora": None, "codecs": None, "unit": "frame"}
 
 
-def test_model_defaults_are_those_of_the_trainer() -> None:
+def test_the_schema_of_models_fills_in_the_defaults_of_their_classes() -> None:
     from pyvmaf.models.spec import load_spec
 
     for path in sorted((BUNDLED / "models").glob("*.yaml")):
@@ -88,7 +88,7 @@ def test_model_defaults_are_those_of_the_trainer() -> None:
         assert filled == load_spec(path).model_dump(mode="json"), path.name
 
 
-def test_each_key_of_the_page_has_a_row() -> None:
+def test_the_page_has_a_row_for_each_key() -> None:
     page = (BUNDLED / "README.md").read_text()
     for name in configuration.Config.model_fields:
         assert f"| `{name}` |" in page
@@ -129,7 +129,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(config: dict[str, Any], word
         ({"corpora": ["../x"]}, "does not match"),
     ],
 )
-def test_what_cannot_be_planned_is_refused(changes: dict[str, Any], words: str) -> None:
+def test_a_configuration_that_cannot_be_planned_is_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         plan(**changes)
 
@@ -140,7 +140,7 @@ def test_a_vvc_ladder_of_8_bits_is_refused() -> None:
         plan(ladders=ladders, codecs=["libvvenc"])
 
 
-def test_numbers_from_a_command_line() -> None:
+def test_numbers_of_a_command_line_are_read_as_numbers() -> None:
     from pyvmaf.workflow.plan import read_numbers
 
     given = {"seeds": ["0", "12"], "features": "8", "ladders": {"x": {"presets": ["8"], "crfs": ["30"]}}, "cache": "1"}
@@ -170,7 +170,7 @@ def test_the_default_plan() -> None:
     assert all(found.modes(model) == ["dynamic", "static", "static_qdq", "qat"] for model in found.models)
 
 
-def test_narrowing_a_plan() -> None:
+def test_a_configuration_narrows_the_plan() -> None:
     found = plan(seeds=[7, 7], quantized=[], codecs=["libx264"], tables={"default": {"corpora": ["embedded"]}})
     assert found.seeds("vmaf_tiny_v2") == [7]
     assert found.modes("vmaf_tiny_v2") == []
@@ -220,12 +220,12 @@ def test_a_ladder_without_an_encoder() -> None:
         ({"distortion": "filter", "strengths": [1.5e-5], "settings": {"filter": "x={strength}"}}, "cannot name a file"),
     ],
 )
-def test_ladders_that_do_not_suit_their_distortion(ladder: dict[str, Any], message: str) -> None:
+def test_a_ladder_that_does_not_suit_its_distortion_is_refused(ladder: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         plan(ladders={"a": ladder}, codecs=["a"])
 
 
-def test_folder_corpora_are_found_where_one_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_corpora_are_read_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = {"key": "a", "path": "sub/a.mkv", "sha256": "0" * 64, "source": "a", "group": "a"}
     corpus = {"name": "mine", "kind": "folder", "license": "own", "root": "../../videos", "entries": [entry]}
     (tmp_path / "config" / "corpora").mkdir(parents=True)

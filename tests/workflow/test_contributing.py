@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md tells people to do, done: patches applied to a copy of the checkout, files written, commands run."""
+"""The instructions of CONTRIBUTING.md, followed in a copy of the checkout: patches, files and commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def blocks(section: str, language: str) -> list[tuple[str, str]]:
-    """Code blocks of a section, each with the file name that stands before it, or nothing."""
+    """Find the code blocks of a section, each with the file name before it, or ""."""
     pattern = rf"(?:^`([\w./]+)`:\n\n)?^```{language}\n(.*?)^```"
     return re.findall(pattern, SECTIONS[section], re.MULTILINE | re.DOTALL)
 
@@ -35,7 +35,7 @@ def commands(section: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that sees every installed package but this one: the checkout that one works in comes first."""
+    """Programs of an environment that sees every installed package but this one, so that a checkout comes first."""
     folder = tmp_path_factory.mktemp("contributing") / "environment"
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
     site = next(folder.glob("lib/python*/site-packages"))
@@ -70,9 +70,9 @@ def checkout(tmp_path: Path, embedded_corpus: Mapping[str, Path]) -> Path:
 
 
 def follow(section: str, checkout: Path, programs: Path) -> dict[str, str]:
-    """Do what a section says; what each command printed, by command."""
+    """Follow the instructions of a section; return the output of each command."""
     for _, patch in blocks(section, "diff"):
-        # Where a block stands is found by its lines, not by the numbers of its head.
+        # The position of a block is found by its lines, not by the numbers of its head.
         done = subprocess.run(
             ["git", "apply", "--recount", "--unidiff-zero", "-C1", "-"],
             input=located(patch, checkout), cwd=checkout, capture_output=True, text=True,
@@ -96,7 +96,7 @@ def follow(section: str, checkout: Path, programs: Path) -> dict[str, str]:
 
 
 def located(patch: str, checkout: Path) -> str:
-    """`patch` with the line numbers of where its one line of context stands."""
+    """Return `patch` with the line number of its line of context."""
     head, numbers, body = re.split(r"^(@@ .*? @@\n)", patch, flags=re.MULTILINE)
     [path] = re.findall(r"^--- a/(.*)$", head, re.MULTILINE)
     [context] = [line[1:] for line in body.splitlines() if line.startswith(" ")]
@@ -113,7 +113,7 @@ def jobs(text: str) -> dict[str, int]:
     return {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
 
 
-def test_every_section_is_followed() -> None:
+def test_every_section_has_a_test() -> None:
     assert set(SECTIONS) == {"A feature", "An encoder", "A corpus", "A model", "A rule"}
     assert sum(len(commands(section)) for section in SECTIONS) == PAGE.count("\n$ ")
 
@@ -124,7 +124,7 @@ def test_a_feature(checkout: Path, programs: Path) -> None:
     assert "vif_scale0_neg" in scored
     header, first, *_ = (checkout / "scores.csv").read_text().splitlines()
     row = dict(zip(header.split(","), first.split(","), strict=True))
-    # Of two equal pictures nothing is lost, and nothing gained.
+    # The feature is 1 for two equal pictures.
     assert float(row["vif_scale0_neg"]) == pytest.approx(1, abs=1e-3)
     assert jobs(planned)["extract_features"] == 45
     assert "vif_scale0_neg" in (checkout / "scores.csv").read_text()

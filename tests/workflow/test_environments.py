@@ -1,5 +1,6 @@
-"""Each file of envs/ holds what its rules' verbs import, in the versions of the lock, and no more: tried in such an
-environment, made of links to packages that are installed here.
+"""Each file of envs/ pins what the verbs of its rules import, in the versions of the lock, and nothing else.
+
+Every verb runs in such an environment, made of links to the packages installed here.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def environment_of(rule: str) -> str:
     return found[1]
 
 
-# --- what the files say -----------------------------------------------------------------------------------------------
+# --- pins of the files -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -46,7 +47,7 @@ def test_pins_are_exact_complete_and_those_of_the_lock(name: str) -> None:
     path = REPOSITORY / "envs" / f"{name}.yaml"
     found, locked = linked.pins(path), linked.locked()
     assert found == {package: locked.get(package) for package in found}
-    # pip is asked for each with its version: what one needs and the file has not would come in any version.
+    # pip would install a dependency that the file does not pin in any version.
     assert linked.closure(found) == set(found)
     names = [pin.partition("==")[0] for pin in yaml.safe_load(path.read_text())["dependencies"][-1]["pip"]]
     assert names == sorted(set(names))
@@ -63,7 +64,7 @@ def test_every_environment_is_used() -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """One job as the plan states it: its rule, what it writes, and its command."""
+    """A planned job: its rule, its outputs, and its command."""
 
     rule: str
     outputs: tuple[str, ...]
@@ -71,7 +72,7 @@ class Job:
 
 
 def planned(text: str) -> dict[str, Job]:
-    """The first job of each rule in what a dry-run printed."""
+    """Find the first job of each rule in the output of a dry-run."""
     pattern = r"^rule (\w+):\n(?:    .*\n)*?    output: (.*)\n(?:    .*\n)*?Shell command: (.*)$"
     jobs: dict[str, Job] = {}
     for rule, outputs, command in re.findall(pattern, text, re.MULTILINE):
@@ -81,7 +82,7 @@ def planned(text: str) -> dict[str, Job]:
 
 @dataclass(frozen=True)
 class Ran:
-    """Where the jobs ran, how each ended, and the folder where their environments noted what they imported."""
+    """The folder of the jobs, their results, and the folder in which their environments noted imported files."""
 
     folder: Path
     ended: Mapping[str, subprocess.CompletedProcess[str]]
@@ -114,7 +115,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def questions(folder: Path, log: Path) -> dict[str, Job]:
-    """One job of every rule: of the finished run, of a corpus of packages, of tables, of an ensemble, and of QAT."""
+    """Plan one job of every rule: of the finished run, a corpus of packages, tables, an ensemble, and QAT."""
     shutil.copytree(log.parent, folder / "tables")
     shutil.copyfile(log, folder / "config" / "corpora" / "logged.yaml")
     corpus = yaml.safe_load(log.read_text())
@@ -143,7 +144,7 @@ def questions(folder: Path, log: Path) -> dict[str, Job]:
     for name, (code, text) in answers.items():
         assert code == 0, f"{name}: {text}"
     run, further = (planned(answers[name][1]) for name in ("run", "more"))
-    # First the run's own: what comes on top (an ensemble) would be in its pages.
+    # First the jobs of the run: its pages would show the additions, such as an ensemble.
     found = {**run, **{rule: further[rule] for rule in sorted(JOBS - set(run))}}
     fit = found["fit_model"]
     kfold = fit.command.replace("config/models/small.yaml", "kfold/small.yaml").replace(
@@ -162,7 +163,7 @@ def ran(finished_run: Path, programs: Mapping[str, Path], tmp_path_factory: pyte
     base = tmp_path_factory.mktemp("verbs")
     folder, noted = base / "run", base / "imported"
     shutil.copytree(finished_run, folder)
-    # What is remembered needs no libvmaf.
+    # With a cache, no job would need libvmaf.
     shutil.rmtree(folder / "results" / "cache")
     (base / "log").mkdir()
     jobs = questions(folder, Log(base / "log").corpus_file())
@@ -187,7 +188,7 @@ def test_a_verb_runs_with_the_packages_of_its_environment(name: str, ran: Ran) -
 
 
 @IN_GROUP
-def test_what_it_writes_is_what_was_written_without_it(ran: Ran, finished_run: Path) -> None:
+def test_results_do_not_depend_on_the_environment(ran: Ran, finished_run: Path) -> None:
     before, after = artefacts(finished_run / "results"), artefacts(ran.folder / "results")
     compared = set(before) & set(after) - timings(ran.folder / "results")
     assert len([name for name in compared if not name.startswith("cache/")]) > 40
@@ -207,7 +208,7 @@ def test_an_environment_holds_no_more_than_its_verbs_import(name: str, ran: Ran)
 
 
 @IN_GROUP
-def test_an_environment_that_misses_a_package_fails(ran: Ran, tmp_path: Path) -> None:
+def test_an_environment_without_a_package_fails(ran: Ran, tmp_path: Path) -> None:
     job = ran.jobs["collect_corpus"]
     pins = set(linked.pins(REPOSITORY / "envs" / "video.yaml"))
     programs = linked.make(tmp_path / "less", pins - {"pydantic"})
@@ -216,7 +217,7 @@ def test_an_environment_that_misses_a_package_fails(ran: Ran, tmp_path: Path) ->
     assert "No module named 'pydantic'" in done.stdout
 
 
-# --- conda is for those who ask for it --------------------------------------------------------------------------------
+# --- conda is optional --------------------------------------------------------------------------------
 
 
 def test_only_the_conda_profile_asks_for_conda() -> None:

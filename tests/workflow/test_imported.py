@@ -1,4 +1,4 @@
-"""The plan of a run whose tables were made elsewhere."""
+"""The plan of a run with tables made elsewhere."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_example_encodes_nothing(tmp_path: Path) -> None:
     }
     videos = {"fetch_corpus", "prepare_clip", "collect_corpus", "encode_rung", "extract_features", "build_shard"}
     assert not (videos | {"hard_negatives"}) & found["example"].rules
-    # A second corpus is prepared and reported on; the opinion models' table stays that of the log.
+    # A second corpus is prepared and reported; the table of the opinion models stays that of the log.
     assert found["beside"].jobs["import_table"] == 1
     assert found["beside"].jobs["encode_rung"] == 36
     assert found["beside"].jobs["combine_table"] == 1

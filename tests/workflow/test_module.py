@@ -1,6 +1,4 @@
-"""Other people's workflows: this one as a module of theirs, run elsewhere, told on the command line, in the catalog and
-in Snakemake's report.
-"""
+"""The workflow as a module of another one, in another folder, in the catalog and in Snakemake's report."""
 
 from __future__ import annotations
 
@@ -58,7 +56,7 @@ def test_another_workflow_imports_this_one(
         *(rule for rule in SOURCES if rule.startswith("all_")),
     }
 
-    # The importing workflow's first rule stays the default.
+    # The first rule of the importing workflow stays the default.
     outer(folder, "--cores", "2")
     assert int((folder / "count.txt").read_text()) > 0
     made = artefacts(folder / "quality" / "results")
@@ -72,7 +70,7 @@ def test_another_workflow_imports_this_one(
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_it_runs_elsewhere_and_is_told_on_the_command_line(
+def test_it_runs_in_another_folder_with_options_of_the_command_line(
     finished_run: Path, embedded_corpus: Mapping[str, Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "elsewhere"
@@ -96,10 +94,10 @@ def test_it_runs_elsewhere_and_is_told_on_the_command_line(
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-# --- what catalog and report read -------------------------------------------------------------------------------------
+# --- catalog and report -------------------------------------------------------------------------------------
 
 
-def test_the_catalog_finds_how_to_use_it() -> None:
+def test_the_catalog_file_states_usage() -> None:
     found = yaml.safe_load((REPOSITORY / ".snakemake-workflow-catalog.yml").read_text())
     usage = found["usage"]
     assert usage["report"] is True
@@ -109,7 +107,7 @@ def test_the_catalog_finds_how_to_use_it() -> None:
         assert (REPOSITORY / path).is_file()
 
 
-def test_what_people_read_is_in_the_report() -> None:
+def test_files_for_people_are_in_the_report() -> None:
     reported = {name: path for name, rule in rules().items() for path in rule.output if "report" in path.flags}
     assert set(reported) == {"judge_model", "register_models", "render_report", "render_card", "summarize_run"}
     captions = set()
@@ -118,7 +116,7 @@ def test_what_people_read_is_in_the_report() -> None:
         caption = Path(flag.caption.get_path_or_uri(secret_free=True))
         captions.add(caption.name)
         words = caption.read_text()
-        # A caption speaks of what the rule has: a wildcard that is not there would end the report.
+        # A wildcard that the rule does not have would end the report.
         used = set(re.findall(r"snakemake\.wildcards\.(\w+)", words))
         wildcards = set(re.findall(r"\{(\w+)", path))
         assert used <= wildcards, caption

@@ -1,7 +1,7 @@
-"""Whatever interrupts or damages a run: a clear message, a repair of exactly what is damaged, and the same bytes.
+"""Runs that are interrupted or damaged: a clear message, a repair of exactly the damage, and the same bytes.
 
-Every test starts from a run that has finished (or from nothing), does its damage for real, and ends with the bytes
-of the undisturbed run.
+Every test starts from a finished run or from nothing, interrupts or damages it, and ends with the bytes of the
+undisturbed run.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def as_undisturbed(folder: Path, finished_run: Path) -> None:
-    """Nothing is left to do, everything is vouched for, and every byte is that of the undisturbed run."""
+    """Check that nothing is left to do, every file is accounted for, and every byte is that of the undisturbed run."""
     first, second = artefacts(finished_run / "results"), artefacts(folder / "results")
     assert set(second) == set(first)
     assert {name for name in first if first[name] != second[name]} == set()
@@ -58,7 +58,7 @@ def as_undisturbed(folder: Path, finished_run: Path) -> None:
 
 
 def working(folder: Path) -> Iterator[tuple[int, str]]:
-    """(process id, verb) of the verbs that run in `folder`."""
+    """Find the verbs that run in `folder`: (process id, verb)."""
     for place in Path("/proc").iterdir():
         try:
             words = (place / "cmdline").read_bytes().decode().split("\0")
@@ -72,9 +72,10 @@ def working(folder: Path) -> Iterator[tuple[int, str]]:
 def kill_when(
     process: subprocess.Popen[str], folder: Path, ripe: Callable[[str, float], bool], most: int = sys.maxsize
 ) -> tuple[Counter[str], str]:
-    """Kill verbs of a run for which `ripe` holds (verb, seconds since it was first seen), at most so many.
+    """Kill at most `most` verbs of a run for which `ripe` holds (verb, seconds since it was first seen).
 
-    Returns which were killed how often, and what the run said.
+    Returns:
+        How often each verb was killed, and the output of the run.
     """
     killed: dict[int, str] = {}
     seen: dict[int, float] = {}
@@ -104,8 +105,7 @@ def test_every_verb_is_killed_once(embedded_corpus: Mapping[str, Path], finished
     killed: set[str] = set()
 
     def ripe(verb: str, age: float) -> bool:
-        # In the middle: while something is half-written, or half a second after the start. What is over by then is
-        # killed at sight.
+        # While a file is half-written, or half a second after the start. Verbs that take less are killed at once.
         half = any(folder.glob("results/**/.*.tmp*"))
         return verb not in killed and (half or age > 0.5 or verb in SHORT)
 
@@ -133,7 +133,7 @@ def test_a_short_verb_is_killed_at_many_moments(run: Path, finished_run: Path, r
     as_undisturbed(run, finished_run)
 
 
-# A verb, the rule of whose jobs all are killed, and a change that makes them run again: file, and keys with new values.
+# By verb: the rule whose jobs are killed, and a change that plans them again: a file, and keys with new values.
 CHANGES: dict[str, tuple[str, str, dict[str, object]]] = {
     "prepare": ("prepare_clip", "config/corpora/mine.yaml", {"entries.0.crop": "160x128"}),
     "encode": ("encode_rung", "small.yaml", {"ladders.libsvtav1.extra": ["-g", "8"]}),
@@ -147,7 +147,7 @@ CHANGES: dict[str, tuple[str, str, dict[str, object]]] = {
 
 @pytest.mark.parametrize("verb", [*CHANGES])
 def test_a_change_is_not_forgotten_when_its_job_is_killed(run: Path, verb: str) -> None:
-    """Snakemake removes what a failed job was to make, and with it what it knew: what follows must not look finished."""
+    """Snakemake removes the outputs of a failed job and its records of them: later jobs must not look finished."""
     rule, name, changes = CHANGES[verb]
     data = yaml.safe_load((run / name).read_text())
     for place, value in changes.items():
@@ -187,7 +187,7 @@ def test_a_download_is_killed(embedded_files: Mapping[str, Path], tmp_path: Path
         process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         killed, said = kill_when(process, tmp_path, during(moment), most=1)
         assert killed == {"fetch": 1}, said
-        # The rule is tried again, and finds what is there.
+        # The rule is tried again, and goes on from the files that exist.
         assert "Trying to restart job" in said
         assert process.returncode == 0, said
         assert_fetched()
@@ -224,7 +224,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
 }
 
 
-def test_damage_is_found_and_repaired_without_anything_else(run: Path, finished_run: Path) -> None:
+def test_damaged_files_are_reported_and_only_they_are_repaired(run: Path, finished_run: Path) -> None:
     results = run / "results"
     before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
     for name, harm in DAMAGE.values():
@@ -241,7 +241,7 @@ def test_damage_is_found_and_repaired_without_anything_else(run: Path, finished_
         assert name.removesuffix(".manifest.json") in audited.stdout
     mended = vmaf_train(run, "repair", "--cores", "2", *OPTIONS)
     assert mended.returncode == 0, mended.stdout + mended.stderr
-    # A cache entry is computed again when somebody asks for it: until then there is one less.
+    # A cache entry is computed again when a job needs it; until then it is missing.
     shutil.copyfile(finished_run / entry.relative_to(run), entry)
     as_undisturbed(run, finished_run)
     touched = {
@@ -250,7 +250,7 @@ def test_damage_is_found_and_repaired_without_anything_else(run: Path, finished_
         if path != entry and path.stat().st_mtime_ns != time_before
     }
     assert touched <= {"features/mine/bikes_1/libsvtav1.parquet", "registry/registry.json"}
-    # Nothing was thrown away.
+    # The damaged files are kept.
     kept = {
         path.relative_to(run / "damaged" / "1").as_posix() for path in (run / "damaged").rglob("*") if path.is_file()
     }
@@ -268,7 +268,9 @@ def test_a_damaged_cache_entry_is_computed_again(run: Path, finished_run: Path) 
     assert "damaged" in (run / "logs/extract_features/mine/bikes_1/libx264.log").read_text(), done.stdout
 
 
-def test_two_runs_in_one_folder(embedded_corpus: Mapping[str, Path], finished_run: Path, tmp_path: Path) -> None:
+def test_a_second_run_in_the_same_folder_is_refused(
+    embedded_corpus: Mapping[str, Path], finished_run: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "shared"
     prepare_small_run(folder, embedded_corpus)
     first = start(folder)
@@ -283,7 +285,7 @@ def test_two_runs_in_one_folder(embedded_corpus: Mapping[str, Path], finished_ru
     as_undisturbed(folder, finished_run)
 
 
-def test_a_changed_source_under_the_same_name(run: Path, finished_run: Path) -> None:
+def test_a_source_that_changes_under_the_same_name_is_refused(run: Path, finished_run: Path) -> None:
     source = run / "videos" / "carphone.mkv"
     pinned = sha256_file(source)
     right = source.read_bytes()
@@ -299,8 +301,8 @@ def test_a_changed_source_under_the_same_name(run: Path, finished_run: Path) -> 
     as_undisturbed(run, finished_run)
 
 
-def test_a_clock_that_goes_back(run: Path, finished_run: Path) -> None:
-    # What was made before the clock went back lies in the future of all that is made after it.
+def test_a_clock_that_goes_back_is_reported(run: Path, finished_run: Path) -> None:
+    # Files from before the change of the clock are newer than all later ones.
     tomorrow = time.time() + 86_400
     for stage in ("corpora", "encodes"):
         for path in (run / "results" / stage).rglob("*"):
@@ -319,7 +321,7 @@ def test_a_clock_that_goes_back(run: Path, finished_run: Path) -> None:
 
 @pytest.fixture
 def mounted() -> Iterator[Callable[[Path, str], None]]:
-    """Mounts on a folder; all are gone afterwards."""
+    """A function that mounts on a folder; the mounts end with the test."""
     if os.geteuid() != 0:
         pytest.skip("mounting needs root")
     places: list[Path] = []
@@ -335,7 +337,7 @@ def mounted() -> Iterator[Callable[[Path, str], None]]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def test_a_full_disk(
+def test_a_full_disk_is_reported(
     embedded_corpus: Mapping[str, Path], finished_run: Path, tmp_path: Path, mounted: Callable[..., None]
 ) -> None:
     folder = tmp_path / "full"
@@ -354,7 +356,7 @@ def test_a_full_disk(
     as_undisturbed(folder, finished_run)
 
 
-def test_results_that_cannot_be_written(run: Path, finished_run: Path, mounted: Callable[..., None]) -> None:
+def test_write_protected_results_are_reported(run: Path, finished_run: Path, mounted: Callable[..., None]) -> None:
     results = run / "results"
     mounted(results, "--bind", str(results))
     subprocess.run(["mount", "-o", "remount,bind,ro", str(results)], check=True)

@@ -1,4 +1,4 @@
-"""What every rule has, read from the files themselves."""
+"""Properties that every rule has."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from pyvmaf.base import layout
 from pyvmaf.base.manifest import MANIFEST_SUFFIX
 from pyvmaf.base.verbs import STAGES, VERBS
+from tests.make.videos import REPOSITORY
 from tests.make.workflows import prepare_small_run, snakemake
-from tests.workflow.loaded import FILES, JOBS, REPOSITORY, SOURCES, rules
+from tests.workflow.loaded import FILES, JOBS, SOURCES, rules
 
 HEAVY = {
     *("prepare_clip", "encode_rung", "extract_features", "hard_negatives", "fit_model", "quantize_model"),
@@ -28,7 +29,7 @@ def test_there_is_a_file_per_stage() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
-def test_every_rule_says_what_it_does(name: str) -> None:
+def test_every_rule_has_a_docstring(name: str) -> None:
     assert re.fullmatch(r"[A-Z][^\n]*\.", rules()[name].docstring)
     for word in ("run:", "script:", "notebook:", "message:", "checkpoint "):
         assert not re.search(rf"^\s*{word}", SOURCES[name].text, re.MULTILINE)
@@ -38,7 +39,7 @@ def test_every_rule_says_what_it_does(name: str) -> None:
 def test_every_job_is_complete(name: str) -> None:
     rule, source = rules()[name], SOURCES[name]
     for directive in ("input", "output", "log", "conda", "threads", "resources", "params", "shell"):
-        # The input of a fetch lies outside of the run.
+        # The input of a fetch is outside the run.
         if (name, directive) != ("fetch_corpus", "input"):
             assert re.search(rf"^    {directive}:", source.text, re.MULTILINE), f"{name} has no {directive}"
     assert (rule.benchmark is not None) >= (name in HEAVY)
@@ -52,7 +53,7 @@ def test_every_job_is_complete(name: str) -> None:
     assert VERBS[verb].stage == source.path.stem
     assert rule.shellcmd.count("vmaf-train ") == 1
     assert "> {log:q} 2>&1" in rule.shellcmd
-    # What is put into a shell line is quoted, numbers aside.
+    # Values in a shell line are quoted, except for numbers.
     for word in re.findall(r"\{([^}]+)\}", rule.shellcmd):
         assert word.endswith(":q") or word in ("threads", "wildcards.seed", "params.options[points]"), word
 
@@ -77,7 +78,7 @@ def test_the_layout_names_every_result() -> None:
     assert {path for path in made if not path.endswith(MANIFEST_SUFFIX)} == kinds - {layout.SEED_FOLDER.pattern}
 
 
-def test_logic_stays_out_of_the_rules() -> None:
+def test_rules_hold_no_logic() -> None:
     for path in FILES:
         if path.stem != "common":
             assert not re.search(r"^(def|import|from|class|for|if) ", path.read_text(), re.MULTILINE) or (
@@ -114,7 +115,7 @@ def test_environments_are_the_locked_versions() -> None:
     assert len(scripts) == 1
 
 
-def test_an_environment_without_a_checkout_says_what_to_set(tmp_path: Path) -> None:
+def test_an_environment_without_a_checkout_names_the_variable_to_set(tmp_path: Path) -> None:
     script = next((REPOSITORY / "envs").glob("*.post-deploy.sh"))
     done = subprocess.run(
         ["bash", str(script)], cwd=tmp_path, capture_output=True, text=True, env={"PATH": "/bin:/usr/bin"}
@@ -124,13 +125,13 @@ def test_an_environment_without_a_checkout_says_what_to_set(tmp_path: Path) -> N
 
 
 def test_parsing_the_workflow_imports_nothing_heavy(tmp_path: Path) -> None:
-    # Only parsed: where pandas is installed, Snakemake's own planner imports it.
+    # Only parsed, because the planner of Snakemake imports pandas if it is installed.
     command = [sys.executable, "-X", "importtime", "-m", "snakemake", "--snakefile", str(FILES[-1]), "--list-rules"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert {"snakemake.workflow", "pyvmaf.workflow.plan", "pyvmaf.base.code"} <= imported
-    # numpy is what Snakemake's own reports bring along.
+    # The reports of Snakemake import numpy.
     heavy = {
         "torch",
         "onnx",
@@ -148,7 +149,7 @@ def test_parsing_the_workflow_imports_nothing_heavy(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.xdist_group("workflow")
 @pytest.mark.parametrize(("given", "limit"), [((), "None"), (("--max-jobs-per-timespan", "7/2s"), "7 in 2")])
-def test_only_a_limit_that_somebody_asked_for_slows_jobs_down(
+def test_jobs_are_limited_per_time_span_only_on_request(
     embedded_corpus: Mapping[str, Path], tmp_path: Path, given: tuple[str, ...], limit: str
 ) -> None:
     prepare_small_run(tmp_path, embedded_corpus)
