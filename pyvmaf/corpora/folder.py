@@ -7,10 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from pyvmaf.base.section import Section
 from pyvmaf.corpora.spec import VideoCorpus
 
 
-class Spec(VideoCorpus):
+class Spec(VideoCorpus, Section):
     """Videos in a directory."""
 
     kind: Literal["folder"] = Field(description="Videos in a directory.")

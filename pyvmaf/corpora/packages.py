@@ -20,7 +20,7 @@ class Package(Section):
     sha256: Sha256 = Field(description="SHA-256 of that file.")
 
 
-class Spec(VideoCorpus):
+class Spec(VideoCorpus, Section):
     """Videos inside files of a package registry."""
 
     kind: Literal["packages"] = Field(description="Videos inside files of a package registry.")

@@ -65,13 +65,13 @@ class Pinned(Section):
     sha256: Sha256 = Field(description="SHA-256 of the file.")
 
 
-class Extra(Pinned):
+class Extra(Pinned, Section):
     """A file that is fetched and checked with the corpus, but is not a clip of it."""
 
     description: str = Field(default="", description="Purpose of the file.")
 
 
-class Entry(Pinned):
+class Entry(Pinned, Section):
     """One clip."""
 
     key: Key = Field(description="Name of the clip: lower-case letters, digits and underscores.")
@@ -129,7 +129,7 @@ class Corpus(Section):
         raise NotImplementedError
 
 
-class VideoCorpus(Corpus):
+class VideoCorpus(Corpus, Section):
     """Keys of a corpus that holds videos."""
 
     extras: tuple[Extra, ...] = Field(default=(), description="Files that are checked with the clips but are no clips.")

@@ -185,6 +185,24 @@ def test_what_no_verb_computes_with_changes_nothing(changed: Callable[[Edit], se
     assert changed(edit) == set()
 
 
+def test_every_group_of_keys_is_seen_to_be_one() -> None:
+    """The bases are read as they are written, without following imports."""
+    from pyvmaf.base.section import Section
+    from pyvmaf.workflow import config
+
+    config.documents()  # imports every kind of corpus and family
+    waiting, hidden = [Section], []
+    while waiting:
+        below = waiting.pop().__subclasses__()
+        hidden += [
+            kind.__qualname__
+            for kind in below
+            if Section not in kind.__bases__ and kind.__module__.startswith("pyvmaf.")
+        ]
+        waiting += below
+    assert not hidden
+
+
 def test_a_file_that_a_module_reads_counts(changed: Callable[[Edit], set[str]]) -> None:
     assert changed(append("reports/assets/page.css", "\n")) >= {"report", "card"}
     assert not changed(append("reports/assets/page.css", "\n")) & {"fit", "summary"}

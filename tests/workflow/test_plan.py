@@ -156,7 +156,7 @@ BLUR = {"distortion": "filter", "strengths": [0.5, 2, 4], "settings": {"filter":
 
 # Every key of a model's file but its name, a value other than the one in use, and the rules that this plans again.
 MODEL_LEAVES: dict[str, tuple[Any, set[str]]] = {
-    "kind": ("nr", FROM_TABLE),
+    "kind": ("mos", FROM_TABLE),
     "description": ("Other words", FROM_EXPORT | CLOSING),
     "license": ("MIT", FROM_EXPORT | CLOSING),
     "inputs": ({"guard_margin": {"motion2": 0.5}}, FROM_TABLE),
@@ -238,7 +238,7 @@ EDITS: dict[str, tuple[tuple[str, str, str], set[str]]] = {
     "code of int8 variants": (("pyvmaf/quantized/modes.py", "", CODE), {"quantize-int8"}),
     "code of the registry": (("pyvmaf/registry/register.py", "", CODE), {"register"}),
     "code of charts": (("pyvmaf/reports/charts.py", "", CODE), {"report", "card"}),
-    "code of the summary": (("pyvmaf/reports/summary.py", "", CODE), {"summary"}),
+    "code of the summary": (("pyvmaf/reports/summary.py", "", CODE), {"summary", "report", "card"}),
     "files": (("pyvmaf/base/files.py", "", CODE), set(FOLLOWERS)),
     "splits": (("pyvmaf/splits.py", "", CODE), {"fit", "quantize-int8"}),
     "a style sheet": (("pyvmaf/reports/assets/page.css", "", "\n"), {"report", "card"}),

@@ -69,7 +69,7 @@ class EncodeRows(Section):
     )
 
 
-class Spec(TableCorpus):
+class Spec(TableCorpus, Section):
     """Rows of vmaf-tune's corpus."""
 
     kind: Literal["corpus-jsonl"] = Field(description="Rows of vmaf-tune's corpus.")

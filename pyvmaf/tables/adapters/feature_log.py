@@ -41,7 +41,7 @@ Column = Literal[
 """Columns of a training table, other than features, that a log can have."""
 
 
-class Frames(Pinned):
+class Frames(Pinned, Section):
     """An .npz file of per-frame values: one array [frames, columns] per video, and the names of the columns."""
 
     where: dict[str, str] = Field(
@@ -99,7 +99,7 @@ class FeatureLog(Section):
         return self
 
 
-class Spec(TableCorpus):
+class Spec(TableCorpus, Section):
     """Tables of libvmaf features and opinion scores."""
 
     kind: Literal["feature-log"] = Field(description="Tables of libvmaf features and opinion scores.")

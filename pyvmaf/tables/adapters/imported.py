@@ -12,6 +12,7 @@ from numpy import float64
 from numpy.typing import NDArray
 from pydantic import Field
 
+from pyvmaf.base.section import Section
 from pyvmaf.codecs.encoders import rung_name
 from pyvmaf.codecs.vocabularies import encoder_name
 from pyvmaf.corpora.spec import Corpus
@@ -70,7 +71,7 @@ class Rows:
     ignored: list[str] = field(default_factory=list)
 
 
-class TableCorpus(Corpus):
+class TableCorpus(Corpus, Section):
     """Keys of a corpus of tables."""
 
     root: str = Field(description="Folder of the tables, relative to this file or absolute.")
