@@ -359,9 +359,9 @@ def test_what_is_refused(line: Line) -> None:
 @pytest.mark.parametrize(
     ("file", "said"),
     [
-        ("loso.json", "verdict.json speaks of"),
-        ("predictions.parquet", "loso.json speaks of"),
-        ("model.onnx", "model.json speaks of"),
+        ("loso.json", "verdict.json names"),
+        ("predictions.parquet", "loso.json names"),
+        ("model.onnx", "model.json names"),
     ],
 )
 def test_files_that_nobody_judged_are_refused(line: Line, file: str, said: str) -> None:

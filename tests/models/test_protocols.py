@@ -166,8 +166,8 @@ def test_a_group_that_tells_nothing_new_is_not_left_out_beside() -> None:
 @pytest.mark.parametrize(
     ("split", "said"),
     [
-        ({"k": 3}, "k is no key of protocol leave_one_out, but of kfold"),
-        ({"protocol": "kfold", "mode": "primary-only"}, "mode is no key of protocol kfold, but of holdout"),
+        ({"k": 3}, "k is not a key of protocol leave_one_out, but of kfold"),
+        ({"protocol": "kfold", "mode": "primary-only"}, "mode is not a key of protocol kfold, but of holdout"),
         ({"protocol": "kfold", "seed": "a"}, "the seed of kfold is a whole number of 0 or more, not 'a'"),
         ({"protocol": "content_hash", "seed": 3}, "the seed of content_hash is text"),
         ({"protocol": "hash", "val_share": 0.6, "test_share": 0.4}, "leave nothing to train on"),
