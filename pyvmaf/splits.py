@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.coded import Labels
+from pyvmaf.base.coded import Coded
 from pyvmaf.errors import InputError, unknown_name
 
-Names = Labels | Sequence[str] | NDArray[np.str_]
+Names = Coded | Sequence[str] | NDArray[np.str_]
 NO_SIDE, TRAIN, TEST, VAL = range(4)
 _SIDES = {"": NO_SIDE, "train": TRAIN, "test": TEST, "val": VAL}
 _AT_A_TIME = 1 << 20
@@ -85,12 +85,12 @@ def _of_side(held_out: str, side: NDArray[np.uint8]) -> Fold:
     return Fold(held_out, side, np.arange(4, dtype=np.uint8))
 
 
-def _groups(groups: Names) -> Labels:
-    if not isinstance(groups, Labels):
+def _groups(groups: Names) -> Coded:
+    if not isinstance(groups, Coded):
         names = np.asarray(groups, dtype=np.str_)
         if names.ndim != 1:
             raise InputError(f"a split needs one group name per row, not an array of shape {names.shape}")
-        groups = Labels.of(names)
+        groups = Coded.of(names)
     if groups.size == 0:
         raise InputError("a split needs one group name per row, not an array of shape (0,)")
     return groups
@@ -144,7 +144,7 @@ def hash_split(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> 
     return np.asarray(hash_sides(keys, val_share, test_share))
 
 
-def hash_sides(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> Labels:
+def hash_sides(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> Coded:
     """Assign each row to "train", "val" or "test" by a hash of its key: a key keeps its side if others come or go.
 
     The hash is SHA-256 over ``vmaf-train-splits-v1:`` and the key, its first 8 bytes read as a fraction of 2^64:
@@ -176,7 +176,7 @@ def content_hash_split(keys: Names, seed: str = CONTENT_HASH_SEED) -> NDArray[np
     return np.asarray(content_hash_sides(keys, seed))
 
 
-def content_hash_sides(keys: Names, seed: str = CONTENT_HASH_SEED) -> Labels:
+def content_hash_sides(keys: Names, seed: str = CONTENT_HASH_SEED) -> Coded:
     """Assign each row to "train" (80 %), "val" (10 %) or "test" (10 %) by a hash of its content's name.
 
     The hash is BLAKE2s of 8 bytes over `seed`, a zero byte and the key, read as a fraction of 2^64: below 0.8 is
@@ -191,9 +191,9 @@ def content_hash_sides(keys: Names, seed: str = CONTENT_HASH_SEED) -> Labels:
     return _sides(sides, labels)
 
 
-def _sides(sides: Sequence[str], labels: Labels) -> Labels:
+def _sides(sides: Sequence[str], labels: Coded) -> Coded:
     """Return the side of each row from the side of each distinct name."""
-    return Labels(*_renumbered(np.asarray(sides, dtype=np.str_), labels.codes))
+    return Coded(*_renumbered(np.asarray(sides, dtype=np.str_), labels.codes))
 
 
 def _renumbered(names: NDArray[np.str_], codes: NDArray[np.int32]) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
@@ -210,7 +210,7 @@ def fold_of_sides(sides: Names, name: str = "test") -> Fold:
     Raises:
         InputError: there are no training or no test rows.
     """
-    labels = Labels.of(sides)
+    labels = Coded.of(sides)
     fold = Fold(name, labels.codes, np.array([_SIDES[side] for side in labels.names.tolist()], dtype=np.uint8))
     train, val, test = (fold.count(side) for side in (TRAIN, VAL, TEST))
     if not train or not test:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class Coded:
     """Names of rows, stored as codes. Indexing and `numpy.asarray` give text.
 
     Attributes:
@@ -23,12 +23,12 @@ class Labels:
     codes: NDArray[np.int32]
 
     @staticmethod
-    def of(values: Labels | Sequence[str] | NDArray[np.str_]) -> Labels:
+    def of(values: Coded | Sequence[str] | NDArray[np.str_]) -> Coded:
         """Encode a sequence of names."""
-        if isinstance(values, Labels):
+        if isinstance(values, Coded):
             return values
         names, codes = np.unique(np.asarray(values, dtype=np.str_), return_inverse=True)
-        return Labels(names, codes.astype(np.int32))
+        return Coded(names, codes.astype(np.int32))
 
     @property
     def size(self) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.coded import Labels
+from pyvmaf.base.coded import Coded
 from pyvmaf.base.files import atomic_path
 from pyvmaf.chunks import Scratch, chunks, release
 from pyvmaf.errors import InputError
@@ -56,7 +56,7 @@ class Keyed(Protocol):
         """The table that the rows come from, for errors."""
 
     @property
-    def keys(self) -> Mapping[str, Labels]:
+    def keys(self) -> Mapping[str, Coded]:
         """Text columns by name; ``source`` if the table has it."""
 
 
@@ -68,7 +68,7 @@ class Observed(Keyed, Protocol):
         """The target [n]."""
 
     @property
-    def rows(self) -> Mapping[str, Labels | NDArray[np.float64]]:
+    def rows(self) -> Mapping[str, Coded | NDArray[np.float64]]:
         """Those of `ROW_COLUMNS` that the table has, by name."""
 
     @property
@@ -193,7 +193,7 @@ def beside_folds(split: Split, table: Keyed) -> tuple[list[Fold], str | None]:
     if split.beside is None:
         return [], None
     values = table.keys[split.beside]
-    if Labels.of(values).names.size < 2:
+    if Coded.of(values).names.size < 2:
         return [], f"the table has one {split.beside} only"
     if split.protocol == "leave_one_out" and same_partition(values, table.keys[split.by]):
         return [], f"{split.beside} divides the rows as {split.by} does"
@@ -302,11 +302,11 @@ def write_predictions(path: Path, table: Observed, validation: Validation) -> No
                 writer.write_table(pa.table(columns, schema=schema))
 
 
-def _column(values: Labels | NDArray[np.float64], rows: NDArray[np.int64], kind: Any) -> Any:
+def _column(values: Coded | NDArray[np.float64], rows: NDArray[np.int64], kind: Any) -> Any:
     """Some rows of a label column as Arrow has them."""
     import pyarrow as pa
 
-    if isinstance(values, Labels):
+    if isinstance(values, Coded):
         return _coded(values.codes[rows], values.names.tolist())
     column = values[rows]
     present = np.isfinite(column)

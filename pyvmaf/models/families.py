@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.coded import Labels
+from pyvmaf.base.coded import Coded
 from pyvmaf.base.families import load_part
 from pyvmaf.errors import InputError
 from pyvmaf.models.crossval import Observed, Validation
@@ -173,7 +173,7 @@ class Int8Rows(Observed, Protocol):
         """Hash of the table."""
 
     @property
-    def groups(self) -> Labels:
+    def groups(self) -> Coded:
         """Value of the column that the split goes by, of each row."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pyvmaf.base.coded import Labels
+from pyvmaf.base.coded import Coded
 from pyvmaf.base.document import Bounds, Part
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.section import Section
@@ -54,12 +54,12 @@ class Table:
         data = read_columns(path, [*labels, *({spec.feature, spec.target.column} - set(labels))])
         self.path, self.scratch = path, Scratch(0)
         self.x, self.y = floats(data, spec.feature), floats(data, spec.target.column)
-        self.rows: dict[str, Labels | NDArray[np.float64]] = {
-            name: floats(data, name) if name in NUMBERED else Labels.of(strings(data, name))
+        self.rows: dict[str, Coded | NDArray[np.float64]] = {
+            name: floats(data, name) if name in NUMBERED else Coded.of(strings(data, name))
             for name in ROW_COLUMNS
             if name in labels
         }
-        self.keys = {name: value for name, value in self.rows.items() if isinstance(value, Labels)}
+        self.keys = {name: value for name, value in self.rows.items() if isinstance(value, Coded)}
 
 
 def fit(spec: NearestSpec, run: Run) -> Fit:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyvmaf.base.coded import Labels
+from pyvmaf.base.coded import Coded
 from pyvmaf.errors import InputError
 from pyvmaf.models.crossval import beside_folds, make_folds
 from pyvmaf.models.export import export
@@ -38,7 +38,7 @@ def split_of(**keys: Any) -> Split:
 
 
 def table_of(**keys: list[str]) -> TrainingTable:
-    columns = {name: Labels.of(values) for name, values in keys.items()}
+    columns = {name: Coded.of(values) for name, values in keys.items()}
     n = next(iter(columns.values())).size
     return TrainingTable(
         path=Path("t.parquet"),

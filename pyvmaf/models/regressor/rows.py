@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.coded import Labels
+from pyvmaf.base.coded import Coded
 from pyvmaf.base.files import sha256_file
 from pyvmaf.chunks import CHUNK_ROWS, Scratch, chunks, release
 from pyvmaf.codecs.vocabularies import vocabulary
@@ -57,9 +57,9 @@ class TrainingTable:
     X: NDArray[np.float64]
     codec: NDArray[np.float64] | None
     y: NDArray[np.float64]
-    groups: Labels
-    keys: dict[str, Labels]
-    rows: dict[str, Labels | NDArray[np.float64]]
+    groups: Coded
+    keys: dict[str, Coded]
+    rows: dict[str, Coded | NDArray[np.float64]]
     n_total: int
     dropped: dict[str, Any]
     scratch: Scratch = field(default_factory=lambda: Scratch(0), compare=False)
@@ -142,7 +142,7 @@ class _Coded:
         self._codes[self._end : self._end + index.size] = numbers[index]
         self._end += index.size
 
-    def labels(self) -> Labels:
+    def labels(self) -> Coded:
         """All rows of the column."""
         codes = self._codes[: self._end]
         names = np.array([*self._numbers], dtype=np.str_)
@@ -151,7 +151,7 @@ class _Coded:
         rank[order] = np.arange(order.size, dtype=np.int32)
         for part in chunks(codes.size):
             codes[part] = rank[codes[part]]
-        return Labels(names[order], codes)
+        return Coded(names[order], codes)
 
 
 def _batches(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
@@ -261,7 +261,7 @@ class _Rows:
         labels = {name: coded.labels() for name, coded in self._labels.items()}
         numbers = {name: values[:end] for name, values in self._numbers.items()}
         release()
-        columns: dict[str, Labels | NDArray[np.float64]] = {**labels, **numbers}
+        columns: dict[str, Coded | NDArray[np.float64]] = {**labels, **numbers}
         return TrainingTable(
             path=self._path,
             sha256=sha256_file(self._path),
