@@ -17,7 +17,10 @@ from tests.make.videos import REPOSITORY
 
 PAGE = (REPOSITORY / "CONTRIBUTING.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-COPIED = ("CMakeLists.txt", "pyproject.toml", "config", "docs", "envs", "profiles", "pyvmaf", "requirements", "rules")
+COPIED = (
+    *("CMakeLists.txt", "pyproject.toml", "config", "docs", "envs", "profiles", "pyvmaf", "requirements", "rules"),
+    *("snakemake_logger_plugin_pyvmaf", "tests", "workflow"),
+)
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +58,7 @@ def checkout(tmp_path: Path, embedded_corpus: Mapping[str, Path]) -> Path:
 
     folder = tmp_path / "checkout"
     folder.mkdir()
-    for name in (*COPIED, "workflow", "tests"):
+    for name in COPIED:
         source = REPOSITORY / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
