@@ -47,8 +47,8 @@ def test_an_int8_variant_finds_the_sidecar_of_its_parent(fp32: Path, int8: Path,
     assert open_subject(moved).described().features == open_subject(fp32).described().features
 
 
-def test_what_is_not_the_file_that_was_meant_is_refused(
-    fp32: Path, int8: Path, linear: Linear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_name_that_neither_a_file_nor_a_registry_has_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYVMAF_REGISTRY", str(tmp_path / "elsewhere.json"))
     with pytest.raises(MissingFileError, match=r"nowhere\.onnx"):
@@ -57,15 +57,26 @@ def test_what_is_not_the_file_that_was_meant_is_refused(
         open_subject("small", registry=tmp_path / "registry.json")
     with pytest.raises(MissingFileError, match=r"small is not a file, and the registry .*elsewhere\.json"):
         open_subject("small")
+
+
+def test_an_operator_that_is_not_allowed_is_refused(linear: Linear) -> None:
     with pytest.raises(InputError, match="operator Hardmax"):
         open_subject(linear("forbidden.onnx", [1.0], op="Hardmax"))
+
+
+def test_a_file_with_another_hash_is_refused(fp32: Path) -> None:
     with pytest.raises(IntegrityError, match="is pinned"):
         open_subject(fp32, sha256="0" * 64)
-    tampered = tmp_path / "model.onnx"
-    tampered.write_bytes(int8.read_bytes())
+
+
+def test_a_file_that_its_sidecar_does_not_describe_is_refused(fp32: Path, int8: Path, tmp_path: Path) -> None:
+    shutil.copy(int8, tmp_path / "model.onnx")
     shutil.copy(fp32.with_suffix(".json"), tmp_path / "model.json")
     with pytest.raises(IntegrityError, match="not the file that was judged"):
-        open_subject(tampered)
+        open_subject(tmp_path / "model.onnx")
+
+
+def test_json_that_is_not_a_sidecar_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(InputError, match="is not a sidecar"):
         open_subject(tmp_path / "other.json")

@@ -164,7 +164,7 @@ def test_who_is_swapped_with_whom() -> None:
     assert partner(clips[3], clips, {**formats, Path("e"): Format(8, 8, "yuv444p")}) is None
 
 
-def test_bad_input(corpus: Path, embedded_corpus: dict[str, Path], tmp_path: Path) -> None:
+def test_corpora_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     with pytest.raises(MissingFileError, match=r"absent\.json"):
         hard_negatives([tmp_path / "absent.json"], out)
@@ -173,15 +173,26 @@ def test_bad_input(corpus: Path, embedded_corpus: dict[str, Path], tmp_path: Pat
         hard_negatives([tmp_path / "other.json"], out)
     with pytest.raises(InputError, match="no clips"):
         hard_negatives([corpus_file(tmp_path / "empty", {})], out)
-    with pytest.raises(InputError, match="2 or more"):
-        hard_negatives([corpus], out, frames=1)
+    assert not out.exists()
+
+
+def test_a_clip_that_is_not_the_prepared_one_is_refused(embedded_corpus: dict[str, Path], tmp_path: Path) -> None:
     changed = corpus_file(tmp_path / "changed", {"carphone": (embedded_corpus["carphone"], "s", "g")})
     changed.write_text(changed.read_text().replace(sha256_file(embedded_corpus["carphone"]), "0" * 64))
     with pytest.raises(IntegrityError, match="prepare the corpus again"):
-        hard_negatives([changed], out)
-    with pytest.raises(InputError, match="ssimulacra2"):
-        hard_negatives([corpus], out, features="ssimulacra2")
-    assert not out.exists()
+        hard_negatives([changed], tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"frames": 1}, "2 or more"), ({"features": "ssimulacra2"}, "ssimulacra2")]
+)
+def test_options_that_cannot_be_met_are_refused(
+    corpus: Path, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        hard_negatives([corpus], tmp_path / "out.parquet", **options)
+    assert not (tmp_path / "out.parquet").exists()
 
 
 def test_the_verb(corpus: Path, table: Path, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +20,7 @@ from scipy import stats
 
 from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.base.manifest import read_manifest
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
 from pyvmaf.models.coverage import measure
 from pyvmaf.models.ensemble import HeldError, make_ensemble, read_held_out
 from pyvmaf.models.evaluate import evaluate
@@ -330,29 +332,38 @@ def test_intervals_that_do_not_hold_what_they_promise_are_held(line: Line) -> No
         load_ensemble(line.manifest)
 
 
-def test_what_is_refused(line: Line) -> None:
-    def make(**changes: Any) -> Any:
-        given: dict[str, Any] = {
-            "config": line.spec, "verdict": line.verdict, "sidecars": line.sidecars, "table": line.table,
-            "output": line.manifest,
-        }  # fmt: skip
-        return make_ensemble(**{**given, **changes})
+REFUSED: dict[str, tuple[Callable[[Line], dict[str, Any]], type[PyvmafError], str]] = {
+    "another table": (
+        lambda line: {"table": write_table(line.home.parent / "other.parquet", table_columns(seed=4))},
+        InputError, r"judged the table with sha256 \w{64}, but .*other\.parquet",
+    ),
+    "a seed that lacks": (
+        lambda line: {"sidecars": line.sidecars[:2]},
+        InputError, r"judged seeds \[0, 1, 2\], but the sidecars given are of \[0, 1\]",
+    ),
+    "a seed twice": (
+        lambda line: {"sidecars": [line.sidecars[0], *line.sidecars]}, InputError, r"given are of \[0, 0, 1, 2\]",
+    ),
+    "another folder": (
+        lambda line: {"output": line.home / "elsewhere" / "ensemble.json"}, InputError, "does not lie below",
+    ),
+    "a missing sidecar": (
+        lambda line: {"sidecars": [*line.sidecars[:2], line.home / "seed9/model.json"]}, MissingFileError, "seed9",
+    ),
+    "a spec without an ensemble": (
+        lambda line: {"config": spec_file(line.home.parent, "many", seeds=[0, 1, 2], gates=GATES)},
+        InputError, "asks for no ensemble",
+    ),
+}  # fmt: skip
 
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_members_that_do_not_belong_together_are_refused(line: Line, case: str) -> None:
+    changes, error, message = REFUSED[case]
+    words = {"config": line.spec, "verdict": line.verdict, "sidecars": line.sidecars, "table": line.table}
     line.manifest.unlink()
-    other = write_table(line.home.parent / "other.parquet", table_columns(seed=4))
-    with pytest.raises(InputError, match=f"judged the table with sha256 .* but .*{sha256_file(other)}"):
-        make(table=other)
-    with pytest.raises(InputError, match=r"judged seeds \[0, 1, 2\], but the sidecars given are of \[0, 1\]"):
-        make(sidecars=line.sidecars[:2])
-    with pytest.raises(InputError, match=r"given are of \[0, 0, 1, 2\]"):
-        make(sidecars=[line.sidecars[0], *line.sidecars])
-    with pytest.raises(InputError, match="does not lie below"):
-        make(output=line.home / "elsewhere" / "ensemble.json")
-    with pytest.raises(MissingFileError):
-        make(sidecars=[*line.sidecars[:2], line.home / "seed9/model.json"])
-    plain = spec_file(line.home.parent, "many", seeds=[0, 1, 2], gates=GATES)
-    with pytest.raises(InputError, match="asks for no ensemble"):
-        make(config=plain)
+    with pytest.raises(error, match=message):
+        make_ensemble(**{**words, "output": line.manifest, **changes(line)})
     assert not line.manifest.exists()
 
 
@@ -391,34 +402,38 @@ def test_one_seed_is_no_ensemble(tmp_path: Path) -> None:
 # -- loading -------------------------------------------------------------------------------------
 
 
-def test_a_tampered_member_manifest_or_sidecar_is_refused(line: Line) -> None:
+def test_a_pinned_manifest_is_loaded(line: Line) -> None:
+    assert isinstance(load_ensemble(line.manifest, sha256=sha256_file(line.manifest)), Ensemble)
+
+
+@pytest.mark.parametrize("name", ["seed2/model.onnx", "seed2/model.json"])
+def test_a_changed_member_is_refused(line: Line, name: str) -> None:
+    data = (line.home / name).read_bytes()
+    # Another last byte; a sidecar stays JSON.
+    (line.home / name).write_bytes(data + b" " if name.endswith("json") else data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(IntegrityError, match=rf"{re.escape(name)} has sha256 .* is pinned"):
+        load_ensemble(line.manifest)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"feature_mean": [0.0] * 6}, "says feature_mean"),
+        ({"codec_vocab_sha256": "0" * 64}, "says codec_vocab_sha256"),
+        ({"nickname": "x"}, "says nickname x"),
+    ],
+)
+def test_a_changed_manifest_is_refused(line: Line, changes: dict[str, Any], message: str) -> None:
     pin = sha256_file(line.manifest)
-    assert isinstance(load_ensemble(line.manifest, sha256=pin), Ensemble)
-    onnx = line.home / "seed2/model.onnx"
-    good = onnx.read_bytes()
-    onnx.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    with pytest.raises(IntegrityError, match=r"seed2/model\.onnx has sha256 .* is pinned"):
-        load_ensemble(line.manifest)
-    onnx.write_bytes(good)
-    sidecar = line.home / "seed2/model.json"
-    text = sidecar.read_text()
-    sidecar.write_text(text + " ")
-    with pytest.raises(IntegrityError, match=r"seed2/model\.json has sha256"):
-        load_ensemble(line.manifest)
-    sidecar.write_text(text)
-    manifest = json.loads(line.manifest.read_text())
-    edit(line.manifest, feature_mean=[0.0] * 6)
+    edit(line.manifest, **changes)
     with pytest.raises(IntegrityError, match=f"{pin} is pinned"):
         load_ensemble(line.manifest, sha256=pin)
-    with pytest.raises(IntegrityError, match="says feature_mean"):
+    with pytest.raises(IntegrityError, match=message):
         load_ensemble(line.manifest)
-    edit(line.manifest, **{**manifest, "codec_vocab_sha256": "0" * 64})
-    with pytest.raises(IntegrityError, match="says codec_vocab_sha256"):
-        load_ensemble(line.manifest)
-    edit(line.manifest, **{**manifest, "nickname": "x"})
-    with pytest.raises(IntegrityError, match="says nickname x"):
-        load_ensemble(line.manifest)
-    line.manifest.write_text(json.dumps(manifest) + " " * (1 << 20))
+
+
+def test_a_manifest_of_more_than_a_megabyte_is_refused(line: Line) -> None:
+    line.manifest.write_text(line.manifest.read_text() + " " * (1 << 20))
     with pytest.raises(InputError, match="may have at most 1048576"):
         load_ensemble(line.manifest)
 

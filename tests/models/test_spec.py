@@ -93,19 +93,25 @@ def test_a_missing_key_is_named() -> None:
         parse_spec(data, "m.yaml")
 
 
-def test_files_that_are_no_specs(tmp_path: Path) -> None:
+def test_a_missing_spec_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"absent\.yaml"):
         load_regressor(tmp_path / "absent.yaml")
-    for name, content, said in (
-        ("a.yaml", b"{", "not YAML"),
-        ("b.yaml", b"\xff\xfe\x00", "not YAML"),
-        ("c.yaml", b"- 1", "holds list"),
-        ("d.yaml", b"name: m\ndescription: d\ninputs: {}\nnetwork: {hidden: [4]}\nepochs: 1", "called 'd'"),
-    ):
-        path = tmp_path / name
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=said):
-            load_regressor(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "not YAML"),
+        (b"\xff\xfe\x00", "not YAML"),
+        (b"- 1", "holds list"),
+        (b"name: m\ndescription: d\ninputs: {}\nnetwork: {hidden: [4]}\nepochs: 1", "called 'd'"),
+    ],
+)
+def test_a_file_that_is_not_a_spec_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "d.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        load_regressor(path)
 
 
 def test_training_settings_leave_out_what_does_not_shape_weights() -> None:

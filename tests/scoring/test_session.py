@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -90,21 +91,37 @@ def test_luma_only_and_a_single_frame(frames: list[tuple[Planes, Planes]], pair:
     assert {n: row[n] for n in ("motion", "motion2")} == {n: batch[n][0] for n in ("motion", "motion2")}
 
 
-def test_refusals(frames: list[tuple[Planes, Planes]]) -> None:
+def test_frames_of_two_formats_are_refused(frames: list[tuple[Planes, Planes]]) -> None:
     reference, distorted = frames[0]
     with (
         Session() as stream,
         pytest.raises(InputError, match="reference is 176x144 yuv420p, the distorted one is 176x144 gray"),
     ):
         stream.push(reference, distorted[:1])
+
+
+def test_a_frame_of_another_size_is_refused(frames: list[tuple[Planes, Planes]]) -> None:
+    reference, distorted = frames[0]
     with Session() as stream:
         stream.push(reference, distorted)
         half = tuple(p[: p.shape[0] // 2] for p in reference)
         with pytest.raises(InputError, match="frame 1 is 176x72 yuv420p, those before it were 176x144"):
             stream.push(half, half)
+
+
+def test_samples_of_another_type_are_refused(frames: list[tuple[Planes, Planes]]) -> None:
+    reference, distorted = frames[0]
     with Session() as stream, pytest.raises(InputError, match="samples are float64"):
         stream.push([reference[0] / 255.0], [distorted[0] / 255.0])
-    with pytest.raises(InputError, match=r"unknown feature 'adm': did you mean 'adm2'\?"):
-        Session("adm")
-    with pytest.raises(InputError, match="known at the end of a clip only"):
-        Session(model="vmaf_v1.0.16_hfr_3d0h")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"features": "adm"}, r"unknown feature 'adm': did you mean 'adm2'\?"),
+        ({"model": "vmaf_v1.0.16_hfr_3d0h"}, "known at the end of a clip only"),
+    ],
+)
+def test_features_and_models_that_a_session_does_not_have_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Session(**options)
