@@ -158,7 +158,8 @@ def test_a_change_is_not_forgotten_when_its_job_is_killed(run: Path, verb: str) 
         inner[last] = value
     write_yaml(run / name, data)
     planned = plan(run, {"all": Case(OPTIONS[4:])})["all"]
-    process = start(run, "--keep-going")
+    # With this option, the log lists finished jobs.
+    process = start(run, "--keep-going", "--printshellcmds")
     killed, said = kill_when(process, run, older(verb, -1))
     assert killed == {verb: planned.jobs[rule]}
     assert process.returncode == 1, said
