@@ -97,8 +97,8 @@ def coded_names(table: pa.Table, name: str) -> tuple[NDArray[np.str_], NDArray[n
     chunks: list[Any] = column.unify_dictionaries().chunks
     known = ["" if value is None else str(value) for value in chunks[0].dictionary.to_pylist()] if chunks else []
     names = np.asarray([*known, ""], dtype=np.str_)
-    places = [chunk.indices.fill_null(len(known)).to_numpy(zero_copy_only=False) for chunk in chunks]
-    return names, np.concatenate([np.empty(0, np.int32), *places]).astype(np.int32)
+    index = [_numbers(chunk.indices, len(known)) for chunk in chunks]
+    return names, np.concatenate([np.empty(0, np.int32), *index]).astype(np.int32)
 
 
 def floats(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -112,10 +112,18 @@ def floats(table: pa.Table, name: str) -> NDArray[np.float64]:
     column = table.column(name)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise InputError(f"column {name!r} holds {column.type}, but numbers are needed")
-    # Arrow gives NaN for a missing number.
-    # Chunk by chunk, because Arrow imports pandas to convert all of them at once.
-    parts = [chunk.to_numpy(zero_copy_only=False) for chunk in column.cast(pa.float64()).chunks]
+    parts = [_numbers(chunk, float("nan")) for chunk in column.cast(pa.float64()).chunks]
     return np.concatenate([np.empty(0, np.float64), *parts])
+
+
+def _numbers(array: Any, missing: float) -> NDArray[Any]:
+    """Return the values of an Arrow array of numbers, with `missing` for a null.
+
+    `to_numpy` and `fill_null` import pandas, which takes longer than to read the table of a default run.
+    """
+    if array.null_count:
+        array = array.fill_null(missing)
+    return np.from_dlpack(array)
 
 
 def codec_block(version: str, encoder: NDArray[Any], preset: NDArray[Any], crf: NDArray[Any]) -> NDArray[np.float64]:
