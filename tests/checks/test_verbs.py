@@ -435,7 +435,7 @@ INT8 = "quantized/small/seed1/static_qdq.json"
         ("but its sidecar describes {'input': 6}", lambda r: edit(r / SIDECAR, input_name="input")),
         ("is not the one inside", lambda r: edit(r / SIDECAR, input_normalization={"mean": [0.0] * 6, "std": [1.0] * 6, "in_graph": True})),
         ("pins sha256 000", lambda r: edit(r / SIDECAR, sha256="0" * 64)),
-        ("'unknown' was unexpected", lambda r: edit(r / SIDECAR, unknown=1)),
+        ("unknown: this key is not allowed", lambda r: edit(r / SIDECAR, unknown=1)),
         ("is not JSON", lambda r: (r / SIDECAR).write_text("{")),
         ("does not have a sidecar", lambda r: (r / SIDECAR).unlink()),
         ("describes model.onnx, which does not exist", lambda r: (r / SIDECAR).with_suffix(".onnx").unlink()),
