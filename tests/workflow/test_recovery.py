@@ -24,7 +24,7 @@ from pyvmaf.base.files import sha256_file
 from tests.make.commands import command
 from tests.make.workflows import PROFILE, SNAKEFILE, Case, artefacts, plan, prepare_small_run, snakemake, write_yaml
 
-pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("recovery"), pytest.mark.slow]
 
 OPTIONS = ("--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--configfile", "small.yaml")
 LONG = {"prepare", "encode", "extract-features", "hard-negatives", "fit", "export", "quantize-int8"}
