@@ -3,6 +3,7 @@
 import atexit
 import gc
 from functools import cache
+from inspect import signature
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -53,6 +54,16 @@ def stop_looking_again():
     limit = getattr(workflow.scheduler, "job_rate_limiter", None)
     if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
+
+
+def keep_signatures(rules):
+    """Compute the signature of each function of a rule once: Snakemake asks for it again for every job."""
+    for rule in rules:
+        resources = (
+            getattr(value, "_evaluator", None) for value in rule.resources.values()
+        )
+        for function in filter(callable, [*rule.params, *resources]):
+            function.__signature__ = signature(function)
 
 
 def untracked(value):
@@ -106,13 +117,41 @@ def clip_made_of(corpus, clip):
 
 
 @cache
-def ladder_made_of(corpus, clip, codec):
-    rungs = {
-        rung: [*options_of(codec, rung), PLAN.rung(codec, rung).identity]
+def rows_of(codec, rung):
+    return PLAN.rung(codec, rung).identity
+
+
+@cache
+def rungs_of_ladder(codec):
+    return {
+        rung: [*options_of(codec, rung), rows_of(codec, rung)]
         for rung in PLAN.rungs(codec)
     }
-    code = identity("encode", PLAN.distortion(codec))
-    return made_of(clip_made_of(corpus, clip), rungs, code)
+
+
+@cache
+def encode_code(codec):
+    return identity("encode", PLAN.distortion(codec))
+
+
+@cache
+def ladder_made_of(corpus, clip, codec):
+    return made_of(
+        clip_made_of(corpus, clip), rungs_of_ladder(codec), encode_code(codec)
+    )
+
+
+def code_of_encodes():
+    """Identity of the code of `encode`; a function of wildcards if the ladders' distortions have several.
+
+    Snakemake inspects a function again for each of many thousand jobs, which takes longer than to call it.
+    """
+    codes = {encode_code(codec) for codec in PLAN.codecs}
+    return (
+        codes.pop()
+        if len(codes) == 1
+        else lambda wildcards: encode_code(wildcards.codec)
+    )
 
 
 def clip_labels(wildcards):
@@ -123,11 +162,18 @@ def rung_options(wildcards):
     return options_of(wildcards.codec, wildcards.rung)
 
 
+def rung_rows(wildcards):
+    return rows_of(wildcards.codec, wildcards.rung)
+
+
 def rungs_of(file):
     """Files of one kind, one for each rung of a ladder."""
-    return lambda wildcards: [
-        file.path(**wildcards, rung=rung) for rung in PLAN.rungs(wildcards.codec)
-    ]
+
+    def paths(wildcards):
+        parts = dict(wildcards)
+        return [file.path(**parts, rung=rung) for rung in PLAN.rungs(wildcards.codec)]
+
+    return paths
 
 
 def shard_ladders(wildcards):

@@ -21,9 +21,9 @@ rule encode_rung:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         options=rung_options,
-        rows=lambda wildcards: PLAN.rung(wildcards.codec, wildcards.rung).identity,
+        rows=rung_rows,
         made_of=lambda wildcards: clip_made_of(wildcards.corpus, wildcards.clip),
-        code=lambda wildcards: identity("encode", PLAN.distortion(wildcards.codec)),
+        code=code_of_encodes(),
     shell:
         "vmaf-train encode {input:q} {output.video:q} {params.options:q}"
         " --code {params.code:q} > {log:q} 2>&1"
