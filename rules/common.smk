@@ -57,12 +57,12 @@ def stop_looking_again():
 
 
 def keep_signatures(rules):
-    """Compute the signature of each function of a rule once: Snakemake asks for it again for every job."""
-    for rule in rules:
+    """Compute the signature of each function of `rules` once; Snakemake asks for it again for every job."""
+    for step in rules:
         resources = (
-            getattr(value, "_evaluator", None) for value in rule.resources.values()
+            getattr(value, "_evaluator", None) for value in step.resources.values()
         )
-        for function in filter(callable, [*rule.params, *resources]):
+        for function in filter(callable, [*step.params, *resources]):
             function.__signature__ = signature(function)
 
 
@@ -130,27 +130,27 @@ def rungs_of_ladder(codec):
 
 
 @cache
-def encode_code(codec):
-    return identity("encode", PLAN.distortion(codec))
+def code_of_ladder(verb, codec):
+    return identity(verb, PLAN.distortion(codec))
+
+
+def ladder_code(verb):
+    """Identity of the code of a verb: one value, or a function of wildcards if distortions of ladders give several.
+
+    Snakemake handles a function again for each of many thousand jobs, which takes longer than to call it.
+    """
+    codes = {code_of_ladder(verb, codec) for codec in PLAN.codecs}
+    if len(codes) == 1:
+        return codes.pop()
+    return lambda wildcards: code_of_ladder(verb, wildcards.codec)
 
 
 @cache
 def ladder_made_of(corpus, clip, codec):
     return made_of(
-        clip_made_of(corpus, clip), rungs_of_ladder(codec), encode_code(codec)
-    )
-
-
-def code_of_encodes():
-    """Identity of the code of `encode`; a function of wildcards if the ladders' distortions have several.
-
-    Snakemake inspects a function again for each of many thousand jobs, which takes longer than to call it.
-    """
-    codes = {encode_code(codec) for codec in PLAN.codecs}
-    return (
-        codes.pop()
-        if len(codes) == 1
-        else lambda wildcards: encode_code(wildcards.codec)
+        clip_made_of(corpus, clip),
+        rungs_of_ladder(codec),
+        code_of_ladder("encode", codec),
     )
 
 

@@ -23,7 +23,7 @@ rule encode_rung:
         options=rung_options,
         rows=rung_rows,
         made_of=lambda wildcards: clip_made_of(wildcards.corpus, wildcards.clip),
-        code=code_of_encodes(),
+        code=ladder_code("encode"),
     shell:
         "vmaf-train encode {input:q} {output.video:q} {params.options:q}"
         " --code {params.code:q} > {log:q} 2>&1"
