@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, cast, get_args
@@ -110,15 +111,16 @@ class Corpus(Section):
     description: str = Field(default="", description="Description of the corpus.")
 
     @property
+    @abstractmethod
     def pinned(self) -> tuple[Pinned, ...]:
         """Every file of the corpus with its hash."""
-        raise NotImplementedError
 
     @property
     def uses(self) -> Uses:
         """What a verb that reads this corpus uses in addition to its imports."""
         return corpora.kind(self.kind).uses
 
+    @abstractmethod
     def home(self, corpus_file: Path, fetched: Path) -> Path:
         """Return the folder that the paths of its files start from.
 
@@ -126,7 +128,6 @@ class Corpus(Section):
             corpus_file: its YAML file.
             fetched: the folder that `fetch` fills.
         """
-        raise NotImplementedError
 
 
 class VideoCorpus(Corpus, Section):

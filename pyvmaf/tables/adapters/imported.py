@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,14 +78,15 @@ class TableCorpus(Corpus, Section):
     root: str = Field(description="Folder of the tables, relative to this file or absolute.")
 
     @property
+    @abstractmethod
     def max_bad_share(self) -> float:
         """Largest share of rows that may be unusable."""
-        raise NotImplementedError
 
     def home(self, corpus_file: Path, fetched: Path) -> Path:
         """Return the root, seen from the corpus file."""
         return corpus_file.resolve().parent / self.root
 
+    @abstractmethod
     def read(self, files: Mapping[str, Path]) -> Rows:
         """Read the tables.
 
@@ -94,7 +96,6 @@ class TableCorpus(Corpus, Section):
         Raises:
             InputError: a file cannot be read, or does not have a column that the corpus file names.
         """
-        raise NotImplementedError
 
 
 def is_missing(value: Any) -> bool:
