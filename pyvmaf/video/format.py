@@ -239,9 +239,10 @@ class Colour:
 
     @classmethod
     def of(cls, source: av.VideoCodecContext | av.VideoFrame) -> Colour:
-        """Read the colour that a decoder or a frame states."""
+        """Read the colour that a decoder or a frame states; the pixel formats yuvj… state full range, too."""
+        pix_fmt = source.format.name if source.format is not None else ""
         return cls(
-            _RANGES.get(int(source.color_range), ""),
+            "pc" if pix_fmt.startswith("yuvj") else _RANGES.get(int(source.color_range), ""),
             _MATRICES.get(int(source.colorspace), ""),
             _TRANSFERS.get(int(source.color_trc), ""),
             _PRIMARIES.get(int(source.color_primaries), ""),
