@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyvmaf.base.table import Row, Table
+from pyvmaf.codecs.options import check_extra, without
 from pyvmaf.errors import InputError, unknown_name
 
 
@@ -24,7 +25,7 @@ class Encoder:
         chroma: chroma subsamplings that it takes ("420", "422", "444").
         aliases: other names that people use for it.
         quality_option, preset_option: FFmpeg options that carry the quality number and the preset.
-        options: further options of every encode; a caller's extra options come later and win.
+        options: further options of every encode; a caller's extra options replace them.
         params_option: FFmpeg option that carries the encoder's own ``key=value:…`` list.
         thread_params: entries of that list that pin the thread count; ``{threads}`` is replaced by it, and
             ``{pool}`` by the threads beside the calling one, 0 for a single thread.
@@ -105,27 +106,21 @@ class Encoder:
             preset: one of `presets`.
             crf: quality number inside the range.
             pixel_format: as from `pixel_format`.
-            extra: further FFmpeg options, as alternating words; the last of two equal options wins, and entries of
-                `params_option` are merged.
+            extra: further FFmpeg options, as alternating words. They replace equal ones of `options`; entries of
+                `params_option` are added to `thread_params`.
             threads: encoder threads.
 
         Raises:
-            InputError: preset or CRF are not the codec's, or `extra` sets what is set elsewhere.
+            InputError: preset or CRF are not the codec's, or an extra option is refused (`check_extra`).
         """
+        checked = check_extra(self.name, self.params_option, extra)
         pool = 0 if threads == 1 else threads
         params = [item.format(threads=threads, pool=pool) for item in self.thread_params]
-        kept: list[str] = []
-        words = iter(extra)
-        for word in words:
-            if word == self.params_option:
-                params.append(next(words, ""))
-            elif word in _RESERVED or word in (self.quality_option, self.preset_option):
-                raise InputError(f"the extra option {word} of {self.name} is set by the project: leave it out")
-            else:
-                kept.append(word)
+        params += checked.params
         arguments = ["-c:v", self.name, self.preset_option, self.check_preset(preset)]
         arguments += [self.quality_option, str(self.check_crf(crf)), "-pix_fmt", pixel_format]
-        arguments += ["-threads", str(threads), *self.options, *kept]
+        own = without(self.options, checked.options[::2])
+        arguments += ["-threads", str(threads), *own, *checked.options]
         if self.params_option and params:
             arguments += [self.params_option, ":".join(params)]
         return arguments
@@ -135,15 +130,6 @@ class Encoder:
         found = re.search(self.version, log)
         return found.group(1).strip() if found else None
 
-
-# What an encode's own arguments, input and output fix; an extra option must not fight with them.
-_RESERVED = frozenset(
-    {
-        *("-i", "-y", "-n", "-f", "-c:v", "-codec:v", "-vcodec", "-pix_fmt", "-threads", "-map", "-vf", "-filter:v"),
-        *("-frames:v", "-vframes", "-fps_mode", "-vsync", "-r", "-s", "-ss", "-t", "-to", "-fflags", "-map_metadata"),
-        *("-progress", "-crf", "-qp", "-pass"),
-    }
-)
 
 _X26X: Row[tuple[str, ...]] = (
     "placebo",

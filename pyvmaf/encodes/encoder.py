@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pyvmaf.base.table import row_hash
 from pyvmaf.codecs.encoders import ENCODERS, Encoder, rung_name
 from pyvmaf.codecs.encoders import encoder as find_encoder
+from pyvmaf.codecs.options import check_extra
 from pyvmaf.encodes.distortion import Made, Reference, refuse
-from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.errors import InputError, PyvmafError, unknown_name
 
 if TYPE_CHECKING:
     from pyvmaf.video.ffmpeg import Advance, FFmpeg
@@ -78,8 +79,10 @@ class EncoderRung:
 
         Raises:
             InputError: the encoder does not take the reference's size, chroma or bits.
-            IncompleteError, UnavailableError, PyvmafError, OSError: see `transcode.transcode`.
+            IncompleteError, UnavailableError, PyvmafError, OSError: see `transcode.transcode`; also if the stream states
+                another encoder or CRF.
         """
+        from pyvmaf.encodes.stated import stated
         from pyvmaf.encodes.transcode import transcode
 
         entry = ENCODERS[self.encoder]
@@ -103,6 +106,12 @@ class EncoderRung:
             attempts=entry.attempts,
             advance=advance,
         )
+        found = stated(output)
+        if found is not None and not (found.encoder == entry.name and found.agrees(self.crf)):
+            raise PyvmafError(
+                f"cannot encode {reference.path}: {entry.name} with CRF {self.crf} was asked for, but the stream states "
+                f"{found.encoder} with {found.settings} (FFmpeg {tool.version})"
+            )
         record = {
             "encoder": entry.name,
             "encoder_version": entry.parse_version(result.log) or "unknown",
@@ -127,9 +136,10 @@ def encoder_rung(
         extra: further options for FFmpeg, word by word.
 
     Raises:
-        InputError: the encoder is unknown, or does not have the preset, CRF or bits.
+        InputError: the encoder is unknown, or does not have the preset, CRF or bits, or an extra option is refused.
     """
     entry = find_encoder(codec)
+    check_extra(entry.name, entry.params_option, extra)
     rung = EncoderRung(entry.name, entry.check_preset(preset), entry.check_crf(crf), bit_depth, tuple(extra))
     if bit_depth is not None:
         bit_depth_for(entry, bit_depth, bit_depth)

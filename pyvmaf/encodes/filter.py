@@ -6,11 +6,13 @@ A ladder has one filter with the placeholder ``{strength}``, such as ``gblur=sig
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pyvmaf.base.table import Row
 from pyvmaf.encodes.distortion import Made, Reference, refuse
 from pyvmaf.errors import InputError, unknown_name
 
@@ -18,6 +20,18 @@ if TYPE_CHECKING:
     from pyvmaf.video.ffmpeg import Advance, FFmpeg
 
 _PLACEHOLDER = "{strength}"
+
+FILTERS: Row[str] = (
+    "amplify atadenoise avgblur bilateral blend boxblur bwdif cas chromanr chromashift colorbalance colorchannelmixer "
+    "colorcontrast colorcorrect colorlevels colortemperature convolution crop dblur dctdnoiz deband deblock deflate "
+    "deflicker dilation drawbox drawgrid edgedetect elbg eq erosion exposure extractplanes fade fftdnoiz fillborders "
+    "format fps framestep gblur geq gradfun greyedge hflip histeq hqdn3d hue huesaturation inflate interlace kerndeint "
+    "lagfun lenscorrection limiter lut lutrgb lutyuv median mergeplanes monochrome negate nlmeans noise normalize null "
+    "overlay owdenoise pad perspective pixelize pp7 removegrain rgbashift rotate sab scale separatefields setsar shear "
+    "smartblur sobel split spp swapuv tblend telecine tinterlace tmedian tmix transpose unsharp vaguedenoiser vflip "
+    "vibrance vignette weave yadif zoompan"
+)
+"""Names of the filters that a distortion may use: they read frames alone, and no file."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,8 @@ def rung(strength: float | None, settings: Mapping[str, str]) -> FilterRung:
         settings: ``filter``.
 
     Raises:
-        InputError: the strength or the filter is missing, or the filter does not have the placeholder.
+        InputError: the strength or the filter is missing, the filter does not have the placeholder, or it is not one of
+            `FILTERS`.
     """
     for setting in settings:
         if setting != "filter":
@@ -119,4 +134,43 @@ def rung(strength: float | None, settings: Mapping[str, str]) -> FilterRung:
             f"the setting 'filter' is {settings.get('filter')!r}, but an FFmpeg filter with {_PLACEHOLDER} in it is "
             f"needed: filter: 'gblur=sigma={_PLACEHOLDER}'"
         )
+    if not 0 <= strength < float("inf"):
+        raise InputError(f"the strength is {strength:g}, but a number of 0 or more is needed")
+    _check_filter(settings["filter"])
     return FilterRung(settings["filter"], float(strength))
+
+
+def _check_filter(text: str) -> None:
+    """Refuse filters that may read or write files, and values that are read from files.
+
+    Raises:
+        InputError: a filter is not one of `FILTERS`, or one of its values is the name of a file.
+    """
+    for part in _parts(text, ",;"):
+        # Labels of a graph: [a][b]blend=…[c].
+        name, _, values = re.sub(r"^(\s*\[[^][]*\])+|(\[[^][]*\]\s*)+$", "", part).strip().partition("=")
+        name = name.strip().partition("@")[0]
+        if name not in FILTERS.split():
+            raise unknown_name("filter of a distortion (those that use files are refused)", name, FILTERS.split())
+        for value in _parts(values, ":|"):
+            if value.lstrip().startswith("/"):
+                raise InputError(
+                    f"{value.strip()!r} in the filter {text!r} would be read from a file: write the value itself"
+                )
+
+
+def _parts(text: str, separators: str) -> Iterator[str]:
+    """Split a filter graph at separators outside of quotation marks, as FFmpeg does."""
+    part, quoted = "", False
+    characters = iter(text)
+    for character in characters:
+        if character == "'":
+            quoted = not quoted
+        elif character in separators and not quoted:
+            yield part
+            part = ""
+            continue
+        part += character
+        if character == "\\" and not quoted:
+            part += next(characters, "")
+    yield part

@@ -23,8 +23,10 @@ def read_records(rungs: Mapping[str, Path]) -> dict[str, Record]:
     Raises:
         MissingFileError: a rung has no record.
         IntegrityError: a record is not of the corpus-row schema.
+        InputError: a record is that of another file.
     """
     from pyvmaf.encodes.record import Record
+    from pyvmaf.encodes.stated import check_record
 
     records = {}
     for rung, path in rungs.items():
@@ -32,6 +34,7 @@ def read_records(rungs: Mapping[str, Path]) -> dict[str, Record]:
         if not record.exists():
             raise MissingFileError(f"{path} has no encode record beside it: {record} is missing; encode it again")
         records[rung] = Record.read(record)
+        check_record(path, records[rung])
     return records
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,6 @@ from pyvmaf.errors import InputError, PyvmafError
 
 if TYPE_CHECKING:
     from pyvmaf.video.format import Format
-
-# x264 and x265 write their settings into the first coded picture, as text.
-_SETTINGS = re.compile(rb"x26[45] .{0,3000}?\bcrf=(\d+(?:\.\d+)?)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -57,41 +53,24 @@ def origin(path: Path) -> Origin:
 
 def _recorded(path: Path) -> Origin | None:
     from pyvmaf.encodes.record import Record
+    from pyvmaf.encodes.stated import check_record
 
     try:
         record = Record.read(path.with_suffix(".json"))
+        # A record of another file must not describe this one.
+        check_record(path, record)
     except PyvmafError:
         return None
-    # A record of another file must not describe this one.
-    if Path(record.encode_path).name != path.name or record.encode_size_bytes != path.stat().st_size:
+    if Path(record.encode_path).name != path.name:
         return None
     return Origin(record.encoder, record.preset, None if record.crf is None else float(record.crf), "record")
 
 
 def _streamed(path: Path) -> Origin | None:
-    if path.suffix.lower() == ".yuv":
-        return None
-    import av
+    from pyvmaf.encodes.stated import stated
 
-    from pyvmaf.codecs.encoders import encoder as find_encoder
-
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            words = [*stream.metadata.get("ENCODER", "").split(), stream.codec.canonical_name]
-            head = stream.codec_context.extradata or b""
-            head += next((bytes(packet) for packet in container.demux(stream) if packet.size), b"")
-    except (av.error.FFmpegError, IndexError):
-        return None
-    for word in reversed(words[:-1]), words[-1:]:
-        for name in word:
-            try:
-                encoder = find_encoder(name).name
-            except PyvmafError:
-                continue
-            settings = _SETTINGS.search(head)
-            return Origin(encoder, None, float(settings[1]) if settings else None, "stream")
-    return None
+    found = stated(path)
+    return None if found is None else Origin(found.encoder, None, found.crf, "stream")
 
 
 def properties(path: Path, raw: Format | None = None) -> dict[str, float]:

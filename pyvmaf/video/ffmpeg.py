@@ -255,6 +255,7 @@ def _fail(program: FFmpeg, what: str, code: int, log: str) -> NoReturn:
         for line in lines
         if re.search(r"error|invalid|fail|not |cannot|unable|refus|unrecogni|unknown", line, re.IGNORECASE)
     ]
-    tail = "; ".join((errors or lines)[-3:]) or "its log is empty"
+    # The first errors are the causes; those after them say that the work could not go on.
+    tail = "; ".join(errors[:3] or lines[-3:]) or "its log is empty"
     ending = f"was ended by signal {-code}" if code < 0 else f"exited with status {code}"
     raise PyvmafError(f"cannot {what}: FFmpeg {program.version} {ending}: {tail}")

@@ -14,14 +14,17 @@ import av
 import pytest
 
 from pyvmaf.base.files import read_json, sha256_file
-from pyvmaf.base.manifest import read_manifest
+from pyvmaf.base.manifest import manifest_path, read_manifest
 from pyvmaf.codecs.encoders import ENCODERS
+from pyvmaf.encodes.distortion import Reference
 from pyvmaf.encodes.encode import Encoded
 from pyvmaf.encodes.encode import encode as make_rung
 from pyvmaf.encodes.encoder import bit_depth_for, encoder_rung, split_extra
 from pyvmaf.encodes.record import Record
-from pyvmaf.encodes.transcode import IncompleteError
+from pyvmaf.encodes.stated import check_record, stated
+from pyvmaf.encodes.transcode import IncompleteError, transcode
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
+from pyvmaf.scoring.origin import origin
 from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.probe import inspect
 from tests.make.commands import command, refusal
@@ -97,8 +100,10 @@ def test_ten_bits_on_request(clip: Path, tmp_path: Path, name: str) -> None:
 
 
 def test_widening_to_ten_bits_multiplies_by_four(clip: Path, tmp_path: Path) -> None:
-    done = encode(clip, tmp_path / "a.mkv", "libx264", "ultrafast", 0, bit_depth=10, extra=["-x264-params", "qp=0"])
-    with av.open(str(clip)) as a, av.open(str(done.path)) as b:
+    target = tmp_path / "a.mkv"
+    words = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p10le"]
+    transcode(Reference(clip, inspect(clip)), target, words, "yuv420p10le", tool=ffmpeg(), what="widen")
+    with av.open(str(clip)) as a, av.open(str(target)) as b:
         for left, right in zip(a.decode(video=0), b.decode(video=0), strict=True):
             # Lossless, so the samples themselves can be compared.
             assert (left.to_ndarray().astype(int) * 4 == right.to_ndarray()).all()
@@ -224,15 +229,88 @@ def test_references_that_an_encoder_does_not_take(tmp_path: Path) -> None:
 
 
 def test_an_option_that_ffmpeg_refuses_is_its_own_words(clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(PyvmafError, match=r"cannot encode .*clip\.mkv with libx264: FFmpeg .*nosuchoption"):
-        encode(clip, tmp_path / "out" / "r.mkv", "libx264", "medium", 30, extra=["-nosuchoption", "1"])
+    with pytest.raises(PyvmafError, match=r"cannot encode .*clip\.mkv with libx264: FFmpeg .*nosuchtune"):
+        encode(clip, tmp_path / "out" / "r.mkv", "libx264", "medium", 30, extra=["-tune", "nosuchtune"])
     assert left_behind(tmp_path / "out") == []
 
 
-def test_an_option_that_drops_frames_is_found(clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(PyvmafError, match="the reference has 30 frames, but the encode 7"):
-        encode(clip, tmp_path / "out" / "r.mkv", "libx264", "medium", 30, extra=["-frames", "7"])
+def test_a_word_of_the_extra_options_is_never_another_file(clip: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim.mkv"
+    victim.write_text("precious")
+    words = ["encode", clip, tmp_path / "r.mkv", "--codec", "libx264", "--preset", "ultrafast", "--crf", "40"]
+    for extra in (str(victim), f"-g {victim}", f"-g 1 {victim}", f"-x264-params stats={victim}:keyint=3"):
+        assert "of libx264" in refusal(*words, f"--extra={extra}")
+    assert victim.read_text() == "precious"
+    assert left_behind(tmp_path) == ["victim.mkv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "crf", "bits"), [("libx264", 0, 8), ("libx264", 0, 10), ("libx264", 40, 8), ("libx265", 3, 8)]
+)
+def test_a_stream_states_the_settings_of_its_record(clip: Path, tmp_path: Path, name: str, crf: int, bits: int) -> None:
+    done = encode(clip, tmp_path / "r.mkv", name, "ultrafast", crf, bit_depth=bits)
+    found = stated(done.path)
+    assert found is not None
+    assert found.encoder == name
+    assert [number for number in range(52) if found.agrees(number)] == [crf]
+
+
+def test_an_encode_whose_stream_states_another_quality_is_refused(clip: Path, tmp_path: Path) -> None:
+    # An FFmpeg that takes the number for something else.
+    program = tmp_path / "ffmpeg"
+    program.write_text(
+        f"""#!/bin/bash
+exec "{ffmpeg().path}" "${{@/#-crf/-qp}}"
+"""
+    )
+    program.chmod(0o755)
+    with pytest.raises(
+        PyvmafError, match=r"libx264 with CRF 30 was asked for, but the stream states .* quantiser of 30"
+    ):
+        encode(clip, tmp_path / "out" / "r.mkv", "libx264", "ultrafast", 30, program=str(program))
     assert left_behind(tmp_path / "out") == []
+
+
+@pytest.fixture
+def two(clip: Path, tmp_path: Path) -> tuple[Encoded, Encoded]:
+    """Encodes of one clip by one encoder with two CRFs."""
+    done = [encode(clip, tmp_path / f"crf{crf}.mkv", "libx264", "ultrafast", crf) for crf in (20, 45)]
+    return done[0], done[1]
+
+
+def test_the_record_of_another_encode_is_refused(clip: Path, two: tuple[Encoded, Encoded]) -> None:
+    one, other = two
+    check_record(one.path, one.record)
+    shutil.copy(other.record_path, one.record_path)
+    labels = ["--corpus", "c", "--clip", "c", "--codec", "libx264", "--source", "s", "--group", "g"]
+    table = one.path.with_name("t.parquet")
+    answer = refusal("extract-features", "--reference", clip, *labels, "-o", table, f"d={one.path}")
+    assert f"is the record of another encode than {one.path}: it is of a file of" in answer
+    assert not table.exists()
+    assert origin(one.path).how == "stream"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder": "libx265"}, "it says libx265, the stream is of libx264"),
+        ({"crf": 21}, "it says CRF 21, the stream says CRF 20"),
+        ({"encode_size_bytes": 1}, r"a file of 1 bytes, this one has \d+"),
+    ],
+)
+def test_a_record_that_contradicts_its_stream_is_refused(
+    two: tuple[Encoded, Encoded], change: dict[str, Any], message: str
+) -> None:
+    (one, _) = two
+    with pytest.raises(InputError, match=message):
+        check_record(one.path, one.record.model_copy(update=change))
+
+
+def test_a_manifest_of_another_file_is_refused(two: tuple[Encoded, Encoded]) -> None:
+    one, other = two
+    shutil.copy(manifest_path(other.path), manifest_path(one.path))
+    with pytest.raises(InputError, match="the manifest says SHA-256"):
+        check_record(one.path, one.record)
 
 
 @pytest.mark.parametrize(("good_after", "succeeds"), [(3, True), (9, False)])

@@ -14,7 +14,7 @@ from pyvmaf.encodes.encode import encode
 from pyvmaf.encodes.encoder import encoder_rung
 from pyvmaf.encodes.filter import rung
 from pyvmaf.encodes.record import Record
-from pyvmaf.errors import PyvmafError
+from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.features.stage import extract_features
 from pyvmaf.scoring.origin import origin
 from pyvmaf.tables.build import build_shard, combine
@@ -111,3 +111,30 @@ def test_the_command_refuses(clip: Path, tmp_path: Path, more: tuple[str, ...], 
     words = ["encode", clip, tmp_path / "r.mkv", "--distortion", "filter", "--strength", "2"]
     assert message in refusal(*words, *more)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "movie=secret.mkv[a];[a]blend=all_opacity={strength}",
+        "gblur=sigma={strength},metadata=print:file=stolen.txt",
+        "gblur=sigma={strength},ssim=stats_file=stolen.txt",
+        "sendcmd=f=commands.txt,gblur=sigma={strength}",
+        "gblur=/sigma={strength}",
+        "lut3d=file={strength}.cube",
+    ],
+)
+def test_filters_read_frames_and_no_files(text: str) -> None:
+    with pytest.raises(InputError, match=r"unknown filter of a distortion|would be read from a file"):
+        rung(1, {"filter": text})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "split[a][b];[a]gblur=sigma={strength}[c];[b][c]blend=all_expr='(A+B)/2'",
+        "geq=lum='clip(p(X,Y)+{strength},0,255)':cb=p(X\\,Y):cr=p(X\\,Y)",
+    ],
+)
+def test_graphs_of_filters(clip: Path, tmp_path: Path, text: str) -> None:
+    assert encode(clip, tmp_path / "r.mkv", rung(2, {"filter": text})).path.exists()
