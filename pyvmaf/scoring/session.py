@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyvmaf import engines
 from pyvmaf.engines.protocol import Requests, Stream
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.features.requests import Teacher, requests_of, usable
+from pyvmaf.scoring.handed import read_frame
 from pyvmaf.video.format import Format
-from pyvmaf.video.reader import Planes, frame_format, planes_of
+from pyvmaf.video.reader import Planes
 
 if TYPE_CHECKING:
-    import av
-
-    Frame = av.VideoFrame | Iterable[NDArray[Any]]
+    from pyvmaf.scoring.handed import Frame
 
 
 class Session:
@@ -29,6 +30,10 @@ class Session:
 
     A frame's motion needs the frame after it, so `push` returns the row of the frame before; `finish` returns the
     rest. The rows equal those of `pyvmaf.score` on the same frames, to the last bit.
+
+    A pair that `push` refuses changes nothing: the next one takes its place. If the engine fails, or a call is
+    interrupted (Ctrl-C) while a pair is measured, every later call is refused, since the rows would be in doubt. A
+    session serves one thread at a time: a call during another one is refused and changes nothing.
 
     Args:
         features: training names and names of sets.
@@ -38,8 +43,12 @@ class Session:
         bits: bits per sample of plane arrays; None takes 8 for uint8 and 10 for uint16.
         backend: "cpu", or the name of another engine.
 
+    Attributes:
+        unavailable: features of a set that cannot be computed on these frames (their values are NaN), with the reason;
+            known after the first pair.
+
     Raises:
-        InputError: an unknown feature or model, or a model whose motion looks further than one frame ahead.
+        InputError: an unknown feature, model or layout, or a model whose motion looks further than one frame ahead.
         UnavailableError: this build or machine does not have the backend.
 
     Example:
@@ -69,14 +78,24 @@ class Session:
                     f"model {model!r} reads {request}, which is known at the end of a clip only: use pyvmaf.score, or "
                     "another model"
                 )
-        if threads < 1:
-            raise InputError(f"threads is {threads}, it must be at least 1")
+        _check_number("threads", threads)
+        if bits is not None:
+            _check_number("bits", bits)
+        if not isinstance(layout, str):
+            raise InputError(f"layout is {layout!r}, it must be text: '420', '422', '444' or '400'")
+        # It refuses layouts and depths that there are not.
+        Format.planar(1, 1, layout, 8 if bits is None else bits)
         self.unavailable: dict[str, str] = {}
         self._layout, self._bits, self._threads = layout, bits, threads
         self._form: Format | None = None
         self._count = 0
         self._emitted = 0
         self._closed = False
+        # The call that is inside, and why no later one may follow. Both change under the lock, or back to None by a plain
+        # assignment that is followed by nothing but `return`: there an interrupt cannot come between.
+        self._lock = threading.Lock()
+        self._inside: _Call | None = None
+        self._failed: str | None = None
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="pyvmaf") if threads > 1 else None
         self._paired: Requests = {}
         self._idle: list[Stream] = []
@@ -101,17 +120,100 @@ class Session:
             Rows in order: ``frame_index``, each feature, ``vmaf``.
 
         Raises:
-            InputError: the two differ in format, or from the pairs before them.
-            NativeError: the engine failed, or the session was finished.
+            InputError: the two are not frames that can be measured, or differ in format, or from the pairs before them.
+            IntegrityError: a PyAV frame is damaged.
+            NativeError: the engine failed or a call was interrupted, now or before; the session was finished; or
+                another call is inside.
         """
-        self._check_open()
-        form, reference_planes = self._planes(reference, "reference")
-        other, distorted_planes = self._planes(distorted, "distorted")
+        form, reference_planes = self._read(reference, "reference")
+        other, distorted_planes = self._read(distorted, "distorted frame")
         if form != other:
             raise InputError(
                 f"frame {self._count}: the reference is {form.size} {form.pix_fmt}, the distorted one is "
                 f"{other.size} {other.pix_fmt}"
             )
+        call = _Call(f"frame {self._count} was measured")
+        try:
+            self._enter(call)
+            self._accept(form)
+            call.touched = True
+            if self._reference is not None:
+                self._reference.push(reference_planes, None)
+            self._pending.append(self._submit(form, reference_planes, distorted_planes))
+            self._count += 1
+            rows = list(self._complete(ended=False))
+        except BaseException as err:
+            self._leave(call, err)
+            raise
+        self._inside = None
+        return rows
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Return the rows that `push` has not returned yet, and close the session.
+
+        Raises:
+            NativeError: as `push`.
+        """
+        call = _Call("the last frames were measured")
+        try:
+            self._enter(call)
+            call.touched = True
+            rows = list(self._complete(ended=True))
+            self.close()
+        except BaseException as err:
+            self._leave(call, err)
+            raise
+        self._inside = None
+        return rows
+
+    def stream(self, pairs: Iterable[tuple[Frame, Frame]]) -> Iterator[dict[str, Any]]:
+        """Yield every row of an iterable of pairs, each one frame late; raises what `push` raises."""
+        try:
+            for reference, distorted in pairs:
+                yield from self.push(reference, distorted)
+            yield from self.finish()
+        except KeyboardInterrupt as err:
+            # A pair may have been taken from the iterable that was not read.
+            self._failed = self._failed or _doubt("a stream was read", err)
+            raise
+
+    def close(self) -> None:
+        """Free the engine's memory. Closing twice does nothing."""
+        self._closed = True
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+        if self._reference is not None:
+            self._idle.append(self._reference)
+            self._reference = None
+        while self._idle:
+            self._idle.pop().close()
+
+    def _enter(self, call: _Call) -> None:
+        """Begin a call that changes the session, unless another is inside or none may follow."""
+        with self._lock:
+            if self._inside is not None:
+                raise NativeError(
+                    "another call of this session has not ended: use a session from one thread at a time, or one session "
+                    "per thread"
+                )
+            if self._failed is not None:
+                raise NativeError(self._failed)
+            if self._closed:
+                raise NativeError(f"the session was finished after {self._count} frames: open another one")
+            self._inside = call
+
+    def _leave(self, call: _Call, err: BaseException) -> None:
+        """End a call that failed."""
+        if self._inside is call:
+            if call.touched:
+                self._failed = _doubt(call.text, err)
+            self._inside = None
+
+    def _read(self, frame: Frame, side: str) -> tuple[Format, Planes]:
+        return read_frame(frame, f"the {side} of frame {self._count}", self._layout, self._bits)
+
+    def _accept(self, form: Format) -> None:
+        """Refuse frames that cannot be measured with those before them. A refusal changes nothing."""
         if self._form is None:
             self._start(form)
         elif form != self._form:
@@ -119,63 +221,19 @@ class Session:
                 f"frame {self._count} is {form.size} {form.pix_fmt}, those before it were {self._form.size} "
                 f"{self._form.pix_fmt}: open another session"
             )
-        if self._reference is not None:
-            self._reference.push(reference_planes, None)
-        self._pending.append(self._submit(form, reference_planes, distorted_planes))
-        self._count += 1
-        return list(self._complete(ended=False))
-
-    def finish(self) -> list[dict[str, Any]]:
-        """Return the rows that `push` has not returned yet, and close the session."""
-        self._check_open()
-        try:
-            return list(self._complete(ended=True))
-        finally:
-            self.close()
-
-    def stream(self, pairs: Iterable[tuple[Frame, Frame]]) -> Iterator[dict[str, Any]]:
-        """Yield every row of an iterable of pairs, each one frame late."""
-        for reference, distorted in pairs:
-            yield from self.push(reference, distorted)
-        yield from self.finish()
-
-    def close(self) -> None:
-        """Free the engine's memory. Closing twice does nothing."""
-        self._closed = True
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
-        for stream in [*self._idle, *([self._reference] if self._reference else [])]:
-            stream.close()
-        self._idle.clear()
-        self._reference = None
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise NativeError(f"the session was finished after {self._count} frames: open another one")
-
-    def _planes(self, frame: Frame, side: str) -> tuple[Format, Planes]:
-        if not isinstance(frame, Iterable):
-            form = frame_format(frame)
-            return form, planes_of(frame, form.chroma, form.bit_depth)
-        planes: tuple[Any, ...] = tuple(np.asarray(p) for p in frame)
-        luma: NDArray[Any] = planes[0] if planes else np.empty(0)
-        if luma.ndim != 2 or not luma.size:
-            raise InputError(f"frame {self._count}: the {side} frame has no 2-D luma plane, its shape is {luma.shape}")
-        if luma.dtype not in (np.uint8, np.uint16):
-            raise InputError(f"frame {self._count}: the {side} samples are {luma.dtype}, they must be uint8 or uint16")
-        bits = self._bits or (8 if luma.dtype == np.uint8 else 10)
-        layout = self._layout if len(planes) > 1 else "400"
-        return Format.planar(len(luma[0]), len(luma), layout, bits), planes
 
     def _start(self, form: Format) -> None:
-        features, self.unavailable = usable(self._selection, self._engine, form)
+        features, unavailable = usable(self._selection, self._engine, form)
         if self._teacher:
             self._teacher.check(self._engine, form)
         requests = requests_of(features, [self._teacher] if self._teacher else [], form)
         shared = {request: keys for request, keys in requests.items() if self._engine.needs(request).reference_only}
-        self._paired = {request: keys for request, keys in requests.items() if request not in shared}
-        self._reference = self._engine.stream(shared, form) if shared else None
+        paired = {request: keys for request, keys in requests.items() if request not in shared}
+        reference = self._engine.stream(shared, form) if shared else None
+        # Whatever refuses to open does so before the first pair is read.
+        self._idle = [self._engine.stream(paired, form)] if paired else []
         self._keys = {feature.name: feature.key for feature in features}
+        self.unavailable, self._paired, self._reference = unavailable, paired, reference
         self._form = form
 
     def _submit(
@@ -223,3 +281,27 @@ class Session:
             row["vmaf"] = float(self._teacher.predict({key: np.asarray([value]) for key, value in scores.items()})[0])
         self._emitted += 1
         return row
+
+
+@dataclass
+class _Call:
+    """A call that changes a session.
+
+    Attributes:
+        text: what it was doing, for the message if it fails.
+        touched: whether it has begun to change the session.
+    """
+
+    text: str
+    touched: bool = False
+
+
+def _doubt(text: str, err: BaseException) -> str:
+    return (
+        f"{type(err).__name__} stopped the session while {text}, so that later rows would be in doubt: open another one"
+    )
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
+        raise InputError(f"{name} is {value!r}, it must be a whole number of at least 1")

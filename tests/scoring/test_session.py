@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
+from itertools import count
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pyvmaf import engines
 from pyvmaf.engines.libvmaf import engine
+from pyvmaf.engines.libvmaf.engine import Libvmaf
+from pyvmaf.engines.protocol import Requests, Stream
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.scoring.score import score
 from pyvmaf.scoring.session import Session
+from pyvmaf.video.format import Format
 from pyvmaf.video.reader import Planes, Reader
+from tests.fuzz import session as fuzz
 
 FEATURES = "canonical6,motion,motion3,psnr_cb"
 
@@ -124,4 +136,201 @@ def test_samples_of_another_type_are_refused(frames: list[tuple[Planes, Planes]]
 )
 def test_features_and_models_that_a_session_does_not_have_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
+        Session(**options)
+
+
+@settings(max_examples=60)
+@given(
+    options=st.builds(
+        fuzz.Options,
+        layout=st.sampled_from(["420", "422", "444", "400"]),
+        bits=st.sampled_from([8, 10, 12, 16]),
+        threads=st.sampled_from([1, 2]),
+    ),
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from(list(fuzz.SAME)), st.sampled_from(list(fuzz.SAME))),
+            st.tuples(st.sampled_from(list(fuzz.SAME)), st.sampled_from(list(fuzz.REFUSED))),
+            st.tuples(st.sampled_from(list(fuzz.REFUSED)), st.sampled_from(list(fuzz.SAME))),
+        ),
+        min_size=1,
+        max_size=7,
+    ),
+)
+def test_a_refused_pair_changes_nothing(options: fuzz.Options, steps: list[tuple[str, str]]) -> None:
+    fuzz.check(options, steps)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_calls(seed: int) -> None:
+    fuzz.check(*fuzz.draw(seed))
+
+
+def test_a_refused_first_pair_leaves_the_session_open(frames: list[tuple[Planes, Planes]]) -> None:
+    luma = [(r[:1], d[:1]) for r, d in frames[:4]]
+    with Session("canonical6,psnr_cb") as session:
+        with pytest.raises(InputError, match="feature 'psnr_cb' cannot be computed"):
+            session.push(*luma[0])
+        assert list(session.stream(frames[:4])) == list(Session("canonical6,psnr_cb").stream(frames[:4]))
+
+
+class _Interrupt:
+    """Interrupts a call after a number of the events at which Python looks for signals: returns from C and entries."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        if event in ("call", "c_return"):
+            self.left -= 1
+            if self.left < 0:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+
+def _interrupted(options: fuzz.Options, at: int, after: int) -> tuple[list[dict[str, Any]] | None, bool]:
+    """Score five pairs, interrupt the call number `at`, and make it again.
+
+    Returns:
+        The rows, None if the session refused to go on; and whether the interrupt came before the call ended.
+    """
+    rows: list[dict[str, Any]] = []
+    interrupt = _Interrupt(after)
+    with options.open() as session:
+        for index in range(6):
+            pair = fuzz.pair_of(index, options)
+            for _ in range(2):
+                try:
+                    if index == at and interrupt.left == after:
+                        sys.setprofile(interrupt)
+                    rows += session.push(*pair) if index < 5 else session.finish()
+                    break
+                except NativeError:
+                    return None, True
+                except (KeyboardInterrupt, RuntimeError):
+                    # The second is threading's, where an interrupt comes between a lock and its release.
+                    continue
+                finally:
+                    sys.setprofile(None)
+    return rows, interrupt.left < 0
+
+
+# Python drops an exception that comes while a generator is closed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("at", [0, 3, 5])
+def test_an_interrupted_call_is_repeated_or_ends_the_session(at: int, threads: int) -> None:
+    options = fuzz.Options(threads=threads, features="adm2,motion2")
+    want = list(options.open().stream(fuzz.pair_of(index, options) for index in range(5)))
+    outcomes = set()
+    # The first call opens contexts, which takes long.
+    for after in count(0, 1 if at else 9):
+        rows, interrupted = _interrupted(options, at, after)
+        assert rows is None or rows == want, f"interrupted after {after} events"
+        if not interrupted:
+            break
+        outcomes.add(rows is None)
+    assert outcomes == {True, False}
+
+
+def test_a_signal_in_the_middle_never_gives_wrong_rows(frames: list[tuple[Planes, Planes]]) -> None:
+    want = list(Session("adm2,motion2", None).stream(frames[:6]))
+    random = np.random.default_rng(0)
+    for delay in random.uniform(1e-5, 4e-3, 60):
+        rows: list[dict[str, Any]] = []
+        session = Session("adm2,motion2", None)
+        previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            for index, pair in enumerate(frames[:6]):
+                try:
+                    if index == 2:
+                        signal.setitimer(signal.ITIMER_REAL, delay)
+                    new = session.push(*pair)
+                except KeyboardInterrupt:
+                    new = session.push(*pair)
+                rows += new
+            rows += session.finish()
+            assert rows == want
+        except (KeyboardInterrupt, NativeError):
+            pass
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, previous)
+            session.close()
+
+
+class _Waiting(Libvmaf):
+    """An engine whose streams wait inside `push` until they are let go."""
+
+    name = "waiting"
+    inside, go = threading.Event(), threading.Event()
+
+    def stream(self, requests: Requests, form: Format) -> Stream:
+        stream = super().stream(requests, form)
+        push = stream.push
+
+        def wait(reference: Planes, distorted: Planes | None) -> None:
+            self.inside.set()
+            assert self.go.wait(60)
+            push(reference, distorted)
+
+        stream.push = wait  # type: ignore[method-assign]
+        return stream
+
+
+ENGINE = _Waiting()
+
+
+def test_a_call_during_another_is_refused(frames: list[tuple[Planes, Planes]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "ENGINES", {**engines.ENGINES, "waiting": __name__})
+    session = Session("adm2,motion2", None, backend="waiting")
+    rows: list[dict[str, Any]] = []
+    other = threading.Thread(target=lambda: rows.extend(session.push(*frames[0])))
+    other.start()
+    assert ENGINE.inside.wait(60)
+    with pytest.raises(NativeError, match="one thread at a time"):
+        session.push(*frames[1])
+    with pytest.raises(NativeError, match="one thread at a time"):
+        session.finish()
+    ENGINE.go.set()
+    other.join()
+    rows += list(session.stream(frames[1:4]))
+    assert rows == list(Session("adm2,motion2", None).stream(frames[:4]))
+
+
+def test_threads_that_share_a_session_get_each_row_once(frames: list[tuple[Planes, Planes]]) -> None:
+    session = Session("psnr_y", None)
+    accepted: list[int] = []
+    rows: list[dict[str, Any]] = []
+
+    def work(own: range) -> None:
+        for index in own:
+            try:
+                rows.extend(session.push(*frames[index]))
+                accepted.append(index)
+            except NativeError:
+                continue
+
+    workers = [threading.Thread(target=work, args=(range(start, 80, 4),)) for start in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    rows += session.finish()
+    assert sorted(row["frame_index"] for row in rows) == list(range(len(accepted)))
+    alone = [row["psnr_y"] for row in Session("psnr_y", None).stream([frames[i] for i in sorted(accepted)])]
+    assert sorted(row["psnr_y"] for row in rows) == sorted(alone)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"bits": bits} for bits in (0, -8, 7, 9, 11, 13, 17, 32, True, 8.0, "8")),
+        *({"layout": layout} for layout in ("411", "", "yuv420p", None, 420)),
+        *({"threads": threads} for threads in (0, -1, 1.5, "2", None)),
+    ],
+    ids=str,
+)
+def test_layouts_and_depths_that_there_are_not_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"bits|layout|threads"):
         Session(**options)

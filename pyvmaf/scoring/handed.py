@@ -1,0 +1,133 @@
+"""Frames that a program hands over, as planes: checked whole, before anything is computed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.video.format import Format
+from pyvmaf.video.reader import Planes, planes_of
+
+if TYPE_CHECKING:
+    import av
+
+    Frame = av.VideoFrame | Iterable[NDArray[Any]]
+
+
+def _wanted(shape: Sequence[int] = ()) -> str:
+    colours = len(shape) == 3 and shape[2] in (3, 4)
+    return (
+        f"{', as RGB has it, which is not measured: convert it to the YUV of your videos, and' if colours else ':'} give a "
+        "PyAV frame, or planes (Y, U, V, or Y alone), each an array of shape (height, width)"
+    )
+
+
+def read_frame(frame: Frame, name: str, layout: str, bits: int | None) -> tuple[Format, Planes]:
+    """Return the format and the planes of a frame; the planes may be views of its memory.
+
+    Args:
+        frame: a PyAV frame, or its planes.
+        name: the frame in messages ("the reference of frame 3").
+        layout: chroma layout of planes.
+        bits: bits per sample of planes; None takes 8 for uint8 and 10 for uint16.
+
+    Raises:
+        InputError: it is not a frame whose planes can be measured; the message names what was handed over.
+        IntegrityError: a PyAV frame is damaged.
+    """
+    form, planes = _of_video_frame(frame, name) if _is_video_frame(frame) else _of_arrays(frame, name, layout, bits)
+    for index, plane in enumerate(planes):
+        _check_range(plane, form.bit_depth, f"plane {index} of {name}")
+    return form, planes
+
+
+def _is_video_frame(frame: object) -> TypeGuard[av.VideoFrame]:
+    # A program that has such a frame has imported PyAV.
+    module = sys.modules.get("av")
+    return module is not None and isinstance(frame, module.VideoFrame)
+
+
+def _of_video_frame(frame: av.VideoFrame, name: str) -> tuple[Format, Planes]:
+    if frame.is_corrupt:
+        raise IntegrityError(f"{name} is damaged: it does not decode as it was coded")
+    coded = Format(frame.width, frame.height, frame.format.name)
+    form = coded.measurable
+    if form is None:
+        raise InputError(f"{name} is {coded.pix_fmt}, which does not have planes of luma and chroma: convert it first")
+    if form != coded and not coded.pix_fmt.startswith("yuvj"):
+        frame = frame.reformat(format=form.pix_fmt)
+    return form, planes_of(frame, form.chroma, form.bit_depth)
+
+
+def _of_arrays(frame: Any, name: str, layout: str, bits: int | None) -> tuple[Format, Planes]:
+    arrays = [_array(plane, f"plane {index} of {name}") for index, plane in enumerate(_sequence(frame, name))]
+    luma = arrays[0]
+    if luma.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{name}: samples are {luma.dtype}, they must be uint8 or uint16 in native byte order")
+    depth = bits if bits is not None else 8 if luma.dtype == np.uint8 else 10
+    form = Format.planar(luma.shape[1], luma.shape[0], layout if len(arrays) > 1 else "400", depth)
+    wanted = np.dtype(np.uint8 if depth == 8 else np.uint16)
+    planes = tuple(arrays[: len(form.plane_sizes())])
+    for index, (plane, size) in enumerate(zip(planes, form.plane_sizes(), strict=True)):
+        if plane.dtype != wanted:
+            raise InputError(f"plane {index} of {name} holds {plane.dtype}, samples of {depth} bits are {wanted}")
+        # Chroma of odd sizes may be rounded down, too.
+        down = tuple(side // step for side, step in zip(luma.shape, reversed(form.chroma_step), strict=True))
+        if plane.shape != size and (index == 0 or plane.shape not in _rounded(size, down)):
+            raise InputError(
+                f"plane {index} of {name} has the shape {plane.shape}, but {size} is that of chroma of "
+                f"{form.size} frames of layout {form.chroma}: name their layout"
+            )
+    return form, planes
+
+
+def _rounded(up: tuple[int, int], down: tuple[int, int]) -> set[tuple[int, int]]:
+    return {(height, width) for height in (up[0], down[0]) for width in (up[1], down[1])}
+
+
+def _sequence(frame: Any, name: str) -> list[Any]:
+    """Return the planes of a frame that is not PyAV's."""
+    shape = getattr(frame, "shape", None)
+    if shape is not None and (len(shape) != 3 or shape[0] not in (1, 3)):
+        raise InputError(f"{name} is one array of shape {tuple(shape)}{_wanted(shape)}")
+    try:
+        planes = list(islice(frame, 5))
+    except TypeError:
+        raise InputError(f"{name} is of type {type(frame).__name__}{_wanted()}") from None
+    if len(planes) not in (1, 3):
+        count = f"{len(planes)} planes" if len(planes) < 5 else "more than 4 planes"
+        shapes = ", ".join(str(np.shape(plane)) for plane in planes[:4] if hasattr(plane, "shape"))
+        raise InputError(f"{name} has {count}{f' of shapes {shapes}' if shapes else ''}{_wanted()}")
+    return planes
+
+
+def _array(plane: Any, name: str) -> NDArray[Any]:
+    if np.ma.isMaskedArray(plane):
+        raise InputError(
+            f"{name} is a masked array, whose mask would be ignored: give its samples (`.data`, `.filled()`)"
+        )
+    try:
+        array: NDArray[Any] = np.asarray(plane)
+    except (TypeError, ValueError, RuntimeError) as err:
+        raise InputError(f"{name} cannot be read as an array: {err}") from err
+    if array.ndim != 2 or not array.size:
+        raise InputError(f"{name} has the shape {array.shape}{_wanted(array.shape)}")
+    return array
+
+
+def _check_range(plane: NDArray[Any], bits: int, name: str) -> None:
+    """Refuse samples that need more bits."""
+    if bits in (8, 16):
+        return
+    highest, limit = int(plane.max()), 2**bits - 1
+    if highest > limit:
+        row, column = (int(i) for i in np.unravel_index(plane.argmax(), plane.shape))
+        raise InputError(
+            f"{name} holds {highest} at row {row}, column {column}: more than the {limit} that {bits} bits allow"
+        )
