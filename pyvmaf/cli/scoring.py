@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from pyvmaf.scoring.scores import Scores
+
 
 def _complete_models(incomplete: str) -> list[str]:
     from pyvmaf.errors import PyvmafError
@@ -164,6 +166,7 @@ def score(
     models = ", ".join([*([scores.model] if scores.model else []), *scores.summaries])
     _print_pools(scores.pooled(), f"{distorted.name} against {reference.name}, {len(scores)} frames, {models}")
     _print_summaries(scores.summaries)
+    _print_left_out(scores)
     for message in [*(str(warning.message) for warning in caught), *warnings_of(scores.summaries)]:
         typer.echo(f"warning: {message}", err=True)
     for name, reason in scores.unavailable.items():
@@ -218,6 +221,17 @@ def _print_summaries(summaries: Mapping[str, Mapping[str, Any]]) -> None:
             typer.echo(f"{name}: {summary['score']:.3f}")
         if facts:
             typer.echo(f"{name} also read: {', '.join(facts)}")
+
+
+def _print_left_out(scores: Scores) -> None:
+    """Say which figures are not of all frames; of registered models the warnings say so."""
+    for name, counts in scores.left_out().items():
+        if name in scores.summaries:
+            continue
+        kinds = {"infinite": "infinite, as of pictures without a difference", "missing": "without a value"}
+        rest = len(scores) - sum(counts.values())
+        parts = " and ".join(f"{counts[kind]} {text}" for kind, text in kinds.items() if counts[kind])
+        typer.echo(f"note: {name}: the figures are of {rest} of {len(scores)} frames; {parts}", err=True)
 
 
 def _print_pools(pools: Mapping[str, Mapping[str, float]], title: str) -> None:

@@ -97,7 +97,8 @@ def predict(model: AnyModel, pair: Pair) -> tuple[dict[str, NDArray[np.float64]]
     for suffix, values in (("sigma", prediction.sigma), ("low", prediction.low), ("high", prediction.high)):
         if values is not None:
             columns[f"{model.name}_{suffix}"] = values
-    summary = _summary(model, prediction, of_clip, bounds=list(columns)[1:], left_out=int(np.count_nonzero(~usable)))
+    counted = _finite_frames(model, pair) if of_clip else usable
+    summary = _summary(model, prediction, of_clip, bounds=list(columns)[1:], left_out=int(np.count_nonzero(~counted)))
     if reads_codec:
         summary["codec"] = str(pair.origin)
     context = {name: float(rows[name][0]) for name in model.features if name in CONTEXT}
@@ -120,6 +121,16 @@ def _rows(model: AnyModel, pair: Pair, count: int) -> dict[str, NDArray[np.float
         else:
             rows[name] = pair.frames(name)
     return rows
+
+
+def _finite_frames(model: AnyModel, pair: Pair) -> NDArray[np.bool_]:
+    """Tell of each frame whether it is in the pools of all features that a model of clips reads."""
+    finite = np.ones(len(pair.scores), dtype=np.bool_)
+    for name in model.features:
+        pooled = pooled_column(name)
+        if pooled is not None:
+            finite &= np.isfinite(pair.frames(pooled[0]))
+    return finite
 
 
 def _spread_out(values: NDArray[np.float64], frames: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -171,5 +182,10 @@ def warnings_of(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 f"{name}: {subject} outside the range of its training data ({shares}): expect larger errors"
             )
         if summary["frames_left_out"]:
-            sentences.append(f"{name}: {summary['frames_left_out']} frames without finite features have no score")
+            left_out = f"{summary['frames_left_out']} frames without finite features"
+            sentences.append(
+                f"{name}: {left_out} are not part of the score"
+                if summary["of"] == "clip"
+                else f"{name}: {left_out} have no score"
+            )
     return sentences

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.base.files import atomic_path, dumps, write_text
 from pyvmaf.errors import InputError, unknown_name
-from pyvmaf.features.pool import POOLS, pool
+from pyvmaf.features.pool import COUNT, POOLS, pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,13 +52,29 @@ class Scores:
     def pooled(self) -> dict[str, dict[str, float]]:
         """Pool every column that has values and is measured per frame to the figures `POOLS`.
 
+        They are of the frames with a finite value, whose number is the figure "count"; `left_out` describes the others.
         Spreads and ends of intervals are left out: the mean of the frames' intervals is not an interval of the mean,
         which `summaries` hold.
         """
         skipped = {name for summary in self.summaries.values() for name in summary["bounds"]}
         skipped |= {name for name, summary in self.summaries.items() if summary["of"] == "clip"}
         skipped |= set(self.unavailable)
-        return {name: pool(values, POOLS) for name, values in self.columns.items() if name not in skipped}
+        return {name: pool(values, (*POOLS, COUNT)) for name, values in self.columns.items() if name not in skipped}
+
+    def left_out(self) -> dict[str, dict[str, int]]:
+        """Count the frames that are in no figure of `pooled`, of every column that has some.
+
+        Returns:
+            By column the number of "infinite" frames (PSNR-HVS of pictures without a difference) and of "missing" ones.
+        """
+        counts = {
+            name: {
+                "infinite": int(np.count_nonzero(np.isinf(self.columns[name]))),
+                "missing": int(np.count_nonzero(np.isnan(self.columns[name]))),
+            }
+            for name in self.pooled()
+        }
+        return {name: count for name, count in counts.items() if any(count.values())}
 
     def to_arrow(self) -> pa.Table:
         """Return an arrow table with one row per frame: ``frame_index`` and the columns."""
@@ -103,13 +119,14 @@ class Scores:
             raise InputError(f"cannot write {target}: the suffix {suffix!r} is none of {', '.join(FORMATS)}")
 
     def as_json(self) -> dict[str, object]:
-        """Return the content of a .json file: frames, pooled figures, models, unavailable features."""
+        """Return the content of a .json file: frames, pooled figures and what they leave out, models, unavailable features."""
         rows = zip(self.frame_index.tolist(), *(v.tolist() for v in self.columns.values()), strict=True)
         return {
             "model": self.model,
             **({"models": self.summaries} if self.summaries else {}),
             "unavailable": self.unavailable,
             "pooled": {c: {p: _json(v) for p, v in pools.items()} for c, pools in self.pooled().items()},
+            "left_out": self.left_out(),
             "frames": [
                 {"frame_index": i, **{n: _json(v) for n, v in zip(self.columns, values, strict=True)}}
                 for i, *values in rows
@@ -119,6 +136,6 @@ class Scores:
 
 def _json(value: float) -> float | str | None:
     """Spell a value for JSON, which has no infinity: PSNR-HVS of identical frames is written as text, NaN as null."""
-    if np.isfinite(value):
-        return float(value)
+    if isinstance(value, int) or np.isfinite(value):
+        return value
     return None if np.isnan(value) else ("inf" if value > 0 else "-inf")

@@ -12,7 +12,7 @@ import numpy as np
 from pyvmaf.base import layout
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import CONTEXT, FEATURES, STATS, TEACHER
-from pyvmaf.features.pool import pool
+from pyvmaf.features.pool import COUNT, pool
 from pyvmaf.features.table import METADATA_KEY, STRENGTH, TEXT_COLUMNS
 
 if TYPE_CHECKING:
@@ -48,9 +48,12 @@ def unit_of(metadata: Mapping[str, Any]) -> str:
 
 
 def pooled_columns(present: Iterable[str]) -> tuple[str, ...]:
-    """Return the pooled features among `present` in the order of columns: the catalog's, the teacher's score last."""
+    """Return the pooled features among `present` in the order of columns: the catalog's, the teacher's score last.
+
+    After the statistics of each comes the number of frames that they are of.
+    """
     names = set(present)
-    ordered = (f"{feature}_{stat}" for feature in (*FEATURES, TEACHER) for stat in STATS)
+    ordered = (f"{feature}_{stat}" for feature in (*FEATURES, TEACHER) for stat in (*STATS, COUNT))
     return tuple(name for name in ordered if name in names)
 
 
@@ -77,7 +80,7 @@ def clip_table(columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Ma
         else:
             numbers = np.asarray([np.nan if v is None else float(v) for v in values], dtype=np.float64)
             missing = ~np.isfinite(numbers)
-            if name in WHOLE:
+            if name in WHOLE or name.endswith(f"_{COUNT}"):
                 data[name] = pa.array(np.where(missing, 0, numbers).astype(np.int64), mask=missing)
             else:
                 data[name] = pa.array(numbers)
@@ -133,7 +136,8 @@ def pool_frames(
     labels = [name for name in (*TEXT_COLUMNS, "crf", STRENGTH) if name in frames.columns]
     opinions = [name for name in OPINION if any(name in record for record in records.values())]
     columns: dict[str, list[Any]] = {
-        name: [] for name in (*labels, *CONTEXT, "n_frames", *(f"{m}_{s}" for m in measured for s in STATS), *opinions)
+        name: []
+        for name in (*labels, *CONTEXT, "n_frames", *(f"{m}_{s}" for m in measured for s in (*STATS, COUNT)), *opinions)
     }
     for key, rows in frames.groupby(list(ENCODE_KEY), observed=True, sort=False):
         first = rows.iloc[0]
@@ -144,7 +148,7 @@ def pool_frames(
             columns[name].append(record.get("framerate" if name == "fps" else name))
         columns["n_frames"].append(len(rows))
         for name in measured:
-            for stat, value in pool(rows[name].to_numpy()).items():
+            for stat, value in pool(rows[name].to_numpy(), (*STATS, COUNT)).items():
                 columns[f"{name}_{stat}"].append(value)
         for name in opinions:
             columns[name].append(record.get(name))

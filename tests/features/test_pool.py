@@ -11,7 +11,7 @@ from scipy import stats
 
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES, STATS, pooled_column
-from pyvmaf.features.pool import POOLS, pool
+from pyvmaf.features.pool import COUNT, POOLS, pool
 
 values = st.lists(st.floats(0, 100), min_size=1, max_size=50)
 
@@ -40,6 +40,7 @@ def test_what_is_not_finite_does_not_count() -> None:
     assert pool([1.0, np.nan, 3.0, np.inf]) == pool([1.0, 3.0])
     assert all(np.isnan(value) for value in pool([np.nan, np.nan]).values())
     assert all(np.isnan(value) for value in pool([]).values())
+    assert [pool(frames, [COUNT])[COUNT] for frames in ([1.0, np.nan, 3.0, -np.inf], [np.inf], [])] == [2, 0, 0]
     assert np.isnan(pool([-1.0, 2.0])["hmean"])
     assert pool([-1.0, 2.0])["mean"] == 0.5
     with pytest.raises(InputError, match=r"shape \(1, 2\)"):

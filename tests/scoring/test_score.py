@@ -16,7 +16,7 @@ import pytest
 import pyvmaf
 from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, MissingFileError
-from pyvmaf.features.pool import POOLS, pool
+from pyvmaf.features.pool import COUNT, POOLS, pool
 from pyvmaf.runtime.ensemble import Ensemble
 from pyvmaf.scoring.origin import origin, properties
 from pyvmaf.scoring.predict import warnings_of
@@ -47,7 +47,7 @@ def test_columns_are_the_models_answers(run: Path, pair: tuple[Path, Path], plai
     np.testing.assert_array_equal(scores["vmaf_v0.6.1neg"], neg["vmaf"])
     assert (scores.model, neg.model) == ("vmaf_v0.6.1", "vmaf_v0.6.1neg")
     # Pooled like VMAF.
-    assert scores.pooled()["small"] == pool(scores["small"], POOLS)
+    assert scores.pooled()["small"] == pool(scores["small"], (*POOLS, COUNT))
     assert scores.summaries["small"]["score"] == pytest.approx(scores["small"].mean())
 
 

@@ -154,6 +154,8 @@ def test_clips_of_a_shard(here: Path) -> None:
         for name in ("adm2", "motion2", "vmaf"):
             assert clip[f"{name}_mean"] == pytest.approx(rows[name].mean())
             assert clip[f"{name}_p5"] == pytest.approx(rows[name].quantile(0.05))
+            assert clip[f"{name}_count"] == len(rows)
+        assert clip["psnr_y_count"] == np.isfinite(rows["psnr_y"]).sum()
         assert np.isnan(clip["psnr_y_mean"]) == (clip["clip"] == "carphone")
 
 

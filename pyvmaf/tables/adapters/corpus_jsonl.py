@@ -16,8 +16,8 @@ from pydantic import AfterValidator, Field
 from pyvmaf.base.section import Section
 from pyvmaf.corpora.spec import Pinned
 from pyvmaf.errors import InputError
-from pyvmaf.features.catalog import CANONICAL6, FEATURES, TEACHER, pooled_column
-from pyvmaf.features.pool import pool
+from pyvmaf.features.catalog import CANONICAL6, FEATURES, STATS, TEACHER, pooled_column
+from pyvmaf.features.pool import COUNT, pool
 from pyvmaf.tables.adapters.imported import (
     MOS_SCALE,
     Encode,
@@ -182,6 +182,7 @@ def _pool_series(encode: Encode, series: Mapping[int, Mapping[str, float]]) -> N
     encode.columns["n_frames"] = len(ordered)
     for name in names:
         encode.pooled |= {f"{name}_{stat}": value for stat, value in pool(encode.frames[name]).items()}
+        encode.columns |= {f"{name}_{stat}": value for stat, value in pool(encode.frames[name], [COUNT]).items()}
 
 
 def _first(row: Mapping[str, Any], *names: str) -> Any:
@@ -255,7 +256,7 @@ def _pooled_values(row: Mapping[str, Any]) -> dict[str, float]:
         cell = nested.get(name) if isinstance(nested, dict) else None
         if isinstance(cell, list):
             series = [parse_number(value, name) for value in cell]
-            values |= {f"{name}_{stat}": value for stat, value in pool(series).items()}
+            values |= {f"{name}_{stat}": value for stat, value in pool(series, (*STATS, COUNT)).items()}
             continue
         mean = parse_number(cell, name) if cell is not None else _value(row, name)
         if math.isfinite(mean):

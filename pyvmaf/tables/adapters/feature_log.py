@@ -15,7 +15,7 @@ from pyvmaf.base.section import Section
 from pyvmaf.corpora.spec import Pinned
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CONTEXT, FEATURES, STATS, TEACHER
-from pyvmaf.features.pool import pool
+from pyvmaf.features.pool import COUNT, pool
 from pyvmaf.tables.adapters.imported import (
     Encode,
     Rows,
@@ -296,3 +296,4 @@ def _add_frames(log: FeatureLog, row: Mapping[Any, Any], encode: Encode, files: 
             if math.isfinite(logged) and not math.isclose(logged, value, rel_tol=_AGREES, abs_tol=_AGREES * 1e-2):
                 raise InputError(f"its frames pool to {name} {value:.6g}, the table says {logged:.6g}")
             encode.pooled[name] = value
+        encode.columns |= {f"{feature}_{stat}": value for stat, value in pool(values, [COUNT]).items()}

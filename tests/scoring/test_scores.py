@@ -1,0 +1,39 @@
+"""Figures of a pair say how many frames they are of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import pyvmaf
+from tests.make.commands import command
+
+
+def test_frames_that_no_figure_holds_are_counted(tmp_path: Path) -> None:
+    values = np.array([1.0, np.inf, 3.0, np.nan, np.inf])
+    scores = pyvmaf.Scores(np.arange(5), {"psnr_hvs": values, "vmaf": np.arange(5.0), "cambi": np.full(5, np.nan)})
+    pooled = scores.pooled()
+    assert (pooled["psnr_hvs"]["count"], pooled["vmaf"]["count"], pooled["cambi"]["count"]) == (2, 5, 0)
+    assert pooled["psnr_hvs"]["mean"] == 2.0
+    assert scores.left_out() == {"psnr_hvs": {"infinite": 2, "missing": 1}, "cambi": {"infinite": 0, "missing": 5}}
+    scores.write(tmp_path / "s.json")
+    document = json.loads((tmp_path / "s.json").read_text())
+    assert document["left_out"] == scores.left_out()
+    assert document["pooled"]["psnr_hvs"]["count"] == 2
+    assert [frame["psnr_hvs"] for frame in document["frames"]] == [1.0, "inf", 3.0, None, "inf"]
+
+
+def test_the_terminal_says_of_how_many_frames_a_figure_is(
+    pair: tuple[Path, Path], convert: Callable[..., Path], tmp_path: Path
+) -> None:
+    reference = convert(pair[0], "ten.mkv", "-frames:v", "10", "-c:v", "ffv1")
+    changed = convert(reference, "one_changed.mkv", "-vf", "gblur=sigma=2:enable='eq(n,4)'", "-c:v", "ffv1")
+    result = command("score", str(reference), str(changed), "--features", "psnr_hvs", "-o", str(tmp_path / "s.json"))
+    assert result.returncode == 0, result.stderr
+    assert "psnr_hvs: the figures are of 1 of 10 frames; 9 infinite" in result.stderr
+    assert json.loads((tmp_path / "s.json").read_text())["pooled"]["psnr_hvs"]["count"] == 1
+    whole = command("score", str(reference), str(changed), "--features", "psnr_y")
+    assert (whole.returncode, "note:" in whole.stderr) == (0, False)
