@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.video.format import Format
+from pyvmaf.video.format import Colour, Format
 from pyvmaf.video.reader import Planes, planes_of
 
 if TYPE_CHECKING:
@@ -28,8 +28,22 @@ def _wanted(shape: Sequence[int] = ()) -> str:
     )
 
 
-def read_frame(frame: Frame, name: str, layout: str, bits: int | None) -> tuple[Format, Planes]:
-    """Return the format and the planes of a frame; the planes may be views of its memory.
+class Handed(NamedTuple):
+    """A frame that can be measured.
+
+    Attributes:
+        form: its format.
+        planes: its planes; they may be views of the memory of the frame that was handed over.
+        colour: the colour that it states; None of plane arrays, which state none.
+    """
+
+    form: Format
+    planes: Planes
+    colour: Colour | None = None
+
+
+def read_frame(frame: Frame, name: str, layout: str, bits: int | None) -> Handed:
+    """Read a frame.
 
     Args:
         frame: a PyAV frame, or its planes.
@@ -41,10 +55,10 @@ def read_frame(frame: Frame, name: str, layout: str, bits: int | None) -> tuple[
         InputError: it is not a frame whose planes can be measured; the message names what was handed over.
         IntegrityError: a PyAV frame is damaged.
     """
-    form, planes = _of_video_frame(frame, name) if _is_video_frame(frame) else _of_arrays(frame, name, layout, bits)
-    for index, plane in enumerate(planes):
-        _check_range(plane, form.bit_depth, f"plane {index} of {name}")
-    return form, planes
+    read = _of_video_frame(frame, name) if _is_video_frame(frame) else _of_arrays(frame, name, layout, bits)
+    for index, plane in enumerate(read.planes):
+        _check_range(plane, read.form.bit_depth, f"plane {index} of {name}")
+    return read
 
 
 def _is_video_frame(frame: object) -> TypeGuard[av.VideoFrame]:
@@ -53,19 +67,20 @@ def _is_video_frame(frame: object) -> TypeGuard[av.VideoFrame]:
     return module is not None and isinstance(frame, module.VideoFrame)
 
 
-def _of_video_frame(frame: av.VideoFrame, name: str) -> tuple[Format, Planes]:
+def _of_video_frame(frame: av.VideoFrame, name: str) -> Handed:
     if frame.is_corrupt:
         raise IntegrityError(f"{name} is damaged: it does not decode as it was coded")
     coded = Format(frame.width, frame.height, frame.format.name)
     form = coded.measurable
     if form is None:
         raise InputError(f"{name} is {coded.pix_fmt}, which does not have planes of luma and chroma: convert it first")
+    colour = Colour.of(frame)
     if form != coded and not coded.pix_fmt.startswith("yuvj"):
         frame = frame.reformat(format=form.pix_fmt)
-    return form, planes_of(frame, form.chroma, form.bit_depth)
+    return Handed(form, planes_of(frame, form.chroma, form.bit_depth), colour)
 
 
-def _of_arrays(frame: Any, name: str, layout: str, bits: int | None) -> tuple[Format, Planes]:
+def _of_arrays(frame: Any, name: str, layout: str, bits: int | None) -> Handed:
     arrays = [_array(plane, f"plane {index} of {name}") for index, plane in enumerate(_sequence(frame, name))]
     luma = arrays[0]
     if luma.dtype not in (np.uint8, np.uint16):
@@ -84,7 +99,7 @@ def _of_arrays(frame: Any, name: str, layout: str, bits: int | None) -> tuple[Fo
                 f"plane {index} of {name} has the shape {plane.shape}, but {size} is that of chroma of "
                 f"{form.size} frames of layout {form.chroma}: name their layout"
             )
-    return form, planes
+    return Handed(form, planes)
 
 
 def _rounded(up: tuple[int, int], down: tuple[int, int]) -> set[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,12 +18,17 @@ from pyvmaf.engines.protocol import Requests, Stream
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.features.requests import Teacher, requests_of, usable
-from pyvmaf.scoring.handed import read_frame
-from pyvmaf.video.format import Format
+from pyvmaf.scoring.handed import Handed, read_frame
+from pyvmaf.video.agree import compare_colours
+from pyvmaf.video.format import Colour, Format
 from pyvmaf.video.reader import Planes
 
 if TYPE_CHECKING:
     from pyvmaf.scoring.handed import Frame
+
+
+class FrameWarning(UserWarning):
+    """The frames of a session give rise to a doubt about their scores."""
 
 
 class Session:
@@ -46,6 +52,8 @@ class Session:
     Attributes:
         unavailable: features of a set that cannot be computed on these frames (their values are NaN), with the reason;
             known after the first pair.
+        notices: what makes the scores doubtful, such as colours that only one side states. Each is also a
+            `FrameWarning` when it comes up.
 
     Raises:
         InputError: an unknown feature, model or layout, or a model whose motion looks further than one frame ahead.
@@ -86,8 +94,10 @@ class Session:
         # It refuses layouts and depths that there are not.
         Format.planar(1, 1, layout, 8 if bits is None else bits)
         self.unavailable: dict[str, str] = {}
+        self.notices: list[str] = []
         self._layout, self._bits, self._threads = layout, bits, threads
         self._form: Format | None = None
+        self._colours: tuple[Colour | None, Colour | None] = (None, None)
         self._count = 0
         self._emitted = 0
         self._closed = False
@@ -120,26 +130,21 @@ class Session:
             Rows in order: ``frame_index``, each feature, ``vmaf``.
 
         Raises:
-            InputError: the two are not frames that can be measured, or differ in format, or from the pairs before them.
+            InputError: the two are not frames that can be measured, or differ in format or colour, or from the pairs
+                before them.
             IntegrityError: a PyAV frame is damaged.
             NativeError: the engine failed or a call was interrupted, now or before; the session was finished; or
                 another call is inside.
         """
-        form, reference_planes = self._read(reference, "reference")
-        other, distorted_planes = self._read(distorted, "distorted frame")
-        if form != other:
-            raise InputError(
-                f"frame {self._count}: the reference is {form.size} {form.pix_fmt}, the distorted one is "
-                f"{other.size} {other.pix_fmt}"
-            )
+        left, right = self._read(reference, "reference"), self._read(distorted, "distorted frame")
         call = _Call(f"frame {self._count} was measured")
         try:
             self._enter(call)
-            self._accept(form)
+            self._accept(left, right)
             call.touched = True
             if self._reference is not None:
-                self._reference.push(reference_planes, None)
-            self._pending.append(self._submit(form, reference_planes, distorted_planes))
+                self._reference.push(left.planes, None)
+            self._pending.append(self._submit(left.form, left.planes, right.planes))
             self._count += 1
             rows = list(self._complete(ended=False))
         except BaseException as err:
@@ -209,18 +214,41 @@ class Session:
                 self._failed = _doubt(call.text, err)
             self._inside = None
 
-    def _read(self, frame: Frame, side: str) -> tuple[Format, Planes]:
+    def _read(self, frame: Frame, side: str) -> Handed:
         return read_frame(frame, f"the {side} of frame {self._count}", self._layout, self._bits)
 
-    def _accept(self, form: Format) -> None:
-        """Refuse frames that cannot be measured with those before them. A refusal changes nothing."""
-        if self._form is None:
-            self._start(form)
-        elif form != self._form:
+    def _accept(self, reference: Handed, distorted: Handed) -> None:
+        """Refuse a pair that cannot be measured, or not with those before it. A refusal changes nothing."""
+        form, other = reference.form, distorted.form
+        if form != other:
+            raise InputError(
+                f"frame {self._count}: the reference is {form.size} {form.pix_fmt}, the distorted one is "
+                f"{other.size} {other.pix_fmt}"
+            )
+        if self._form is not None and form != self._form:
             raise InputError(
                 f"frame {self._count} is {form.size} {form.pix_fmt}, those before it were {self._form.size} "
                 f"{self._form.pix_fmt}: open another session"
             )
+        colours = reference.colour, distorted.colour
+        new = self._compare(colours, form) if colours != self._colours else []
+        for notice in new:
+            warnings.warn(notice, FrameWarning, stacklevel=3)
+        if self._form is None:
+            self._start(form)
+        self.notices, self._colours = [*self.notices, *new], colours
+
+    def _compare(self, colours: tuple[Colour | None, Colour | None], form: Format) -> list[str]:
+        """Compare the colours of both sides, and of each with the frames before; return new notices."""
+        names = f"the reference of frame {self._count}", f"the distorted frame {self._count}"
+        for before, now, name in zip(self._colours, colours, names, strict=True):
+            if before is not None and now is not None:
+                compare_colours(before, now, names=("the frame before", name), size=(form.width, form.height))
+        if colours[0] is None or colours[1] is None:
+            return []
+        # The same in every frame.
+        notices = compare_colours(colours[0], colours[1], size=(form.width, form.height))
+        return [notice for notice in notices if notice not in self.notices]
 
     def _start(self, form: Format) -> None:
         features, unavailable = usable(self._selection, self._engine, form)

@@ -22,7 +22,7 @@ from pyvmaf.engines.libvmaf.engine import Libvmaf
 from pyvmaf.engines.protocol import Requests, Stream
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.scoring.score import score
-from pyvmaf.scoring.session import Session
+from pyvmaf.scoring.session import FrameWarning, Session
 from pyvmaf.video.format import Format
 from pyvmaf.video.reader import Planes, Reader
 from tests.fuzz import session as fuzz
@@ -334,3 +334,109 @@ def test_threads_that_share_a_session_get_each_row_once(frames: list[tuple[Plane
 def test_layouts_and_depths_that_there_are_not_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"bits|layout|threads"):
         Session(**options)
+
+
+def _pictures(path: Path, number: int, **stated: int) -> list[av.VideoFrame]:
+    """Decode the first frames of a file, and let them state another colour."""
+    with av.open(str(path)) as container:
+        pictures = [frame for frame, _ in zip(container.decode(video=0), range(number), strict=False)]
+    for picture in pictures:
+        for name, value in stated.items():
+            setattr(picture, name, value)
+    return pictures
+
+
+_SDR = {"color_range": 1, "colorspace": 1, "color_trc": 1, "color_primaries": 1}
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"color_range": 2}, "colour ranges differ"),
+        ({"color_range": 2, "colorspace": 2, "color_trc": 2, "color_primaries": 2}, "colour ranges differ"),
+        ({"colorspace": 6}, "colour matrices differ"),
+        ({"color_trc": 18}, "transfer functions differ"),
+        ({"color_trc": 16, "color_primaries": 9, "colorspace": 9}, "colour matrices differ"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_frames_that_state_other_colours_are_refused(
+    pair: tuple[Path, Path], stated: dict[str, int], message: str, swapped: bool
+) -> None:
+    ours, theirs = _pictures(pair[0], 3, **_SDR), _pictures(pair[1], 3, **_SDR)
+    other = _pictures(pair[int(not swapped)], 2, **(_SDR | stated))
+    session = Session("psnr_y", None)
+    with pytest.raises(InputError, match=message):
+        session.push(*((other[0], theirs[0]) if swapped else (ours[0], other[0])))
+    rows = session.push(ours[0], theirs[0])
+    # One side cannot change its colour on the way either, nor can both.
+    for left, right in ((other[1], theirs[1]), (ours[1], other[1]), (other[1], other[1])):
+        with pytest.raises(InputError, match="differ"):
+            session.push(left, right)
+    rows += list(session.stream(zip(ours[1:], theirs[1:], strict=True)))
+    assert rows == list(Session("psnr_y", None).stream(zip(ours, theirs, strict=True)))
+    assert session.notices == []
+
+
+def test_full_range_has_two_names(pair: tuple[Path, Path]) -> None:
+    full = [p.reformat(format="yuvj420p", src_color_range=2, dst_color_range=2) for p in _pictures(pair[0], 2, **_SDR)]
+    limited = _pictures(pair[1], 2, **_SDR)
+    with Session("psnr_y", None) as session, pytest.raises(InputError, match="colour ranges differ"):
+        session.push(full[0], limited[0])
+    tagged = _pictures(pair[1], 2, **(_SDR | {"color_range": 2}))
+    assert len(list(Session("psnr_y", None).stream(zip(full, tagged, strict=True)))) == 2
+
+
+def test_a_doubt_about_colours_is_a_warning(pair: tuple[Path, Path]) -> None:
+    ours, theirs = _pictures(pair[0], 3, **_SDR), _pictures(pair[1], 3, **(_SDR | {"color_primaries": 9}))
+    session = Session("psnr_y", None)
+    with pytest.warns(FrameWarning, match="colour primaries differ") as caught:
+        rows = list(session.stream(zip(ours, theirs, strict=True)))
+    assert len(caught) == len(session.notices) == 1
+    assert rows == list(Session("psnr_y", None).stream(zip(ours, _pictures(pair[1], 3, **_SDR), strict=True)))
+
+
+@pytest.mark.parametrize(
+    "pix_fmt", ["nv12", "nv21", "yuvj420p", "yuv422p", "nv16", "yuyv422", "uyvy422", "p010le", "p210le"]
+)
+def test_frames_of_every_format_score_as_files_do(pair: tuple[Path, Path], pix_fmt: str) -> None:
+    """Formats that hold the same samples in another order give the rows of planes."""
+    form = Format(176, 144, pix_fmt).measurable
+    assert form is not None
+
+    # The j says that samples have full range: FFmpeg would convert them from another one.
+    stays = {"src_color_range": 2, "dst_color_range": 2} if "j" in pix_fmt else {}
+
+    def converted(path: Path, name: str) -> list[av.VideoFrame]:
+        plain = [picture.reformat(format=form.pix_fmt, **stays) for picture in _pictures(path, 2)]
+        return [picture.reformat(format=name, **stays) for picture in plain]
+
+    features = "adm2,motion2,psnr_y,psnr_cb"
+    want = list(Session(features).stream(zip(*(converted(path, form.pix_fmt) for path in pair), strict=True)))
+    assert list(Session(features).stream(zip(*(converted(path, pix_fmt) for path in pair), strict=True))) == want
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "size"), [("rgb24", (64, 64)), ("bgra", (64, 64)), ("gbrp", (64, 64)), ("yuv410p", (64, 64))]
+)
+def test_frames_of_other_formats_are_refused(pix_fmt: str, size: tuple[int, int]) -> None:
+    frame = av.VideoFrame(*size, pix_fmt)
+    with Session() as session, pytest.raises(InputError, match=pix_fmt):
+        session.push(frame, frame)
+
+
+def test_what_is_handed_over_is_named() -> None:
+    rgb = np.zeros((360, 640, 3), np.uint8)
+    masked = np.ma.masked_greater(np.zeros((64, 64), np.uint8), 3)
+    for frame, message in (
+        (rgb, r"shape \(360, 640, 3\), as RGB has it"),
+        ([rgb], r"shape \(360, 640, 3\), as RGB has it"),
+        (rgb[..., 0], r"one array of shape \(360, 640\)"),
+        ([rgb[..., 0]] * 4, "has 4 planes"),
+        ([rgb[..., 0]] * 3, r"plane 1 .* shape \(360, 640\), but \(180, 320\)"),
+        ([masked], "masked"),
+        (7, "type int"),
+    ):
+        with Session() as session, pytest.raises(InputError, match=message):
+            session.push(frame, frame)  # type: ignore[arg-type]
