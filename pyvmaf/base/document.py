@@ -13,7 +13,6 @@ the key.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -28,9 +27,10 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from pyvmaf.base.code import NOTHING, Uses
-from pyvmaf.base.files import dumps, write_text
+from pyvmaf.base.files import dumps, read_bytes, write_text
 from pyvmaf.base.manifest import build_run_provenance, write_manifest
-from pyvmaf.errors import IntegrityError, MissingFileError
+from pyvmaf.base.parse import MAX_BYTES, parse_json
+from pyvmaf.errors import IntegrityError
 
 _T = TypeVar("_T")
 _D = TypeVar("_D", bound="Document")
@@ -189,8 +189,8 @@ class Document(Part):
     title: ClassVar[str] = ""
     """Title of the published schema: what the document is, and its file name."""
 
-    max_bytes: ClassVar[int | None] = None
-    """Size limit of a file that `read` accepts; None for none. It is checked before the file is read."""
+    max_bytes: ClassVar[int] = MAX_BYTES
+    """Size limit of a file that `read` accepts. It is checked before the file is read."""
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -200,14 +200,7 @@ class Document(Part):
             MissingFileError: the file does not exist.
             IntegrityError: it is too large, not JSON, or does not conform; the message names the first problems.
         """
-        name = os.fspath(path)
-        try:
-            if cls.max_bytes is not None and (size := os.stat(path).st_size) > cls.max_bytes:
-                raise IntegrityError(f"{name} has {size} bytes, but such a file has at most {cls.max_bytes}: refused")
-            text = Path(path).read_bytes()
-        except (FileNotFoundError, IsADirectoryError) as err:
-            raise MissingFileError(f"no such file: {name}") from err
-        return cls.parse(text, name)
+        return cls.parse(read_bytes(path, cls.max_bytes), os.fspath(path))
 
     @classmethod
     def parse(cls, text: bytes | str, where: str) -> Self:
@@ -218,15 +211,15 @@ class Document(Part):
             where: the name of the text in messages, usually its file.
 
         Raises:
-            IntegrityError: it is not JSON, or does not conform.
+            IntegrityError: it is not JSON, is refused (`pyvmaf.base.parse.parse_json`), or does not conform.
         """
         try:
             document = cls.model_validate_json(text, strict=True)
         except ValidationError as err:
-            _refuse_damage(err, where)
+            if err.errors(include_url=False)[0]["type"] == "json_invalid":
+                parse_json(text, where)
             raise IntegrityError(f"{where} does not conform to {cls._called()}: {problems(err)}") from err
-        if constant := _not_a_number(text):
-            raise IntegrityError(f"{where} does not conform to {cls._called()}: {constant} is not a JSON number")
+        parse_json(text, where)
         return document
 
     @classmethod
@@ -241,25 +234,14 @@ class Document(Part):
         schema = cls.model_json_schema(by_alias=True, schema_generator=_JsonSchema)
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": cls.title}
 
-    def write(self, path: Path) -> None:
-        """Write the file alone. Verbs use `publish`, unless the manifest of another file names this one."""
-        write_text(path, dumps(self.as_json()))
+    def write(self, path: Path, *, update: bool = False) -> None:
+        """Write the file alone. Verbs use `publish`, unless the manifest of another file names this one.
 
-
-def _refuse_damage(err: ValidationError, where: str) -> None:
-    first = err.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        raise IntegrityError(f"{where} is not JSON ({first['ctx']['error']}): it is damaged or was cut short") from err
-
-
-def _not_a_number(text: bytes | str) -> str | None:
-    """NaN or infinity outside of declared numbers, where pydantic accepts them."""
-    data = text.encode() if isinstance(text, str) else text
-    if b"NaN" not in data and b"Infinity" not in data:
-        return None
-    constants: list[str] = []
-    json.loads(data, parse_constant=constants.append)
-    return constants[0] if constants else None
+        Args:
+            path: the file.
+            update: as in `pyvmaf.base.files.atomic_path`.
+        """
+        write_text(path, dumps(self.as_json()), update=update)
 
 
 def problems(err: ValidationError, most: int = 3) -> str:

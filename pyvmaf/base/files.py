@@ -8,12 +8,16 @@ import glob
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from pyvmaf.base.outputs import Stamp, check_output, current, keep_hash, known_hash, place, reading
+from pyvmaf.base.parse import MAX_BYTES, parse_json, parse_yaml
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 
 
@@ -22,17 +26,44 @@ def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def _open(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a regular file; others may block for ever, or have no end."""
+    try:
+        handle = os.open(place(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise MissingFileError(f"no such file: {os.fspath(path)}") from err
+    except OSError as err:
+        if err.errno == errno.ENXIO:
+            raise InputError(f"{os.fspath(path)} is a socket or a pipe, not a regular file: refused") from err
+        raise
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return open(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise MissingFileError(f"no such file: {os.fspath(path)} (it is a folder)")
+    raise InputError(f"{os.fspath(path)} is a device or a pipe, not a regular file: refused")
+
+
 def sha256_file(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's bytes as 64 hex digits.
 
+    Inside a verb (`pyvmaf.base.outputs.publishes`) a file that it reads is hashed once.
+
     Raises:
         MissingFileError: the file does not exist.
+        InputError: it is a device, a pipe or a socket, whose bytes may have no end.
+        IntegrityError: it was changed while it was read.
     """
-    try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except (FileNotFoundError, IsADirectoryError) as err:
-        raise MissingFileError(f"no such file: {os.fspath(path)}") from err
+    with _open(path) as stream:
+        stamp = Stamp.of(os.fstat(stream.fileno()))
+        if (known := known_hash(path, stamp)) is not None:
+            return known
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if Stamp.of(os.fstat(stream.fileno())) != stamp:
+            raise IntegrityError(f"{os.fspath(path)} was changed while it was read: run again when nobody writes it")
+    keep_hash(path, stamp, digest)
+    return digest
 
 
 def dumps(value: Any) -> str:
@@ -52,29 +83,68 @@ def _umask() -> int:
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], *, update: bool = False, at_once: bool = False) -> Iterator[Path]:
     """Give a temporary path that is renamed to `path` when the block succeeds.
 
     The temporary file lies in the same folder (made if absent) and keeps the suffix, because writers guess formats
     from it. Whatever happens inside the block (an exception, Ctrl-C, a full disk), `path` holds either its old bytes or
     all of the new ones. A temporary file of a killed process is removed by the next process that writes `path`.
+
+    Inside a verb (`pyvmaf.base.outputs.publishes`) the file gets its name when the verb ends, with all its other outputs.
+
+    Args:
+        path: the file.
+        update: the verb has read the file itself and writes it anew, or has checked that it may be replaced.
+        at_once: rename it when the block ends, whatever was there: for files that a verb keeps for itself.
+
+    Raises:
+        InputError: `path` cannot be an output: see `pyvmaf.base.outputs.check_output`.
+        OSError: the file cannot be written; its ``filename`` is `path`.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=f".tmp{target.suffix}", dir=target.parent)
+    work = None if at_once else current()
+    if work is None:
+        check_output(target, (), None)
+    else:
+        work.check_output(target, update=update)
+    with _named(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
+        handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=f".tmp{target.suffix}", dir=target.parent)
     temporary = Path(name)
     try:
         try_lock(handle)
-        yield temporary
-        # mkstemp makes private files; results are shared like any other file.
-        temporary.chmod(0o666 & ~_umask())
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
+        with _named(target, temporary):
+            yield temporary
+            # mkstemp makes private files; results are shared like any other file.
+            temporary.chmod(0o666 & ~_umask())
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
+            if work is None:
+                os.replace(temporary, target)
+            else:
+                work.staged[os.path.abspath(target)] = (temporary, handle)
+                return
     finally:
-        temporary.unlink(missing_ok=True)
-        os.close(handle)
+        if work is None or os.path.abspath(target) not in work.staged:
+            temporary.unlink(missing_ok=True)
+            os.close(handle)
+
+
+@contextmanager
+def _named(target: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let errors name the file, not its temporary name."""
+    try:
+        yield
+    except OSError as err:
+        if err.errno is not None and (temporary is None or err.filename in (None, os.fspath(temporary))):
+            err.filename, err.filename2 = os.fspath(target), None
+        raise
+
+
+def _prefix(target: Path) -> str:
+    """Return the start of temporary names, short enough for the longest name of a file."""
+    return f".{target.name}." if len(os.fsencode(target.name)) < 200 else f".{sha256_bytes(os.fsencode(target))[:32]}."
 
 
 def try_lock(handle: int) -> bool:
@@ -92,7 +162,7 @@ def try_lock(handle: int) -> bool:
 
 def _sweep(target: Path) -> None:
     """Remove temporary files of killed writers of `target`; writers that still run hold a lock."""
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*.tmp{glob.escape(target.suffix)}"):
+    for path in target.parent.glob(f"{glob.escape(_prefix(target))}*.tmp{glob.escape(target.suffix)}"):
         try:
             handle = os.open(path, os.O_RDWR)
         except OSError:
@@ -104,20 +174,43 @@ def _sweep(target: Path) -> None:
             os.close(handle)
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `path` atomically."""
-    with atomic_path(path) as temporary:
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, update: bool = False, at_once: bool = False) -> None:
+    """Write `data` to `path` atomically.
+
+    Args:
+        path, update, at_once: as in `atomic_path`.
+        data: all bytes of the file.
+    """
+    with atomic_path(path, update=update, at_once=at_once) as temporary:
         temporary.write_bytes(data)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str, *, update: bool = False, at_once: bool = False) -> None:
     """Write `text` to `path` atomically, as UTF-8."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), update=update, at_once=at_once)
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
+def write_json(path: str | os.PathLike[str], value: Any, *, update: bool = False, at_once: bool = False) -> None:
     """Write `value` to `path` atomically as deterministic JSON."""
-    write_text(path, dumps(value))
+    write_text(path, dumps(value), update=update, at_once=at_once)
+
+
+def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a file.
+
+    Raises:
+        MissingFileError: there is no such file.
+        IntegrityError: it is larger than `max_bytes`.
+        InputError: it is a device, a pipe or a socket.
+    """
+    reading(path)
+    with _open(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > max_bytes:
+            raise IntegrityError(
+                f"{os.fspath(path)} has {size} bytes, but such a file has at most {max_bytes}: refused"
+            )
+        return stream.read(max_bytes + 1)
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
@@ -125,24 +218,10 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         MissingFileError: there is no such file.
-        IntegrityError: the file is not JSON.
+        InputError: it is not a regular file.
+        IntegrityError: it is not JSON, or refused: see `pyvmaf.base.parse.parse_json`.
     """
-    return read_json_bytes(path)[1]
-
-
-def read_json_bytes(path: str | os.PathLike[str]) -> tuple[bytes, Any]:
-    """Read the bytes of a JSON file, and its value.
-
-    Raises:
-        MissingFileError, IntegrityError: as `read_json`.
-    """
-    try:
-        text = Path(path).read_bytes()
-        return text, json.loads(text)
-    except FileNotFoundError as err:
-        raise MissingFileError(f"no such file: {os.fspath(path)}") from err
-    except (UnicodeDecodeError, json.JSONDecodeError) as err:
-        raise IntegrityError(f"{os.fspath(path)} is not JSON ({err}): it is damaged or was cut short") from err
+    return parse_json(read_bytes(path), os.fspath(path))
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -150,22 +229,9 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         MissingFileError: the file does not exist.
-        InputError: it is not YAML, or not a mapping.
+        InputError: it is not YAML, not a mapping, or refused: see `pyvmaf.base.parse.parse_yaml`.
     """
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        data = yaml.load(Path(path).read_bytes(), Loader=loader)  # noqa: S506 (the safe loader, in C if PyYAML has it)
-    except FileNotFoundError as err:
-        raise MissingFileError(f"no such file: {os.fspath(path)}") from err
-    except yaml.YAMLError as err:
-        raise InputError(f"{os.fspath(path)} is not YAML: {' '.join(str(err).split())}") from err
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise InputError(f"{os.fspath(path)} holds {type(data).__name__}, not a mapping of keys")
-    return data
+    return parse_yaml(read_bytes(path), os.fspath(path))
 
 
 def relative(path: str | os.PathLike[str]) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pyvmaf.base.manifest import MANIFEST_SUFFIX
+from pyvmaf.base.outputs import MANIFEST_SUFFIX
 from pyvmaf.base.table import Row
 from pyvmaf.errors import InputError
 

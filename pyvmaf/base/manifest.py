@@ -12,19 +12,20 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pyvmaf.base.code import NOTHING, Uses, identity
-from pyvmaf.base.files import content_hash, read_json_bytes, relative, sha256_bytes, sha256_file, write_json
+from pyvmaf.base.files import content_hash, read_bytes, relative, sha256_bytes, sha256_file, write_json
+from pyvmaf.base.outputs import MANIFEST_SUFFIX, current, place, run
+from pyvmaf.base.parse import parse_json
 from pyvmaf.base.verbs import verb as verb_row
 from pyvmaf.errors import IntegrityError, PyvmafError
 
 SCHEMA = "ai-run-provenance-v1"
-MANIFEST_SUFFIX = ".manifest.json"
 
 # Options that change the speed or the output on the terminal, never a result.
 _NEUTRAL_OPTIONS = frozenset({"--threads", "--jobs", "--code", "--progress", "--no-progress", "--quiet"})
@@ -32,7 +33,7 @@ _NEUTRAL_FLAGS = frozenset({"--progress", "--no-progress", "--quiet"})
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    exists = path.is_file()
+    exists = place(path).is_file()
     return {"path": relative(path), "exists": exists, "sha256": sha256_file(path) if exists else None}
 
 
@@ -44,6 +45,11 @@ def _describe_all(named: Mapping[str, Path | Sequence[Path]]) -> dict[str, Any]:
         else:
             described[name] = sorted((_describe(Path(item)) for item in value), key=lambda item: str(item["path"]))
     return described
+
+
+def _flat(named: Mapping[str, Path | Sequence[Path]]) -> Iterator[Path]:
+    for value in named.values():
+        yield from [Path(value)] if isinstance(value, str | os.PathLike) else map(Path, value)
 
 
 def _plain(value: Any) -> Any:
@@ -114,7 +120,13 @@ def build_run_provenance(
         args: arguments of the verb, by option name.
         inputs, outputs: files by role; a file that does not exist (yet) is listed with ``exists: false``.
         uses: modules and facts that data choose, as in `pyvmaf.base.code.identity`.
+
+    Raises:
+        IntegrityError: an input is not the file that the verb has read.
     """
+    if (work := current()) is not None:
+        for path in _flat(inputs):
+            work.record(path)
     return {
         "schema": SCHEMA,
         "entrypoint": f"vmaf-train {verb}",
@@ -159,6 +171,7 @@ def write_manifest(
 
     Raises:
         PyvmafError: a named output does not exist.
+        IntegrityError: an input is not the file that the verb has read.
     """
     body = build_run_provenance(verb=verb, args=args, inputs=inputs, outputs=outputs, uses=uses)
     for role, described in body["outputs"].items():
@@ -180,7 +193,13 @@ def write_manifest(
     if measured:
         body["run"]["measured"] = dict(measured)
     path = manifest_path(artefact)
-    write_json(path, body)
+    work = current()
+    if work is None:
+        with run(verb):
+            write_json(path, body)
+    else:
+        work.check_inputs()
+        write_json(path, body)
     return path
 
 
@@ -192,14 +211,17 @@ def read_manifest(artefact: str | os.PathLike[str]) -> dict[str, Any]:
         IntegrityError: it is not JSON, of another schema, or was changed by hand.
     """
     path = manifest_path(artefact)
-    text, body = read_json_bytes(path)
+    text = read_bytes(path)
+    body = parse_json(text, os.fspath(path))
     if not isinstance(body, dict) or body.get("schema") != SCHEMA:
         raise IntegrityError(f"{relative(path)} is not a manifest of schema {SCHEMA}")
     expected = body.get("content_sha256")
-    if sha256_bytes(_hashed_part(text)) == expected:
+    # The hash counts for what a reader of the file gets, not for some of its lines.
+    content = {key: value for key, value in body.items() if key not in ("run", "content_sha256")}
+    part = _hashed_part(text)
+    if sha256_bytes(part) == expected and parse_json(part, os.fspath(path)) == content:
         return body
-    actual = content_hash({k: v for k, v in body.items() if k not in ("run", "content_sha256")})
-    if expected != actual:
+    if expected != (actual := content_hash(content)):
         raise IntegrityError(
             f"{relative(path)} says its content hashes to {expected}, but it hashes to {actual}: "
             "it was changed after it was written"
@@ -210,8 +232,8 @@ def read_manifest(artefact: str | os.PathLike[str]) -> dict[str, Any]:
 def _hashed_part(text: bytes) -> bytes:
     """Cut ``content_sha256`` and ``run`` out of the text of a manifest, as `write_json` lays it out.
 
-    That takes a fraction of the time of writing the content as JSON once more. Of a manifest with another layout the
-    result has another hash; then the content decides.
+    To parse it takes a fraction of the time of writing the content as JSON once more. Of a manifest with another layout
+    the result is something else; then the content decides.
     """
     for start, end in ((b'\n "content_sha256": ', b","), (b'\n "run": {\n', b"\n },")):
         first = text.find(start)

@@ -20,7 +20,7 @@ from pyvmaf.base.document import (
     publish,
 )
 from pyvmaf.base.files import read_json, relative, sha256_bytes, sha256_file
-from pyvmaf.base.manifest import MANIFEST_SUFFIX
+from pyvmaf.base.outputs import MANIFEST_SUFFIX, publishes
 from pyvmaf.checks.subject import CPU, described_by, drawn_rows, feeds_of, graph_inputs, open_subject, start
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
 from pyvmaf.runtime import allowlist
@@ -295,6 +295,7 @@ def _findings(files: _Files) -> Iterator[Finding]:
                 yield _error(path, str(err))
 
 
+@publishes("audit-compat")
 def audit_compat(target: Path, *, output: Path | None = None) -> AuditCompat:
     """Examine every model below a folder, or every file that a registry lists.
 

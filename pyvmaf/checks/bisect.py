@@ -12,6 +12,7 @@ from pydantic import Field
 
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, publish
 from pyvmaf.base.files import relative, sha256_file
+from pyvmaf.base.outputs import publishes
 from pyvmaf.checks.subject import CPU, Subject, open_subject, read_rows, rows_for, start
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6
@@ -210,6 +211,7 @@ def _notes(series: _Series, first_bad: int | None, late: Sequence[EvaluatedModel
     return []
 
 
+@publishes("bisect-model-quality")
 def bisect_model_quality(
     models: Sequence[str | Path],
     table: Path,

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, publish
 from pyvmaf.base.files import relative, sha256_bytes
+from pyvmaf.base.outputs import publishes
 from pyvmaf.runtime import allowlist
 
 
@@ -35,6 +36,7 @@ class CheckOps(Document):
     run_provenance: RunProvenance
 
 
+@publishes("check-ops")
 def check_ops(models: Sequence[Path], *, output: Path | None = None) -> CheckOps:
     """Scan ONNX files in the protobuf, graphs inside nodes included; nothing is run.
 

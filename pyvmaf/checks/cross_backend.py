@@ -13,6 +13,7 @@ from pydantic import Field
 
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, Size, publish
 from pyvmaf.base.files import relative
+from pyvmaf.base.outputs import publishes
 from pyvmaf.checks.subject import (
     CPU,
     Feeds,
@@ -197,6 +198,7 @@ def _run_all(subjects: Sequence[Subject], backends: Sequence[Backend], feeds: Fe
     return runs
 
 
+@publishes("cross-backend")
 def cross_backend(
     models: Sequence[str | Path],
     *,

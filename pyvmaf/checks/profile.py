@@ -16,6 +16,7 @@ from pydantic import Field
 
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, Size, publish
 from pyvmaf.base.files import relative
+from pyvmaf.base.outputs import publishes
 from pyvmaf.checks.subject import CPU, Feeds, Subject, drawn_feeds, open_subject, parse_shape, provider, start
 from pyvmaf.errors import InputError
 
@@ -147,6 +148,7 @@ def _run_job(job: _Job, settings: ProfileSettings, done: Sequence[ProfileRun]) -
     )
 
 
+@publishes("profile")
 def profile(
     models: Sequence[str | Path],
     *,

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from pyvmaf.base.document import Bounds, Call, Count, Document, Name, Part, RunProvenance, Sha256, Share, publish
 from pyvmaf.base.files import relative, sha256_file
+from pyvmaf.base.outputs import publishes
 from pyvmaf.checks.subject import open_subject
 from pyvmaf.errors import InputError
 from pyvmaf.models.regressor.inputs import Preparation, of_sidecar
@@ -110,6 +111,7 @@ def _compare(
     )
 
 
+@publishes("validate-norm")
 def validate_norm(
     model: str | Path,
     table: Path,

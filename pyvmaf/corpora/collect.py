@@ -8,11 +8,13 @@ from pathlib import Path
 from pyvmaf.base.document import Call, publish
 from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.base.manifest import read_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.corpora.manifest import CorpusClip, CorpusManifest, VideoFacts
 from pyvmaf.corpora.spec import VideoCorpus
 from pyvmaf.errors import IntegrityError
 
 
+@publishes("manifest")
 def collect(corpus: VideoCorpus, folder: Path, output: Path) -> CorpusManifest:
     """Collect the prepared clips of a corpus in one JSON file, with a manifest.
 

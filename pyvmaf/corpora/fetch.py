@@ -25,6 +25,7 @@ from typing import Any
 
 from pyvmaf.base.files import atomic_path, confined, sha256_file, try_lock, write_json
 from pyvmaf.base.manifest import manifest_path, write_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.corpora.packages import Package
 from pyvmaf.corpora.packages import Spec as Packages
 from pyvmaf.corpora.pinned import check_file
@@ -59,6 +60,7 @@ class Fetched:
     downloaded: tuple[str, ...]
 
 
+@publishes("fetch")
 def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda _line: None) -> Fetched:
     """Fetch the files of a corpus and check each against its hash. Files that are present are not fetched again.
 
@@ -270,7 +272,7 @@ def _check_member(archive: Path, info: zipfile.ZipInfo) -> None:
 
 def _extract_member(bundle: zipfile.ZipFile, info: zipfile.ZipInfo, sha256: str, target: Path, archive: str) -> None:
     digest = hashlib.sha256()
-    with atomic_path(target) as temporary:
+    with atomic_path(target, at_once=True) as temporary:
         with bundle.open(info) as source, open(temporary, "wb") as sink:
             while block := source.read(_CHUNK):
                 digest.update(block)

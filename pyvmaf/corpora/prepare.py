@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyvmaf.base.files import atomic_path, confined, sha256_file
 from pyvmaf.base.manifest import write_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.corpora import CLIP_LABELS
 from pyvmaf.corpora.pinned import check_file
 from pyvmaf.corpora.spec import Entry, VideoCorpus
@@ -133,6 +134,7 @@ def plan(entry: Entry, source: Format, container: str) -> Plan:
     return Plan(entry.frames, crop, scale, pix_fmt, own and entry.raw is None)
 
 
+@publishes("prepare")
 def prepare(
     corpus: VideoCorpus,
     key: str,

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from pyvmaf.base.files import atomic_path, content_hash, relative
 from pyvmaf.base.manifest import write_manifest
+from pyvmaf.base.outputs import place, publishes
 from pyvmaf.corpora.clip import clip_video
 from pyvmaf.encodes.distortion import Distortion, Made, Reference, uses
 from pyvmaf.encodes.record import Record, Transfer, unavailable
@@ -35,6 +36,7 @@ class Encoded:
     seconds: float
 
 
+@publishes("encode")
 def encode(
     reference: Path,
     output: Path,
@@ -108,7 +110,7 @@ def _record(reference: Path, sha256: str, video: Video, output: Path, made: Made
     # Not NumPy: to import it takes longer than the rest of this module.
     shots = [(last - first + 1) / float(fps) for first, last in video.shots]
     shot_mean = fsum(shots) / len(shots)
-    size = output.stat().st_size
+    size = place(output).stat().st_size
     encoder = {"encoder": None, "encoder_version": None, "preset": None, "crf": None} | made.record
     identity = {
         "src_sha256": sha256,

@@ -116,4 +116,4 @@ class Cache:
 
         plain = {name: np.ascontiguousarray(values, dtype="<f8") for name, values in scores.items()}
         header = {"key": {"schema": SCHEMA, **key}, "sha256": _digest(plain)}
-        write_bytes(self.path(key), save(plain, metadata={_ENTRY: json.dumps(header, sort_keys=True)}))
+        write_bytes(self.path(key), save(plain, metadata={_ENTRY: json.dumps(header, sort_keys=True)}), at_once=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyvmaf import engines
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER
@@ -193,6 +194,7 @@ def summary(table: pa.Table) -> list[CaseRow]:
     ]
 
 
+@publishes("hard-negatives")
 def hard_negatives(
     collections: Sequence[Path],
     output: Path,

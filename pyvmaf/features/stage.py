@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvmaf import engines
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 from pyvmaf.features.ladder import Ladder, extract_ladder
@@ -53,6 +54,7 @@ def read_strengths(rungs: Mapping[str, Path], records: Mapping[str, Record]) -> 
     return strengths
 
 
+@publishes("extract-features")
 def extract_features(
     reference: Path,
     rungs: Mapping[str, Path],

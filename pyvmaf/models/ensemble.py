@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pyvmaf.base.document import Call, publish
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import read_json, sha256_file
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
 from pyvmaf.metrics import agreement
 from pyvmaf.models.coverage import measure
@@ -221,6 +222,7 @@ def _confidence(spec: Ensemble, rows: dict[str, Any], clips: dict[str, Any] | No
     }
 
 
+@publishes("ensemble")
 def make_ensemble(
     config: Path,
     verdict: Path,

@@ -27,6 +27,7 @@ from pyvmaf.base.document import (
 )
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_file
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.metrics import agreement, finite
 from pyvmaf.runtime.ensemble import AnyModel, Ensemble, load_ensemble
@@ -97,6 +98,7 @@ class Evaluation(Document):
     run_provenance: RunProvenance
 
 
+@publishes("eval")
 def evaluate(
     model: Path,
     table: Path,

@@ -12,6 +12,7 @@ from pyvmaf.base.code import identity
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes, write_json
 from pyvmaf.base.manifest import build_run_provenance, write_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.models.families import describe_part, trials_part
 from pyvmaf.models.graphs import Checked, member_graph
@@ -82,6 +83,7 @@ def _judged(spec: ModelSpec, weights: Weights, verdict: Path, table: Path) -> di
     return judged
 
 
+@publishes("export")
 def export(
     config: Path,
     checkpoint: Path,

@@ -11,6 +11,7 @@ from pyvmaf.base.document import Call
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import write_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError
 from pyvmaf.models.crossval import write_predictions
 from pyvmaf.models.families import Fit, OnEpoch, OnHeldOut, Run, fit_part
@@ -30,6 +31,7 @@ class FitResult:
     loso: dict[str, Any]
 
 
+@publishes("fit")
 def fit(
     config: Path,
     table: Path,

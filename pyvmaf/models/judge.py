@@ -10,6 +10,7 @@ from typing import Any
 from pyvmaf.base.document import Call, publish
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_file
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError
 from pyvmaf.metrics import FIGURES, spread
 from pyvmaf.models.families import gates
@@ -51,6 +52,7 @@ def gate(judged: Judged) -> dict[str, Any]:
     return {"passed": not reasons, "reasons": reasons, "rows": rows, **blocks}
 
 
+@publishes("judge")
 def judge(
     config: Path,
     reports: Sequence[Path],

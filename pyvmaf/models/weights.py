@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.base.files import content_hash, sha256_file, write_bytes
+from pyvmaf.base.outputs import reading
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.spec import ModelSpec
 
@@ -97,6 +98,7 @@ def load_weights(path: Path) -> Weights:
 
     if not path.is_file():
         raise MissingFileError(f"no such file: {path}")
+    reading(path)
     try:
         with safe_open(path, framework="numpy") as stream:
             info = json.loads((stream.metadata() or {}).get(_KEY, "{}"))

@@ -26,6 +26,7 @@ from pyvmaf.base.document import Call
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes
 from pyvmaf.base.manifest import write_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.metrics import agreement, finite, rmse
 from pyvmaf.models.crossval import make_folds
@@ -220,6 +221,7 @@ def latency_note(measured: Mapping[str, Any]) -> str:
     return f"int8 is no slower than fp32: {times} ({fp32 / int8:.2f} times as fast)"
 
 
+@publishes("quantize-int8")
 def quantize(
     config: Path,
     model: Path,

@@ -13,7 +13,8 @@ from pyvmaf.base.document import Bounds, Document, Name, Sha256, problems
 from pyvmaf.base.families import FAMILIES
 from pyvmaf.base.files import dumps, read_json, sha256_bytes, sha256_file
 from pyvmaf.base.manifest import write_manifest
-from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.base.outputs import publishes
+from pyvmaf.errors import InputError, PyvmafError, unknown_name
 from pyvmaf.registry.entry import FOREIGN_KINDS, MAX_BYTES, REGISTRY_NAME, Entry, Gate, Registry, relative_to
 from pyvmaf.runtime.sidecar import Sidecar
 
@@ -34,7 +35,7 @@ class HandwrittenSidecar(Document):
     """Sidecar of a model that this project did not export."""
 
     title: ClassVar[str] = "Sidecar of a model that was registered by hand (model.json)"
-    max_bytes: ClassVar[int | None] = MAX_BYTES
+    max_bytes: ClassVar[int] = MAX_BYTES
 
     schema_version: Literal[1] = 1
     name: Name
@@ -73,6 +74,7 @@ class _Graph(NamedTuple):
     output: str
 
 
+@publishes("register")
 def register_model(
     model: str | os.PathLike[str],
     *,
@@ -157,7 +159,7 @@ def register_model(
             train_config_hash=sidecar.train_config_hash,
             notes=_NOTE,
         )
-        sidecar.write(beside)
+        sidecar.write(beside, update=_is_by_hand(beside))
         _enter(entry, target)
         outputs["sidecar"] = beside
     write_manifest(
@@ -175,6 +177,14 @@ def _is_exported(sidecar: Path) -> bool:
     """Return whether `export` wrote a sidecar: only such a one has a verdict."""
     body = read_json(sidecar) if sidecar.exists() else None
     return isinstance(body, dict) and "verdict" in body
+
+
+def _is_by_hand(sidecar: Path) -> bool:
+    """Return whether an earlier call wrote the sidecar: the registry's manifest names that of the last model only."""
+    try:
+        return bool(HandwrittenSidecar.read(sidecar))
+    except PyvmafError:
+        return False
 
 
 def _entry(request: _Request, path: Path, sidecar: Path, graph: _Graph, target: Path, **more: object) -> Entry:
@@ -244,7 +254,7 @@ def _enter(entry: Entry, target: Path) -> None:
         schema_version=registry.schema_version,
         models=sorted(models, key=lambda entry: entry.id),
         held=[held for held in registry.held if held.id != entry.id],
-    ).write(target)
+    ).write(target, update=True)
 
 
 def _normalization(path: Path) -> Normalization:

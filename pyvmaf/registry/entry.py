@@ -237,7 +237,7 @@ class Registry(Document):
 
     model_config = ConfigDict(json_schema_extra={"$id": "pyvmaf:registry-v1"})
     title: ClassVar[str] = "Registry of models: which ship, which are held, and the hashes behind that (registry.json)"
-    max_bytes: ClassVar[int | None] = MAX_BYTES
+    max_bytes: ClassVar[int] = MAX_BYTES
 
     schema_version: Literal[0, 1] = Field(default=1, description="Version of this form.")
     models: list[Entry] = Field(description="Models that ship, sorted by id.")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyvmaf.base.manifest import MANIFEST_SUFFIX, read_manifest
+from pyvmaf.base.manifest import read_manifest
+from pyvmaf.base.outputs import MANIFEST_SUFFIX
 from pyvmaf.errors import IntegrityError
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pyvmaf.base import layout
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import write_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.verdicts import PROMOTE, Verdict
 from pyvmaf.quantized.report import Int8Report
@@ -291,6 +292,7 @@ def _judged_table(verdict_path: Path, verdict: Verdict, sidecar_path: Path, side
     return judged
 
 
+@publishes("register")
 def register(paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str]) -> Registered:
     """Write the registry from verdicts, sidecars, ensembles and int8 reports; every file is hashed anew.
 

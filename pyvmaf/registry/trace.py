@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pyvmaf.base.document import Call, Document, Part, publish
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.registry.manifests import Manifest, Named, is_manifest, load_manifest, walk
 
@@ -168,6 +169,7 @@ def _follow(item: Named, makers: dict[Path, Manifest], seen: set[Path]) -> Step:
     return step
 
 
+@publishes("trace")
 def write_trace(step: Step, output: Path) -> Trace:
     """Write a trace as JSON (schema ``pyvmaf-trace-v1``), with its manifest beside it."""
     call = Call("trace", args={"file": step.path, "json": output}, inputs={})

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from pyvmaf.base.document import Call, Count, Document, Part, RunProvenance, publish
 from pyvmaf.base.files import sha256_file
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.registry.manifests import Manifest, is_manifest, load_manifest, walk
 
@@ -347,6 +348,7 @@ def is_leftover(path: Path) -> bool:
     return path.name.startswith(".") and ".tmp" in path.name
 
 
+@publishes("verify")
 def write_report(outcome: Outcome, tree: Path, output: Path) -> VerifyReport:
     """Write an outcome as JSON, with its manifest beside it (so that it may lie in the tree itself).
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyvmaf.base import layout
 from pyvmaf.base.document import Document
 from pyvmaf.base.files import sha256_file
-from pyvmaf.base.manifest import MANIFEST_SUFFIX
+from pyvmaf.base.outputs import MANIFEST_SUFFIX
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.verdicts import FitReport, Verdict
 from pyvmaf.quantized.report import Int8Report

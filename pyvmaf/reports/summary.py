@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, Sha256, publish
 from pyvmaf.base.files import dumps
 from pyvmaf.base.manifest import read_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import PyvmafError
 from pyvmaf.models.verdicts import PROMOTE, FitReport, Verdict
 from pyvmaf.quantized.report import Int8Report
@@ -220,6 +221,7 @@ def _is_current(target: Path, summary: Summary) -> bool:
         return False
 
 
+@publishes("summary")
 def write_summary(paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str]) -> Summary:
     """Write ``summary.json``, unless it holds the same figures already.
 

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyvmaf.base.outputs import reading
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def read_model(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         MissingFileError: there is no such file.
         InputError: it is not a regular file, or larger than `max_bytes`.
     """
+    reading(path)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError as err:

@@ -16,6 +16,7 @@ from pyvmaf.base.document import (
     publish,
 )
 from pyvmaf.base.files import sha256_file
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError
 from pyvmaf.studies.columns import is_feature, numeric_columns, unavailable
 from pyvmaf.studies.reports import (
@@ -51,6 +52,7 @@ class _Rows:
     left_out: dict[str, str]
 
 
+@publishes("feature-correlation")
 def feature_correlation(
     table: Path,
     output: Path | None = None,

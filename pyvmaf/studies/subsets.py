@@ -16,6 +16,7 @@ from pyvmaf.base.code import identity
 from pyvmaf.base.document import Call, publish
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import content_hash, read_json, read_yaml, sha256_file, write_json
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES, SETS, resolve
 from pyvmaf.metrics import FIGURES
@@ -107,6 +108,7 @@ def parse_subsets(text: str, available: Sequence[str] = ()) -> list[tuple[str, t
     return subsets
 
 
+@publishes("subset-sweep")
 def subset_sweep(
     table: Path,
     output: Path,
@@ -232,14 +234,14 @@ class _Cells:
         key = content_hash([spec, *facts, seed, self.code])
         if key not in self.cells:
             path = folder / f"{self.base['name']}.yaml"
-            write_spec(path, spec)
+            write_spec(path, spec, at_once=True)
             loso = fit(path, rows, folder, seed=seed, threads=self.threads).loso
             folds = [
                 SubsetFold(held_out=fold["held_out"], n=fold["n_val"], **{name: fold[name] for name in FIGURES})
                 for fold in loso["folds"]
             ]
             self.cells[key] = Cell(n_params=loso["n_params"], folds=folds).as_json()
-            write_json(self.path, self.cells)
+            write_json(self.path, self.cells, at_once=True)
         return Cell.model_validate(self.cells[key])
 
     def forget(self) -> None:

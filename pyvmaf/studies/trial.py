@@ -109,7 +109,7 @@ class Job:
         objective = OBJECTIVES[self.objective]
         path = folder / f"{spec['name']}.yaml"
         parse_spec(dict(spec), str(path))
-        write_spec(path, spec)
+        write_spec(path, spec, at_once=True)
         figures = fit(
             path,
             self.table,
@@ -123,9 +123,15 @@ class Job:
         return Outcome(value=objective(figures), **{name: figures[name] for name in FitFigures.model_fields})
 
 
-def write_spec(path: Path, spec: Mapping[str, Any], comment: str | None = None) -> None:
-    """Write a spec as YAML, with its keys in their present order."""
+def write_spec(path: Path, spec: Mapping[str, Any], comment: str | None = None, *, at_once: bool = False) -> None:
+    """Write a spec as YAML, with its keys in their present order.
+
+    Args:
+        path, at_once: as in `pyvmaf.base.files.atomic_path`.
+        spec: the spec.
+        comment: first line of the file.
+    """
     import yaml
 
     text = yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=True, width=120)
-    write_text(path, f"# {comment}\n{text}" if comment else text)
+    write_text(path, f"# {comment}\n{text}" if comment else text, at_once=at_once)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyvmaf.base.document import Call, publish
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import read_yaml, relative
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.models.regressor.rows import read_table
 from pyvmaf.models.regressor.spec import load_regressor
@@ -50,6 +51,7 @@ _NOTE = (
 )
 
 
+@publishes("tune")
 def tune(
     config: Path,
     table: Path,

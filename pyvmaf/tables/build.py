@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pyvmaf.base import layout
 from pyvmaf.base.files import atomic_path, relative, write_text
 from pyvmaf.base.manifest import read_manifest, write_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES
 from pyvmaf.features.table import (
@@ -206,6 +207,7 @@ def _counts(table: pa.Table) -> list[tuple[str, int]]:
     return [(entry["values"], entry["counts"]) for entry in counts.to_pylist()]
 
 
+@publishes("shard")
 def build_shard(ladders: Sequence[Path], records: Sequence[Path], output: Path, rows_output: Path) -> int:
     """Put the ladders of one corpus and codec into one shard, and complete their encode records.
 
@@ -309,6 +311,7 @@ def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[
     return completed
 
 
+@publishes("combine")
 def combine(
     inputs: Mapping[str, Path] | Sequence[tuple[str, Path]], output: Path, *, unit: Literal["frame", "clip"] = FRAME
 ) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base.outputs import reading
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.features.catalog import FEATURES
@@ -67,6 +68,7 @@ def open_table(path: Path, columns: list[str]) -> pq.ParquetFile:
 
     if not path.is_file():
         raise MissingFileError(f"no such file: {path}")
+    reading(path)
     parquet = pq.ParquetFile(path)
     present = parquet.schema_arrow.names
     missing = [c for c in columns if c not in present]

@@ -14,6 +14,7 @@ import numpy as np
 
 from pyvmaf.base.files import atomic_path, confined, write_text
 from pyvmaf.base.manifest import engine_block, write_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.corpora.pinned import check_file
 from pyvmaf.corpora.spec import load_corpus
 from pyvmaf.errors import InputError
@@ -43,6 +44,7 @@ class Imported:
     details: dict[str, Any]
 
 
+@publishes("import-table")
 def import_table(corpus_file: Path, output: Path, records: Path) -> Imported:
     """Read the tables of a corpus, and write them as a shard.
 

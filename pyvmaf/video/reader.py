@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from pyvmaf.base.outputs import reading
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, unknown_name
 from pyvmaf.video.format import PLANAR, Format, Stream
 
@@ -88,6 +89,7 @@ class Reader:
         bit_depth: int | None = None,
     ) -> None:
         self.path = Path(path)
+        reading(self.path)
         self.raw = raw
         self._size, self._bit_depth = size, bit_depth
         self._check_file()

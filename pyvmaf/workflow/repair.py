@@ -17,7 +17,8 @@ from pathlib import Path
 
 from pyvmaf.base import layout
 from pyvmaf.base.files import sha256_file
-from pyvmaf.base.manifest import MANIFEST_SUFFIX, read_manifest
+from pyvmaf.base.manifest import read_manifest
+from pyvmaf.base.outputs import MANIFEST_SUFFIX
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
 from pyvmaf.registry.verify import Finding, is_leftover, verify
 from pyvmaf.workflow.audit.planned import Job, Plan, load

@@ -40,7 +40,7 @@ class Sample(Document):
     """A document."""
 
     title: ClassVar[str] = "Sample of a document (sample.json)"
-    max_bytes: ClassVar[int | None] = 4000
+    max_bytes: ClassVar[int] = 4000
 
     schema_version: Literal[1] = 1
     items: list[Item]

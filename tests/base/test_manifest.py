@@ -118,6 +118,29 @@ class TestManifest:
         with pytest.raises(MissingFileError):
             read_manifest("out.txt")
 
+    def test_nothing_is_added_in_the_part_that_is_not_hashed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = self.write(tmp_path / "a", monkeypatch, "one", ["vmaf-train"])
+        text = path.read_text()
+        forged = '"outputs": {"out": {"path": "out.txt", "exists": true, "sha256": "' + "0" * 64 + '"}}'
+        for start, more in (
+            ('"run": {\n', f'"run": {{\n  "a": 1\n }},\n {forged},\n "run": {{\n'),
+            ('"run": {\n', f'"run": {{\n  "a": 1}}, {forged}, "run": {{\n'),
+            ('"run": {\n', f'"run": {{\n  "a": 1}}, {forged}, "x": {{\n'),
+            ('"run": {\n', '"run": {\n  "a": 1}, "details": {"rows": 1}, "run": {\n'),
+            ('"content_sha256": "', '"content_sha256": "x", "extra": {}, "content_sha256": "'),
+            ('"schema":', f'{forged},\n "schema":'),
+        ):
+            assert start in text
+            path.write_text(text.replace(start, more, 1))
+            with pytest.raises(IntegrityError, match=r"occurs twice|was changed after it was written"):
+                read_manifest("out.txt")
+        body = json.loads(text)
+        body["run"]["seconds"] = 7.0
+        path.write_text(json.dumps(body))
+        assert read_manifest("out.txt") == body
+
     def test_an_output_that_is_not_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         with pytest.raises(PyvmafError, match=r"was to write out\.txt \(out\), but the file does not exist"):

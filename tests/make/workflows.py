@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from pyvmaf.base.files import sha256_file
-from pyvmaf.base.manifest import MANIFEST_SUFFIX
+from pyvmaf.base.outputs import MANIFEST_SUFFIX
 from tests.make.commands import command
 from tests.make.runs import once
 from tests.make.videos import REPOSITORY

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyvmaf.base import layout
-from pyvmaf.base.manifest import MANIFEST_SUFFIX
+from pyvmaf.base.outputs import MANIFEST_SUFFIX
 from pyvmaf.base.verbs import STAGES, VERBS
 from tests.make.videos import REPOSITORY
 from tests.make.workflows import prepare_small_run, snakemake

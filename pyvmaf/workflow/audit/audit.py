@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyvmaf.base.code import recorded_parts
 from pyvmaf.base.document import Call, publish
+from pyvmaf.base.outputs import publishes
 from pyvmaf.workflow.audit.cost import estimate
 from pyvmaf.workflow.audit.planned import Job, Plan, load
 from pyvmaf.workflow.audit.reasons import UPSTREAM, describe, pattern
@@ -18,6 +19,7 @@ from pyvmaf.workflow.audit.unseen import find_unseen
 _EXAMPLES = 3
 
 
+@publishes("audit")
 def audit(arguments: Sequence[str] = (), *, quick: bool = False, output: Path | None = None) -> Audit:
     """List the jobs of the next ``snakemake ARGUMENTS``, with their reasons, followers and cost.
 

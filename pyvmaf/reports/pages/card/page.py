@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pyvmaf.base.files import write_text
 from pyvmaf.base.manifest import write_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import unknown_name
 from pyvmaf.reports.elements import Page, Section, render
 from pyvmaf.reports.pages.card import (
@@ -64,6 +65,7 @@ def build_card(card: Card, *, report: str | None = None) -> str:
     )
 
 
+@publishes("card")
 def write_cards(
     paths: Iterable[str | os.PathLike[str]],
     folder: str | os.PathLike[str],

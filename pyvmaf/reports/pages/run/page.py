@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyvmaf.base.files import write_text
 from pyvmaf.base.manifest import write_manifest
+from pyvmaf.base.outputs import publishes
 from pyvmaf.reports import measures
 from pyvmaf.reports.elements import Page, Section, render
 from pyvmaf.reports.pages.run import corpora, folds, int8, models, predictions, provenance, ranges, rates, verdicts
@@ -51,6 +52,7 @@ def build_page(run: Run, *, points: int = 400, cards: str | None = None) -> str:
     return render(Page("Results of this run", lede, "report", sections))
 
 
+@publishes("report")
 def write_report(
     run: Run,
     output: str | os.PathLike[str],
