@@ -142,9 +142,9 @@ def _run_findings(path: Path) -> Iterator[Finding]:
             if not np.isfinite(scores).all():
                 yield _error(path, "answers rows of its training range with NaN or infinity")
                 return
-    scores = model.predict(X, codec).scores
+    answers = model.predict(X, codec).answers
     low, high = model.sidecar["expected_output_range"]
-    outside = float(np.mean((scores < low) | (scores > high)))
+    outside = float(np.mean((answers < low) | (answers > high)))
     if outside > 0.5:
         yield _warning(
             path, f"answers {outside:.0%} of rows inside its training range with scores outside of [{low:g}, {high:g}]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ def measure(
     sigma: NDArray[np.float64],
     units: NDArray[np.str_],
     nominal: float,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> dict[str, Any]:
     """How many held-out rows each method's intervals hold, calibrated without the unit that is looked at.
 
@@ -25,6 +27,7 @@ def measure(
         target, mean, sigma: float64 [n]; mean and sigma of members that were not trained on the row's unit.
         units: str [n], the group that each row was held out with.
         nominal: share of rows that intervals are to hold.
+        bounds: range that the ends of intervals are kept in.
 
     Returns:
         ``coverage``: per method over all rows ``empirical_coverage`` and ``mean_width``, and over units
@@ -55,7 +58,7 @@ def measure(
                 shares[method] = widths[method] = None
                 continue
             held[method][here] = np.abs(target[here] - mean[here]) <= half
-            width[method][here] = 2 * half
+            width[method][here] = np.clip(mean[here] + half, *bounds) - np.clip(mean[here] - half, *bounds)
             shares[method], widths[method] = float(held[method][here].mean()), float(width[method][here].mean())
         figures = agreement(mean[here], target[here])
         per_unit.append(

@@ -6,6 +6,7 @@ models predict the rows of the sources that they did not see, and the residuals 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -160,8 +161,16 @@ def read_held_out(paths: Sequence[Path]) -> tuple[HeldOut, HeldOut | None]:
     )
 
 
-def assess(held_out: HeldOut, settings: Ensemble) -> dict[str, Any]:
-    """Calibrate on all rows, for the intervals that ship, and measure coverage on units that calibration did not see."""
+def assess(
+    held_out: HeldOut, settings: Ensemble, bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> dict[str, Any]:
+    """Calibrate on all rows, for the intervals that ship, and measure coverage on units that calibration did not see.
+
+    Args:
+        held_out: the rows.
+        settings: of the spec.
+        bounds: range that the ends of intervals are kept in.
+    """
     mean, sigma = combine(held_out.members)
     calibration = Calibration.fit(held_out.target, mean, sigma, settings.nominal_coverage)
     # Too few rows for the intervals that were asked for are an error, not a null that somebody finds later.
@@ -175,7 +184,7 @@ def assess(held_out: HeldOut, settings: Ensemble) -> dict[str, Any]:
         "srocc": None if np.isnan(figures["srocc"]) else figures["srocc"],
         "rmse": figures["rmse"],
         "mean_sigma": float(sigma.mean()),
-        **measure(held_out.target, mean, sigma, held_out.units, settings.nominal_coverage),
+        **measure(held_out.target, mean, sigma, held_out.units, settings.nominal_coverage, bounds),
     }
 
 
@@ -262,8 +271,10 @@ def make_ensemble(
         raise HeldError(f"{verdict} holds {spec.name}: {judged['recommendation']}. An ensemble of it is not made")
     seeds = _members(spec, judged, verdict, sidecars)
     rows, clips = read_held_out([s.folder / PREDICTIONS for s in seeds])
-    by_row = assess(rows, spec.ensemble)
-    by_clip = _by_clip(clips, spec.ensemble)
+    first = seeds[0].sidecar
+    bounds = tuple(first["expected_output_range"]) if first.get("output_clipped") else (-math.inf, math.inf)
+    by_row = assess(rows, spec.ensemble, bounds)
+    by_clip = _by_clip(clips, spec.ensemble, bounds)
     gate = _coverage_gate(by_row, spec.ensemble)
     files = [path for s in seeds for path in (s.sidecar_path, s.onnx, s.folder / REPORT, s.folder / PREDICTIONS)]
     call = Call(
@@ -273,7 +284,6 @@ def make_ensemble(
         uses=uses("ensemble", spec.kind),
         started=started,
     )
-    first = seeds[0].sidecar
     manifest = EnsembleManifest.model_validate(
         {
             "id": spec.name,
@@ -338,12 +348,12 @@ def _unit(verdict: dict[str, Any]) -> str:
     return str(verdict["split"].get("by") or "fold")
 
 
-def _by_clip(clips: HeldOut | None, settings: Ensemble) -> dict[str, Any] | None:
+def _by_clip(clips: HeldOut | None, settings: Ensemble, bounds: tuple[float, float]) -> dict[str, Any] | None:
     """The same for means over a clip's frames; None where rows are not frames, or clips are too few to calibrate on."""
     if clips is None:
         return None
     try:
-        return assess(clips, settings)
+        return assess(clips, settings, bounds)
     except InputError:
         return None
 

@@ -205,21 +205,20 @@ def _intervals(
 ) -> Intervals:
     """How many rows the intervals of each method hold, and how wide they are."""
     assert predicted.sigma is not None
-    residual = np.abs(y - predicted.scores)
     by_method: dict[str, Held] = {}
     by_group: dict[str, Held] = {}
     for method in METHODS:
         try:
-            half = ensemble.half_width(predicted.sigma, method)
+            low, high = ensemble.interval(predicted.scores, predicted.sigma, method)
         except InputError:
             # Calibrated on too few rows for this method; the ensemble's own always has enough.
             by_method[method] = Held(empirical_coverage=None, mean_width=None)
             continue
-        inside = residual <= half
-        by_method[method] = _held(inside, half)
+        inside, width = (low <= y) & (y <= high), high - low
+        by_method[method] = _held(inside, width)
         if method == ensemble.method:
             by_group = {
-                name: _held(inside[groups == name], half[groups == name]) for name in np.unique(groups).tolist()
+                name: _held(inside[groups == name], width[groups == name]) for name in np.unique(groups).tolist()
             }
     return Intervals.model_validate(
         {
@@ -232,5 +231,5 @@ def _intervals(
     )
 
 
-def _held(inside: NDArray[np.bool_], half: NDArray[np.float64]) -> Held:
-    return Held(empirical_coverage=float(inside.mean()), mean_width=float(2 * half.mean()))
+def _held(inside: NDArray[np.bool_], width: NDArray[np.float64]) -> Held:
+    return Held(empirical_coverage=float(inside.mean()), mean_width=float(width.mean()))

@@ -19,7 +19,8 @@ from pyvmaf.models.graphs import Checked, member_graph
 from pyvmaf.models.spec import ModelSpec, load_spec
 from pyvmaf.models.verdicts import Verdict
 from pyvmaf.models.weights import Weights, load_weights
-from pyvmaf.runtime.session import run, session
+from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.session import run_all, session, with_inner
 from pyvmaf.runtime.sidecar import UNTRAINED, check_sidecar
 
 
@@ -39,17 +40,23 @@ def parity(spec: ModelSpec, weights: Weights, data: bytes, held_out: str | None 
     Raises:
         PyvmafError: it exceeds the spec's tolerance.
     """
-    runtime = session(data)
     span = spec.target.range[1] - spec.target.range[0]
+    where = f"the export of {spec.name}"
+    runtime = None
     errors = []
     for trial in trials_part(spec.kind).trials(spec, weights, held_out):
-        answer = run(runtime, trial.feeds)
-        if answer.shape != trial.expected.shape:
-            raise PyvmafError(
-                f"the export of {spec.name} answers with shape {answer.shape}, but the trained network with "
-                f"{trial.expected.shape}"
+        if runtime is None:
+            runtime = session(
+                with_inner(allowlist.parse(data, where), list(trial.inner), where) if trial.inner else data
             )
-        errors.append(np.max(np.abs(answer - trial.expected) / np.maximum(span, np.abs(trial.expected))))
+        for answer, expected in zip(
+            run_all(runtime, trial.feeds), (trial.expected, *trial.inner.values()), strict=True
+        ):
+            if answer.shape != expected.shape:
+                raise PyvmafError(
+                    f"{where} answers with shape {answer.shape}, but the trained network with {expected.shape}"
+                )
+            errors.append(np.max(np.abs(answer - expected) / np.maximum(span, np.abs(expected))))
     worst = float(np.max(errors))  # numpy's maximum keeps NaN, Python's may lose it
     if not worst <= spec.export.tolerance:
         raise PyvmafError(

@@ -118,10 +118,12 @@ class Trial:
     Attributes:
         feeds: float32 arrays by input name.
         expected: float64, of the output's shape.
+        inner: float64 by name, the same for tensors inside of the graph.
     """
 
     feeds: Feeds
     expected: NDArray[np.float64]
+    inner: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class FitPart(Protocol):

@@ -25,7 +25,12 @@ class Target(Section):
     table: str = Field(default="default", description="Name of the table in results/tables that is trained on.")
     column: str = Field(default="vmaf", description="Column of the table to predict.")
     range: tuple[float, float] = Field(
-        default=(0.0, 100.0), description="Expected output range, for checks and sidecar."
+        default=(0.0, 100.0), description="Range that the target has, which is that of the scores."
+    )
+    clip: bool = Field(
+        default=True,
+        description="Keep scores inside `range`, in the graph too, as libvmaf does with its own. The network is trained "
+        "on what it answers before that. A target with values outside of `range` is refused.",
     )
     standardise: bool = Field(
         default=True,

@@ -55,6 +55,11 @@ class Weights:
         return self.held_out.index(held_out)
 
     @property
+    def clipped(self) -> bool:
+        """Whether scores are kept inside the target's range; weights of versions that could not do that say nothing."""
+        return bool(self.info["training"]["target"].get("clip", False))
+
+    @property
     def train_config_hash(self) -> str:
         """Hash of everything but data and seed that shaped the weights."""
         return "sha256:" + content_hash({"training": self.info["training"], "epochs": self.info["epochs"]})
@@ -72,6 +77,9 @@ class Weights:
         if self.info["model"] != spec.name:
             raise InputError(f"{self.path} holds weights of model {self.info['model']!r}, not of {spec.name!r}")
         expected, actual = spec.training(), self.info["training"]
+        if "clip" not in actual["target"]:
+            # Fitted and judged by a version that did not clip: its graph stays what it was.
+            del expected["target"]["clip"]
         if expected != actual:
             keys = [k for k in expected if expected[k] != actual.get(k)]
             detail = "; ".join(f"{k}: {actual.get(k)} in the weights, {expected[k]} in the spec" for k in keys)

@@ -62,7 +62,7 @@ class Ensemble:
         answers = [member.predict(features, codec) for member in self.members]
         prediction = self._combined(answers)
         if self.warn:
-            warn_outside(self.name, prediction.scores, self.sidecar["expected_output_range"], 3)
+            warn_outside(self.name, prediction, self.sidecar["expected_output_range"], 3)
         return prediction
 
     def _combined(self, answers: Sequence[Prediction]) -> Prediction:
@@ -71,17 +71,39 @@ class Ensemble:
             empty = np.empty(0)
             return replace(answers[0], members=members, sigma=empty, low=empty, high=empty)
         mean, sigma = combine(members)
-        half = self.half_width(sigma, self.method)
         low, high = self.sidecar["expected_output_range"]
+        answered = np.mean([answer.answers for answer in answers], axis=0)
+        bottom, top = self.interval(mean, sigma, self.method)
         return replace(
             answers[0],
             scores=mean,
-            unexpected_share=float(((mean < low) | (mean > high)).mean()),
+            unclipped=None if answers[0].unclipped is None else answered,
+            unexpected_share=float((~((answered >= low) & (answered <= high))).mean()),
             members=members,
             sigma=sigma,
-            low=mean - half,
-            high=mean + half,
+            low=bottom,
+            high=top,
         )
+
+    def interval(
+        self, mean: NDArray[np.float64], sigma: NDArray[np.float64], method: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ends [n] of each row's interval, by one of `pyvmaf.runtime.intervals.METHODS`.
+
+        If the members clip their scores, the ends lie inside the expected range, too.
+
+        Raises:
+            InputError: no such method, or it was calibrated on too few rows.
+        """
+        return self._ends(mean, self.half_width(sigma, method))
+
+    def _ends(
+        self, mean: NDArray[np.float64], half: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        low, high = mean - half, mean + half
+        if self.sidecar.get("output_clipped"):
+            low, high = (np.clip(end, *self.sidecar["expected_output_range"]) for end in (low, high))
+        return low, high
 
     def half_width(self, sigma: NDArray[np.float64], method: str) -> NDArray[np.float64]:
         """Half of the width of each row's interval [n], by one of `pyvmaf.runtime.intervals.METHODS`.
@@ -103,8 +125,8 @@ class Ensemble:
         if self._clips is None or prediction.members is None or prediction.members.shape[1] == 0:
             return None
         mean, sigma = combine(prediction.members.mean(axis=1, keepdims=True))
-        half = self._clips.half_width(sigma, self.method)
-        return float(sigma[0]), float(mean[0] - half[0]), float(mean[0] + half[0])
+        low, high = self._ends(mean, self._clips.half_width(sigma, self.method))
+        return float(sigma[0]), float(low[0]), float(high[0])
 
 
 AnyModel = Model | Ensemble

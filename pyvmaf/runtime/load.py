@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyvmaf.base.files import sha256_bytes
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.predictor import OVERSHOOT, FamilyPredictor, ModelWarning, Prediction
-from pyvmaf.runtime.session import session
+from pyvmaf.runtime.session import session, with_inner
 from pyvmaf.runtime.sidecar import check_sidecar, predictor_part
 
 MAX_SIDECAR_BYTES = 1 << 20
@@ -72,15 +71,17 @@ def read_pinned(path: Path, root: Path | None, sha256: str | None = None) -> dic
     return content
 
 
-def warn_outside(name: str, scores: NDArray[np.float64], expected: tuple[float, float], stacklevel: int) -> None:
-    """Warn if scores lie outside of the expected range by more than `OVERSHOOT` of its width."""
+def warn_outside(name: str, prediction: Prediction, expected: tuple[float, float], stacklevel: int) -> None:
+    """Warn if answers lie outside of the expected range by more than `OVERSHOOT` of its width, clipped or not."""
     low, high = expected
     margin = OVERSHOOT * (high - low)
-    far = int(np.count_nonzero((scores < low - margin) | (scores > high + margin)))
+    answers = prediction.answers
+    far = int(np.count_nonzero(~((answers >= low - margin) & (answers <= high + margin))))
     if far:
+        clipped = "" if prediction.unclipped is None else ": they were clipped to it"
         warnings.warn(
-            f"{far} of {scores.size} scores of model {name} lie outside of its expected range {low:g} to {high:g}, from "
-            f"{scores.min():.4g} to {scores.max():.4g}",
+            f"{far} of {answers.size} scores of model {name} lie outside of its expected range {low:g} to {high:g}, from "
+            f"{answers.min():.4g} to {answers.max():.4g}{clipped}",
             ModelWarning,
             stacklevel=stacklevel,
         )
@@ -125,12 +126,12 @@ class Model:
             InputError: columns are missing or not finite, or shapes do not fit.
 
         Warns:
-            ModelWarning: scores lie outside of the expected range by more than `OVERSHOOT` of its width, and `warn` is
-                on.
+            ModelWarning: scores, before they were clipped, lie outside of the expected range by more than `OVERSHOOT`
+                of its width, and `warn` is on.
         """
         prediction = self._family.predict(features, codec)
         if self.warn:
-            warn_outside(self.sidecar["name"], prediction.scores, self.sidecar["expected_output_range"], 3)
+            warn_outside(self.sidecar["name"], prediction, self.sidecar["expected_output_range"], 3)
         return prediction
 
 
@@ -196,7 +197,10 @@ def load_pinned(
     actual, pinned = sha256_bytes(data), described["sha256"] if sha256 is None else sha256
     if actual != pinned:
         raise IntegrityError(f"{given} has sha256 {actual}, but {pinned} is pinned: it is not the file that was judged")
-    allowlist.check(allowlist.parse(data, str(given)), str(given))
+    graph = allowlist.parse(data, str(given))
+    allowlist.check(graph, str(given))
+    if inner := getattr(block, "inner", ()):
+        data = with_inner(graph, inner, str(given))
     family = predictor_part(described["kind"]).predictor(session(data, threads), described, block)
     return Model(family, described, int8=int8)
 

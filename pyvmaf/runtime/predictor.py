@@ -23,9 +23,11 @@ class Prediction:
 
     Attributes:
         scores: float64 [n].
+        unclipped: float64 [n], what the network answered before its graph kept the scores inside the expected range;
+            None for a model that does not.
         outside: share of rows outside the range of the training rows, by feature; features without any are left out.
         outside_share: share of rows with at least one feature outside.
-        unexpected_share: share of scores outside the model's expected output range.
+        unexpected_share: share of scores outside the model's expected output range, before they were clipped.
         members: float64 [members, n], each member's scores; None except for an ensemble.
         sigma: float64 [n], standard deviation over the members (ddof 1); None except for an ensemble.
         low, high: float64 [n], ends of the interval; None except for an ensemble.
@@ -35,10 +37,16 @@ class Prediction:
     outside: dict[str, float]
     outside_share: float
     unexpected_share: float
+    unclipped: NDArray[np.float64] | None = None
     members: NDArray[np.float64] | None = None
     sigma: NDArray[np.float64] | None = None
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
+
+    @property
+    def answers(self) -> NDArray[np.float64]:
+        """float64 [n], what the network answered, clipped or not: answers far outside of the range deserve doubt."""
+        return self.scores if self.unclipped is None else self.unclipped
 
 
 class Predictor(Protocol):
@@ -82,6 +90,8 @@ class PredictorPart(Protocol):
 
     def block(self, keys: Mapping[str, Any], where: str) -> Any:
         """Check the family's keys of a sidecar and give them as an object.
+
+        If the object has an attribute `inner`, it names tensors inside of the graph that the session is to give as well.
 
         Raises:
             IntegrityError: they do not conform.

@@ -261,8 +261,8 @@ def test_the_ensemble_predicts_the_mean_of_its_members_with_an_interval(built: L
     np.testing.assert_allclose(found.sigma, alone.std(axis=0, ddof=1))
     confidence = json.loads(built.manifest.read_text())["confidence"]
     half = confidence["normalised_q"] * (found.sigma + confidence["normalised_beta"])
-    np.testing.assert_allclose(found.low, found.scores - half)
-    np.testing.assert_allclose(found.high, found.scores + half)
+    np.testing.assert_allclose(found.low, (found.scores - half).clip(0, 100))
+    np.testing.assert_allclose(found.high, (found.scores + half).clip(0, 100))
     ends = ensemble.mean_interval(found)
     assert ends is not None
     sigma = np.std(alone.mean(axis=1), ddof=1)

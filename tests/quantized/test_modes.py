@@ -71,9 +71,11 @@ def test_the_file_is_qdq_int8(lines: dict[str, Line], name: str, mode: str) -> N
         assert values.dtype == np.int8
         # One scale per output of a transposed weight, or one for all.
         assert scale.shape == (() if mode == "static" else (values.shape[0],))
-    # The score itself is not rounded to 256 steps.
-    assert producers["score"].op_type == "Squeeze"
-    assert producers[producers["score"].input[0]].op_type == "Gemm"
+    # The score itself is not rounded to 256 steps, and kept inside the target's range.
+    assert producers["score"].op_type == "Clip"
+    unclipped = producers[producers["score"].input[0]]
+    assert unclipped.op_type == "Squeeze"
+    assert producers[unclipped.input[0]].op_type == "Gemm"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -227,9 +227,11 @@ def test_scores_far_outside_of_the_range_bring_a_warning(run: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert model.predict(ROW).unexpected_share == 0
-    with pytest.warns(ModelWarning, match=r"1 of 1 scores of model small lie outside of its expected range 0 to 100"):
+    said = r"1 of 1 scores of model small lie outside of its expected range 0 to 100, from .*: they were clipped to it"
+    with pytest.warns(ModelWarning, match=said):
         prediction = model.predict(far)
     assert prediction.unexpected_share == 1
+    assert prediction.scores.tolist() in ([0.0], [100.0])
     assert prediction.outside == {"adm2": 1.0, "motion2": 1.0}
 
 

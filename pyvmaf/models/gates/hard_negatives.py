@@ -24,9 +24,28 @@ from pyvmaf.tables.columns import floats, read_columns, strings
 Columns = Callable[[Any], Sequence[str] | None]
 """Names of the frame features that a model of this spec reads; None if it is not a model of frames."""
 
-Score = Callable[[Any, Seed, NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]
-"""Scores [n] of the model that would ship of a seed, for features [n, columns]: one array for each codec that the model is
-told, by the codec's name ("none" for a model that takes none)."""
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of some rows.
+
+    Attributes:
+        scores: float64 [n], as the graph gives them.
+        answers: float64 [n], the same before the graph clips them; the same numbers if it does not.
+    """
+
+    scores: NDArray[np.float64]
+    answers: NDArray[np.float64]
+
+    @staticmethod
+    def of(outputs: Sequence[NDArray[np.float64]]) -> Scored:
+        """The scores, and if the graph clips them what it clipped."""
+        return Scored(outputs[0], outputs[-1])
+
+
+Score = Callable[[Any, Seed, NDArray[np.float64]], Mapping[str, Scored]]
+"""Scores of the model that would ship of a seed, for features [n, columns]: once for each codec that the model is told, by
+the codec's name ("none" for a model that takes none)."""
 
 
 def allowed(case: str, teacher: float, limits: Limits) -> tuple[float | None, float | None]:
@@ -79,7 +98,9 @@ def hard_negatives(
     scores = {seed.number: score(spec, seed, rows.X) for seed in seeds}
     cases = {name: rows.case(name, scores, limits) for name in CASES if name in rows.cases}
     low, high = spec.target.range[0] - limits.range_margin, spec.target.range[1] + limits.range_margin
-    reach, wrong = _reach(np.stack([np.stack(list(each.values())) for each in scores.values()]), low, high)
+    # Of clipped scores this would say nothing.
+    answers = [scored.answers for by_codec in scores.values() for scored in by_codec.values()]
+    reach, wrong = _reach(np.stack(answers), low, high)
     reasons = [entry["why"] for entry in cases.values() if entry["why"]] + wrong
     return {
         "judged": True,
@@ -151,9 +172,7 @@ class _Rows:
         """Names of the cases among the rows."""
         return set(self.names.tolist())
 
-    def case(
-        self, name: str, scores: Mapping[int, Mapping[str, NDArray[np.float64]]], limits: Limits
-    ) -> dict[str, Any]:
+    def case(self, name: str, scores: Mapping[int, Mapping[str, Scored]], limits: Limits) -> dict[str, Any]:
         """One case: the mean of every clip, codec and seed, held against the limits."""
         here = self.names == name
         clips, index = np.unique(self.clips[here], return_inverse=True)
@@ -163,8 +182,8 @@ class _Rows:
         every: list[float] = []
         outside = 0
         for number, by_codec in scores.items():
-            for codec, predicted in by_codec.items():
-                means = np.bincount(index, predicted[here]) / count
+            for codec, scored in by_codec.items():
+                means = np.bincount(index, scored.scores[here]) / count
                 every += means.tolist()
                 for clip, mean, target in zip(clips.tolist(), means.tolist(), teacher.tolist(), strict=True):
                     least, largest = allowed(name, target, limits)

@@ -36,5 +36,6 @@ def describe(spec: RegressorSpec, weights: Weights) -> dict[str, Any]:
         "input_guard_margin": dict(inputs.guard_margin),
         "input_transforms": dict(inputs.transforms),
         "feature_ranges": {name: [float(a), float(b)] for name, a, b in zip(inputs.names, low, high, strict=True)},
+        "output_clipped": weights.clipped,
         "codec": codec,
     }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.chunks import chunks, release
 from pyvmaf.codecs.vocabularies import vocabulary
+from pyvmaf.errors import InputError
 from pyvmaf.models.crossval import Division, figures, summarise, validate
 from pyvmaf.models.families import Fit, Run
 from pyvmaf.models.regressor.networks import Mlp, build
@@ -32,6 +33,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
         PyvmafError: a loss became NaN or infinite.
     """
     data = read_table(run.table, spec)
+    _check_range(spec, data)
     division = Division.of(spec.split, data)
     network = build(spec.network, data.width)
     trainer = StackedTrainer(
@@ -46,13 +48,13 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
     members = [Member(f.held_out, partial(f.rows, TRAIN)) for f in division.every]
     members.append(Member(None, partial(division.everything.rows, TRAIN)))
     release()
-    look = None if run.on_held_out is None else partial(_look, run, network, data, division)
+    look = None if run.on_held_out is None else partial(_look, spec, run, network, data, division)
     with torch_threads(run.threads):
         fitted = trainer.fit(members, data.X, data.y, data.codec, run.on_epoch, look)
         validation = validate(
             division,
             data,
-            lambda index, rows: _predict(network, fitted[index], data, rows),
+            lambda index, rows: _predict(spec, network, fitted[index], data, rows),
             [float(one.losses[-1]) if run.epochs else None for one in fitted[:-1]],
         )
     block = None if spec.inputs.codec is None else vocabulary(spec.inputs.codec)
@@ -86,6 +88,7 @@ def _tensors(fitted: list[Fitted]) -> dict[str, NDArray[Any]]:
 
 
 def _look(
+    spec: RegressorSpec,
     run: Run,
     network: Mlp,
     data: TrainingTable,
@@ -97,13 +100,16 @@ def _look(
     if run.on_held_out is None or epochs_done % max(1, run.epochs // LOOKS):
         return
     measured = [
-        figures(_predict(network, one, data, test := fold.test), data.y[test])
+        figures(_predict(spec, network, one, data, test := fold.test), data.y[test])
         for one, fold in zip(so_far(), division.folds, strict=False)
     ]
     run.on_held_out(epochs_done, summarise(measured))
 
 
-def _predict(network: Mlp, one: Fitted, data: TrainingTable, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _predict(
+    spec: RegressorSpec, network: Mlp, one: Fitted, data: TrainingTable, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Scores [n] of some rows as the exported graph gives them."""
     predicted = np.empty(rows.size)
     parameters = torch.from_numpy(one.parameters)
     with torch.inference_mode():
@@ -111,4 +117,17 @@ def _predict(network: Mlp, one: Fitted, data: TrainingTable, rows: NDArray[np.in
             part = rows[chunk]
             inputs = one.prepare(data.X[part], None if data.codec is None else data.codec[part])
             predicted[chunk] = network.predict(parameters, torch.from_numpy(inputs.astype(np.float32))).numpy()
-    return predicted
+    return np.clip(predicted, *spec.target.range, out=predicted) if spec.target.clip else predicted
+
+
+def _check_range(spec: RegressorSpec, data: TrainingTable) -> None:
+    """Refuse a target that the scores could not follow."""
+    (low, high), column = spec.target.range, spec.target.column
+    slack = 1e-6 * (high - low)
+    outside = int(np.count_nonzero((data.y < low - slack) | (data.y > high + slack)))
+    if spec.target.clip and outside:
+        raise InputError(
+            f"{data.path}: {outside} of {data.y.size} rows have a {column} outside of target.range [{low:g}, {high:g}], from "
+            f"{data.y.min():g} to {data.y.max():g}, and scores are clipped to that range: set target.range to the scale "
+            f"of {column}, or target.clip: false"
+        )

@@ -12,15 +12,16 @@ from pyvmaf.errors import InputError
 from pyvmaf.models.gates.correlation import Correlation
 from pyvmaf.models.gates.extrapolation import Extrapolation
 from pyvmaf.models.gates.gate import Gate, Seed
-from pyvmaf.models.gates.hard_negatives import HardNegatives
+from pyvmaf.models.gates.hard_negatives import HardNegatives, Scored
 from pyvmaf.models.gates.monotonicity import Monotonicity
 from pyvmaf.models.gates.pooled import Pooled
 from pyvmaf.models.graphs import checked
 from pyvmaf.models.regressor.graph import graph
-from pyvmaf.models.regressor.inputs import feeds, of_member
+from pyvmaf.models.regressor.inputs import UNCLIPPED, feeds, of_member
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import PREDICTIONS, WEIGHTS, load_weights
-from pyvmaf.runtime.session import run, session
+from pyvmaf.runtime.allowlist import parse
+from pyvmaf.runtime.session import run_all, session, with_inner
 from pyvmaf.tables.columns import read_columns, strings
 
 
@@ -29,14 +30,19 @@ def frame_columns(spec: RegressorSpec) -> Sequence[str] | None:
     return spec.inputs.names if spec.on_frames else None
 
 
-def scores(spec: RegressorSpec, seed: Seed, X: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
+def scores(spec: RegressorSpec, seed: Seed, X: NDArray[np.float64]) -> Mapping[str, Scored]:
     """Score rows of raw features [n, columns] with the model of a seed that would ship, once per codec that it is told."""
     weights = load_weights(seed.beside(WEIGHTS))
-    runtime = session(checked(graph(spec, weights, None), spec).data)
+    data = checked(graph(spec, weights, None), spec).data
+    if weights.clipped:
+        data = with_inner(parse(data, spec.name), (UNCLIPPED,), spec.name)
+    runtime = session(data)
     features = of_member(spec, weights, weights.index(None)).graph_inputs(X)
     blocks = _codecs(spec, seed)
     return {
-        name: run(runtime, feeds(features, None if block is None else np.tile(np.asarray(block), (len(X), 1))))
+        name: Scored.of(
+            run_all(runtime, feeds(features, None if block is None else np.tile(np.asarray(block), (len(X), 1))))
+        )
         for name, block in blocks.items()
     }
 

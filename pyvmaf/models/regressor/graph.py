@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyvmaf.codecs.vocabularies import Vocabulary, vocabulary
 from pyvmaf.errors import IntegrityError
 from pyvmaf.models.families import Graph
-from pyvmaf.models.regressor.inputs import CODEC, FEATURES, SCORE, Preparation, of_member
+from pyvmaf.models.regressor.inputs import CODEC, FEATURES, SCORE, UNCLIPPED, Preparation, of_member
 from pyvmaf.models.regressor.networks import Mlp, build
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import Weights
@@ -43,6 +43,20 @@ def member_network(spec: RegressorSpec, block: Vocabulary | None) -> Mlp:
     return build(spec.network, len(spec.inputs.names) + (0 if block is None else block.width))
 
 
+def clip_bounds(spec: RegressorSpec, weights: Weights) -> tuple[np.float32, np.float32] | None:
+    """Ends of the range that the graph keeps scores in: the float32 numbers closest to those of the target that do not
+    lie outside of it; None if the model does not clip.
+    """
+    if not weights.clipped:
+        return None
+    low, high = (np.float32(end) for end in spec.target.range)
+    if float(low) < spec.target.range[0]:
+        low = np.nextafter(low, np.float32(np.inf))
+    if float(high) > spec.target.range[1]:
+        high = np.nextafter(high, np.float32(-np.inf))
+    return low, high
+
+
 def graph(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Graph:
     """Write a member as ONNX.
 
@@ -67,6 +81,7 @@ def graph(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Graph:
         n_codec=0 if block is None else block.width,
         prepare=of_member(spec, weights, index),
         opset=spec.export.opset,
+        clip=clip_bounds(spec, weights),
     )
     return Graph(data, network.n_parameters, FEATURES, SCORE)
 
@@ -80,6 +95,7 @@ def build_onnx(
     n_codec: int,
     prepare: Preparation,
     opset: int,
+    clip: tuple[np.float32, np.float32] | None = None,
 ) -> bytes:
     """Write a model file: ``features`` [batch, n_features] and, if there is a codec block, ``codec`` [batch, n_codec] in,
     ``score`` [batch] out, all float32.
@@ -91,6 +107,7 @@ def build_onnx(
         n_features, n_codec: columns of the two inputs; 0 codec columns for a model without that input.
         prepare: the preparation of the features; the graph does all of it, except scaling if that is left to the caller.
         opset: operator set of ai.onnx.
+        clip: smallest and largest score that the graph gives; None for whatever the network answers.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -128,7 +145,11 @@ def build_onnx(
         weight, bias = constant(f"{key}.weight", block[:, :-1]), constant(f"{key}.bias", block[:, -1])
         current = node("Gemm", [current, weight, bias], f"{key}.linear", transB=1)
         if place == len(network.sizes) - 1:
-            current = node("Squeeze", [current, constant("last_axis", np.array([1], np.int64))], SCORE)
+            current = node(
+                "Squeeze",
+                [current, constant("last_axis", np.array([1], np.int64))],
+                SCORE if clip is None else UNCLIPPED,
+            )
         elif network.activation == "relu":
             current = node("Relu", [current], f"{key}.active")
         else:
@@ -140,6 +161,10 @@ def build_onnx(
             erf = node("Erf", [node("Div", [current, "gelu.root2"], f"{key}.over_root2")], f"{key}.erf")
             factor = node("Add", [erf, "gelu.one"], f"{key}.factor")
             current = node("Mul", [node("Mul", [current, factor], f"{key}.twice"), "gelu.half"], f"{key}.active")
+
+    if clip is not None:
+        ends = [constant(f"clip.{end}", np.array(value)) for end, value in zip(("low", "high"), clip, strict=True)]
+        node("Clip", [current, *ends], SCORE)
 
     output = helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["batch"])
     graph = helper.make_graph(nodes, name, inputs, [output], constants)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FEATURES, CODEC, SCORE = "features", "codec", "score"
 """Names of the inputs and the output of a graph."""
 
+UNCLIPPED = "score.unclipped"
+"""Name of the tensor that holds the scores before they are clipped, in a graph that does so."""
+
 MIN_STD = 1e-8
 _FAR = float(np.finfo(np.float32).max) / 2
 """A bound that no value meets, and that float32 holds."""

@@ -13,13 +13,13 @@ from pydantic import Field, ValidationError
 from pyvmaf.base.document import Bounds, Name, OptionalKey, Part, Sha256, Share, Size, problems
 from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.models.regressor.inputs import feeds, of_sidecar
+from pyvmaf.models.regressor.inputs import UNCLIPPED, feeds, of_sidecar
 from pyvmaf.runtime.predictor import Prediction
-from pyvmaf.runtime.session import run
+from pyvmaf.runtime.session import run_all
 
 SHARED = (
     *("features", "input_normalization", "feature_ranges", "input_guard", "input_guard_margin", "input_transforms"),
-    "codec",
+    *("codec", "output_clipped"),
 )
 """Keys of a sidecar in which the members of an ensemble agree: they see the same inputs."""
 
@@ -65,7 +65,16 @@ class Block(Part):
     feature_ranges: dict[str, Bounds] = Field(
         description="Smallest and largest value of each feature over the training rows"
     )
+    output_clipped: OptionalKey[bool] = Field(
+        default=None,
+        description="Whether the graph keeps scores inside expected_output_range; not stated by models that do not",
+    )
     codec: Codec | None
+
+    @property
+    def inner(self) -> tuple[str, ...]:
+        """Tensors inside of the graph that the predictor reads: the scores before they are clipped."""
+        return (UNCLIPPED,) if self.output_clipped else ()
 
 
 def block(keys: Mapping[str, Any], where: str) -> Block:
@@ -134,12 +143,19 @@ class RowPredictor:
         columns = self._codec(codec, len(X))
         if len(X) == 0:
             return Prediction(np.empty(0), {}, 0.0, 0.0)
-        scores = run(self._runtime, feeds(self._prepare.graph_inputs(X), columns))
+        scores, *unclipped = run_all(self._runtime, feeds(self._prepare.graph_inputs(X), columns))
+        answers = unclipped[0] if unclipped else scores
         beyond = (self._prepare.low > X) | (self._prepare.high < X)
         shares = {name: float(s) for name, s in zip(self.features, beyond.mean(axis=0), strict=True) if s}
         low, high = self._range
-        unexpected = (scores < low) | (scores > high)
-        return Prediction(scores, shares, float(beyond.any(axis=1).mean()), float(unexpected.mean()))
+        unexpected = ~((answers >= low) & (answers <= high))
+        return Prediction(
+            scores,
+            shares,
+            float(beyond.any(axis=1).mean()),
+            float(unexpected.mean()),
+            unclipped=answers if unclipped else None,
+        )
 
     def _matrix(self, features: Any) -> NDArray[np.float64]:
         names = self.features
@@ -199,6 +215,7 @@ def ensemble_keys(sidecar: Mapping[str, Any]) -> dict[str, Any]:
         "codec_vocab": None if codec is None else codec["slots"],
         "codec_vocab_version": None if codec is None else codec["vocabulary"],
         "codec_vocab_sha256": None if codec is None else codec["vocabulary_sha256"],
+        **({"output_clipped": True} if sidecar.get("output_clipped") else {}),
     }
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pyvmaf.codecs.vocabularies import Vocabulary
 from pyvmaf.models.families import Trial
-from pyvmaf.models.regressor.graph import codec_vocabulary, member_network
-from pyvmaf.models.regressor.inputs import feeds, of_member
+from pyvmaf.models.regressor.graph import clip_bounds, codec_vocabulary, member_network
+from pyvmaf.models.regressor.inputs import UNCLIPPED, feeds, of_member
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import Weights
 
@@ -22,15 +22,17 @@ def trials(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Itera
     from pyvmaf.models.regressor.trainer import torch_threads
 
     block = codec_vocabulary(spec, weights)
-    index = weights.index(held_out)
+    index, ends = weights.index(held_out), clip_bounds(spec, weights)
     prepare = of_member(spec, weights, index)
     parameters = torch.from_numpy(weights.tensors["parameters"][index])
     module = member_network(spec, block).as_module(parameters).eval()
     for batch, codec in trial_batches(prepare.low, prepare.high, block):
         raw = batch.astype(np.float32).astype(np.float64)  # that rounding is the input's, not the graph's
         with torch_threads(1), torch.inference_mode():
-            expected = module(torch.from_numpy(prepare(raw, codec).astype(np.float32)))[:, 0].double().numpy()
-        yield Trial(feeds(prepare.graph_inputs(raw), codec), expected)
+            answers = module(torch.from_numpy(prepare(raw, codec).astype(np.float32)))[:, 0].double().numpy()
+        inputs = feeds(prepare.graph_inputs(raw), codec)
+        # Clipped scores say nothing about rows far outside: the answers before that are compared as well.
+        yield Trial(inputs, answers) if ends is None else Trial(inputs, np.clip(answers, *ends), {UNCLIPPED: answers})
 
 
 def trial_batches(

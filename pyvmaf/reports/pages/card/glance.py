@@ -53,7 +53,8 @@ def _file(sidecar: Sidecar, target: str) -> Iterator[tuple[str, Cell]]:
     low, high = sidecar.expected_output_range
     size = "" if sidecar.bytes is None else f"{sidecar.bytes:,} bytes, "
     yield "kind", text(f"{sidecar.kind}, {_KINDS.get(sidecar.kind, sidecar.kind)}")
-    yield "output", text(f"{target}, from {low:g} to {high:g}")
+    clipped = ", kept inside by the graph" if sidecar.family_keys.get("output_clipped") else ""
+    yield "output", text(f"{target}, from {low:g} to {high:g}{clipped}")
     yield "file", text(f"{sidecar.onnx}, {size}opset {sidecar.onnx_opset}")
     yield "licence of the weights", text(sidecar.license)
 
