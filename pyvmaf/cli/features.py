@@ -119,6 +119,8 @@ def extract_features(
         )
     for message in ladder.damaged:
         typer.echo(f"warning: {message}", err=True)
+    for note in ladder.notes:
+        typer.echo(f"note: {note}", err=True)
     for name, reason in ladder.unavailable.items():
         typer.echo(f"unavailable: {name}: {reason}", err=True)
     typer.echo(

@@ -169,6 +169,8 @@ def score(
     _print_left_out(scores)
     for message in [*(str(warning.message) for warning in caught), *warnings_of(scores.summaries)]:
         typer.echo(f"warning: {message}", err=True)
+    for note in scores.notes:
+        typer.echo(f"note: {note}", err=True)
     for name, reason in scores.unavailable.items():
         typer.echo(f"unavailable: {name}: {reason}", err=True)
 

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from pyvmaf.engines.protocol import Batch, Engine, Request, Requests
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.options import Compute, Reading, Window
+from pyvmaf.video import shift
+from pyvmaf.video.agree import refuse_fields
 from pyvmaf.video.format import Format
 from pyvmaf.video.reader import FrameSource, Planes
 
@@ -47,12 +49,14 @@ class Extraction:
         indices: int64, the selected frames.
         reference: scores that depend on the reference alone.
         distorted: scores per task, in the order of the tasks.
+        notes: doubts that the frames give rise to.
     """
 
     frames: int
     indices: NDArray[np.int64]
     reference: Scores
     distorted: list[Scores]
+    notes: list[str]
 
 
 @dataclass
@@ -206,7 +210,7 @@ def check_formats(reference: FrameSource, distorted: Sequence[FrameSource]) -> N
         if (have.width, have.height) != (want.width, want.height):
             raise InputError(
                 f"sizes differ: {reference.path} is {want.size}, {video.path} is {have.size}: "
-                "scale the distorted one to the reference with --scale, or give the right pair"
+                "scale the distorted one to the reference with --scale reference, or give the right pair"
             )
         if have.chroma != want.chroma:
             raise InputError(
@@ -243,6 +247,7 @@ def run(
     needs = [engine.needs(request) for request in shared]
     start = max(0, window.first - max((need.before for need in needs), default=0))
     batch = engine.open(shared, form) if shared else None
+    watch = _Watch(videos) if reading.related else None
     indices: list[int] = []
     advance = compute.progress
     pool = _Pool(tasks, engine, form, compute.threads)
@@ -252,6 +257,8 @@ def run(
         after = max((need.after for need in needs), default=0)
         for index, frames in _side_by_side(videos, luma=luma, reading=reading, after=after):
             seen = index + 1
+            if watch is not None:
+                watch.see(index, frames)
             if batch is not None and index >= start:
                 batch.read(index - start, frames[0], None)
             if index in window:
@@ -278,7 +285,45 @@ def run(
             blocks.merged(selected, task.requests, str(task.video.path))
             for task, blocks in zip(tasks, pool.blocks, strict=True)
         ],
+        notes=watch.notes() if watch is not None else [],
     )
+
+
+class _Watch:
+    """Looks at the frames of videos that show the same scene, as they are read side by side."""
+
+    def __init__(self, videos: Sequence[FrameSource]) -> None:
+        # Made frames say nothing about themselves, and show nothing that could be shifted.
+        self._videos = [(index, video) for index, video in enumerate(videos) if video.side is not None]
+        self._first = [shift.FirstFrames() for _ in self._videos]
+        self._reference = videos[0]
+
+    def see(self, index: int, frames: Sequence[Planes]) -> None:
+        """Look at the frames of this number.
+
+        Raises:
+            InputError: only some of them are interlaced.
+        """
+        for first, (number, video) in zip(self._first, self._videos, strict=True):
+            first.add(frames[number][0], video.format.bit_depth)
+            if video.interlaced != self._reference.interlaced and self._reference.side is not None:
+                pair = [str(self._reference.path), str(video.path)]
+                interlaced, other = pair if self._reference.interlaced > video.interlaced else pair[::-1]
+                raise refuse_fields(interlaced, other, f"frame {index}: ")
+
+    def notes(self) -> list[str]:
+        """Return what the frames of all videos together say."""
+        if self._reference.side is None:
+            return []
+        reference, *others = self._first
+        shifts = [(video, reference.later(first)) for (_, video), first in zip(self._videos[1:], others, strict=True)]
+        notes = [shift.remedy(self._reference, video, later) for video, later in shifts if later]
+        # Those that start with an interlaced frame have a note already.
+        return notes + [
+            f"{video.interlaced} frames of {video.path} are interlaced; each is scored with both of its fields as one picture"
+            for _, video in self._videos
+            if video.interlaced and video.side is not None and not video.side.interlaced
+        ]
 
 
 def _expected_frames(videos: Sequence[FrameSource], reading: Reading) -> int:
@@ -326,7 +371,9 @@ def _compare_counts(videos: Sequence[FrameSource]) -> None:
     reference, *others = [(video.path, video.count_frames()) for video in videos]
     different = [f"{path} has {frames}" for path, frames in others if frames != reference[1]]
     if different:
+        shifts = shift.hints(videos[0], videos[1:]) if all(video.side for video in videos) else []
+        advice = "give clips of one length, or stop at the shortest with --shortest if they start at the same frame"
         raise InputError(
             f"frame counts differ: the reference {reference[0]} has {reference[1]}, {', '.join(different)}: "
-            "give clips of one length, or stop at the shortest with --shortest"
+            f"{'; '.join(shifts) or advice}"
         )

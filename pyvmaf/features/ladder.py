@@ -19,8 +19,12 @@ from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, TEACHER, Se
 from pyvmaf.features.extract import Task, check_formats, run
 from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher, requests_of, usable
+from pyvmaf.video import agree
 from pyvmaf.video.format import Format, parse_size
 from pyvmaf.video.reader import FrameSource, Reader
+
+MANY = 1 << 40
+"""More frames than any video has."""
 
 Clip = str | os.PathLike[str] | FrameSource
 
@@ -54,6 +58,7 @@ class Ladder:
         computed: requests that were computed, as text ("vif on crf28").
         cached: number of results that came from the cache.
         damaged: messages about cache entries that had to be computed again.
+        notes: what was done to frames to show them as players do, and doubts about the scores, a line each.
     """
 
     rungs: dict[str, Rung]
@@ -63,19 +68,23 @@ class Ladder:
     computed: list[str] = field(default_factory=list)
     cached: int = 0
     damaged: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def open_pair(
     reference: Clip, distorted: Mapping[str, Clip], reading: Reading = AS_CODED
-) -> tuple[FrameSource, dict[str, FrameSource]]:
+) -> tuple[FrameSource, dict[str, FrameSource], list[str]]:
     """Open a reference and distorted videos so that their frames can be compared.
 
     Args:
         reference, distorted: files, or videos that are already open; the distorted ones by name.
         reading: conversions.
 
+    Returns:
+        The reference, the distorted videos, and notes on what they say about themselves.
+
     Raises:
-        InputError: formats differ and no conversion was asked for.
+        InputError: formats differ and no conversion was asked for, or what the videos say about themselves does not agree.
     """
 
     def opened(clip: Clip, size: tuple[int, int] | None) -> FrameSource:
@@ -87,12 +96,38 @@ def open_pair(
     first = opened(reference, size)
     target = (first.format.width, first.format.height) if reading.scale else None
     others = {name: opened(clip, target) for name, clip in distorted.items()}
+    notes = compare_sides(first, others.values()) if reading.related else []
     if reading.match_depth:
         depth = max(video.format.bit_depth for video in (first, *others.values()))
         first = first.widened(depth)
         others = {name: video.widened(depth) for name, video in others.items()}
     check_formats(first, list(others.values()))
-    return first, others
+    return first, others, notes
+
+
+def compare_sides(reference: FrameSource, distorted: Iterable[FrameSource]) -> list[str]:
+    """Compare what a reference and distorted videos say about themselves.
+
+    Returns:
+        Notes, each once.
+
+    Raises:
+        InputError: their frames cannot be compared.
+    """
+    ours = reference.side
+    notes: dict[str, None] = {}
+    for video in distorted:
+        theirs = video.side
+        if ours is None or theirs is None:
+            continue
+        if not agree.same_shape(ours, theirs):
+            raise agree.shapes_differ(ours, theirs)
+        notes |= dict.fromkeys(agree.compare(ours, theirs))
+        # Counting may read a whole file, and is needed only for rates that differ over any length.
+        if agree.rates_differ(ours, theirs, MANY):
+            counts = reference.count_packets(), video.count_packets()
+            notes |= dict.fromkeys(agree.compare_rates(ours, theirs, counts))
+    return list(notes)
 
 
 def extract_ladder(
@@ -127,7 +162,7 @@ def extract_ladder(
     selection = features if isinstance(features, Selection) else select(features)
     names = (model,) if isinstance(model, str) else model or ()
     teachers = [Teacher(name) for name in dict.fromkeys(names)]
-    first, videos = open_pair(reference, distorted, reading)
+    first, videos, notes = open_pair(reference, distorted, reading)
     columns, unavailable = usable(selection, engine, first.format)
     for teacher in teachers:
         teacher.check(engine, first.format)
@@ -149,6 +184,7 @@ def extract_ladder(
             engine, first, [Task(videos[name], missing[name]) for name in tasks], missing_shared, reading, compute
         )
         indices, frames = extraction.indices, extraction.frames
+        notes += extraction.notes
         common |= extraction.reference
         entries.keep(missing_shared, None, extraction.reference)
         for name, scores in zip(tasks, extraction.distorted, strict=True):
@@ -182,6 +218,7 @@ def extract_ladder(
         ],
         cached=cache.hits if cache else 0,
         damaged=cache.damaged if cache else [],
+        notes=notes,
     )
 
 

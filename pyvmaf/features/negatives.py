@@ -129,7 +129,7 @@ def measure(
         stop = min(stop, other.frames)
     flat = Made(video, "flat")
     against_flat: dict[str, FrameSource] = {"flat": flat, "flat_reference": Reader(clip.path)}
-    reading = Reading(window=Window(0, stop))
+    reading = Reading(window=Window(0, stop), related=False)
     return [
         extract_ladder(reference, distorted, features=features, model=model, reading=reading, compute=compute)
         for reference, distorted in (

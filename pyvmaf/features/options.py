@@ -66,6 +66,7 @@ class Reading:
         match_depth: widen the samples of fewer bits to the other side's depth.
         window: frames to measure. Their scores equal those of the same frames in a measurement of the whole.
         shortest: stop at the end of the shortest video, instead of refusing videos of different length.
+        related: whether the videos show the same scene, so that what they say about themselves has to agree.
     """
 
     raw: Format | None = None
@@ -73,6 +74,7 @@ class Reading:
     match_depth: bool = False
     window: Window = ALL
     shortest: bool = False
+    related: bool = True
 
 
 AS_CODED = Reading()

@@ -111,6 +111,7 @@ def extract_features(
         "size": ladder.format.size,
         "pix_fmt": ladder.format.pix_fmt,
         "unavailable": ladder.unavailable,
+        "notes": ladder.notes,
     }
     inputs: dict[str, Any] = {
         "reference": reference,

@@ -195,4 +195,4 @@ def _scores(ladder: Ladder) -> Scores:
     columns = dict(rung.features)
     for index, (name, values) in enumerate(rung.models.items()):
         columns["vmaf" if index == 0 else Path(name).stem if name.endswith(".json") else name] = values
-    return Scores(rung.indices, columns, ladder.unavailable, next(iter(rung.models), None))
+    return Scores(rung.indices, columns, ladder.unavailable, next(iter(rung.models), None), notes=ladder.notes)

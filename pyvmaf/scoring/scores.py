@@ -33,6 +33,7 @@ class Scores:
         unavailable: features of a set that cannot be computed on this pair (their columns are NaN), with the reason.
         model: the model behind ``vmaf``, None if there is none.
         summaries: score of the whole clip by each registered model, and how much to trust it, as JSON values.
+        notes: what was done to frames to show them as players do, and doubts about the scores, a line each.
     """
 
     frame_index: NDArray[np.int64]
@@ -40,6 +41,7 @@ class Scores:
     unavailable: dict[str, str] = field(default_factory=dict)
     model: str | None = None
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return int(self.frame_index.size)
@@ -82,9 +84,8 @@ class Scores:
 
         columns = {"frame_index": self.frame_index, **self.columns}
         table = pa.table({name: pa.array(values) for name, values in columns.items()})
-        if not self.summaries:
-            return table
-        return table.replace_schema_metadata({"pyvmaf": dumps({"models": self.summaries})})
+        block = {name: part for name, part in (("models", self.summaries), ("notes", self.notes)) if part}
+        return table.replace_schema_metadata({"pyvmaf": dumps(block)}) if block else table
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a data frame with one row per frame: ``frame_index`` and the columns."""
@@ -119,12 +120,15 @@ class Scores:
             raise InputError(f"cannot write {target}: the suffix {suffix!r} is none of {', '.join(FORMATS)}")
 
     def as_json(self) -> dict[str, object]:
-        """Return the content of a .json file: frames, pooled figures and what they leave out, models, unavailable features."""
+        """Return the content of a .json file: frames, pooled figures and what they leave out, models, unavailable features,
+        notes.
+        """
         rows = zip(self.frame_index.tolist(), *(v.tolist() for v in self.columns.values()), strict=True)
         return {
             "model": self.model,
             **({"models": self.summaries} if self.summaries else {}),
             "unavailable": self.unavailable,
+            "notes": self.notes,
             "pooled": {c: {p: _json(v) for p, v in pools.items()} for c, pools in self.pooled().items()},
             "left_out": self.left_out(),
             "frames": [

@@ -6,6 +6,10 @@ doubtful gives a note, one line for the person who reads the scores.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
 from pyvmaf.errors import InputError
 from pyvmaf.video.format import Colour
 
@@ -35,6 +39,210 @@ _HDR = {"smpte2084": "HDR (PQ)", "arib-std-b67": "HDR (HLG)"}
 
 _HD_WIDTH, _SD_HEIGHT = 1280, 576
 
+# Sizes of one picture are rounded to whole, even or more samples: their aspects differ by less than this share.
+_ROUNDED = Fraction(1, 100)
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a video says about itself, as far as a comparison depends on it.
+
+    Attributes:
+        path: the file, for messages.
+        width, height: samples of the pictures that players show, before any scaling.
+        colour: colour of its frames.
+        stated: colour that its container states.
+        interlaced: whether its first frame is flagged as interlaced.
+        field_order: order of its fields that its header states, as `pyvmaf.video.format.Stream.field_order`.
+        sample_aspect: width over height of a sample; 1 if unknown.
+        rates: frames per second, as `pyvmaf.video.format.Stream.rates`.
+        shown: what was done to its frames to show them as players do; empty if nothing.
+    """
+
+    path: Path
+    width: int
+    height: int
+    colour: Colour = field(default_factory=Colour)
+    stated: Colour = field(default_factory=Colour)
+    interlaced: bool = False
+    field_order: str = ""
+    sample_aspect: Fraction = Fraction(1)
+    rates: tuple[Fraction, ...] = ()
+    shown: str = ""
+
+    @property
+    def size(self) -> str:
+        """Width and height as 1280x720."""
+        return f"{self.width}x{self.height}"
+
+    @property
+    def aspect(self) -> Fraction:
+        """Width over height of the picture on a screen."""
+        return Fraction(self.width, self.height) * self.sample_aspect
+
+    @property
+    def fields(self) -> str:
+        """Which field is shown first: "top", "bottom", "unknown", or empty if nothing states interlaced frames.
+
+        Containers do not agree on what the orders "tb" and "bt" mean.
+        """
+        first = {"tt": "top", "bb": "bottom", "tb": "unknown", "bt": "unknown"}.get(self.field_order, "")
+        return first or ("unknown" if self.interlaced else "")
+
+    def notes(self) -> list[str]:
+        """Return what a person should know who reads scores of this video, whatever it is compared with."""
+        notes = [f"{self.path} is {self.shown}, as players show it"] if self.shown else []
+        for name, mine, theirs, same in (
+            ("range", self.colour.range, self.stated.range, {}),
+            ("matrix", self.colour.matrix, self.stated.matrix, _SAME_MATRIX),
+            ("transfer function", self.colour.transfer, self.stated.transfer, _SAME_TRANSFER),
+            ("primaries", self.colour.primaries, self.stated.primaries, _SAME_PRIMARIES),
+        ):
+            if mine and theirs and same.get(mine, mine) != same.get(theirs, theirs):
+                notes.append(
+                    f"{self.path} states two colours, {name} {theirs} in its container and {mine} in its frames: those "
+                    "of the frames are used"
+                )
+        return notes
+
+
+def compare(reference: Side, distorted: Side) -> list[str]:
+    """Compare what two videos say about themselves, except sizes and rates.
+
+    Returns:
+        Notes: what was done to the frames, and differences that make scores doubtful. Those about one video do not depend
+        on the other.
+
+    Raises:
+        InputError: they cannot be compared.
+    """
+    names = str(reference.path), str(distorted.path)
+    size = distorted.width, distorted.height
+    notes = [*reference.notes(), *distorted.notes()]
+    notes += compare_colours(reference.colour, distorted.colour, names=names, size=size)
+    notes += _compare_fields(reference, distorted)
+    if reference.aspect != distorted.aspect and (reference.width, reference.height) == size:
+        notes.append(
+            f"sample aspect ratios differ: {names[0]} has {_ratio(reference.sample_aspect)}, {names[1]} "
+            f"{_ratio(distorted.sample_aspect)}; samples are compared as they are"
+        )
+    return notes
+
+
+def _ratio(value: Fraction) -> str:
+    return f"{value.numerator}:{value.denominator}"
+
+
+def refuse_fields(interlaced: str, progressive: str, where: str = "") -> InputError:
+    """Return the error for a pair of which only one side is interlaced."""
+    return InputError(
+        f"{where}{interlaced} is interlaced, {progressive} is not: their frames do not show the same moments; deinterlace the "
+        "first with FFmpeg's option -vf bwdif=send_frame, or compare with a version that is interlaced"
+    )
+
+
+def _compare_fields(reference: Side, distorted: Side) -> list[str]:
+    if reference.interlaced != distorted.interlaced:
+        first, second = (reference, distorted) if reference.interlaced else (distorted, reference)
+        raise refuse_fields(str(first.path), str(second.path))
+    ours, theirs = reference.fields, distorted.fields
+    if {ours, theirs} == {"top", "bottom"}:
+        raise InputError(
+            f"field orders differ: {reference.path} shows the {ours} field first, {distorted.path} the {theirs} field: convert "
+            f"one with FFmpeg's option -vf fieldorder={'tff' if ours == 'top' else 'bff'}, or correct the flag"
+        )
+    if reference.interlaced:
+        return [
+            f"{reference.path} and {distorted.path} are interlaced: VMAF is made for progressive video, and each frame is "
+            "scored with both of its fields as one picture"
+        ]
+    return [
+        f"{side.path} is interlaced as its header says, but its frames are not flagged so; they are scored as progressive"
+        for side in (reference, distorted)
+        if side.fields
+    ]
+
+
+def same_shape(reference: Side, distorted: Side) -> bool:
+    """Return whether the distorted picture may be the reference's at another size."""
+    if (reference.width, reference.height) == (distorted.width, distorted.height):
+        return True
+    if reference.aspect == distorted.aspect:
+        return True
+    if reference.width == distorted.width or reference.height == distorted.height:
+        # Rounded sizes differ in both directions: this is a crop, a border or a stretch.
+        return False
+    return abs(reference.aspect - distorted.aspect) <= _ROUNDED * reference.aspect
+
+
+def shapes_differ(reference: Side, distorted: Side) -> InputError:
+    """Return the error for pictures of different shape, which no scaling makes comparable."""
+    sizes = f"{reference.path} is {reference.size}, {distorted.path} is {distorted.size}"
+    if (reference.width, reference.height) == (distorted.height, distorted.width):
+        return InputError(
+            f"sizes are swapped: {sizes}: one looks turned by 90 degrees; turn it with FFmpeg's option -vf transpose=clock "
+            "or transpose=cclock"
+        )
+    wide = distorted.width >= reference.width and distorted.height >= reference.height
+    narrow = distorted.width <= reference.width and distorted.height <= reference.height
+    same = reference.width == distorted.width or reference.height == distorted.height
+    if same and (wide or narrow):
+        outer, inner = (distorted, reference) if wide else (reference, distorted)
+        return InputError(
+            f"sizes differ: {sizes}: {outer.path} looks padded, letterboxed, or {inner.path} cropped; scaling would move the "
+            f"pictures against each other, so cut {outer.path} with FFmpeg's option -vf crop={inner.width}:{inner.height}:0:0 "
+            f"if the rows or columns were added at the end, or -vf crop={inner.width}:{inner.height} if around the picture"
+        )
+    return InputError(
+        f"aspect ratios differ: {reference.path} is {reference.size} ({float(reference.aspect):.3f}), {distorted.path} is "
+        f"{distorted.size} ({float(distorted.aspect):.3f}): scaling would stretch the picture; one looks letterboxed or cropped: "
+        "cut both to the same part of the picture with FFmpeg's filter crop, or give the right pair"
+    )
+
+
+def rates_differ(reference: Side, distorted: Side, frames: int) -> bool:
+    """Return whether the frames of two videos drift apart: by half a frame or more over their length.
+
+    Smaller differences are rounding: of 23.976 for 24000/1001, of time stamps to milliseconds. An average and the rate of
+    the shortest frames count both, because one frame that is shown long changes the average.
+
+    Args:
+        reference, distorted: the videos. One that states no rate never differs.
+        frames: number of frames of the shorter one.
+    """
+    pairs = [(ours, theirs) for ours in reference.rates for theirs in distorted.rates]
+    drifts = [(frames - 1) * abs(1 / ours - 1 / theirs) * 2 * max(ours, theirs) for ours, theirs in pairs]
+    return bool(drifts) and min(drifts) >= 1
+
+
+def compare_rates(reference: Side, distorted: Side, frames: tuple[int, int]) -> list[str]:
+    """Compare frame rates.
+
+    Args:
+        reference, distorted: the videos.
+        frames: number of frames of each.
+
+    Returns:
+        A note if the rates differ, but the number of frames does not: frames are then compared by number.
+
+    Raises:
+        InputError: rates and numbers of frames differ.
+    """
+    if not rates_differ(reference, distorted, min(frames)):
+        return []
+    ours, theirs = (f"{float(side.rates[0]):.6g}" for side in (reference, distorted))
+    if frames[0] == frames[1]:
+        return [
+            f"frame rates differ: {reference.path} has {ours} frames per second, {distorted.path} {theirs}; both have "
+            f"{frames[0]} frames, which are compared by number"
+        ]
+    fast, slow = (reference, distorted) if reference.rates[0] > distorted.rates[0] else (distorted, reference)
+    raise InputError(
+        f"frame rates differ: {reference.path} has {ours} frames per second ({frames[0]} frames), {distorted.path} "
+        f"{theirs} ({frames[1]} frames): frames of one number do not show the same moment; convert {fast.path} with "
+        f"FFmpeg's option -vf fps={slow.rates[0]}, or give versions of one rate"
+    )
+
 
 def compare_colours(
     reference: Colour, distorted: Colour, *, names: Names = FRAMES, size: tuple[int, int] = (0, 0)
@@ -55,9 +263,10 @@ def compare_colours(
     Raises:
         InputError: the sides differ in range or matrix, or only one is HDR; their samples cannot be compared.
     """
+    # First what no conversion of samples mends.
+    notes = _compare_transfers(reference.transfer, distorted.transfer, names)
     _refuse_ranges(reference.range, distorted.range, names)
-    notes = _compare_matrices(reference.matrix, distorted.matrix, names, size)
-    notes += _compare_transfers(reference.transfer, distorted.transfer, names)
+    notes += _compare_matrices(reference.matrix, distorted.matrix, names, size)
     ours, theirs = (_SAME_PRIMARIES.get(c.primaries, c.primaries) for c in (reference, distorted))
     if ours and theirs and ours != theirs:
         notes.append(

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyvmaf.errors import InputError, unknown_name
 
@@ -249,6 +249,11 @@ class Colour:
         )
 
     @property
+    def words(self) -> str:
+        """Range, matrix, transfer function and primaries as text: "tv/bt709/bt709/bt709"."""
+        return "/".join(part or "unknown" for part in (self.range, self.matrix, self.transfer, self.primaries))
+
+    @property
     def hdr(self) -> bool:
         """Whether the transfer function makes a video HDR."""
         return self.transfer in ("smpte2084", "arib-std-b67")
@@ -266,7 +271,9 @@ class Crop:
 
 @dataclass(frozen=True)
 class Stream:
-    """Properties of the video stream that is read, as its file states them. Nothing is done about them on reading.
+    """Properties of the video stream that is read, as its file states them.
+
+    `pyvmaf.video.presentation` crops and turns planes by them, `pyvmaf.video.agree` compares those of two files.
 
     Attributes:
         codec: FFmpeg's name of the compression.
@@ -274,7 +281,10 @@ class Stream:
         colour: colour of the stream; `Colour.of` reads that of a frame, which may differ.
         field_order: "progressive", "tt", "bb", "tb" or "bt" as ffprobe writes it; "" if unknown.
         sample_aspect: width over height of a sample; None if unknown.
-        rotation: degrees counter-clockwise by which players turn the picture.
+        rotation: degrees counter-clockwise by which players turn the picture. A mirrored one is told by the display
+            matrix of its frames only (`pyvmaf.video.presentation.Turn`).
+        rates: frames per second that the file states: the average, and that of its shortest frames. Empty if it does not
+            state any, as streams without a container.
         crop: what the container asks players to hide. Cropping that the codec asks for is done by the decoder.
         index: which video stream of the file is read, counted from 0.
         count: how many video streams the file has; cover pictures count.
@@ -287,6 +297,7 @@ class Stream:
     field_order: str = ""
     sample_aspect: Fraction | None = None
     rotation: float = 0.0
+    rates: tuple[Fraction, ...] = ()
     crop: Crop = field(default_factory=Crop)
     index: int = 0
     count: int = 1
@@ -315,11 +326,23 @@ class Stream:
             field_order=_FIELD_ORDERS.get(int(context.field_order), ""),
             sample_aspect=aspect or None,
             rotation=rotation,
+            rates=_rates(container, stream),
             crop=crop,
             index=index,
             count=len(streams),
             default=marked[0] if marked else None,
         )
+
+
+def _rates(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[Fraction, ...]:
+    # FFmpeg makes up a rate for pictures and for compressed streams that no container holds.
+    from av.format import Flags
+
+    kind = container.format
+    untimed: Any = Flags.no_timestamps | Flags.no_file
+    if int(kind.flags) & untimed.value or kind.name.endswith("_pipe"):
+        return ()
+    return tuple(dict.fromkeys(rate for rate in (stream.average_rate, stream.base_rate) if rate))
 
 
 def _side_data(container: av.container.InputContainer, index: int) -> tuple[float, Crop]:

@@ -33,6 +33,7 @@ class Made:
             raise unknown_name("kind of frames", kind, [FROZEN, *LEVELS])
         self.path, self.stated_frames = like.path, like.stated_frames
         self._like, self._kind = like, kind
+        self.side, self.interlaced = None, 0
 
     @property
     def format(self) -> Format:

@@ -6,20 +6,22 @@ Nothing is converted silently: frames have the samples that were coded unless an
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from pyvmaf.base.outputs import reading
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, unknown_name
-from pyvmaf.video.format import PLANAR, Format, Stream
+from pyvmaf.video.agree import Side, compare_colours
+from pyvmaf.video.format import PLANAR, Colour, Format, Stream
+from pyvmaf.video.presentation import Presentation, Turn, display_matrix
 
 # NumPy is imported only to decode: to count the packets of an encode takes less time than that import.
 if TYPE_CHECKING:
-    import av
+    import av.filter
     import numpy as np
     from numpy.typing import NDArray
 
@@ -34,10 +36,16 @@ class FrameSource(Protocol):
     Attributes:
         path: the file that the frames come from, for messages.
         stated_frames: number of frames that the file's header states, None if it does not.
+        interlaced: number of frames of the latest pass that are flagged as interlaced.
     """
 
     path: Path
     stated_frames: int | None
+    interlaced: int
+
+    @property
+    def side(self) -> Side | None:
+        """What the file says about itself; None for made frames, which say nothing."""
 
     @property
     def format(self) -> Format:
@@ -73,6 +81,7 @@ class Reader:
         coded: format of the frames as they are coded.
         stated_frames: number of frames that the header states, None if it does not.
         stated_seconds: duration of the video stream that the header states, None if it does not.
+        interlaced: number of frames of the latest pass that are flagged as interlaced.
 
     Raises:
         MissingFileError: there is no such file.
@@ -92,6 +101,7 @@ class Reader:
         reading(self.path)
         self.raw = raw
         self._size, self._bit_depth = size, bit_depth
+        self.interlaced = 0
         self._check_file()
         self.coded, self.stated_frames, self.stated_seconds = self._header()
         if raw is not None and size is not None and size != (raw.width, raw.height):
@@ -107,7 +117,7 @@ class Reader:
         Raises:
             InputError: the pixel format does not have separate planes of luma and chroma.
         """
-        form = self._measurable
+        form = self.presentation.format(self._measurable)
         if self._size is not None:
             form = replace(form, width=self._size[0], height=self._size[1])
         if self._bit_depth is None:
@@ -124,6 +134,64 @@ class Reader:
         with self._open() as container:
             return Stream.of(container)
 
+    @cached_property
+    def presentation(self) -> Presentation:
+        """How players show the frames. `planes` gives planes like that, `frames` gives frames as they are decoded.
+
+        Raises:
+            InputError: pictures cannot be turned or cropped like that; also as `frames`.
+            IntegrityError: as `frames`.
+        """
+        if self.raw is not None:
+            return Presentation()
+        matrix = self._first.matrix
+        try:
+            presentation = Presentation(self.stream.crop, Turn.of_matrix(matrix) if matrix else Turn())
+            presentation.format(self.coded)
+        except InputError as err:
+            raise InputError(
+                f"{self.path} cannot be shown as players do: {err}: convert it with FFmpeg first, which turns and crops when "
+                "it encodes"
+            ) from err
+        return presentation
+
+    @cached_property
+    def side(self) -> Side:
+        """What the file says about itself.
+
+        Raises:
+            InputError, IntegrityError: as `presentation`.
+        """
+        shown, rate = self.presentation.format(self.coded), self.coded.rate
+        if self.raw is not None:
+            return Side(self.path, shown.width, shown.height, rates=(rate,) if rate else ())
+        stream, turn, aspect = self.stream, self.presentation.turn, self.stream.sample_aspect or Fraction(1)
+        colour = self._first.colour
+        if stream.codec == "vp8":
+            # The decoder says BT.601 of every video.
+            colour = replace(colour, matrix=stream.colour.matrix)
+        return Side(
+            self.path,
+            shown.width,
+            shown.height,
+            colour=colour,
+            stated=stream.colour,
+            interlaced=self._first.interlaced,
+            field_order=stream.field_order,
+            sample_aspect=1 / aspect if turn.transposed else aspect,
+            rates=stream.rates,
+            shown=self.presentation.words,
+        )
+
+    @cached_property
+    def _first(self) -> _Facts:
+        """What the first frame says about itself."""
+        frames = self.frames()
+        try:
+            return _Facts.of(next(frames))
+        finally:
+            frames.close()
+
     @property
     def _measurable(self) -> Format:
         form = self.coded.measurable
@@ -139,7 +207,13 @@ class Reader:
         from pyvmaf.base.files import sha256_file
 
         raw = f"{self.raw.size} {self.raw.pix_fmt}" if self.raw else None
-        return {"sha256": sha256_file(self.path), "raw": raw, "as": f"{self.format.size} {self.format.pix_fmt}"}
+        shown = {} if self.presentation.plain else {"shown": self.presentation.words}
+        return {
+            "sha256": sha256_file(self.path),
+            "raw": raw,
+            "as": f"{self.format.size} {self.format.pix_fmt}",
+            **shown,
+        }
 
     def widened(self, bit_depth: int) -> Reader:
         """Return a reader of the same file whose planes have `bit_depth` bits per sample."""
@@ -170,7 +244,7 @@ class Reader:
         """Count the frames by decoding all of them; raises what `frames` raises."""
         return sum(1 for _ in self.frames())
 
-    def frames(self, *, threads: int = 1, tolerant: bool = False) -> Iterator[av.VideoFrame]:
+    def frames(self, *, threads: int = 1, tolerant: bool = False) -> Generator[av.VideoFrame]:
         """Iterate over the decoded frames in display order.
 
         Args:
@@ -179,12 +253,15 @@ class Reader:
                 end, headers round durations, and rates may vary.
 
         Raises:
-            InputError: there are no frames, or one has another size.
+            InputError: there are no frames, or one has another size, or its samples stand for other colours, or players turn
+                it in another way.
             IntegrityError: a frame is damaged, or the file ends before its header says.
         """
         import av
 
         index, end = 0, None
+        first: _Facts | None = None
+        self.interlaced = 0
         with self._open() as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = threads
@@ -199,6 +276,11 @@ class Reader:
                             f"{self.path} changes its size from {self.coded.size} to {frame.width}x{frame.height} at "
                             f"frame {index}: cut it there into two files"
                         )
+                    facts = _Facts.of(frame)
+                    first = first or facts
+                    if (facts.colour, facts.matrix) != (first.colour, first.matrix):
+                        facts.check(first, self.path, index)
+                    self.interlaced += facts.interlaced
                     yield frame
                     index += 1
                     if frame.pts is not None and frame.time_base is not None:
@@ -221,8 +303,10 @@ class Reader:
         """
         form = self.format
         source = self._measurable
+        presentation, shown = self.presentation, self.presentation.format(source)
         chroma = "400" if luma else source.chroma
-        scale = (form.width, form.height) != (source.width, source.height)
+        scale = (form.width, form.height) != (shown.width, shown.height)
+        graph: av.filter.Graph | None = None
         for index, frame in enumerate(self.frames()):
             name = frame.format.name
             if name != self.coded.pix_fmt and replace(source, pix_fmt=name).measurable != source:
@@ -231,10 +315,17 @@ class Reader:
                     "there into two files"
                 )
             if scale:
+                if not presentation.plain:
+                    graph = graph or _graph(frame, presentation.filters(source))
+                    graph.push(frame)
+                    frame = graph.vpull()
                 frame = frame.reformat(form.width, form.height, source.pix_fmt, interpolation="BICUBIC")
             elif name != source.pix_fmt and not name.startswith("yuvj"):
                 frame = frame.reformat(format=source.pix_fmt)
-            yield _widened(planes_of(frame, chroma, source.bit_depth), form.bit_depth - source.bit_depth)
+            planes = planes_of(frame, chroma, source.bit_depth)
+            if not scale:
+                planes = presentation.apply(planes, source)
+            yield _widened(planes, form.bit_depth - source.bit_depth)
 
     def _check_file(self) -> None:
         if not self.path.exists():
@@ -308,6 +399,42 @@ class Reader:
             )
 
 
+class _Facts(NamedTuple):
+    """What a frame says about itself.
+
+    Attributes:
+        colour: its colour.
+        interlaced: whether it is flagged as interlaced.
+        matrix: its display matrix, empty if it has none.
+    """
+
+    colour: Colour
+    interlaced: bool
+    matrix: bytes
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> _Facts:
+        return cls(Colour.of(frame), bool(frame.interlaced_frame), display_matrix(frame))
+
+    def check(self, first: _Facts, path: Path, index: int) -> None:
+        """Refuse a frame whose samples cannot be compared with those of the first one.
+
+        Raises:
+            InputError: they stand for other colours, or players turn the frame in another way.
+        """
+        if self.matrix != first.matrix:
+            raise InputError(
+                f"{path} turns its pictures in another way from frame {index} on: cut it there into two files"
+            )
+        try:
+            compare_colours(first.colour, self.colour)
+        except InputError as err:
+            raise InputError(
+                f"{path} changes its colours from {first.colour.words} to {self.colour.words} at frame {index}: cut it there "
+                "into two files"
+            ) from err
+
+
 def _plain(error: Exception) -> str:
     """The words of an error, without number and path."""
     return str(getattr(error, "strerror", None) or error)
@@ -348,6 +475,18 @@ def planes_of(frame: av.VideoFrame, chroma: str, bit_depth: int) -> Planes:
         stride = plane.line_size // dtype.itemsize
         views.append(rows[: stride * plane.height].reshape(plane.height, stride)[:, : plane.width])
     return tuple(views)
+
+
+def _graph(frame: av.VideoFrame, filters: list[str]) -> av.filter.Graph:
+    """FFmpeg's filters for frames like this one."""
+    import av.filter
+
+    graph = av.filter.Graph()
+    time_base = frame.time_base or Fraction(1, 25)
+    buffer = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base)
+    nodes = [graph.add(name, arguments) for name, _, arguments in (text.partition("=") for text in filters)]
+    graph.link_nodes(buffer, *nodes, graph.add("buffersink")).configure()
+    return graph
 
 
 def _widened(planes: Planes, shift: int) -> Planes:

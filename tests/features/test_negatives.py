@@ -58,6 +58,7 @@ def test_every_case_is_what_the_files_would_score(
     reader = Reader(embedded_corpus["carphone"])
     # One frame more than is measured: motion looks ahead, and the clip goes on.
     clip = [tuple(np.array(p) for p in f) for f in itertools.islice(reader.planes(), FRAMES + 1)]
+    other = Reader(embedded_corpus["bikes_1"], size=(176, 144))
     grey = tuple(np.full(p.shape, 128, np.uint8) for p in clip[0])
     black = (np.full(clip[0][0].shape, 16, np.uint8), *grey[1:])
     frames: dict[str, tuple[list[Any], list[Any]]] = {
@@ -66,6 +67,7 @@ def test_every_case_is_what_the_files_would_score(
         "flat_reference": ([grey] * len(clip), clip),
         "frozen": (clip, [clip[0]] * len(clip)),
         "black": (clip, [black] * len(clip)),
+        "swapped": (clip, [tuple(np.array(p) for p in f) for f in itertools.islice(other.planes(), FRAMES + 1)]),
     }
     raw = Format.parse("176x144")
     data = pd.read_parquet(table)
@@ -76,10 +78,6 @@ def test_every_case_is_what_the_files_would_score(
         assert rows["frame_index"].tolist() == list(range(FRAMES))
         for name in (*C6, TEACHER):
             assert rows[name].tolist() == expected[name].tolist(), (case, name)
-    swapped = pyvmaf.score(embedded_corpus["carphone"], embedded_corpus["bikes_1"], scale=True, frames=(0, FRAMES))
-    rows = data[(data["clip"] == "carphone") & (data["case"] == "swapped")]
-    for name in (*C6, TEACHER):
-        assert rows[name].tolist() == swapped[name].tolist(), name
 
 
 def test_the_teacher_says_what_the_cases_are_for(table: Path) -> None:

@@ -1,0 +1,242 @@
+"""Pairs whose sides say different things about themselves: the number of FFmpeg's libvmaf, or a refusal with its cause."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pyvmaf
+from pyvmaf.errors import InputError
+from pyvmaf.features.ladder import extract_ladder
+from pyvmaf.features.options import Compute, Reading
+from pyvmaf.video.ffmpeg import ffmpeg
+
+Make = Callable[..., Path]
+
+FRAMES = 12
+AS_MASTER = "scale=320:192,setsar=1,setparams=range=tv:colorspace=bt709:color_trc=bt709:color_primaries=bt709"
+X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+
+
+def run(*words: str | Path) -> str:
+    command = [str(ffmpeg().path), "-nostdin", "-v", "info", "-y", *map(str, words)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stderr
+
+
+def libvmaf(distorted: Path, reference: Path, before: str = "null") -> float:
+    """Mean VMAF of FFmpeg's filter, frames paired by number."""
+    numbers = "settb=1/25,setpts=N"
+    graph = f"[0:v]{numbers}[a];[1:v]{numbers},{before}[b];[a][b]libvmaf"
+    score = re.search(
+        r"VMAF score: ([\d.]+)", run("-i", distorted, "-i", reference, "-lavfi", graph, "-f", "null", "-")
+    )
+    assert score is not None
+    return float(score[1])
+
+
+@pytest.fixture(scope="module")
+def master(embedded_corpus: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tagged limited range and BT.709, 24 frames per second."""
+    path = tmp_path_factory.mktemp("sides") / "master.mp4"
+    run(
+        "-i",
+        embedded_corpus["bikes_1"],
+        "-frames:v",
+        str(FRAMES),
+        "-r",
+        "24",
+        "-vf",
+        AS_MASTER,
+        *X264,
+        "-crf",
+        "10",
+        path,
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def encode(master: Path) -> Callable[..., Path]:
+    """A function that encodes a video, by default the master, with options of FFmpeg."""
+
+    def make(name: str, *options: str, source: Path = master, before: tuple[str, ...] = ()) -> Path:
+        path = master.with_name(name)
+        if not path.exists():
+            run(*before, "-i", source, *options, path)
+        return path
+
+    return make
+
+
+def score(reference: Path, distorted: Path, **options: bool | str) -> tuple[float, list[str]]:
+    scores = pyvmaf.score(reference, distorted, **options)  # type: ignore[arg-type]  # options of the call
+    return float(scores["vmaf"].mean()), scores.notes
+
+
+def test_ordinary_pairs_have_no_notes(master: Path, encode: Callable[..., Path]) -> None:
+    """Also if a container or codec does not keep the tags: VP8's decoder says BT.601 of every video."""
+    for name, options in {
+        "plain.mkv": (*X264, "-crf", "33"),
+        "untagged.avi": ("-c:v", "mpeg4", "-q:v", "9", "-bf", "2"),
+        "untagged.webm": ("-c:v", "libvpx", "-b:v", "300k"),
+        "stream.264": (*X264, "-crf", "33"),
+    }.items():
+        vmaf, notes = score(master, encode(name, *options))
+        assert notes == [], name
+        assert 20 < vmaf < 99.9, name
+
+
+@pytest.mark.parametrize("turn", ["90", "180", "270", "mirrored"])
+def test_turned_videos_are_scored_as_they_are_shown(master: Path, encode: Callable[..., Path], turn: str) -> None:
+    options = ("-display_hflip:v:0",) if turn == "mirrored" else ("-display_rotation:v:0", turn)
+    turned = encode(f"turned-{turn}.mp4", "-c", "copy", before=options)
+    upright = encode(f"upright-{turn}.mp4", *X264, "-crf", "33", source=turned)
+    vmaf, notes = score(turned, upright)
+    assert vmaf == pytest.approx(libvmaf(upright, turned), abs=2e-6)
+    (note,) = notes
+    assert str(turned) in note
+    assert ("mirrored" if turn == "mirrored" else "turned by") in note
+    # Turned on both sides: the pictures of both are turned back.
+    both = encode(f"both-{turn}.mp4", "-c", "copy", source=encode("plain.mp4", *X264, "-crf", "33"), before=options)
+    assert score(turned, both)[0] == pytest.approx(libvmaf(both, turned), abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param(
+            ("-vf", "scale=out_range=pc,format=yuvj420p", *X264[:4], "-color_range", "pc"),
+            ("ranges differ", "limited range (tv)", "full range (pc)"),
+            id="range",
+        ),
+        pytest.param(
+            ("-vf", "scale=out_color_matrix=smpte170m", *X264, "-colorspace", "smpte170m"),
+            ("matrices differ", "bt709", "smpte170m"),
+            id="matrix",
+        ),
+        pytest.param(
+            ("-vf", "setparams=color_trc=arib-std-b67", *X264),
+            ("transfer functions differ", "bt709", "HDR (HLG)"),
+            id="HDR",
+        ),
+        pytest.param(
+            ("-vf", "setfield=tff", *X264, "-flags", "+ilme+ildct", "-x264-params", "tff=1"),
+            ("is interlaced", "is not", "bwdif"),
+            id="fields",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_with_the_remedy(
+    master: Path,
+    encode: Callable[..., Path],
+    options: tuple[str, ...],
+    words: tuple[str, ...],
+    request: pytest.FixtureRequest,
+) -> None:
+    other = encode(f"refused-{request.node.callspec.id}.mp4", *options)
+    for pair in ((master, other), (other, master)):
+        with pytest.raises(InputError) as error:
+            score(*pair)
+        assert all(word in str(error.value) for word in (*words, str(master), str(other)))
+    # A video agrees with itself, whatever it says.
+    assert score(other, other)[0] > 97
+
+
+def test_the_remedy_for_a_range_gives_the_number_of_ffmpeg(master: Path, encode: Callable[..., Path]) -> None:
+    full = encode(
+        "full.mp4", "-vf", "scale=out_range=pc,format=yuvj420p", *X264[:4], "-crf", "33", "-color_range", "pc"
+    )
+    with pytest.raises(InputError, match="ranges differ") as error:
+        score(master, full)
+    options = re.search(r"options (-vf .* yuv420p) ", str(error.value))
+    assert options is not None
+    converted = encode("converted.mkv", *options[1].split(), "-c:v", "libx264", "-qp", "0", source=full)
+    assert score(master, converted)[0] == pytest.approx(libvmaf(full, master), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("filter_", "words"),
+    [
+        ("pad=iw:ih+16:0:0", "looks padded"),
+        ("pad=iw:ih+40:0:20", "looks padded"),
+        ("crop=iw-64:ih", "looks padded"),
+        ("transpose=clock", "sizes are swapped"),
+        ("scale=160:192,setsar=1", "looks padded"),
+        ("scale=240:160,setsar=1", "aspect ratios differ"),
+    ],
+)
+@pytest.mark.parametrize("scale", [False, True, "320x192"])
+def test_pictures_of_another_shape_are_not_to_be_scaled(
+    master: Path, encode: Callable[..., Path], filter_: str, words: str, scale: bool | str
+) -> None:
+    other = encode(f"shape-{re.sub('[^a-z0-9]', '-', filter_)}.mkv", "-vf", filter_, *X264, "-crf", "20")
+    with pytest.raises(InputError, match=words) as error:
+        score(master, other, scale=scale)
+    assert "--scale" not in str(error.value)
+
+
+def test_smaller_pictures_of_one_shape_are_to_be_scaled(master: Path, encode: Callable[..., Path]) -> None:
+    """Sizes are rounded, and samples need not be square: FFmpeg's filter scale then states their shape."""
+    for size in ("160x96", "214x128", "212x128,setsar=1", "160x192"):
+        small = encode(
+            f"small-{re.sub('[^0-9]', '-', size)}.mkv", "-vf", f"scale={size.replace('x', ':')}", *X264, "-crf", "20"
+        )
+        with pytest.raises(InputError, match="with --scale reference"):
+            score(master, small)
+        assert score(master, small, scale=True)[1] == []
+
+
+def test_rates_are_compared(master: Path, encode: Callable[..., Path]) -> None:
+    half = encode("half.mkv", "-vf", "fps=12", *X264, "-qp", "0")
+    for options in ({}, {"shortest": True}):
+        with pytest.raises(
+            InputError, match=r"24 frames per second \(12 frames\).*12 \(6 frames\).*-vf fps=12"
+        ) as error:
+            score(master, half, **options)
+        assert "--shortest" not in str(error.value)
+    slow = encode("slow.mkv", "-vf", "setpts=2*PTS", "-r", "12", *X264, "-qp", "0")
+    vmaf, notes = score(master, slow)
+    assert vmaf > 97
+    assert [("24 frames per second" in note, "12 frames, which are" in note) for note in notes] == [(True, True)]
+
+
+def test_a_frame_that_is_shown_long_changes_no_rate(master: Path, encode: Callable[..., Path]) -> None:
+    long = encode("long.mkv", "-c", "copy", "-bsf:v", r"setts=duration=if(eq(N\,11)\,DURATION*60\,DURATION)")
+    assert score(long, encode("plain.mkv", *X264, "-crf", "33"))[1] == []
+
+
+@pytest.mark.parametrize("shift", [1, 3])
+def test_a_shift_is_named(master: Path, encode: Callable[..., Path], shift: int) -> None:
+    late = encode(f"late-{shift}.mkv", "-vf", rf"select=gte(n\,{shift}),setpts=N/24/TB", *X264, "-crf", "20")
+    hint = f"frame {shift} of {master} looks like frame 0 of {late}"
+    with pytest.raises(InputError, match="frame counts differ") as error:
+        score(master, late)
+    assert hint in str(error.value)
+    assert "--shortest" not in str(error.value)
+    (note,) = score(master, late, shortest=True)[1]
+    assert hint in note
+    assert "trim=start_frame" in score(late, master, shortest=True)[1][0]
+    # The end is missing, not the start.
+    short = encode("short.mkv", "-frames:v", "9", *X264, "-crf", "20")
+    with pytest.raises(InputError, match="--shortest if they start at the same frame"):
+        score(master, short)
+    assert score(master, short, shortest=True)[1] == []
+
+
+def test_notes_travel_with_scores(master: Path, encode: Callable[..., Path], tmp_path: Path) -> None:
+    slow = encode("slow.mkv", "-vf", "setpts=2*PTS", "-r", "12", *X264, "-qp", "0")
+    scores = pyvmaf.score(master, slow)
+    scores.write(tmp_path / "scores.json")
+    assert json.loads((tmp_path / "scores.json").read_text())["notes"] == scores.notes
+    metadata = scores.to_arrow().schema.metadata
+    assert json.loads(metadata[b"pyvmaf"])["notes"] == scores.notes
+    # From the cache, too, and once for all rungs.
+    for _ in range(2):
+        ladder = extract_ladder(master, {"a": slow, "b": slow}, compute=Compute(cache=tmp_path / "cache"))
+        assert ladder.notes == scores.notes
+    assert extract_ladder(master, {"a": slow}, reading=Reading(related=False)).notes == []
