@@ -356,7 +356,7 @@ _SDR = {"color_range": 1, "colorspace": 1, "color_trc": 1, "color_primaries": 1}
         ({"color_range": 2, "colorspace": 2, "color_trc": 2, "color_primaries": 2}, "colour ranges differ"),
         ({"colorspace": 6}, "colour matrices differ"),
         ({"color_trc": 18}, "transfer functions differ"),
-        ({"color_trc": 16, "color_primaries": 9, "colorspace": 9}, "colour matrices differ"),
+        ({"color_trc": 16, "color_primaries": 9, "colorspace": 9}, "transfer functions differ"),
     ],
     ids=str,
 )
