@@ -145,34 +145,40 @@ def manifest_scan(
 ) -> None:
     """Describe a folder of videos as a corpus: keys, SHA-256s, formats, labels, and shots with --cut.
 
-    Every video is decoded to its end, so that a broken one is found now and not in the middle of a run.
+    Every video is decoded to its end, so that a broken one is found now and not in the middle of a run. A corpus file that
+    exists keeps everything that it says: new videos are added to it, and those that are gone or changed are named.
 
     Example: vmaf-train manifest-scan --root ~/videos --name mine
 
     With shots and scores: vmaf-train manifest-scan --root films --name films --cut --mos-csv scores.csv --output films.yaml
     """
     check_code("manifest-scan", code)
-    from pyvmaf.corpora.scan import clip_key, scan, summary, write_corpus
+    from pyvmaf.corpora.keys import clip_key
+    from pyvmaf.corpora.scan import Options, scan
+    from pyvmaf.corpora.write import read_existing, write_corpus
     from pyvmaf.video.format import Format
 
     called = name or clip_key(root.resolve().name)
     target = output or Path("config") / "corpora" / f"{called}.yaml"
+    existing = read_existing(target)
     raw = Format.parse(size, pix_fmt, fps) if size else None
     with progress("scan", unit="videos") as advance:
         result = scan(
             root,
-            called,
+            existing.name if existing is not None and name is None else called,
             license_=license_,
             description=description,
             base=target.parent,
-            cut=cut,
-            min_frames=min_frames,
             labels=mos_csv,
-            raw=raw,
-            skip_broken=skip_broken,
+            options=Options(cut=cut, min_frames=min_frames, raw=raw, skip_broken=skip_broken),
+            existing=existing,
             advance=advance,
         )
-    write_corpus(result.corpus, target)
-    typer.echo(f"{target}: {summary(result)[0]}")
-    for line in summary(result)[1:]:
-        typer.echo(line, err=True)
+    changed = write_corpus(result, target)
+    corpus = result.corpus
+    clips, sources = len(corpus.entries), len({entry.source for entry in corpus.entries})
+    news = "" if existing is None else f", {len(result.added)} of them new" if changed else ", nothing to add"
+    typer.echo(f"{target}: {clips} clips of {sources} sources{news}")
+    for line in result.remarks:
+        # Names of files may have line breaks.
+        typer.echo(line if line.isprintable() else line.encode("unicode_escape").decode(), err=True)

@@ -8,14 +8,14 @@ from typing import Literal
 from pydantic import Field
 
 from pyvmaf.base.section import Section
-from pyvmaf.corpora.spec import VideoCorpus
+from pyvmaf.corpora.spec import FileName, VideoCorpus
 
 
 class Spec(VideoCorpus, Section):
     """Videos in a directory."""
 
     kind: Literal["folder"] = Field(description="Videos in a directory.")
-    root: str = Field(description="Folder of the videos, relative to this file or absolute.")
+    root: FileName = Field(description="Folder of the videos, relative to this file or absolute.")
 
     def home(self, corpus_file: Path, fetched: Path) -> Path:
         """Return the root, seen from the corpus file."""

@@ -1,235 +1,308 @@
-"""Description of a folder of videos as a corpus file."""
+"""Description of a folder of videos as a corpus file, and the comparison of such a file with its folder."""
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from pyvmaf.base.files import sha256_file, write_text
+from pyvmaf.base.files import sha256_file
+from pyvmaf.corpora.find import Found, clean_name, find_videos
 from pyvmaf.corpora.folder import Spec
-from pyvmaf.corpora.spec import KEY_PATTERN
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.corpora.keys import clip_key
+from pyvmaf.corpora.opinions import join, read_opinions
+from pyvmaf.corpora.spec import NAME_PATTERN, Entry, parse_corpus
+from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.video.ffmpeg import Advance
 from pyvmaf.video.format import Format
 from pyvmaf.video.probe import Video, inspect
 
-SUFFIXES = (
-    *(".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".ogv", ".y4m", ".yuv"),
-    *(".264", ".h264", ".265", ".h265", ".hevc", ".ivf"),
-)
-"""Suffixes of files that are read as videos."""
-
 _NO_SHORTER_THAN = 2
+_UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
+class Options:
+    """How videos become clips.
+
+    Attributes:
+        cut: split files at their hard cuts.
+        min_frames: number of frames of the shortest shot that becomes a clip (with `cut`).
+        raw: format of headerless files.
+        skip_broken: leave out broken files instead of failing.
+    """
+
+    cut: bool = False
+    min_frames: int = 24
+    raw: Format | None = None
+    skip_broken: bool = False
+
+
+@dataclass
 class Scan:
     """The result of a scan.
 
     Attributes:
         corpus: the corpus, checked.
-        skipped: file → why it was left out.
-        short_shots: shots that are too short for a clip, as "file frames A to B".
-        converted: file → "format to format", if its pixel format has to be converted.
-        unmatched_labels: keys of the label file for which there is no video.
-        unlabelled: keys of videos that the label file does not have.
+        added: keys of the clips that are new in it.
+        remarks: lines about everything that a person should know: what was left out, converted, gone or changed.
     """
 
     corpus: Spec
-    skipped: dict[str, str]
-    short_shots: tuple[str, ...]
-    converted: dict[str, str]
-    unmatched_labels: tuple[str, ...]
-    unlabelled: tuple[str, ...]
-
-
-def clip_key(path: str) -> str:
-    """Return the key of a clip: its relative path without suffix in lower case, with "_" for other characters.
-
-    Raises:
-        InputError: the path does not have a letter or a digit.
-    """
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path)
-    key = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
-    if not key:
-        raise InputError(f"{path!r} does not give a key, because it has no letter or digit: rename it")
-    return key[:100]
-
-
-def find_videos(root: Path) -> list[Path]:
-    """Find the videos below a folder, sorted by path. Hidden files and folders are left out; links are followed.
-
-    Raises:
-        MissingFileError: there is no such folder.
-        InputError: there are no videos in it.
-    """
-    if not root.is_dir():
-        raise MissingFileError(f"no such folder: {root}")
-    videos = [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    ]
-    if not videos:
-        raise InputError(f"there are no videos in {root}: their suffixes are {', '.join(SUFFIXES)}")
-    return videos
-
-
-def read_labels(path: Path) -> dict[str, float]:
-    """Read the mean opinion scores of a CSV file with the columns ``key`` and ``mos``, by clip key.
-
-    Raises:
-        MissingFileError: there is no such file.
-        InputError: a column is missing, a score is not a finite number, or a key has two scores.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            columns = reader.fieldnames or []
-            if not {"key", "mos"} <= set(columns):
-                raise InputError(f"{path} must have the columns key and mos, but has {', '.join(columns) or 'none'}")
-            labels: dict[str, float] = {}
-            for row in reader:
-                line, key = reader.line_num, clip_key(row["key"] or "")
-                try:
-                    mos = float(row["mos"])
-                except (TypeError, ValueError) as err:
-                    raise InputError(
-                        f"{path} line {line}: mos {row['mos']!r} of {row['key']!r} is not a number"
-                    ) from err
-                if mos != mos or abs(mos) == float("inf"):
-                    raise InputError(f"{path} line {line}: mos of {row['key']!r} is {mos}: leave the line out")
-                if labels.setdefault(key, mos) != mos:
-                    raise InputError(f"{path} line {line}: {row['key']!r} has two scores, {labels[key]} and {mos}")
-            return labels
-    except FileNotFoundError as err:
-        raise MissingFileError(f"no such file: {path}") from err
-    except (UnicodeDecodeError, csv.Error) as err:
-        raise InputError(f"{path} is not a CSV file: {err}") from err
+    added: tuple[str, ...] = ()
+    remarks: list[str] = field(default_factory=list)
 
 
 def scan(
     root: Path,
     name: str,
     *,
-    license_: str = "unknown",
+    license_: str = _UNKNOWN,
     description: str = "",
     base: Path | None = None,
-    cut: bool = False,
-    min_frames: int = 24,
     labels: Path | None = None,
-    raw: Format | None = None,
-    skip_broken: bool = False,
+    options: Options = Options(),
+    existing: Spec | None = None,
     advance: Advance | None = None,
-    say: Callable[[str], None] = lambda _line: None,
 ) -> Scan:
-    """Decode every video of a folder to its end and describe the folder as a corpus.
+    """Decode every new video of a folder to its end and describe the folder as a corpus.
 
-    Each file is one clip and one source. With `cut`, each shot is one, and the file is the group.
+    Each file is one clip and one source. With `Options.cut`, each shot is one, and the file is the group. Files of the
+    same bytes have the same source and group, so that no split has them on both sides.
 
     Args:
         root: the folder.
         name: name of the corpus.
         license_, description: texts for the corpus file.
         base: folder of the corpus file. The root is written relative to it if it is near.
-        cut: split files at their hard cuts.
-        min_frames: number of frames of the shortest shot that becomes a clip (with `cut`).
         labels: CSV file with the columns key and mos.
-        raw: format of headerless files.
-        skip_broken: leave out broken files instead of failing.
+        options: how videos become clips.
+        existing: the corpus as an earlier scan or a person wrote it. All that it says stays as it is; videos that it does
+            not have are added to it.
         advance: called with (files done, files in total).
-        say: called with a line about each file that is left out.
 
     Raises:
-        MissingFileError, InputError: the root, the labels or a video are wrong, or two files get the same key.
+        MissingFileError, InputError: the root, the labels or a video are wrong, two files get the same key, or `existing`
+            describes another folder.
         IntegrityError: a video is damaged.
     """
-    if not re.fullmatch(KEY_PATTERN.strip("^$"), name):
-        raise InputError(f"{name!r} is not a name for a corpus: use lower-case letters, digits and underscores")
-    scores = read_labels(labels) if labels else {}
-    paths = find_videos(root)
-    entries: list[dict[str, Any]] = []
-    origins: dict[str, str] = {}
-    skipped: dict[str, str] = {}
-    converted: dict[str, str] = {}
-    short: list[str] = []
-    for number, path in enumerate(paths):
-        relative = path.relative_to(root).as_posix()
+    if not re.fullmatch(NAME_PATTERN.strip("^$"), name):
+        raise InputError(
+            f"{name!r} is not a name for a corpus: use lower-case letters, digits, hyphens and underscores"
+        )
+    if (reason := clean_name(str(root.resolve()))) is not None:
+        raise InputError(f"the folder {str(root.resolve())!r} cannot be the root of a corpus: {reason}")
+    opinions = read_opinions(labels) if labels else []
+    if existing is not None:
+        _check_same_folder(existing, name, root, base)
+    found = find_videos(root)
+    work = _Work(root, options, existing.entries if existing else ())
+    work.read(found, advance)
+    entries = work.entries
+    if not entries:
+        reasons = "; ".join(work.left_out.values()) or "all shots are too short"
+        raise InputError(f"there are no usable videos in {root}: {reasons}")
+    remarks = [f"left out: {path}: {reason}" for path, reason in found.left_out.items()]
+    remarks += found.remarks
+    remarks += work.remarks
+    if labels:
+        entries, more = _label(entries, join(opinions, work.keys), work.keys)
+        remarks += more
+    keys: dict[str, Any] = {"license": license_, "description": description, "root": _root_text(root, base)}
+    if existing is not None:
+        remarks += [
+            f"kept: the {key} {getattr(existing, key)!r} of the corpus file, for which {value!r} was given"
+            for key, value in (("license", license_), ("description", description))
+            if value not in (_UNKNOWN, "", getattr(existing, key))
+        ]
+        keys = existing.model_dump(mode="json", include={"license", "description", "root", "extras"})
+    else:
+        entries.sort(key=lambda entry: str(entry["key"]))
+    corpus = cast("Spec", parse_corpus({"name": name, "kind": "folder", **keys, "entries": entries}))
+    sources = len({entry.source for entry in corpus.entries})
+    if sources < 2:
+        remarks.append("there is one source only: a split by source needs two or more")
+    return Scan(corpus, tuple(work.added), remarks)
+
+
+def _check_same_folder(existing: Spec, name: str, root: Path, base: Path | None) -> None:
+    if existing.name != name:
+        raise InputError(
+            f"the corpus file that exists is called {existing.name!r}, not {name!r}: choose another --output, or "
+            f"--name {existing.name}"
+        )
+    home = existing.home((base or Path()) / "corpus.yaml", Path())
+    if home.resolve() != root.resolve():
+        raise InputError(
+            f"the corpus file that exists describes {home.resolve()}, not {root.resolve()}: choose another --output, or "
+            "correct its root"
+        )
+
+
+class _Work:
+    """Reads the files of a folder one by one.
+
+    Attributes:
+        entries: entries of the corpus, first those that exist, as JSON values.
+        added: keys of new entries.
+        keys: path of each file that has entries, by the key that its name gives.
+        left_out: path → why a file has no entry.
+        remarks: lines about files.
+    """
+
+    def __init__(self, root: Path, options: Options, existing: Sequence[Entry]) -> None:
+        self._root = root
+        self._options = options
+        self.entries: list[dict[str, Any]] = [
+            entry.model_dump(mode="json", exclude_none=True, exclude_defaults=True) for entry in existing
+        ]
+        self._by_path: dict[str, list[dict[str, Any]]] = {}
+        for entry in self.entries:
+            self._by_path.setdefault(entry["path"], []).append(entry)
+        self._taken = {entry["key"]: entry["path"] for entry in self.entries}
+        self._by_hash: dict[str, dict[str, Any]] = {}
+        for entry in self.entries:
+            self._by_hash.setdefault(entry["sha256"], entry)
+        self.keys: dict[str, str] = {}
+        self.added: list[str] = []
+        self.left_out: dict[str, str] = {}
+        self.remarks: list[str] = []
+
+    def read(self, found: Found, advance: Advance | None) -> None:
+        """Read all files; those that have entries are only compared with their hashes."""
+        present = {path.relative_to(self._root).as_posix() for path in (*found.videos, *found.recognised)}
+        gone = {path: entries for path, entries in self._by_path.items() if path not in present}
+        total = len(present)
+        for number, path in enumerate((*found.videos, *found.recognised), start=1):
+            relative = path.relative_to(self._root).as_posix()
+            digest = sha256_file(path)
+            if relative in self._by_path:
+                self._compare(relative, digest)
+            elif moved := next((old for old, entries in gone.items() if entries[0]["sha256"] == digest), None):
+                self._move(moved, relative, gone.pop(moved))
+            else:
+                self._add(relative, path, digest, named=path in found.videos)
+            if advance is not None:
+                advance(number, total)
+        for old, entries in gone.items():
+            names = ", ".join(entry["key"] for entry in entries)
+            self.remarks.append(f"gone: {old}: its entries stay ({names}): delete them, or put the file back")
+
+    def _compare(self, path: str, digest: str) -> None:
+        entries = self._by_path[path]
+        self.keys[clip_key(path)] = path
+        if pinned := next((entry["sha256"] for entry in entries if entry["sha256"] != digest), None):
+            names = ", ".join(entry["key"] for entry in entries)
+            self.remarks.append(
+                f"changed: {path}: it has SHA-256 {digest}, but {pinned} is pinned: its entries stay ({names}): put the "
+                "file back, or delete them and scan again"
+            )
+
+    def _move(self, old: str, new: str, entries: list[dict[str, Any]]) -> None:
+        for entry in entries:
+            entry["path"] = new
+        self.keys[clip_key(new)] = new
+        self.remarks.append(f"moved: {old} is now {new}: its entries keep their keys")
+
+    def _add(self, relative: str, path: Path, digest: str, *, named: bool) -> None:
+        """Add the clips of a file.
+
+        Args:
+            relative: its path below the root.
+            path: the file.
+            digest: its SHA-256.
+            named: its name says that it is a video. A file that only begins like one is left out if it is none.
+        """
         key = clip_key(relative)
-        if key in origins:
-            raise InputError(f"{origins[key]} and {relative} would both get the key {key!r}: rename one of them")
-        origins[key] = relative
+        if key in self.keys:
+            raise InputError(f"{self.keys[key]} and {relative} would both get the key {key!r}: rename one of them")
+        raw = self._options.raw if path.suffix.lower() == ".yuv" else None
         try:
-            video = inspect(path, raw if path.suffix.lower() == ".yuv" else None)
+            video = inspect(path, raw)
         except (InputError, IntegrityError) as err:
-            if not skip_broken:
+            if named and not self._options.skip_broken:
                 raise type(err)(f"{err} (--skip-broken leaves such files out)") from err
-            skipped[relative] = str(err)
-            say(f"left out: {err}")
-            continue
-        if advance is not None:
-            advance(number + 1, len(paths))
-        common = _common(relative, path, video, raw, scores.get(key))
+            self.left_out[relative] = str(err)
+            self.remarks.append(f"left out, broken: {relative}: {err}")
+            return
+        self.keys[key] = relative
+        common = {"path": relative, "sha256": digest, **_facts(video, raw)}
         if "pix_fmt" in common:
-            converted[relative] = f"{video.format.pix_fmt} to {common['pix_fmt']}"
-        shots = video.shots if cut and len(video.shots) > 1 else ()
+            self.remarks.append(f"will be converted: {relative} from {video.format.pix_fmt} to {common['pix_fmt']}")
+        for entry in self._clips(key, relative, video):
+            if entry["key"] in self._taken:
+                raise InputError(
+                    f"{self._taken[entry['key']]} and {relative} would both get the key {entry['key']!r}: rename the file, "
+                    "or give the entry that exists another key"
+                )
+            self._taken[entry["key"]] = relative
+            self.entries.append({**entry, **common, **self._same_scene(relative, digest, entry)})
+            self.added.append(entry["key"])
+        self._by_hash.setdefault(digest, self.entries[-1] if self.entries else {})
+
+    def _clips(self, key: str, relative: str, video: Video) -> list[dict[str, Any]]:
+        """Keys, sources and frames of the clips of a file."""
+        shots = video.shots if self._options.cut and len(video.shots) > 1 else ()
+        if not shots:
+            return [{"key": key, "source": key, "group": key}]
+        clips = []
         for index, (first, last) in enumerate(shots, start=1):
-            if last - first + 1 < max(min_frames, _NO_SHORTER_THAN):
-                short.append(f"{relative} frames {first} to {last}")
+            if last - first + 1 < max(self._options.min_frames, _NO_SHORTER_THAN):
+                self.remarks.append(f"left out, shorter than --min-frames: {relative} frames {first} to {last}")
                 continue
             shot = f"{key}_{index}"
-            entries.append({"key": shot, **common, "source": shot, "group": key, "frames": [first, last]})
-        if not shots:
-            entries.append({"key": key, **common, "source": key, "group": key})
-    if not entries:
-        raise InputError(
-            f"there are no usable videos in {root}: {'; '.join(skipped.values()) or 'all shots are too short'}"
-        )
-    corpus = Spec.model_validate(
-        {
-            "name": name,
-            "kind": "folder",
-            "license": license_,
-            "description": description,
-            "root": _root_text(root, base),
-            "entries": sorted(entries, key=lambda entry: str(entry["key"])),
-        }
-    )
-    return Scan(
-        corpus,
-        skipped,
-        tuple(short),
-        converted,
-        tuple(sorted(set(scores) - set(origins))),
-        tuple(sorted(set(origins) - set(scores))) if labels else (),
-    )
+            clips.append({"key": shot, "source": shot, "group": key, "frames": [first, last]})
+        return clips
+
+    def _same_scene(self, relative: str, digest: str, entry: Mapping[str, Any]) -> dict[str, str]:
+        """Source and group of a clip whose file has the bytes of another one."""
+        twin = self._by_hash.get(digest)
+        if twin is None or twin["path"] == relative:
+            return {}
+        same = [e for e in self.entries if e["path"] == twin["path"] and e.get("frames") == entry.get("frames")]
+        scene = (same or [twin])[0]
+        self.remarks.append(f"the same bytes: {relative} and {twin['path']}: both have the source {scene['source']}")
+        return {"source": scene["source"], "group": scene["group"]}
 
 
-def _common(path: str, file: Path, video: Video, raw: Format | None, mos: float | None) -> dict[str, Any]:
-    """Return the keys that all clips of a file share."""
+def _label(
+    entries: list[dict[str, Any]], joined: tuple[dict[str, float], list[str]], videos: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Add opinion scores to entries that have none; return them with remarks."""
+    scores, unmatched = joined
+    by_path = {videos[key]: mos for key, mos in scores.items()}
+    remarks, labelled = [], []
+    for entry in entries:
+        mos = by_path.get(entry["path"])
+        if mos is not None and entry.get("mos", mos) != mos:
+            remarks.append(f"kept: the mos {entry['mos']} of {entry['key']}, for which the file of labels has {mos}")
+        labelled.append(entry if mos is None else {"mos": mos} | entry)
+    if unmatched:
+        remarks.append(f"labels without video: {', '.join(sorted(unmatched))}")
+    if without := sorted({str(entry["key"]) for entry in labelled if "mos" not in entry}):
+        remarks.append(f"videos without label: {', '.join(without)}")
+    return labelled, remarks
+
+
+def _facts(video: Video, raw: Format | None) -> dict[str, Any]:
+    """Return the keys that describe the pictures of a file."""
     form = video.format
-    entry: dict[str, Any] = {"path": path, "sha256": sha256_file(file)}
+    facts: dict[str, Any] = {}
     if not form.plain:
-        entry["pix_fmt"] = _nearest_plain(form)
-    if mos is not None:
-        entry["mos"] = mos
-    if file.suffix.lower() == ".yuv" and raw is not None:
-        entry["raw"] = {"size": raw.size, "pix_fmt": raw.pix_fmt, "fps": raw.fps}
-    entry["probe"] = {
+        facts["pix_fmt"] = _nearest_plain(form)
+    if raw is not None:
+        facts["raw"] = {"size": raw.size, "pix_fmt": raw.pix_fmt, "fps": raw.fps}
+    facts["probe"] = {
         "width": form.width,
         "height": form.height,
         "pix_fmt": form.pix_fmt,
         "fps": form.fps,
         "frames": video.frames,
     }
-    return entry
+    return facts
 
 
 def _nearest_plain(form: Format) -> str:
@@ -246,44 +319,3 @@ def _root_text(root: Path, base: Path | None) -> str:
         if text.count("../") <= 2:
             return text
     return full.as_posix()
-
-
-_KEY_ORDER = ("key", "path", "sha256", "source", "group", "frames", "crop", "scale", "pix_fmt", "mos", "raw", "probe")
-
-
-def to_yaml(corpus: Spec) -> str:
-    """Return the text of a corpus file."""
-    import yaml
-
-    value = corpus.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    head = {key: value[key] for key in ("name", "kind", "license", "description", "root") if key in value}
-    lines = ["# Written by vmaf-train manifest-scan; edit it as you like, and keep the hashes."]
-    lines += yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=1000).splitlines()
-    lines.append("entries:")
-    for entry in value["entries"]:
-        for index, key in enumerate(key for key in _KEY_ORDER if key in entry):
-            text = yaml.safe_dump(entry[key], default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000)
-            lines.append(f"  {'-' if index == 0 else ' '} {key}: {text.splitlines()[0]}")
-    return "\n".join(lines) + "\n"
-
-
-def write_corpus(corpus: Spec, path: Path) -> None:
-    """Write the corpus file atomically."""
-    write_text(path, to_yaml(corpus))
-
-
-def summary(result: Scan) -> Sequence[str]:
-    """Return the lines of a summary for a person."""
-    corpus = result.corpus
-    sources = len({entry.source for entry in corpus.entries})
-    lines = [f"{len(corpus.entries)} clips of {sources} sources"]
-    lines += [f"left out, broken: {path}: {reason}" for path, reason in result.skipped.items()]
-    lines += [f"left out, shorter than --min-frames: {shot}" for shot in result.short_shots]
-    lines += [f"will be converted: {path} from {formats}" for path, formats in result.converted.items()]
-    if result.unmatched_labels:
-        lines.append(f"labels without video: {', '.join(result.unmatched_labels)}")
-    if result.unlabelled:
-        lines.append(f"videos without label: {', '.join(result.unlabelled)}")
-    if sources < 2:
-        lines.append("there is one source only: a split by source needs two or more")
-    return lines

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, cast, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from pyvmaf import corpora
 from pyvmaf.base.code import Uses
@@ -21,12 +21,17 @@ from pyvmaf.video.format import Format
 
 # What may stand in paths and wildcards of the workflow.
 KEY_PATTERN = r"^[a-z0-9][a-z0-9_]*$"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]*$"
 _LABEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _PLAIN_PATTERN = r"^yuv4(20|22|44)p(10le)?$"
 _SIZE_PATTERN = r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$"
 
 Key = Annotated[str, Field(pattern=KEY_PATTERN, max_length=100)]
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
+FileName = Annotated[str, StringConstraints(strip_whitespace=False)]
+"""The path of a file, which may begin and end with blanks."""
+
 Label = Annotated[str, Field(pattern=_LABEL_PATTERN, max_length=100)]
 Sha256 = Annotated[str, Field(pattern=_SHA256_PATTERN)]
 Size = Annotated[str, Field(pattern=_SIZE_PATTERN)]
@@ -59,7 +64,7 @@ class Probe(Section):
 class Pinned(Section):
     """A file of the corpus, and the bytes that it must have."""
 
-    path: str = Field(
+    path: FileName = Field(
         min_length=1,
         description="The file: relative to the root, or <package>/<member inside the zip> for packages.",
     )
@@ -105,7 +110,9 @@ class Entry(Pinned, Section):
 class Corpus(Section):
     """Keys of every corpus. Each kind adds its own (`pyvmaf.corpora.KINDS`)."""
 
-    name: Key = Field(description="Name of the corpus; the file is called {name}.yaml.")
+    name: Name = Field(
+        description="Name of the corpus: lower-case letters, digits, hyphens and underscores; the file is called {name}.yaml."
+    )
     kind: str = Field(description="Kind of the corpus.")
     license: str = Field(description="Licence of the files.")
     description: str = Field(default="", description="Description of the corpus.")

@@ -6,6 +6,7 @@ A ladder has one filter with the placeholder ``{strength}``, such as ``gblur=sig
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -151,7 +152,12 @@ def _check_filter(text: str) -> None:
         name, _, values = re.sub(r"^(\s*\[[^][]*\])+|(\[[^][]*\]\s*)+$", "", part).strip().partition("=")
         name = name.strip().partition("@")[0]
         if name not in FILTERS.split():
-            raise unknown_name("filter of a distortion (those that use files are refused)", name, FILTERS.split())
+            near = difflib.get_close_matches(name, FILTERS.split(), n=1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise InputError(
+                f"the filter {name!r} is not one that a distortion may use{hint}; docs/encodes.md lists those, which "
+                "read frames alone and no file"
+            )
         for value in _parts(values, ":|"):
             if value.lstrip().startswith("/"):
                 raise InputError(

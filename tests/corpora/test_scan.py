@@ -1,24 +1,33 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyvmaf.corpora.fetch import fetch
+from pyvmaf.corpora.find import find_videos
+from pyvmaf.corpora.folder import Spec
+from pyvmaf.corpora.keys import clip_key
+from pyvmaf.corpora.opinions import read_opinions
 from pyvmaf.corpora.prepare import prepare
-from pyvmaf.corpora.scan import clip_key, find_videos, read_labels, scan, summary, to_yaml, write_corpus
-from pyvmaf.corpora.spec import load_corpus
+from pyvmaf.corpora.scan import Options, Scan, scan
+from pyvmaf.corpora.spec import load_corpus, load_videos, parse_corpus
+from pyvmaf.corpora.write import read_existing, to_yaml, write_corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.video.format import Format
 from tests.make.commands import command, refusal
 
 Make = Callable[..., Path]
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -51,7 +60,7 @@ def test_a_folder_becomes_a_corpus(folder: Path, tmp_path: Path) -> None:
 def test_what_is_written_is_read_back_and_can_be_prepared(folder: Path, tmp_path: Path) -> None:
     result = scan(folder, "mine", license_="CC0: 'free' # really", description="a: b", base=tmp_path)
     path = tmp_path / "mine.yaml"
-    write_corpus(result.corpus, path)
+    write_corpus(result, path)
     corpus = load_corpus(path)
     assert corpus == result.corpus
     assert to_yaml(corpus) == path.read_text()
@@ -70,7 +79,7 @@ def test_the_same_folder_gives_the_same_file(folder: Path) -> None:
 def test_shots_become_sources(embedded_files: dict[str, Path], tmp_path: Path) -> None:
     for name in ("bikes.mp4", "cityCC0.mpg"):
         shutil.copy(embedded_files[name], tmp_path)
-    result = scan(tmp_path, "films", cut=True)
+    result = scan(tmp_path, "films", options=Options(cut=True))
     found = {entry.key: (entry.frames, entry.source, entry.group) for entry in result.corpus.entries}
     # The cuts that the embedded corpus states.
     bikes = [(0, 29), (30, 75), (76, 136), (137, 186), (187, 241)]
@@ -78,8 +87,7 @@ def test_shots_become_sources(embedded_files: dict[str, Path], tmp_path: Path) -
     for n, frames in enumerate([(0, 115), (116, 189)], start=1):
         expected[f"citycc0_{n}"] = (frames, f"citycc0_{n}", "citycc0")
     assert found == expected
-    assert result.short_shots == ("bikes.mp4 frames 242 to 249",)
-    assert "left out, shorter than --min-frames: bikes.mp4 frames 242 to 249" in summary(result)
+    assert result.remarks == ["left out, shorter than --min-frames: bikes.mp4 frames 242 to 249"]
 
 
 def test_labels_are_joined_and_what_does_not_match_is_said(folder: Path, tmp_path: Path) -> None:
@@ -87,9 +95,7 @@ def test_labels_are_joined_and_what_does_not_match_is_said(folder: Path, tmp_pat
     labels.write_text("\ufeffkey,mos,more\nFirst Clip.mkv,3.5,x\nsub/b,71,y\nelsewhere,1,z\n", encoding="utf-8")
     result = scan(folder, "mine", labels=labels)
     assert {entry.key: entry.mos for entry in result.corpus.entries} == {"first_clip": 3.5, "sub_b": 71, "sub_c": None}
-    assert result.unmatched_labels == ("elsewhere",)
-    assert result.unlabelled == ("sub_c",)
-    assert {"labels without video: elsewhere", "videos without label: sub_c"} <= set(summary(result))
+    assert {"labels without video: elsewhere", "videos without label: sub_c"} <= set(result.remarks)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,15 @@ def test_labels_are_joined_and_what_does_not_match_is_said(folder: Path, tmp_pat
         ("key,score\na,1\n", "must have the columns key and mos, but has key, score"),
         ("", "must have the columns key and mos, but has none"),
         ("key,mos\na,good\n", "line 2: mos 'good' of 'a' is not a number"),
-        ("key,mos\na\n", "line 2: mos None of 'a' is not a number"),
+        ("key,mos\na\n", "line 2: mos '' of 'a' is not a number"),
+        ("key,mos\na,3,5\n", "line 2 has 3 cells, but the file has 2 columns"),
+        ("key,mos\na,1_0\n", "mos '1_0' of 'a' is not a number"),
+        ("key,mos\na,\u0663\n", "mos '\u0663' of 'a' is not a number"),
+        ("key,mos\na,1e999\n", "which is too large"),
+        ("key;mos\na;3,5\n", "must have the columns key and mos, but has key;mos"),
+        ("key,mos,mos\na,1,2\n", "has the column mos twice"),
+        ("key,mos\n,1\n", "line 2 has no key"),
+        ('key,mos\n"a,1\n', "is not a CSV file"),
         ("key,mos\na,nan\n", "line 2: mos of 'a' is nan"),
         ("key,mos\na,1\na.mkv,2\n", r"line 3: 'a\.mkv' has two scores, 1\.0 and 2\.0"),
     ],
@@ -107,9 +121,9 @@ def test_label_files_with_mistakes(tmp_path: Path, text: str, message: str) -> N
     labels = tmp_path / "labels.csv"
     labels.write_text(text)
     with pytest.raises(InputError, match=message):
-        read_labels(labels)
+        read_opinions(labels)
     with pytest.raises(MissingFileError, match="no such file"):
-        read_labels(tmp_path / "none.csv")
+        read_opinions(tmp_path / "none.csv")
 
 
 def test_broken_videos_fail_the_scan_or_are_left_out_with_their_reason(folder: Path, make_video: Make) -> None:
@@ -118,9 +132,12 @@ def test_broken_videos_fail_the_scan_or_are_left_out_with_their_reason(folder: P
     (folder / "half.mkv").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"broken\.mkv is not a video .* \(--skip-broken leaves such files out\)"):
         scan(folder, "mine")
-    result = scan(folder, "mine", skip_broken=True)
-    assert set(result.skipped) == {"broken.mkv", "half.mkv"}
-    assert "truncated" in result.skipped["half.mkv"]
+    result = scan(folder, "mine", options=Options(skip_broken=True))
+    reasons = dict(
+        line.removeprefix("left out, broken: ").split(": ", 1) for line in result.remarks if "broken" in line
+    )
+    assert set(reasons) == {"broken.mkv", "half.mkv"}
+    assert "truncated" in reasons["half.mkv"]
     assert len(result.corpus.entries) == 3
     (folder / "broken.mkv").unlink()
     with pytest.raises(IntegrityError, match=r"half\.mkv.*truncated"):
@@ -139,7 +156,7 @@ def test_raw_files_need_a_size(tmp_path: Path, make_video: Make) -> None:
     shutil.copy(make_video("s.yuv", "64x48", 5, "-pix_fmt", "yuv420p", "-f", "rawvideo"), root / "s.yuv")
     with pytest.raises(InputError, match=r"s\.yuv is raw video"):
         scan(root, "mine")
-    (entry,) = scan(root, "mine", raw=Format.parse("64x48", "yuv420p", "50")).corpus.entries
+    (entry,) = scan(root, "mine", options=Options(raw=Format.parse("64x48", "yuv420p", "50"))).corpus.entries
     assert entry.raw is not None
     assert (entry.raw.size, entry.raw.fps) == ("64x48", "50")
     assert entry.probe is not None
@@ -157,7 +174,7 @@ def test_formats_that_have_to_be_converted_are_written_down(tmp_path: Path, make
         "gray10le": "yuv420p10le",
         "yuv444p12le": "yuv444p10le",
     }
-    assert "will be converted: bgr0.mkv from bgr0 to yuv444p" in summary(result)
+    assert "will be converted: bgr0.mkv from bgr0 to yuv444p" in result.remarks
     for entry in result.corpus.entries:
         done = prepare(result.corpus, entry.key, root, tmp_path / f"{entry.key}.mkv")
         assert done.video.format.pix_fmt == entry.pix_fmt
@@ -177,7 +194,7 @@ def test_folders_without_videos(tmp_path: Path) -> None:
     [
         ("a/b/C d.mkv", "a_b_c_d"),
         ("x.y.mp4", "x_y"),
-        ("é-1.mkv", "1"),
+        ("é-1.mkv", "e_1"),
         ("no_suffix", "no_suffix"),
     ],
 )
@@ -185,16 +202,194 @@ def test_keys(path: str, key: str) -> None:
     assert clip_key(path) == key
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["\u96fb\u5f71.mkv", "\u8996\u983b.mkv"],
+        ["\u96fb1.mkv", "\u89961.mkv"],
+        ["!.mkv", "?.mkv"],
+        ["a" * 99, "a" * 98 + "b"],
+    ],
+)
+def test_names_that_lose_something_have_keys_of_their_own(names: list[str]) -> None:
+    assert len({clip_key(name) for name in names}) == len(names)
+
+
 @given(st.text(min_size=1, max_size=300))
 def test_every_key_is_safe_in_a_path_and_a_wildcard(path: str) -> None:
-    try:
-        key = clip_key(path)
-    except InputError:
-        assert not re.search(r"[A-Za-z0-9]", re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path))
-        return
-    assert 0 < len(key) <= 100
-    assert set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789_")
-    assert not key.startswith("_")
+    key = clip_key(path)
+    assert 0 < len(key) <= 90
+    assert re.fullmatch("[a-z0-9][a-z0-9_]*", key)
+
+
+def corpus_of(paths: list[str], **keys: str) -> Spec:
+    entries = [
+        {"key": f"k{index}", "path": path, "sha256": "a" * 64, "source": "s", "group": "g"}
+        for index, path in enumerate(paths)
+    ]
+    corpus = parse_corpus({"name": "n", "kind": "folder", "license": "", "root": "r", "entries": entries, **keys})
+    assert isinstance(corpus, Spec)
+    return corpus
+
+
+# Anything that a file system takes as a name, and what YAML reads as something else than text.
+ODD = "null ~ yes 1e3 0x10 2024-01-01 # {a} [a] &a *a !a ' \" %a --- ... ? | > = << . \\ \x7f \x01 \t \n \r\n \u0085 \u2028"
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60)
+NAMES |= st.sampled_from(["- a", "a: b", "# a", " a", "a ", "a\nb", "a\u0085b", " ", *ODD.split(" ")])
+
+
+@settings(max_examples=60)
+@given(st.lists(NAMES, min_size=1, max_size=4), NAMES)
+def test_every_name_is_read_back_from_a_corpus_file(names: list[str], text: str) -> None:
+    corpus = corpus_of(names, root=text, license=text, description=text)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "n.yaml"
+        write_corpus(Scan(corpus), path)
+        assert load_corpus(path) == corpus
+        # Nothing is new: not a byte changes.
+        before = path.read_bytes()
+        assert not write_corpus(Scan(corpus), path)
+        more = corpus_of([*names, text], root=text, license=text, description=text)
+        assert write_corpus(Scan(more, (more.entries[-1].key,)), path)
+        assert load_corpus(path) == more
+        assert path.read_bytes().startswith(before)
+
+
+def scanned(root: Path, path: Path, **more: Any) -> Scan:
+    result = scan(root, "mine", base=path.parent, existing=read_existing(path), **more)
+    write_corpus(result, path)
+    return result
+
+
+def test_a_second_scan_keeps_what_the_file_says(folder: Path, tmp_path: Path, make_video: Make) -> None:
+    path = tmp_path / "mine.yaml"
+    scanned(folder, path, license_="CC0")
+    text = path.read_text()
+    assert not scanned(folder, path).added
+    assert path.read_text() == text
+    # A person edits the file.
+    edited = text.replace(
+        "group: sub_b", "group: film  # the same film\n    mos: 3.5\n    frames: [2, 20]\n    crop: 64x48"
+    )
+    edited = edited.replace("key: first_clip", "key: opening").replace("source: first_clip", "source: scene_1")
+    assert edited != text
+    path.write_text(edited)
+    shutil.copy(make_video("new.mkv", "64x48", 7), folder / "new.mkv")
+    result = scanned(folder, path)
+    assert result.added == ("new",)
+    assert path.read_text().startswith(edited)
+    entries = {entry.key: entry for entry in load_videos(path).entries}
+    assert list(entries) == ["opening", "sub_b", "sub_c", "new"]
+    assert (entries["opening"].source, entries["sub_b"].group, entries["sub_b"].mos) == ("scene_1", "film", 3.5)
+    assert entries["sub_b"].frames == (2, 20)
+
+
+def test_a_second_scan_names_what_is_gone_changed_or_moved(folder: Path, tmp_path: Path, make_video: Make) -> None:
+    path = tmp_path / "mine.yaml"
+    scanned(folder, path)
+    before = load_corpus(path)
+    (folder / "sub" / "c.y4m").unlink()
+    shutil.copy(make_video("new.mkv", "64x48", 7), folder / "First Clip.mkv")
+    result = scanned(folder, path)
+    assert [line.split(":")[0] for line in result.remarks if "left out" not in line] == ["changed", "gone"]
+    assert load_corpus(path) == before
+    (folder / "sub" / "b.MP4").rename(folder / "moved.mp4")
+    result = scanned(folder, path)
+    assert "moved: sub/b.MP4 is now moved.mp4: its entries keep their keys" in result.remarks
+    assert load_videos(path).entry("sub_b").path == "moved.mp4"
+
+
+def test_labels_are_joined_to_a_file_that_exists(folder: Path, tmp_path: Path) -> None:
+    path, labels = tmp_path / "mine.yaml", tmp_path / "labels.csv"
+    scanned(folder, path)
+    path.write_text(path.read_text().replace("group: sub_b", "group: sub_b\n    mos: 2"))
+    labels.write_text("key, mos\nsub/b.MP4, 4\nFirst Clip, 3\n")
+    result = scanned(folder, path, labels=labels)
+    assert {e.key: e.mos for e in load_videos(path).entries} == {"first_clip": 3, "sub_b": 2, "sub_c": None}
+    assert "kept: the mos 2.0 of sub_b, for which the file of labels has 4.0" in result.remarks
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("b.mkv", "precious", "a corpus file ends in .yaml"),
+        ("notes.yaml", "a: [", "is not a corpus file"),
+        ("notes.yaml", "just: notes", "is not a corpus file"),
+        ("notes.yaml", "name: n\nkind: folder\n", "is not a corpus file"),
+        ("notes.yaml", (REPOSITORY / "config/corpora/embedded.yaml").read_text(), "is a corpus of kind packages"),
+    ],
+)
+def test_a_scan_never_replaces_another_file(
+    folder: Path, tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert message in refusal("manifest-scan", "--root", folder, "--name", "mine", "--output", tmp_path / name)
+    assert (tmp_path / name).read_text() == content
+
+
+def test_a_scan_of_another_folder_or_name_is_refused(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    scanned(folder, path)
+    with pytest.raises(InputError, match=r"describes .*My videos, not .*sub: choose another --output"):
+        scanned(folder / "sub", path)
+    with pytest.raises(InputError, match="is called 'mine', not 'other'"):
+        scan(folder, "other", base=tmp_path, existing=read_existing(path))
+
+
+def test_files_of_the_same_bytes_have_one_source(folder: Path) -> None:
+    shutil.copy(folder / "First Clip.mkv", folder / "again.mkv")
+    result = scan(folder, "mine")
+    entries = {entry.key: entry for entry in result.corpus.entries}
+    assert entries["again"].source == entries["first_clip"].source
+    assert any(line.startswith("the same bytes: ") for line in result.remarks)
+
+
+def test_nothing_in_a_folder_is_passed_over_in_silence(folder: Path, tmp_path: Path, make_video: Make) -> None:
+    """Each file is taken or named."""
+    for name, options in {
+        "cap.m2ts": ("-f", "mpegts", "-mpegts_m2ts_mode", "1", "-c:v", "mpeg2video"),
+        "cap2.mts": ("-f", "mpegts", "-mpegts_m2ts_mode", "1", "-c:v", "mpeg2video"),
+        "x.mxf": (
+            "-c:v",
+            "mpeg2video",
+        ),
+        "disc.vob": ("-f", "vob", "-c:v", "mpeg2video"),
+        "old.wmv": (
+            "-c:v",
+            "wmv2",
+        ),
+        "download.part": ("-f", "matroska", "-c:v", "libx264"),
+        "no suffix": ("-f", "mp4", "-c:v", "libx264"),
+        "stream.bin": ("-f", "mpegts", "-c:v", "libx264"),
+    }.items():
+        shutil.copy(make_video(f"of_{name}", "64x48", 12, "-pix_fmt", "yuv420p", *options), folder / name)
+    (folder / "list.txt").write_text("ffconcat version 1.0\nfile 'First Clip.mkv'\n")
+    (folder / "list.m3u8").write_text("#EXTM3U\n")
+    (folder / "empty").write_bytes(b"")
+    os.mkfifo(folder / "pipe.mkv")
+    (folder / "link.mkv").symlink_to(folder / "sub" / "c.y4m")
+    (folder / "broken link.mkv").symlink_to("nowhere")
+    (folder / "linked folder").symlink_to(tmp_path)
+    (folder / ".hidden folder").mkdir()
+    (folder / "{clip}.mkv").write_bytes(b"")
+    (folder / os.fsdecode(b"latin\xe4.mkv")).write_bytes(b"")
+    result = scan(folder, "mine")
+    paths = {entry.path for entry in result.corpus.entries}
+    text = "\n".join(result.remarks)
+    for path in os.listdir(folder):
+        shown = path if path.isprintable() else ascii(path)[1:-1]
+        if path not in paths and Path(path).suffix not in (".txt", ".m3u8") and path not in ("sub", "empty"):
+            assert f"left out: {shown}: " in text, path
+    assert {"cap.m2ts", "cap2.mts", "x.mxf", "disc.vob", "old.wmv", "download.part", "no suffix", "stream.bin"} <= paths
+    assert "left out, not videos by name or content: 2 .txt, 1 without suffix, 1 .m3u8" in text
+
+
+def test_names_that_a_workflow_cannot_hold(tmp_path: Path, make_video: Make) -> None:
+    root = tmp_path / "{root}"
+    root.mkdir()
+    shutil.copy(make_video("a.mkv"), root)
+    with pytest.raises(InputError, match="which a workflow takes for a wildcard"):
+        scan(root, "mine")
 
 
 def test_the_commands(folder: Path, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_the_command_refuses(clip: Path, tmp_path: Path, more: tuple[str, ...], 
     ],
 )
 def test_filters_read_frames_and_no_files(text: str) -> None:
-    with pytest.raises(InputError, match=r"unknown filter of a distortion|would be read from a file"):
+    with pytest.raises(InputError, match=r"is not one that a distortion may use|would be read from a file"):
         rung(1, {"filter": text})
 
 

@@ -217,7 +217,10 @@ def test_a_ladder_without_an_encoder() -> None:
         ({"distortion": "filter", "strengths": [1], "crfs": [1]}, "has the key 'crfs', which a ladder of another"),
         ({"encoder": "libx264", "presets": ["fast"]}, "ladder 'a' of the configuration has no crfs"),
         ({"encoder": "libx264", "presets": ["fast"], "crfs": [1], "strengths": [1]}, "has the key 'strengths'"),
-        ({"distortion": "filter", "strengths": [1.5e-5], "settings": {"filter": "x={strength}"}}, "cannot name a file"),
+        (
+            {"distortion": "filter", "strengths": [1.5e-5], "settings": {"filter": "hue=h={strength}"}},
+            "cannot name a file",
+        ),
     ],
 )
 def test_a_ladder_that_does_not_suit_its_distortion_is_refused(ladder: dict[str, Any], message: str) -> None:

@@ -16,7 +16,7 @@ from pydantic import Field
 from pyvmaf.base.section import Section
 from pyvmaf.codecs.encoders import rung_name
 from pyvmaf.codecs.vocabularies import encoder_name
-from pyvmaf.corpora.spec import Corpus
+from pyvmaf.corpora.spec import Corpus, FileName
 from pyvmaf.errors import InputError
 from pyvmaf.features.table import STRENGTH
 
@@ -75,7 +75,7 @@ class Rows:
 class TableCorpus(Corpus, Section):
     """Keys of a corpus of tables."""
 
-    root: str = Field(description="Folder of the tables, relative to this file or absolute.")
+    root: FileName = Field(description="Folder of the tables, relative to this file or absolute.")
 
     @property
     @abstractmethod

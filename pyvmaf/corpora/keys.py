@@ -1,0 +1,29 @@
+"""Keys of clips, which name files and wildcards of the workflow."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+LONGEST = 90
+_HASH = 8
+
+
+def clip_key(path: str) -> str:
+    """Return the key of a clip: see `key_of`, of its relative path without suffix."""
+    return key_of(re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path))
+
+
+def key_of(name: str) -> str:
+    """Return the key of a name: in lower case without accents, with "_" for everything but letters a to z and digits.
+
+    If letters of other scripts or the end of a long name are lost, eight digits of a hash tell such names apart.
+    """
+    plain = unicodedata.normalize("NFKD", name)
+    key = re.sub(r"[^a-z0-9]+", "_", "".join(c for c in plain if not unicodedata.combining(c)).lower()).strip("_")
+    lost = any(c.isalnum() and not c.isascii() for c in plain)
+    if key and not lost and len(key) <= LONGEST:
+        return key
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_HASH]
+    return f"{key[: LONGEST - _HASH - 1].strip('_') or 'clip'}_{digest}"

@@ -1,0 +1,121 @@
+"""The text of a corpus file, and how a second scan changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyvmaf.base.files import read_yaml, write_text
+from pyvmaf.corpora.folder import Spec
+from pyvmaf.corpora.scan import Scan
+from pyvmaf.corpora.spec import Entry, load_corpus, parse_corpus
+from pyvmaf.errors import InputError, MissingFileError, PyvmafError
+
+_KEY_ORDER = ("key", "path", "sha256", "source", "group", "frames", "crop", "scale", "pix_fmt", "mos", "raw", "probe")
+_WIDTH = 1_000_000
+
+
+def read_existing(path: Path) -> Spec | None:
+    """Read the corpus file that a scan is about to add to; None if it does not exist.
+
+    Raises:
+        InputError: the path is not that of a YAML file, or the file that exists is not a corpus of the kind folder.
+    """
+    if path.suffix not in (".yaml", ".yml"):
+        raise InputError(f"a corpus file ends in .yaml, but --output is {path}")
+    if not path.exists():
+        return None
+    try:
+        corpus = load_corpus(path)
+    except MissingFileError as err:
+        raise InputError(f"{path} exists and is not a file: choose another --output") from err
+    except PyvmafError as err:
+        raise InputError(f"{path} exists and is not a corpus file, so nothing is added to it: {err}") from err
+    if not isinstance(corpus, Spec):
+        raise InputError(
+            f"{path} exists and is a corpus of kind {corpus.kind}, so nothing is added to it: choose another --output"
+        )
+    return corpus
+
+
+def to_yaml(corpus: Spec) -> str:
+    """Return the text of a corpus file."""
+    value = corpus.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    lines = ["# Written by vmaf-train manifest-scan; edit it as you like, and keep the hashes."]
+    lines += [
+        f"{key}: {_line(value[key])}" for key in ("name", "kind", "license", "description", "root") if key in value
+    ]
+    for key in ("extras",):
+        lines += [f"{key}:", *(f"  - {_line(item)}" for item in value[key])] if key in value else []
+    lines += ["entries:", *_entry_lines(value["entries"])]
+    return "\n".join(lines) + "\n"
+
+
+def write_corpus(result: Scan, path: Path) -> bool:
+    """Write the result of a scan atomically; return whether the file has changed.
+
+    New entries are added at the end of a file that exists, whose lines stay as they are. Where more than that has changed
+    (files that moved, labels that were joined), the file is written anew, without its comments.
+    """
+    try:
+        before = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        write_text(path, to_yaml(result.corpus))
+        return True
+    if _holds(read_yaml(path), result.corpus):
+        return False
+    text = _with_added(before, result)
+    write_text(path, to_yaml(result.corpus) if text is None else text)
+    return True
+
+
+def _with_added(text: str, result: Scan) -> str | None:
+    """The text with the new entries at its end; None if that does not give the corpus."""
+    import yaml
+
+    added = [entry for entry in result.corpus.entries if entry.key in result.added]
+    dumped = [entry.model_dump(mode="json", exclude_none=True, exclude_defaults=True) for entry in added]
+    longer = "\n".join([text.rstrip("\n"), *_entry_lines(dumped)]) + "\n"
+    try:
+        value = yaml.safe_load(longer)
+    except yaml.YAMLError:
+        return None
+    return longer if isinstance(value, dict) and _holds(value, result.corpus) else None
+
+
+def _holds(value: Mapping[str, Any], corpus: Spec) -> bool:
+    """Return whether the values of a corpus file are those of a corpus, whatever the order of its entries."""
+    try:
+        other = parse_corpus(value)
+    except InputError:
+        return False
+    return isinstance(other, Spec) and _sorted(other) == _sorted(corpus)
+
+
+def _sorted(corpus: Spec) -> Spec:
+    def key(entry: Entry) -> str:
+        return entry.key
+
+    return corpus.model_copy(update={"entries": tuple(sorted(corpus.entries, key=key))})
+
+
+def _entry_lines(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for entry in entries:
+        for index, key in enumerate(key for key in _KEY_ORDER if key in entry):
+            yield f"  {'-' if index == 0 else ' '} {key}: {_line(entry[key])}"
+
+
+def _line(value: Any) -> str:
+    """A value on one line of YAML."""
+    import yaml
+
+    def dump(**style: Any) -> str:
+        text = yaml.safe_dump(
+            value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=_WIDTH, **style
+        )
+        return str(text).removesuffix("\n").removesuffix("\n...")
+
+    line = dump()
+    # Names with line breaks: only between double quotation marks they stand on one line.
+    return dump(default_style='"') if len(line.splitlines()) > 1 else line
