@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +52,22 @@ ModelOption = Annotated[
         autocompletion=complete_model,
     ),
 ]
+
+
+class Grain(Enum):
+    """Values of the option ``--film-grain``."""
+
+    ON = "on"
+    OFF = "off"
+
+
+FilmGrainOption = Annotated[
+    Grain,
+    typer.Option(
+        "--film-grain",
+        help="Whether decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.",
+    ),
+]
 MatchDepthOption = Annotated[
     bool,
     typer.Option("--match-depth", help="Widen the side of fewer bits per sample to the other's depth."),
@@ -91,6 +108,7 @@ def extract_features(
     cache: CacheOption = None,
     match_depth: MatchDepthOption = False,
     scale: Annotated[bool, typer.Option("--scale", help="Scale encodes of another size to the reference's.")] = False,
+    film_grain: FilmGrainOption = Grain.ON,
     backend: BackendOption = engines.CPU,
     threads: ThreadsOption = 1,
     code: CodeOption = None,
@@ -114,7 +132,7 @@ def extract_features(
             labels={"corpus": corpus, "group": group, "source": source, "clip": clip, "codec": codec},
             features=features,
             model=model,
-            reading=Reading(match_depth=match_depth, scale=scale),
+            reading=Reading(match_depth=match_depth, scale=scale, film_grain=film_grain is Grain.ON),
             compute=Compute(backend=backend, threads=threads, cache=cache, progress=advance),
         )
     for message in ladder.damaged:

@@ -9,7 +9,14 @@ import typer
 
 from pyvmaf import engines
 from pyvmaf.cli.common import ThreadsOption, progress
-from pyvmaf.cli.features import BackendOption, MatchDepthOption, complete_features, complete_model
+from pyvmaf.cli.features import (
+    BackendOption,
+    FilmGrainOption,
+    Grain,
+    MatchDepthOption,
+    complete_features,
+    complete_model,
+)
 from pyvmaf.cli.show import print_whole
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 
@@ -111,6 +118,7 @@ def score(
         ),
     ] = None,
     match_depth: MatchDepthOption = False,
+    film_grain: FilmGrainOption = Grain.ON,
     size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Frame size of raw .yuv files.")] = None,
     pix_fmt: Annotated[
         str, typer.Option("--pix-fmt", help="Pixel format of raw .yuv files, by FFmpeg's name.")
@@ -158,6 +166,7 @@ def score(
             raw=Format.parse(size, pix_fmt) if size else None,
             scale=True if scale == "reference" else scale or False,
             match_depth=match_depth,
+            film_grain=film_grain is Grain.ON,
             backend=backend,
             advance=advance,
         )

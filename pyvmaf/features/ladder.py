@@ -90,7 +90,8 @@ def open_pair(
     def opened(clip: Clip, size: tuple[int, int] | None) -> FrameSource:
         if not isinstance(clip, str | os.PathLike):
             return clip
-        return Reader(clip, raw=reading.raw if Path(clip).suffix.lower() == ".yuv" else None, size=size)
+        raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
+        return Reader(clip, raw=raw, size=size, film_grain=reading.film_grain)
 
     size = parse_size(reading.scale) if isinstance(reading.scale, str) else None
     first = opened(reference, size)
@@ -218,8 +219,18 @@ def extract_ladder(
         ],
         cached=cache.hits if cache else 0,
         damaged=cache.damaged if cache else [],
-        notes=notes,
+        notes=[*notes, *_grain([first, *videos.values()], reading)],
     )
+
+
+def _grain(videos: Iterable[FrameSource], reading: Reading) -> list[str]:
+    """Say which videos ask decoders for film grain, and whether it is part of what was measured."""
+    text = (
+        "asks decoders for film grain, which was added as players do: score the pictures without it with --film-grain off"
+        if reading.film_grain
+        else "was decoded without the film grain that it asks for"
+    )
+    return [f"{video.path} {text}" for video in videos if isinstance(video, Reader) and video.asks_for_grain]
 
 
 def _indices(scores: Scores, window: Window) -> NDArray[np.int64]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from pyvmaf.errors import InputError
 
@@ -67,6 +67,7 @@ class Reading:
         window: frames to measure. Their scores equal those of the same frames in a measurement of the whole.
         shortest: stop at the end of the shortest video, instead of refusing videos of different length.
         related: whether the videos show the same scene, so that what they say about themselves has to agree.
+        film_grain: let decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.
     """
 
     raw: Format | None = None
@@ -75,6 +76,17 @@ class Reading:
     window: Window = ALL
     shortest: bool = False
     related: bool = True
+    film_grain: bool = True
+
+    def described(self) -> dict[str, Any]:
+        """Return the options that were asked for, those that differ from their defaults, as JSON values."""
+        chosen = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {name: value for name, value in chosen.items() if value != getattr(AS_CODED, name)}
+        if self.raw is not None:
+            values["raw"] = f"{self.raw.size} {self.raw.pix_fmt}"
+        if self.window != ALL:
+            values["window"] = asdict(self.window)
+        return values
 
 
 AS_CODED = Reading()

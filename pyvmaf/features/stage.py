@@ -101,6 +101,7 @@ def extract_features(
         "model": model,
         "match_depth": reading.match_depth,
         "scale": reading.scale,
+        "film_grain": reading.film_grain,
         "backend": compute.backend,
         **labels,
     }

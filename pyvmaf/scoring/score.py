@@ -114,6 +114,7 @@ def score(
     raw: Format | None = None,
     scale: bool | str = False,
     match_depth: bool = False,
+    film_grain: bool = True,
     backend: str = "cpu",
     advance: Callable[[int, int], None] | None = None,
 ) -> Scores:
@@ -138,6 +139,7 @@ def score(
         raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales the distorted clip to the reference's size (bicubic), "WxH" both clips to that size.
         match_depth: widen the clip of fewer bits per sample to the other's depth.
+        film_grain: let decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.
         backend: "cpu", or the name of another engine.
         advance: called with (frames done, total or 0).
 
@@ -167,7 +169,7 @@ def score(
     words = [] if features is None else features.split(",") if isinstance(features, str) else list(features)
     inputs = [name for name in models.inputs if name in FEATURES]
     first, stop = frames or (0, None)
-    reading = Reading(raw, scale, match_depth, Window(first, stop, subsample), shortest)
+    reading = Reading(raw, scale, match_depth, Window(first, stop, subsample), shortest, film_grain=film_grain)
     compute = Compute(backend=backend, threads=threads, progress=advance)
     ladder = extract_ladder(
         reference,
@@ -177,7 +179,7 @@ def score(
         reading=reading,
         compute=compute,
     )
-    scores = _scores(ladder)
+    scores = replace(_scores(ladder), reading=reading.described())
     if not models.learned:
         return scores
     pair = Pair(scores, Path(distorted), codec, dict(context or {}), raw)

@@ -34,6 +34,8 @@ class Scores:
         model: the model behind ``vmaf``, None if there is none.
         summaries: score of the whole clip by each registered model, and how much to trust it, as JSON values.
         notes: what was done to frames to show them as players do, and doubts about the scores, a line each.
+        reading: the options of `pyvmaf.features.options.Reading` that were asked for (scaling, a part of the frames, film
+            grain), as JSON values.
     """
 
     frame_index: NDArray[np.int64]
@@ -42,6 +44,7 @@ class Scores:
     model: str | None = None
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    reading: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.frame_index.size)
@@ -84,8 +87,9 @@ class Scores:
 
         columns = {"frame_index": self.frame_index, **self.columns}
         table = pa.table({name: pa.array(values) for name, values in columns.items()})
-        block = {name: part for name, part in (("models", self.summaries), ("notes", self.notes)) if part}
-        return table.replace_schema_metadata({"pyvmaf": dumps(block)}) if block else table
+        blocks = {"models": self.summaries, "notes": self.notes, "reading": self.reading}
+        blocks = {name: block for name, block in blocks.items() if block}
+        return table.replace_schema_metadata({"pyvmaf": dumps(blocks)}) if blocks else table
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a data frame with one row per frame: ``frame_index`` and the columns."""
@@ -127,6 +131,7 @@ class Scores:
         return {
             "model": self.model,
             **({"models": self.summaries} if self.summaries else {}),
+            "reading": self.reading,
             "unavailable": self.unavailable,
             "notes": self.notes,
             "pooled": {c: {p: _json(v) for p, v in pools.items()} for c, pools in self.pooled().items()},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from copy import copy
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 Plane: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 Planes: TypeAlias = "tuple[Plane, ...]"
 """Luma, then both chroma planes if there are any: 2-D, uint8 for 8 bit and uint16 above."""
+
+# Decoders hand film grain over with the frame instead of adding it to the samples.
+_WITHOUT_GRAIN = {"export_side_data": "film_grain"}
 
 
 class FrameSource(Protocol):
@@ -75,6 +79,7 @@ class Reader:
         raw: format of a headerless file.
         size: (width, height) to scale planes to (bicubic, FFmpeg's default); None for the coded size.
         bit_depth: bits per sample to widen planes to by shifting left; None for the coded depth.
+        film_grain: whether the decoder adds film grain where the encoder asks for it (AV1, H.264, HEVC), as players do.
 
     Attributes:
         path, raw: as above.
@@ -96,12 +101,14 @@ class Reader:
         raw: Format | None = None,
         size: tuple[int, int] | None = None,
         bit_depth: int | None = None,
+        film_grain: bool = True,
     ) -> None:
         self.path = Path(path)
         reading(self.path)
         self.raw = raw
         self._size, self._bit_depth = size, bit_depth
         self.interlaced = 0
+        self._film_grain = film_grain
         self._check_file()
         self.coded, self.stated_frames, self.stated_seconds = self._header()
         if raw is not None and size is not None and size != (raw.width, raw.height):
@@ -186,11 +193,19 @@ class Reader:
     @cached_property
     def _first(self) -> _Facts:
         """What the first frame says about itself."""
-        frames = self.frames()
+        bare = copy(self)
+        # Decoders say that there is grain to add only if they do not add it.
+        bare._film_grain = False
+        frames = bare.frames()
         try:
             return _Facts.of(next(frames))
         finally:
             frames.close()
+
+    @property
+    def asks_for_grain(self) -> bool:
+        """Whether the encoder asks decoders for film grain, as far as the first frame tells."""
+        return self.raw is None and self._first.grain
 
     @property
     def _measurable(self) -> Format:
@@ -207,19 +222,16 @@ class Reader:
         from pyvmaf.base.files import sha256_file
 
         raw = f"{self.raw.size} {self.raw.pix_fmt}" if self.raw else None
+        key = {"sha256": sha256_file(self.path), "raw": raw, "as": f"{self.format.size} {self.format.pix_fmt}"}
         shown = {} if self.presentation.plain else {"shown": self.presentation.words}
-        return {
-            "sha256": sha256_file(self.path),
-            "raw": raw,
-            "as": f"{self.format.size} {self.format.pix_fmt}",
-            **shown,
-        }
+        grain = {} if self._film_grain else {"film_grain": "off"}
+        return key | shown | grain
 
     def widened(self, bit_depth: int) -> Reader:
         """Return a reader of the same file whose planes have `bit_depth` bits per sample."""
         if bit_depth == self.format.bit_depth:
             return self
-        return Reader(self.path, raw=self.raw, size=self._size, bit_depth=bit_depth)
+        return Reader(self.path, raw=self.raw, size=self._size, bit_depth=bit_depth, film_grain=self._film_grain)
 
     def count_packets(self) -> int:
         """Count the coded pictures without decoding them: quick, and nearly always the number of frames.
@@ -266,7 +278,7 @@ class Reader:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = threads
             # Without this the decoder patches broken frames silently.
-            stream.codec_context.options = {"err_detect": "explode"}
+            stream.codec_context.options = {"err_detect": "explode", **({} if self._film_grain else _WITHOUT_GRAIN)}
             try:
                 for frame in container.decode(stream):
                     if frame.is_corrupt:
@@ -406,15 +418,21 @@ class _Facts(NamedTuple):
         colour: its colour.
         interlaced: whether it is flagged as interlaced.
         matrix: its display matrix, empty if it has none.
+        grain: whether film grain is to be added to it.
     """
 
     colour: Colour
     interlaced: bool
     matrix: bytes
+    grain: bool
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> _Facts:
-        return cls(Colour.of(frame), bool(frame.interlaced_frame), display_matrix(frame))
+        from av.sidedata.sidedata import Type
+
+        sides: Any = frame.side_data  # a mapping by type, not by name as PyAV's stubs have it
+        grain = sides.get(Type.FILM_GRAIN_PARAMS) is not None
+        return cls(Colour.of(frame), bool(frame.interlaced_frame), display_matrix(frame), grain)
 
     def check(self, first: _Facts, path: Path, index: int) -> None:
         """Refuse a frame whose samples cannot be compared with those of the first one.
