@@ -144,7 +144,7 @@ def recorded_parts(digest: str, folder: Path) -> dict[str, str] | None:
             return _parts(entry, uses, root)
     try:
         return dict(json.loads((folder / _PARTS / f"{digest}.json").read_bytes())["parts"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -360,7 +360,7 @@ class _Store:
         self._new = False
         try:
             entries = json.loads(self._path.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             entries = None
         self._entries: dict[str, Any] = entries if isinstance(entries, dict) else {}
         self._used: set[str] = set()

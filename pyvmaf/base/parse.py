@@ -60,19 +60,22 @@ def _constant(text: str) -> float:
     raise _RefusedError(f"{text} is not a JSON number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+_HOOKS: dict[str, Any] = {"object_pairs_hook": _pairs, "parse_int": _integer}
+_STRICT = json.JSONDecoder(parse_float=_float, parse_constant=_constant, **_HOOKS)
+_LENIENT = json.JSONDecoder(**_HOOKS)
 
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:40]}…")
 
 
-def parse_json(data: bytes | str, where: str) -> Any:
+def parse_json(data: bytes | str, where: str, *, nan: bool = False) -> Any:
     """Parse JSON.
 
     Args:
         data: the text, UTF-8.
         where: its name in messages, usually the file.
+        nan: accept NaN and Infinity, which many programs write.
 
     Raises:
         IntegrityError: it is not JSON; a key of an object occurs twice; a number is NaN, infinite or longer than 25
@@ -82,7 +85,7 @@ def parse_json(data: bytes | str, where: str) -> Any:
         raise IntegrityError(f"{where} has {len(data)} bytes, but JSON of at most {MAX_BYTES} is read: refused")
     try:
         text = data if isinstance(data, str) else data.decode()
-        value = _DECODER.decode(text)
+        value = (_LENIENT if nan else _STRICT).decode(text)
         # The scanner stops at the interpreter's own limit only, at which much of what follows would fail.
         if text.count("[") + text.count("{") > MAX_DEPTH:
             _check_depth(value)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.base.files import content_hash, write_bytes
+from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import IntegrityError
 
 SCHEMA = 1
@@ -46,11 +47,11 @@ def read(path: Path) -> tuple[dict[str, Any], Scores]:
 
     try:
         with safe_open(path, framework="numpy") as entry:
-            header = json.loads((entry.metadata() or {})[_ENTRY])
+            header = parse_json((entry.metadata() or {})[_ENTRY], "its header")
             scores = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118  # not a mapping
         key = header["key"]
         checksum = header["sha256"]
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as err:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, IntegrityError) as err:
         raise IntegrityError(f"cache entry {path} is damaged ({err}): it will be computed again") from err
     actual = _digest(scores)
     if actual != checksum:

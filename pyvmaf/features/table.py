@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvmaf.base.files import atomic_path
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.base.parquet import METADATA_KEY, read_parquet
+from pyvmaf.base.parse import parse_json
+from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import FEATURES, TEACHER
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ STRENGTH = "strength"
 
 TARGET = TEACHER
 """Column after the features: the teacher's score."""
-
-METADATA_KEY = b"pyvmaf"
 
 
 def columns(features: Iterable[str]) -> tuple[str, ...]:
@@ -143,13 +142,17 @@ def read_metadata(stored: pa.Schema, path: str | os.PathLike[str]) -> dict[str, 
     Raises:
         IntegrityError: the file has none, so it is not a feature table.
     """
-    block = (stored.metadata or {}).get(METADATA_KEY)
-    if block is None:
+    text = (stored.metadata or {}).get(METADATA_KEY)
+    if text is None:
         raise IntegrityError(
             f"{os.fspath(path)} is a parquet file, but not a table of pyvmaf: its metadata lack the feature spec"
         )
-    value: dict[str, Any] = json.loads(block)
-    return value
+    block = parse_json(text, f"the metadata of {os.fspath(path)}")
+    kinds = {"unavailable": dict, "model": str, "engine": dict}
+    wrong = [key for key, kind in kinds.items() if not isinstance(block, dict) or not isinstance(block.get(key), kind)]
+    if wrong:
+        raise IntegrityError(f"the metadata of {os.fspath(path)} lack {', '.join(wrong)}: it is not a table of pyvmaf")
+    return dict(block)
 
 
 def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
@@ -160,24 +163,6 @@ def write_table(table: pa.Table, path: str | os.PathLike[str]) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def open_table(path: str | os.PathLike[str]) -> Any:
-    """Open a parquet file as a `pyarrow.parquet.ParquetFile`.
-
-    Raises:
-        MissingFileError: there is no such file.
-        IntegrityError: it is damaged, or not a parquet file.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not Path(path).is_file():
-        raise MissingFileError(f"no such file: {os.fspath(path)}")
-    try:
-        return pq.ParquetFile(Path(path))
-    except (pa.ArrowInvalid, OSError) as err:
-        raise IntegrityError(f"{os.fspath(path)} is not a parquet file that can be read ({err})") from err
-
-
 def read_table(path: str | os.PathLike[str]) -> pa.Table:
     """Read a whole table with its metadata.
 
@@ -186,13 +171,7 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
         IntegrityError: it is damaged, or not a table of this project.
         InputError: it lacks a column.
     """
-    import pyarrow as pa
-
-    file = open_table(path)
-    try:
-        table: pa.Table = file.read()
-    except (pa.ArrowInvalid, OSError) as err:
-        raise IntegrityError(f"{os.fspath(path)} is damaged ({err})") from err
+    table = read_parquet(path)
     read_metadata(table.schema, path)
     missing = [name for name in LEADING if name not in (*table.column_names, STRENGTH)]
     if missing:

@@ -20,7 +20,8 @@ from pyvmaf.base.document import Call, publish
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.base.outputs import publishes
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
+from pyvmaf.base.parquet import read_parquet
+from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.metrics import agreement
 from pyvmaf.models.coverage import measure
 from pyvmaf.models.spec import Ensemble, ModelSpec, load_spec
@@ -129,13 +130,8 @@ def read_held_out(paths: Sequence[Path]) -> tuple[HeldOut, HeldOut | None]:
         IntegrityError: the seeds predicted different rows.
     """
     import pandas as pd
-    import pyarrow.parquet as pq
 
-    tables = []
-    for path in paths:
-        if not path.is_file():
-            raise MissingFileError(f"no such file: {path}")
-        tables.append(pq.read_table(path))
+    tables = [read_parquet(path) for path in paths]
     first = tables[0]
     known = first.drop_columns(["prediction"])
     for path, table in zip(paths[1:], tables[1:], strict=True):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.base.files import content_hash, sha256_file, write_bytes
 from pyvmaf.base.outputs import reading
+from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.spec import ModelSpec
 
@@ -109,7 +110,9 @@ def load_weights(path: Path) -> Weights:
     reading(path)
     try:
         with safe_open(path, framework="numpy") as stream:
-            info = json.loads((stream.metadata() or {}).get(_KEY, "{}"))
+            info = parse_json((stream.metadata() or {}).get(_KEY, "{}"), f"the header of {path}")
+            if not isinstance(info, dict):
+                raise IntegrityError(f"the header of {path} holds {type(info).__name__}, not an object")
             if info.pop("schema", None) != SCHEMA:
                 raise IntegrityError(f"{path} is a safetensors file, but not one of schema {SCHEMA}")
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 (not a mapping)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyvmaf.base import layout
 from pyvmaf.base.document import Document
-from pyvmaf.base.files import sha256_file
+from pyvmaf.base.files import read_bytes, sha256_file
 from pyvmaf.base.outputs import MANIFEST_SUFFIX
+from pyvmaf.base.parquet import ParquetTable, read_parquet
+from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.verdicts import FitReport, Verdict
 from pyvmaf.quantized.report import Int8Report
@@ -260,9 +262,7 @@ def _check_predictions(model: str, seed: Seed) -> None:
 
 def read_predictions(path: Path) -> pd.DataFrame:
     """Read the held-out predictions of a seed: columns fold, target, prediction, and what names a row (clip, codec, …)."""
-    import pyarrow.parquet as pq
-
-    frame: pd.DataFrame = pq.read_table(path).to_pandas()
+    frame: pd.DataFrame = read_parquet(path).to_pandas()
     return frame
 
 
@@ -275,16 +275,15 @@ def read_shards(paths: Sequence[Path], features: Sequence[str]) -> pd.DataFrame:
         InputError: a shard lacks one of the columns.
     """
     import pandas as pd
-    import pyarrow.parquet as pq
 
     columns = [*_TEXT, "crf", "frame_index", *features, "vmaf"]
     frames = []
     for path in paths:
-        present = pq.read_schema(path).names
-        lacking = [name for name in columns if name not in present]
-        if lacking:
-            raise InputError(f"{path} lacks the columns {', '.join(lacking)}; it has {', '.join(present)}")
-        frames.append(pq.read_table(path, columns=columns).to_pandas())
+        with ParquetTable(path) as table:
+            lacking = [name for name in columns if name not in table.names]
+            if lacking:
+                raise InputError(f"{path} lacks the columns {', '.join(lacking)}; it has {', '.join(table.names)}")
+            frames.append(table.read(columns).to_pandas())
     rows = pd.concat(frames, ignore_index=True)
     for name in _TEXT:
         rows[name] = rows[name].astype(object).fillna("").astype(str)
@@ -297,16 +296,14 @@ def read_records(paths: Sequence[Path]) -> list[dict[str, Any]]:
     Raises:
         IntegrityError: a line is not such a record.
     """
-    import json
-
     records = []
     for path in sorted(paths):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_bytes(path).splitlines(), 1):
             try:
-                record = json.loads(line)
+                record = parse_json(line, "the line")
                 kept = {key: value for key, value in record.items() if key not in _CLOCK_KEYS}
                 parts = layout.ENCODE.parts(str(record["encode_path"]))
-            except (ValueError, KeyError, AttributeError, InputError) as err:
+            except (IntegrityError, InputError, KeyError, AttributeError) as err:
                 raise IntegrityError(f"{path}, line {number}, is not an encode record ({err}): it is damaged") from err
             records.append(kept | parts | {"corpus": path.parent.name})
     return records

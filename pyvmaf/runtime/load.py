@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import warnings
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pyvmaf.base.files import sha256_bytes
+from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.predictor import OVERSHOOT, FamilyPredictor, ModelWarning, Prediction
@@ -62,10 +62,7 @@ def read_pinned(path: Path, root: Path | None, sha256: str | None = None) -> dic
     data = allowlist.read_model(real, MAX_SIDECAR_BYTES)
     if sha256 is not None and (found := sha256_bytes(data)) != sha256:
         raise IntegrityError(f"{path} has sha256 {found}, but {sha256} is pinned: it is not the file that was judged")
-    try:
-        content = json.loads(data)
-    except ValueError as err:
-        raise IntegrityError(f"{path} is not JSON ({err}): it is damaged or was cut short") from err
+    content = parse_json(data, str(path))
     if not isinstance(content, dict):
         raise IntegrityError(f"{path} holds {type(content).__name__}, not an object")
     return content

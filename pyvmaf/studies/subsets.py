@@ -17,6 +17,7 @@ from pyvmaf.base.document import Call, publish
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import content_hash, read_json, read_yaml, sha256_file, write_json
 from pyvmaf.base.outputs import publishes
+from pyvmaf.base.parquet import read_parquet
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES, SETS, resolve
 from pyvmaf.metrics import FIGURES
@@ -319,7 +320,7 @@ def _common_rows(table: Path, subsets: Sequence[Subset], target: str, scratch: P
         # If nothing is left, fit reports what is missing.
         return table, n
     path = scratch / table.name
-    pq.write_table(pq.read_table(table).filter(usable), path)
+    pq.write_table(read_parquet(table).filter(usable), path)
     return path, n
 
 

@@ -12,6 +12,7 @@ from pyvmaf.base import layout
 from pyvmaf.base.files import atomic_path, relative, write_text
 from pyvmaf.base.manifest import read_manifest, write_manifest
 from pyvmaf.base.outputs import publishes
+from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES
 from pyvmaf.features.table import (
@@ -19,7 +20,6 @@ from pyvmaf.features.table import (
     STRENGTH,
     TARGET,
     metadata,
-    open_table,
     read_metadata,
     repeated,
     schema,
@@ -39,8 +39,8 @@ class _Input:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.file = open_table(path)
-        self.schema: pa.Schema = self.file.schema_arrow
+        self.file = ParquetTable(path)
+        self.schema: pa.Schema = self.file.schema
         self.spec = read_metadata(self.schema, path)
         self.unit = unit_of(self.spec)
         needed = (*LEADING, TARGET) if self.unit == FRAME else CLIP_LEADING
@@ -53,8 +53,8 @@ class _Input:
     def groups(self, target: pa.Schema, label: str | None) -> Iterator[pa.Table]:
         import pyarrow as pa
 
-        for index in range(self.file.num_row_groups):
-            table = self.file.read_row_group(index)
+        for index in range(self.file.groups):
+            table = self.file.read_group(index)
             self.rows += table.num_rows
             data: dict[str, Any] = {}
             for field in target:
@@ -82,8 +82,8 @@ class _Input:
         import pyarrow as pa
 
         left = self.schema.empty_table()
-        for index in range(self.file.num_row_groups):
-            table = pa.concat_tables([left, self.file.read_row_group(index)])
+        for index in range(self.file.groups):
+            table = pa.concat_tables([left, self.file.read_group(index)])
             if not table.num_rows:
                 continue
             last = np.ones(table.num_rows, dtype=bool)
@@ -337,7 +337,7 @@ def combine(
     if not pairs:
         raise InputError(f"no tables were given for {output}")
     files = [_Input(path) for _, path in pairs]
-    if not sum(item.file.metadata.num_rows for item in files):
+    if not sum(item.file.rows for item in files):
         raise InputError(f"no rows: {', '.join(os.fspath(path) for _, path in pairs)} are empty")
     labels = [label for label, _ in pairs]
     details = _merge(files, labels, output) if unit == FRAME else _merge_clips(files, labels, output)

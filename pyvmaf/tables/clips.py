@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pyvmaf.base import layout
+from pyvmaf.base.files import read_bytes
+from pyvmaf.base.parquet import METADATA_KEY
+from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import CONTEXT, FEATURES, STATS, TEACHER
 from pyvmaf.features.pool import COUNT, pool
-from pyvmaf.features.table import METADATA_KEY, STRENGTH, TEXT_COLUMNS
+from pyvmaf.features.table import STRENGTH, TEXT_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,13 +99,13 @@ def read_records(path: Path) -> dict[tuple[str, ...], dict[str, Any]]:
         IntegrityError: a line is not a record.
     """
     records = {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_bytes(path).splitlines(), start=1):
         try:
-            row = json.loads(line)
+            row = parse_json(line, "the line")
             # Of an encode outside of the run's folder only the file name is recorded, which does not identify it.
             names = row if "clip" in row else layout.ENCODE.match(row["encode_path"])
             key = tuple(str(names[name]) for name in ENCODE_KEY) if names else None
-        except (ValueError, KeyError, TypeError) as err:
+        except (IntegrityError, InputError, KeyError, TypeError) as err:
             raise IntegrityError(
                 f"{path}, line {number}, is not a record of an encode ({err}): make the shard again"
             ) from err

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.outputs import reading
+from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.codecs.vocabularies import vocabulary
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 ENCODE_COLUMNS = ("encoder", "preset", "crf")
 """Columns that a codec block is made from."""
@@ -29,13 +28,8 @@ def read_columns(path: Path, columns: list[str]) -> pa.Table:
         IntegrityError: it is not a readable parquet file.
         InputError: it lacks a column.
     """
-    import pyarrow as pa
-
-    try:
-        with open_table(path, columns) as parquet:
-            return parquet.read(columns=columns).select(columns)
-    except pa.ArrowException as err:
-        raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
+    with open_table(path, columns) as parquet:
+        return parquet.read(columns)
 
 
 def read_schema(path: Path) -> list[str]:
@@ -45,32 +39,20 @@ def read_schema(path: Path) -> list[str]:
         MissingFileError: there is no such file.
         IntegrityError: it is not a readable parquet file.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise MissingFileError(f"no such file: {path}")
-    try:
-        return list(pq.read_schema(path).names)
-    except pa.ArrowException as err:
-        raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
+    with ParquetTable(path) as parquet:
+        return parquet.names
 
 
-def open_table(path: Path, columns: list[str]) -> pq.ParquetFile:
+def open_table(path: Path, columns: list[str]) -> ParquetTable:
     """Open a parquet file that has all of `columns`.
 
     Raises:
         MissingFileError: there is no such file.
+        IntegrityError: it is not a readable parquet file.
         InputError: it lacks a column.
-        pyarrow.ArrowException: it is not a readable parquet file.
     """
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        raise MissingFileError(f"no such file: {path}")
-    reading(path)
-    parquet = pq.ParquetFile(path)
-    present = parquet.schema_arrow.names
+    parquet = ParquetTable(path)
+    present = parquet.names
     missing = [c for c in columns if c not in present]
     if missing:
         parquet.close()

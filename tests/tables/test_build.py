@@ -127,7 +127,7 @@ def test_refusals(here: Path, tmp_path: Path) -> None:
         )
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(ladders[0].read_bytes()[:-100])
-    with pytest.raises(IntegrityError, match=r"broken\.parquet is not a parquet file"):
+    with pytest.raises(IntegrityError, match=r"broken\.parquet is not a readable parquet file"):
         combine([("mine", broken)], tmp_path / "t.parquet")
     other = tmp_path / "other.parquet"
     table = pq.read_table(ladders[0])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.base.coded import Coded
 from pyvmaf.base.files import sha256_file
+from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.chunks import CHUNK_ROWS, Scratch, chunks, release
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError, IntegrityError
@@ -30,7 +29,6 @@ from pyvmaf.tables.columns import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 
 @dataclass(frozen=True)
@@ -75,13 +73,12 @@ class TrainingTable:
         return self.X if self.codec is None else np.hstack([self.X, self.codec])
 
 
-def _unavailable(schema: pa.Schema) -> dict[str, str]:
-    metadata = schema.metadata or {}
+def _unavailable(parquet: ParquetTable) -> dict[str, str]:
     try:
-        stated = json.loads(metadata.get(b"pyvmaf", b"{}"))
-    except ValueError:
+        stated = parquet.block() or {}
+    except IntegrityError:
         return {}
-    reasons = stated.get("unavailable", {}) if isinstance(stated, dict) else {}
+    reasons = stated.get("unavailable", {})
     return reasons if isinstance(reasons, dict) else {}
 
 
@@ -106,23 +103,18 @@ def read_table(path: Path, spec: RegressorSpec) -> TrainingTable:
         InputError: it has no rows, none with a value of the target, lacks columns, or more rows lack a value than the
             spec allows; an encoder has no slot in the spec's vocabulary.
     """
-    import pyarrow as pa
-
     needed = list(dict.fromkeys([*spec.inputs.names, spec.target.column, *spec.split.columns]))
     if spec.inputs.codec is not None:
         needed += [c for c in ENCODE_COLUMNS if c not in needed]
     present = set(read_schema(path))
     needed += [c for c in ROW_COLUMNS if c in present and c not in needed]
-    try:
-        with open_table(path, needed) as parquet:
-            rows = _Rows(parquet, path, spec, needed)
-            for batch in _batches(parquet, needed):
-                rows.add(batch)
-                release()
-            rows.check(parquet.schema_arrow)
-            return rows.table()
-    except pa.ArrowException as err:
-        raise IntegrityError(f"{path} is not a readable parquet file ({err}): make it again") from err
+    with open_table(path, needed) as parquet:
+        rows = _Rows(parquet, path, spec, needed)
+        for batch in parquet.batches(CHUNK_ROWS, needed):
+            rows.add(batch)
+            release()
+        rows.check(parquet)
+        return rows.table()
 
 
 class _Coded:
@@ -154,21 +146,11 @@ class _Coded:
         return Coded(names[order], codes)
 
 
-def _batches(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[pa.Table]:
-    """A table's rows, some at a time. One row group at a time, because Arrow's reader keeps what it has read."""
-    import pyarrow as pa
-
-    for group in range(parquet.num_row_groups):
-        for batch in parquet.iter_batches(CHUNK_ROWS, row_groups=[group], columns=columns, use_threads=False):
-            yield pa.Table.from_batches([batch])
-        pa.default_memory_pool().release_unused()
-
-
 class _Rows:
     """The usable rows of a table, added a batch at a time."""
 
-    def __init__(self, parquet: pq.ParquetFile, path: Path, spec: RegressorSpec, columns: list[str]) -> None:
-        self.n = n = parquet.metadata.num_rows
+    def __init__(self, parquet: ParquetTable, path: Path, spec: RegressorSpec, columns: list[str]) -> None:
+        self.n = n = parquet.rows
         if n == 0:
             raise InputError(f"{path} has no rows: there is nothing to train on")
         self._path, self._spec = path, spec
@@ -226,7 +208,7 @@ class _Rows:
         except InputError as err:
             self._refused = self._refused or err
 
-    def check(self, schema: pa.Schema) -> None:
+    def check(self, parquet: ParquetTable) -> None:
         """Refuse a table whose rows are not usable; see `read_table`."""
         path, spec, n = self._path, self._spec, self.n
         if self._lacking[spec.target.column] == n:
@@ -236,7 +218,7 @@ class _Rows:
             )
         n_dropped = n - self._n_usable
         if n_dropped == n or n_dropped / n > spec.rows.max_dropped_share:
-            why = _unavailable(schema)
+            why = _unavailable(parquet)
             named = "; ".join(
                 f"{name}: {count} rows" + (f" ({why[name]})" if name in why else "")
                 for name, count in self._lacking.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -13,9 +12,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from pyvmaf.base.parse import parse_json
 from pyvmaf.base.section import Section
 from pyvmaf.corpora.spec import Pinned
-from pyvmaf.errors import InputError
+from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import CANONICAL6, FEATURES, STATS, TEACHER, pooled_column
 from pyvmaf.features.pool import COUNT, pool
 from pyvmaf.tables.adapters.imported import (
@@ -117,14 +117,14 @@ class _Reader:
         """Add one line of a file."""
         self._rows.rows_in += 1
         try:
-            row = json.loads(line)
+            row = parse_json(line, "the line", nan=True)
             if not isinstance(row, dict):
                 raise InputError("it is not a JSON object")
             _check_version(row)
             encode = _encode(self._spec, row, where)
             frame = _first(row, "frame_index", "frame")
             measured = {n: _value(row, n) for n in FEATURES} if frame is not None else _pooled_values(row)
-        except (InputError, ValueError) as err:
+        except (InputError, IntegrityError, ValueError) as err:
             self._rows.bad.append(f"{where}: {err}")
             return
         reason = self._take(row, encode, frame, measured)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from pyvmaf.base.parquet import read_parquet
 from pyvmaf.base.section import Section
 from pyvmaf.corpora.spec import Pinned
 from pyvmaf.errors import InputError
@@ -190,7 +191,7 @@ def _read_text_table(path: Path) -> pd.DataFrame:
 
     try:
         if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
+            return read_parquet(path).to_pandas()
         return pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as err:
         raise InputError(f"{path} cannot be read as a table ({err})") from err

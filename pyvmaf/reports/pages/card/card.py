@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyvmaf.base import layout
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
+from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.verdicts import FitReport
 from pyvmaf.registry.entry import Entry, Held
@@ -130,8 +131,6 @@ def _table_path(seed: Seed, path: Path | None) -> Path | None:
 
 def _read_rows(model: Model, path: Path) -> pd.DataFrame:
     """Read the columns that a card shows, and check that the table is the one that the model was trained on."""
-    import pyarrow.parquet as pq
-
     seed = model.shown
     sha256, expected = sha256_file(path), _report(seed).table.sha256
     if sha256 != expected:
@@ -139,9 +138,10 @@ def _read_rows(model: Model, path: Path) -> pd.DataFrame:
             f"{path} has sha256 {sha256}, but {model.name} was trained on {expected}: fit the model again, or name its "
             "own table with --features"
         )
-    present, by = pq.read_schema(path).names, _report(seed).split.by
+    by = _report(seed).split.by
     columns = dict.fromkeys([*_COLUMNS, _target(seed), by, *seed.features])
-    rows: pd.DataFrame = pq.read_table(path, columns=[name for name in columns if name in present]).to_pandas()
+    with ParquetTable(path) as table:
+        rows: pd.DataFrame = table.read([name for name in columns if name in table.names]).to_pandas()
     for name in {*_COLUMNS, by} & set(rows.columns):
         rows[name] = rows[name].astype(str)
     return rows

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from pyvmaf.base.manifest import engine_block, package_versions
+from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.features.table import read_metadata
 from pyvmaf.reports.elements import Cell, Folded, Section, digest, facts, paragraph, table, text
 from pyvmaf.reports.pages.run.report import Report
@@ -52,7 +51,8 @@ def _teachers(shards: Sequence[Path]) -> list[tuple[str, str]]:
     """Teacher and engine of the shards, as name and value, each pair once."""
     values: dict[tuple[str, str], None] = {}
     for path in sorted(shards):
-        block = read_metadata(pq.read_schema(path), path)
+        with ParquetTable(path) as table:
+            block = read_metadata(table.schema, path)
         values["teacher", str(block["model"])] = None
         for key, value in sorted(block["engine"].items()):
             values[f"features: {key}", str(value)] = None
