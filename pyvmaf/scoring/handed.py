@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.video.format import Colour, Format
+from pyvmaf.video.presentation import Presentation, Turn, display_matrix
 from pyvmaf.video.reader import Planes, planes_of
 
 if TYPE_CHECKING:
@@ -28,18 +29,32 @@ def _wanted(shape: Sequence[int] = ()) -> str:
     )
 
 
+class Facts(NamedTuple):
+    """What a PyAV frame says about itself.
+
+    Attributes:
+        colour: the colour that it states.
+        interlaced: whether it is flagged as interlaced.
+        shown: how its planes were turned to show them as players do; empty if they were not.
+    """
+
+    colour: Colour
+    interlaced: bool
+    shown: str
+
+
 class Handed(NamedTuple):
     """A frame that can be measured.
 
     Attributes:
         form: its format.
         planes: its planes; they may be views of the memory of the frame that was handed over.
-        colour: the colour that it states; None of plane arrays, which state none.
+        facts: what it says about itself; None of plane arrays, which say nothing.
     """
 
     form: Format
     planes: Planes
-    colour: Colour | None = None
+    facts: Facts | None = None
 
 
 def read_frame(frame: Frame, name: str, layout: str, bits: int | None) -> Handed:
@@ -74,10 +89,17 @@ def _of_video_frame(frame: av.VideoFrame, name: str) -> Handed:
     form = coded.measurable
     if form is None:
         raise InputError(f"{name} is {coded.pix_fmt}, which does not have planes of luma and chroma: convert it first")
-    colour = Colour.of(frame)
+    matrix = display_matrix(frame)
+    try:
+        presentation = Presentation(turn=Turn.of_matrix(matrix) if matrix else Turn())
+        shown = presentation.format(form)
+    except InputError as err:
+        raise InputError(f"{name} cannot be shown as players do: {err}: turn it before it is scored") from err
+    facts = Facts(Colour.of(frame), bool(frame.interlaced_frame), presentation.words)
     if form != coded and not coded.pix_fmt.startswith("yuvj"):
         frame = frame.reformat(format=form.pix_fmt)
-    return Handed(form, planes_of(frame, form.chroma, form.bit_depth), colour)
+    planes = presentation.apply(planes_of(frame, form.chroma, form.bit_depth), form)
+    return Handed(shown, planes, facts)
 
 
 def _of_arrays(frame: Any, name: str, layout: str, bits: int | None) -> Handed:

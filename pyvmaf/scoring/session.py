@@ -18,8 +18,8 @@ from pyvmaf.engines.protocol import Requests, Stream
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.features.requests import Teacher, requests_of, usable
-from pyvmaf.scoring.handed import Handed, read_frame
-from pyvmaf.video.agree import compare_colours
+from pyvmaf.scoring.handed import Facts, Handed, read_frame
+from pyvmaf.video.agree import FRAMES, compare_colours, refuse_fields
 from pyvmaf.video.format import Colour, Format
 from pyvmaf.video.reader import Planes
 
@@ -52,7 +52,7 @@ class Session:
     Attributes:
         unavailable: features of a set that cannot be computed on these frames (their values are NaN), with the reason;
             known after the first pair.
-        notices: what makes the scores doubtful, such as colours that only one side states. Each is also a
+        notes: what was done to frames to show them as players do, and doubts about the scores. Each is also a
             `FrameWarning` when it comes up.
 
     Raises:
@@ -94,10 +94,10 @@ class Session:
         # It refuses layouts and depths that there are not.
         Format.planar(1, 1, layout, 8 if bits is None else bits)
         self.unavailable: dict[str, str] = {}
-        self.notices: list[str] = []
+        self.notes: list[str] = []
         self._layout, self._bits, self._threads = layout, bits, threads
         self._form: Format | None = None
-        self._colours: tuple[Colour | None, Colour | None] = (None, None)
+        self._facts: tuple[Facts | None, Facts | None] = (None, None)
         self._count = 0
         self._emitted = 0
         self._closed = False
@@ -130,8 +130,8 @@ class Session:
             Rows in order: ``frame_index``, each feature, ``vmaf``.
 
         Raises:
-            InputError: the two are not frames that can be measured, or differ in format or colour, or from the pairs
-                before them.
+            InputError: the two are not frames that can be measured, or differ in format, colour or scanning, or from the
+                pairs before them.
             IntegrityError: a PyAV frame is damaged.
             NativeError: the engine failed or a call was interrupted, now or before; the session was finished; or
                 another call is inside.
@@ -230,25 +230,39 @@ class Session:
                 f"frame {self._count} is {form.size} {form.pix_fmt}, those before it were {self._form.size} "
                 f"{self._form.pix_fmt}: open another session"
             )
-        colours = reference.colour, distorted.colour
-        new = self._compare(colours, form) if colours != self._colours else []
-        for notice in new:
-            warnings.warn(notice, FrameWarning, stacklevel=3)
+        facts = reference.facts, distorted.facts
+        new = self._compare(facts, form) if facts != self._facts else []
+        for note in new:
+            warnings.warn(note, FrameWarning, stacklevel=3)
         if self._form is None:
             self._start(form)
-        self.notices, self._colours = [*self.notices, *new], colours
+        self.notes, self._facts = [*self.notes, *new], facts
 
-    def _compare(self, colours: tuple[Colour | None, Colour | None], form: Format) -> list[str]:
-        """Compare the colours of both sides, and of each with the frames before; return new notices."""
-        names = f"the reference of frame {self._count}", f"the distorted frame {self._count}"
-        for before, now, name in zip(self._colours, colours, names, strict=True):
+    def _compare(self, facts: tuple[Facts | None, Facts | None], form: Format) -> list[str]:
+        """Compare what both sides say about themselves, and what each said before; return new notes.
+
+        Raises:
+            InputError: they cannot be compared.
+        """
+        size = form.width, form.height
+        notes = []
+        for before, now, side in zip(self._facts, facts, FRAMES, strict=True):
+            if now is not None and now.shown:
+                notes.append(f"{side} is {now.shown}, as players show it")
             if before is not None and now is not None:
-                compare_colours(before, now, names=("the frame before", name), size=(form.width, form.height))
-        if colours[0] is None or colours[1] is None:
-            return []
-        # The same in every frame.
-        notices = compare_colours(colours[0], colours[1], size=(form.width, form.height))
-        return [notice for notice in notices if notice not in self.notices]
+                _check_change(before.colour, now.colour, f"{side} {self._count}")
+        reference, distorted = facts
+        if reference is not None and distorted is not None:
+            notes += compare_colours(reference.colour, distorted.colour, size=size)
+            if reference.interlaced != distorted.interlaced:
+                interlaced, other = FRAMES if reference.interlaced else FRAMES[::-1]
+                raise refuse_fields(interlaced, other, f"frame {self._count}: ")
+            if reference.interlaced:
+                notes.append(
+                    "frames are interlaced: VMAF is made for progressive video, and each frame is scored with both of its "
+                    "fields as one picture"
+                )
+        return [note for note in notes if note not in self.notes]
 
     def _start(self, form: Format) -> None:
         features, unavailable = usable(self._selection, self._engine, form)
@@ -328,6 +342,16 @@ def _doubt(text: str, err: BaseException) -> str:
     return (
         f"{type(err).__name__} stopped the session while {text}, so that later rows would be in doubt: open another one"
     )
+
+
+def _check_change(before: Colour, now: Colour, frame: str) -> None:
+    """Refuse a frame whose samples stand for other colours than those of the frames before it."""
+    try:
+        compare_colours(before, now)
+    except InputError as err:
+        raise InputError(
+            f"{frame} changes its colours from {before.words} to {now.words}: open another session"
+        ) from err
 
 
 def _check_number(name: str, value: object) -> None:

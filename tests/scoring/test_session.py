@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import threading
 from itertools import count
@@ -372,11 +373,11 @@ def test_frames_that_state_other_colours_are_refused(
     rows = session.push(ours[0], theirs[0])
     # One side cannot change its colour on the way either, nor can both.
     for left, right in ((other[1], theirs[1]), (ours[1], other[1]), (other[1], other[1])):
-        with pytest.raises(InputError, match="differ"):
+        with pytest.raises(InputError, match="changes its colours"):
             session.push(left, right)
     rows += list(session.stream(zip(ours[1:], theirs[1:], strict=True)))
     assert rows == list(Session("psnr_y", None).stream(zip(ours, theirs, strict=True)))
-    assert session.notices == []
+    assert session.notes == []
 
 
 def test_full_range_has_two_names(pair: tuple[Path, Path]) -> None:
@@ -393,7 +394,7 @@ def test_a_doubt_about_colours_is_a_warning(pair: tuple[Path, Path]) -> None:
     session = Session("psnr_y", None)
     with pytest.warns(FrameWarning, match="colour primaries differ") as caught:
         rows = list(session.stream(zip(ours, theirs, strict=True)))
-    assert len(caught) == len(session.notices) == 1
+    assert len(caught) == len(session.notes) == 1
     assert rows == list(Session("psnr_y", None).stream(zip(ours, _pictures(pair[1], 3, **_SDR), strict=True)))
 
 
@@ -440,3 +441,41 @@ def test_what_is_handed_over_is_named() -> None:
     ):
         with Session() as session, pytest.raises(InputError, match=message):
             session.push(frame, frame)  # type: ignore[arg-type]
+
+
+def _run(ffmpeg: str, *words: object) -> None:
+    subprocess.run([ffmpeg, "-nostdin", "-v", "error", "-y", *map(str, words)], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("angle", [90, 180, 270])
+def test_frames_that_players_turn_are_turned(pair: tuple[Path, Path], ffmpeg: str, tmp_path: Path, angle: int) -> None:
+    plain, turned, encode = tmp_path / "plain.mp4", tmp_path / "turned.mp4", tmp_path / "encode.mp4"
+    _run(ffmpeg, "-i", pair[0], "-frames:v", 3, "-c:v", "libx264", "-qp", 0, plain)
+    _run(ffmpeg, "-display_rotation:v:0", angle, "-i", plain, "-c", "copy", turned)
+    # FFmpeg turns the pictures when it encodes.
+    _run(ffmpeg, "-i", turned, "-c:v", "libx264", "-crf", 30, encode)
+    session = Session()
+    with pytest.warns(FrameWarning, match="turned by"):
+        rows = list(session.stream(zip(_pictures(turned, 3), _pictures(encode, 3), strict=True)))
+    batch = score(turned, encode)
+    assert [row["vmaf"] for row in rows] == batch["vmaf"].tolist()
+    assert min(batch["vmaf"]) > 60
+    (note,) = session.notes
+    assert "as players show it" in note
+
+
+def test_interlaced_frames_against_progressive_ones_are_refused(
+    pair: tuple[Path, Path], ffmpeg: str, tmp_path: Path
+) -> None:
+    interlaced = tmp_path / "interlaced.mkv"
+    coding = ("-flags", "+ilme+ildct", "-x264-params", "tff=1", "-c:v", "libx264", "-crf", 20)
+    _run(ffmpeg, "-i", pair[0], "-frames:v", 3, "-vf", "setfield=tff", *coding, interlaced)
+    fields, whole = _pictures(interlaced, 3), _pictures(pair[1], 3)
+    assert fields[0].interlaced_frame
+    session = Session("psnr_y", None)
+    for one, other in ((fields[0], whole[0]), (whole[0], fields[0])):
+        with pytest.raises(InputError, match="is interlaced"):
+            session.push(one, other)
+    assert len(list(session.stream(zip(whole, whole, strict=True)))) == 3
+    with pytest.warns(FrameWarning, match="interlaced"):
+        assert len(list(Session("psnr_y", None).stream(zip(fields, fields, strict=True)))) == 3
