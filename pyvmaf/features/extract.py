@@ -249,13 +249,14 @@ def run(
     batch = engine.open(shared, form) if shared else None
     watch = _Watch(videos) if reading.related else None
     indices: list[int] = []
+    notes: list[str] = []
     advance = compute.progress
     pool = _Pool(tasks, engine, form, compute.threads)
     try:
         seen = 0
         luma = form.chroma == "400" or not any(engine.needs(r).chroma for task in tasks for r in task.requests)
         after = max((need.after for need in needs), default=0)
-        for index, frames in _side_by_side(videos, luma=luma, reading=reading, after=after):
+        for index, frames in _side_by_side(videos, luma=luma, reading=reading, after=after, notes=notes):
             seen = index + 1
             if watch is not None:
                 watch.see(index, frames)
@@ -285,7 +286,7 @@ def run(
             blocks.merged(selected, task.requests, str(task.video.path))
             for task, blocks in zip(tasks, pool.blocks, strict=True)
         ],
-        notes=watch.notes() if watch is not None else [],
+        notes=[*notes, *(watch.notes() if watch is not None else [])],
     )
 
 
@@ -341,9 +342,12 @@ def _expected_frames(videos: Sequence[FrameSource], reading: Reading) -> int:
 
 
 def _side_by_side(
-    videos: Sequence[FrameSource], *, luma: bool, reading: Reading, after: int
+    videos: Sequence[FrameSource], *, luma: bool, reading: Reading, after: int, notes: list[str]
 ) -> Iterator[tuple[int, list[Planes]]]:
-    """Read frames of all videos together, to the end of the window and `after` frames more."""
+    """Read frames of all videos together, to the end of the window and `after` frames more.
+
+    A note says what is left unread because a video ends before the others.
+    """
     window: Window = reading.window
     streams = [video.planes(luma=luma) for video in videos]
     for index in count():
@@ -356,8 +360,13 @@ def _side_by_side(
                 raise InputError(f"frames {window.first}:{window.stop} were asked for, but {ended[0].path} has {index}")
             if index <= window.first:
                 raise InputError(f"frames from {window.first} were asked for, but {ended[0].path} has {index}")
-            if len(ended) < len(videos) and not reading.shortest and window.stop is None:
-                _compare_counts(videos)
+            if len(ended) < len(videos) and window.stop is None:
+                if not reading.shortest:
+                    _compare_counts(videos)
+                longer = ", ".join(str(video.path) for video in videos if video not in ended)
+                notes.append(
+                    f"{ended[0].path} ends after {index} frames: those that {longer} has beyond are not scored"
+                )
             return
         yield index, [planes for planes in frames if planes is not None]
 

@@ -90,6 +90,7 @@ def test_unequal_lengths(pair: tuple[Path, Path], whole: Scores, convert: Callab
         score(reference, short)
     part = score(reference, short, shortest=True)
     assert len(part) == 50
+    assert [note for note in part.notes if "ends after 50 frames" in note and reference.name in note]
     # The last row's motion has no frame after it on the distorted side, but the reference has none either then.
     same(Scores(part.frame_index[:49], {n: v[:49] for n, v in part.columns.items()}), whole, np.arange(49))
     with pytest.raises(InputError, match=r"frames 40:60 were asked for, but .*short\.mkv has 50"):
