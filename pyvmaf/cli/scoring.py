@@ -119,6 +119,16 @@ def score(
     ] = None,
     match_depth: MatchDepthOption = False,
     film_grain: FilmGrainOption = Grain.ON,
+    stream: Annotated[
+        int | None,
+        typer.Option(
+            "--stream",
+            min=0,
+            metavar="N",
+            help="Video stream of files that have several, counted from 0. [default: as FFmpeg chooses]",
+            show_default=False,
+        ),
+    ] = None,
     size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Frame size of raw .yuv files.")] = None,
     pix_fmt: Annotated[
         str, typer.Option("--pix-fmt", help="Pixel format of raw .yuv files, by FFmpeg's name.")
@@ -163,6 +173,7 @@ def score(
             frames=_frames(frames),
             subsample=subsample,
             shortest=shortest,
+            stream=stream,
             raw=Format.parse(size, pix_fmt) if size else None,
             scale=True if scale == "reference" else scale or False,
             match_depth=match_depth,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from pyvmaf.base.files import atomic_path, confined, sha256_file
@@ -167,16 +168,19 @@ def prepare(
     source = confined(root, entry.path)
     check_file(source, entry.sha256)
     raw = entry.raw.format() if entry.raw else None
-    reader = Reader(source, raw=raw)
+    reader = Reader(source, raw=raw, stream=entry.stream)
     steps = plan(entry, reader.coded, reader.stream.container)
+    # Whoever reads a copy does not know which stream was asked for.
+    if steps.own_bytes and entry.stream is not None and Reader(source).index != reader.index:
+        steps = replace(steps, own_bytes=False)
     if steps.own_bytes:
-        video = inspect(source, raw, advance)
+        video = inspect(source, raw, advance, entry.stream)
         with atomic_path(output) as temporary:
             shutil.copyfile(source, temporary)
         version = None
     else:
         tool = ffmpeg(program)
-        video = _store(source, raw, entry, steps, output, tool, advance)
+        video = _store(reader, entry, steps, output, tool, advance)
         version = tool.version
     sha256 = sha256_file(output)
     write_manifest(
@@ -198,24 +202,26 @@ def prepare(
     return Prepared(output, sha256, video, steps)
 
 
-def _store(
-    source: Path,
-    raw: Format | None,
-    entry: Entry,
-    steps: Plan,
-    output: Path,
-    tool: FFmpeg,
-    advance: Advance | None,
-) -> Video:
+def _store(reader: Reader, entry: Entry, steps: Plan, output: Path, tool: FFmpeg, advance: Advance | None) -> Video:
     """Write the clip with FFmpeg and check that it has the planned size, format and number of frames."""
-    form = Reader(source, raw=raw).coded
-    expected = steps.frames[1] - steps.frames[0] + 1 if steps.frames else inspect(source, raw).frames
-    arguments: list[str] = ["-max_error_rate", "0"]
+    source, raw, form = reader.path, reader.raw, reader.coded
+    # FFmpeg would convert frames that differ from the first one, and conceal damaged ones.
+    frames = sum(
+        1 for _ in islice(reader.frames(threads=0, tolerant=True), steps.frames[1] + 1 if steps.frames else None)
+    )
+    first = steps.frames[0] if steps.frames else 0
+    expected = steps.frames[1] - first + 1 if steps.frames else frames
+    if frames < first + expected:
+        raise InputError(
+            f"entry {entry.key!r} asks for frames {first} to {first + expected - 1}, but {source} has {frames} frames "
+            f"(0 to {frames - 1}): correct the range"
+        )
+    arguments: list[str | Path] = ["-max_error_rate", "0"]
     if raw is not None:
         options = [word for key, value in raw.raw_options.items() for word in (f"-{key}", value)]
         arguments += ["-f", "rawvideo", *options]
     # PyAV does not turn pictures, so that FFmpeg must not turn them either.
-    arguments += ["-noautorotate", "-i", str(source), "-map", "0:v:0", "-filter_threads", "1"]
+    arguments += ["-noautorotate", "-i", source, "-map", f"0:v:{reader.index}", "-filter_threads", "1"]
     arguments += ["-vf", ",".join(steps.filters(form)), "-fps_mode", "passthrough", *DETERMINISTIC]
     arguments += ["-c:v", "libx264", "-preset", "medium", "-qp", "0", "-pix_fmt", steps.pix_fmt, "-threads", "1"]
     arguments += ["-frames:v", str(expected), "-f", "matroska"]
@@ -223,10 +229,15 @@ def _store(
         run(tool, [*arguments, temporary], what=f"prepare {entry.key} from {source}", frames=expected, advance=advance)
         try:
             video = inspect(temporary)
-        except (InputError, IntegrityError) as err:
-            raise InputError(_too_few(entry, source, inspect(source, raw).frames, 0)) from err
-        if video.frames != expected:
-            raise InputError(_too_few(entry, source, inspect(source, raw).frames, video.frames))
+        except (InputError, IntegrityError):
+            stored = 0
+        else:
+            stored = video.frames
+        if stored != expected:
+            raise InputError(
+                f"{source} decodes to {frames} frames, but {stored} of {expected} of {entry.key!r} could be stored: it "
+                "may be damaged"
+            )
         width, height = steps.scale or (steps.crop[:2] if steps.crop else (form.width, form.height))
         if (video.format.width, video.format.height, video.format.pix_fmt) != (width, height, steps.pix_fmt):
             raise PyvmafError(
@@ -234,19 +245,3 @@ def _store(
                 f"{video.format.size} {video.format.pix_fmt}"
             )
     return video
-
-
-def _too_few(entry: Entry, source: Path, frames: int, stored: int) -> str:
-    """Say why a clip has too few frames.
-
-    Args:
-        entry, source: the entry and its file.
-        frames: number of frames of the file.
-        stored: number of frames of the clip.
-    """
-    if entry.frames and frames <= entry.frames[1]:
-        return (
-            f"entry {entry.key!r} asks for frames {entry.frames[0]} to {entry.frames[1]}, but {source} has "
-            f"{frames} frames (0 to {frames - 1}): correct the range"
-        )
-    return f"{source} decodes to {frames} frames, but only {stored} of {entry.key!r} could be stored: it may be damaged"

@@ -229,6 +229,7 @@ class _Work:
             self.remarks.append(f"left out, broken: {relative}: {err}")
             return
         self.keys[key] = relative
+        self.remarks += [video.notice] if video.notice else []
         common = {"path": relative, "sha256": digest, **_facts(video, raw)}
         if "pix_fmt" in common:
             self.remarks.append(f"will be converted: {relative} from {video.format.pix_fmt} to {common['pix_fmt']}")
@@ -295,6 +296,8 @@ def _facts(video: Video, raw: Format | None) -> dict[str, Any]:
         facts["pix_fmt"] = _nearest_plain(form)
     if raw is not None:
         facts["raw"] = {"size": raw.size, "pix_fmt": raw.pix_fmt, "fps": raw.fps}
+    if video.stream is not None:
+        facts["stream"] = video.stream
     facts["probe"] = {
         "width": form.width,
         "height": form.height,

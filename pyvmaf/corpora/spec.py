@@ -97,6 +97,11 @@ class Entry(Pinned, Section):
     )
     mos: float | None = Field(default=None, description="Mean opinion score, if viewers rated the video.")
     raw: Raw | None = Field(default=None, description="Format of a headerless .yuv file.")
+    stream: int | None = Field(
+        default=None,
+        ge=0,
+        description="Which video stream of a file that has several, counted from 0; by default FFmpeg's choice.",
+    )
     probe: Probe | None = Field(default=None, description="Format of the file.")
 
     @field_validator("frames")

@@ -12,7 +12,21 @@ from pyvmaf.corpora.scan import Scan
 from pyvmaf.corpora.spec import Entry, load_corpus, parse_corpus
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
 
-_KEY_ORDER = ("key", "path", "sha256", "source", "group", "frames", "crop", "scale", "pix_fmt", "mos", "raw", "probe")
+_KEY_ORDER = (
+    "key",
+    "path",
+    "sha256",
+    "source",
+    "group",
+    "frames",
+    "crop",
+    "scale",
+    "pix_fmt",
+    "mos",
+    "raw",
+    "stream",
+    "probe",
+)
 _WIDTH = 1_000_000
 
 

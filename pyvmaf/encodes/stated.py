@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.codecs.encoders import encoder as find_encoder
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
 
 if TYPE_CHECKING:
     from pyvmaf.encodes.record import Record
@@ -53,24 +53,31 @@ class Stated:
         return f"{names.get(self.rate_control, self.rate_control)} {self.number:g}"
 
 
-def stated(path: Path) -> Stated | None:
+def stated(path: Path, stream: int | None = None) -> Stated | None:
     """Read what a file states about its encoder; None if nothing is known.
 
     The encoder comes from the name that FFmpeg's muxers write, or from the format of the stream: h264 counts as libx264,
     as everywhere in this project. Raw files state nothing.
+
+    Args:
+        path: the file.
+        stream: which video stream, as `pyvmaf.video.reader.Reader` takes it.
     """
     if path.suffix.lower() == ".yuv":
         return None
-    import av
+    from pyvmaf.video.reader import Reader
 
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            words = [*stream.metadata.get("ENCODER", "").split(), stream.codec.canonical_name]
-            head = stream.codec_context.extradata or b""
-            head += next((bytes(packet) for packet in container.demux(stream) if packet.size), b"")
-    except (av.error.FFmpegError, IndexError, UnicodeDecodeError):
+        packets = Reader(path, stream=stream).packets()
+        packet = next(packets, None)
+    except PyvmafError:
         return None
+    if packet is None:
+        return None
+    about = packet.stream
+    words = [*about.metadata.get("ENCODER", "").split(), about.codec.canonical_name]
+    head = (about.codec_context.extradata or b"") + bytes(packet)
+    packets.close()
     # The last word before the stream's format is the encoder: "Lavc60.31.102 libx264".
     for name in (*reversed(words[:-1]), words[-1]):
         try:

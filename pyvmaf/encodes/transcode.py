@@ -64,9 +64,13 @@ def transcode(
     video = reference.video
     # One frame in, one frame out: time stamps and a rotation tag must not add, drop or turn a frame.
     chain = ",".join([f"settb=expr=1/({video.format.fps}),setpts=N", *filters])
-    command = [
-        *("-max_error_rate", "0", "-noautorotate", "-i", str(reference.path), "-map", "0:v:0", "-filter_threads", "1"),
-        *("-vf", chain, "-fps_mode", "passthrough", *DETERMINISTIC, *arguments, "-f", "matroska", str(output)),
+    stream = f"0:v:{Reader(reference.path).index}"
+    command: list[str | Path] = [
+        *("-max_error_rate", "0", "-noautorotate", "-i"),
+        reference.path,
+        *("-map", stream, "-filter_threads", "1", "-vf", chain, "-fps_mode", "passthrough", *DETERMINISTIC),
+        *(*arguments, "-f", "matroska"),
+        output,
     ]
     for attempt in range(1, attempts + 1):
         started = time.perf_counter()

@@ -91,7 +91,8 @@ def open_pair(
         if not isinstance(clip, str | os.PathLike):
             return clip
         raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
-        return Reader(clip, raw=raw, size=size, film_grain=reading.film_grain)
+        raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
+        return Reader(clip, raw=raw, size=size, film_grain=reading.film_grain, stream=reading.stream)
 
     size = parse_size(reading.scale) if isinstance(reading.scale, str) else None
     first = opened(reference, size)

@@ -68,6 +68,7 @@ class Reading:
         shortest: stop at the end of the shortest video, instead of refusing videos of different length.
         related: whether the videos show the same scene, so that what they say about themselves has to agree.
         film_grain: let decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.
+        stream: which video stream of files that have several, counted from 0; None for FFmpeg's choice.
     """
 
     raw: Format | None = None
@@ -77,6 +78,7 @@ class Reading:
     shortest: bool = False
     related: bool = True
     film_grain: bool = True
+    stream: int | None = None
 
     def described(self) -> dict[str, Any]:
         """Return the options that were asked for, those that differ from their defaults, as JSON values."""

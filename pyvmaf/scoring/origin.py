@@ -10,6 +10,7 @@ from pyvmaf.errors import InputError, PyvmafError
 
 if TYPE_CHECKING:
     from pyvmaf.video.format import Format
+    from pyvmaf.video.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,18 @@ class Origin:
         return f"{self.encoder or 'codec not known'}, {preset}, {crf} ({self.how})"
 
 
-def origin(path: Path) -> Origin:
+def origin(path: Path, stream: int | None = None) -> Origin:
     """Read how a file was encoded.
 
     The record that `vmaf-train encode` leaves beside a file holds everything. Without one, the encoder comes from the
     name that FFmpeg's muxers write or from the format of the stream (h264 counts as libx264, as everywhere in this
     project), and the CRF from the settings that x264 and x265 write. Nothing else is guessed; raw files tell nothing.
+
+    Args:
+        path: the file.
+        stream: which video stream, as `pyvmaf.video.reader.Reader` takes it.
     """
-    return _recorded(path) or _streamed(path) or Origin()
+    return _recorded(path) or _streamed(path, stream) or Origin()
 
 
 def _recorded(path: Path) -> Origin | None:
@@ -66,18 +71,23 @@ def _recorded(path: Path) -> Origin | None:
     return Origin(record.encoder, record.preset, None if record.crf is None else float(record.crf), "record")
 
 
-def _streamed(path: Path) -> Origin | None:
+def _streamed(path: Path, stream: int | None) -> Origin | None:
     from pyvmaf.encodes.stated import stated
 
-    found = stated(path)
+    found = stated(path, stream)
     return None if found is None else Origin(found.encoder, None, found.crf, "stream")
 
 
-def properties(path: Path, raw: Format | None = None) -> dict[str, float]:
+def properties(path: Path, raw: Format | None = None, stream: int | None = None) -> dict[str, float]:
     """Return width and height in pixels, frames per second and average bitrate in kbit/s of a video as it was encoded.
 
     Unknown properties are left out: raw video has no bitrate. The bitrate is that of the video stream alone, its coded
     bytes over the duration of its frames.
+
+    Args:
+        path: the file.
+        raw: format of a headerless file.
+        stream: which video stream, as `pyvmaf.video.reader.Reader` takes it.
 
     Raises:
         MissingFileError, InputError: the file does not exist or is not a video.
@@ -85,23 +95,17 @@ def properties(path: Path, raw: Format | None = None) -> dict[str, float]:
     from pyvmaf.video.reader import Reader
 
     is_raw = path.suffix.lower() == ".yuv"
-    reader = Reader(path, raw=raw if is_raw else None)
+    reader = Reader(path, raw=raw if is_raw else None, stream=stream)
     values = {"width": float(reader.coded.width), "height": float(reader.coded.height)}
     if reader.coded.rate:
         values["fps"] = float(reader.coded.rate)
         if not is_raw:
-            values["bitrate_kbps"] = _rate(path, values["fps"])
+            values["bitrate_kbps"] = _rate(reader, values["fps"])
     return values
 
 
-def _rate(path: Path, fps: float) -> float:
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            sizes = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
-    except av.error.FFmpegError as err:
-        raise InputError(f"{path} is damaged: {err.strerror or err}") from err
+def _rate(reader: Reader, fps: float) -> float:
+    sizes = [int(packet.size) for packet in reader.packets()]
     if not sizes:
-        raise InputError(f"{path} holds no frames")
+        raise InputError(f"{reader.path} holds no frames")
     return sum(sizes) * 8 / 1000 / (len(sizes) / fps)

@@ -30,19 +30,21 @@ class Pair:
         codec: tuple[str | None, str | int | None, float | None] | None,
         context: dict[str, float],
         raw: Format | None,
+        stream: int | None = None,
     ) -> None:
         for name in context:
             if name not in CONTEXT:
                 raise unknown_name("context", name, CONTEXT)
         self.scores = scores
         self._distorted, self._codec, self._context, self._raw = distorted, codec, context, raw
+        self._stream = stream
         self._properties: dict[str, float] | None = None
 
     @cached_property
     def origin(self) -> Origin:
         """Encoder, preset and CRF of the distorted video."""
         if self._codec is None:
-            return origin(self._distorted)
+            return origin(self._distorted, self._stream)
         encoder, preset, crf = self._codec
         return Origin(encoder, None if preset is None else str(preset), crf, "given")
 
@@ -61,7 +63,7 @@ class Pair:
         if name in self._context:
             return self._context[name]
         if self._properties is None:
-            self._properties = properties(self._distorted, self._raw)
+            self._properties = properties(self._distorted, self._raw, self._stream)
         if name not in self._properties:
             raise InputError(
                 f"model {model} reads {name} ({CONTEXT[name].about}), which {self._distorted} does not say: give it, "

@@ -111,6 +111,7 @@ def score(
     frames: tuple[int, int | None] | None = None,
     subsample: int = 1,
     shortest: bool = False,
+    stream: int | None = None,
     raw: Format | None = None,
     scale: bool | str = False,
     match_depth: bool = False,
@@ -136,6 +137,8 @@ def score(
         frames: (first, stop) of the frames to score, stop excluded. The rows equal those of the whole clip.
         subsample: score every n-th frame only. The rows equal those of the whole clip.
         shortest: stop at the end of the shorter clip.
+        stream: which video stream of files that have several, counted from 0; by default FFmpeg's choice, which
+            `Scores.notes` names.
         raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales the distorted clip to the reference's size (bicubic), "WxH" both clips to that size.
         match_depth: widen the clip of fewer bits per sample to the other's depth.
@@ -169,7 +172,8 @@ def score(
     words = [] if features is None else features.split(",") if isinstance(features, str) else list(features)
     inputs = [name for name in models.inputs if name in FEATURES]
     first, stop = frames or (0, None)
-    reading = Reading(raw, scale, match_depth, Window(first, stop, subsample), shortest, film_grain=film_grain)
+    window = Window(first, stop, subsample)
+    reading = Reading(raw, scale, match_depth, window, shortest, film_grain=film_grain, stream=stream)
     compute = Compute(backend=backend, threads=threads, progress=advance)
     ladder = extract_ladder(
         reference,
@@ -182,7 +186,7 @@ def score(
     scores = replace(_scores(ladder), reading=reading.described())
     if not models.learned:
         return scores
-    pair = Pair(scores, Path(distorted), codec, dict(context or {}), raw)
+    pair = Pair(scores, Path(distorted), codec, dict(context or {}), raw, stream)
     columns, summaries = dict(scores.columns), {}
     for learned in models.learned:
         prediction, summary = predict(learned, pair)

@@ -57,6 +57,7 @@ class Side:
         sample_aspect: width over height of a sample; 1 if unknown.
         rates: frames per second, as `pyvmaf.video.format.Stream.rates`.
         shown: what was done to its frames to show them as players do; empty if nothing.
+        choice: which of several video streams was read; empty if there is no doubt about it.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Side:
     sample_aspect: Fraction = Fraction(1)
     rates: tuple[Fraction, ...] = ()
     shown: str = ""
+    choice: str = ""
 
     @property
     def size(self) -> str:
@@ -91,7 +93,8 @@ class Side:
 
     def notes(self) -> list[str]:
         """Return what a person should know who reads scores of this video, whatever it is compared with."""
-        notes = [f"{self.path} is {self.shown}, as players show it"] if self.shown else []
+        notes = [self.choice] if self.choice else []
+        notes += [f"{self.path} is {self.shown}, as players show it"] if self.shown else []
         for name, mine, theirs, same in (
             ("range", self.colour.range, self.stated.range, {}),
             ("matrix", self.colour.matrix, self.stated.matrix, _SAME_MATRIX),

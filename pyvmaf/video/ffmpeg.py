@@ -23,6 +23,7 @@ from types import FrameType
 from typing import NoReturn
 
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
+from pyvmaf.video.opening import file_url
 
 Advance = Callable[[int, int], None]
 """Called with (frames done, frames in total); the total is 0 while it is unknown."""
@@ -182,7 +183,7 @@ def run(
 
     Args:
         program: as from `ffmpeg`.
-        arguments: options, inputs and outputs; global options are added here.
+        arguments: options as text, inputs and outputs as paths; global options are added here.
         what: the task, for messages ("encode a.mkv with libx264").
         frames: expected number of frames, for `advance`.
         advance: called as frames are done.
@@ -195,7 +196,7 @@ def run(
     command = [
         os.fspath(program.path),
         *("-nostdin", "-nostats", "-y", "-loglevel", "info", "-progress", "pipe:1"),
-        *(os.fspath(word) for word in arguments),
+        *(word if isinstance(word, str) else file_url(word) for word in arguments),
     ]
     # A pipe for the log could fill up while the progress is read; a file cannot.
     with tempfile.TemporaryFile() as log, _terminated_is_an_exception():

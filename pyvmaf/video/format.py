@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.video.log import INFO, heard
 
 if TYPE_CHECKING:
     import av
@@ -286,9 +287,10 @@ class Stream:
         rates: frames per second that the file states: the average, and that of its shortest frames. Empty if it does not
             state any, as streams without a container.
         crop: what the container asks players to hide. Cropping that the codec asks for is done by the decoder.
-        index: which video stream of the file is read, counted from 0.
+        index: which video stream of the file is read, counted from 0, as in FFmpeg's ``v:N``; cover pictures count.
         count: how many video streams the file has; cover pictures count.
         default: which of them the file marks as the default; None if none is marked.
+        notice: which of several was read; "" if there is no doubt about it.
     """
 
     codec: str
@@ -302,14 +304,16 @@ class Stream:
     index: int = 0
     count: int = 1
     default: int | None = None
+    notice: str = ""
 
     @classmethod
-    def of(cls, container: av.container.InputContainer, index: int = 0) -> Stream:
+    def of(cls, container: av.container.InputContainer, index: int = 0, notice: str = "") -> Stream:
         """Describe a video stream of an open file.
 
         Args:
             container: the file.
             index: which video stream, counted from 0.
+            notice: see `notice` of the class.
         """
         from av.stream import Disposition
 
@@ -331,6 +335,7 @@ class Stream:
             index=index,
             count=len(streams),
             default=marked[0] if marked else None,
+            notice=notice,
         )
 
 
@@ -345,19 +350,24 @@ def _rates(container: av.container.InputContainer, stream: av.VideoStream) -> tu
     return tuple(dict.fromkeys(rate for rate in (stream.average_rate, stream.base_rate) if rate))
 
 
-def _side_data(container: av.container.InputContainer, index: int) -> tuple[float, Crop]:
-    """Rotation and crop of a stream, which PyAV shows in FFmpeg's description of a file only."""
-    from av import logging
+def description(container: av.container.InputContainer, index: int) -> str:
+    """Return the section of a stream in FFmpeg's description of an open file, the only place where PyAV shows its side data.
 
-    level = logging.get_level()
-    logging.set_level(logging.INFO)
-    try:
+    Args:
+        container: the file.
+        index: which stream, of any type, counted from 0.
+    """
+    with heard(INFO):
         text = str(container.dumps_format())  # type: ignore[attr-defined]  # missing from PyAV's stubs
-    finally:
-        logging.set_level(level)
     # The section of the stream ends where the next one begins.
     section = re.search(rf"Stream #0:{index}\b.*?(?=\n  Stream #0:|\Z)", text, re.DOTALL)
-    lines = section[0] if section else ""
+    return section[0] if section else ""
+
+
+def _side_data(container: av.container.InputContainer, index: int) -> tuple[float, Crop]:
+    """Rotation and crop of a stream."""
+    # Tags come before it, and may hold the same words; no line of a tag begins like this one.
+    _, _, lines = description(container, index).partition("\n    Side data:")
     rotation = re.search(r"Display Matrix: rotation of (-?[\d.]+) degrees", lines, re.IGNORECASE)
     crop = re.search(r"Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)", lines, re.IGNORECASE)
     left, right, top, bottom = map(int, crop.groups()) if crop else (0, 0, 0, 0)

@@ -25,6 +25,8 @@ class Video:
         primaries: colour primaries of an HDR video, empty for SDR.
         frames: number of frames that decode.
         shots: first and last frame (inclusive) of each shot, in order; they cover all frames.
+        stream: which of several video streams it is, where there is a choice; None otherwise, and if read back.
+        notice: about that choice; "" if there is none.
     """
 
     format: Format
@@ -34,6 +36,8 @@ class Video:
     primaries: str
     frames: int
     shots: tuple[tuple[int, int], ...]
+    stream: int | None = None
+    notice: str = ""
 
     @property
     def seconds(self) -> float:
@@ -71,33 +75,41 @@ class Video:
         )
 
 
-def inspect(path: str | os.PathLike[str], raw: Format | None = None, advance: Advance | None = None) -> Video:
+def inspect(
+    path: str | os.PathLike[str],
+    raw: Format | None = None,
+    advance: Advance | None = None,
+    stream: int | None = None,
+) -> Video:
     """Decode a video to its end, count its frames and find its shots.
 
     Args:
         path: the file.
         raw: format of a headerless file.
         advance: called as frames are decoded.
+        stream: which video stream, as `Reader` takes it.
 
     Raises:
-        MissingFileError, InputError: as `Reader`; also if the video has no frames or changes its size.
+        MissingFileError, InputError: as `Reader`; also if the video has no frames or changes its format.
         IntegrityError: it is damaged, or ends before its header says.
     """
-    reader, detector = Reader(path, raw=raw), ShotDetector()
+    reader, detector = Reader(path, raw=raw, stream=stream), ShotDetector()
     for frame in reader.frames(threads=0, tolerant=True):
         detector.add(frame)
         if advance is not None:
             advance(detector.frames, reader.stated_frames or 0)
-    stream, form = reader.stream, reader.coded
+    form, about = reader.coded, reader.stream
     # Files without a rate are taken to have the rate that Format.fps falls back on, here and when read back.
     form = Format(form.width, form.height, form.pix_fmt, Fraction(form.fps))
-    hdr = stream.colour.hdr
+    hdr = about.colour.hdr
     return Video(
         format=form,
-        codec=stream.codec,
-        container=stream.container,
-        transfer=stream.colour.transfer if hdr else "",
-        primaries=stream.colour.primaries if hdr else "",
+        codec=about.codec,
+        container=about.container,
+        transfer=about.colour.transfer if hdr else "",
+        primaries=about.colour.primaries if hdr else "",
         frames=detector.frames,
         shots=detector.shots(),
+        stream=about.index if about.notice else None,
+        notice=about.notice,
     )

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from pyvmaf.base.outputs import reading
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError, unknown_name
+from pyvmaf.errors import InputError, IntegrityError, unknown_name
 from pyvmaf.video.agree import Side, compare_colours
 from pyvmaf.video.format import PLANAR, Colour, Format, Stream
+from pyvmaf.video.opening import check_regular, choose, notice, open_video, plain
 from pyvmaf.video.presentation import Presentation, Turn, display_matrix
 
 # NumPy is imported only to decode: to count the packets of an encode takes less time than that import.
@@ -80,10 +81,13 @@ class Reader:
         size: (width, height) to scale planes to (bicubic, FFmpeg's default); None for the coded size.
         bit_depth: bits per sample to widen planes to by shifting left; None for the coded depth.
         film_grain: whether the decoder adds film grain where the encoder asks for it (AV1, H.264, HEVC), as players do.
+        stream: which video stream of a file that has several, counted from 0; None for the one that FFmpeg takes: the
+            default one, then the largest. A cover picture is read only if it is asked for.
 
     Attributes:
         path, raw: as above.
         coded: format of the frames as they are coded.
+        index: which video stream is read, counted from 0, as in FFmpeg's ``v:N``.
         stated_frames: number of frames that the header states, None if it does not.
         stated_seconds: duration of the video stream that the header states, None if it does not.
         interlaced: number of frames of the latest pass that are flagged as interlaced.
@@ -102,11 +106,12 @@ class Reader:
         size: tuple[int, int] | None = None,
         bit_depth: int | None = None,
         film_grain: bool = True,
+        stream: int | None = None,
     ) -> None:
         self.path = Path(path)
         reading(self.path)
         self.raw = raw
-        self._size, self._bit_depth = size, bit_depth
+        self._size, self._bit_depth, self._number = size, bit_depth, stream
         self.interlaced = 0
         self._film_grain = film_grain
         self._check_file()
@@ -137,9 +142,9 @@ class Reader:
 
     @cached_property
     def stream(self) -> Stream:
-        """What the file says about its video stream."""
+        """What the file says about the video stream that is read."""
         with self._open() as container:
-            return Stream.of(container)
+            return Stream.of(container, self.index, self._notice)
 
     @cached_property
     def presentation(self) -> Presentation:
@@ -188,19 +193,8 @@ class Reader:
             sample_aspect=1 / aspect if turn.transposed else aspect,
             rates=stream.rates,
             shown=self.presentation.words,
+            choice=stream.notice,
         )
-
-    @cached_property
-    def _first(self) -> _Facts:
-        """What the first frame says about itself."""
-        bare = copy(self)
-        # Decoders say that there is grain to add only if they do not add it.
-        bare._film_grain = False
-        frames = bare.frames()
-        try:
-            return _Facts.of(next(frames))
-        finally:
-            frames.close()
 
     @property
     def asks_for_grain(self) -> bool:
@@ -223,15 +217,23 @@ class Reader:
 
         raw = f"{self.raw.size} {self.raw.pix_fmt}" if self.raw else None
         key = {"sha256": sha256_file(self.path), "raw": raw, "as": f"{self.format.size} {self.format.pix_fmt}"}
-        shown = {} if self.presentation.plain else {"shown": self.presentation.words}
-        grain = {} if self._film_grain else {"film_grain": "off"}
-        return key | shown | grain
+        # The bytes decide the rest; most files have one stream, and are shown as they are.
+        if self.index:
+            key["stream"] = str(self.index)
+        if not self.presentation.plain:
+            key["shown"] = self.presentation.words
+        if not self._film_grain:
+            key["film_grain"] = "off"
+        return key
 
     def widened(self, bit_depth: int) -> Reader:
         """Return a reader of the same file whose planes have `bit_depth` bits per sample."""
         if bit_depth == self.format.bit_depth:
             return self
-        return Reader(self.path, raw=self.raw, size=self._size, bit_depth=bit_depth, film_grain=self._film_grain)
+        wide = copy(self)
+        wide._bit_depth = bit_depth
+        del wide.format
+        return wide
 
     def count_packets(self) -> int:
         """Count the coded pictures without decoding them: quick, and nearly always the number of frames.
@@ -239,22 +241,27 @@ class Reader:
         Raises:
             IntegrityError: the container is damaged.
         """
-        import av
-
         if self.raw is not None:
             return self.stated_frames or 0
-        with self._open() as container:
-            stream = container.streams.video[0]
-            if stream.frames:
-                return int(stream.frames)
-            try:
-                return sum(1 for packet in container.demux(stream) if packet.size)
-            except av.FFmpegError as err:
-                raise IntegrityError(f"{self.path} is damaged: {_plain(err)}") from err
+        return self._listed or sum(1 for _ in self.packets())
 
     def count_frames(self) -> int:
         """Count the frames by decoding all of them; raises what `frames` raises."""
         return sum(1 for _ in self.frames())
+
+    def packets(self) -> Generator[av.Packet[Any]]:
+        """Iterate over the coded pictures of the stream, in the order of the file.
+
+        Raises:
+            IntegrityError: the container is damaged.
+        """
+        import av
+
+        with self._open() as container:
+            try:
+                yield from (packet for packet in container.demux(container.streams.video[self.index]) if packet.size)
+            except av.FFmpegError as err:
+                raise IntegrityError(f"{self.path} is damaged: {plain(err)}") from err
 
     def frames(self, *, threads: int = 1, tolerant: bool = False) -> Generator[av.VideoFrame]:
         """Iterate over the decoded frames in display order.
@@ -265,44 +272,53 @@ class Reader:
                 end, headers round durations, and rates may vary.
 
         Raises:
-            InputError: there are no frames, or one has another size, or its samples stand for other colours, or players turn
-                it in another way.
+            InputError: there are no frames, or one differs from the first one in size (unless planes are scaled), pixel
+                format or colour, or players turn it in another way.
             IntegrityError: a frame is damaged, or the file ends before its header says.
         """
-        import av
-
         index, end = 0, None
         first: _Facts | None = None
         self.interlaced = 0
         with self._open() as container:
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = threads
-            # Without this the decoder patches broken frames silently.
-            stream.codec_context.options = {"err_detect": "explode", **({} if self._film_grain else _WITHOUT_GRAIN)}
-            try:
-                for frame in container.decode(stream):
-                    if frame.is_corrupt:
-                        raise IntegrityError(f"{self.path} is damaged: frame {index} does not decode as it was coded")
-                    if (frame.width, frame.height) != (self.coded.width, self.coded.height):
-                        raise InputError(
-                            f"{self.path} changes its size from {self.coded.size} to {frame.width}x{frame.height} at "
-                            f"frame {index}: cut it there into two files"
-                        )
-                    facts = _Facts.of(frame)
-                    first = first or facts
-                    if (facts.colour, facts.matrix) != (first.colour, first.matrix):
-                        facts.check(first, self.path, index)
-                    self.interlaced += facts.interlaced
-                    yield frame
-                    index += 1
-                    if frame.pts is not None and frame.time_base is not None:
-                        period = 1 / self.coded.rate if self.coded.rate else Fraction(0)
-                        end = float(frame.pts * frame.time_base + max(frame.duration * frame.time_base, period))
-            except av.FFmpegError as err:
-                raise IntegrityError(f"{self.path} is damaged or truncated at frame {index}: {_plain(err)}") from err
-            if index == 0:
-                raise InputError(f"{self.path} holds no frames")
-            self._check_end(int(stream.frames), index, end, tolerant=tolerant)
+            for frame in self._decode(container, threads, grain=self._film_grain):
+                facts = _Facts.of(frame)
+                first = first or facts
+                if facts != first:
+                    facts.check(first, self.path, index, scaled=self._size is not None)
+                self.interlaced += facts.interlaced
+                yield frame
+                index += 1
+                if frame.pts is not None and frame.time_base is not None:
+                    period = 1 / self.coded.rate if self.coded.rate else Fraction(0)
+                    end = float(frame.pts * frame.time_base + max(frame.duration * frame.time_base, period))
+            self._check_end(self._listed, index, end, tolerant=tolerant)
+
+    def _decode(
+        self, container: av.container.InputContainer, threads: int = 1, *, grain: bool
+    ) -> Iterator[av.VideoFrame]:
+        """Iterate over the frames of an open file as the decoder gives them, with the film grain that it adds or without.
+
+        Raises:
+            InputError: there are no frames.
+            IntegrityError: a frame is damaged.
+        """
+        import av
+
+        stream = container.streams.video[self.index]
+        stream.codec_context.thread_count = threads
+        # Without this the decoder patches broken frames silently.
+        stream.codec_context.options = {"err_detect": "explode", **({} if grain else _WITHOUT_GRAIN)}
+        index = 0
+        try:
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise IntegrityError(f"{self.path} is damaged: frame {index} does not decode as it was coded")
+                yield frame
+                index += 1
+        except av.FFmpegError as err:
+            raise IntegrityError(f"{self.path} is damaged or truncated at frame {index}: {plain(err)}") from err
+        if index == 0:
+            raise InputError(f"{self.path} holds no frames")
 
     def planes(self, *, luma: bool = False) -> Iterator[Planes]:
         """Iterate over the frames in display order, as views that stay valid as long as they are held.
@@ -317,22 +333,17 @@ class Reader:
         source = self._measurable
         presentation, shown = self.presentation, self.presentation.format(source)
         chroma = "400" if luma else source.chroma
-        scale = (form.width, form.height) != (shown.width, shown.height)
-        graph: av.filter.Graph | None = None
-        for index, frame in enumerate(self.frames()):
-            name = frame.format.name
-            if name != self.coded.pix_fmt and replace(source, pix_fmt=name).measurable != source:
-                raise InputError(
-                    f"{self.path} changes its pixel format from {self.coded.pix_fmt} to {name} at frame {index}: cut it "
-                    "there into two files"
-                )
+        graphs: dict[str, av.filter.Graph] = {}
+        for frame in self.frames():
+            here = replace(source, width=frame.width, height=frame.height)
+            scale = (form.width, form.height) != (shown.width, shown.height) or here.size != source.size
             if scale:
                 if not presentation.plain:
-                    graph = graph or _graph(frame, presentation.filters(source))
+                    graph = graphs.setdefault(here.size, _graph(frame, presentation.filters(here)))
                     graph.push(frame)
                     frame = graph.vpull()
                 frame = frame.reformat(form.width, form.height, source.pix_fmt, interpolation="BICUBIC")
-            elif name != source.pix_fmt and not name.startswith("yuvj"):
+            elif frame.format.name != source.pix_fmt and not frame.format.name.startswith("yuvj"):
                 frame = frame.reformat(format=source.pix_fmt)
             planes = planes_of(frame, chroma, source.bit_depth)
             if not scale:
@@ -340,13 +351,7 @@ class Reader:
             yield _widened(planes, form.bit_depth - source.bit_depth)
 
     def _check_file(self) -> None:
-        if not self.path.exists():
-            raise MissingFileError(f"no such file: {self.path}")
-        if self.path.is_dir():
-            raise InputError(f"{self.path} is a folder, not a video")
-        length = self.path.stat().st_size
-        if length == 0:
-            raise InputError(f"{self.path} is empty: 0 bytes")
+        length = check_regular(self.path)
         if self.raw is None:
             if self.path.suffix.lower() == ".yuv":
                 raise InputError(
@@ -361,35 +366,24 @@ class Reader:
             )
 
     def _open(self) -> av.container.InputContainer:
-        import av
-
-        try:
-            if self.raw is None:
-                return av.open(str(self.path), mode="r")
-            return av.open(str(self.path), mode="r", format="rawvideo", options=self.raw.raw_options)
-        except av.error.PermissionError as err:
-            raise InputError(f"no permission to read {self.path}") from err
-        except (av.FFmpegError, ValueError) as err:
-            raise InputError(f"{self.path} is not a video that FFmpeg can read ({_plain(err)})") from err
+        return open_video(self.path, self.raw)
 
     def _header(self) -> tuple[Format, int | None, float | None]:
         """Format, number of frames and duration as the header states them."""
         with self._open() as container:
-            if not container.streams.video:
-                kinds = ", ".join(sorted({str(s.type) for s in container.streams})) or "nothing"
-                raise InputError(f"{self.path} has no video stream, only {kinds}")
-            stream = container.streams.video[0]
-            context = stream.codec_context
+            self.index = choose(container, self.path, self._number)
+            self._notice = notice(container, self.path, self.index)
+            stream = container.streams.video[self.index]
+            self._listed = int(stream.frames)
             if self.raw is not None:
                 return self.raw, self.path.stat().st_size // self.raw.frame_bytes, None
-            if not context.pix_fmt or not context.width:
-                raise InputError(
-                    f"{self.path} has a video stream, but its first frame cannot be decoded: it is damaged"
-                )
             rate = stream.average_rate or stream.guessed_rate
-            form = Format(context.width, context.height, context.pix_fmt, rate or None)
+            # The header may describe other frames: those at the end, where the format changes.
+            # Decoders say that there is grain to add only if they do not add it.
+            self._first = _Facts.of(next(self._decode(container, grain=False)))
+            form = replace(self._first.format, rate=rate or None)
             seconds = _seconds(stream.metadata.get("DURATION"))
-            return form, _stated_frames(container, seconds, form.rate), seconds
+            return form, _stated_frames(container, stream, seconds, form.rate), seconds
 
     def _check_end(self, listed: int, frames: int, end: float | None, *, tolerant: bool) -> None:
         """Refuse a truncated file: it often decodes without complaint, but its header still states its length."""
@@ -415,12 +409,14 @@ class _Facts(NamedTuple):
     """What a frame says about itself.
 
     Attributes:
+        format: its size and pixel format.
         colour: its colour.
         interlaced: whether it is flagged as interlaced.
         matrix: its display matrix, empty if it has none.
         grain: whether film grain is to be added to it.
     """
 
+    format: Format
     colour: Colour
     interlaced: bool
     matrix: bytes
@@ -430,39 +426,46 @@ class _Facts(NamedTuple):
     def of(cls, frame: av.VideoFrame) -> _Facts:
         from av.sidedata.sidedata import Type
 
+        form = Format(frame.width, frame.height, frame.format.name)
         sides: Any = frame.side_data  # a mapping by type, not by name as PyAV's stubs have it
         grain = sides.get(Type.FILM_GRAIN_PARAMS) is not None
-        return cls(Colour.of(frame), bool(frame.interlaced_frame), display_matrix(frame), grain)
+        return cls(form, Colour.of(frame), bool(frame.interlaced_frame), display_matrix(frame), grain)
 
-    def check(self, first: _Facts, path: Path, index: int) -> None:
+    def check(self, first: _Facts, path: Path, index: int, *, scaled: bool) -> None:
         """Refuse a frame whose samples cannot be compared with those of the first one.
 
+        Args:
+            first: what the first frame says.
+            path: the file.
+            index: number of the frame.
+            scaled: whether all frames are scaled to one size.
+
         Raises:
-            InputError: they stand for other colours, or players turn the frame in another way.
+            InputError: it has another size or pixel format, or stands for other colours, or players turn it in another way.
         """
-        if self.matrix != first.matrix:
+        since = f"at frame {index}: cut it there into two files"
+        before, here = first.format, self.format
+        if here.pix_fmt != before.pix_fmt:
+            raise InputError(f"{path} changes its pixel format from {before.pix_fmt} to {here.pix_fmt} {since}")
+        if here.size != before.size and not scaled:
             raise InputError(
-                f"{path} turns its pictures in another way from frame {index} on: cut it there into two files"
+                f"{path} changes its size from {before.size} to {here.size} {since}, or scale every frame to one size "
+                "(score --scale WxH)"
             )
+        if self.matrix != first.matrix:
+            raise InputError(f"{path} turns its pictures in another way {since}")
         try:
             compare_colours(first.colour, self.colour)
         except InputError as err:
             raise InputError(
-                f"{path} changes its colours from {first.colour.words} to {self.colour.words} at frame {index}: cut it there "
-                "into two files"
+                f"{path} changes its colours from {first.colour.words} to {self.colour.words} {since}"
             ) from err
 
 
-def _plain(error: Exception) -> str:
-    """The words of an error, without number and path."""
-    return str(getattr(error, "strerror", None) or error)
-
-
-def _stated_frames(container: Any, seconds: float | None, rate: Fraction | None) -> int | None:
+def _stated_frames(container: Any, stream: Any, seconds: float | None, rate: Fraction | None) -> int | None:
     """Number of frames that a header states or that follows from its duration."""
     import av
 
-    stream = container.streams.video[0]
     if stream.frames:
         return int(stream.frames)
     if seconds is None and container.duration and len(container.streams) == 1:

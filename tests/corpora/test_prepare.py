@@ -169,6 +169,40 @@ def test_a_format_that_encoders_do_not_take_has_to_be_converted_by_name(tmp_path
     assert done.video.format.pix_fmt == "yuv420p"
 
 
+@pytest.mark.parametrize("options", [("-pix_fmt", "yuv420p10le"), ("-pix_fmt", "yuv444p"), ("-s", "96x64")])
+@pytest.mark.parametrize("entry", [{}, {"scale": "32x24"}, {"frames": [0, 6]}])
+def test_a_video_whose_format_changes_is_not_prepared(
+    tmp_path: Path, make_video: Make, options: tuple[str, ...], entry: dict[str, Any]
+) -> None:
+    both = tmp_path / "changes.ts"
+    name = "-".join(options)
+    parts = [make_video("first.ts", "64x48", 5, "-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "0"),
+             make_video(f"second{name}.ts", "64x48", 5, "-pix_fmt", "yuv420p", "-c:v", "libx264", "-bf", "0",
+                        "-output_ts_offset", "0.2", *options)]  # fmt: skip
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    source = tmp_path / "changes.mkv"
+    subprocess.run([str(ffmpeg().path), "-v", "error", "-i", str(both), "-c", "copy", str(source)], check=True)
+    with pytest.raises(InputError, match=r"changes\.(mkv|ts) changes its (pixel format|size) from .* at frame 5"):
+        prepare(corpus_of(source, **entry), "a", source.parent, tmp_path / "out" / "a.mkv")
+    assert nothing_left(tmp_path / "out")
+    if entry.get("frames"):
+        entry = {"frames": [0, 3]}
+        assert prepare(corpus_of(source, **entry), "a", source.parent, tmp_path / "a.mkv").video.frames == 4
+
+
+def test_the_stream_of_an_entry_is_prepared(tmp_path: Path, make_video: Make) -> None:
+    small, large = make_video("p.mkv", "48x32", 3), make_video("q.mkv", "64x48", 5)
+    source = tmp_path / "both.mkv"
+    words = ["-i", str(small), "-i", str(large), "-map", "0", "-map", "1", "-c", "copy"]
+    words += ["-disposition:v:0", "0", "-disposition:v:1", "default"]
+    subprocess.run([str(ffmpeg().path), "-v", "error", *words, str(source)], check=True)
+    for entry, size, frames, own in (({}, "64x48", 5, True), ({"stream": 1}, "64x48", 5, True),
+                                     ({"stream": 0}, "48x32", 3, False), ({"scale": "32x24"}, "32x24", 5, False)):  # fmt: skip
+        done = prepare(corpus_of(source, **entry), "a", source.parent, tmp_path / "a.mkv")
+        assert (done.video.format.size, done.video.frames, done.plan.own_bytes) == (size, frames, own)
+        assert inspect(done.path).format.size == size
+
+
 def nothing_left(folder: Path) -> bool:
     return not folder.exists() or not list(folder.iterdir())
 

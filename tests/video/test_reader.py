@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.format import PLANAR, Format
+from pyvmaf.video.probe import inspect
 from pyvmaf.video.reader import FrameSource, Planes, Reader, frame_format
+from pyvmaf.video.tensors import Picture, tensors
 
 Make = Callable[..., Path]
 FFV1 = ("-c:v", "ffv1", "-pix_fmt")
@@ -100,18 +102,47 @@ def test_scaling_is_ffmpegs(make_video: Make, pix_fmt: str) -> None:
         Reader(raw, raw=Format(64, 48, pix_fmt), size=(96, 40))
 
 
-def test_a_frame_of_another_pixel_format_or_size_is_seen(make_video: Make, tmp_path: Path) -> None:
-    first = make_video("f.h264", "64x48", 5, "-pix_fmt", "yuv420p").read_bytes()
-    other = tmp_path / "formats.h264"
-    other.write_bytes(first + make_video("g.h264", "64x48", 5, "-pix_fmt", "yuv444p").read_bytes())
-    formats = [frame.format.name for frame in Reader(other).frames()]
-    assert formats == ["yuv420p"] * 5 + ["yuv444p"] * 5
-    with pytest.raises(InputError, match="changes its pixel format from yuv420p to yuv444p at frame 5"):
-        list(Reader(other).planes())
-    sizes = tmp_path / "sizes.h264"
-    sizes.write_bytes(first + make_video("h.h264", "96x64", 5, "-pix_fmt", "yuv420p").read_bytes())
-    with pytest.raises(InputError, match="changes its size from 64x48 to 96x64 at frame 5"):
-        list(Reader(sizes).planes())
+CHANGES = {
+    "depth": (("-pix_fmt", "yuv420p10le"), "its pixel format from yuv420p to yuv420p10le"),
+    "chroma": (("-pix_fmt", "yuv444p"), "its pixel format from yuv420p to yuv444p"),
+    "range": (("-pix_fmt", "yuvj420p"), r"its (pixel format from yuv420p to yuvj420p|colours from .* to pc/.*)"),
+    "size": (("-pix_fmt", "yuv420p", "-s", "96x64"), "its size from 64x48 to 96x64"),
+    "matrix": (
+        ("-pix_fmt", "yuv420p", "-colorspace", "bt709"),
+        r"its colours from tv/smpte170m/\w+/\w+ to tv/bt709/\w+/\w+",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_frame_unlike_the_first_one_is_refused_wherever_frames_are_read(
+    make_video: Make, tmp_path: Path, change: str
+) -> None:
+    options, words = CHANGES[change]
+    tags = ("-colorspace", "smpte170m") if change == "matrix" else ()
+    path = tmp_path / "changes.h264"
+    first = make_video(f"before-{bool(tags)}.h264", "64x48", 5, "-pix_fmt", "yuv420p", *tags)
+    path.write_bytes(first.read_bytes() + make_video(f"{change}.h264", "64x48", 5, *options).read_bytes())
+    message = rf"changes\.h264 changes {words} at frame \d: cut it there into two files"
+    with pytest.raises(InputError, match=message):
+        list(Reader(path).frames())
+    with pytest.raises(InputError, match=message):
+        list(Reader(path).planes(luma=True))
+    with pytest.raises(InputError, match=message):
+        list(tensors(Reader(path), Picture(size=(32, 32))))
+    with pytest.raises(InputError, match=message):
+        inspect(path)
+
+
+def test_scaling_holds_for_frames_of_every_size(make_video: Make, tmp_path: Path) -> None:
+    path = tmp_path / "sizes.h264"
+    parts = [make_video(f"s{size}.h264", size, 4, "-pix_fmt", "yuv420p") for size in ("64x48", "96x64", "80x48")]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames = list(Reader(path, size=(64, 48)).planes())
+    expected = split(program(path, "-vf", "scale=64:48:flags=bicubic"), Format(64, 48, "yuv420p"))
+    assert len(frames) == len(expected) == 12
+    # The program places chroma samples at the left, PyAV in the middle.
+    assert all(np.array_equal(frame[0], others[0]) for frame, others in zip(frames, expected, strict=True))
 
 
 def test_what_cannot_be_measured_can_be_decoded(make_video: Make) -> None:
