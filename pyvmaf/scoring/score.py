@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pyvmaf.engines.libvmaf.models import MODELS
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.features.catalog import CONTEXT, DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, pooled_column
@@ -201,4 +204,23 @@ def _scores(ladder: Ladder) -> Scores:
     columns = dict(rung.features)
     for index, (name, values) in enumerate(rung.models.items()):
         columns["vmaf" if index == 0 else Path(name).stem if name.endswith(".json") else name] = values
-    return Scores(rung.indices, columns, ladder.unavailable, next(iter(rung.models), None), notes=ladder.notes)
+    return Scores(
+        rung.indices,
+        columns,
+        ladder.unavailable,
+        next(iter(rung.models), None),
+        notes=[*ladder.notes, *_capped(rung.features, ladder.format)],
+    )
+
+
+def _capped(columns: Mapping[str, NDArray[np.float64]], form: Format) -> list[str]:
+    """Say in how many frames a PSNR is at the cap that libvmaf puts in place of infinity."""
+    cap = 6 * form.bit_depth + 12
+    counts = {
+        name: int(np.count_nonzero(values >= cap)) for name, values in columns.items() if name.startswith("psnr_")
+    }
+    return [
+        f"{name} is at libvmaf's cap of {cap} dB in {count} of {columns[name].size} frames, as of planes without a difference"
+        for name, count in counts.items()
+        if count and name != "psnr_hvs"
+    ]

@@ -35,5 +35,7 @@ def test_the_terminal_says_of_how_many_frames_a_figure_is(
     assert result.returncode == 0, result.stderr
     assert "psnr_hvs: the figures are of 1 of 10 frames; 9 infinite" in result.stderr
     assert json.loads((tmp_path / "s.json").read_text())["pooled"]["psnr_hvs"]["count"] == 1
-    whole = command("score", str(reference), str(changed), "--features", "psnr_y")
+    capped = command("score", str(reference), str(changed), "--features", "psnr_y,psnr_cb")
+    assert "psnr_y is at libvmaf's cap of 60 dB in 9 of 10 frames" in capped.stderr
+    whole = command("score", str(reference), str(changed), "--features", "float_ssim")
     assert (whole.returncode, "note:" in whole.stderr) == (0, False)
