@@ -25,7 +25,17 @@ from pyvmaf.features.table import (
     schema,
     write_table,
 )
-from pyvmaf.tables.clips import CLIP, ENCODE_KEY, FRAME, clip_table, pool_frames, pooled_columns, read_records, unit_of
+from pyvmaf.tables.clips import (
+    CLIP,
+    ENCODE_KEY,
+    FRAME,
+    clip_table,
+    pool_frames,
+    pooled_columns,
+    pooled_in_part,
+    read_records,
+    unit_of,
+)
 from pyvmaf.tables.clips import LEADING as CLIP_LEADING
 
 if TYPE_CHECKING:
@@ -180,6 +190,7 @@ def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) 
         "rows_by_input": {relative(item.path): item.rows for item in inputs},
         "filled_with_nan": {path: names for path, names in filled.items() if names},
         "without_records": without,
+        "pooled_in_part": pooled_in_part(merged),
         "columns": table.column_names,
         "corpora": dict(_counts(table)),
     }

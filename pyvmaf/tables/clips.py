@@ -60,6 +60,17 @@ def pooled_columns(present: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in ordered if name in names)
 
 
+def pooled_in_part(columns: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+    """Count the clips of which some frames have no finite value, by feature; features without such clips are left out."""
+    counts = {}
+    for name in (*FEATURES, TEACHER):
+        pooled = columns.get(f"{name}_{COUNT}", [])
+        frames = columns.get("n_frames", [])
+        known = [(n, of) for n, of in zip(pooled, frames, strict=False) if n is not None and of is not None]
+        counts[name] = sum(1 for n, of in known if n < of)
+    return {name: count for name, count in counts.items() if count}
+
+
 def clip_table(columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Mapping[str, Any]) -> pa.Table:
     """Return a table of clips.
 

@@ -142,6 +142,8 @@ def test_clips_of_a_shard(here: Path) -> None:
     ladders, records = inputs()
     build_shard(ladders, records, Path("c.parquet"), Path("c.jsonl"))
     assert combine([("mine", Path("c.parquet"))], Path("clips.parquet"), unit="clip") == 4
+    # One of the two ladders lacks the feature.
+    assert read_manifest("clips.parquet")["details"]["pooled_in_part"] == {"psnr_y": 2}
     frames = pq.read_table("c.parquet").to_pandas()
     for clip in pq.read_table("clips.parquet").to_pylist():
         rows = frames[(frames["clip"] == clip["clip"]) & (frames["rung"] == clip["rung"])]
