@@ -56,9 +56,10 @@ rule judge_model:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("judge"),
         negatives=negatives_option,
+        seeds=lambda wildcards: ",".join(map(str, PLAN.seeds(wildcards.model))),
         code=lambda wildcards: PLAN.model(wildcards.model).code("judge"),
     shell:
-        "vmaf-train judge --config {params.spec:q} --output {output.verdict:q} --as-result"
+        "vmaf-train judge --config {params.spec:q} --output {output.verdict:q} --seeds {params.seeds:q} --as-result"
         " --code {params.code:q} {params.negatives:q} {input.loso:q} > {log:q} 2>&1"
 
 

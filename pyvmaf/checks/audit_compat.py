@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -19,14 +19,18 @@ from pyvmaf.base.document import (
     Sha256,
     publish,
 )
+from pyvmaf.base.families import FAMILIES
 from pyvmaf.base.files import read_json, relative, sha256_bytes, sha256_file
 from pyvmaf.base.outputs import MANIFEST_SUFFIX, publishes
-from pyvmaf.checks.subject import CPU, described_by, drawn_rows, feeds_of, graph_inputs, open_subject, start
+from pyvmaf.checks.subject import open_subject
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
+from pyvmaf.quantized.report import Int8Report
+from pyvmaf.registry.entry import FOREIGN_KINDS, Registry, check_registry
 from pyvmaf.runtime import allowlist
-from pyvmaf.runtime.load import MAX_SIDECAR_BYTES
+from pyvmaf.runtime.find import describe
+from pyvmaf.runtime.load import MAX_SIDECAR_BYTES, peek
 from pyvmaf.runtime.manifest import EnsembleManifest
-from pyvmaf.runtime.sidecar import check_sidecar
+from pyvmaf.runtime.sidecar import Sidecar
 from pyvmaf.scoring.find import is_ensemble
 
 _ROWS = 33
@@ -43,7 +47,7 @@ class AuditedModel(Part):
 class Finding(Part):
     """A contradiction between files, or a file that cannot be used as it is."""
 
-    level: Literal["error", "warning"]
+    level: Literal["error", "warning", "note"] = Field(description="note: as it should be, but not for use")
     path: Name
     message: Name
 
@@ -61,12 +65,16 @@ class AuditCompat(Document):
     findings: list[Finding]
     errors: Count
     warnings: Count
-    passed: bool = Field(description="No finding.")
+    passed: bool = Field(description="No error and no warning.")
     run_provenance: RunProvenance
 
 
 def _error(path: Path, message: str) -> Finding:
     return Finding(level="error", path=relative(path), message=message)
+
+
+def _note(path: Path, message: str) -> Finding:
+    return Finding(level="note", path=relative(path), message=message)
 
 
 def _warning(path: Path, message: str) -> Finding:
@@ -77,72 +85,10 @@ def _warning(path: Path, message: str) -> Finding:
 # Models
 
 
-def _sidecar_findings(path: Path, sidecar: dict[str, Any], proto: Any, operators: dict[str, int]) -> Iterator[Finding]:
-    """Compare a sidecar with the graph that it describes."""
-    described = path.with_suffix(".json")
-    opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
-    if sidecar["onnx_opset"] != opset:
-        yield _error(described, f"says opset {sidecar['onnx_opset']}, but {path.name} is of opset {opset}")
-    if "operators" in sidecar and sidecar["operators"] != operators:
-        yield _error(described, f"lists operators {sidecar['operators']}, but {path.name} has {operators}")
-    if sidecar["onnx"] != path.name:
-        yield _error(described, f"describes {sidecar['onnx']}, but lies beside {path.name}")
-    if "bytes" in sidecar and sidecar["bytes"] != path.stat().st_size:
-        yield _error(described, f"says {sidecar['bytes']} bytes, but {path.name} has {path.stat().st_size}")
-    yield from _scaler_findings(path, sidecar, proto)
-    if sidecar["verdict"] == "PROMOTE" and not sidecar["gates"]["passed"]:
-        yield _error(described, "says PROMOTE, but its gates did not pass")
-
-
-def _tensor_findings(path: Path, sidecar: dict[str, Any], proto: Any) -> Iterator[Finding]:
-    """Compare the inputs and outputs of a graph with its sidecar, which an int8 variant shares with its parent."""
-    expected = {sidecar["input_name"]: len(sidecar["features"])}
-    if sidecar["codec"] is not None:
-        expected[sidecar["codec"]["input_name"]] = len(sidecar["codec"]["layout"])
-    shapes = graph_inputs(proto)
-    columns = {name: shape[-1] if shape else None for name, shape in shapes.items()}
-    if columns != expected:
-        yield _error(path, f"takes {columns} (columns by input), but its sidecar describes {expected}")
-    if any(shape and shape[0] is not None for shape in shapes.values()):
-        yield _warning(path, "takes one batch size only")
-    outputs = [value.name for value in proto.graph.output]
-    if outputs != [sidecar["output_name"]]:
-        yield _error(path, f"has outputs {outputs}, but its sidecar names the output {sidecar['output_name']!r}")
-
-
-def _scaler_findings(path: Path, sidecar: dict[str, Any], proto: Any) -> Iterator[Finding]:
-    """Compare the scaler inside the graph with the one that the sidecar states."""
-    from onnx import numpy_helper
-
-    scaling = sidecar["input_normalization"]
-    constants = {t.name: numpy_helper.to_array(t) for t in proto.graph.initializer if t.name.startswith("scaler.")}
-    for key in ("mean", "std"):
-        constant = constants.get(f"scaler.{key}")
-        if constant is None or not scaling["in_graph"]:
-            continue
-        stated = np.asarray(scaling[key], dtype=np.float32)
-        if constant.shape != stated.shape or not np.array_equal(constant, stated):
-            yield _error(
-                path.with_suffix(".json"), f"states a {key} of the inputs that is not the one inside {path.name}"
-            )
-
-
 def _run_findings(path: Path) -> Iterator[Finding]:
-    """Load a model the way a caller does, and score rows of its training range, one and many at a time."""
-    subject = open_subject(path)
-    model = subject.described()
-    X, codec = drawn_rows(model, _ROWS)
-    for n in (1, _ROWS):
-        feeds = feeds_of(subject, X[:n], None if codec is None else codec[:n])
-        for data in subject.graphs:
-            (scores,) = start(data, CPU).run(None, feeds)
-            if np.shape(scores) != (n,):
-                yield _error(path, f"answers {n} rows with shape {np.shape(scores)}")
-                return
-            if not np.isfinite(scores).all():
-                yield _error(path, "answers rows of its training range with NaN or infinity")
-                return
-    answers = model.predict(X, codec).answers
+    """Load a model the way a caller does, which compares it with all that describes it, and score rows."""
+    model = open_subject(path).described()
+    answers = model.predict(*model.examples(_ROWS)).answers
     low, high = model.sidecar["expected_output_range"]
     outside = float(np.mean((answers < low) | (answers > high)))
     if outside > 0.5:
@@ -157,41 +103,35 @@ def _int8_findings(path: Path, sha256: str) -> Iterator[Finding]:
     body = read_json(report) if report.is_file() else None
     if not isinstance(body, dict) or not isinstance(body.get("int8"), dict):
         return
-    if sha256 != body["int8"]["sha256"]:
-        yield _error(report, f"pins sha256 {body['int8']['sha256']}, but {path.name} has {sha256}")
-    elif not body["passed"]:
-        yield _warning(report, f"is not for use: {'; '.join(body.get('missed', ())) or 'its gate failed'}")
+    stated = Int8Report.read(report)
+    if sha256 != stated.int8.sha256:
+        yield _error(report, f"pins sha256 {stated.int8.sha256}, but {path.name} has {sha256}")
+    elif not stated.passed:
+        yield _note(report, f"is not for use: {'; '.join(stated.missed) or 'its gate failed'}")
 
 
 def _model_findings(path: Path) -> Iterator[Finding]:
     data = allowlist.read_model(path)
-    sha256 = sha256_bytes(data)
-    proto = allowlist.parse(data, str(path))
-    operators, problems = allowlist.scan(proto)
-    if unusable := list(_int8_findings(path, sha256)):
+    if unusable := list(_int8_findings(path, sha256_bytes(data))):
         yield from unusable
         return
+    _, problems = allowlist.scan(allowlist.parse(data, str(path)))
     yield from (_error(path, f"holds what a model may not: {problem}") for problem in problems)
     if path.with_name(f"{path.name}.data").exists():
         yield _warning(path, f"has {path.name}.data beside it, which is never read")
-    described = described_by(path)
-    if described is None:
+    sidecar = describe(path).sidecar
+    if sidecar is None:
         yield _warning(path, "does not have a sidecar: nothing says what its inputs mean")
         return
-    sidecar, pin = described
-    stated = read_json(sidecar)
-    if pin is None and isinstance(stated, dict) and stated.get("sha256") not in (None, sha256):
-        yield _error(sidecar, f"pins sha256 {stated['sha256']}, but {path.name} has {sha256}")
-        return
+    if sidecar == path.with_suffix(".json") and (named := peek(sidecar, "onnx")) != path.name:
+        yield _error(sidecar, f"describes {named}, but lies beside {path.name}")
     if problems:
         return
-    check_sidecar(stated, str(sidecar))
-    findings = [*_tensor_findings(path, stated, proto)]
-    if pin is None:
-        findings = [*_sidecar_findings(path, stated, proto, operators), *findings]
-    yield from findings
-    if not any(finding.level == "error" for finding in findings):
-        yield from _run_findings(path)
+    if (kind := peek(sidecar, "kind")) in FOREIGN_KINDS and kind not in FAMILIES:
+        Sidecar.read(sidecar)
+        yield _note(path, f"is of kind {kind}, which nothing here can score with")
+        return
+    yield from _run_findings(path)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -214,26 +154,11 @@ def _ensemble_findings(path: Path) -> Iterator[Finding]:
     if manifest["verdict"] == "PROMOTE":
         yield from _run_findings(path)
     else:
-        yield _warning(path, f"is held: {manifest['coverage_gate']['why'] or 'its members are held'}")
+        yield _note(path, f"is held: {manifest['coverage_gate']['why'] or 'its members are held'}")
 
 
 def _registry_findings(path: Path) -> Iterator[Finding]:
-    from pyvmaf.registry.entry import Registry, check_registry
-
-    wrong = check_registry(path)
-    yield from (_error(path, message) for message in wrong)
-    if wrong:
-        return
-    for entry in Registry.read(path).models:
-        if entry.sidecar is None:
-            continue
-        sidecar = read_json(path.parent / entry.sidecar)
-        for ours, theirs in (("id", "name"), ("kind", "kind"), ("opset", "onnx_opset"), ("license", "license")):
-            value = getattr(entry, ours)
-            if value is not None and theirs in sidecar and value != sidecar[theirs]:
-                yield _error(path, f"{entry.id}: {ours} {value!r}, but its sidecar says {sidecar[theirs]!r}")
-        if sidecar.get("verdict") == "HOLD":
-            yield _error(path, f"{entry.id} ships, but its sidecar says HOLD")
+    yield from (_error(path, message) for message in check_registry(path))
 
 
 def _orphan_findings(path: Path) -> Iterator[Finding]:
@@ -266,8 +191,6 @@ def _files(target: Path) -> _Files:
         ensembles = [p for p in documents if p.stat().st_size <= MAX_SIDECAR_BYTES and is_ensemble(p)]
         others = [p for p in documents if p not in registries and p not in ensembles]
     elif target.is_file():
-        from pyvmaf.registry.entry import Registry
-
         entries = Registry.read(target).models
         listed = {target.parent / file for entry in entries for file in (entry.onnx, entry.int8) if file is not None}
         manifests = {target.parent / entry.ensemble.manifest for entry in entries if entry.ensemble is not None}
@@ -308,7 +231,8 @@ def audit_compat(target: Path, *, output: Path | None = None) -> AuditCompat:
         output: JSON file for the report.
 
     Returns:
-        The report: each finding with its level ("error", "warning"); ``passed`` if there are no findings.
+        The report: each finding with its level ("error", "warning", or "note" for a file that is not for use and is
+        marked so); ``passed`` if there are no errors and warnings.
 
     Raises:
         MissingFileError: the folder or file does not exist.
@@ -332,7 +256,7 @@ def audit_compat(target: Path, *, output: Path | None = None) -> AuditCompat:
         findings=findings,
         errors=sum(finding.level == "error" for finding in findings),
         warnings=sum(finding.level == "warning" for finding in findings),
-        passed=not findings,
+        passed=all(finding.level == "note" for finding in findings),
         run_provenance=call.provenance(),
     )
     return publish(report, output, call)

@@ -13,10 +13,13 @@ from pydantic import Field
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, publish
 from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.base.outputs import publishes
-from pyvmaf.checks.subject import CPU, Subject, open_subject, read_rows, rows_for, start
-from pyvmaf.errors import InputError
+from pyvmaf.checks.subject import Subject, open_subject, read_rows, rows_for, start
+from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import CANONICAL6
 from pyvmaf.metrics import agreement, finite
+from pyvmaf.runtime.graph import Graph
+from pyvmaf.runtime.scorer import MOST_ROWS
+from pyvmaf.runtime.session import CPU, run
 from pyvmaf.tables.columns import read_schema
 
 TARGETS = ("mos", "dmos", "target", "score", "vmaf")
@@ -169,9 +172,26 @@ def _bare(subject: Subject, table: Path, target: str | None, columns: Sequence[s
             f"({', '.join(columns)}): name its columns with --columns"
         )
     rows = read_rows(table, columns, target=target)
-    scores = start(subject.graphs[0], CPU).run(None, {name: rows.X.astype(np.float32)})[0]
     assert rows.y is not None
-    return np.stack([rows.y, np.asarray(scores, dtype=np.float64).reshape(rows.y.size)])
+    return np.stack([rows.y, _raw_scores(subject.graphs[0], name, rows.X.astype(np.float32))])
+
+
+def _raw_scores(graph: Graph, name: str, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Score raw columns [n, columns] in parts.
+
+    Raises:
+        IntegrityError: the graph gives other than one finite number per row.
+    """
+    runtime = start(graph, CPU, {name: X[:MOST_ROWS]})
+    scores = []
+    for first in range(0, len(X), MOST_ROWS):
+        part = X[first : first + MOST_ROWS]
+        graph.check_extent({name: part.shape})
+        answer = run(runtime, {name: part}, graph.where)
+        if answer.size != len(part) or not np.isfinite(answer).all():
+            raise IntegrityError(f"{graph.where} answers {len(part)} rows with shape {answer.shape}, or with NaN")
+        scores.append(answer.reshape(-1))
+    return np.concatenate(scores)
 
 
 def _described(subject: Subject, table: Path, target: str | None) -> NDArray[np.float64]:

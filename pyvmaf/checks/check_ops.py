@@ -11,7 +11,9 @@ from pydantic import Field
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, publish
 from pyvmaf.base.files import relative, sha256_bytes
 from pyvmaf.base.outputs import publishes
+from pyvmaf.errors import PyvmafError
 from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.graph import Graph
 
 
 class ScannedModel(Part):
@@ -36,9 +38,25 @@ class CheckOps(Document):
     run_provenance: RunProvenance
 
 
+def _extent_problems(data: bytes, where: str) -> list[str]:
+    """Say why a graph of allowed operators cannot be run, as far as that shows without running it.
+
+    Its extent is measured for one row; a graph whose caller chooses more than the number of rows is not measured.
+    """
+    try:
+        graph = Graph.of(data, where)
+        shapes = {name: (1, *shape[1:]) for name, shape in graph.inputs.items()}
+        sizes = {name: tuple(size for size in shape if size is not None) for name, shape in shapes.items()}
+        if sizes == shapes:
+            graph.check_extent(sizes)
+    except PyvmafError as err:
+        return [str(err).removeprefix(f"{where} ").removeprefix(f"{where}: ")]
+    return []
+
+
 @publishes("check-ops")
 def check_ops(models: Sequence[Path], *, output: Path | None = None) -> CheckOps:
-    """Scan ONNX files in the protobuf, graphs inside nodes included; nothing is run.
+    """Scan ONNX files in the protobuf, graphs inside nodes included, and measure what a run would take; nothing is run.
 
     Args:
         models: any ONNX files.
@@ -57,6 +75,7 @@ def check_ops(models: Sequence[Path], *, output: Path | None = None) -> CheckOps
         data = allowlist.read_model(path)
         proto = allowlist.parse(data, str(path))
         operators, problems = allowlist.scan(proto)
+        problems += [] if problems else _extent_problems(data, str(path))
         scanned.append(
             ScannedModel(
                 path=relative(path),

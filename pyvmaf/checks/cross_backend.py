@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,19 +15,19 @@ from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, Ru
 from pyvmaf.base.files import relative
 from pyvmaf.base.outputs import publishes
 from pyvmaf.checks.subject import (
-    CPU,
     Feeds,
     Subject,
     drawn_feeds,
-    feeds_of,
     open_subject,
     parse_shape,
     provider,
     rows_for,
     start,
 )
-from pyvmaf.errors import InputError
+from pyvmaf.errors import InputError, UnavailableError
 from pyvmaf.metrics import finite
+from pyvmaf.runtime.graph import Graph
+from pyvmaf.runtime.session import CPU, one_line, run_all
 
 REFERENCE = "reference"
 """ONNX's own evaluator: every operator in numpy, no code shared with onnxruntime."""
@@ -75,30 +75,33 @@ class Backend:
                 raise InputError(f"{text!r}: {setting!r} is not a setting of {word}: use threads=N or unoptimised")
         return Backend(":".join((full, *settings)), full, threads, optimise)
 
-    def runner(self, subject: Subject) -> Callable[[Feeds], list[NDArray[np.float64]]]:
-        """Return a function that runs a model on this backend.
+    def run(self, subject: Subject, feeds: Feeds) -> list[NDArray[np.float64]]:
+        """Run a model on this backend.
 
-        It maps feeds to the graph's outputs as float64; for an ensemble, to the means over the members.
+        Returns:
+            The graph's outputs; of an ensemble the means over the members.
+
+        Raises:
+            UnavailableError: this backend does not have an operator of the graph, or does not start.
+            IntegrityError: it refuses the graph.
         """
-        runs = [self._runner(data) for data in subject.graphs]
+        members = [self._run(graph, feeds) for graph in subject.graphs]
+        return [
+            np.mean([np.asarray(output, dtype=np.float64) for output in outputs], axis=0)
+            for outputs in zip(*members, strict=True)
+        ]
 
-        def answer(feeds: Feeds) -> list[NDArray[np.float64]]:
-            members = [run(feeds) for run in runs]
-            return [
-                np.mean([np.asarray(output, dtype=np.float64) for output in outputs], axis=0)
-                for outputs in zip(*members, strict=True)
-            ]
+    def _run(self, graph: Graph, feeds: Feeds) -> list[Any]:
+        if self.provider != REFERENCE:
+            runtime = start(graph, self.provider, feeds, self.threads, self.optimise)
+            return run_all(runtime, feeds, graph.where)
+        from onnx.reference import ReferenceEvaluator
 
-        return answer
-
-    def _runner(self, data: bytes) -> Callable[[Feeds], Any]:
-        if self.provider == REFERENCE:
-            from onnx.reference import ReferenceEvaluator
-
-            evaluator = ReferenceEvaluator(data)
-            return lambda feeds: evaluator.run(None, dict(feeds))
-        session = start(data, self.provider, self.threads, self.optimise)
-        return lambda feeds: session.run(None, feeds)
+        graph.check_extent({name: values.shape for name, values in feeds.items()})
+        try:
+            return list(ReferenceEvaluator(graph.proto).run(None, dict(feeds)))
+        except Exception as err:  # the evaluator's errors have no common base
+            raise UnavailableError(f"ONNX's own evaluator cannot run {graph.where}: {one_line(err)}") from err
 
 
 class Difference(Part):
@@ -123,6 +126,14 @@ class BackendRun(Difference):
     passed: bool
 
 
+class LeftOut(Part):
+    """A backend of the default that cannot run a model."""
+
+    path: Name
+    backend: Name
+    why: Name
+
+
 class CrossBackend(Document):
     """Report of ``vmaf-train cross-backend``."""
 
@@ -133,6 +144,7 @@ class CrossBackend(Document):
     rows: Literal["table", "made up"]
     atol: Size
     runs: list[BackendRun] = Field(min_length=2)
+    left_out: list[LeftOut] = Field(description="Backends of the default that cannot run a model.")
     max_abs_diff: Size
     passed: bool
     run_provenance: RunProvenance
@@ -177,12 +189,22 @@ def _open_all(models: Sequence[str | Path], sidecar: Path | None, registry: Path
     return subjects
 
 
-def _run_all(subjects: Sequence[Subject], backends: Sequence[Backend], feeds: Feeds, atol: float) -> list[BackendRun]:
+def _run_all(
+    subjects: Sequence[Subject], backends: Sequence[Backend], feeds: Feeds, atol: float, optional: frozenset[str]
+) -> tuple[list[BackendRun], list[LeftOut]]:
+    """Run every model on every backend, without those of the `optional` backends that cannot run a model."""
     runs: list[BackendRun] = []
+    left_out: list[LeftOut] = []
     expected: list[NDArray[np.float64]] | None = None
     for subject in subjects:
         for backend in backends:
-            outputs = backend.runner(subject)(feeds)
+            try:
+                outputs = backend.run(subject, feeds)
+            except UnavailableError as err:
+                if backend.name not in optional:
+                    raise
+                left_out.append(LeftOut(path=relative(subject.path), backend=backend.name, why=str(err)))
+                continue
             expected = outputs if expected is None else expected
             gap = _difference(outputs, expected, f"{subject.path} on {backend.name}")
             runs.append(
@@ -195,7 +217,7 @@ def _run_all(subjects: Sequence[Subject], backends: Sequence[Backend], feeds: Fe
                     **gap.model_dump(),
                 )
             )
-    return runs
+    return runs, left_out
 
 
 @publishes("cross-backend")
@@ -251,16 +273,17 @@ def cross_backend(
     if table is not None:
         inputs["features"] = table
         rows = rows_for(first.described(), table).spread(n_rows)
-        feeds = feeds_of(first, rows.X, rows.codec)
+        feeds = first.described().feeds(rows.X, rows.codec)
     else:
         feeds = drawn_feeds(first, parse_shape(shape or str(n_rows), first))
     call = Call("cross-backend", args=args, inputs=inputs)
-    runs = _run_all(subjects, backends, feeds, atol)
+    runs, left_out = _run_all(subjects, backends, feeds, atol, frozenset() if providers else frozenset({REFERENCE}))
     report = CrossBackend(
         n_rows=len(next(iter(feeds.values()))),
         rows="made up" if table is None else "table",
         atol=atol,
         runs=runs,
+        left_out=left_out,
         max_abs_diff=max(run.max_abs_diff for run in runs),
         passed=all(run.passed for run in runs),
         run_provenance=call.provenance(),

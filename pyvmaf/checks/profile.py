@@ -17,8 +17,9 @@ from pydantic import Field
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, Size, publish
 from pyvmaf.base.files import relative
 from pyvmaf.base.outputs import publishes
-from pyvmaf.checks.subject import CPU, Feeds, Subject, drawn_feeds, open_subject, parse_shape, provider, start
+from pyvmaf.checks.subject import Feeds, Subject, drawn_feeds, open_subject, parse_shape, provider
 from pyvmaf.errors import InputError
+from pyvmaf.runtime.session import CPU, run_all, session
 
 SHAPES = ("1", "240")
 """One row, and a clip of 240 frames."""
@@ -97,18 +98,24 @@ def reset_peak() -> int:
 
 
 def _measure(graphs: tuple[bytes, ...], name: str, feeds: Feeds, settings: ProfileSettings) -> Timing:
-    """Load and run a model in this process, which must be new: memory that was freed before would hide the peak."""
+    """Load and run a model in this process, which must be new: memory that was freed before would hide the peak.
+
+    Args:
+        graphs: checked files whose extent for these inputs is established.
+        name: full name of the provider.
+        feeds, settings: the inputs, and how often they run.
+    """
     import onnxruntime  # noqa: F401  (its own memory does not count)
 
     before = reset_peak()
     begun = time.perf_counter()
-    sessions = [start(data, name, settings.threads) for data in graphs]
+    sessions = [session(data, settings.threads, provider=name) for data in graphs]
     loading = 1e3 * (time.perf_counter() - begun)
     times = np.empty(settings.iterations)
     for iteration in range(-settings.warmup, settings.iterations):
         begun = time.perf_counter()
-        for session in sessions:
-            session.run(None, feeds)
+        for runtime in sessions:
+            run_all(runtime, feeds)
         if iteration >= 0:
             times[iteration] = 1e3 * (time.perf_counter() - begun)
     p50, p99 = np.percentile(times, [50, 99])
@@ -132,8 +139,11 @@ class _Job(NamedTuple):
 def _run_job(job: _Job, settings: ProfileSettings, done: Sequence[ProfileRun]) -> ProfileRun:
     """Measure in a new process, and compare with the first of the runs that are done."""
     feeds = drawn_feeds(job.subject, job.shapes)
+    for graph in job.subject.graphs:
+        graph.check_extent(job.shapes)
+    graphs = tuple(graph.data for graph in job.subject.graphs)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        timing = process.submit(_measure, job.subject.graphs, job.provider, feeds, settings).result()
+        timing = process.submit(_measure, graphs, job.provider, feeds, settings).result()
     first = next((run for run in done if run.asked == job.asked and run.provider == job.provider), None)
     return ProfileRun(
         model=job.subject.name,

@@ -6,29 +6,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base import layout
-from pyvmaf.base.files import read_json, sha256_bytes, sha256_file
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError, UnavailableError, unknown_name
-from pyvmaf.models.regressor.inputs import of_sidecar
+from pyvmaf.base.files import sha256_bytes, sha256_file
+from pyvmaf.errors import InputError, IntegrityError, UnavailableError, unknown_name
 from pyvmaf.runtime import allowlist
-from pyvmaf.runtime.ensemble import AnyModel, Ensemble, load_ensemble
-from pyvmaf.runtime.load import load_model
-from pyvmaf.scoring.find import INT8, is_ensemble, is_path, registry_path
+from pyvmaf.runtime.ensemble import AnyModel, Ensemble
+from pyvmaf.runtime.graph import Graph, Shape
+from pyvmaf.runtime.session import CPU, session
+from pyvmaf.scoring.find import locate
 from pyvmaf.tables.columns import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
 
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
-CPU = "CPUExecutionProvider"
 _SHORT = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _SHORT |= {"openvino": "OpenVINOExecutionProvider", "dml": "DmlExecutionProvider", "coreml": "CoreMLExecutionProvider"}
-
-_FLOAT = 1
 
 Feeds = dict[str, NDArray[np.float32]]
 """Arrays by name of a graph's input."""
@@ -41,10 +34,7 @@ class Subject:
     Attributes:
         name: of the model as its sidecar states it, else the file's.
         path, sha256: the file that was named: a graph, or an ensemble's manifest.
-        graphs: bytes of the graph, or of each member of an ensemble, whose output is the mean of theirs.
-        opset: of ai.onnx.
-        shapes: of each graph input, in order; None for a dynamic axis.
-        outputs: names of the graph's outputs.
+        graphs: the graph, or that of each member of an ensemble, whose output is the mean of theirs.
         model: the loaded model if the file has a sidecar.
         sidecar: path of the sidecar.
     """
@@ -52,17 +42,19 @@ class Subject:
     name: str
     path: Path
     sha256: str
-    graphs: tuple[bytes, ...]
-    opset: int
-    shapes: dict[str, tuple[int | None, ...]]
-    outputs: tuple[str, ...]
+    graphs: tuple[Graph, ...]
     model: AnyModel | None
     sidecar: Path | None
 
     @property
+    def shapes(self) -> dict[str, Shape]:
+        """Shapes of each graph input, in order; None for a dynamic axis."""
+        return self.graphs[0].inputs
+
+    @property
     def size(self) -> int:
         """Bytes of all graphs."""
-        return sum(map(len, self.graphs))
+        return sum(len(graph.data) for graph in self.graphs)
 
     def described(self) -> AnyModel:
         """Return the loaded model.
@@ -75,85 +67,15 @@ class Subject:
         return self.model
 
 
-def read_graph(path: Path) -> tuple[bytes, ModelProto, dict[str, int]]:
-    """Read an ONNX file that passes the size limit and the operator scan.
-
-    Returns:
-        Bytes, protobuf and number of nodes by operator.
+def read_graph(path: Path) -> Graph:
+    """Read an ONNX file that passes the size limit, the operator scan and ONNX's checker.
 
     Raises:
         MissingFileError: the file does not exist.
         InputError: it is not a regular file, too large, or holds what a model may not.
-        IntegrityError: it is not an ONNX file.
+        IntegrityError: it is not a valid ONNX file.
     """
-    data = allowlist.read_model(path)
-    model = allowlist.parse(data, str(path))
-    return data, model, allowlist.check(model, str(path))
-
-
-def graph_inputs(model: ModelProto) -> dict[str, tuple[int | None, ...]]:
-    """Return the shapes of the inputs that have to be fed, by name and in order; None for a dynamic axis.
-
-    Raises:
-        InputError: the dtype of an input is not float32.
-    """
-    constants = {tensor.name for tensor in model.graph.initializer}
-    shapes = {}
-    for value in model.graph.input:
-        if value.name in constants:
-            continue
-        tensor = value.type.tensor_type
-        if tensor.elem_type != _FLOAT:
-            raise InputError(f"input {value.name!r} has ONNX element type {tensor.elem_type}, not float32 (1)")
-        shapes[value.name] = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
-    return shapes
-
-
-def described_by(path: Path) -> tuple[Path, str | None] | None:
-    """Find the sidecar of a model file and, for an int8 variant, the pin of the file; None if there is no sidecar.
-
-    A variant shares its parent's sidecar, which is beside it as ``model.json`` or at its path in a results folder.
-
-    Raises:
-        MissingFileError: the sidecar of the parent is in neither of these.
-    """
-    report = path.with_suffix(".json")
-    if not report.is_file():
-        return None
-    body = read_json(report)
-    if not isinstance(body, dict) or not isinstance(body.get("int8"), dict):
-        return report, None
-    parent = body["fp32"]
-    results = layout.INT8.results_folder(path.resolve())
-    for candidate in (
-        path.with_name("model.json"),
-        layout.SIDECAR.under(results, model=body["model"], seed=body["seed"]),
-    ):
-        if candidate.is_file() and read_json(candidate).get("sha256") == parent["sha256"]:
-            return candidate, str(body["int8"]["sha256"])
-    raise MissingFileError(
-        f"{path} is an int8 variant of the file with sha256 {parent['sha256']}, but its sidecar is neither beside it "
-        "nor in the results folder: name it with --sidecar"
-    )
-
-
-def _registered(name: str, registry: Path) -> tuple[Path, Path | None, str | None]:
-    """Return file, sidecar and pin of a registered model; of an ensemble its manifest, None, and the manifest's pin."""
-    from pyvmaf.registry.entry import find_entry, resolve
-
-    if not registry.is_file():
-        raise MissingFileError(
-            f"{name} is not a file, and the registry {registry} to look it up in does not exist: name one with "
-            "--registry"
-        )
-    model = name.removesuffix(INT8)
-    int8 = model != name
-    entry = find_entry(registry, model)
-    if entry.ensemble is not None and not int8:
-        return registry.parent / entry.ensemble.manifest, None, entry.ensemble.manifest_sha256
-    path = resolve(registry, model, int8=int8)
-    sidecar = registry.parent / entry.sidecar if entry.sidecar is not None else None
-    return path, sidecar, entry.int8_sha256 if int8 else entry.sha256
+    return Graph.of(allowlist.read_model(path), str(path))
 
 
 def open_subject(
@@ -177,61 +99,22 @@ def open_subject(
         InputError: the file may not be loaded, or an id is not in the registry.
         IntegrityError: bytes are not those that were pinned, or a file is damaged.
     """
-    path = Path(reference)
-    if not is_path(reference) and not path.exists():
-        path, registered, pin = _registered(str(reference), registry_path(registry))
-        sidecar, sha256 = sidecar or registered, sha256 or pin
-    if path.suffix == ".json" and path.is_file():
-        if is_ensemble(path):
-            return _of_ensemble(path, load_ensemble(path, sha256=sha256))
-        sidecar, path = path, _described_file(path)
-    data, proto, _ = read_graph(path)
-    if sidecar is None and (described := described_by(path)) is not None:
-        sidecar, sha256 = described[0], sha256 or described[1]
-    actual = sha256_bytes(data)
-    if sha256 is not None and actual != sha256:
-        raise IntegrityError(f"{path} has sha256 {actual}, but {sha256} is pinned: it is another file")
-    model = None if sidecar is None else load_model(path, sidecar=sidecar, sha256=sha256)
-    name = path.stem if model is None else str(model.sidecar["name"])
-    return Subject(
-        name=f"{name}{INT8}" if model is not None and actual != model.sidecar["sha256"] else name,
-        path=path,
-        sha256=actual,
-        graphs=(data,),
-        opset=_opset(proto),
-        shapes=graph_inputs(proto),
-        outputs=tuple(value.name for value in proto.graph.output),
-        model=model,
-        sidecar=sidecar,
-    )
+    located = locate(reference, registry=registry, sidecar=sidecar, sha256=sha256)
+    if located.sidecar is None and not located.ensemble:
+        graph = read_graph(located.path)
+        actual = sha256_bytes(graph.data)
+        if sha256 is not None and actual != sha256:
+            raise IntegrityError(f"{located.path} has sha256 {actual}, but {sha256} is pinned: it is another file")
+        return Subject(located.path.stem, located.path, actual, (graph,), None, None)
+    model = located.load()
+    graphs = tuple(member.graph for member in (model.members if isinstance(model, Ensemble) else (model,)))
+    return Subject(model.name, located.path, sha256_file(located.path), graphs, model, located.sidecar)
 
 
-def _described_file(sidecar: Path) -> Path:
-    """Return the path of the ONNX file that a sidecar describes."""
-    body = read_json(sidecar)
-    if not isinstance(body, dict) or not isinstance(body.get("onnx"), str):
-        raise InputError(f"{sidecar} is not a sidecar: it does not name an ONNX file. Give the model or its sidecar")
-    return sidecar.with_name(body["onnx"])
-
-
-def _opset(model: ModelProto) -> int:
-    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-
-
-def _of_ensemble(path: Path, ensemble: Ensemble) -> Subject:
-    graphs = [read_graph(path.parent / member["onnx"]) for member in ensemble.manifest["members"]]
-    proto = graphs[0][1]
-    return Subject(
-        name=str(ensemble.manifest["id"]),
-        path=path,
-        sha256=sha256_file(path),
-        graphs=tuple(data for data, _, _ in graphs),
-        opset=_opset(proto),
-        shapes=graph_inputs(proto),
-        outputs=tuple(value.name for value in proto.graph.output),
-        model=ensemble,
-        sidecar=None,
-    )
+def trained_on(model: AnyModel, table_sha256: str) -> bool | None:
+    """Tell whether a model was trained on a table; None if its sidecar does not name the table of its training."""
+    stated = model.sidecar["dataset_sha256"]
+    return None if stated is None else bool(stated == table_sha256)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -249,9 +132,7 @@ def _sizes(word: str, text: str) -> tuple[int, ...]:
     return sizes
 
 
-def _fitted(
-    name: str, declared: tuple[int | None, ...], sizes: tuple[int, ...], text: str, file: str
-) -> tuple[int, ...]:
+def _fitted(name: str, declared: Shape, sizes: tuple[int, ...], text: str, file: str) -> tuple[int, ...]:
     """Complete the requested sizes of one input with those that the graph declares."""
     if len(sizes) == 1 and len(declared) > 1:
         sizes = (*sizes, *(size or 0 for size in declared[1:]))
@@ -292,38 +173,11 @@ def parse_shape(text: str, subject: Subject) -> dict[str, tuple[int, ...]]:
     }
 
 
-def drawn_rows(model: AnyModel, n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Draw raw features and codec blocks of `n` rows from a model's training range; every eighth row is a corner of it."""
-    rng = np.random.default_rng(seed)
-    ranges = np.asarray([model.sidecar["feature_ranges"][name] for name in model.features])
-    low, high = ranges[:, 0], ranges[:, 1]
-    X = low + (high - low) * rng.random((n, low.size))
-    corners = np.arange(n) % 8 == 7
-    X[corners] = np.where(rng.random((int(corners.sum()), low.size)) < 0.5, low, high)
-    block = model.sidecar["codec"]
-    if block is None:
-        return X, None
-    columns = block["layout"]
-    slots = [index for index, name in enumerate(columns) if name.startswith("encoder_onehot[")]
-    codec = rng.random((n, len(columns)))
-    codec[:, slots] = np.eye(len(slots))[rng.integers(0, len(slots), size=n)]
-    return X, codec
-
-
-def feeds_of(subject: Subject, X: NDArray[np.float64], codec: NDArray[np.float64] | None) -> Feeds:
-    """Return the graph's inputs for raw features and codec blocks."""
-    sidecar = subject.described().sidecar
-    feeds = {sidecar["input_name"]: np.ascontiguousarray(of_sidecar(sidecar).graph_inputs(X), dtype=np.float32)}
-    if codec is not None:
-        feeds[sidecar["codec"]["input_name"]] = np.ascontiguousarray(codec, dtype=np.float32)
-    return feeds
-
-
 def drawn_feeds(subject: Subject, shapes: Mapping[str, Sequence[int]], seed: int = 0) -> Feeds:
     """Draw inputs: rows of the training range if a sidecar states it, else standard normal numbers."""
     if subject.model is not None:
         rows = next(iter(shapes.values()))[0]
-        return feeds_of(subject, *drawn_rows(subject.model, rows, seed))
+        return subject.model.feeds(*subject.model.examples(rows, seed))
     rng = np.random.default_rng(seed)
     return {name: rng.standard_normal(tuple(shape)).astype(np.float32) for name, shape in shapes.items()}
 
@@ -416,26 +270,20 @@ def provider(name: str) -> str:
     return full
 
 
-def start(data: bytes, name: str, threads: int = 1, optimise: bool = True) -> Any:
-    """Start an onnxruntime session on one provider, for bytes that were scanned before.
+def start(graph: Graph, name: str, feeds: Feeds, threads: int = 1, optimise: bool = True) -> Any:
+    """Start an onnxruntime session on one provider, for inputs whose extent is established.
+
+    Args:
+        graph: the graph.
+        name: of the provider, or its short name.
+        feeds: the inputs of the runs.
+        threads: of the runtime.
+        optimise: whether the runtime may rewrite the graph.
 
     Raises:
         UnavailableError: the provider is not installed, or could not be started on this machine.
-        InputError: the runtime refuses the graph.
+        InputError: a run with these inputs would take more than a model may.
+        IntegrityError: the runtime refuses the graph.
     """
-    import onnxruntime as ort
-
-    full = provider(name)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    if not optimise:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = ort.InferenceSession(data, options, providers=[full])
-    except Exception as err:  # the only common base of the runtime's exceptions
-        raise InputError(f"onnxruntime refuses the graph: {' '.join(str(err).split())}") from err
-    # onnxruntime continues on the CPU if another provider fails to start.
-    if session.get_providers()[0] != full:
-        raise UnavailableError(f"provider {full} is installed, but does not start on this machine")
-    return session
+    graph.check_extent({input_name: values.shape for input_name, values in feeds.items()})
+    return session(graph.data, threads, where=graph.where, provider=provider(name), optimise=optimise)

@@ -13,7 +13,7 @@ from pydantic import Field
 from pyvmaf.base.document import Bounds, Call, Count, Document, Name, Part, RunProvenance, Sha256, Share, publish
 from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.base.outputs import publishes
-from pyvmaf.checks.subject import open_subject
+from pyvmaf.checks.subject import open_subject, trained_on
 from pyvmaf.errors import InputError
 from pyvmaf.models.regressor.inputs import Preparation, of_sidecar
 from pyvmaf.tables.columns import floats, read_columns
@@ -39,9 +39,11 @@ class FeatureShift(Part):
     mean_shift: float = Field(description="(mean - training mean) / training standard deviation, after the transform.")
     std_ratio: float = Field(description="Standard deviation over that of the training rows.")
     beyond_share: Share
-    outside_range_share: Share = Field(description="Share of values outside the range of the training rows.")
+    outside_range_share: Share | None = Field(
+        description="Share of values outside the range of the training rows; null: the sidecar does not state it."
+    )
     range: Bounds
-    train_range: Bounds
+    train_range: Bounds | None
     not_finite: Count
     warnings: list[Name]
 
@@ -57,7 +59,7 @@ class ValidateNorm(Document):
     model_sha256: Sha256
     table: Name
     table_sha256: Sha256
-    trained_on_this_table: bool
+    trained_on_this_table: bool | None = Field(description="null: the sidecar does not name the table of its training.")
     n: Count
     limits: ShiftLimits
     features: list[FeatureShift] = Field(min_length=1)
@@ -80,7 +82,7 @@ def _compare(
     """
     usable = values[np.isfinite(values)]
     # The scaler takes all features: the others are filled with a constant, because each is scaled alone.
-    rows = np.tile(scaler.low, (usable.size, 1))
+    rows = np.tile(scaler.mean if np.isinf(scaler.low).any() else scaler.low, (usable.size, 1))
     rows[:, index] = usable
     z = scaler(rows)[:, index]
     low, high = float(scaler.low[index]), float(scaler.high[index])
@@ -103,9 +105,9 @@ def _compare(
         mean_shift=shift,
         std_ratio=float(z.std()),
         beyond_share=beyond,
-        outside_range_share=float(np.mean((usable < low) | (usable > high))),
+        outside_range_share=float(np.mean((usable < low) | (usable > high))) if np.isfinite(low) else None,
         range=[float(usable.min()), float(usable.max())],
-        train_range=[low, high],
+        train_range=[low, high] if np.isfinite(low) else None,
         not_finite=missing,
         warnings=warnings,
     )
@@ -151,6 +153,11 @@ def validate_norm(
         inputs["sidecar"] = subject.sidecar
     call = Call("validate-norm", args={"model": str(model), **limits.model_dump()}, inputs=inputs)
     described = subject.described()
+    if described.sidecar["input_normalization"] is None:
+        raise InputError(
+            f"{subject.sidecar} states no mean and standard deviation of the training rows: register the model with "
+            "--normalization"
+        )
     scaler = dataclasses.replace(of_sidecar(described.sidecar), guard="none")
     data = read_columns(table, list(described.features))
     features = []
@@ -167,7 +174,7 @@ def validate_norm(
         model_sha256=subject.sha256,
         table=relative(table),
         table_sha256=table_sha256,
-        trained_on_this_table=described.sidecar["dataset_sha256"] == table_sha256,
+        trained_on_this_table=trained_on(described, table_sha256),
         n=len(values),
         limits=limits,
         features=features,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ModelOption = Annotated[
     str,
-    typer.Option("--model", "-m", metavar="MODEL", help="An ONNX file, its sidecar, or the id of a registered one."),
+    typer.Option("--model", "-m", metavar="MODEL", help="An ONNX file, its sidecar, or the id of a registered model."),
 ]
 ModelsOption = Annotated[
     list[str],
@@ -155,7 +155,7 @@ def validate_norm(
             f"{feature.mean_shift:+.2f}",
             f"{feature.std_ratio:.2f}",
             f"{feature.beyond_share:.1%}",
-            f"{feature.outside_range_share:.1%}",
+            "-" if feature.outside_range_share is None else f"{feature.outside_range_share:.1%}",
             str(len(feature.warnings) or "-"),
         )
     print_whole(table)
@@ -184,7 +184,7 @@ def cross_backend(
             metavar="NAME",
             help="cpu, cuda or another provider of onnxruntime, with settings as in cpu:threads=2 or cpu:unoptimised; "
             "or reference, ONNX's evaluator in numpy. Repeatable; the others are compared with the first. "
-            "Default: cpu, cpu:unoptimised, reference, and every other installed provider.",
+            "Default: cpu, cpu:unoptimised, reference unless it lacks an operator, and every other installed provider.",
         ),
     ] = None,
     n_rows: Annotated[int, typer.Option("--n-rows", min=1, help="Largest number of rows.")] = 256,
@@ -230,6 +230,8 @@ def cross_backend(
             yes_no(entry.passed),
         )
     print_whole(table)
+    for absent in report.left_out:
+        typer.echo(f"left out: {absent.backend}: {absent.why}")
     if not report.passed and fail_on_mismatch:
         raise typer.Exit(1)
 

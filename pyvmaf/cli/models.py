@@ -136,7 +136,9 @@ def judge(
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option("--seeds", metavar="LIST", help="Seeds that must be there, as 0,1,2. Default: those given."),
+        typer.Option(
+            "--seeds", metavar="LIST", help="Seeds that must be there, as 0,1,2. Default: those of the config."
+        ),
     ] = None,
     as_result: AsResult = False,
     code: CodeOption = None,
@@ -295,7 +297,13 @@ def _print_ensemble(manifest: Mapping[str, Any]) -> None:
 
 def evaluate(
     model: Annotated[
-        Path, typer.Option("--model", "-m", metavar="FILE", help="The model file, or the manifest of an ensemble.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="An ONNX file, an ensemble.json, or the id of a registered model (NAME, or NAME.int8).",
+        ),
     ],
     features: TableOption,
     split: Annotated[
@@ -307,7 +315,17 @@ def evaluate(
     ] = None,
     target: Annotated[str | None, typer.Option("--target", help="Column to compare with.")] = None,
     sidecar: Annotated[Path | None, typer.Option("--sidecar", metavar="JSON", help="The model's sidecar.")] = None,
-    sha256: Annotated[str | None, typer.Option("--sha256", help="Pin of the file, for int8 variants.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help="Pin of the file, for int8 variants without their report.")
+    ] = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option(
+            "--registry",
+            metavar="JSON",
+            help="Where ids are looked up. Default: $PYVMAF_REGISTRY, else results/registry/registry.json.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", "--json", metavar="JSON", help="Where a report goes.")
     ] = None,
@@ -321,7 +339,7 @@ def evaluate(
     from rich.console import Console
     from rich.table import Table
 
-    from pyvmaf.models.evaluate import evaluate as run
+    from pyvmaf.checks.evaluate import evaluate as run
 
     report = run(
         model,
@@ -332,6 +350,7 @@ def evaluate(
         target=target,
         sidecar=sidecar,
         sha256=sha256,
+        registry=registry,
         output=output,
     )
     table = Table(title=f"{report['model']} against {report['target']}, {report['split']}")
@@ -341,13 +360,17 @@ def evaluate(
         str(report["n"]),
         *(figure(report[k]) for k in ("plcc", "srocc", "krocc")),
         figure(report["rmse"], 3),
-        f"{report['outside_training_range']['share']:.1%}",
+        _share(report["outside_training_range"]["share"]),
     )
     Console().print(table)
     if report["intervals"]:
         _print_intervals(report["intervals"])
     if report["trained_on_this_table"]:
         typer.echo("The model was trained on this table: these figures say how well it fits, not how well it predicts.")
+    elif report["trained_on_this_table"] is None:
+        typer.echo(
+            "Nothing says which table the model was trained on: if it is this one, it fits better than it predicts."
+        )
 
 
 def _print_intervals(intervals: Mapping[str, Any]) -> None:

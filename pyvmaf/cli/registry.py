@@ -59,6 +59,12 @@ def register_command(
         Path | None,
         typer.Option(help='By hand: JSON {"mean": […], "std": […]} with the scaling that a caller must apply.'),
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…", help="By hand: names of the input columns. [default: canonical6]", show_default=False
+        ),
+    ] = None,
     output_range: Annotated[
         tuple[float, float], typer.Option(metavar="LOW HIGH", help="By hand: smallest and largest expected value.")
     ] = (0.0, 100.0),
@@ -106,9 +112,10 @@ def register_command(
         name=name,
         description=description,
         normalization=normalization,
+        features=None if features is None else features.split(","),
         output_range=output_range,
     )
-    typer.echo(f"wrote {model.with_suffix('.json')} and {written}")
+    typer.echo(f"{model} is in {written}, described by {model.with_suffix('.json')}")
 
 
 def verify_command(

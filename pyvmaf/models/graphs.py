@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyvmaf.errors import InputError, PyvmafError
+from pyvmaf.errors import InputError
 from pyvmaf.models.families import Graph, graph_part
 from pyvmaf.models.spec import ModelSpec
 from pyvmaf.models.weights import Weights
 from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.graph import check_valid
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,8 @@ def check_file(data: bytes, spec: ModelSpec, opset: int | None = None) -> dict[s
 
     Raises:
         InputError: it is too large, has another operator set, or holds content that a model may not.
-        PyvmafError: it is not valid ONNX.
+        IntegrityError: it is not valid ONNX.
     """
-    import onnx
-
     where = f"the export of {spec.name}"
     if len(data) > spec.export.max_bytes:
         raise InputError(f"{where} has {len(data)} bytes, but its spec allows {spec.export.max_bytes}")
@@ -76,8 +75,5 @@ def check_file(data: bytes, spec: ModelSpec, opset: int | None = None) -> dict[s
     imported = [(o.domain, o.version) for o in model.opset_import]
     if imported != [("", expected)]:
         raise InputError(f"{where} imports operator sets {imported}, but opset {expected} of ai.onnx is required")
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except onnx.checker.ValidationError as err:
-        raise PyvmafError(f"{where} is not valid ONNX: {err}") from err
+    check_valid(model, where)
     return operators

@@ -68,7 +68,7 @@ def judge(
         reports: the ``loso.json`` of each seed, beside the weights and predictions that fit left with it.
         output: where the verdict goes.
         negatives: table of hard negatives. Without it a model whose spec has limits on them is held.
-        seeds: seeds that must be among the reports; None judges those that are given.
+        seeds: seeds that must be among the reports; by default those of the spec.
 
     Raises:
         MissingFileError: a report, or a file beside it, is not there.
@@ -104,7 +104,14 @@ def judge(
             "verdict": PROMOTE if promoted else HOLD,
             "seeds": numbers,
             "seeds_not_judged": sorted(set(spec.seeds) - set(numbers)),
-            "gates_not_judged": {name: block["why"] for name, block in parts.items() if not block["judged"]},
+            "gates_not_judged": {
+                **{
+                    row["what"]: row["why"]
+                    for row in measured["rows"]
+                    if row["passed"] is None and row["gate"] not in parts
+                },
+                **{name: block["why"] for name, block in parts.items() if not block["judged"]},
+            },
             "gate": measured,
             "corpus": first["table"],
             "split": first["split"],
@@ -137,9 +144,13 @@ def _fits(spec: ModelSpec, reports: Sequence[Path], seeds: Sequence[int] | None)
         by_seed[report["seed"]] = (path, report)
     if not by_seed:
         raise InputError(f"no reports of {spec.name} were given: fit it first, then name each seed's loso.json")
-    missing = sorted(set(seeds or ()) - set(by_seed))
-    if missing:
-        raise InputError(f"seeds {list(seeds or ())} are to be judged, but {missing} were not reported: fit them first")
+    wanted = set(spec.seeds if seeds is None else seeds)
+    whose = f"{spec.name} has" if seeds is None else "--seeds names"
+    if missing := sorted(wanted - set(by_seed)):
+        raise InputError(
+            f"{whose} the seeds {sorted(wanted)}, but {missing} were not reported: fit them first, or judge others with "
+            f"--seeds {','.join(map(str, sorted(by_seed)))}"
+        )
     tables = {str(path): report["table"]["sha256"] for path, report in by_seed.values()}
     settings = {str(path): report["train_config_hash"] for path, report in by_seed.values()}
     for what, values in (("tables", tables), ("training settings", settings)):

@@ -315,7 +315,7 @@ class RegressorGates(GateReport):
     std_plcc: float | None
     plcc_spread: float | None
     plcc_spread_max: float
-    plcc_spread_pass: bool
+    plcc_spread_pass: bool | None = Field(description="null: one seed has no spread")
     per_seed_plccs: dict[str, float | None]
     per_seed_min: float
     per_seed_pass: bool

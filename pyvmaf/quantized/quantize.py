@@ -27,7 +27,7 @@ from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import publishes
-from pyvmaf.errors import InputError, IntegrityError, PyvmafError
+from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.metrics import agreement, finite, rmse
 from pyvmaf.models.crossval import make_folds
 from pyvmaf.models.families import Int8Rows, int8_part
@@ -88,7 +88,7 @@ def check_int8(data: bytes, spec: ModelSpec) -> tuple[dict[str, int], str | None
 
     Raises:
         InputError: it is too large, or has another operator set.
-        PyvmafError: it is not valid ONNX.
+        IntegrityError: it is not valid ONNX.
     """
     where = f"the int8 file of {spec.name}"
     model = allowlist.parse(data, where)
@@ -378,13 +378,3 @@ def _limits(spec: ModelSpec, settings: Quantised) -> dict[str, float]:
         "rmse_max": 0.01 * (high - low) if settings.rmse_max is None else settings.rmse_max,
         "srocc_min": settings.srocc_min,
     }
-
-
-def require_passed(body: Mapping[str, Any]) -> None:
-    """Refuse a variant that fails its gate.
-
-    Raises:
-        PyvmafError: a limit is missed, or the operator allowlist refuses the file.
-    """
-    if not body["passed"]:
-        raise PyvmafError(f"int8 variant {body['mode']} of {body['model']} fails its gate: {'; '.join(body['missed'])}")

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pyvmaf.base.code import Uses
-from pyvmaf.base.document import Bounds, Document, Name, Sha256, problems
+from pyvmaf.base.document import Call, Document, problems
 from pyvmaf.base.families import FAMILIES
-from pyvmaf.base.files import dumps, read_json, sha256_bytes, sha256_file
+from pyvmaf.base.files import dumps, sha256_bytes, sha256_file, write_json
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import publishes
-from pyvmaf.errors import InputError, PyvmafError, unknown_name
+from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.features.catalog import CANONICAL6
+from pyvmaf.models.regressor.inputs import UNCLIPPED
 from pyvmaf.registry.entry import FOREIGN_KINDS, MAX_BYTES, REGISTRY_NAME, Entry, Gate, Registry, relative_to
-from pyvmaf.runtime.sidecar import Sidecar
+from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.graph import Graph
+from pyvmaf.runtime.load import load_pinned, peek
+from pyvmaf.runtime.sidecar import UNJUDGED, Sidecar
 
 _USES = Uses(modules=("pyvmaf.registry.by_hand",))
 _NOTE = "Entered by hand: no verdict stands behind it."
@@ -26,32 +33,10 @@ class Normalization(Document):
     """The scaling that a caller applies to each input column."""
 
     title: ClassVar[str] = "Normalisation of a model's inputs"
-
-    mean: list[float]
-    std: list[float]
-
-
-class HandwrittenSidecar(Document):
-    """Sidecar of a model that this project did not export."""
-
-    title: ClassVar[str] = "Sidecar of a model that was registered by hand (model.json)"
     max_bytes: ClassVar[int] = MAX_BYTES
 
-    schema_version: Literal[1] = 1
-    name: Name
-    kind: str
-    onnx: Name
-    onnx_opset: int
-    sha256: Sha256
-    input_name: Name
-    input_names: list[Name]
-    output_name: Name
-    input_normalization: Normalization | None
-    expected_output_range: Bounds
-    dataset: str
-    train_commit: str
-    train_config_hash: str | None
-    license: str
+    mean: list[float] = Field(min_length=1)
+    std: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
 
 
 class _Request(NamedTuple):
@@ -63,15 +48,6 @@ class _Request(NamedTuple):
     train_commit: str
     name: str | None
     description: str | None
-
-
-class _Graph(NamedTuple):
-    """Signature of an ONNX file."""
-
-    sha256: str
-    opset: int
-    inputs: list[str]
-    output: str
 
 
 @publishes("register")
@@ -87,12 +63,14 @@ def register_model(
     description: str | None = None,
     train_config: str | os.PathLike[str] | None = None,
     normalization: str | os.PathLike[str] | None = None,
+    features: Sequence[str] | None = None,
     output_range: tuple[float, float] = (0.0, 100.0),
 ) -> Path:
     """Write the sidecar of one ONNX file and enter it into a registry, other entries untouched.
 
-    If `export` left a sidecar beside the file, it is kept: the options must agree with it, and a held model is
-    refused. Otherwise there is no verdict behind the model, and its entry says so in ``notes``.
+    The graph is loaded and run before anything is written. If `export` left a sidecar beside the file, it is kept: the
+    options must agree with it, and a held model is refused. Otherwise there is no verdict behind the model: its sidecar
+    says UNJUDGED, and its entry says so in ``notes``.
 
     Args:
         model: the ONNX file; its sidecar is ``<stem>.json`` beside it.
@@ -105,15 +83,18 @@ def register_model(
         description: one sentence, at most 256 characters.
         train_config: configuration file of the training; its hash goes into the sidecar.
         normalization: JSON file ``{"mean": [...], "std": [...]}`` with the scaling that a caller must apply, one value
-            per input column; None for a graph that takes raw features.
+            per input column, std above 0; None for a graph that takes raw features.
+        features: names of the input columns, for a model of rows of features; canonical6 by default.
         output_range: smallest and largest expected value.
 
     Returns:
         The registry.
 
     Raises:
-        InputError: an unknown kind, a graph with other than one output or with operators that are not allowed, a
-            held model, a sidecar that disagrees, or an id or text that the registry does not allow.
+        InputError: an unknown kind, a graph with other than one input and one output or with content that is not
+            allowed, a held model, a sidecar that disagrees, a JSON file in the sidecar's place that this function did
+            not write, or an id or text that the registry does not allow.
+        IntegrityError: the graph is not valid, cannot be run, or does not give one finite number per row.
     """
     path = Path(model)
     target = Path(registry) if registry is not None else path.with_name(REGISTRY_NAME)
@@ -121,45 +102,43 @@ def register_model(
     kinds = {**FOREIGN_KINDS, **FAMILIES}
     if kind not in kinds:
         raise unknown_name("kind", kind, kinds)
-    graph = _signature(path)
+    graph = Graph.of(allowlist.read_model(path), str(path))
     request = _Request(kind, dataset, license, train_commit, name, description)
     inputs = {"model": path}
     if train_config is not None:
         inputs["train_config"] = Path(train_config)
+    if normalization is not None:
+        inputs["normalization"] = Path(normalization)
     outputs = {"registry": target}
     if _is_exported(beside):
         entry = _exported_entry(request, path, beside, graph, target)
         _enter(entry, target)
         inputs["sidecar"] = beside
     else:
-        sidecar = HandwrittenSidecar(
-            name=name or path.stem,
-            kind=kind,
-            onnx=path.name,
-            onnx_opset=graph.opset,
-            sha256=graph.sha256,
-            input_name=graph.inputs[0],
-            input_names=graph.inputs,
-            output_name=graph.output,
-            input_normalization=None if normalization is None else _normalization(Path(normalization)),
-            expected_output_range=list(output_range),
-            dataset=dataset,
-            train_commit=train_commit,
-            train_config_hash=None if train_config is None else f"sha256:{sha256_file(train_config)}",
-            license=license,
-        )
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise InputError(
+                f"{path} has the inputs {', '.join(graph.inputs)} and the outputs {', '.join(graph.outputs)}; a model that "
+                "is registered by hand has one of each"
+            )
+        described = _described(request, path, graph, output_range)
+        described["train_config_hash"] = None if train_config is None else f"sha256:{sha256_file(train_config)}"
+        if kind in FAMILIES:
+            described |= _family_keys(path, graph, features, normalization)
+        call = Call("register", args={"model": path, **request._asdict()}, inputs=inputs, uses=_USES)
+        described["run_provenance"] = call.provenance().as_json()
+        _try(path, described)
         entry = _entry(
             request,
             path,
             beside,
             graph,
             target,
-            id=sidecar.name,
-            sidecar_sha256=sha256_bytes(dumps(sidecar.as_json()).encode()),
-            train_config_hash=sidecar.train_config_hash,
+            id=described["name"],
+            sidecar_sha256=sha256_bytes(dumps(described).encode()),
+            train_config_hash=described["train_config_hash"],
             notes=_NOTE,
         )
-        sidecar.write(beside, update=_is_by_hand(beside))
+        write_json(beside, described, update=True)
         _enter(entry, target)
         outputs["sidecar"] = beside
     write_manifest(
@@ -174,20 +153,104 @@ def register_model(
 
 
 def _is_exported(sidecar: Path) -> bool:
-    """Return whether `export` wrote a sidecar: only such a one has a verdict."""
-    body = read_json(sidecar) if sidecar.exists() else None
-    return isinstance(body, dict) and "verdict" in body
+    """Return whether the JSON file beside a model is a sidecar by `export`; only such a one has a verdict.
 
-
-def _is_by_hand(sidecar: Path) -> bool:
-    """Return whether an earlier call wrote the sidecar: the registry's manifest names that of the last model only."""
-    try:
-        return bool(HandwrittenSidecar.read(sidecar))
-    except PyvmafError:
+    Raises:
+        InputError: it is a file that neither `export` nor `register_model` wrote, and that would be replaced.
+    """
+    if not sidecar.exists():
         return False
+    verdict = peek(sidecar, "verdict")
+    # A sidecar of version 0.1 by hand has no verdict, but names the inputs of its graph.
+    if verdict == UNJUDGED or (verdict is None and isinstance(peek(sidecar, "input_names"), list)):
+        return False
+    if verdict is None or peek(sidecar, "onnx_opset") is None:
+        raise InputError(
+            f"{sidecar} lies where the sidecar of {sidecar.with_suffix('.onnx').name} would be written, but is not one: "
+            "rename either file"
+        )
+    return True
 
 
-def _entry(request: _Request, path: Path, sidecar: Path, graph: _Graph, target: Path, **more: object) -> Entry:
+def _described(request: _Request, path: Path, graph: Graph, output_range: tuple[float, float]) -> dict[str, Any]:
+    """Give the keys of a sidecar that every family has; nothing is known about training table and gates."""
+    return {
+        "schema_version": 1,
+        "name": request.name or path.stem,
+        "kind": request.kind,
+        "onnx": path.name,
+        "onnx_opset": graph.opset,
+        "operators": graph.operators,
+        "bytes": len(graph.data),
+        "sha256": sha256_bytes(graph.data),
+        "input_name": next(iter(graph.inputs)),
+        "output_name": graph.outputs[0],
+        "expected_output_range": list(output_range),
+        "dataset": request.dataset,
+        "dataset_sha256": None,
+        "train_commit": request.train_commit,
+        "license": request.license,
+        "quant_mode": "fp32",
+        "verdict": UNJUDGED,
+        "gates": None,
+    }
+
+
+def _family_keys(
+    path: Path, graph: Graph, features: Sequence[str] | None, normalization: str | os.PathLike[str] | None
+) -> dict[str, Any]:
+    """Give the keys of a regressor's sidecar.
+
+    Raises:
+        InputError: the columns of the input, their names and the scaling do not fit together.
+    """
+    ((name, shape),) = graph.inputs.items()
+    names = list(CANONICAL6 if features is None else features)
+    if len(shape) != 2 or shape[1] not in (None, len(names)):
+        raise InputError(
+            f"input {name!r} of {path} is {'x'.join('N' if size is None else str(size) for size in shape)}, but it would "
+            f"be fed with {len(names)} columns ({', '.join(names)}): name its columns with --features"
+        )
+    scaling = _scaler_inside(graph, len(names))
+    if normalization is not None:
+        stated = Normalization.read(normalization)
+        for what, values in (("means", stated.mean), ("standard deviations", stated.std)):
+            if len(values) != len(names):
+                raise InputError(
+                    f"{os.fspath(normalization)} has {len(values)} {what}, but {path} takes {len(names)} columns "
+                    f"({', '.join(names)})"
+                )
+        scaling = {"mean": stated.mean, "std": stated.std, "in_graph": False}
+    keys = {"features": names, "input_normalization": scaling, "feature_ranges": None, "codec": None}
+    computed = {name for node in graph.proto.graph.node for name in node.output}
+    return {**keys, "output_clipped": True} if UNCLIPPED in computed else keys
+
+
+def _scaler_inside(graph: Graph, columns: int) -> dict[str, Any] | None:
+    """Give the scaler that `export` writes into a graph; None if there is none."""
+    parts = {key: graph.constant(f"scaler.{key}") for key in ("mean", "std")}
+    if any(part is None or part.shape != (columns,) for part in parts.values()):
+        return None
+    return {**{key: part.tolist() for key, part in parts.items() if part is not None}, "in_graph": True}
+
+
+def _try(path: Path, described: dict[str, Any]) -> None:
+    """Load the model as its callers will, before anything is written.
+
+    Raises:
+        InputError, IntegrityError: as `pyvmaf.load_model`.
+    """
+    if described["kind"] not in FAMILIES:
+        # Nothing here computes inputs of such a model; that it is a valid graph was checked.
+        Sidecar.parse(dumps(described), str(path.with_suffix(".json")))
+        return
+    with tempfile.TemporaryDirectory(prefix="pyvmaf-register-") as folder:
+        sidecar = Path(folder) / path.with_suffix(".json").name
+        sidecar.write_text(dumps(described))
+        load_pinned(path, sidecar=sidecar, root=None)
+
+
+def _entry(request: _Request, path: Path, sidecar: Path, graph: Graph, target: Path, **more: object) -> Entry:
     """Build an entry.
 
     Raises:
@@ -198,7 +261,7 @@ def _entry(request: _Request, path: Path, sidecar: Path, graph: _Graph, target: 
             {
                 "kind": request.kind,
                 "onnx": relative_to(path, target),
-                "sha256": graph.sha256,
+                "sha256": sha256_bytes(graph.data),
                 "opset": graph.opset,
                 "license": request.license,
                 "dataset": request.dataset,
@@ -214,24 +277,26 @@ def _entry(request: _Request, path: Path, sidecar: Path, graph: _Graph, target: 
         raise InputError(f"{target} does not allow this entry: {problems(err)}") from err
 
 
-def _exported_entry(request: _Request, path: Path, beside: Path, graph: _Graph, target: Path) -> Entry:
+def _exported_entry(request: _Request, path: Path, beside: Path, graph: Graph, target: Path) -> Entry:
     """Build the entry of a model with a sidecar by `export`."""
     sidecar = Sidecar.read(beside)
-    stated = {
-        "name": (sidecar.name, request.name),
-        "kind": (sidecar.kind, request.kind),
-        "dataset": (sidecar.dataset, request.dataset),
-        "license": (sidecar.license, request.license),
-        "sha256": (sidecar.sha256, graph.sha256),
-    }
-    for key, (value, option) in stated.items():
-        if option is not None and value != option:
-            raise InputError(f"{beside} says {key} {value!r}, but {option!r} was given: they must be the same")
     if sidecar.gates is None:
         raise InputError(f"{beside} says that {sidecar.name} holds initial weights: train and judge it first")
     gate = Gate(**sidecar.gates.as_json())
     if sidecar.verdict != "PROMOTE":
         raise InputError(f"{beside} says that {sidecar.name} is held: {gate.why_held()}")
+    stated = {
+        "name": (sidecar.name, request.name),
+        "kind": (sidecar.kind, request.kind),
+        "dataset": (sidecar.dataset, request.dataset),
+        "license": (sidecar.license, request.license),
+        "sha256": (sidecar.sha256, sha256_bytes(graph.data)),
+        "train_commit": (sidecar.train_commit, request.train_commit),
+    }
+    for key, (value, option) in stated.items():
+        if option is not None and value != option:
+            raise InputError(f"{beside} says {key} {value!r}, but {option!r} was given: they must be the same")
+    load_pinned(path, sidecar=beside)
     return _entry(
         request._replace(description=request.description or sidecar.description),
         path,
@@ -255,33 +320,3 @@ def _enter(entry: Entry, target: Path) -> None:
         models=sorted(models, key=lambda entry: entry.id),
         held=[held for held in registry.held if held.id != entry.id],
     ).write(target, update=True)
-
-
-def _normalization(path: Path) -> Normalization:
-    scaling = Normalization.read(path)
-    if len(scaling.mean) != len(scaling.std):
-        raise InputError(f"{path}: {len(scaling.mean)} means, but {len(scaling.std)} standard deviations")
-    return scaling
-
-
-def _signature(path: Path) -> _Graph:
-    """Read the signature of an ONNX file whose operators are all allowed.
-
-    Raises:
-        InputError: an operator is not allowed, or the graph has other than one output.
-    """
-    from pyvmaf.runtime import allowlist
-
-    data = allowlist.read_model(path)
-    model = allowlist.parse(data, str(path))
-    allowlist.check(model, str(path))
-    outputs = [value.name for value in model.graph.output]
-    if len(outputs) != 1:
-        raise InputError(f"{path} has {len(outputs)} outputs ({', '.join(outputs)}); a registered model has one")
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return _Graph(
-        sha256=sha256_bytes(data),
-        opset=next(int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")),
-        inputs=[value.name for value in model.graph.input if value.name not in constants],
-        output=outputs[0],
-    )

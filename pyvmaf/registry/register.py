@@ -254,6 +254,8 @@ class _Builder:
         if not passed:
             return {"quant_mode": "fp32", "int8_refused": refused or None}
         drop, _, path, report = min(passed, key=lambda item: item[:2])
+        if report.model != model:
+            raise IntegrityError(f"{path} reports on model {report.model!r}, but lies in a folder of {model!r}")
         if report.fp32.sha256 != fp32:
             raise IntegrityError(f"{path} was made from the ONNX file {report.fp32.sha256}, but {model} ships {fp32}")
         onnx = path.with_suffix(".onnx")

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from pyvmaf.base.files import dumps
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.runtime.intervals import Calibration, combine
+from pyvmaf.runtime.intervals import Calibration, combine, gaussian_z
 from pyvmaf.runtime.load import Model, confined_file, jail_of, load_pinned, read_pinned, warn_outside
 from pyvmaf.runtime.manifest import EnsembleManifest, Member
 from pyvmaf.runtime.predictor import Prediction
 from pyvmaf.runtime.sidecar import predictor_part
+
+_SLACK = 1e-6
 
 
 class Ensemble:
@@ -52,6 +54,14 @@ class Ensemble:
     def features(self) -> tuple[str, ...]:
         """Names of the features, in the order of the columns that `predict` takes."""
         return self.members[0].features
+
+    def examples(self, n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Draw arguments of `predict`, as `Model.examples` does."""
+        return self.members[0].examples(n, seed)
+
+    def feeds(self, features: NDArray[np.float64], codec: NDArray[np.float64] | None) -> dict[str, NDArray[np.float32]]:
+        """Give the inputs of each member's graph, as `Model.feeds` does."""
+        return self.members[0].feeds(features, codec)
 
     def predict(self, features: Any, codec: Any = None) -> Prediction:
         """Score rows of features with every member; arguments, errors and warnings are those of `Model.predict`.
@@ -158,10 +168,31 @@ def load_ensemble(
     if manifest.verdict != "PROMOTE":
         why = manifest.coverage_gate.why or "its members are held"
         raise InputError(f"{given} is held: {why}. Its members can be loaded one by one")
+    _check_manifest(manifest, given)
     members = [_member(member, manifest, given, jail, threads) for member in manifest.members]
-    if len(members) != manifest.ensemble_size:
-        raise IntegrityError(f"{given} names {len(members)} members, but says that it has {manifest.ensemble_size}")
     return Ensemble(members, content)
+
+
+def _check_manifest(manifest: EnsembleManifest, where: Path) -> None:
+    """Refuse a manifest that contradicts itself, or whose intervals cannot be computed."""
+    size, confidence = len(manifest.members), manifest.confidence
+    if size != manifest.ensemble_size:
+        raise IntegrityError(f"{where} names {size} members, but says that it has {manifest.ensemble_size}")
+    for what, values in (
+        ("a seed", [member.seed for member in manifest.members]),
+        ("a model file", [member.sha256 for member in manifest.members]),
+    ):
+        if len(set(values)) < size:
+            # Equal members always agree, so that the spread of all would promise too much.
+            raise IntegrityError(f"{where} names {what} twice among its members: make the ensemble again")
+    if abs(confidence.gaussian_z - gaussian_z(confidence.nominal_coverage)) > _SLACK:
+        raise IntegrityError(
+            f"{where} says gaussian_z {confidence.gaussian_z:g}, but for intervals of {confidence.nominal_coverage:g} it is "
+            f"{gaussian_z(confidence.nominal_coverage):g}"
+        )
+    factor = {"conformal": confidence.conformal_q_residual, "normalised": confidence.normalised_q}
+    if factor.get(confidence.interval, 0.0) is None:
+        raise IntegrityError(f"{where} uses {confidence.interval} intervals, but states no factor for them")
 
 
 def _member(member: Member, manifest: EnsembleManifest, where: Path, jail: Path | None, threads: int) -> Model:
@@ -177,22 +208,27 @@ def _member(member: Member, manifest: EnsembleManifest, where: Path, jail: Path 
         root=jail,
         threads=threads,
     )
-    _check_member(model.sidecar, manifest, sidecar, where)
+    _check_member(model.sidecar, manifest, member, sidecar, where)
     return model
 
 
-def _check_member(sidecar: dict[str, Any], manifest: EnsembleManifest, path: Path, where: Path) -> None:
+def _check_member(sidecar: dict[str, Any], manifest: EnsembleManifest, member: Member, path: Path, where: Path) -> None:
     """Refuse a member whose sidecar contradicts the manifest."""
     own = manifest.family_keys
+    shared = ("expected_output_range", "dataset_sha256", "train_config_hash")
     stated = {
         **predictor_part(sidecar["kind"]).ensemble_keys(sidecar),
-        "expected_output_range": sidecar["expected_output_range"],
-        "dataset_sha256": sidecar["dataset_sha256"],
+        **{key: sidecar[key] for key in shared},
+        "kind": f"{sidecar['kind']}_ensemble",
+        "seed": sidecar.get("seed", member.seed),
+        "verdict": sidecar["verdict"],
     }
     present = {
         **own,
-        "expected_output_range": manifest.expected_output_range,
-        "dataset_sha256": manifest.dataset_sha256,
+        **{key: getattr(manifest, key) for key in shared},
+        "kind": manifest.kind,
+        "seed": member.seed,
+        "verdict": "PROMOTE",
     }
     for key in sorted(stated.keys() | present.keys()):
         if present.get(key) != stated.get(key):

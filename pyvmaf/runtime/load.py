@@ -9,20 +9,25 @@ from __future__ import annotations
 import os
 import stat
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyvmaf.base.files import sha256_bytes
 from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.graph import Graph
 from pyvmaf.runtime.predictor import OVERSHOOT, FamilyPredictor, ModelWarning, Prediction
-from pyvmaf.runtime.session import session, with_inner
-from pyvmaf.runtime.sidecar import check_sidecar, predictor_part
+from pyvmaf.runtime.sidecar import Sidecar, check_sidecar, predictor_part
 
 MAX_SIDECAR_BYTES = 1 << 20
+_TRIED, _APART = 16, 0.01
+"""Rows that a model is tried with when it is loaded, and how far a score may move, in widths of the expected range."""
+
 JAIL = "VMAF_TINY_MODEL_DIR"
 """Environment variable: if it is set, models are loaded from below that folder only."""
 
@@ -87,10 +92,12 @@ def warn_outside(name: str, prediction: Prediction, expected: tuple[float, float
 class Model:
     """A model that passed every check. Make one with `load_model`."""
 
-    def __init__(self, family: FamilyPredictor, sidecar: dict[str, Any], *, int8: bool = False) -> None:
-        """Keep the family's predictor and the sidecar."""
+    def __init__(self, family: FamilyPredictor, sidecar: dict[str, Any], graph: Graph) -> None:
+        """Keep the family's predictor, the sidecar and the graph."""
         self._family = family
-        self.int8 = int8
+        self.graph = graph
+        """The checked graph."""
+        self.int8: bool = sha256_bytes(graph.data) != sidecar["sha256"]
         """Whether the file is an int8 variant of the model that the sidecar describes."""
         self.warn = False
         """Whether `predict` warns of scores outside of the expected range; `pyvmaf.load_model` turns it on."""
@@ -107,6 +114,14 @@ class Model:
         """Names of the features, in the order of the columns that `predict` takes."""
         return self._family.features
 
+    def examples(self, n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Draw raw features [n, columns] from the training range, every eighth row a corner of it, and codec blocks."""
+        return self._family.examples(n, seed)
+
+    def feeds(self, features: NDArray[np.float64], codec: NDArray[np.float64] | None) -> dict[str, NDArray[np.float32]]:
+        """Give the graph's inputs for raw features [n, columns] and codec blocks [n, width]."""
+        return self._family.feeds(features, codec)
+
     def predict(self, features: Any, codec: Any = None) -> Prediction:
         """Score rows of features.
 
@@ -121,6 +136,7 @@ class Model:
 
         Raises:
             InputError: columns are missing or not finite, or shapes do not fit.
+            IntegrityError: the runtime fails, or a score is NaN or infinite.
 
         Warns:
             ModelWarning: scores, before they were clipped, lie outside of the expected range by more than `OVERSHOOT`
@@ -153,7 +169,8 @@ def load_model(
     Raises:
         MissingFileError: a file is not there.
         InputError: a file lies outside of `root`, is too large, not a regular file, or holds content that a model may not.
-        IntegrityError: the bytes are not those that were pinned, the sidecar does not conform, or it speaks of a
+        IntegrityError: the bytes are not those that were pinned, the graph is not valid or not the one that the sidecar
+            describes, it answers rows of its training range with NaN, the sidecar does not conform, or it speaks of a
             codec vocabulary that is not this installation's.
     """
     return load_pinned(path, sidecar=sidecar, sha256=sha256, root=root, threads=threads)
@@ -172,7 +189,6 @@ def load_pinned(
     sidecar: str | os.PathLike[str] | None = None,
     sha256: str | None = None,
     sidecar_sha256: str | None = None,
-    int8: bool = False,
     root: str | os.PathLike[str] | None = None,
     threads: int = 1,
 ) -> Model:
@@ -181,7 +197,6 @@ def load_pinned(
     Args:
         path, sidecar, sha256, root, threads: as in `load_model`.
         sidecar_sha256: pin of the sidecar; none by default.
-        int8: whether the file is an int8 variant of the model that the sidecar describes.
 
     Raises:
         MissingFileError, InputError, IntegrityError: as in `load_model`.
@@ -189,17 +204,47 @@ def load_pinned(
     given, jail = Path(path), jail_of(root)
     beside = given.with_suffix(".json") if sidecar is None else Path(sidecar)
     described = read_pinned(beside, jail, sidecar_sha256)
-    _, block = check_sidecar(described, str(beside))
+    parsed, block = check_sidecar(described, str(beside))
     data = allowlist.read_model(confined_file(given, jail))
-    actual, pinned = sha256_bytes(data), described["sha256"] if sha256 is None else sha256
+    actual, pinned = sha256_bytes(data), parsed.sha256 if sha256 is None else sha256
     if actual != pinned:
         raise IntegrityError(f"{given} has sha256 {actual}, but {pinned} is pinned: it is not the file that was judged")
-    graph = allowlist.parse(data, str(given))
-    allowlist.check(graph, str(given))
-    if inner := getattr(block, "inner", ()):
-        data = with_inner(graph, inner, str(given))
-    family = predictor_part(described["kind"]).predictor(session(data, threads), described, block)
-    return Model(family, described, int8=int8)
+    graph = Graph.of(data, str(given))
+    if actual == parsed.sha256:
+        _check_described(graph, parsed, str(beside))
+    family = predictor_part(parsed.kind).predictor(graph, described, block, str(beside), threads)
+    _check_rows(family, str(given), parsed.expected_output_range)
+    return Model(family, described, graph)
+
+
+def _check_described(graph: Graph, sidecar: Sidecar, where: str) -> None:
+    """Compare a graph with the keys of its own sidecar; an int8 variant has that of its fp32 model."""
+    for key, stated, actual in (
+        ("onnx_opset", sidecar.onnx_opset, graph.opset),
+        ("bytes", sidecar.bytes, len(graph.data)),
+        ("operators", sidecar.operators, graph.operators),
+    ):
+        if stated is not None and stated != actual:
+            raise IntegrityError(f"{where} says {key} {stated}, but {graph.where} has {actual}")
+
+
+def _check_rows(family: FamilyPredictor, where: str, expected: Sequence[float]) -> None:
+    """Score rows of the training range together and some of them alone: a score depends on its own row only.
+
+    Raises:
+        IntegrityError: it does not, or a score is NaN or infinite.
+    """
+    X, codec = family.examples(_TRIED)
+    together = family.predict(X, codec).answers
+    for row in (0, _TRIED - 1):
+        one = slice(row, row + 1)
+        alone = family.predict(X[one], None if codec is None else codec[one]).answers[0]
+        # int8 rounds: a last bit in a product of other size may move a value by one step.
+        if abs(alone - together[row]) > _APART * max(expected[1] - expected[0], abs(alone)):
+            raise IntegrityError(
+                f"{where} scores a row with {alone:g} alone and with {together[row]:g} among {_TRIED} rows: a model's score "
+                "may depend on nothing but its row"
+            )
 
 
 def peek(path: Path, key: str) -> Any:

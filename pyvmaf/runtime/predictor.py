@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.runtime.graph import Graph
+
 OVERSHOOT = 0.01
 """Share of the output range that scores may lie outside of it before a warning: a regression to 100 gives 100.2 at times."""
 
@@ -26,7 +28,7 @@ class Prediction:
         unclipped: float64 [n], what the network answered before its graph kept the scores inside the expected range;
             None for a model that does not.
         outside: share of rows outside the range of the training rows, by feature; features without any are left out.
-        outside_share: share of rows with at least one feature outside.
+        outside_share: share of rows with at least one feature outside; None if the sidecar does not state the range.
         unexpected_share: share of scores outside the model's expected output range, before they were clipped.
         members: float64 [members, n], each member's scores; None except for an ensemble.
         sigma: float64 [n], standard deviation over the members (ddof 1); None except for an ensemble.
@@ -35,7 +37,7 @@ class Prediction:
 
     scores: NDArray[np.float64]
     outside: dict[str, float]
-    outside_share: float
+    outside_share: float | None
     unexpected_share: float
     unclipped: NDArray[np.float64] | None = None
     members: NDArray[np.float64] | None = None
@@ -81,6 +83,12 @@ class FamilyPredictor(Protocol):
     def predict(self, features: Any, codec: Any = None) -> Prediction:
         """Score rows."""
 
+    def examples(self, n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Draw arguments of `predict`: raw features [n, columns] as training rows have them, and codec blocks or None."""
+
+    def feeds(self, features: NDArray[np.float64], codec: NDArray[np.float64] | None) -> dict[str, NDArray[np.float32]]:
+        """Give the graph's inputs for such arguments."""
+
 
 class PredictorPart(Protocol):
     """The part ``predictor`` of a family (`pyvmaf.base.families`)."""
@@ -91,14 +99,26 @@ class PredictorPart(Protocol):
     def block(self, keys: Mapping[str, Any], where: str) -> Any:
         """Check the family's keys of a sidecar and give them as an object.
 
-        If the object has an attribute `inner`, it names tensors inside of the graph that the session is to give as well.
-
         Raises:
             IntegrityError: they do not conform.
         """
 
-    def predictor(self, runtime: Any, sidecar: Mapping[str, Any], block: Any) -> FamilyPredictor:
-        """Make a predictor of an onnxruntime session and its sidecar."""
+    def predictor(
+        self, graph: Graph, sidecar: Mapping[str, Any], block: Any, where: str, threads: int
+    ) -> FamilyPredictor:
+        """Make a predictor of a checked graph and its sidecar.
+
+        Args:
+            graph: the graph.
+            sidecar: its sidecar.
+            block: the family's keys of it.
+            where: name of the sidecar, for errors.
+            threads: of the runtime.
+
+        Raises:
+            InputError: a run would take more than a model may.
+            IntegrityError: graph and sidecar contradict each other, or the runtime refuses the graph.
+        """
 
     def ensemble_keys(self, sidecar: Mapping[str, Any]) -> dict[str, Any]:
         """Give the family's keys of an ensemble's manifest, from a member's sidecar."""

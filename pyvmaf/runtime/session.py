@@ -1,4 +1,4 @@
-"""Sessions of onnxruntime on the CPU."""
+"""Sessions of onnxruntime, and runs of graphs whose extent is established."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.errors import IntegrityError
+from pyvmaf.errors import IntegrityError, UnavailableError
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+CPU = "CPUExecutionProvider"
+
+Feeds = Mapping[str, NDArray[np.float32]]
+"""Arrays by name of a graph's input."""
 
 
 def with_inner(model: ModelProto, names: Sequence[str], where: str) -> bytes:
@@ -35,22 +40,60 @@ def with_inner(model: ModelProto, names: Sequence[str], where: str) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def session(data: bytes, threads: int = 1) -> Any:
-    """An onnxruntime session on the CPU, for bytes that were checked before."""
+def session(
+    data: bytes, threads: int = 1, *, where: str = "the graph", provider: str = CPU, optimise: bool = True
+) -> Any:
+    """Start an onnxruntime session for bytes that were checked before.
+
+    Args:
+        data: the ONNX file.
+        threads: of the runtime.
+        where: name of the file, for errors.
+        provider: full name of an installed provider.
+        optimise: whether the runtime may rewrite the graph.
+
+    Raises:
+        IntegrityError: the runtime refuses the graph.
+        UnavailableError: the provider could not be started on this machine.
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4  # what goes wrong is raised, too
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        started = ort.InferenceSession(data, options, providers=[provider])
+    except Exception as err:  # the only common base of the runtime's exceptions
+        raise IntegrityError(f"onnxruntime refuses {where}: {one_line(err)}") from err
+    # onnxruntime continues on the CPU if another provider fails to start.
+    if started.get_providers()[0] != provider:
+        raise UnavailableError(f"provider {provider} is installed, but does not start on this machine")
+    return started
 
 
-def run(runtime: Any, feeds: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
-    """The output of a session for its inputs by name; of several outputs the first one."""
-    return run_all(runtime, feeds)[0]
+def run_all(runtime: Any, feeds: Feeds, where: str = "the graph") -> list[NDArray[np.float64]]:
+    """Give all outputs of a session for its inputs by name.
+
+    Raises:
+        IntegrityError: the runtime fails, or an output is not numeric.
+    """
+    try:
+        outputs = [np.asarray(output) for output in runtime.run(None, dict(feeds))]
+    except Exception as err:  # the only common base of the runtime's exceptions
+        raise IntegrityError(f"onnxruntime cannot run {where}: {one_line(err)}") from err
+    if others := [str(output.dtype) for output in outputs if output.dtype.kind not in "fiub"]:
+        raise IntegrityError(f"{where} gives values of type {others[0]}, not numbers")
+    return [output.astype(np.float64) for output in outputs]
 
 
-def run_all(runtime: Any, feeds: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float64]]:
-    """All outputs of a session for its inputs by name."""
-    return [np.asarray(output, dtype=np.float64) for output in runtime.run(None, dict(feeds))]
+def run(runtime: Any, feeds: Feeds, where: str = "the graph") -> NDArray[np.float64]:
+    """Give the output of a session for its inputs by name, of several outputs the first one; errors as in `run_all`."""
+    return run_all(runtime, feeds, where)[0]
+
+
+def one_line(err: BaseException) -> str:
+    """Give the message of an exception of ONNX or onnxruntime as one line of at most 300 characters."""
+    text = " ".join(str(err).split()) or type(err).__name__
+    return text if len(text) <= 300 else f"{text[:300]}…"

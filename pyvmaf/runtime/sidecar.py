@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 UNTRAINED = "UNTRAINED"
 """The verdict in the sidecar of initial weights."""
 
+UNJUDGED = "UNJUDGED"
+"""The verdict in the sidecar of a model that was registered by hand."""
+
 License = Annotated[str, Field(min_length=1, max_length=128)]
 ConfigHash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -69,26 +72,38 @@ class Sidecar(Document):
     expected_output_range: Bounds
     target: OptionalKey[str] = None
     dataset: Name
-    dataset_sha256: Sha256
+    dataset_sha256: Sha256 | None = Field(description="Of the training table; null: not known (UNJUDGED)")
     train_commit: Name
-    train_config_hash: ConfigHash
+    train_config_hash: ConfigHash | None = Field(description="null: not known (UNJUDGED)")
     seed: OptionalKey[Count] = None
     epochs: OptionalKey[Count] = None
     license: License
     quant_mode: OptionalKey[Literal["fp32", "static", "dynamic", "qat"]] = None
     roundtrip: OptionalKey[Roundtrip] = None
-    verdict: Literal["PROMOTE", "HOLD", "UNTRAINED"]
-    gates: GateSummary | None
+    verdict: Literal["PROMOTE", "HOLD", "UNTRAINED", "UNJUDGED"] = Field(
+        description="UNTRAINED: initial weights. UNJUDGED: registered by hand, no gate measured it"
+    )
+    gates: GateSummary | None = Field(description="null: none was measured (UNTRAINED, UNJUDGED)")
     run_provenance: RunProvenance
 
     @model_validator(mode="after")
-    def _verdict_with_its_gates(self) -> Sidecar:
-        if (self.verdict == UNTRAINED) != (self.gates is None):
+    def _agrees_with_itself(self) -> Sidecar:
+        measured = self.verdict not in (UNTRAINED, UNJUDGED)
+        if measured != (self.gates is not None):
             raise ValueError(
                 f"verdict {self.verdict} with gates {'null' if self.gates is None else 'that were measured'}"
             )
+        if self.gates is not None and self.gates.passed != (self.verdict == "PROMOTE"):
+            raise ValueError(
+                f"verdict {self.verdict}, but its gates {'passed' if self.gates.passed else 'did not pass'}"
+            )
         if self.verdict == UNTRAINED and self.epochs not in (0, None):
             raise ValueError(f"verdict {UNTRAINED} after {self.epochs} epochs")
+        if self.verdict != UNJUDGED and None in (self.dataset_sha256, self.train_config_hash):
+            raise ValueError(f"verdict {self.verdict} without the hashes of its training table and settings")
+        low, high = self.expected_output_range
+        if not low < high:
+            raise ValueError(f"expected_output_range [{low:g}, {high:g}] is empty")
         return self
 
     @property

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pyvmaf.base import layout
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.entry import find_entry
+from pyvmaf.registry.entry import disagreements, find_entry
 from pyvmaf.runtime.ensemble import AnyModel, load_ensemble
-from pyvmaf.runtime.load import load_model as load_file
+from pyvmaf.runtime.find import describe
 from pyvmaf.runtime.load import load_pinned, peek
+from pyvmaf.runtime.predictor import ModelWarning
+from pyvmaf.runtime.sidecar import UNJUDGED
 
 REGISTRY = "PYVMAF_REGISTRY"
 """Environment variable with the path of the registry of the ids."""
@@ -38,6 +41,57 @@ def is_ensemble(path: str | os.PathLike[str]) -> bool:
     return str(peek(Path(path), "kind")).endswith("_ensemble")
 
 
+@dataclass(frozen=True)
+class Located:
+    """The files of a model that was named.
+
+    Attributes:
+        path: the ONNX file, or the manifest of an ensemble.
+        sha256: its pin; None for the one in its sidecar.
+        sidecar: of the ONNX file; None for an ensemble, and for a file that nothing describes.
+        sidecar_sha256: its pin by the registry; None for none.
+        ensemble: whether `path` is the manifest of an ensemble.
+    """
+
+    path: Path
+    sha256: str | None = None
+    sidecar: Path | None = None
+    sidecar_sha256: str | None = None
+    ensemble: bool = False
+
+    def load(self, *, root: str | os.PathLike[str] | None = None, threads: int = 1) -> AnyModel:
+        """Check all of the model and load it; see `load_model`."""
+        if self.ensemble:
+            return load_ensemble(self.path, sha256=self.sha256, root=root, threads=threads)
+        return load_pinned(
+            self.path,
+            sidecar=self.sidecar,
+            sha256=self.sha256,
+            sidecar_sha256=self.sidecar_sha256,
+            root=root,
+            threads=threads,
+        )
+
+
+def locate(
+    model: str | os.PathLike[str],
+    *,
+    registry: str | os.PathLike[str] | None = None,
+    int8: bool = False,
+    sidecar: str | os.PathLike[str] | None = None,
+    sha256: str | None = None,
+) -> Located:
+    """Find the files of a model; arguments and errors are those of `load_model`."""
+    if is_path(model):
+        if int8:
+            raise InputError(f"int8 goes with an id; for an int8 variant by path name its own file, not {model}")
+        return _by_path(Path(model), sidecar, sha256)
+    if sidecar is not None or sha256 is not None:
+        raise InputError(f"sidecar and sha256 go with a path, but {model!r} is an id: the registry pins its files")
+    name = str(model)
+    return _registered(name.removesuffix(INT8), registry_path(registry), int8 or name.endswith(INT8))
+
+
 def load_model(
     model: str | os.PathLike[str],
     *,
@@ -55,7 +109,8 @@ def load_model(
 
     Args:
         model: id of a registered model (``vmaf_tiny_v2``; ``vmaf_tiny_v2.int8`` for its int8 variant), or the path of
-            an exported model (``model.onnx``), of an int8 variant, or of an ensemble (``ensemble.json``).
+            an exported model (``model.onnx``, or its sidecar), of an int8 variant, or of an ensemble
+            (``ensemble.json``).
         registry: the registry of the ids; by default $PYVMAF_REGISTRY, else results/registry/registry.json.
         int8: load the int8 variant of a registered model. If none ships, that is an error: fp32 never replaces it.
         sidecar: sidecar of a model by path; by default the JSON file beside it, for an int8 variant that of its fp32
@@ -67,27 +122,32 @@ def load_model(
     Raises:
         MissingFileError: a file or the registry does not exist.
         InputError: the model is unknown, held, or has no int8 variant; or a file may not be loaded because it lies
-            outside `root`, is too large or not regular, or has operators that are not allowed.
-        IntegrityError: a file is damaged or differs from its pin, or a model was trained with a codec vocabulary that
-            this installation does not have.
+            outside `root`, is too large or not regular, has operators that are not allowed, or would take more memory
+            or time than a model may.
+        IntegrityError: a file is damaged or differs from its pin, files of one model contradict each other, or a model
+            was trained with a codec vocabulary that this installation does not have.
+
+    Warns:
+        ModelWarning: the model was registered by hand, so that no gate has measured its error.
 
     Example:
         >>> model = pyvmaf.load_model("vmaf_tiny_v2")
         >>> model.predict(pyvmaf.score("reference.mkv", "distorted.mkv").to_pandas()).scores
     """
-    if is_path(model):
-        loaded = _by_path(Path(model), int8, sidecar, sha256, root, threads)
-    elif sidecar is not None or sha256 is not None:
-        raise InputError(f"sidecar and sha256 go with a path, but {model!r} is an id: the registry pins its files")
-    else:
-        name = str(model)
-        int8 = int8 or name.endswith(INT8)
-        loaded = _registered(name.removesuffix(INT8), registry_path(registry), int8, root, threads)
+    located = locate(model, registry=registry, int8=int8, sidecar=sidecar, sha256=sha256)
+    loaded = located.load(root=root, threads=threads)
     loaded.warn = True
+    if loaded.sidecar["verdict"] == UNJUDGED:
+        warnings.warn(
+            f"model {loaded.name} was registered by hand: no gate has measured its error, and nothing says which values "
+            "its training rows had",
+            ModelWarning,
+            stacklevel=2,
+        )
     return loaded
 
 
-def _registered(name: str, registry: Path, int8: bool, root: str | os.PathLike[str] | None, threads: int) -> AnyModel:
+def _registered(name: str, registry: Path, int8: bool) -> Located:
     if not registry.exists():
         raise MissingFileError(
             f"no such file: {registry}, which should list model {name!r}: run in the folder of the workflow, name "
@@ -95,71 +155,37 @@ def _registered(name: str, registry: Path, int8: bool, root: str | os.PathLike[s
         )
     entry = find_entry(registry, name)
     home = registry.parent
-    if int8:
-        if entry.ensemble is not None:
-            raise InputError(
-                f"model {name!r} is an ensemble, whose intervals were calibrated on its fp32 members: it has no int8 "
-                "variant. Those of its members can be loaded by path"
-            )
-        if entry.int8 is None:
-            raise InputError(
-                f"model {name!r} ships no int8 variant ({entry.no_int8()}); fp32 is not taken in its place"
-            )
-    elif entry.ensemble is not None:
-        manifest = home / entry.ensemble.manifest
-        return load_ensemble(manifest, sha256=entry.ensemble.manifest_sha256, root=root, threads=threads)
+    if int8 and entry.ensemble is not None:
+        raise InputError(
+            f"model {name!r} is an ensemble, whose intervals were calibrated on its fp32 members: it has no int8 "
+            "variant. Those of its members can be loaded by path"
+        )
+    if int8 and entry.int8 is None:
+        raise InputError(f"model {name!r} ships no int8 variant ({entry.no_int8()}); fp32 is not taken in its place")
     if entry.sidecar is None:
         raise InputError(f"model {name!r} was registered without a sidecar, which describes its inputs")
+    if wrong := disagreements(entry, registry):
+        raise IntegrityError(f"{registry}: {wrong[0]}: register the models again")
+    if entry.ensemble is not None:
+        return Located(home / entry.ensemble.manifest, entry.ensemble.manifest_sha256, ensemble=True)
     file, pin = (entry.int8, entry.int8_sha256) if int8 else (entry.onnx, entry.sha256)
-    return load_pinned(
-        home / str(file),
-        sidecar=home / entry.sidecar,
-        sha256=str(pin),
-        sidecar_sha256=str(entry.sidecar_sha256),
-        int8=int8,
-        root=root,
-        threads=threads,
-    )
+    return Located(home / str(file), pin, home / entry.sidecar, entry.sidecar_sha256)
 
 
-def _by_path(
-    path: Path,
-    int8: bool,
-    sidecar: str | os.PathLike[str] | None,
-    sha256: str | None,
-    root: str | os.PathLike[str] | None,
-    threads: int,
-) -> AnyModel:
-    if int8:
-        raise InputError(f"int8 goes with an id; for an int8 variant by path name its own file, not {path}")
+def _by_path(path: Path, sidecar: str | os.PathLike[str] | None, sha256: str | None) -> Located:
     if not path.exists():
         raise MissingFileError(f"no such file: {path}")
     if path.suffix == ".json":
-        if not is_ensemble(path):
-            raise InputError(f"{path} is not the manifest of an ensemble: name a model by its .onnx file")
-        return load_ensemble(path, sha256=sha256, root=root, threads=threads)
-    report = path.with_suffix(".json")
-    if sidecar is None and report.exists() and (int8_block := peek(report, "int8")) is not None:
-        parent = _parent(path, report)
-        pin = sha256 or (int8_block.get("sha256") if isinstance(int8_block, dict) else None)
-        if not isinstance(pin, str):
-            raise IntegrityError(f"{report} is an int8 report that pins no file: quantise the model again")
-        return load_pinned(path, sidecar=parent, sha256=pin, int8=True, root=root, threads=threads)
-    return load_file(path, sidecar=sidecar, sha256=sha256, root=root, threads=threads)
-
-
-def _parent(path: Path, report: Path) -> Path:
-    """Return the sidecar of the fp32 model of an int8 variant, in the workflow's layout."""
-    fp32: Any = peek(report, "fp32")
-    parts = layout.INT8.match(os.path.abspath(path)) or {"model": "MODEL", "seed": "SEED"}
-    sidecar = layout.SIDECAR.under(layout.INT8.results_folder(path), **parts)
-    if not sidecar.exists():
-        raise MissingFileError(
-            f"{path} is an int8 variant, but the sidecar of its fp32 model is not at {sidecar}: name it (--sidecar)"
-        )
-    digest = fp32.get("sha256") if isinstance(fp32, dict) else None
-    if digest != peek(sidecar, "sha256"):
-        raise IntegrityError(
-            f"{report} was made from the ONNX file {digest}, but {sidecar} belongs to another: quantise again"
-        )
-    return sidecar
+        if sidecar is not None:
+            raise InputError(f"{path} is itself a JSON file: name a sidecar only for an .onnx file")
+        if is_ensemble(path):
+            return Located(path, sha256, ensemble=True)
+        onnx = peek(path, "onnx")
+        if not isinstance(onnx, str) or os.sep in onnx:
+            raise InputError(
+                f"{path} is neither the manifest of an ensemble nor a sidecar, which names its ONNX file: name a model by "
+                "its .onnx file"
+            )
+        return Located(path.with_name(onnx), sha256, path)
+    found = describe(path, sidecar)
+    return Located(path, sha256 or found.sha256, found.sidecar)

@@ -26,7 +26,7 @@ from pyvmaf.models.gates.monotonicity import Monotonicity
 from pyvmaf.models.spec import ModelSpec
 from pyvmaf.models.weights import Weights
 from pyvmaf.runtime.predictor import Prediction
-from pyvmaf.runtime.session import run as answer
+from pyvmaf.runtime.scorer import RowScorer
 from pyvmaf.splits import TRAIN
 from pyvmaf.tables.columns import floats, read_columns, read_schema, strings
 
@@ -155,19 +155,27 @@ def block(keys: Mapping[str, Any], where: str) -> Block:
 class NearestPredictor:
     """A session and its feature."""
 
-    def __init__(self, runtime: Any, described: Block) -> None:
-        self._runtime, self.features = runtime, (described.feature,)
+    def __init__(self, graph: Any, described: Block, where: str, threads: int) -> None:
+        self.features, (self._low, self._high) = (described.feature,), described.feature_range
+        self._scorer = RowScorer(graph, {"features": 1}, "score", where, threads)
 
     def predict(self, features: Any, codec: Any = None) -> Prediction:
         """Score rows."""
         x = features[self.features[0]] if isinstance(features, Mapping) else features
-        column = np.asarray(x, dtype=np.float32).reshape(-1, 1)
-        return Prediction(answer(self._runtime, {"features": column}), {}, 0.0, 0.0)
+        return Prediction(self._scorer.scores(self.feeds(np.asarray(x), None))[0], {}, 0.0, 0.0)
+
+    def examples(self, n: int, seed: int = 0) -> tuple[np.ndarray, None]:
+        """Values of the range."""
+        return np.random.default_rng(seed).uniform(self._low, self._high, (n, 1)), None
+
+    def feeds(self, features: np.ndarray, codec: None) -> dict[str, np.ndarray]:
+        """One column."""
+        return {"features": np.asarray(features, dtype=np.float32).reshape(-1, 1)}
 
 
-def predictor(runtime: Any, sidecar: Mapping[str, Any], block: Block) -> NearestPredictor:
+def predictor(graph: Any, sidecar: Mapping[str, Any], block: Block, where: str, threads: int) -> NearestPredictor:
     """Make a predictor."""
-    return NearestPredictor(runtime, block)
+    return NearestPredictor(graph, block, where, threads)
 
 
 def ensemble_keys(sidecar: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pyvmaf.checks.cross_backend import cross_backend
+from pyvmaf.checks.evaluate import evaluate
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.models.ensemble import make_ensemble
-from pyvmaf.models.evaluate import evaluate
 from pyvmaf.models.export import export, parity
 from pyvmaf.models.fit import fit
 from pyvmaf.models.graphs import member_graph

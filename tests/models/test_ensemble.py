@@ -20,10 +20,10 @@ from scipy import stats
 
 from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.base.manifest import read_manifest
+from pyvmaf.checks.evaluate import evaluate
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
 from pyvmaf.models.coverage import measure
 from pyvmaf.models.ensemble import HeldError, make_ensemble, read_held_out
-from pyvmaf.models.evaluate import evaluate
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.judge import judge

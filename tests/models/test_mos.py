@@ -12,8 +12,8 @@ import pytest
 import yaml
 from scipy import stats
 
+from pyvmaf.checks.evaluate import evaluate
 from pyvmaf.errors import InputError
-from pyvmaf.models.evaluate import evaluate
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.judge import judge
@@ -108,7 +108,7 @@ def test_from_a_log_to_the_registry(table: Path, tmp_path: Path, monkeypatch: py
     assert pooled["srocc"] == pytest.approx(stats.spearmanr(predictions["prediction"], predictions["target"])[0])
     assert pooled["rmse"] == pytest.approx(np.sqrt(np.mean((predictions["prediction"] - predictions["target"]) ** 2)))
     assert verdict["verdict"] == "PROMOTE"
-    assert set(verdict["gates_not_judged"]) == {"hard_negatives", "monotonicity", "extrapolation"}
+    assert set(verdict["gates_not_judged"]) == {"hard_negatives", "monotonicity", "extrapolation", "spread over seeds"}
 
     onnx = seed / "model.onnx"
     sidecar = export(config, done.weights, Path("results/models/opinion/verdict.json"), table, onnx)

@@ -415,7 +415,7 @@ def test_initial_weights_are_held_whatever_they_score(tmp_path: Path, table: Pat
     anything = {"mean_plcc_min": -1, "per_seed_min": -1, "plcc_spread_max": 2}
     spec = write_spec(gates={**anything, "hard_negatives": None, "monotonicity": None})
     report = fit(spec, table, tmp_path / "out", seed=0, epochs=0).report
-    verdict = judge(spec, [report], tmp_path / "verdict.json")
+    verdict = judge(spec, [report], tmp_path / "verdict.json", seeds=[0])
     assert (verdict["verdict"], verdict["recommendation"]) == ("HOLD", "seeds [0] hold their initial weights")
 
 

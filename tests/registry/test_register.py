@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ from jsonschema import Draft202012Validator
 
 from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.by_hand import HandwrittenSidecar, register_model
 from pyvmaf.registry.entry import Entry, Registry, check_registry, choose_seed, resolve
 from pyvmaf.registry.register import register
 from pyvmaf.runtime.load import load_model
-from tests.make.commands import command, refusal
+from tests.make.commands import refusal
 
 REGISTRY = Path("results/registry/registry.json")
 
@@ -191,55 +189,17 @@ def test_check_registry_names_what_is_gone_or_changed(results: Path) -> None:
     assert sha256_file(sidecar) in problems[0]
     assert "small: int8" in problems[1]
     assert "does not exist" in problems[1]
-    registry = Registry.read(REGISTRY)
-    Registry(models=registry.models * 2, held=registry.held).write(REGISTRY)
-    assert any("more than once" in problem for problem in check_registry(REGISTRY))
 
 
-def test_by_hand_a_foreign_model_gets_a_sidecar_and_an_entry(results: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    model = folder / "vmaf_tiny_fr_v1.onnx"
-    shutil.copy(results / "models/small/seed0/model.onnx", model)
-    options = ["--kind", "fr", "--dataset", "nflx", "--license", "CDLA-Permissive-2.0", "--train-commit", "abc123"]
-    done = command("register", "--model", model, *options)
-    assert done.returncode == 0, done.stderr
-    sidecar = json.loads(model.with_suffix(".json").read_text())
-    assert sidecar["schema_version"] == 1
-    assert sidecar["name"] == "vmaf_tiny_fr_v1"
-    assert (sidecar["input_name"], sidecar["output_name"], sidecar["onnx_opset"]) == ("features", "score", 17)
-    assert sidecar["license"] == "CDLA-Permissive-2.0"
-    registry = folder / "registry.json"
-    assert HandwrittenSidecar.read(model.with_suffix(".json")).as_json() == sidecar
-    (entry,) = Registry.read(registry).models
-    assert entry.notes == "Entered by hand: no verdict stands behind it."
-    assert check_registry(registry) == []
-    # Again under another id: the first entry stays.
-    other = folder / "second.onnx"
-    shutil.copy(model, other)
-    register_model(other, kind="fr", dataset="nflx", license="MIT", train_commit="d", registry=registry)
-    assert [e.id for e in Registry.read(registry).models] == ["second", "vmaf_tiny_fr_v1"]
-
-
-def test_by_hand_an_exported_model_keeps_its_sidecar_and_a_held_one_is_refused(results: Path) -> None:
-    model = results / "models/small/seed0/model.onnx"
-    before = model.with_suffix(".json").read_bytes()
-    given: dict[str, Any] = {
-        "kind": "fr",
-        "dataset": "default",
-        "license": "BSD-2-Clause-Patent",
-        "train_commit": "abc",
-    }
-    registry = register_model(model, **given, registry="mine/registry.json")
-    assert model.with_suffix(".json").read_bytes() == before
-    assert Registry.read(registry).models[0].id == "small"
-    assert check_registry(registry) == []
-    with pytest.raises(InputError, match="says license 'BSD-2-Clause-Patent', but 'MIT' was given"):
-        register_model(model, **{**given, "license": "MIT"}, registry="mine/registry.json")
-    with pytest.raises(InputError, match="held is held: mean PLCC"):
-        register_model(results / "models/held/seed0/model.onnx", **given, registry="mine/registry.json")
-    with pytest.raises(InputError, match="did you mean 'filter'"):
-        register_model(model, **{**given, "kind": "filters"})
+@pytest.mark.parametrize("key", ["models", "held"])
+def test_an_id_that_is_listed_twice_is_refused(results: Path, key: str) -> None:
+    body = json.loads(REGISTRY.read_text())
+    body[key] *= 2
+    write_json(REGISTRY, body)
+    (problem,) = check_registry(REGISTRY)
+    assert "more than once" in problem
+    with pytest.raises(IntegrityError, match="more than once"):
+        resolve(REGISTRY, "small")
 
 
 def test_by_hand_the_command_asks_for_what_it_needs(results: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -134,7 +135,7 @@ def test_where_ids_are_looked_up(copied: Path, tmp_path: Path, monkeypatch: pyte
         pyvmaf.load_model("nothing.onnx")
     other = tmp_path / "other.json"
     other.write_text("{}")
-    with pytest.raises(InputError, match="is not the manifest of an ensemble"):
+    with pytest.raises(InputError, match="is neither the manifest of an ensemble nor a sidecar"):
         pyvmaf.load_model(other)
 
 
@@ -180,7 +181,9 @@ def test_what_is_harmed_is_refused(
 def test_a_registry_that_pins_the_harm_does_not_help(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = REGISTRY.parent / entry("small")["onnx"]
     append_node(path)
-    edit_entry("small", sha256=sha256_file(path))
+    sidecar = path.with_suffix(".json")
+    write_json(sidecar, {**json.loads(sidecar.read_text()), "sha256": sha256_file(path)})
+    edit_entry("small", sha256=sha256_file(path), sidecar_sha256=sha256_file(sidecar))
 
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("a session was opened")
@@ -191,6 +194,77 @@ def test_a_registry_that_pins_the_harm_does_not_help(copied: Path, monkeypatch: 
     edit_entry("small", onnx="../models/small")
     with pytest.raises(InputError, match="is not a regular file"):
         pyvmaf.load_model("small")
+
+
+def of_another(role: str) -> Callable[[], None]:
+    """Give an entry a file of another model, with its true hash."""
+
+    def change() -> None:
+        path = f"../models/held/seed0/{'model.onnx' if role == 'onnx' else 'model.json'}"
+        edit_entry("small", **{role: path, "sha256" if role == "onnx" else f"{role}_sha256": true_hash(path)})
+
+    return change
+
+
+def true_hash(path: str) -> str:
+    return sha256_file(REGISTRY.parent / path)
+
+
+def variant_of_another_seed() -> None:
+    path = entry("small")["int8"]
+    other = path.replace("seed1", "seed0") if "seed1" in path else path.replace("seed0", "seed1")
+    report = other.replace(".onnx", ".json")
+    edit_entry(
+        "small", int8=other, int8_sha256=true_hash(other), int8_report=report, int8_report_sha256=true_hash(report)
+    )
+
+
+def verdict_of_another() -> None:
+    path = "../models/held/verdict.json"
+    edit_entry("small", verdict=path, verdict_sha256=true_hash(path))
+
+
+def other_weights() -> None:
+    path = "../models/held/seed0/weights.safetensors"
+    edit_entry("small", weights=path, weights_sha256=true_hash(path))
+
+
+def swapped_members() -> None:
+    shipped = entry("many")["ensemble"]
+    first, second, *others = shipped["members"]
+    first["seed"], second["seed"] = second["seed"], first["seed"]
+    edit_entry("many", ensemble={**shipped, "members": [first, second, *others]})
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "message", "loads"),
+    [
+        (of_another("onnx"), "small", r"small: its sha256 is '\w+', but \S+model.json says sha256", False),
+        (of_another("sidecar"), "small", r"small: its id is 'small', but \S+ says name 'held'", False),
+        (lambda: edit_entry("small", license="MIT"), "small", "small: its license is 'MIT', but", False),
+        (lambda: edit_entry("small", train_commit="x"), "small", "small: its train_commit is 'x', but", False),
+        (lambda: edit_entry("small", dataset="nflx"), "small", "small: its dataset is 'nflx', but", False),
+        (lambda: edit_entry("small", table_sha256="0" * 64), "small", "small: its table_sha256 is", False),
+        (variant_of_another_seed, "small.int8", r"small: its sha256 is '\w+', but \S+ says fp32.sha256", False),
+        (swapped_members, "many", "many: its members are not those of", False),
+        # What loading does not read, the check of the registry does.
+        (verdict_of_another, "small", r"small: it ships, but \S+ says HOLD", True),
+        (other_weights, "small", "small: its weights_sha256 is", True),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_an_entry_of_parts_of_several_models_is_refused(
+    copied: Path, change: Callable[[], None], name: str, message: str, loads: bool
+) -> None:
+    assert check_registry(REGISTRY) == []
+    change()
+    found = check_registry(REGISTRY)
+    assert any(re.search(message, problem) for problem in found), found
+    if loads:
+        pyvmaf.load_model(name)
+    else:
+        with pytest.raises(IntegrityError, match=message):
+            pyvmaf.load_model(name)
 
 
 def test_a_vocabulary_that_means_something_else(copied: Path) -> None:

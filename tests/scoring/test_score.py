@@ -169,7 +169,7 @@ def of_clips(copied: Path) -> Path:
     target.parent.mkdir()
     shutil.copy(source, target)
     sidecar = json.loads(source.with_suffix(".json").read_text())
-    ranges = [[0.0, 1.0], [0.0, 1.0], [0.0, 100.0], [100.0, 4000.0], [10.0, 20.0], [0.0, 1e9]]
+    ranges = [[0.0, 1.0], [0.0, 1.0], [0.0, 100.0], [0.0, 4000.0], [0.0, 20.0], [0.0, 1e9]]
     sidecar |= {
         "name": "of_clips", "kind": "mos", "features": list(CLIP_FEATURES), "expected_output_range": [-1e9, 1e9],
         "feature_ranges": dict(zip(CLIP_FEATURES, ranges, strict=True)),

@@ -13,11 +13,13 @@ from pyvmaf.models.spec import Gates
 def correlation(limits: Gates, plccs: Mapping[int, float | None]) -> dict[str, Any]:
     """Hold the mean PLCC of each seed against its limits.
 
-    A seed whose PLCC is not defined (a fold's predictions were constant) fails, and so does the model.
+    A seed whose PLCC is not defined (a fold's predictions were constant) fails, and so does the model. One seed has no
+    spread, so that it is not judged: null in place of passed.
     """
     found = spread(list(plccs.values()))
     mean, low, high = found["mean"], found["min"], found["max"]
-    width = None if low is None or high is None else high - low
+    one = len(plccs) == 1
+    width = None if low is None or high is None or one else high - low
     failing = sorted(s for s, p in plccs.items() if p is None or p < limits.per_seed_min)
     return {
         "mean_plcc": mean,
@@ -26,7 +28,7 @@ def correlation(limits: Gates, plccs: Mapping[int, float | None]) -> dict[str, A
         "std_plcc": found["std"],
         "plcc_spread": width,
         "plcc_spread_max": limits.plcc_spread_max,
-        "plcc_spread_pass": width is not None and width <= limits.plcc_spread_max,
+        "plcc_spread_pass": None if one else width is not None and width <= limits.plcc_spread_max,
         "per_seed_plccs": {str(s): plccs[s] for s in sorted(plccs)},
         "per_seed_min": limits.per_seed_min,
         "per_seed_pass": not failing,
@@ -65,9 +67,7 @@ class Correlation:
                 shown(width, 5),
                 f"at most {block['plcc_spread_max']:g}",
                 block["plcc_spread_pass"],
-                None
-                if block["plcc_spread_pass"]
-                else f"spread over seeds {_words(width)} is above {block['plcc_spread_max']:g}",
+                _why_spread(block),
             ),
             Row(
                 "PLCC of the worst seed",
@@ -77,6 +77,14 @@ class Correlation:
                 None if block["per_seed_pass"] else f"seeds {failing} are below {low:g} ({values})",
             ),
         ]
+
+
+def _why_spread(block: Mapping[str, Any]) -> str | None:
+    if block["plcc_spread_pass"] is None:
+        return "one seed has no spread"
+    if block["plcc_spread_pass"]:
+        return None
+    return f"spread over seeds {_words(block['plcc_spread'])} is above {block['plcc_spread_max']:g}"
 
 
 def _words(value: float | None) -> str:

@@ -99,8 +99,8 @@ class Preparation:
                     f"{_NEEDS[name]}"
                 )
         raw = Preparation(np.zeros(0), np.zeros(0), low, high, guard, tuple(transforms), tuple(margins))
-        mean = np.add.reduce([raw._transformed(part).sum(axis=0) for part in parts()]) / n
-        squares = np.add.reduce([np.square(raw._transformed(part) - mean).sum(axis=0) for part in parts()])
+        mean = np.add.reduce([raw.transformed(part).sum(axis=0) for part in parts()]) / n
+        squares = np.add.reduce([np.square(raw.transformed(part) - mean).sum(axis=0) for part in parts()])
         std = np.sqrt(squares / n)
         return dataclasses.replace(raw, mean=mean, std=np.where(std < MIN_STD, 1.0, std))
 
@@ -119,7 +119,8 @@ class Preparation:
                 low[place] = self.low[place] if name == "log" else max(low[place], 0.0)
         return low, high
 
-    def _transformed(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def transformed(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Apply guard and transforms to raw rows [n, columns]."""
         limits = self.bounds
         bent = X if limits is None else np.clip(X, *limits)
         if any(self.transforms):
@@ -139,7 +140,7 @@ class Preparation:
         Returns:
             float64 [n, columns + width].
         """
-        scaled = (self._transformed(X) - self.mean) / self.std
+        scaled = (self.transformed(X) - self.mean) / self.std
         return np.asarray(scaled if codec is None else np.hstack([scaled, codec]), dtype=np.float64)
 
     def graph_inputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -181,8 +182,15 @@ def of_member(spec: RegressorSpec, weights: Weights, index: int) -> Preparation:
 
 def of_sidecar(sidecar: Mapping[str, Any]) -> Preparation:
     """The preparation that a model's sidecar describes; one without guard and transforms is of an older model."""
-    scaling = sidecar["input_normalization"]
-    ranges = np.asarray([sidecar["feature_ranges"][name] for name in sidecar["features"]], dtype=np.float64)
+    features = sidecar["features"]
+    # A model that was registered by hand may state neither a scaler nor ranges.
+    scaling = sidecar["input_normalization"] or {
+        "mean": [0.0] * len(features),
+        "std": [1.0] * len(features),
+        "in_graph": True,
+    }
+    stated = sidecar["feature_ranges"] or dict.fromkeys(features, (-np.inf, np.inf))
+    ranges = np.asarray([stated[name] for name in features], dtype=np.float64)
     named, margins = sidecar.get("input_transforms", {}), sidecar.get("input_guard_margin", {})
     return Preparation(
         np.asarray(scaling["mean"], dtype=np.float64),
@@ -190,7 +198,7 @@ def of_sidecar(sidecar: Mapping[str, Any]) -> Preparation:
         ranges[:, 0],
         ranges[:, 1],
         sidecar.get("input_guard", "none"),
-        tuple(named.get(name) for name in sidecar["features"]) if named else (),
-        tuple(margins.get(name, 0.0) for name in sidecar["features"]) if margins else (),
+        tuple(named.get(name) for name in features) if named else (),
+        tuple(margins.get(name, 0.0) for name in features) if margins else (),
         not scaling["in_graph"],
     )

@@ -13,9 +13,10 @@ from pydantic import Field, ValidationError
 from pyvmaf.base.document import Bounds, Name, OptionalKey, Part, Sha256, Share, Size, problems
 from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.models.regressor.inputs import UNCLIPPED, feeds, of_sidecar
+from pyvmaf.models.regressor.inputs import UNCLIPPED, Preparation, of_sidecar
+from pyvmaf.runtime.graph import Graph
 from pyvmaf.runtime.predictor import Prediction
-from pyvmaf.runtime.session import run_all
+from pyvmaf.runtime.scorer import RowScorer
 
 SHARED = (
     *("features", "input_normalization", "feature_ranges", "input_guard", "input_guard_margin", "input_transforms"),
@@ -49,7 +50,9 @@ class Block(Part):
     """A regressor's keys of a sidecar."""
 
     features: list[Name] = Field(min_length=1)
-    input_normalization: Scaling
+    input_normalization: Scaling | None = Field(
+        description="null: the graph takes raw features, and nothing more is known"
+    )
     input_guard: OptionalKey[Literal["none", "clamp"]] = Field(
         default=None,
         description="clamp: the graph keeps each feature inside feature_ranges; in scaled units if the caller scales",
@@ -62,8 +65,8 @@ class Block(Part):
         default=None,
         description="Applied inside the graph after the guard; mean and std are then of the transformed feature",
     )
-    feature_ranges: dict[str, Bounds] = Field(
-        description="Smallest and largest value of each feature over the training rows"
+    feature_ranges: dict[str, Bounds] | None = Field(
+        description="Smallest and largest value of each feature over the training rows; null: not known"
     )
     output_clipped: OptionalKey[bool] = Field(
         default=None,
@@ -95,14 +98,43 @@ def block(keys: Mapping[str, Any], where: str) -> Block:
     features, scaling = parsed.features, parsed.input_normalization
     if len(set(features)) != len(features):
         raise IntegrityError(f"{where} lists a feature twice: {', '.join(features)}")
-    for name, n in (("mean", len(scaling.mean)), ("std", len(scaling.std))):
-        if n != len(features):
-            raise IntegrityError(f"{where} lists {len(features)} features, but {n} values of {name}")
-    if set(parsed.feature_ranges) != set(features):
-        raise IntegrityError(f"{where} gives ranges of {sorted(parsed.feature_ranges)}, but lists {features}")
+    if scaling is not None:
+        for name, n in (("mean", len(scaling.mean)), ("std", len(scaling.std))):
+            if n != len(features):
+                raise IntegrityError(f"{where} lists {len(features)} features, but {n} values of {name}")
+    for key in ("feature_ranges", "input_guard_margin", "input_transforms"):
+        named = getattr(parsed, key)
+        if named is None:
+            continue
+        if set(named) - set(features) or (key == "feature_ranges" and len(named) < len(features)):
+            raise IntegrityError(f"{where} gives {key} of {sorted(named)}, but lists {features}")
+    if parsed.feature_ranges is None and (parsed.input_guard == "clamp" or parsed.input_transforms):
+        raise IntegrityError(f"{where} states a guard or transforms, but no feature_ranges for them")
+    _check_ranges(parsed, keys, where)
     if parsed.codec is not None:
         _check_vocabulary(parsed.codec, where)
     return parsed
+
+
+def _check_ranges(parsed: Block, keys: Mapping[str, Any], where: str) -> None:
+    """Check that mean and standard deviation are possible for values inside the stated ranges."""
+    for name, (low, high) in (parsed.feature_ranges or {}).items():
+        if low > high:
+            raise IntegrityError(f"{where} gives {name} the range [{low:g}, {high:g}], whose ends are swapped")
+    if parsed.feature_ranges is None or parsed.input_normalization is None:
+        return
+    prepare = of_sidecar(keys)
+    with np.errstate(all="ignore"):
+        ends = prepare.transformed(np.stack([prepare.low, prepare.high]))
+    slack = 1e-6 * np.maximum(1.0, np.abs(ends).max(axis=0))
+    for name, low, high, mean, std, most in zip(parsed.features, *ends, prepare.mean, prepare.std, slack, strict=True):
+        # No values between two ends deviate by more than half of the way from one to the other (Popoviciu).
+        possible = low - most <= mean <= high + most and (std <= (high - low) / 2 + most or std == 1)
+        if not possible:
+            raise IntegrityError(
+                f"{where} gives {name} a mean of {mean:g} and a standard deviation of {std:g}, which values from {low:g} to "
+                f"{high:g} (feature_ranges) cannot have: it describes other columns, or another order of them"
+            )
 
 
 def _check_vocabulary(codec: Codec, where: str) -> None:
@@ -117,20 +149,113 @@ def _check_vocabulary(codec: Codec, where: str) -> None:
             f"{where} was trained with codec vocabulary {codec.vocabulary} of sha256 {codec.vocabulary_sha256}, but here "
             f"it is {current.sha256}: its codec columns would mean something else"
         )
+    for key, stated, actual in (
+        ("layout", codec.layout, list(current.layout)),
+        ("blind", codec.blind, current.blind_or_none),
+    ):
+        if stated != actual:
+            raise IntegrityError(
+                f"{where} gives the codec block the {key} {stated}, but that of vocabulary {codec.vocabulary} is {actual}"
+            )
+
+
+def _check_preparation(graph: Graph, prepare: Preparation, described: Block, where: str) -> None:
+    """Compare scaler and guard inside a graph with those that the sidecar states.
+
+    Args:
+        graph: the graph.
+        prepare: as the sidecar states it.
+        described: the family's keys of the sidecar.
+        where: name of the sidecar, for errors.
+    """
+    stated = described.input_normalization is not None
+    expected: dict[str, NDArray[np.float64] | None] = {
+        "scaler.mean": prepare.mean if stated and not prepare.scaled_by_caller else None,
+        "scaler.std": prepare.std if stated and not prepare.scaled_by_caller else None,
+    }
+    if np.isfinite(prepare.low).all():  # else the ranges are not known, and a guard of them is none of the sidecar's
+        ends = prepare.bounds or (None, None)
+        expected |= {
+            name: None if end is None else prepare.graph_inputs(end)
+            for name, end in zip(("guard.low", "guard.high"), ends, strict=True)
+        }
+    for name, values in expected.items():
+        constant = graph.constant(name)
+        wanted = None if values is None else values.astype(np.float32)
+        same = constant is None if wanted is None else constant is not None and np.array_equal(constant, wanted)
+        if not same:
+            raise IntegrityError(
+                f"{where} states {_words(wanted)} for {name} inside of {graph.where}, which has {_words(constant)}: it "
+                "describes another model"
+            )
+
+
+def _check_clip(graph: Graph, described: Block, expected: tuple[float, float], where: str) -> None:
+    """Compare the range that a graph keeps scores in with the sidecar's."""
+    ends = [graph.constant(f"clip.{end}") for end in ("low", "high")]
+    if not described.output_clipped and ends == [None, None]:
+        return
+    for end, limit in zip(ends, expected, strict=True):
+        # float32 may not hold the limit itself.
+        if end is None or not np.isclose(end, limit, rtol=1e-6, atol=1e-6) or not described.output_clipped:
+            raise IntegrityError(
+                f"{where} says expected_output_range {list(expected)} and output_clipped {described.output_clipped}, but "
+                f"{graph.where} keeps scores from {_words(ends[0])} to {_words(ends[1])}: it describes another model"
+            )
+
+
+def _words(values: NDArray[Any] | None) -> str:
+    return "nothing" if values is None else f"[{', '.join(f'{value:g}' for value in np.ravel(values)[:8])}]"
 
 
 class RowPredictor:
     """A session with the preparation of its inputs."""
 
-    def __init__(self, runtime: Any, sidecar: Mapping[str, Any], described: Block) -> None:
-        """Keep the session and its sidecar."""
-        self._runtime = runtime
+    def __init__(self, graph: Graph, sidecar: Mapping[str, Any], described: Block, where: str, threads: int) -> None:
+        """Compare the graph with its sidecar and start the session; see `pyvmaf.runtime.predictor.PredictorPart`."""
         self._name = str(sidecar["name"])
         self._range: tuple[float, float] = tuple(sidecar["expected_output_range"])
         self._codec_block = described.codec
         self._prepare = of_sidecar(sidecar)
+        self._ranges_known = described.feature_ranges is not None
         self.features = tuple(described.features)
         """Names of the features, in the order of the columns that `predict` takes."""
+        self._input = str(sidecar["input_name"])
+        columns = {self._input: len(self.features)}
+        if described.codec is not None:
+            columns[described.codec.input_name] = len(described.codec.layout)
+        self._scorer = RowScorer(graph, columns, str(sidecar["output_name"]), where, threads, described.inner)
+        _check_preparation(graph, self._prepare, described, where)
+        _check_clip(graph, described, self._range, where)
+
+    def examples(self, n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Draw rows; see `pyvmaf.runtime.load.Model.examples`.
+
+        Without a known range they lie within two standard deviations of the mean, and without these in [0, 1].
+        """
+        rng = np.random.default_rng(seed)
+        low, high = self._prepare.low, self._prepare.high
+        if not self._ranges_known:
+            known = self._prepare.scaled_by_caller
+            low = self._prepare.mean - 2 * self._prepare.std if known else np.zeros(low.size)
+            high = self._prepare.mean + 2 * self._prepare.std if known else np.ones(low.size)
+        X = low + (high - low) * rng.random((n, low.size))
+        corners = np.arange(n) % 8 == 7
+        X[corners] = np.where(rng.random((int(corners.sum()), low.size)) < 0.5, low, high)
+        block = self._codec_block
+        if block is None:
+            return X, None
+        slots = [index for index, name in enumerate(block.layout) if name.startswith("encoder_onehot[")]
+        codec = rng.random((n, len(block.layout)))
+        codec[:, slots] = np.eye(len(slots))[rng.integers(0, len(slots), size=n)]
+        return X, codec
+
+    def feeds(self, features: NDArray[np.float64], codec: NDArray[np.float64] | None) -> dict[str, NDArray[np.float32]]:
+        """Give the graph's inputs; see `pyvmaf.runtime.load.Model.feeds`."""
+        feeds = {self._input: np.ascontiguousarray(self._prepare.graph_inputs(features), dtype=np.float32)}
+        if self._codec_block is not None and codec is not None:
+            feeds[self._codec_block.input_name] = np.ascontiguousarray(codec, dtype=np.float32)
+        return feeds
 
     def predict(self, features: Any, codec: Any = None) -> Prediction:
         """Score rows; see `pyvmaf.runtime.load.Model.predict`."""
@@ -143,7 +268,7 @@ class RowPredictor:
         columns = self._codec(codec, len(X))
         if len(X) == 0:
             return Prediction(np.empty(0), {}, 0.0, 0.0)
-        scores, *unclipped = run_all(self._runtime, feeds(self._prepare.graph_inputs(X), columns))
+        scores, *unclipped = self._scorer.scores(self.feeds(X, columns))
         answers = unclipped[0] if unclipped else scores
         beyond = (self._prepare.low > X) | (self._prepare.high < X)
         shares = {name: float(s) for name, s in zip(self.features, beyond.mean(axis=0), strict=True) if s}
@@ -152,7 +277,7 @@ class RowPredictor:
         return Prediction(
             scores,
             shares,
-            float(beyond.any(axis=1).mean()),
+            float(beyond.any(axis=1).mean()) if self._ranges_known else None,
             float(unexpected.mean()),
             unclipped=answers if unclipped else None,
         )
@@ -209,9 +334,9 @@ def ensemble_keys(sidecar: Mapping[str, Any]) -> dict[str, Any]:
     scaling, codec = sidecar["input_normalization"], sidecar["codec"]
     return {
         "feature_order": sidecar["features"],
-        "feature_mean": scaling["mean"],
-        "feature_std": scaling["std"],
-        "scaler_in_graph": scaling["in_graph"],
+        "feature_mean": None if scaling is None else scaling["mean"],
+        "feature_std": None if scaling is None else scaling["std"],
+        "scaler_in_graph": scaling is None or scaling["in_graph"],
         "codec_vocab": None if codec is None else codec["slots"],
         "codec_vocab_version": None if codec is None else codec["vocabulary"],
         "codec_vocab_sha256": None if codec is None else codec["vocabulary_sha256"],
@@ -219,6 +344,6 @@ def ensemble_keys(sidecar: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def predictor(runtime: Any, sidecar: Mapping[str, Any], block: Block) -> RowPredictor:
-    """Make a predictor of an onnxruntime session and its sidecar."""
-    return RowPredictor(runtime, sidecar, block)
+def predictor(graph: Graph, sidecar: Mapping[str, Any], block: Block, where: str, threads: int) -> RowPredictor:
+    """Make a predictor; see `pyvmaf.runtime.predictor.PredictorPart`."""
+    return RowPredictor(graph, sidecar, block, where, threads)

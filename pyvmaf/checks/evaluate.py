@@ -28,12 +28,13 @@ from pyvmaf.base.document import (
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.outputs import publishes
+from pyvmaf.checks.subject import trained_on
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.metrics import agreement, finite
-from pyvmaf.runtime.ensemble import AnyModel, Ensemble, load_ensemble
+from pyvmaf.runtime.ensemble import Ensemble
 from pyvmaf.runtime.intervals import METHODS
-from pyvmaf.runtime.load import load_model
 from pyvmaf.runtime.predictor import Prediction
+from pyvmaf.scoring.find import locate
 from pyvmaf.splits import hash_split
 from pyvmaf.tables.columns import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
 
@@ -43,7 +44,7 @@ SPLITS = ("all", "train", "val", "test")
 class OutsideRange(Part):
     """Rows outside the range of the training rows."""
 
-    share: Share
+    share: Share | None = Field(description="null: the model's sidecar does not state the range")
     by_feature: dict[str, Share]
 
 
@@ -93,14 +94,14 @@ class Evaluation(Document):
     rmse: Size
     outside_training_range: OutsideRange
     outside_output_range: Share
-    trained_on_this_table: bool
+    trained_on_this_table: bool | None = Field(description="null: the sidecar does not name the table of its training")
     intervals: Intervals | None = Field(description="null for a single model")
     run_provenance: RunProvenance
 
 
 @publishes("eval")
 def evaluate(
-    model: Path,
+    model: str | Path,
     table: Path,
     *,
     split: str = "test",
@@ -109,18 +110,20 @@ def evaluate(
     target: str | None = None,
     sidecar: Path | None = None,
     sha256: str | None = None,
+    registry: Path | None = None,
     output: Path | None = None,
 ) -> dict[str, Any]:
     """Compare predictions with the target, and write the report if `output` is given.
 
     Args:
-        model: the ONNX file, or the manifest of an ensemble (``ensemble.json``).
+        model: an ONNX file, an int8 variant, the manifest of an ensemble (``ensemble.json``), or the id of a registered
+            model.
         table: parquet table with the model's features.
         split: "train", "val" or "test" of the key-hash split (10 % each for val and test), or "all".
         key: column whose values the split keeps together.
         only: values of `key` to look at; the split is not applied then.
         target: column to compare with; by default the one that the model was trained on.
-        sidecar, sha256: as in `load_model`; an ensemble's manifest names its members' sidecars.
+        sidecar, sha256, registry: as in `pyvmaf.load_model`.
         output: JSON file for the report.
 
     Raises:
@@ -129,11 +132,12 @@ def evaluate(
     started = time.perf_counter()
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    loaded = _load(model, sidecar, sha256)
+    located = locate(model, registry=registry, sidecar=sidecar, sha256=sha256)
+    loaded = located.load()
     column = target or str(loaded.sidecar.get("target", "vmaf"))
     args = {"split": split, "key": key, "only": list(only), "target": column}
     used = uses("eval", loaded.sidecar["kind"])
-    call = Call("eval", args=args, inputs={"model": model, "features": table}, uses=used, started=started)
+    call = Call("eval", args=args, inputs={"model": located.path, "features": table}, uses=used, started=started)
     block = loaded.sidecar.get("codec")
     names = [*loaded.features, column, key, *(ENCODE_COLUMNS if block else ())]
     data = read_columns(table, list(dict.fromkeys(names)))
@@ -143,11 +147,7 @@ def evaluate(
     y = floats(data, column)
     rows = np.flatnonzero(chosen & np.isfinite(X).all(axis=1) & np.isfinite(y))
     if rows.size == 0:
-        values = np.unique(keys)
-        raise InputError(
-            f"{table} has no usable rows in split {label!r}: its {values.size} values of {key} "
-            f"({', '.join(values[:12].tolist())}) fall elsewhere. Name some with --only, or take --split all"
-        )
+        raise InputError(_no_rows(table, label, key, keys, np.isfinite(X).all(axis=1) & np.isfinite(y)))
     codec = None
     if block:
         encoder, preset = strings(data, "encoder")[rows], strings(data, "preset")[rows]
@@ -156,8 +156,8 @@ def evaluate(
     measured = agreement(predicted.scores, y[rows])
     table_sha256 = sha256_file(table)
     report = Evaluation(
-        model=loaded.sidecar["name"],
-        model_sha256=sha256_file(model),
+        model=loaded.name,
+        model_sha256=sha256_file(located.path),
         table_sha256=table_sha256,
         split=label,
         key=key,
@@ -171,19 +171,27 @@ def evaluate(
         rmse=measured["rmse"],
         outside_training_range=OutsideRange(share=predicted.outside_share, by_feature=predicted.outside),
         outside_output_range=predicted.unexpected_share,
-        trained_on_this_table=loaded.sidecar["dataset_sha256"] == table_sha256,
+        trained_on_this_table=trained_on(loaded, table_sha256),
         intervals=_intervals(loaded, predicted, y[rows], keys[rows]) if isinstance(loaded, Ensemble) else None,
         run_provenance=call.provenance(),
     )
     return publish(report, output, call).as_json()
 
 
-def _load(model: Path, sidecar: Path | None, sha256: str | None) -> AnyModel:
-    if model.suffix != ".json":
-        return load_model(model, sidecar=sidecar, sha256=sha256)
-    if sidecar is not None:
-        raise InputError(f"{model} names the sidecars of its members: leave --sidecar out")
-    return load_ensemble(model, sha256=sha256)
+def _no_rows(table: Path, label: str, key: str, keys: NDArray[np.str_], usable: NDArray[np.bool_]) -> str:
+    """Say why there are no rows to compare, and which splits of the table have some."""
+    if not usable.any():
+        return f"none of the {keys.size} rows of {table} has a value in every column that is needed"
+    sides = np.asarray(hash_split(keys))[usable]
+    counts = {side: int(np.count_nonzero(sides == side)) for side in SPLITS[1:]}
+    having = ", ".join(f"--split {side} ({n} rows)" for side, n in counts.items() if n)
+    values = np.unique(keys)
+    return (
+        f"{table} has no usable rows in split {label!r}: the hash of {key} puts its {values.size} values "
+        f"({', '.join(values[:12].tolist())}) elsewhere. Take {having}, --split all ({usable.sum()} rows), or --only with "
+        "one of these values. Predictions of rows that a model did not train on are in predictions.parquet beside its "
+        "weights, and their figures in loso.json"
+    )
 
 
 def _chosen(
