@@ -173,7 +173,7 @@ def test_intervals_of_an_ensemble_stay_inside(line: Path) -> None:
 def test_a_sidecar_that_speaks_of_a_clip_needs_one(line: Path, tmp_path: Path) -> None:
     plain = spec_file(tmp_path, target={"table": "made", "range": list(RANGES[line.name]), "clip": False}, gates=GATES)
     report = fit(plain, line / "made.parquet", tmp_path / "seed0", seed=0).report
-    judge(plain, [report], tmp_path / "verdict.json")
+    judge(plain, [report], tmp_path / "verdict.json", seeds=[0])
     home, out = tmp_path / "seed0", tmp_path / "model.onnx"
     sidecar = export(plain, home / "weights.safetensors", tmp_path / "verdict.json", line / "made.parquet", out)
     assert "Clip" not in sidecar["operators"]

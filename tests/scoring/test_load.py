@@ -42,7 +42,10 @@ def entry(name: str) -> dict[str, Any]:
 
 def edit_entry(name: str, **changes: Any) -> None:
     data = Registry.read(REGISTRY).as_json()
-    next(e for e in data["models"] if e["id"] == name).update(changes)
+    edited = next(e for e in data["models"] if e["id"] == name)
+    edited.update(changes)
+    for key in [key for key, value in changes.items() if value is None]:
+        del edited[key]
     write_json(REGISTRY, data)
 
 
@@ -183,7 +186,9 @@ def test_a_registry_that_pins_the_harm_does_not_help(copied: Path, monkeypatch: 
     append_node(path)
     sidecar = path.with_suffix(".json")
     write_json(sidecar, {**json.loads(sidecar.read_text()), "sha256": sha256_file(path)})
-    edit_entry("small", sha256=sha256_file(path), sidecar_sha256=sha256_file(sidecar))
+    no_int8 = dict.fromkeys(("int8", "int8_sha256", "int8_report", "int8_report_sha256"))
+    pins = {"sha256": sha256_file(path), "sidecar_sha256": sha256_file(sidecar)}
+    edit_entry("small", **pins, **no_int8, quant_mode="fp32")
 
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("a session was opened")
