@@ -15,6 +15,7 @@ from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError
 from pyvmaf.models.crossval import Division, figures, summarise, validate
 from pyvmaf.models.families import Fit, Run
+from pyvmaf.models.regressor.base import TENSORS
 from pyvmaf.models.regressor.networks import Mlp, build
 from pyvmaf.models.regressor.rows import TrainingTable, read_table
 from pyvmaf.models.regressor.spec import RegressorSpec
@@ -43,6 +44,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
         epochs=run.epochs,
         seed=run.seed,
         inputs=spec.inputs,
+        base=spec.network.base,
         standardise=spec.target.standardise,
     )
     members = [Member(f.held_out, partial(f.rows, TRAIN)) for f in division.every]
@@ -78,7 +80,9 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
 
 def _tensors(fitted: list[Fitted]) -> dict[str, NDArray[Any]]:
     """The arrays of the weights file, the members along the first axis."""
-    return {
+    bases = [f.base for f in fitted if f.base is not None]
+    linear = (np.stack([b.weights for b in bases]), np.array([b.bias for b in bases])) if bases else ()
+    return dict(zip(TENSORS, linear, strict=False)) | {
         "parameters": np.stack([f.parameters for f in fitted]).astype(np.float32),
         "scaler_mean": np.stack([f.prepare.mean for f in fitted]),
         "scaler_std": np.stack([f.prepare.std for f in fitted]),
@@ -116,7 +120,8 @@ def _predict(
         for chunk in chunks(rows.size):
             part = rows[chunk]
             inputs = one.prepare(data.X[part], None if data.codec is None else data.codec[part])
-            predicted[chunk] = network.predict(parameters, torch.from_numpy(inputs.astype(np.float32))).numpy()
+            answers = network.predict(parameters, torch.from_numpy(inputs.astype(np.float32))).numpy()
+            predicted[chunk] = answers if one.base is None else one.base.corrected(inputs, answers)
     return np.clip(predicted, *spec.target.range, out=predicted) if spec.target.clip else predicted
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 from pyvmaf.codecs.vocabularies import Vocabulary, vocabulary
 from pyvmaf.errors import IntegrityError
 from pyvmaf.models.families import Graph
+from pyvmaf.models.regressor.base import Base
+from pyvmaf.models.regressor.base import of_member as base_of_member
 from pyvmaf.models.regressor.inputs import CODEC, FEATURES, SCORE, UNCLIPPED, Preparation, of_member
 from pyvmaf.models.regressor.networks import Mlp, build
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import Weights
+
+if TYPE_CHECKING:
+    import torch
+
+NETWORK = "network"
+"""Name of the network's answer in a graph where it corrects a linear part."""
 
 # The version that came with opset 17; runtimes from 2022 on read it.
 _IR_VERSION = 8
@@ -57,6 +65,22 @@ def clip_bounds(spec: RegressorSpec, weights: Weights) -> tuple[np.float32, np.f
     return low, high
 
 
+def member_module(spec: RegressorSpec, weights: Weights, index: int) -> torch.nn.Module:
+    """A member as a torch module, prepared columns [n, inputs] to scores [n, 1].
+
+    Args:
+        spec: the model.
+        weights: of a fit of that model.
+        index: of the member (`Weights.index`).
+    """
+    import torch
+
+    parameters = torch.from_numpy(weights.tensors["parameters"][index])
+    module = member_network(spec, codec_vocabulary(spec, weights)).as_module(parameters)
+    base = base_of_member(spec, weights.tensors, index)
+    return module if base is None else base.around(module)
+
+
 def graph(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Graph:
     """Write a member as ONNX.
 
@@ -80,6 +104,7 @@ def graph(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Graph:
         n_features=len(spec.inputs.names),
         n_codec=0 if block is None else block.width,
         prepare=of_member(spec, weights, index),
+        base=base_of_member(spec, weights.tensors, index),
         opset=spec.export.opset,
         clip=clip_bounds(spec, weights),
     )
@@ -94,6 +119,7 @@ def build_onnx(
     n_features: int,
     n_codec: int,
     prepare: Preparation,
+    base: Base | None = None,
     opset: int,
     clip: tuple[np.float32, np.float32] | None = None,
 ) -> bytes:
@@ -106,6 +132,7 @@ def build_onnx(
         name: of the graph.
         n_features, n_codec: columns of the two inputs; 0 codec columns for a model without that input.
         prepare: the preparation of the features; the graph does all of it, except scaling if that is left to the caller.
+        base: the linear part that the network corrects, or None.
         opset: operator set of ai.onnx.
         clip: smallest and largest score that the graph gives; None for whatever the network answers.
     """
@@ -133,6 +160,7 @@ def build_onnx(
         mean = constant("scaler.mean", prepare.mean.astype(np.float32))
         std = constant("scaler.std", prepare.std.astype(np.float32))
         current = node("Div", [node("Sub", [current, mean], "scaler.centred"), std], "scaler.scaled")
+    features = current
     if n_codec:
         inputs.append(helper.make_tensor_value_info(CODEC, TensorProto.FLOAT, ["batch", n_codec]))
         current = node("Concat", [current, CODEC], "inputs", axis=1)
@@ -145,11 +173,8 @@ def build_onnx(
         weight, bias = constant(f"{key}.weight", block[:, :-1]), constant(f"{key}.bias", block[:, -1])
         current = node("Gemm", [current, weight, bias], f"{key}.linear", transB=1)
         if place == len(network.sizes) - 1:
-            current = node(
-                "Squeeze",
-                [current, constant("last_axis", np.array([1], np.int64))],
-                SCORE if clip is None else UNCLIPPED,
-            )
+            answer = NETWORK if base is not None else SCORE if clip is None else UNCLIPPED
+            current = node("Squeeze", [current, constant("last_axis", np.array([1], np.int64))], answer)
         elif network.activation == "relu":
             current = node("Relu", [current], f"{key}.active")
         else:
@@ -162,6 +187,8 @@ def build_onnx(
             factor = node("Add", [erf, "gelu.one"], f"{key}.factor")
             current = node("Mul", [node("Mul", [current, factor], f"{key}.twice"), "gelu.half"], f"{key}.active")
 
+    if base is not None:
+        current = _correct(current, features, base, SCORE if clip is None else UNCLIPPED, node, constant)
     if clip is not None:
         ends = [constant(f"clip.{end}", np.array(value)) for end, value in zip(("low", "high"), clip, strict=True)]
         node("Clip", [current, *ends], SCORE)
@@ -172,6 +199,26 @@ def build_onnx(
         graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION, producer_name="pyvmaf"
     )
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _correct(
+    network: str,
+    features: str,
+    base: Base,
+    answer: str,
+    node: Callable[..., str],
+    constant: Callable[[str, NDArray[np.generic]], str],
+) -> str:
+    """Add the linear part to the network's answer. It is no matrix product, so that int8 variants leave it as it is."""
+    low, high = (
+        constant(f"base.{side}", np.array(limit, np.float32))
+        for side, limit in (("low", -base.limit), ("high", base.limit))
+    )
+    limited = node("Clip", [network, low, high], "base.correction")
+    products = node("Mul", [features, constant("base.weights", base.weights.astype(np.float32))], "base.products")
+    total = node("ReduceSum", [products, "last_axis"], "base.sum", keepdims=0)
+    linear = node("Add", [total, constant("base.bias", np.array(base.bias, np.float32))], "base.linear")
+    return node("Add", [linear, limited], answer)
 
 
 def _bend(

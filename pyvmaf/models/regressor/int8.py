@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.models.regressor import inputs
-from pyvmaf.models.regressor.graph import codec_vocabulary, member_network
+from pyvmaf.models.regressor.graph import member_module
 from pyvmaf.models.regressor.rows import TrainingTable, read_table
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import Weights
@@ -41,7 +41,4 @@ def network_inputs(
 
 def network(spec: RegressorSpec, weights: Weights, held_out: str | None) -> torch.nn.Module:
     """Give a member as a torch module."""
-    import torch
-
-    parameters = torch.from_numpy(weights.tensors["parameters"][weights.index(held_out)])
-    return member_network(spec, codec_vocabulary(spec, weights)).as_module(parameters)
+    return member_module(spec, weights, weights.index(held_out))

@@ -33,6 +33,13 @@ class Inputs(Section):
     codec: str | None = Field(
         default=None, description="Version of the codec vocabulary whose block is a second input, or null for none."
     )
+    codec_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.9,
+        description="Share of the rows of a batch that are trained on as if their codec were not known, so that the "
+        "score of an unknown one is learned, too. The vocabulary needs a slot for it.",
+    )
     guard: Literal["none", "clamp"] = Field(
         default="none",
         description="clamp: each feature is kept inside the range of the training rows, in the graph too. none: values "
@@ -83,6 +90,15 @@ class Inputs(Section):
         return self
 
     @model_validator(mode="after")
+    def _codec_to_drop(self) -> Inputs:
+        if self.codec_dropout and (self.codec is None or VOCABULARIES[self.codec].blind_or_none is None):
+            raise ValueError(
+                "codec_dropout trains the slot of an unknown codec, which "
+                + ("needs codec" if self.codec is None else f"vocabulary {self.codec} does not have")
+            )
+        return self
+
+    @model_validator(mode="after")
     def _margin_of_a_guard(self) -> Inputs:
         if self.guard_margin and self.guard == "none":
             raise ValueError("guard_margin has no effect without a guard: set guard: clamp")
@@ -104,6 +120,21 @@ class Inputs(Section):
         return tuple(self.transforms.get(name) for name in self.names) if self.transforms else ()
 
 
+class BaseSettings(Section):
+    """A linear part that the network corrects."""
+
+    inputs: tuple[str, ...] = Field(
+        min_length=1, description="The inputs that the linear part reads, by name; they are among inputs."
+    )
+    penalty: float = Field(
+        default=1.0,
+        ge=0,
+        description="Ridge regression's penalty on the weights of standardised inputs, against the squared errors of all "
+        "rows; 0 for least squares.",
+    )
+    limit: float = Field(gt=0, description="How much the network adds or takes away at most, in units of the target.")
+
+
 class Network(Section):
     """The network."""
 
@@ -113,6 +144,11 @@ class Network(Section):
     )
     activation: Literal["relu", "gelu"] = Field(default="relu", description="gelu is the exact one (erf).")
     dropout: float = Field(default=0.0, ge=0, le=0.99, description="Share of hidden activations zeroed while training.")
+    base: BaseSettings | None = Field(
+        default=None,
+        description="A ridge regression on some of the inputs, which the network corrects within a limit; null: none. "
+        "Outside of what the training rows show the score then goes on in a straight line.",
+    )
 
 
 class RegressorSpec(ModelSpec, Section):
@@ -129,6 +165,13 @@ class RegressorSpec(ModelSpec, Section):
     def _target_is_not_an_input(self) -> RegressorSpec:
         if self.target.column in self.inputs.names:
             raise ValueError(f"{self.target.column} is the target: it cannot be an input as well")
+        return self
+
+    @model_validator(mode="after")
+    def _base_of_inputs(self) -> RegressorSpec:
+        for name in self.network.base.inputs if self.network.base else ():
+            if name not in self.inputs.names:
+                raise unknown_name("input of network.base", name, self.inputs.names)
         return self
 
     @model_validator(mode="after")
@@ -149,6 +192,10 @@ class RegressorSpec(ModelSpec, Section):
         """Everything that shapes the weights, with the features written out."""
         parts = super().training()
         parts["inputs"]["features"] = list(resolve(self.inputs.features))
+        # Weights of versions without these keys are those of models that do not use them.
+        for section, key in (("network", "base"), ("inputs", "codec_dropout")):
+            if not parts[section][key]:
+                del parts[section][key]
         return parts
 
 

@@ -21,12 +21,14 @@ import torch
 from numpy.typing import NDArray
 
 from pyvmaf.chunks import Scratch, chunks, release
+from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.models.families import OnEpoch
+from pyvmaf.models.regressor.base import Base
 from pyvmaf.models.regressor.inputs import MIN_STD, Preparation
 from pyvmaf.models.regressor.kernels import MlpKernel
 from pyvmaf.models.regressor.networks import Mlp
-from pyvmaf.models.regressor.spec import Inputs
+from pyvmaf.models.regressor.spec import BaseSettings, Inputs
 from pyvmaf.models.spec import Optimiser
 
 CHUNK_BYTES = 32 << 20
@@ -59,13 +61,16 @@ class Fitted:
     Attributes:
         member: the rows that it was fitted on.
         prepare: turns raw rows into the network's inputs.
-        target: (mean, std) that its targets were standardised with, (0, 1) for none.
+        base: the linear part that the network corrects, None without one.
+        target: (mean, std) that its targets, or what the linear part leaves of them, were standardised with, (0, 1) for
+            none.
         parameters: float [n_parameters] in the trainer's precision; the target's scale is folded in.
         losses: float64 [epochs], mean squared training loss of each epoch on the scale that was fitted.
     """
 
     member: Member
     prepare: Preparation
+    base: Base | None
     target: tuple[float, float]
     parameters: NDArray[np.floating]
     losses: NDArray[np.float64]
@@ -148,6 +153,7 @@ class _Data:
         y: NDArray[np.float64],
         *,
         inputs: Inputs | None,
+        base: BaseSettings | None,
         seed: int,
         standardise: bool,
         widths: Sequence[int],
@@ -172,9 +178,24 @@ class _Data:
                 names=inputs.names,
             )
         )
+
+        def scaled() -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+            for part in chunks(rows.size):
+                yield self.prepare(X[rows[part]]), y[rows[part]]
+
+        def left() -> Iterator[NDArray[np.float64]]:
+            if self.base is None:
+                yield from (y[rows[part]] for part in chunks(rows.size))
+            else:
+                yield from (target - self.base(x) for x, target in scaled())
+
+        self.base: Base | None = None
+        if base is not None and inputs is not None:
+            columns = np.array([inputs.names.index(name) for name in base.inputs])
+            self.base = Base.fit(scaled, columns, penalty=base.penalty, limit=base.limit)
         self.target = (0.0, 1.0)
         if standardise:
-            mean, spread = _moments(y, rows)
+            mean, spread = _moments(left, self.n)
             self.target = (mean, spread if spread >= MIN_STD else 1.0)
         self._dtype, self._scratch, self._n_scaled = dtype, scratch, X.shape[1]
         self._packed = packed
@@ -185,13 +206,16 @@ class _Data:
         self._index: NDArray[np.int64] | None = None
         self._order = stream(seed, member.held_out, "order")
         self.dropout = [stream(seed, member.held_out, f"dropout {place}") for place in range(len(widths))]
+        self.codec_dropout = stream(seed, member.held_out, "codec dropout")
         release()
 
     def _prepared(
         self, X: NDArray[np.float64], codec: NDArray[np.float64] | None, y: NDArray[np.float64]
     ) -> torch.Tensor:
         """[rows, inputs + 2]: inputs as the network sees them, ones, target."""
-        parts = [self.prepare(X, codec), np.ones((y.size, 1)), ((y - self.target[0]) / self.target[1])[:, None]]
+        inputs = self.prepare(X, codec)
+        left = y if self.base is None else y - self.base(inputs)
+        parts = [inputs, np.ones((y.size, 1)), ((left - self.target[0]) / self.target[1])[:, None]]
         return torch.from_numpy(np.ascontiguousarray(np.hstack(parts))).to(self._dtype)
 
     def _unpacked(self, rows: NDArray[np.int64]) -> torch.Tensor:
@@ -234,6 +258,40 @@ class _Data:
         return self._unpacked(index) if self._rows is None else self._rows.index_select(0, torch.from_numpy(index))
 
 
+class _CodecDropout:
+    """Hides the codec of some rows of each batch, so that the answer for an unknown one is learned."""
+
+    def __init__(self, inputs: Inputs, dtype: torch.dtype) -> None:
+        block = vocabulary(str(inputs.codec))
+        self._share, self.width = inputs.codec_dropout, block.width
+        self._unknown = torch.tensor(block.blind(), dtype=dtype)
+        self._slots = len(block.slots)
+
+    def drop(self, rng: np.random.Generator, codec: torch.Tensor) -> None:
+        """Put the columns of an unknown codec into some rows of codec blocks [steps, width, rows]."""
+        hidden = torch.from_numpy(rng.random((codec.shape[0], 1, codec.shape[2])) < self._share)
+        codec.copy_(torch.where(hidden, self._unknown[None, :, None], codec))
+
+    def settle(self, first: torch.Tensor, inputs: torch.Tensor, constant: torch.Tensor) -> None:
+        """Let codecs that no training row had count as unknown ones.
+
+        Args:
+            first: weights [units, inputs + 1] of the first layer; changed.
+            inputs: those of any training row.
+            constant: bool [inputs], which are the same in all rows; changed: without those of the block that an
+                unknown codec has otherwise.
+        """
+        begin = inputs.numel() - self.width
+        block, same = inputs[begin:], constant[begin:]
+        unseen = same & (block == 0)
+        unseen[self._slots :] = False
+        taught = self._unknown != block
+        weights = first[:, begin:-1]
+        unknown = weights[:, : self._slots] @ self._unknown[: self._slots]
+        weights[:, unseen & ~taught] = unknown[:, None]
+        constant[begin:] &= ~(unseen | taught)
+
+
 class StackedTrainer:
     """Fits members of one shape together. See the description of the module."""
 
@@ -246,6 +304,7 @@ class StackedTrainer:
         epochs: int,
         seed: int,
         inputs: Inputs | None = None,
+        base: BaseSettings | None = None,
         standardise: bool = False,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -257,13 +316,15 @@ class StackedTrainer:
             batch_size: rows per step.
             epochs: passes over each member's rows.
             seed: of every random stream.
-            inputs: guard and transforms of the feature columns; None for neither.
+            inputs: guard and transforms of the feature columns, and the share of codecs to drop; None for neither.
+            base: settings of the linear part that the network corrects, which names columns by `inputs`; None for none.
             standardise: whether targets are standardised while fitting.
             dtype: precision of the arithmetic; float64 serves tests.
         """
         self.network, self.optimiser = network, optimiser
         self.batch_size, self.epochs, self.seed = batch_size, epochs, seed
-        self.inputs, self.standardise, self.dtype = inputs, standardise, dtype
+        self.inputs, self.base, self.standardise, self.dtype = inputs, base, standardise, dtype
+        self._codec = _CodecDropout(inputs, dtype) if inputs is not None and inputs.codec_dropout else None
 
     def fit(
         self,
@@ -304,6 +365,7 @@ class StackedTrainer:
                 codec,
                 y,
                 inputs=self.inputs,
+                base=self.base,
                 seed=self.seed,
                 standardise=self.standardise,
                 widths=widths,
@@ -325,7 +387,9 @@ class StackedTrainer:
             results = []
             for i, (member, one) in enumerate(zip(members, data, strict=True)):
                 parameters = self._unfold(flat[place[i]], one)
-                results.append(Fitted(member, one.prepare, one.target, parameters, losses[:epochs, place[i]].copy()))
+                results.append(
+                    Fitted(member, one.prepare, one.base, one.target, parameters, losses[:epochs, place[i]].copy())
+                )
             return results
 
         def after_epoch(done: int, epochs: int, loss: float) -> None:
@@ -350,6 +414,8 @@ class StackedTrainer:
         if self.epochs and one.n > 1:
             inputs, constant = one.steady()
             first = layers[0][0]
+            if self._codec is not None:
+                self._codec.settle(first, inputs, constant)
             first[:, -1] += first[:, :-1][:, constant] @ inputs[constant]
             first[:, :-1][:, constant] = 0
         layers[-1].mul_(one.target[1])
@@ -442,20 +508,18 @@ class StackedTrainer:
             if n <= 0:
                 continue
             batches[:n, m] = one.gather(start * B, (start + n) * B).view(n, B, -1).transpose(1, 2)
+            if self._codec is not None:
+                codec = batches[:n, m, -2 - self._codec.width : -2]
+                self._codec.drop(one.codec_dropout, codec)
             for rng, mask in zip(one.dropout, masks, strict=True):
                 drawn = rng.integers(0, _DROPOUT_STEPS, size=(n, *mask.shape[2:]), dtype=np.uint16)
                 np.multiply(drawn >= threshold, scale, out=mask[:n, m].numpy())
 
 
-def _moments(y: NDArray[np.float64], rows: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean and standard deviation (ddof 0) of some rows."""
-
-    def parts() -> Iterator[NDArray[np.float64]]:
-        for part in chunks(rows.size):
-            yield y[rows[part]]
-
-    mean = np.add.reduce([part.sum() for part in parts()]) / rows.size
-    return float(mean), float(np.sqrt(np.add.reduce([np.square(part - mean).sum() for part in parts()]) / rows.size))
+def _moments(parts: Callable[[], Iterator[NDArray[np.float64]]], n: int) -> tuple[float, float]:
+    """Mean and standard deviation (ddof 0) of n values that come in parts, twice."""
+    mean = np.add.reduce([part.sum() for part in parts()]) / n
+    return float(mean), float(np.sqrt(np.add.reduce([np.square(part - mean).sum() for part in parts()]) / n))
 
 
 def _packed(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.codecs.vocabularies import Vocabulary
 from pyvmaf.models.families import Trial
-from pyvmaf.models.regressor.graph import clip_bounds, codec_vocabulary, member_network
+from pyvmaf.models.regressor.graph import clip_bounds, codec_vocabulary, member_module
 from pyvmaf.models.regressor.inputs import UNCLIPPED, feeds, of_member
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import Weights
@@ -24,8 +24,7 @@ def trials(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Itera
     block = codec_vocabulary(spec, weights)
     index, ends = weights.index(held_out), clip_bounds(spec, weights)
     prepare = of_member(spec, weights, index)
-    parameters = torch.from_numpy(weights.tensors["parameters"][index])
-    module = member_network(spec, block).as_module(parameters).eval()
+    module = member_module(spec, weights, index).eval()
     for batch, codec in trial_batches(prepare.low, prepare.high, block):
         raw = batch.astype(np.float32).astype(np.float64)  # that rounding is the input's, not the graph's
         with torch_threads(1), torch.inference_mode():
