@@ -178,14 +178,7 @@ def build_onnx(
         elif network.activation == "relu":
             current = node("Relu", [current], f"{key}.active")
         else:
-            # The exact GELU, x/2 (1 + erf(x/sqrt 2)); the operator of that name came with opset 20.
-            if place == 0:
-                constant("gelu.root2", np.array(math.sqrt(2), np.float32))
-                constant("gelu.one", np.array(1, np.float32))
-                constant("gelu.half", np.array(0.5, np.float32))
-            erf = node("Erf", [node("Div", [current, "gelu.root2"], f"{key}.over_root2")], f"{key}.erf")
-            factor = node("Add", [erf, "gelu.one"], f"{key}.factor")
-            current = node("Mul", [node("Mul", [current, factor], f"{key}.twice"), "gelu.half"], f"{key}.active")
+            current = _gelu(current, key, node, constant)
 
     if base is not None:
         current = _correct(current, features, base, SCORE if clip is None else UNCLIPPED, node, constant)
@@ -199,6 +192,17 @@ def build_onnx(
         graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION, producer_name="pyvmaf"
     )
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _gelu(current: str, key: str, node: Callable[..., str], constant: Callable[[str, NDArray[np.generic]], str]) -> str:
+    """The exact GELU, x/2 (1 + erf(x/sqrt 2)); the operator of that name came with opset 20."""
+    if key == "layers.0":
+        constant("gelu.root2", np.array(math.sqrt(2), np.float32))
+        constant("gelu.one", np.array(1, np.float32))
+        constant("gelu.half", np.array(0.5, np.float32))
+    erf = node("Erf", [node("Div", [current, "gelu.root2"], f"{key}.over_root2")], f"{key}.erf")
+    factor = node("Add", [erf, "gelu.one"], f"{key}.factor")
+    return node("Mul", [node("Mul", [current, factor], f"{key}.twice"), "gelu.half"], f"{key}.active")
 
 
 def _correct(
