@@ -127,15 +127,17 @@ class Validation:
     pooled: dict[str, Any]
     predicted: NDArray[np.float64]
 
-    def report(self, by: str | None) -> dict[str, Any]:
-        """The keys of ``loso.json`` that hold figures.
-
-        Args:
-            by: column of the folds beside.
-        """
+    def report(self) -> dict[str, Any]:
+        """The keys of ``loso.json`` that hold figures."""
         beside = None
         if self.beside:
-            beside = {"by": by, "n_folds": len(self.beside), "folds": self.beside, **summarise(self.beside)}
+            columns = dict.fromkeys(fold["held_out"].partition(":")[0] for fold in self.beside)
+            beside = {
+                "by": ", ".join(columns),
+                "n_folds": len(self.beside),
+                "folds": self.beside,
+                **summarise(self.beside),
+            }
         return {
             "n_folds": len(self.scored),
             "folds": self.scored,
@@ -182,27 +184,30 @@ def make_folds(split: Split, table: Keyed) -> list[Fold]:
 
 
 def beside_folds(split: Split, table: Keyed) -> tuple[list[Fold], str | None]:
-    """Divide the rows by the column ``split.beside``, for figures of extrapolation.
+    """Divide the rows by each column of ``split.beside``, for figures of extrapolation.
 
     Returns:
-        The folds, named after the column and its value ("group:bikes"), and None; or no folds and the reason.
+        The folds, named after the column and its value ("group:bikes"), and None; or no folds and the reason, None if no
+        column was asked for.
 
     Raises:
         InputError: a source would be on both sides of a fold.
     """
-    if split.beside is None:
-        return [], None
-    values = table.keys[split.beside]
-    if Coded.of(values).names.size < 2:
-        return [], f"the table has one {split.beside} only"
-    if split.protocol == "leave_one_out" and same_partition(values, table.keys[split.by]):
-        return [], f"{split.beside} divides the rows as {split.by} does"
-    folds = [replace(fold, held_out=f"{split.beside}:{fold.held_out}") for fold in leave_one_group_out(values)]
+    folds: list[Fold] = []
+    reasons = []
+    for column in split.columns_beside:
+        values = table.keys[column]
+        if Coded.of(values).names.size < 2:
+            reasons.append(f"the table has one {column} only")
+        elif split.protocol == "leave_one_out" and same_partition(values, table.keys[split.by]):
+            reasons.append(f"{column} divides the rows as {split.by} does")
+        else:
+            folds += [replace(fold, held_out=f"{column}:{fold.held_out}") for fold in leave_one_group_out(values)]
     try:
         _check_sources(split, table, folds)
     except InputError as err:
         raise InputError(f"{table.path}: {err}") from err
-    return folds, None
+    return folds, None if folds or not reasons else "; ".join(reasons)
 
 
 def _check_sources(split: Split, table: Keyed, folds: list[Fold]) -> None:
@@ -233,7 +238,13 @@ def summarise(folds: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     return out
 
 
-def validate(division: Division, table: Observed, predict: Predict, train_losses: Sequence[float | None]) -> Validation:
+def validate(
+    division: Division,
+    table: Observed,
+    predict: Predict,
+    train_losses: Sequence[float | None],
+    baselines: Mapping[str, Predict] | None = None,
+) -> Validation:
     """Predict the held-out rows of every fold, and compare them with the target.
 
     Args:
@@ -241,6 +252,7 @@ def validate(division: Division, table: Observed, predict: Predict, train_losses
         table: the rows.
         predict: predictions of the member that was trained for a fold of ``division.every``.
         train_losses: last training loss of each of these members, None if it was not trained.
+        baselines: by name, simpler answers of the same members; the folds beside show their figures, too.
     """
     starts = np.cumsum([0, *(fold.count(TEST) for fold in division.folds)])
     # All predictions of the protocol's folds are kept: they are judged together, too.
@@ -258,7 +270,6 @@ def validate(division: Division, table: Observed, predict: Predict, train_losses
                 continue
             rows = fold.rows(side)
             values, target = predict(index, rows), table.y[rows]
-            del rows
             if side == TEST and index < len(division.folds):
                 part = slice(starts[index], starts[index + 1])
                 predicted[part], targets[part] = values, target
@@ -266,9 +277,12 @@ def validate(division: Division, table: Observed, predict: Predict, train_losses
             measured = figures(values, target)
             if side == TEST:
                 entry |= measured
+                if index >= len(division.folds) and baselines:
+                    simple = {name: answer(index, rows) for name, answer in baselines.items()}
+                    entry["baselines"] = {name: figures(answers, target) for name, answers in simple.items()}
             else:
                 entry["validation"] = {"n": fold.count(VAL), **measured}
-            del values, target
+            del rows, values, target
         entries.append(entry)
     n = len(division.folds)
     pooled = figures(predicted, targets) | {"n": int(predicted.size)}

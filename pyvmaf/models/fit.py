@@ -129,7 +129,7 @@ def _report(spec: ModelSpec, fitted: Fit, weights: Weights, table: Path) -> dict
         "n_params": fitted.n_parameters,
         "split": spec.split.described()
         | {"rows_not_used": n - int(fitted.validation.division.everything.count(TRAIN))},
-        **fitted.validation.report(spec.split.beside),
+        **fitted.validation.report(),
         "epochs": weights.info["epochs"],
         "batch_size": spec.batch_size,
         "lr": spec.optimiser.lr,

@@ -107,11 +107,10 @@ class Split(Section):
         description="Column whose values stay together: source (the scene; LOSO), group (the film or recording session, "
         "which is harder), or any other of the table.",
     )
-    beside: str | None = Field(
+    beside: Annotated[str, Field(min_length=1)] | tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
         default=None,
-        min_length=1,
-        description="Column, usually group, whose values are left out one by one as well, for figures beside those of "
-        "the protocol; null: none. Where it divides the table as `by` does there is nothing to add.",
+        description="Column, usually group, or several, whose values are left out one by one as well, for figures beside "
+        "those of the protocol; null: none. Where it divides the table as `by` does there is nothing to add.",
     )
     shared_sources: bool = Field(
         default=False,
@@ -179,11 +178,16 @@ class Split(Section):
         return self.seed if isinstance(self.seed, str) else CONTENT_HASH_SEED
 
     @property
+    def columns_beside(self) -> tuple[str, ...]:
+        """The columns of `beside`."""
+        return (self.beside,) if isinstance(self.beside, str) else self.beside or ()
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Columns that the protocol reads."""
         names = (
             self.by,
-            *((self.beside,) if self.beside else ()),
+            *self.columns_beside,
             *(("corpus",) if self.protocol == "holdout" else ()),
         )
         return tuple(dict.fromkeys(names))
@@ -245,6 +249,11 @@ class Extrapolation(Section):
         ge=-1,
         le=1,
         description="PLCC that each group reaches which a seed did not see, in every seed; null: reported only.",
+    )
+    above_baselines: bool = Field(
+        default=False,
+        description="Ask for a larger SROCC on each such group, mean over the seeds, than simpler answers have: the teacher's "
+        "score, where it is an input, and the ridge regression of network.base.",
     )
 
 

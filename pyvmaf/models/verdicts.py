@@ -56,6 +56,14 @@ class FoldFigures(Figures):
     )
 
 
+class GroupFigures(FoldFigures):
+    """A fold's figures on a group that was held out in addition to the sources."""
+
+    baselines: OptionalKey[dict[str, Figures]] = Field(
+        default=None, description="Figures of simpler answers on the same rows, by name: an input column, or ridge"
+    )
+
+
 class Folds(Part):
     """Folds, and the means of their figures."""
 
@@ -71,9 +79,10 @@ class Folds(Part):
 
 
 class FoldsBeside(Folds):
-    """Folds over another column, for figures of extrapolation."""
+    """Folds over other columns, for figures of extrapolation."""
 
-    by: Name
+    by: Name = Field(description="The column; of several, separated by commas")
+    folds: list[GroupFigures] = Field(min_length=1)  # type: ignore[assignment]
 
 
 class DroppedRows(Part):
@@ -274,6 +283,16 @@ class HeldOutGroup(Part):
     held_out: Name
 
 
+class Gain(Part):
+    """How far the mean over the seeds is above the baselines on a group that was not trained on."""
+
+    held_out: Name
+    srocc: float | None
+    baseline: Name = Field(description="The best of them")
+    baseline_srocc: float | None
+    gain: float | None = Field(description="The difference; null if one of both is not defined")
+
+
 class ExtrapolationBlock(Judged):
     """Figures on groups that are held out in addition to the sources."""
 
@@ -283,6 +302,9 @@ class ExtrapolationBlock(Judged):
     worst: HeldOutGroup
     per_seed: dict[str, Spread]
     per_fold: PerFold
+    least_gain: OptionalKey[Gain] = Field(
+        default=None, description="Where SROCC is least above the best of the baselines; absent if it was not asked for"
+    )
 
 
 class GateRow(Part):

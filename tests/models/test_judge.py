@@ -23,6 +23,7 @@ from pyvmaf.features.cases import CASES
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.gates.correlation import Correlation, correlation
+from pyvmaf.models.gates.extrapolation import Extrapolation as ExtrapolationGate
 from pyvmaf.models.gates.extrapolation import extrapolation
 from pyvmaf.models.gates.gate import Seed
 from pyvmaf.models.gates.hard_negatives import allowed, hard_negatives
@@ -597,6 +598,36 @@ def test_the_worst_group_of_the_worst_seed(line: Line) -> None:
     worst = min(f["plcc"] for seed in line.seeds() for f in seed.report["beside"]["folds"])
     assert real["worst_plcc"] == worst
     assert real["worst"]["held_out"] in ("film0", "film1")
+
+
+def test_seeds_are_above_simpler_answers_in_the_mean() -> None:
+    def seed(number: int, sroccs: Mapping[str, float]) -> Seed:
+        report = beside(number, sroccs)
+        for fold in report.report["beside"]["folds"]:
+            fold["baselines"] = {"vmaf_mean": {"srocc": 0.8}, "ridge": {"srocc": 0.9}}
+        return report
+
+    limits = Extrapolation(worst_plcc_min=None, above_baselines=True)
+    seeds = [seed(0, {"a": 0.97, "b": 0.89}), seed(1, {"a": 0.96, "b": 0.93})]
+    found = extrapolation(limits, seeds)
+    assert (found["passed"], found["why"]) == (True, None)
+    assert found["least_gain"] == {
+        "held_out": "b",
+        "srocc": pytest.approx(0.91),
+        "baseline": "ridge",
+        "baseline_srocc": pytest.approx(0.9),
+        "gain": pytest.approx(0.01),
+    }
+    worse = extrapolation(limits, [seed(0, {"a": 0.97, "b": 0.89}), seed(1, {"a": 0.96, "b": 0.90})])
+    assert worse["why"] == (
+        "mean SROCC on 'b', which was not trained on, is 0.8950, not above that of ridge alone, 0.9000"
+    )
+    rows = ExtrapolationGate().rows(worse)
+    assert [(row.what, row.passed) for row in rows] == [
+        ("worst unseen group", True),
+        ("least above the baselines", False),
+    ]
+    assert "least_gain" not in extrapolation(Extrapolation(worst_plcc_min=None), seeds)
 
 
 def test_gates_are_on_by_default() -> None:

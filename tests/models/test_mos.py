@@ -188,17 +188,28 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return table_of(folder / "fr_mos.yaml", folder)
 
 
-@pytest.mark.parametrize(("name", "srocc"), [("fr_mos_v1", 0.90), ("fr_mos_codec_v1", 0.945)])
+@pytest.mark.parametrize(("name", "srocc"), [("fr_mos_v1", 0.925), ("fr_mos_codec_v1", 0.93)])
 def test_contents_that_no_fold_saw(published: Path, tmp_path: Path, name: str, srocc: float) -> None:
     report = fit(MODELS / f"{name}.yaml", published, tmp_path, seed=0).loso
-    assert report["n_folds"] == 16
+    assert report["n_folds"] == 18
     predictions = pq.read_table(tmp_path / "predictions.parquet").to_pandas()
-    assert len(predictions) == 756
-    assert (predictions["fold"].astype(str) == predictions["group"].astype(str)).all()
+    assert len(predictions) == 966
+    assert (predictions["fold"].astype(str) == predictions["source"].astype(str)).all()
     assert stats.spearmanr(predictions["prediction"], predictions["target"])[0] >= srocc
+    rows = pq.read_table(published).to_pandas()
+    parts = {fold["held_out"]: fold for fold in report["beside"]["folds"]}
+    assert {name.partition(":")[2] for name in parts} == {*rows["group"].unique(), *rows["codec"].unique()}
+    for part, fold in parts.items():
+        column, _, value = part.partition(":")
+        here = rows[rows[column] == value]
+        vmaf = fold["baselines"]["vmaf_mean"]["srocc"]
+        assert (fold["n_val"], vmaf) == (len(here), pytest.approx(stats.spearmanr(here["vmaf_mean"], here["mos"])[0]))
+        assert fold["srocc"] > vmaf
 
 
 def test_what_the_published_logs_give_without_a_model(published: Path) -> None:
     rows = pq.read_table(published).to_pandas()
-    assert stats.spearmanr(rows["vmaf_mean"], rows["mos"])[0] == pytest.approx(0.857, abs=5e-4)
-    assert stats.pearsonr(rows["vmaf_mean"], rows["mos"])[0] == pytest.approx(0.847, abs=5e-4)
+    assert stats.spearmanr(rows["vmaf_mean"], rows["mos"])[0] == pytest.approx(0.817, abs=5e-4)
+    four = rows[~rows["group"].astype(str).str.endswith("appeal")]
+    assert stats.spearmanr(four["vmaf_mean"], four["mos"])[0] == pytest.approx(0.857, abs=5e-4)
+    assert stats.pearsonr(four["vmaf_mean"], four["mos"])[0] == pytest.approx(0.847, abs=5e-4)

@@ -163,6 +163,16 @@ def test_a_group_that_tells_nothing_new_is_not_left_out_beside() -> None:
     assert ([f.held_out for f in folds], why) == (["group:x", "group:y"], None)
 
 
+def test_several_columns_are_left_out_beside() -> None:
+    split = split_of(beside=["group", "codec", "corpus"], shared_sources=True)
+    columns = {"group": ["x", "x", "y"], "codec": ["a", "b", "b"], "corpus": ["c"] * 3}
+    folds, why = beside_folds(split, table_of(source=["a", "b", "c"], **columns))
+    assert ([f.held_out for f in folds], why) == (["group:x", "group:y", "codec:a", "codec:b"], None)
+    assert [f.test.tolist() for f in folds] == [[0, 1], [2], [0], [1, 2]]
+    alone = beside_folds(split_of(beside=["corpus"]), table_of(source=["a", "b", "c"], **columns))
+    assert alone == ([], "the table has one corpus only")
+
+
 @pytest.mark.parametrize(
     ("split", "said"),
     [

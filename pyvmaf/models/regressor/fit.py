@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pyvmaf.chunks import chunks, release
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError
-from pyvmaf.models.crossval import Division, figures, summarise, validate
+from pyvmaf.features.catalog import TEACHER, pooled_column
+from pyvmaf.models.crossval import Division, Predict, figures, summarise, validate
 from pyvmaf.models.families import Fit, Run
 from pyvmaf.models.regressor.base import TENSORS
 from pyvmaf.models.regressor.networks import Mlp, build
@@ -58,6 +59,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
             data,
             lambda index, rows: _predict(spec, network, fitted[index], data, rows),
             [float(one.losses[-1]) if run.epochs else None for one in fitted[:-1]],
+            _baselines(data, fitted),
         )
     block = None if spec.inputs.codec is None else vocabulary(spec.inputs.codec)
     codec = None if block is None else {"version": block.version, "sha256": block.sha256, "width": block.width}
@@ -76,6 +78,25 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
             "encoder_vocab_version": None if block is None else block.version,
         },
     )
+
+
+def _baselines(data: TrainingTable, fitted: list[Fitted]) -> dict[str, Predict]:
+    """Simpler answers than the members': the teacher's score, where it is an input, and their linear parts."""
+
+    def column(place: int, index: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.asarray(data.X[rows, place])
+
+    def ridge(index: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        base = fitted[index].base
+        assert base is not None
+        return base(fitted[index].prepare(data.X[rows]))
+
+    found: dict[str, Predict] = {
+        name: partial(column, place)
+        for place, name in enumerate(data.features)
+        if (pooled_column(name) or (name,))[0] == TEACHER
+    }
+    return found | ({"ridge": ridge} if fitted[0].base is not None else {})
 
 
 def _tensors(fitted: list[Fitted]) -> dict[str, NDArray[Any]]:

@@ -83,6 +83,10 @@ def _table(card: Card, key: str, by: str, caption: str, *, means: bool) -> Table
     seeds = list(card.model.seeds)
     head = (by, "rows", *(f"PLCC, seed {seed}" for seed in seeds), "PLCC", "SROCC", "RMSE")
     rows = _fold_rows(card, key, seeds)
+    simple = _baselines(card) if key == "beside" else {}
+    head += tuple(f"SROCC of {name}" for name in simple)
+    for row, *figures in zip(rows, *simple.values(), strict=True):
+        row += [number(figure, 5) for figure in figures]
     if means:
         rows.append(_mean_row(card, seeds))
     return table(f"{caption}; the last columns are mean ± standard deviation over the seeds", head, rows)
@@ -105,6 +109,13 @@ def _fold_rows(card: Card, key: str, seeds: Sequence[int]) -> list[list[Cell]]:
             ]
         )
     return rows
+
+
+def _baselines(card: Card) -> dict[str, list[float | None]]:
+    """SROCC of each baseline on each group, by its name; none if the report has no baselines."""
+    folds = () if card.loso.beside is None else card.loso.beside.folds
+    names = dict.fromkeys(name for fold in folds for name in fold.baselines or {})
+    return {name: [None if not fold.baselines else fold.baselines[name].srocc for fold in folds] for name in names}
 
 
 def _mean_row(card: Card, seeds: Sequence[int]) -> list[Cell]:
