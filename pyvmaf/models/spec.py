@@ -300,6 +300,11 @@ class Rows(Section):
         description="Rows of encoders that have no slot in the codec vocabulary: refuse the table, or leave such rows "
         "out and count them.",
     )
+    hdr: bool = Field(
+        default=False,
+        description="Whether HDR videos are among the rows, which tables do not say; without them, scores of HDR videos "
+        "come with a warning.",
+    )
 
 
 class Export(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.codecs.vocabularies import UNKNOWN, encoder_name
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import CONTEXT, DEFAULT_MODEL, TEACHER, pooled_column
 from pyvmaf.features.pool import pool
@@ -47,6 +48,15 @@ class Pair:
             return origin(self._distorted, self._stream)
         encoder, preset, crf = self._codec
         return Origin(encoder, None if preset is None else str(preset), crf, "given")
+
+    @cached_property
+    def hdr(self) -> bool:
+        """Whether the distorted video states a transfer function of HDR."""
+        from pyvmaf.video.reader import Reader
+
+        if self._raw is not None and self._distorted.suffix.lower() == ".yuv":
+            return False
+        return Reader(self._distorted, stream=self._stream).stream.colour.hdr
 
     def frames(self, name: str) -> NDArray[np.float64]:
         """Return a column of frames by its name in models."""
@@ -106,8 +116,23 @@ def predict(model: AnyModel, pair: Pair) -> tuple[dict[str, NDArray[np.float64]]
     context = {name: float(rows[name][0]) for name in model.features if name in CONTEXT}
     if context:
         summary["context"] = context
+    summary["unlike_training"] = list(_unlike_training(model, pair))
     frames = np.ones(len(pair.scores), dtype=np.bool_) if of_clip else usable
     return {name: _spread_out(values, frames) for name, values in columns.items()}, summary
+
+
+def _unlike_training(model: AnyModel, pair: Pair) -> Iterator[str]:
+    """Say in what the distorted video differs from all videos that a model was trained on, as far as its sidecar tells."""
+    codecs, encoder = model.sidecar.get("trained_codecs"), pair.origin.encoder
+    if (
+        codecs
+        and encoder not in (None, UNKNOWN)
+        and encoder_name(str(encoder)) not in {encoder_name(codec) for codec in codecs}
+    ):
+        yield f"the video is of {encoder}, and the training data of {', '.join(codecs)}"
+    if pair.hdr and not model.sidecar.get("trained_hdr"):
+        known = "trained_hdr" in model.sidecar
+        yield f"the video is HDR, and the training data {'has no HDR' if known else 'is not known to have any'}"
 
 
 def _rows(model: AnyModel, pair: Pair, count: int) -> dict[str, NDArray[np.float64]]:
@@ -188,6 +213,7 @@ def warnings_of(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
             sentences.append(
                 f"{name}: {subject} outside the range of its training data ({shares}): expect larger errors"
             )
+        sentences += [f"{name}: {what}: expect larger errors" for what in summary["unlike_training"]]
         if summary["frames_left_out"]:
             left_out = f"{summary['frames_left_out']} frames without finite features"
             sentences.append(

@@ -22,6 +22,7 @@ from pyvmaf.scoring.origin import origin, properties
 from pyvmaf.scoring.predict import warnings_of
 from pyvmaf.scoring.score import find_models
 from tests.make.commands import command
+from tests.make.videos import make_video
 
 FRAMES = (0, 24)
 
@@ -171,7 +172,7 @@ def of_clips(copied: Path) -> Path:
     sidecar = json.loads(source.with_suffix(".json").read_text())
     ranges = [[0.0, 1.0], [0.0, 1.0], [0.0, 100.0], [0.0, 4000.0], [0.0, 20.0], [0.0, 1e9]]
     sidecar |= {
-        "name": "of_clips", "kind": "mos", "features": list(CLIP_FEATURES), "expected_output_range": [-1e9, 1e9],
+        "name": "of_clips", "kind": "mos", "features": list(CLIP_FEATURES),
         "feature_ranges": dict(zip(CLIP_FEATURES, ranges, strict=True)),
     }  # fmt: skip
     target.with_suffix(".json").write_text(json.dumps(sidecar))
@@ -262,3 +263,22 @@ def test_vocabularies_agree_on_what_a_probe_may_say() -> None:
     for words in VOCABULARIES.values():
         if "unknown" in words.slots:
             assert words.encode("libx264", None, None)[words.slots.index("libx264")] == 1
+
+
+def test_what_a_model_was_not_trained_on_is_said(run: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    def warned(*words: Any) -> str:
+        return command("score", *words, "-m", "many", "--frames", "0:4", cwd=run.parent).stderr
+
+    trained = pyvmaf.load_model("many", registry=run / "registry" / "registry.json").sidecar["trained_codecs"]
+    assert trained == ["libsvtav1", "libx264", "libx265"]
+    assert "the training data of" not in warned(*pair, "--codec", "h264")
+    said = warned(*pair, "--codec", "vvc")
+    assert (
+        "many: the video is of vvc, and the training data of libsvtav1, libx264, libx265: expect larger errors" in said
+    )
+    assert "HDR" not in said
+    hdr = [tmp_path / f"{name}.mkv" for name in ("r", "d")]
+    tags = "setparams=color_trc=smpte2084:color_primaries=bt2020:colorspace=bt2020nc,format=yuv420p10le"
+    for path, qp in zip(hdr, ("0", "30"), strict=True):
+        make_video(path, "176x144", 6, "-vf", tags, "-c:v", "libx264", "-qp", qp)
+    assert "many: the video is HDR, and the training data has no HDR: expect larger errors" in warned(*hdr)

@@ -38,4 +38,6 @@ def describe(spec: RegressorSpec, weights: Weights) -> dict[str, Any]:
         "feature_ranges": {name: [float(a), float(b)] for name, a, b in zip(inputs.names, low, high, strict=True)},
         "output_clipped": weights.clipped,
         "codec": codec,
+        **({"trained_codecs": weights.info["codecs"]} if weights.info.get("codecs") else {}),
+        "trained_hdr": spec.rows.hdr,
     }

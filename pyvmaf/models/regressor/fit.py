@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pyvmaf.base.coded import Coded
 from pyvmaf.chunks import chunks, release
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError
@@ -70,7 +71,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
         dropped=data.dropped,
         validation=validation,
         tensors=_tensors(fitted),
-        info={"features": list(data.features), "codec": codec},
+        info={"features": list(data.features), "codec": codec, "codecs": _codecs(data)},
         held_out=[m.held_out for m in members],
         n_parameters=network.n_parameters,
         facts={
@@ -78,6 +79,14 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
             "encoder_vocab_version": None if block is None else block.version,
         },
     )
+
+
+def _codecs(data: TrainingTable) -> list[str]:
+    """Codecs of the rows; none if the table does not name them."""
+    column = data.rows.get("codec")
+    if not isinstance(column, Coded):
+        return []
+    return sorted(str(column.names[code]) for code in np.unique(column.codes).tolist() if column.names[code])
 
 
 def _baselines(data: TrainingTable, fitted: list[Fitted]) -> dict[str, Predict]:

@@ -73,6 +73,12 @@ class Block(Part):
         description="Whether the graph keeps scores inside expected_output_range; not stated by models that do not",
     )
     codec: Codec | None
+    trained_codecs: OptionalKey[list[Name]] = Field(
+        default=None, description="Codecs of the training rows; absent if the table did not name any"
+    )
+    trained_hdr: OptionalKey[bool] = Field(
+        default=None, description="Whether HDR videos are among the training rows; absent: nobody said"
+    )
 
     @property
     def inner(self) -> tuple[str, ...]:
