@@ -95,6 +95,8 @@ def prepare(
             f"{done.path}: {done.video.frames} frames {form.width}x{form.height} {form.pix_fmt}"
             + (", the source's own bytes" if done.plan.own_bytes else "")
         )
+        for remark in done.remarks:
+            typer.echo(f"note: {spec.entry(key).path} {remark}", err=True)
 
 
 def manifest(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from pyvmaf.corpora import CLIP_LABELS
 from pyvmaf.corpora.pinned import check_file
 from pyvmaf.corpora.spec import Entry, VideoCorpus
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
+from pyvmaf.video.agree import Side, compare_colours, refuse_interlaced
 from pyvmaf.video.ffmpeg import DETERMINISTIC, Advance, FFmpeg, ffmpeg, run
 from pyvmaf.video.format import Format, parse_size
 from pyvmaf.video.probe import Video, inspect
@@ -37,6 +39,7 @@ class Plan:
         scale: width and height, None for the size after the crop.
         pix_fmt: pixel format of the clip.
         own_bytes: whether the clip is a copy of the file.
+        shown: filters of FFmpeg that show the frames as players do, before the crop.
     """
 
     frames: tuple[int, int] | None
@@ -44,12 +47,14 @@ class Plan:
     scale: tuple[int, int] | None
     pix_fmt: str
     own_bytes: bool
+    shown: tuple[str, ...] = ()
 
     def filters(self, source: Format) -> list[str]:
         """Return the filters of FFmpeg, in order."""
         chain = []
         if self.frames is not None:
             chain.append(f"trim=start_frame={self.frames[0]}:end_frame={self.frames[1] + 1}")
+        chain += self.shown
         if self.crop is not None:
             chain.append("crop={}:{}:{}:{}:exact=1".format(*self.crop))
         if self.scale is not None or self.pix_fmt != source.pix_fmt:
@@ -57,6 +62,9 @@ class Plan:
             options.append(f"flags={_SCALER}")
             if source.pix_fmt.startswith("yuvj"):
                 options.append("in_range=full:out_range=limited")
+            if source.chroma == "rgb":
+                # FFmpeg's own choice is BT.601 for every size, and it does not state it.
+                options.append("out_range=limited:out_color_matrix=bt709")
             chain += [f"scale={':'.join(options)}", f"format={self.pix_fmt}"]
         # One frame in, one frame out, at the average rate of the video; its time stamps are ignored.
         return [*chain, f"settb=expr=1/({source.fps})", "setpts=N"]
@@ -71,15 +79,17 @@ class Prepared:
         sha256: its hash.
         video: the facts about it.
         plan: the steps from its source.
+        remarks: what a person should know of its source, and of the conversions.
     """
 
     path: Path
     sha256: str
     video: Video
     plan: Plan
+    remarks: tuple[str, ...] = ()
 
 
-def plan(entry: Entry, source: Format, container: str) -> Plan:
+def plan(entry: Entry, source: Format, container: str, shown: Sequence[str] = ()) -> Plan:
     """Plan the steps from a video to a clip.
 
     Without an explicit crop, width and height are cropped at the right and at the bottom to multiples of the chroma
@@ -87,8 +97,9 @@ def plan(entry: Entry, source: Format, container: str) -> Plan:
 
     Args:
         entry: the entry of the corpus.
-        source: format of the video.
+        source: format of the video as players show it.
         container: FFmpeg's name of the format of its file.
+        shown: filters of FFmpeg that show its frames like that; none if they are as they are decoded.
 
     Raises:
         InputError: the entry asks for a crop larger than the picture or for a size that is not a multiple of the chroma
@@ -132,7 +143,7 @@ def plan(entry: Entry, source: Format, container: str) -> Plan:
     scale = None if scale == (width, height) else scale
     kept = not _KEPT_CONTAINERS.isdisjoint(container.split(","))
     own = entry.frames is None and crop is None and scale is None and pix_fmt == source.pix_fmt and kept
-    return Plan(entry.frames, crop, scale, pix_fmt, own and entry.raw is None)
+    return Plan(entry.frames, crop, scale, pix_fmt, own and entry.raw is None and not shown, tuple(shown))
 
 
 @publishes("prepare")
@@ -169,12 +180,14 @@ def prepare(
     check_file(source, entry.sha256)
     raw = entry.raw.format() if entry.raw else None
     reader = Reader(source, raw=raw, stream=entry.stream)
-    steps = plan(entry, reader.coded, reader.stream.container)
+    shown = reader.presentation.format(reader.coded)
+    steps = plan(entry, shown, reader.stream.container, reader.filters)
     # Whoever reads a copy does not know which stream was asked for.
     if steps.own_bytes and entry.stream is not None and Reader(source).index != reader.index:
         steps = replace(steps, own_bytes=False)
     if steps.own_bytes:
         video = inspect(source, raw, advance, entry.stream)
+        video.check(source)
         with atomic_path(output) as temporary:
             shutil.copyfile(source, temporary)
         version = None
@@ -183,6 +196,7 @@ def prepare(
         video = _store(reader, entry, steps, output, tool, advance)
         version = tool.version
     sha256 = sha256_file(output)
+    remarks = (*reader.side.remarks(), *_conversions(reader.side, video))
     write_manifest(
         output,
         verb="prepare",
@@ -195,22 +209,25 @@ def prepare(
             "own_bytes": steps.own_bytes,
             "crop": list(steps.crop) if steps.crop else None,
             "scale": list(steps.scale) if steps.scale else None,
+            "remarks": list(remarks),
             "ffmpeg": version,
         },
         seconds=time.perf_counter() - started,
     )
-    return Prepared(output, sha256, video, steps)
+    return Prepared(output, sha256, video, steps, remarks)
 
 
 def _store(reader: Reader, entry: Entry, steps: Plan, output: Path, tool: FFmpeg, advance: Advance | None) -> Video:
     """Write the clip with FFmpeg and check that it has the planned size, format and number of frames."""
-    source, raw, form = reader.path, reader.raw, reader.coded
-    # FFmpeg would convert frames that differ from the first one, and conceal damaged ones.
-    frames = sum(
-        1 for _ in islice(reader.frames(threads=0, tolerant=True), steps.frames[1] + 1 if steps.frames else None)
-    )
+    source, raw, form = reader.path, reader.raw, reader.presentation.format(reader.coded)
     first = steps.frames[0] if steps.frames else 0
+    # FFmpeg would convert frames that differ from the first one, conceal damaged ones, and code fields as frames.
+    pictures = reader.frames(threads=0, tolerant=True)
+    before, outside = sum(1 for _ in islice(pictures, first)), reader.interlaced
+    frames = before + sum(1 for _ in islice(pictures, steps.frames[1] + 1 - first if steps.frames else None))
     expected = steps.frames[1] - first + 1 if steps.frames else frames
+    if reader.interlaced > outside:
+        raise refuse_interlaced(source, reader.interlaced - outside)
     if frames < first + expected:
         raise InputError(
             f"entry {entry.key!r} asks for frames {first} to {first + expected - 1}, but {source} has {frames} frames "
@@ -220,7 +237,7 @@ def _store(reader: Reader, entry: Entry, steps: Plan, output: Path, tool: FFmpeg
     if raw is not None:
         options = [word for key, value in raw.raw_options.items() for word in (f"-{key}", value)]
         arguments += ["-f", "rawvideo", *options]
-    # PyAV does not turn pictures, so that FFmpeg must not turn them either.
+    # The plan has the filters that turn pictures, the same for every FFmpeg.
     arguments += ["-noautorotate", "-i", source, "-map", f"0:v:{reader.index}", "-filter_threads", "1"]
     arguments += ["-vf", ",".join(steps.filters(form)), "-fps_mode", "passthrough", *DETERMINISTIC]
     arguments += ["-c:v", "libx264", "-preset", "medium", "-qp", "0", "-pix_fmt", steps.pix_fmt, "-threads", "1"]
@@ -244,4 +261,30 @@ def _store(reader: Reader, entry: Entry, steps: Plan, output: Path, tool: FFmpeg
                 f"{entry.key} should be {width}x{height} {steps.pix_fmt}, but FFmpeg {tool.version} wrote "
                 f"{video.format.size} {video.format.pix_fmt}"
             )
+        if video.remarks:
+            raise PyvmafError(f"FFmpeg {tool.version} wrote {entry.key} so that it {'; '.join(video.remarks)}")
+    _check_colours(video, reader.side)
     return video
+
+
+def _check_colours(video: Video, source: Side) -> None:
+    """Check that a clip states the colours of its source, after the conversions that were asked for."""
+    colour = source.colour
+    if video.colour.range != "pc" and colour.range == "pc":
+        # To another pixel format, full range is converted to limited range.
+        colour = replace(colour, range=video.colour.range)
+    if colour.matrix == "gbr":
+        colour = replace(colour, matrix="bt709")
+    try:
+        compare_colours(colour, video.colour, names=(str(source.path), "the clip"))
+    except InputError as err:
+        raise PyvmafError(f"{source.path} cannot be prepared: {err}") from err
+
+
+def _conversions(source: Side, video: Video) -> list[str]:
+    """Say how the samples of a clip stand for other colours than those of its source."""
+    if source.colour.matrix == "gbr":
+        return ["is RGB: the clip has limited range and the matrix of BT.709"]
+    if source.colour.range == "pc" != video.colour.range:
+        return ["has full range: the clip has limited range, because its pixel format was to be converted"]
+    return []

@@ -220,19 +220,24 @@ class _Work:
         if key in self.keys:
             raise InputError(f"{self.keys[key]} and {relative} would both get the key {key!r}: rename one of them")
         raw = self._options.raw if path.suffix.lower() == ".yuv" else None
+        video: Video | None = None
         try:
             video = inspect(path, raw)
+            video.check(path)
         except (InputError, IntegrityError) as err:
             if named and not self._options.skip_broken:
                 raise type(err)(f"{err} (--skip-broken leaves such files out)") from err
             self.left_out[relative] = str(err)
-            self.remarks.append(f"left out, broken: {relative}: {err}")
+            self.remarks.append(f"left out{'' if video else ', broken'}: {relative}: {err}")
             return
         self.keys[key] = relative
         self.remarks += [video.notice] if video.notice else []
         common = {"path": relative, "sha256": digest, **_facts(video, raw)}
         if "pix_fmt" in common:
-            self.remarks.append(f"will be converted: {relative} from {video.format.pix_fmt} to {common['pix_fmt']}")
+            self.remarks.append(
+                f"will be converted: {relative} from {video.format.pix_fmt} to {common['pix_fmt']}{_range(video)}"
+            )
+        self.remarks += [f"{relative} {remark}" for remark in video.remarks]
         for entry in self._clips(key, relative, video):
             if entry["key"] in self._taken:
                 raise InputError(
@@ -306,6 +311,13 @@ def _facts(video: Video, raw: Format | None) -> dict[str, Any]:
         "frames": video.frames,
     }
     return facts
+
+
+def _range(video: Video) -> str:
+    """Return what a conversion does to the colours."""
+    if video.format.chroma == "rgb":
+        return ", and to limited range and BT.709"
+    return ", and from full to limited range" if video.colour.range == "pc" else ""
 
 
 def _nearest_plain(form: Format) -> str:

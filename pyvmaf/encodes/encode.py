@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from math import fsum, sqrt
 from pathlib import Path
@@ -60,7 +60,7 @@ def encode(
         advance: called as frames are done.
 
     Raises:
-        MissingFileError, InputError: the reference does not exist, or does not suit the distortion.
+        MissingFileError, InputError: the reference does not exist, is interlaced, or does not suit the distortion.
         IntegrityError: the reference is damaged.
         IncompleteError: the result does not have as many frames as the reference.
         UnavailableError: this FFmpeg does not have the encoder.
@@ -70,6 +70,7 @@ def encode(
     if output.suffix != ".mkv":
         raise InputError(f"encodes are Matroska files, but {output} ends in {output.suffix or 'nothing'!r}: use .mkv")
     video, sha256 = clip_video(reference)
+    video.check(reference)
     tool = ffmpeg(program)
     with atomic_path(output) as temporary:
         made = distortion.make(Reference(reference, video), temporary, tool=tool, threads=threads, advance=advance)
@@ -99,6 +100,8 @@ def _details(video: Video, made: Made, record: Record, strength: float, tool: FF
         "ffmpeg": tool.version,
         "encoder_version": record.encoder_version,
         "widened_from_bits": bits if ten and bits == 8 else None,
+        "colour": asdict(video.colour),
+        "remarks": list(video.remarks),
         "narrowed_from_bits": bits if not ten and bits > 8 else None,
         "unavailable": unavailable(record),
     }

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pyvmaf.encodes.distortion import Reference
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
+from pyvmaf.video.agree import compare_colours
 from pyvmaf.video.ffmpeg import DETERMINISTIC, Advance, FFmpeg, run
 from pyvmaf.video.probe import Video
 from pyvmaf.video.reader import Reader
@@ -58,18 +59,20 @@ def transcode(
     Raises:
         IncompleteError: the result does not have as many frames as the clip.
         UnavailableError: this FFmpeg does not have the encoder.
+        InputError: the result states other colours than the clip.
         PyvmafError: FFmpeg failed, or the result has another size or pixel format.
         OSError: ENOSPC, the disk is full.
     """
     video = reference.video
-    # One frame in, one frame out: time stamps and a rotation tag must not add, drop or turn a frame.
-    chain = ",".join([f"settb=expr=1/({video.format.fps}),setpts=N", *filters])
-    stream = f"0:v:{Reader(reference.path).index}"
+    # One frame in, one frame out: time stamps must not add or drop a frame. Frames are turned as players show them, by
+    # filters that are the same in every FFmpeg.
+    reader = Reader(reference.path)
+    chain = ",".join([*reader.filters, f"settb=expr=1/({video.format.fps}),setpts=N", *filters])
     command: list[str | Path] = [
         *("-max_error_rate", "0", "-noautorotate", "-i"),
         reference.path,
-        *("-map", stream, "-filter_threads", "1", "-vf", chain, "-fps_mode", "passthrough", *DETERMINISTIC),
-        *(*arguments, "-f", "matroska"),
+        *("-map", f"0:v:{reader.index}", "-filter_threads", "1"),
+        *("-vf", chain, "-fps_mode", "passthrough", *DETERMINISTIC, *arguments, "-f", "matroska"),
         output,
     ]
     for attempt in range(1, attempts + 1):
@@ -89,6 +92,7 @@ def _check_result(path: Path, video: Video, pix_fmt: str, what: str, tool: FFmpe
     try:
         reader = Reader(path)
         form, frames = reader.coded, reader.count_packets()
+        form = form.measurable or form  # yuvj420p is yuv420p of full range
     except InputError:
         # PyAV cannot open a file without frames.
         form, frames = video.format, 0
@@ -102,3 +106,12 @@ def _check_result(path: Path, video: Video, pix_fmt: str, what: str, tool: FFmpe
             f"cannot {what}: {expected[0]}x{expected[1]} {expected[2]} was expected, but {form.width}x{form.height} "
             f"{form.pix_fmt} was written (FFmpeg {tool.version})"
         )
+    if not reader.presentation.plain:
+        raise PyvmafError(f"cannot {what}: FFmpeg {tool.version} wrote pictures that are {reader.presentation.words}")
+    try:
+        compare_colours(video.colour, reader.side.colour, names=("the reference", "the encode"))
+    except InputError as err:
+        raise InputError(
+            f"cannot {what}: it does not keep how the samples of the reference stand for colours ({video.colour.words}, in the "
+            f"encode {reader.side.colour.words}): convert the reference first, or use another encoder"
+        ) from err

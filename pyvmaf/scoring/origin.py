@@ -79,7 +79,7 @@ def _streamed(path: Path, stream: int | None) -> Origin | None:
 
 
 def properties(path: Path, raw: Format | None = None, stream: int | None = None) -> dict[str, float]:
-    """Return width and height in pixels, frames per second and average bitrate in kbit/s of a video as it was encoded.
+    """Return width and height of the picture, frames per second and average bitrate in kbit/s of a video as it was encoded.
 
     Unknown properties are left out: raw video has no bitrate. The bitrate is that of the video stream alone, its coded
     bytes over the duration of its frames.
@@ -90,13 +90,14 @@ def properties(path: Path, raw: Format | None = None, stream: int | None = None)
         stream: which video stream, as `pyvmaf.video.reader.Reader` takes it.
 
     Raises:
-        MissingFileError, InputError: the file does not exist or is not a video.
+        MissingFileError, InputError, IntegrityError: as `Reader.presentation`.
     """
     from pyvmaf.video.reader import Reader
 
     is_raw = path.suffix.lower() == ".yuv"
     reader = Reader(path, raw=raw if is_raw else None, stream=stream)
-    values = {"width": float(reader.coded.width), "height": float(reader.coded.height)}
+    shown = reader.presentation.format(reader.coded)
+    values = {"width": float(shown.width), "height": float(shown.height)}
     if reader.coded.rate:
         values["fps"] = float(reader.coded.rate)
         if not is_raw:

@@ -91,10 +91,9 @@ class Side:
         first = {"tt": "top", "bb": "bottom", "tb": "unknown", "bt": "unknown"}.get(self.field_order, "")
         return first or ("unknown" if self.interlaced else "")
 
-    def notes(self) -> list[str]:
-        """Return what a person should know who reads scores of this video, whatever it is compared with."""
-        notes = [self.choice] if self.choice else []
-        notes += [f"{self.path} is {self.shown}, as players show it"] if self.shown else []
+    def remarks(self) -> list[str]:
+        """Return what a person should know of this video, whatever it is compared with: "is mirrored …", without its name."""
+        remarks = [f"is {self.shown}, as players show it"] if self.shown else []
         for name, mine, theirs, same in (
             ("range", self.colour.range, self.stated.range, {}),
             ("matrix", self.colour.matrix, self.stated.matrix, _SAME_MATRIX),
@@ -102,11 +101,14 @@ class Side:
             ("primaries", self.colour.primaries, self.stated.primaries, _SAME_PRIMARIES),
         ):
             if mine and theirs and same.get(mine, mine) != same.get(theirs, theirs):
-                notes.append(
-                    f"{self.path} states two colours, {name} {theirs} in its container and {mine} in its frames: those "
-                    "of the frames are used"
+                remarks.append(
+                    f"states two colours, {name} {theirs} in its container and {mine} in its frames: those of the frames are used"
                 )
-        return notes
+        if self.fields and not self.interlaced:
+            remarks.append(
+                "is interlaced as its header says, but its frames are not flagged so: they are taken as progressive"
+            )
+        return remarks
 
 
 def compare(reference: Side, distorted: Side) -> list[str]:
@@ -121,7 +123,9 @@ def compare(reference: Side, distorted: Side) -> list[str]:
     """
     names = str(reference.path), str(distorted.path)
     size = distorted.width, distorted.height
-    notes = [*reference.notes(), *distorted.notes()]
+    notes = []
+    for side in (reference, distorted):
+        notes += [*([side.choice] if side.choice else []), *(f"{side.path} {remark}" for remark in side.remarks())]
     notes += compare_colours(reference.colour, distorted.colour, names=names, size=size)
     notes += _compare_fields(reference, distorted)
     if reference.aspect != distorted.aspect and (reference.width, reference.height) == size:
@@ -144,6 +148,19 @@ def refuse_fields(interlaced: str, progressive: str, where: str = "") -> InputEr
     )
 
 
+def refuse_interlaced(path: Path, frames: int) -> InputError:
+    """Return the error for interlaced material that encoders and networks would take as progressive.
+
+    Args:
+        path: the video.
+        frames: number of its frames that are flagged as interlaced.
+    """
+    return InputError(
+        f"{path} is interlaced ({frames} frames are flagged so): encodes and scores of its frames would take two fields for "
+        "one picture: deinterlace it with FFmpeg's option -vf bwdif=send_frame first"
+    )
+
+
 def _compare_fields(reference: Side, distorted: Side) -> list[str]:
     if reference.interlaced != distorted.interlaced:
         first, second = (reference, distorted) if reference.interlaced else (distorted, reference)
@@ -159,11 +176,7 @@ def _compare_fields(reference: Side, distorted: Side) -> list[str]:
             f"{reference.path} and {distorted.path} are interlaced: VMAF is made for progressive video, and each frame is "
             "scored with both of its fields as one picture"
         ]
-    return [
-        f"{side.path} is interlaced as its header says, but its frames are not flagged so; they are scored as progressive"
-        for side in (reference, distorted)
-        if side.fields
-    ]
+    return []
 
 
 def same_shape(reference: Side, distorted: Side) -> bool:

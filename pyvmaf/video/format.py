@@ -339,29 +339,22 @@ class Stream:
         )
 
 
-def _rates(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[Fraction, ...]:
-    # FFmpeg makes up a rate for pictures and for compressed streams that no container holds.
+def untimed(container: av.container.InputContainer) -> bool:
+    """Return whether a file has no time stamps: pictures, and compressed streams that no container holds.
+
+    FFmpeg makes up an average rate for them; the rate of its guess is that of the stream's header, if it has one.
+    """
     from av.format import Flags
 
     kind = container.format
-    untimed: Any = Flags.no_timestamps | Flags.no_file
-    if int(kind.flags) & untimed.value or kind.name.endswith("_pipe"):
+    without: Any = Flags.no_timestamps | Flags.no_file
+    return bool(int(kind.flags) & without.value) or kind.name.endswith("_pipe")
+
+
+def _rates(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[Fraction, ...]:
+    if untimed(container):
         return ()
     return tuple(dict.fromkeys(rate for rate in (stream.average_rate, stream.base_rate) if rate))
-
-
-def description(container: av.container.InputContainer, index: int) -> str:
-    """Return the section of a stream in FFmpeg's description of an open file, the only place where PyAV shows its side data.
-
-    Args:
-        container: the file.
-        index: which stream, of any type, counted from 0.
-    """
-    with heard(INFO):
-        text = str(container.dumps_format())  # type: ignore[attr-defined]  # missing from PyAV's stubs
-    # The section of the stream ends where the next one begins.
-    section = re.search(rf"Stream #0:{index}\b.*?(?=\n  Stream #0:|\Z)", text, re.DOTALL)
-    return section[0] if section else ""
 
 
 def _side_data(container: av.container.InputContainer, index: int) -> tuple[float, Crop]:

@@ -75,10 +75,12 @@ class Turn:
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """The filters of FFmpeg that do the same."""
+        """The filters of FFmpeg that do the same, and take the display matrix off the frames."""
         if self.transposed:
-            return (f"transpose={_TRANSPOSE[self.down, self.across]}",)
-        return (*(("hflip",) if self.across else ()), *(("vflip",) if self.down else ()))
+            turns = [f"transpose={_TRANSPOSE[self.down, self.across]}"]
+        else:
+            turns = [*(["hflip"] if self.across else []), *(["vflip"] if self.down else [])]
+        return (*turns, "sidedata=mode=delete:type=DISPLAYMATRIX") if turns else ()
 
 
 _WORDS = {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+from pyvmaf.video.agree import refuse_interlaced
 from pyvmaf.video.ffmpeg import Advance
-from pyvmaf.video.format import Format
+from pyvmaf.video.format import Colour, Format
 from pyvmaf.video.reader import Reader
 from pyvmaf.video.shots import ShotDetector
 
@@ -18,7 +20,7 @@ class Video:
     """A video that was decoded to its end.
 
     Attributes:
-        format: its format.
+        format: format of its pictures as players show them: cropped and turned.
         codec: FFmpeg's name of the compression.
         container: FFmpeg's name of the file format ("matroska,webm").
         transfer: HDR transfer function ("smpte2084", "arib-std-b67"), empty for SDR.
@@ -27,6 +29,9 @@ class Video:
         shots: first and last frame (inclusive) of each shot, in order; they cover all frames.
         stream: which of several video streams it is, where there is a choice; None otherwise, and if read back.
         notice: about that choice; "" if there is none.
+        colour: how its samples stand for colours.
+        interlaced: number of frames that are flagged as interlaced.
+        remarks: what a person should know of it, as `pyvmaf.video.agree.Side.remarks`.
     """
 
     format: Format
@@ -38,6 +43,9 @@ class Video:
     shots: tuple[tuple[int, int], ...]
     stream: int | None = None
     notice: str = ""
+    colour: Colour = field(default_factory=Colour)
+    interlaced: int = 0
+    remarks: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -59,6 +67,9 @@ class Video:
             "primaries": self.primaries,
             "frames": self.frames,
             "shots": [list(shot) for shot in self.shots],
+            "colour": asdict(self.colour),
+            "interlaced": self.interlaced,
+            "remarks": list(self.remarks),
         }
 
     @classmethod
@@ -72,7 +83,20 @@ class Video:
             primaries=value["primaries"],
             frames=value["frames"],
             shots=tuple((first, last) for first, last in value["shots"]),
+            # Manifests of earlier versions do not have the rest.
+            colour=Colour(**value.get("colour", {})),
+            interlaced=value.get("interlaced", 0),
+            remarks=tuple(value.get("remarks", ())),
         )
+
+    def check(self, path: str | os.PathLike[str]) -> None:
+        """Refuse a video that cannot be a reference.
+
+        Raises:
+            InputError: frames are interlaced.
+        """
+        if self.interlaced:
+            raise refuse_interlaced(Path(path), self.interlaced)
 
 
 def inspect(
@@ -98,18 +122,21 @@ def inspect(
         detector.add(frame)
         if advance is not None:
             advance(detector.frames, reader.stated_frames or 0)
-    form, about = reader.coded, reader.stream
+    about, side, form = reader.stream, reader.side, reader.presentation.format(reader.coded)
     # Files without a rate are taken to have the rate that Format.fps falls back on, here and when read back.
     form = Format(form.width, form.height, form.pix_fmt, Fraction(form.fps))
-    hdr = about.colour.hdr
+    hdr = side.colour.hdr
     return Video(
         format=form,
         codec=about.codec,
         container=about.container,
-        transfer=about.colour.transfer if hdr else "",
-        primaries=about.colour.primaries if hdr else "",
+        transfer=side.colour.transfer if hdr else "",
+        primaries=side.colour.primaries if hdr else "",
         frames=detector.frames,
         shots=detector.shots(),
         stream=about.index if about.notice else None,
         notice=about.notice,
+        colour=side.colour,
+        interlaced=reader.interlaced,
+        remarks=tuple(side.remarks()),
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 from pyvmaf.base.outputs import reading
 from pyvmaf.errors import InputError, IntegrityError, unknown_name
 from pyvmaf.video.agree import Side, compare_colours
-from pyvmaf.video.format import PLANAR, Colour, Format, Stream
+from pyvmaf.video.format import PLANAR, Colour, Format, Stream, untimed
 from pyvmaf.video.opening import check_regular, choose, notice, open_video, plain
 from pyvmaf.video.presentation import Presentation, Turn, display_matrix
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import av.filter
     import numpy as np
     from numpy.typing import NDArray
+
+# Its decoder says BT.601 of every video; only the container knows better.
+_VP8 = "vp8"
 
 Plane: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 Planes: TypeAlias = "tuple[Plane, ...]"
@@ -79,7 +82,7 @@ class Reader:
         path: any file that FFmpeg reads.
         raw: format of a headerless file.
         size: (width, height) to scale planes to (bicubic, FFmpeg's default); None for the coded size.
-        bit_depth: bits per sample to widen planes to by shifting left; None for the coded depth.
+        bit_depth: bits per sample to widen planes to, as FFmpeg does; None for the coded depth.
         film_grain: whether the decoder adds film grain where the encoder asks for it (AV1, H.264, HEVC), as players do.
         stream: which video stream of a file that has several, counted from 0; None for the one that FFmpeg takes: the
             default one, then the largest. A cover picture is read only if it is asked for.
@@ -167,6 +170,14 @@ class Reader:
             ) from err
         return presentation
 
+    @property
+    def filters(self) -> list[str]:
+        """The filters of FFmpeg that show decoded frames as `planes` does, for an FFmpeg that does not turn them itself."""
+        chain = self.presentation.filters(self.coded)
+        if self.raw is None and self.stream.codec == _VP8:
+            chain.append(f"setparams=colorspace={self.side.colour.matrix or 'unknown'}")
+        return chain
+
     @cached_property
     def side(self) -> Side:
         """What the file says about itself.
@@ -179,8 +190,7 @@ class Reader:
             return Side(self.path, shown.width, shown.height, rates=(rate,) if rate else ())
         stream, turn, aspect = self.stream, self.presentation.turn, self.stream.sample_aspect or Fraction(1)
         colour = self._first.colour
-        if stream.codec == "vp8":
-            # The decoder says BT.601 of every video.
+        if stream.codec == _VP8:
             colour = replace(colour, matrix=stream.colour.matrix)
         return Side(
             self.path,
@@ -200,6 +210,11 @@ class Reader:
     def asks_for_grain(self) -> bool:
         """Whether the encoder asks decoders for film grain, as far as the first frame tells."""
         return self.raw is None and self._first.grain
+
+    @property
+    def _fills(self) -> bool:
+        """Whether samples are widened so that white of full range stays white."""
+        return self.format.bit_depth > self._measurable.bit_depth and self.side.colour.range == "pc"
 
     @property
     def _measurable(self) -> Format:
@@ -222,6 +237,8 @@ class Reader:
             key["stream"] = str(self.index)
         if not self.presentation.plain:
             key["shown"] = self.presentation.words
+        if self._fills:
+            key["range"] = "pc"
         if not self._film_grain:
             key["film_grain"] = "off"
         return key
@@ -334,21 +351,23 @@ class Reader:
         presentation, shown = self.presentation, self.presentation.format(source)
         chroma = "400" if luma else source.chroma
         graphs: dict[str, av.filter.Graph] = {}
+        full = self._fills
         for frame in self.frames():
             here = replace(source, width=frame.width, height=frame.height)
             scale = (form.width, form.height) != (shown.width, shown.height) or here.size != source.size
             if scale:
                 if not presentation.plain:
-                    graph = graphs.setdefault(here.size, _graph(frame, presentation.filters(here)))
-                    graph.push(frame)
-                    frame = graph.vpull()
+                    if here.size not in graphs:
+                        graphs[here.size] = _graph(frame, presentation.filters(here))
+                    graphs[here.size].push(frame)
+                    frame = graphs[here.size].vpull()
                 frame = frame.reformat(form.width, form.height, source.pix_fmt, interpolation="BICUBIC")
             elif frame.format.name != source.pix_fmt and not frame.format.name.startswith("yuvj"):
                 frame = frame.reformat(format=source.pix_fmt)
             planes = planes_of(frame, chroma, source.bit_depth)
             if not scale:
                 planes = presentation.apply(planes, source)
-            yield _widened(planes, form.bit_depth - source.bit_depth)
+            yield _widened(planes, source.bit_depth, form.bit_depth, full=full)
 
     def _check_file(self) -> None:
         length = check_regular(self.path)
@@ -377,7 +396,7 @@ class Reader:
             self._listed = int(stream.frames)
             if self.raw is not None:
                 return self.raw, self.path.stat().st_size // self.raw.frame_bytes, None
-            rate = stream.average_rate or stream.guessed_rate
+            rate = (not untimed(container) and stream.average_rate) or stream.guessed_rate
             # The header may describe other frames: those at the end, where the format changes.
             # Decoders say that there is grain to add only if they do not add it.
             self._first = _Facts.of(next(self._decode(container, grain=False)))
@@ -510,13 +529,21 @@ def _graph(frame: av.VideoFrame, filters: list[str]) -> av.filter.Graph:
     return graph
 
 
-def _widened(planes: Planes, shift: int) -> Planes:
-    """Planes with `shift` more bits per sample: each value times 2**shift."""
+def _widened(planes: Planes, bits: int, wanted: int, *, full: bool) -> Planes:
+    """Planes with more bits per sample, as FFmpeg widens them.
+
+    Each value is multiplied by a power of two; luma of full range is filled up with its own high bits, so that white stays
+    white.
+    """
     import numpy as np
 
+    shift = wanted - bits
     if not shift:
         return planes
-    return tuple(np.left_shift(p, shift, dtype=np.uint16) for p in planes)
+    wide = [np.left_shift(p, shift, dtype=np.uint16) for p in planes]
+    if full:
+        wide[0] |= planes[0] >> (bits - shift)
+    return tuple(wide)
 
 
 def frame_format(frame: av.VideoFrame) -> Format:

@@ -20,6 +20,7 @@ from pyvmaf.corpora.prepare import prepare
 from pyvmaf.corpora.spec import load_videos
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.video.ffmpeg import ffmpeg
+from pyvmaf.video.format import Colour
 from pyvmaf.video.probe import inspect
 from tests.make.documents import read_as
 
@@ -152,13 +153,84 @@ def test_a_video_with_strange_time_stamps_keeps_every_frame(tmp_path: Path, make
     assert done.video.frames == count
 
 
-def test_a_turned_video_is_not_turned(tmp_path: Path, make_video: Make) -> None:
+@pytest.mark.parametrize("turn", [("-display_rotation", "90"), ("-display_rotation", "180"), ("-display_hflip",)])
+def test_a_turned_video_becomes_a_clip_that_shows_the_same(
+    tmp_path: Path, make_video: Make, turn: tuple[str, ...]
+) -> None:
     upright = make_video("upright.mp4", "64x48", 5)
-    source = upright.with_name("turned.mp4")
-    command = [str(ffmpeg().path), "-v", "error", "-y", "-display_rotation", "90", "-i", str(upright), "-c", "copy"]
+    source = upright.with_name(f"turned{''.join(turn)}.mp4")
+    command = [str(ffmpeg().path), "-v", "error", "-y", *turn, "-i", str(upright), "-c", "copy"]
     subprocess.run([*command, str(source)], check=True)
-    done = prepare(corpus_of(source, frames=[0, 3]), "a", source.parent, tmp_path / "a.mkv")
-    assert (done.video.format.width, done.video.format.height) == (64, 48)
+    done = prepare(corpus_of(source), "a", source.parent, tmp_path / "a.mkv")
+    # FFmpeg turns by itself what it decodes.
+    assert decode_with_ffmpeg(done.path) == decode_with_ffmpeg(source)
+    assert done.video.remarks == ()
+    assert not done.plan.own_bytes
+    assert [remark.endswith("as players show it") for remark in done.remarks] == [True]
+    assert read_manifest(done.path)["details"]["remarks"] == list(done.remarks)
+
+
+FULL = ("-vf", "scale=out_range=pc,format=yuvj420p", "-c:v", "libx264", "-qp", "0", "-color_range", "pc")
+BT601 = ("-vf", "setparams=range=tv:colorspace=smpte170m:color_trc=smpte170m:color_primaries=smpte170m")
+HLG = ("-vf", "setparams=range=tv:colorspace=bt2020nc:color_trc=arib-std-b67:color_primaries=bt2020", "-pix_fmt")
+
+
+@pytest.mark.parametrize(
+    ("options", "entry", "colour", "remark"),
+    [
+        pytest.param(FULL, {"pix_fmt": "yuv420p"}, Colour("tv"), "has full range: the clip has limited", id="full"),
+        pytest.param((*BT601, "-qp", "0"), {"scale": "32x24"}, Colour("tv", *["smpte170m"] * 3), "", id="BT.601"),
+        pytest.param(
+            (*HLG, "yuv420p10le", "-qp", "0"),
+            {"scale": "32x24"},
+            Colour("tv", "bt2020nc", "arib-std-b67", "bt2020"),
+            "",
+            id="HLG",
+        ),
+        pytest.param(
+            ("-pix_fmt", "bgr0", "-c:v", "ffv1"),
+            {"pix_fmt": "yuv444p"},
+            Colour("tv", "bt709"),
+            "is RGB: the clip",
+            id="RGB",
+        ),
+    ],
+)
+def test_clips_state_the_colours_of_their_samples(
+    tmp_path: Path,
+    make_video: Make,
+    options: tuple[str, ...],
+    entry: dict[str, str],
+    colour: Colour,
+    remark: str,
+    request: Any,
+) -> None:
+    source = make_video(f"colour-{request.node.callspec.id}.mkv", "64x48", 3, *options)
+    done = prepare(corpus_of(source, **entry), "a", source.parent, tmp_path / "a.mkv")
+    assert done.video.colour == colour
+    assert [text for text in done.remarks if not text.startswith(remark or " ")] == []
+    assert bool(done.remarks) == bool(remark)
+    if remark:
+        # Both conversions by name, as FFmpeg makes them.
+        scale = "scale=out_range=tv:out_color_matrix=bt709:flags=lanczos+accurate_rnd+bitexact"
+        chain = f"{scale if colour.matrix else scale.replace('out_color_matrix=bt709:', '')},format={entry['pix_fmt']}"
+        assert decode_with_ffmpeg(done.path) == decode_with_ffmpeg(source, "-vf", chain)
+
+
+@pytest.mark.parametrize("frames", [None, [2, 3]])
+def test_interlaced_material_is_no_clip(tmp_path: Path, make_video: Make, frames: list[int] | None) -> None:
+    """Also where only some frames are flagged so, and the first is not."""
+    fields = ("-vf", "setfield=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1")
+    interlaced = make_video("fields.ts", "64x48", 4, "-c:v", "libx264", "-qp", "0", *fields)
+    mixed = interlaced.with_name("mixed.ts")
+    mixed.write_bytes(
+        make_video("frames.ts", "64x48", 2, "-c:v", "libx264", "-qp", "0").read_bytes() + interlaced.read_bytes()
+    )
+    for source in (interlaced, mixed):
+        corpus = corpus_of(source, **({"frames": frames} if frames else {}))
+        with pytest.raises(InputError, match=rf"{source.name} is interlaced \([24] frames .* -vf bwdif"):
+            prepare(corpus, "a", source.parent, tmp_path / "out" / "a.mkv")
+        assert nothing_left(tmp_path / "out")
 
 
 def test_a_format_that_encoders_do_not_take_has_to_be_converted_by_name(tmp_path: Path, make_video: Make) -> None:

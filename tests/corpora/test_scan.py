@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -174,7 +175,7 @@ def test_formats_that_have_to_be_converted_are_written_down(tmp_path: Path, make
         "gray10le": "yuv420p10le",
         "yuv444p12le": "yuv444p10le",
     }
-    assert "will be converted: bgr0.mkv from bgr0 to yuv444p" in result.remarks
+    assert "will be converted: bgr0.mkv from bgr0 to yuv444p, and to limited range and BT.709" in result.remarks
     for entry in result.corpus.entries:
         done = prepare(result.corpus, entry.key, root, tmp_path / f"{entry.key}.mkv")
         assert done.video.format.pix_fmt == entry.pix_fmt
@@ -409,3 +410,25 @@ def test_the_commands(folder: Path, tmp_path: Path) -> None:
     message = refusal("manifest-scan", "--root", folder, "--output", "new.yaml", cwd=tmp_path)
     assert "broken.mkv is not a video" in message
     assert not (tmp_path / "new.yaml").exists()
+
+
+def test_what_files_say_about_their_pictures(tmp_path: Path, make_video: Make, ffmpeg: str) -> None:
+    """Interlaced material is left out; what is turned or converted is said."""
+    fields = ("-vf", "setfield=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1")
+    shutil.copy(make_video("i.mkv", "64x48", 6, "-c:v", "libx264", *fields), tmp_path / "fields.mkv")
+    full = ("-vf", "scale=out_range=pc,format=yuvj420p", "-c:v", "libx264", "-qp", "0", "-color_range", "pc")
+    shutil.copy(make_video("full.mkv", "64x48", 6, *full), tmp_path / "full.mkv")
+    upright = make_video("u.mp4", "64x48", 6)
+    command = [ffmpeg, "-v", "error", "-display_rotation", "90", "-i", str(upright), "-c", "copy"]
+    subprocess.run([*command, str(tmp_path / "turned.mp4")], check=True)
+    with pytest.raises(InputError, match=r"fields.mkv is interlaced \(6 frames .* \(--skip-broken leaves"):
+        scan(tmp_path, "mine")
+    result = scan(tmp_path, "mine", options=Options(skip_broken=True))
+    assert [entry.key for entry in result.corpus.entries] == ["full", "turned"]
+    (probe,) = [entry.probe for entry in result.corpus.entries if entry.key == "turned"]
+    assert probe is not None
+    assert (probe.width, probe.height) == (48, 64)
+    remarks = "\n".join(result.remarks)
+    assert "left out: fields.mkv: " in remarks
+    assert "full.mkv from yuvj420p to yuv420p, and from full to limited range" in remarks
+    assert "turned.mp4 is turned by 90 degrees to the left, as players show it" in remarks

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from pyvmaf.base.files import read_json, sha256_file
@@ -26,6 +27,7 @@ from pyvmaf.encodes.transcode import IncompleteError, transcode
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
 from pyvmaf.scoring.origin import origin
 from pyvmaf.video.ffmpeg import ffmpeg
+from pyvmaf.video.format import Colour
 from pyvmaf.video.probe import inspect
 from tests.make.commands import command, refusal
 
@@ -49,6 +51,12 @@ def make(path: Path, size: str, frames: int, *options: str, source: str = "tests
     command += ["-i", f"{source}=size={size}:rate=25", "-frames:v", str(frames), *options, str(path)]
     subprocess.run(command, check=True)
     return path
+
+
+def decode(path: Path, *options: str) -> bytes:
+    """The frames as FFmpeg shows them, 8 bits."""
+    command = [str(ffmpeg().path), "-v", "error", "-i", str(path), *options, "-f", "rawvideo", "-"]
+    return subprocess.run(command, capture_output=True, check=True).stdout
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -165,14 +173,48 @@ def test_the_frame_rate_is_kept(tmp_path: Path) -> None:
         assert video.frames == frames
 
 
-def test_strange_time_stamps_and_a_rotation_tag_change_nothing(tmp_path: Path) -> None:
+def test_strange_time_stamps_change_nothing_and_pictures_are_turned(tmp_path: Path) -> None:
     vfr = make(tmp_path / "v.mp4", "64x48", 20, "-vf", "setpts=N*N/25/TB/4", "-fps_mode", "vfr", "-pix_fmt", "yuv420p")
     source = tmp_path / "turned.mp4"
     command = [str(ffmpeg().path), "-v", "error", "-display_rotation", "90", "-i", str(vfr), "-c", "copy", str(source)]
     subprocess.run(command, check=True)
-    done = encode(source, tmp_path / "r.mkv", "libx264", "ultrafast", 30)
+    done = encode(source, tmp_path / "r.mkv", "libx264", "ultrafast", 0)
     video = inspect(done.path)
-    assert (video.frames, video.format.width, video.format.height) == (20, 64, 48)
+    assert (video.frames, video.format.width, video.format.height, video.remarks) == (20, 48, 64, ())
+    assert (done.record.width, done.record.height) == (48, 64)
+    # CRF 0 loses nothing, so that these are the pictures that FFmpeg shows of the source.
+    shown = [decode(path, "-fps_mode", "passthrough") for path in (source, done.path)]
+    assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "libvvenc"])
+def test_full_range_is_kept(tmp_path: Path, name: str) -> None:
+    options = ["-vf", "scale=out_range=pc,format=yuvj420p", "-color_range", "pc", "-qp", "0"]
+    source = make(tmp_path / "full.mp4", "64x48", 3, *options)
+    entry = ENCODERS[name]
+    done = encode(source, tmp_path / "r.mkv", name, entry.presets[-1], entry.crf_min)
+    assert inspect(done.path).colour == inspect(source).colour != Colour()
+    assert inspect(done.path).colour.range == "pc"
+    assert done.record.pix_fmt == "yuv420p"
+    means = [np.frombuffer(decode(path), np.uint8)[: 64 * 48].mean() for path in (source, done.path)]
+    assert abs(means[0] - means[1]) < 1
+
+
+def test_an_encoder_that_does_not_keep_full_range_is_not_used(tmp_path: Path) -> None:
+    tags = "setparams=colorspace=bt709:color_trc=bt709:color_primaries=bt709"
+    options = ["-vf", f"scale=out_range=pc,format=yuvj420p,{tags}", "-color_range", "pc", "-qp", "0"]
+    source = make(tmp_path / "full.mp4", "64x48", 3, *options)
+    with pytest.raises(InputError, match=r"with libvvenc: it does not keep .* \(pc/.* in the encode tv/"):
+        encode(source, tmp_path / "out" / "r.mkv", "libvvenc", "faster", 30)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_interlaced_references_are_refused(tmp_path: Path) -> None:
+    options = ["-vf", "setfield=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1", "-pix_fmt", "yuv420p"]
+    source = make(tmp_path / "fields.mkv", "64x48", 3, *options)
+    with pytest.raises(InputError, match=r"fields.mkv is interlaced \(3 frames .* -vf bwdif"):
+        encode(source, tmp_path / "out" / "r.mkv", "libx264", "ultrafast", 30)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_hdr_reference_says_so(tmp_path: Path) -> None:
