@@ -357,6 +357,20 @@ def _rates(container: av.container.InputContainer, stream: av.VideoStream) -> tu
     return tuple(dict.fromkeys(rate for rate in (stream.average_rate, stream.base_rate) if rate))
 
 
+def description(container: av.container.InputContainer, index: int) -> str:
+    """Return the section of a stream in FFmpeg's description of an open file, the only place where PyAV shows its side data.
+
+    Args:
+        container: the file.
+        index: which stream, of any type, counted from 0.
+    """
+    with heard(INFO):
+        text = str(container.dumps_format())  # type: ignore[attr-defined]  # missing from PyAV's stubs
+    # The section of the stream ends where the next one begins.
+    section = re.search(rf"Stream #0:{index}\b.*?(?=\n  Stream #0:|\Z)", text, re.DOTALL)
+    return section[0] if section else ""
+
+
 def _side_data(container: av.container.InputContainer, index: int) -> tuple[float, Crop]:
     """Rotation and crop of a stream."""
     # Tags come before it, and may hold the same words; no line of a tag begins like this one.

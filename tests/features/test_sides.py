@@ -218,14 +218,15 @@ def test_a_shift_is_named(master: Path, encode: Callable[..., Path], shift: int)
         score(master, late)
     assert hint in str(error.value)
     assert "--shortest" not in str(error.value)
-    (note,) = score(master, late, shortest=True)[1]
-    assert hint in note
-    assert "trim=start_frame" in score(late, master, shortest=True)[1][0]
+    for pair in ((master, late), (late, master)):
+        (note,) = [note for note in score(*pair, shortest=True)[1] if "looks like" in note]
+        assert hint in note
+        assert "trim=start_frame" in note
     # The end is missing, not the start.
     short = encode("short.mkv", "-frames:v", "9", *X264, "-crf", "20")
     with pytest.raises(InputError, match="--shortest if they start at the same frame"):
         score(master, short)
-    assert score(master, short, shortest=True)[1] == []
+    assert not any("looks like" in note for note in score(master, short, shortest=True)[1])
 
 
 def test_notes_travel_with_scores(master: Path, encode: Callable[..., Path], tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_samples_in_another_order_are_rearranged(make_video: Make, coded: str, p
     assert reader.identity()["raw"] == f"64x48 {coded}"
 
 
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuv444p", "gray"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuv444p"])
 def test_widening_shifts_samples(make_video: Make, pix_fmt: str) -> None:
     reader = Reader(make_video(f"w-{pix_fmt}.mkv", "64x48", 3, *FFV1, pix_fmt))
     wide = reader.widened(12)
@@ -85,6 +85,19 @@ def test_widening_shifts_samples(make_video: Make, pix_fmt: str) -> None:
     assert reader.widened(reader.format.bit_depth) is reader
     with pytest.raises(InputError, match="12 bits per sample: it is not narrowed to 8"):
         _ = Reader(make_video("w12.mkv", "64x48", 1, *FFV1, "yuv420p12le"), bit_depth=8).format
+
+
+@pytest.mark.parametrize(("pix_fmt", "bits"), [("gray", 10), ("gray10le", 16), ("yuvj420p", 12), ("yuv420p10le", 12)])
+def test_full_range_is_widened_as_ffmpeg_does(make_video: Make, pix_fmt: str, bits: int) -> None:
+    """White stays white, so that an encode of more bits can be compared with its reference."""
+    codec = FFV1 if pix_fmt.startswith("gray") else ("-c:v", "libx264", "-qp", "0", "-color_range", "pc", "-pix_fmt")
+    chain = ("-vf", f"scale=out_range=pc,format={pix_fmt}", *codec, pix_fmt)
+    path = make_video(f"full-{pix_fmt}.mkv", "64x48", 2, *chain, source="testsrc")
+    reader = Reader(path).widened(bits)
+    assert equal(list(reader.planes()), split(program(path, "-pix_fmt", reader.format.pix_fmt), reader.format))
+    assert max(int(planes[0].max()) for planes in reader.planes()) == (1 << bits) - 1
+    assert reader.identity()["range"] == "pc"
+    assert "range" not in Reader(path).identity()
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le"])
