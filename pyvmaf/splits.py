@@ -215,8 +215,9 @@ def fold_of_sides(sides: Names, name: str = "test") -> Fold:
     train, val, test = (fold.count(side) for side in (TRAIN, VAL, TEST))
     if not train or not test:
         raise InputError(
-            f"the split leaves {train} rows to train on, {val} for validation and {test} to test on: "
-            "it needs more contents, other shares, or leave_one_out"
+            f"the split leaves {train} rows to train on, {val} for validation and {test} to test on, because it divides "
+            f"{labels.codes.size} rows by the hash of few values: hold out each value in turn (`split: {{protocol: "
+            "leave_one_out}` or `kfold`), divide by a column with more values (`by: clip`), or change the shares"
         )
     return fold
 

@@ -25,7 +25,8 @@ from pyvmaf.base.outputs import MANIFEST_SUFFIX, publishes
 from pyvmaf.checks.subject import open_subject
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
 from pyvmaf.quantized.report import Int8Report
-from pyvmaf.registry.entry import FOREIGN_KINDS, Registry, check_registry
+from pyvmaf.registry.consistency import check_registry
+from pyvmaf.registry.entry import FOREIGN_KINDS, Registry
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.find import describe
 from pyvmaf.runtime.load import MAX_SIDECAR_BYTES, peek
@@ -175,6 +176,8 @@ class _Files(NamedTuple):
     registries: list[Path]
     others: list[Path]
     """JSON files that may be sidecars of models that do not exist."""
+    odd: list[Path]
+    """Models that are not regular files."""
 
 
 def _files(target: Path) -> _Files:
@@ -184,10 +187,12 @@ def _files(target: Path) -> _Files:
         MissingFileError: the folder or registry does not exist.
         InputError: there are neither models nor a registry.
     """
+    odd: list[Path] = []
     if target.is_dir():
-        models = sorted(target.rglob("*.onnx"))
+        named = sorted(target.rglob("*.onnx"))
+        models, odd = [p for p in named if p.is_file()], [p for p in named if not p.is_file()]
         registries = sorted(target.rglob("registry.json"))
-        documents = [p for p in sorted(target.rglob("*.json")) if not p.name.endswith(MANIFEST_SUFFIX)]
+        documents = [p for p in sorted(target.rglob("*.json")) if not p.name.endswith(MANIFEST_SUFFIX) and p.is_file()]
         ensembles = [p for p in documents if p.stat().st_size <= MAX_SIDECAR_BYTES and is_ensemble(p)]
         others = [p for p in documents if p not in registries and p not in ensembles]
     elif target.is_file():
@@ -198,9 +203,13 @@ def _files(target: Path) -> _Files:
         ensembles = sorted(p for p in manifests if p.is_file())
     else:
         raise MissingFileError(f"no such file or folder: {target}")
-    if not models and not registries:
+    if not models and not registries and not odd:
         raise InputError(f"{target} holds neither models (*.onnx) nor a registry (registry.json)")
-    return _Files(models, ensembles, registries, others)
+    return _Files(models, ensembles, registries, others, odd)
+
+
+def _odd_findings(path: Path) -> Iterator[Finding]:
+    yield _error(path, "is not a regular file: a model is read from one only")
 
 
 def _findings(files: _Files) -> Iterator[Finding]:
@@ -209,6 +218,7 @@ def _findings(files: _Files) -> Iterator[Finding]:
         (files.ensembles, _ensemble_findings),
         (files.registries, _registry_findings),
         (files.others, _orphan_findings),
+        (files.odd, _odd_findings),
     )
     for paths, of_path in examine:
         for path in paths:

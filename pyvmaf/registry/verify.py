@@ -335,7 +335,8 @@ class _Check:
             self.outcome.cache_entries += 1
 
     def check_registries(self) -> None:
-        from pyvmaf.registry.entry import REGISTRY_NAME, check_registry
+        from pyvmaf.registry.consistency import check_registry
+        from pyvmaf.registry.entry import REGISTRY_NAME
 
         for path in self.plain:
             if path.name == REGISTRY_NAME:

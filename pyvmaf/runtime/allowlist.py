@@ -52,12 +52,15 @@ def read_model(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     reading(path)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError as err:
+    except (FileNotFoundError, NotADirectoryError) as err:
         raise MissingFileError(f"no such file: {path}") from err
+    except (OSError, ValueError) as err:
+        raise InputError(f"cannot read {path}: {getattr(err, 'strerror', None) or err}") from err
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise InputError(f"{path} is not a regular file: a model is read from one only")
     with open(handle, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path} is not a regular file: a model is read from one only")
         if status.st_size > max_bytes:
             raise InputError(f"{path} has {status.st_size} bytes, but a model may have at most {max_bytes}")
         return stream.read(max_bytes + 1)
@@ -232,7 +235,7 @@ class _Scan:
             )
             return place
         inner = place._replace(rounds=place.rounds * max(int(value.reshape(-1)[0]), 1))
-        if inner.rounds > MAX_TRIPS:
+        if inner.rounds > MAX_TRIPS >= place.rounds:
             self.problems.append(
                 f"loops in loops of {inner.rounds} rounds together at {place.at} (at most {MAX_TRIPS} allowed)"
             )

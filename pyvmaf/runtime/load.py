@@ -39,15 +39,20 @@ def confined_file(path: Path, root: Path | None) -> Path:
         MissingFileError: there is no such file.
         InputError: it lies elsewhere once links are followed, or is not a regular file.
     """
-    real = Path(os.path.realpath(path))
+    try:
+        real = Path(os.path.realpath(path))
+    except (OSError, ValueError) as err:  # a NUL in the name
+        raise InputError(f"cannot read {os.fspath(path)!r}: {err}") from err
     if root is not None:
         allowed = Path(os.path.realpath(root))
         if allowed not in real.parents:
             raise InputError(f"{path} lies outside of the folder that models may be loaded from, {root}: refused")
     try:
         mode = real.stat().st_mode
-    except FileNotFoundError as err:
+    except (FileNotFoundError, NotADirectoryError) as err:
         raise MissingFileError(f"no such file: {path}") from err
+    except (OSError, ValueError) as err:
+        raise InputError(f"cannot read {path}: {getattr(err, 'strerror', None) or err}") from err
     if not stat.S_ISREG(mode):
         raise InputError(f"{path} is not a regular file: a model is read from one only")
     return real

@@ -9,8 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.runtime.graph import Graph
-
 OVERSHOOT = 0.01
 """Share of the output range that scores may lie outside of it before a warning: a regression to 100 gives 100.2 at times."""
 
@@ -104,12 +102,12 @@ class PredictorPart(Protocol):
         """
 
     def predictor(
-        self, graph: Graph, sidecar: Mapping[str, Any], block: Any, where: str, threads: int
+        self, graph: Any, sidecar: Mapping[str, Any], block: Any, where: str, threads: int
     ) -> FamilyPredictor:
         """Make a predictor of a checked graph and its sidecar.
 
         Args:
-            graph: the graph.
+            graph: the graph (`pyvmaf.runtime.graph.Graph`).
             sidecar: its sidecar.
             block: the family's keys of it.
             where: name of the sidecar, for errors.

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pyvmaf.base import layout
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.entry import disagreements, find_entry
+from pyvmaf.registry.consistency import disagreements
+from pyvmaf.registry.entry import find_entry
 from pyvmaf.runtime.ensemble import AnyModel, load_ensemble
 from pyvmaf.runtime.find import describe
 from pyvmaf.runtime.load import load_pinned, peek

@@ -213,7 +213,7 @@ def test_reading_and_writing_documents_needs_no_jsonschema() -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from pyvmaf.base.documents import DOCUMENTS, document\n"
-        "from pyvmaf.registry.entry import check_registry\n"
+        "from pyvmaf.registry.consistency import check_registry\n"
         "check_registry(Path(sys.argv[1]) / 'registry' / 'registry.json')\n"
         "document('record')\n"
         "assert 'jsonschema' not in sys.modules\n"

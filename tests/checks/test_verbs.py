@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,7 @@ from pyvmaf.checks.audit_compat import audit_compat
 from pyvmaf.checks.bisect import bisect_model_quality, find_first_bad
 from pyvmaf.checks.check_ops import check_ops
 from pyvmaf.checks.cross_backend import Backend, cross_backend
+from pyvmaf.checks.evaluate import evaluate
 from pyvmaf.checks.profile import peak_memory, profile, reset_peak
 from pyvmaf.checks.validate_norm import validate_norm
 from pyvmaf.errors import InputError, PyvmafError, UnavailableError
@@ -162,6 +165,63 @@ def test_the_difference_to_int8_is_that_of_the_scores(fp32: Path, int8: Path, ta
     assert command(*words, cwd=tmp_path).returncode == 0
     assert command(*words, "--fail-on-mismatch", cwd=tmp_path).returncode == 1
     assert command(*words, "--fail-on-mismatch", "--atol", "100", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("named", ["file", "id"])
+def test_an_operator_that_the_reference_lacks_leaves_it_out(
+    int8: Path, finished_results: Path, named: str, tmp_path: Path
+) -> None:
+    registry = finished_results / "registry" / "registry.json"
+    which = [int8] if named == "file" else ["small.int8", "--registry", registry]
+    done = command(
+        "cross-backend", "--shape", "16", "--json", "c.json", "--fail-on-mismatch", "-m", *which, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    report = written(tmp_path / "c.json", "cross-backend")
+    assert [run["backend"] for run in report["runs"]] == ["CPUExecutionProvider", "CPUExecutionProvider:unoptimised"]
+    (absent,) = report["left_out"]
+    assert absent["backend"] == "reference"
+    assert "DequantizeLinear" in absent["why"]
+    assert f"left out: reference: {absent['why']}" in " ".join(done.stdout.split())
+    # Who asks for it by name gets an error.
+    asked = command("cross-backend", "--shape", "16", "-p", "cpu", "-p", "reference", "-m", *which, cwd=tmp_path)
+    assert asked.returncode == 2
+    assert "ONNX's own evaluator cannot run" in asked.stderr
+
+
+# ---------------------------------------------------------------------------------------------------------
+# eval
+
+
+@pytest.mark.parametrize("int8_variant", [False, True])
+def test_eval_finds_a_model_as_every_verb_does(
+    int8: Path, finished_results: Path, int8_variant: bool, table: Path, tmp_path: Path
+) -> None:
+    registry = finished_results / "registry" / "registry.json"
+    entry = json.loads(registry.read_text())["models"][0]
+    path = registry.parent / entry["int8" if int8_variant else "onnx"]
+    name = "small.int8" if int8_variant else "small"
+    by_id = evaluate(name, table, split="all", registry=registry)
+    by_path = evaluate(path, table, split="all")
+    assert {key: value for key, value in by_id.items() if key != "run_provenance"} == {
+        key: value for key, value in by_path.items() if key != "run_provenance"
+    }
+    assert by_id["model"] == name
+    rows = pq.read_table(table).to_pandas()
+    import pyvmaf
+
+    scores = pyvmaf.load_model(path).predict(rows).scores
+    assert by_id["rmse"] == pytest.approx(np.sqrt(np.mean((scores - rows["vmaf"]) ** 2)))
+
+
+def test_eval_says_which_splits_have_rows(fp32: Path, table: Path, tmp_path: Path) -> None:
+    done = command("eval", "-m", fp32, "--features", table, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no usable rows in split 'test'" in done.stderr
+    words = re.findall(r"--split (\w+) \((\d+) rows\)", " ".join(done.stderr.split()))
+    assert ("all", str(pq.read_metadata(table).num_rows)) in words
+    for split, rows in words:
+        assert evaluate(fp32, table, split=split)["n"] == int(rows)
 
 
 def test_an_ensemble_is_compared_as_a_whole(ensemble: Path, table: Path) -> None:
@@ -346,8 +406,6 @@ def test_constant_predictions_are_no_good_ones(linear: Linear, labelled: Path) -
 def test_models_with_sidecars_are_asked_as_their_loader_asks_them(
     fp32: Path, int8: Path, ensemble: Path, with_codec: Path, table: Path
 ) -> None:
-    from pyvmaf.checks.evaluate import evaluate
-
     report = bisect_model_quality([fp32, int8, ensemble, with_codec], table, min_plcc=0.9, every=True)
     alone = evaluate(fp32, table, split="all")
     assert report.models[0].plcc == pytest.approx(alone["plcc"])
@@ -457,6 +515,25 @@ def test_what_does_not_fit_is_found(what: str, damage: Callable[[Path], object],
     report = audit_compat(Path("results"))
     assert any(what in found.message for found in report.findings), report.findings
     assert not report.passed
+
+
+def test_one_model_that_fails_does_not_end_the_audit(results: Path) -> None:
+    """Whatever a file is, the others are examined."""
+    folder = results / "models" / "small"
+    for name, data in {"cut": (results / MODEL).read_bytes()[:500], "text": b"no model", "empty": b""}.items():
+        (folder / f"{name}.onnx").write_bytes(data)
+    os.mkfifo(folder / "pipe.onnx")
+    (folder / "gone.onnx").symlink_to("nowhere")
+    cyclic = onnx.load(results / MODEL)
+    cyclic.graph.node[0].input[0] = cyclic.graph.node[-1].output[0]
+    (folder / "cyclic.onnx").write_bytes(cyclic.SerializeToString())
+    shutil.copy(results / SIDECAR, folder / "cyclic.json")
+    edit(folder / "cyclic.json", sha256=sha256_file(folder / "cyclic.onnx"), onnx="cyclic.onnx")
+    report = audit_compat(results)
+    wrong = {Path(found.path).name for found in report.findings if found.level == "error"}
+    assert wrong == {"cut.onnx", "text.onnx", "empty.onnx", "pipe.onnx", "gone.onnx", "cyclic.onnx"}
+    assert {"model.onnx", "static_qdq.onnx"} <= {Path(model.path).name for model in report.models}
+    assert not [found for found in report.findings if found.path.endswith("seed1/model.onnx")]
 
 
 def test_nothing_to_audit(tmp_path: Path) -> None:

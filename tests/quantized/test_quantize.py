@@ -191,6 +191,9 @@ def test_what_the_allowlist_refuses_stays_out_of_registry_and_page(tmp_path: Pat
         (refused,) = entry["int8_refused"]
         assert refused["mode"] == "dynamic"
         assert "refused by the operator allowlist" in refused["reason"]
+        audited = command("audit-compat", "--model-dir", "results", "--fail-on-warning")
+        assert audited.returncode == 0, audited.stdout
+        assert "note: results/quantized/small/seed0/dynamic.json: is not for use" in audited.stdout
         write_report(read_run(["results"]), "results/reports/report.html")
         page = Path("results/reports/report.html").read_text()
     assert "refused by the operator allowlist" in page

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.registry.by_hand import register_model
-from pyvmaf.registry.entry import Registry, check_registry
+from pyvmaf.registry.consistency import check_registry
+from pyvmaf.registry.entry import Registry
 from pyvmaf.runtime.load import load_model
 from pyvmaf.runtime.predictor import ModelWarning
 from pyvmaf.runtime.sidecar import Sidecar

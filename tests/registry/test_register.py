@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 
 from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.entry import Entry, Registry, check_registry, choose_seed, resolve
+from pyvmaf.registry.consistency import check_registry
+from pyvmaf.registry.entry import Entry, Registry, choose_seed, resolve
 from pyvmaf.registry.register import register
 from pyvmaf.runtime.load import load_model
 from tests.make.commands import refusal

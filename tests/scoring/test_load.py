@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,8 @@ from onnx import helper
 import pyvmaf
 from pyvmaf.base.files import sha256_file, write_json
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.entry import Registry, check_registry
+from pyvmaf.registry.consistency import check_registry
+from pyvmaf.registry.entry import Registry
 from pyvmaf.registry.register import register
 from pyvmaf.registry.verify import verify
 from pyvmaf.runtime.ensemble import Ensemble
@@ -270,6 +273,15 @@ def test_an_entry_of_parts_of_several_models_is_refused(
     else:
         with pytest.raises(IntegrityError, match=message):
             pyvmaf.load_model(name)
+
+
+def test_mutants_are_refused_or_score_as_onnxruntime_does() -> None:
+    """A process of its own forks one per mutant, which a process with sessions cannot do."""
+    words = [sys.executable, "-m", "tests.fuzz.graphs", "--count", "30", "--seed", "1000"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = dict(word.split() for word in done.stdout.strip().split(", "))
+    assert counts.keys() == {"refused", "scored"}, "some of either, or the mutants are not worth much"
 
 
 def test_a_vocabulary_that_means_something_else(copied: Path) -> None:
