@@ -40,6 +40,28 @@ class Stamp(NamedTuple):
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+class Watch:
+    """Files that must not change while they are read."""
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
+        """Note the present state of files; what is no regular file is left out."""
+        self._stamps: dict[Path, Stamp] = {}
+        for path in paths:
+            with suppress(OSError):
+                status = os.stat(path)
+                if stat.S_ISREG(status.st_mode):
+                    self._stamps[Path(path)] = Stamp.of(status)
+
+    def check(self) -> None:
+        """Compare the files with their first state.
+
+        Raises:
+            IntegrityError: one was changed, replaced or removed.
+        """
+        for path, stamp in self._stamps.items():
+            _check_stamp(path, stamp)
+
+
 @dataclass
 class Run:
     """One call of a verb.
@@ -146,6 +168,23 @@ def reading(path: str | os.PathLike[str]) -> None:
             work.read.setdefault(_key(path), (Stamp.of(status), None))
 
 
+def claim(*paths: Path) -> None:
+    """Refuse outputs now that the running verb would refuse when it writes them, after hours perhaps.
+
+    Args:
+        paths: the files, which have manifests of their own or not.
+
+    Raises:
+        InputError: see `check_output`.
+    """
+    work = _RUN.get()
+    if work is None:
+        return
+    for path in paths:
+        work.check_output(path)
+        check_output(path.with_name(path.name + MANIFEST_SUFFIX), work.read, None)
+
+
 def place(path: str | os.PathLike[str]) -> Path:
     """Return where the bytes of a file are: those of an output of the running verb are in its temporary file."""
     work = _RUN.get()
@@ -203,6 +242,8 @@ def check_output(target: Path, inputs: Iterable[str | Path], verb: str | None, *
         InputError: the file is one of `inputs` under whatever name; it is a folder or a special file, or lies below a
             file; it exists, and no manifest says that this verb wrote it.
     """
+    if is_stream(target):
+        raise InputError(f"cannot write {target}: it is a device or a pipe, and this output is a file")
     try:
         status = os.stat(target)
     except FileNotFoundError:
@@ -214,7 +255,7 @@ def check_output(target: Path, inputs: Iterable[str | Path], verb: str | None, *
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"cannot write {target}: it is a folder; name a file")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"cannot write {target}: it is a device or a pipe, and outputs are files")
+        raise InputError(f"cannot write {target}: it is not a regular file")
     for path in inputs:
         if _is(path, status):
             same = "" if _key(path) == _key(target) else f" (as {path})"
@@ -224,6 +265,23 @@ def check_output(target: Path, inputs: Iterable[str | Path], verb: str | None, *
             f"{target} exists already, and no manifest beside it says that {verb} wrote it: remove it, or name another "
             "output"
         )
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Return whether an output is written as it comes, not as a file: ``-``, ``/dev/stdout``, a pipe or a device."""
+    if os.fspath(path) == "-" or _is_of_system(Path(path)):
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _is_of_system(path: Path) -> bool:
+    """Return whether a path is one of the system's own, where nothing is renamed."""
+    parent = path.absolute().parent
+    return parent in (Path("/dev"), Path("/dev/fd")) or Path("/proc") in (parent, *parent.parents)
 
 
 def _is(path: str | Path, status: os.stat_result) -> bool:

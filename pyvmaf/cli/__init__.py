@@ -6,16 +6,20 @@ Nothing heavy is imported here: every rule of the workflow pays for this module'
 from __future__ import annotations
 
 import atexit
+import functools
 import gc
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from pyvmaf.errors import PyvmafError
+from pyvmaf.base.terminal import say
+from pyvmaf.errors import InputError, PyvmafError
 
 if TYPE_CHECKING:
     app: typer.Typer
@@ -56,7 +60,7 @@ def _version(value: bool) -> None:
     if value:
         from importlib.metadata import version
 
-        typer.echo(f"vmaf-train {version('vmaf-train')}")
+        say(f"vmaf-train {version('vmaf-train')}")
         raise typer.Exit
 
 
@@ -83,7 +87,29 @@ def build(modules: Sequence[str] = tuple(VERBS)) -> typer.Typer:
     command.callback()(_root)
     for module in modules:
         import_module(f"{__name__}.{module}").register(command)
+    for info in command.registered_commands:
+        if info.name is not None and info.callback is not None:
+            info.callback = _framed(info.name, info.callback)
     return command
+
+
+def _framed(verb: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add to a verb what all have: no output is an input, and a reader of its lines may go away."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        from pyvmaf.cli.common import check_outputs
+
+        check_outputs(verb, options)
+        try:
+            return function(*args, **options)
+        except BrokenPipeError:
+            # The reader (head, less) went away; leave without a complaint, also at the interpreter's exit.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(EXIT_ERROR)
+
+    return call
 
 
 def __getattr__(name: str) -> typer.Typer:
@@ -99,31 +125,61 @@ def _for_words(words: Sequence[str]) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2, never a traceback."""
-    from pyvmaf.base.files import is_disk_full
-
     # Imports make many objects and no garbage: looking through them, then and at the end, is a tenth of a short verb.
     gc.set_threshold(100_000, 50, 100)
     atexit.register(gc.freeze)
     # Pydantic looks for plugins in the metadata of every installed package; this project uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
-        _for_words(sys.argv[1:])()
+        _check_folder()
+        with warnings.catch_warnings():
+            _show_own_warnings()
+            _for_words(sys.argv[1:])()
     except PyvmafError as err:
-        typer.echo(f"error: {err}", err=True)
-        sys.exit(EXIT_ERROR)
+        _fail(str(err))
     except KeyboardInterrupt:
-        typer.echo("interrupted: nothing half-written was left behind", err=True)
+        say("interrupted: nothing half-written was left behind", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (head, less) went away; leave without a complaint at interpreter exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_ERROR)
+    except MemoryError as err:
+        _fail(f"there is not enough memory{f' ({err})' if str(err) else ''}: free some, or use smaller inputs")
     except OSError as err:
-        if is_disk_full(err):
-            where = f" while writing {err.filename}" if err.filename else ""
-            typer.echo(f"error: no space is left on the disk{where}: free some and run again", err=True)
-        elif isinstance(err, PermissionError):
-            typer.echo(f"error: no permission: {err.filename or err}", err=True)
+        _fail(_what_failed(err))
+
+
+def _show_own_warnings() -> None:
+    others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if category.__module__.startswith("pyvmaf."):
+            say(f"warning: {message}", err=True)
         else:
-            raise
-        sys.exit(EXIT_ERROR)
+            others(message, category, *where, **more)
+
+    warnings.showwarning = show
+
+
+def _fail(message: str) -> NoReturn:
+    say(f"error: {message}", err=True)
+    sys.exit(EXIT_ERROR)
+
+
+def _check_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the working folder was deleted: change to a folder that exists") from None
+
+
+def _what_failed(err: OSError) -> str:
+    """Say in one line which file an operation of the system failed on, and why."""
+    from pyvmaf.base.files import is_disk_full
+
+    where = f"{os.fsdecode(err.filename)}: " if isinstance(err.filename, str | bytes) else ""
+    if is_disk_full(err):
+        writing = f" while writing {where.removesuffix(': ')}" if where else ""
+        return f"no space is left on the disk{writing}: free some and run again"
+    if isinstance(err, PermissionError) and err.filename:
+        return f"{where}no permission"
+    if err.strerror is None:
+        return f"{type(err).__name__}: {err}"
+    return f"{where}{err.strerror[:1].lower()}{err.strerror[1:]}"

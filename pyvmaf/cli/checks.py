@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import ThreadsOption, progress
 from pyvmaf.cli.show import figure, new_table, print_whole, yes_no
 
@@ -73,9 +74,9 @@ def check_ops(
     for scanned in report.models:
         operators = ", ".join(f"{name} x{count}" for name, count in scanned.operators.items())
         opsets = ", ".join(f"{domain} {version}" for domain, version in scanned.opsets.items())
-        typer.echo(f"{'REFUSED' if scanned.problems else 'ok     '} {scanned.path} ({opsets}): {operators}")
+        say(f"{'REFUSED' if scanned.problems else 'ok     '} {scanned.path} ({opsets}): {operators}")
         for problem in scanned.problems:
-            typer.echo(f"        {problem}")
+            say(f"        {problem}")
     if not report.passed:
         raise typer.Exit(1)
 
@@ -96,8 +97,8 @@ def audit_compat(
 
     report = run(model_dir, output=json)
     for finding in report.findings:
-        typer.echo(f"{finding.level}: {finding.path}: {finding.message}")
-    typer.echo(
+        say(f"{finding.level}: {finding.path}: {finding.message}")
+    say(
         f"{report.target}: {len(report.models)} models, {len(report.ensembles)} ensembles, "
         f"{len(report.registries)} registries, "
         f"{report.errors} errors, {report.warnings} warnings"
@@ -160,9 +161,9 @@ def validate_norm(
         )
     print_whole(table)
     for warning in report.warnings:
-        typer.echo(f"warning: {warning}")
+        say(f"warning: {warning}")
     if report.trained_on_this_table:
-        typer.echo("The model was trained on this table.")
+        say("The model was trained on this table.")
     if report.warnings and fail_on_warning:
         raise typer.Exit(1)
 
@@ -231,7 +232,7 @@ def cross_backend(
         )
     print_whole(table)
     for absent in report.left_out:
-        typer.echo(f"left out: {absent.backend}: {absent.why}")
+        say(f"left out: {absent.backend}: {absent.why}")
     if not report.passed and fail_on_mismatch:
         raise typer.Exit(1)
 
@@ -372,8 +373,8 @@ def _print_series(report: Bisection) -> None:
         )
     print_whole(table)
     if report.first_bad is None:
-        typer.echo("no model that was evaluated fails")
+        say("no model that was evaluated fails")
     else:
-        typer.echo(f"first bad: {report.first_bad_path}, the {report.first_bad + 1}. of {report.n_models}")
+        say(f"first bad: {report.first_bad_path}, the {report.first_bad + 1}. of {report.n_models}")
     for note in report.notes:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")

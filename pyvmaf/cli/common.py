@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import typer
 
 from pyvmaf.base.code import NOTHING, Uses
+from pyvmaf.base.verbs import VERBS
 from pyvmaf.errors import InputError
 
 CodeOption = Annotated[
@@ -29,6 +31,58 @@ class Advance(Protocol):
 
     def __call__(self, done: int, total: int, label: str | None = None, /) -> None:
         """Move the bar."""
+
+
+OUTPUTS = frozenset({"output", "json", "plot", "records", "report", "output_dir", "write"})
+"""Parameters of verbs that name files, or folders for files, to write."""
+
+TO_STREAMS = frozenset({"score"})
+"""Verbs whose ``--output`` can be ``-``, for standard output, or a pipe."""
+
+MERGES = frozenset({"manifest-scan"})
+"""Verbs that add to what their output holds, and check it themselves."""
+
+INTO_FOLDERS = frozenset({"fit", "card", "tune"})
+"""Verbs whose ``--output`` is a folder."""
+
+
+def check_outputs(verb: str, options: Mapping[str, Any]) -> None:
+    """Refuse, before a verb starts, outputs that it must not write; `pyvmaf.base.outputs` checks each when it is written.
+
+    Args:
+        verb: the command's name.
+        options: values of its parameters by name.
+
+    Raises:
+        InputError: an output is also an input or another output, cannot be a file, or is somebody else's file.
+    """
+    outputs = {name: path for name, path in options.items() if name in OUTPUTS and isinstance(path, Path)}
+    if not outputs:
+        return
+    from pyvmaf.base.manifest import manifest_path
+    from pyvmaf.base.outputs import check_output, is_stream
+
+    inputs = [path for name, value in options.items() if name not in OUTPUTS for path in _existing(value)]
+    seen: dict[str, str] = {}
+    for name, path in outputs.items():
+        if verb in TO_STREAMS and is_stream(path):
+            continue
+        if seen.setdefault(os.path.realpath(path), name) != name:
+            raise InputError(f"{path} is given as two outputs: give them different names")
+        if name in ("output_dir", "write") or (name == "output" and verb in INTO_FOLDERS):
+            check_output(path / "file", inputs, None)
+        else:
+            check_output(path, inputs, verb if verb in VERBS.keys() - MERGES else None)
+            check_output(manifest_path(path), inputs, None)
+
+
+def _existing(value: Any) -> Iterator[Path]:
+    """Find the files that a parameter names, on its own, in a list or as NAME=FILE."""
+    for item in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(item, str | Path):
+            text = os.fspath(item)
+            with suppress(OSError, ValueError):
+                yield from (Path(word) for word in {text, text.partition("=")[2]} if word and os.path.isfile(word))
 
 
 def check_code(verb: str, expected: str | None, uses: Uses = NOTHING) -> None:
@@ -67,19 +121,20 @@ def progress(label: str, unit: str = "frames", show: bool | None = None) -> Iter
     if not (sys.stderr.isatty() if show is None else show):
         yield lambda _done, _total, _label=None: None
         return
-    from rich.console import Console
+    from rich.console import RenderableType
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-    from rich.text import Text
+
+    from pyvmaf.base.terminal import console, plain, printable
 
     class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
+        def render(self, task: Task) -> RenderableType:
             total = "" if task.total is None else f"/{int(task.total)}"
             speed = f" {task.speed:.1f}/s" if task.speed else ""
-            return Text(f"{int(task.completed)}{total} {unit}{speed}")
+            return plain(f"{int(task.completed)}{total} {unit}{speed}")
 
-    columns = (TextColumn("{task.description}"), BarColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console(err=True), transient=True) as bar:
+        task = bar.add_task(printable(label), total=None)
         yield lambda done, total, text=None: bar.update(
-            task, completed=done, total=total or None, description=text or label
+            task, completed=done, total=total or None, description=printable(text or label)
         )

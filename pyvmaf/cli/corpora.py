@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pyvmaf.base import layout
+from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import CodeOption, check_code, progress
 
 CorpusOption = Annotated[
@@ -48,8 +49,8 @@ def fetch(
     spec = load_corpus(path)
     check_code("fetch", code, spec.uses)
     folder = output_dir or Path(layout.RECEIPT.path(corpus=spec.name)).parent
-    done = run(spec, path, folder, say=lambda line: typer.echo(line, err=True))
-    typer.echo(f"{done.receipt}: {len(done.files)} files, all as pinned")
+    done = run(spec, path, folder, say=lambda line: say(line, err=True))
+    say(f"{done.receipt}: {len(done.files)} files, all as pinned")
 
 
 def prepare(
@@ -91,12 +92,12 @@ def prepare(
         with progress(key) as advance:
             done = run(spec, key, root, target, program=ffmpeg, advance=advance)
         form = done.video.format
-        typer.echo(
+        say(
             f"{done.path}: {done.video.frames} frames {form.width}x{form.height} {form.pix_fmt}"
             + (", the source's own bytes" if done.plan.own_bytes else "")
         )
         for remark in done.remarks:
-            typer.echo(f"note: {spec.entry(key).path} {remark}", err=True)
+            say(f"note: {spec.entry(key).path} {remark}", err=True)
 
 
 def manifest(
@@ -121,7 +122,7 @@ def manifest(
     folder = clips or Path(layout.COLLECTION.path(corpus=spec.name)).parent
     target = output or folder / "corpus.json"
     content = collect(spec, folder, target)
-    typer.echo(f"{target}: {len(content.clips)} clips of {len(content.sources)} sources")
+    say(f"{target}: {len(content.clips)} clips of {len(content.sources)} sources")
 
 
 def manifest_scan(
@@ -180,7 +181,6 @@ def manifest_scan(
     corpus = result.corpus
     clips, sources = len(corpus.entries), len({entry.source for entry in corpus.entries})
     news = "" if existing is None else f", {len(result.added)} of them new" if changed else ", nothing to add"
-    typer.echo(f"{target}: {clips} clips of {sources} sources{news}")
+    say(f"{target}: {clips} clips of {sources} sources{news}")
     for line in result.remarks:
-        # Names of files may have line breaks.
-        typer.echo(line if line.isprintable() else line.encode("unicode_escape").decode(), err=True)
+        say(line, err=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import CodeOption, check_code, progress
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.encodes.distortion import DEFAULT, DISTORTIONS, kind, uses
@@ -79,7 +80,7 @@ def encode(
         done = run(reference, output, rung, threads=encoder_threads, program=ffmpeg, advance=advance)
     row = done.record
     how = f"{row.encoder} {row.preset} crf {row.crf}" if row.encoder else f"{distortion} {rung.strength:g}"
-    typer.echo(
+    say(
         f"{done.path}: {how}, {row.pix_fmt}, {row.bitrate_kbps:.1f} kbit/s, {row.encode_size_bytes} bytes in "
         f"{done.seconds:.1f} s"
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyvmaf import engines
+from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress
 from pyvmaf.features.cases import DEFAULT_FRAMES
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
@@ -136,12 +137,12 @@ def extract_features(
             compute=Compute(backend=backend, threads=threads, cache=cache, progress=advance),
         )
     for message in ladder.damaged:
-        typer.echo(f"warning: {message}", err=True)
+        say(f"warning: {message}", err=True)
     for note in ladder.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     for name, reason in ladder.unavailable.items():
-        typer.echo(f"unavailable: {name}: {reason}", err=True)
-    typer.echo(
+        say(f"unavailable: {name}: {reason}", err=True)
+    say(
         f"{output}: {len(ladder.rungs)} rungs of {ladder.frames} frames; {len(ladder.computed)} extractor runs, "
         f"{ladder.cached} results from the cache"
     )
@@ -193,15 +194,16 @@ def hard_negatives(
         compute = Compute(backend=backend, threads=threads, cache=cache, progress=advance)
         rows = summary(run(corpora, output, features=features, model=model, frames=frames, compute=compute))
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from pyvmaf.base.terminal import console as new_console
 
     table = Table(box=box.SIMPLE_HEAD, title=f"{output}: {model}, mean of each clip", title_justify="left")
     for heading in ("case", "clips", "lowest", "highest", "what is compared"):
         table.add_column(heading, justify="left" if heading in ("case", "what is compared") else "right")
     for row in rows:
         table.add_row(row.case, str(row.clips), f"{row.lowest:.2f}", f"{row.highest:.2f}", row.about)
-    Console().print(table)
+    new_console().print(table)
 
 
 def features(
@@ -217,8 +219,9 @@ def features(
         typer.echo(dumps(rows), nl=False)
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from pyvmaf.base.terminal import console as new_console
 
     table = Table(box=box.SIMPLE_HEAD, caption="* canonical6   ms: whole extractor, 1280x720 frame, one core")
     for heading in ("feature", "extractor", "range", "ms", "frames", "measures"):
@@ -232,7 +235,7 @@ def features(
             str(row["smallest"]),
             str(row["about"]),
         )
-    Console().print(table)
+    new_console().print(table)
 
 
 def _catalog_row(feature: Feature) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress
 from pyvmaf.cli.show import figure, new_table, print_whole
 
@@ -86,7 +87,7 @@ def fit(
             on_epoch=lambda done, total, loss: advance(done, total, f"fit, loss {loss:.3f}"),
         )
     _print_folds(result.loso)
-    typer.echo(f"weights {result.weights}\nreport  {result.report}")
+    say(f"weights {result.weights}", f"report  {result.report}")
     if result.loso["epochs"] == 0:
         from pyvmaf.models.export import export as run_export
 
@@ -94,8 +95,9 @@ def fit(
 
 
 def _print_folds(report: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from pyvmaf.base.terminal import console as new_console
 
     table = Table(title=f"{report['model']}, seed {report['seed']}: rows that each fold did not see")
     table.add_column("held out")
@@ -112,7 +114,7 @@ def _print_folds(report: Mapping[str, Any]) -> None:
     table.add_row(
         "mean", "", *(figure(report[f"mean_{k}"]) for k in ("plcc", "srocc", "krocc")), figure(report["mean_rmse"], 3)
     )
-    Console().print(table)
+    new_console().print(table)
 
 
 def _seeds(text: str | None) -> list[int] | None:
@@ -155,14 +157,14 @@ def judge(
 
     verdict = run(config, reports, output, negatives=negatives, seeds=_seeds(seeds))
     gate = verdict["gate"]
-    typer.echo(
+    say(
         f"{verdict['verdict']} {verdict['model']}: mean PLCC {figure(gate['mean_plcc'], 5)} "
         f"(at least {gate['mean_plcc_threshold']}), spread over {len(verdict['seeds'])} seeds "
         f"{figure(gate['plcc_spread'], 5)} (at most {gate['plcc_spread_max']}), {verdict['recommendation']}"
     )
     _print_gates(gate)
     if verdict["seeds_not_judged"]:
-        typer.echo(f"not judged: seeds {verdict['seeds_not_judged']}, which {config} also names", err=True)
+        say(f"not judged: seeds {verdict['seeds_not_judged']}, which {config} also names", err=True)
     if not gate["passed"] and not as_result:
         raise typer.Exit(1)
 
@@ -202,7 +204,7 @@ def export(
     from pyvmaf.models.export import export as run
 
     sidecar = run(config, checkpoint, verdict, features, output, train_commit=train_commit)
-    typer.echo(
+    say(
         f"{output}: {sidecar['n_params']} parameters, {sidecar['bytes']} bytes, opset {sidecar['onnx_opset']}, "
         f"torch and onnxruntime within {sidecar['roundtrip']['error']:.1e} of the range, {sidecar['verdict']}"
     )
@@ -236,7 +238,7 @@ def ensemble(
     try:
         manifest = make_ensemble(config, verdict, sidecars, features, output, record_held=as_result)
     except HeldError as err:
-        typer.echo(f"HOLD {err}")
+        say(f"HOLD {err}")
         raise typer.Exit(1) from None
     _print_ensemble(manifest)
     if manifest["verdict"] != "PROMOTE" and not as_result:
@@ -285,14 +287,14 @@ def _print_ensemble(manifest: Mapping[str, Any]) -> None:
     print_whole(table)
     gate, gates = manifest["coverage_gate"], manifest["gates"]
     mean, spread = gates["mean_plcc"], gates["plcc_spread"]
-    typer.echo(
+    say(
         f"{manifest['verdict']} {manifest['id']}: {manifest['ensemble_size']} members, mean PLCC "
         f"{'-' if mean is None else f'{mean:.5f}'}, spread {'-' if spread is None else f'{spread:.5f}'}; intervals hold "
         f"{_share(gate['empirical_coverage'])} of held-out rows ({_share(gate['nominal_coverage'])} ± "
         f"{_share(gate['coverage_tolerance'])} asked for)"
     )
     if gate["why"]:
-        typer.echo(gate["why"], err=True)
+        say(gate["why"], err=True)
 
 
 def evaluate(
@@ -336,9 +338,9 @@ def evaluate(
     Example: vmaf-train eval --model vmaf_tiny_v2.onnx --features results/tables/default.parquet --split all
     """
     check_code("eval", code)
-    from rich.console import Console
     from rich.table import Table
 
+    from pyvmaf.base.terminal import console as new_console
     from pyvmaf.checks.evaluate import evaluate as run
 
     report = run(
@@ -362,20 +364,19 @@ def evaluate(
         figure(report["rmse"], 3),
         _share(report["outside_training_range"]["share"]),
     )
-    Console().print(table)
+    new_console().print(table)
     if report["intervals"]:
         _print_intervals(report["intervals"])
     if report["trained_on_this_table"]:
-        typer.echo("The model was trained on this table: these figures say how well it fits, not how well it predicts.")
+        say("The model was trained on this table: these figures say how well it fits, not how well it predicts.")
     elif report["trained_on_this_table"] is None:
-        typer.echo(
-            "Nothing says which table the model was trained on: if it is this one, it fits better than it predicts."
-        )
+        say("Nothing says which table the model was trained on: if it is this one, it fits better than it predicts.")
 
 
 def _print_intervals(intervals: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from pyvmaf.base.terminal import console as new_console
 
     table = Table(title=f"intervals for {intervals['nominal_coverage']:.1%}, mean sigma {intervals['mean_sigma']:.3f}")
     for name in ("method", "hold", "mean width"):
@@ -384,4 +385,4 @@ def _print_intervals(intervals: Mapping[str, Any]) -> None:
         share, width = held["empirical_coverage"], held["mean_width"]
         used = " (used)" if method == intervals["interval"] else ""
         table.add_row(f"{method}{used}", "-" if share is None else f"{share:.1%}", figure(width, 3))
-    Console().print(table)
+    new_console().print(table)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import CodeOption, progress
 from pyvmaf.cli.models import AsResult, ConfigOption, TableOption, check_family_code
 from pyvmaf.cli.show import figure
@@ -83,14 +84,14 @@ def quantize(
 
 
 def _print(output: Path, report: dict[str, Any], speed: str) -> None:
-    typer.echo(
+    say(
         f"{output} ({report['mode']}): on {report['n_heldout']} held-out rows PLCC {figure(report['plcc_fp32'], 5)} to "
         f"{figure(report['plcc_int8'], 5)}, mean drop {figure(report['drop'], 6)} (budget {report['budget']:g}), worst "
         f"fold {figure(report['drop_worst_fold'], 6)}, RMSE against fp32 {figure(report['rmse_int8_fp32'], 3)} (at most "
         f"{report['rmse_max']:g}), rank agreement with it {figure(report['srocc_int8_fp32'], 5)} (at least "
         f"{report['srocc_min']:g}), worst fold {figure(report['srocc_int8_fp32_worst_fold'], 5)}"
     )
-    typer.echo(f"  {report['size_note']}")
-    typer.echo(f"  {speed}")
+    say(f"  {report['size_note']}")
+    say(f"  {speed}")
     for reason in report["missed"]:
-        typer.echo(f"  does not pass: {reason}")
+        say(f"  does not pass: {reason}")

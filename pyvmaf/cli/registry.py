@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pyvmaf.base.terminal import printable, say
 from pyvmaf.cli.common import CodeOption, check_code, progress
 from pyvmaf.errors import InputError
 
@@ -86,14 +87,14 @@ def register_command(
             raise InputError("name the files to register and --output, or one model with --model")
         registered = register_all(files, output)
         for identity in registered.models:
-            typer.echo(f"ships   {identity}")
+            say(f"ships   {identity}")
         for identity, reason in registered.held:
-            typer.echo(f"held    {identity}: {reason}")
+            say(f"held    {identity}: {reason}")
         for identity, reason in registered.ensembles_refused:
-            typer.echo(f"ensemble of {identity} does not ship, a single seed does: {reason}")
+            say(f"ensemble of {identity} does not ship, a single seed does: {reason}")
         for identity, mode, reason in registered.int8_refused:
-            typer.echo(f"int8 of {identity} ({mode}) does not ship: {reason}")
-        typer.echo(f"wrote {registered.path}")
+            say(f"int8 of {identity} ({mode}) does not ship: {reason}")
+        say(f"wrote {registered.path}")
         return
     if files:
         raise InputError(f"--model registers one model by hand: leave out {files[0]}")
@@ -115,7 +116,7 @@ def register_command(
         features=None if features is None else features.split(","),
         output_range=output_range,
     )
-    typer.echo(f"{model} is in {written}, described by {model.with_suffix('.json')}")
+    say(f"{model} is in {written}, described by {model.with_suffix('.json')}")
 
 
 def verify_command(
@@ -160,30 +161,31 @@ def _print_outcome(outcome: Outcome) -> None:
     if outcome.elsewhere:
         counts += f"; {outcome.elsewhere} inputs lie elsewhere and were not compared"
     if outcome.clean:
-        typer.echo(f"clean: {counts}")
+        say(f"clean: {counts}")
         return
     kinds = Counter(finding.kind for finding in outcome.findings)
-    typer.echo(f"not clean: {', '.join(f'{kinds[kind]} {kind}' for kind in sorted(kinds))}. Examined {counts}")
+    say(f"not clean: {', '.join(f'{kinds[kind]} {kind}' for kind in sorted(kinds))}. Examined {counts}")
     for kind in sorted(kinds):
-        typer.echo(f"  {kind}: {MEANING[kind]}")
+        say(f"  {kind}: {MEANING[kind]}")
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    console = Console(soft_wrap=True)
+    from pyvmaf.base.terminal import console as new_console
+    from pyvmaf.base.terminal import plain
+
+    console = new_console(soft_wrap=True)
     if not console.is_terminal:
         # A file or a pipe gets one line per finding, however long.
         for finding in findings:
-            typer.echo(f"{finding.kind}\t{finding.path}\t{finding.message}")
+            print(*map(printable, (finding.kind, finding.path, finding.message)), sep="\t")
         return
     table = Table(box=None, pad_edge=False, show_edge=False)
     for title in ("kind", "file", "message"):
         table.add_column(title, overflow="fold")
     for finding in findings:
-        table.add_row(Text(finding.kind, style="red"), Text(finding.path), Text(finding.message))
+        table.add_row(plain(finding.kind, "red"), finding.path, finding.message)
     if findings:
         console.print(table)
 
@@ -206,7 +208,7 @@ def trace_command(
     step = trace(file, tree=tree)
     if json is not None:
         write_trace(step, json)
-    typer.echo(_label(step))
+    say(_label(step))
     _print_inputs(step, "", depth, all_inputs)
 
 
@@ -236,6 +238,6 @@ def _print_inputs(step: Step, indent: str, depth: int, everything: bool) -> None
             lines.append((f"... and {len(children) - len(shown)} more {kind} (--all lists them)", None))
     for index, (label, child) in enumerate(lines):
         last = index == len(lines) - 1
-        typer.echo(f"{indent}{'└── ' if last else '├── '}{label}")
+        say(f"{indent}{'└── ' if last else '├── '}{label}")
         if child is not None:
             _print_inputs(child, indent + ("    " if last else "│   "), depth - 1, everything)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import CodeOption, check_code
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def report_command(
     run = read_run(_paths(files, results))
     check_code("report", code, uses(run))
     size = write_report(run, output, points=points, cards=cards)
-    typer.echo(f"wrote {output} ({size / 1e6:.1f} MB)")
+    say(f"wrote {output} ({size / 1e6:.1f} MB)")
 
 
 def card_command(
@@ -98,7 +99,7 @@ def card_command(
     for path in write_cards(
         _paths(files, results), output, models=model or (), table=features, report=report, points=points
     ):
-        typer.echo(f"wrote {path}")
+        say(f"wrote {path}")
 
 
 def summary_command(
@@ -117,18 +118,19 @@ def summary_command(
 
     check_code("summary", code)
     _print(write_summary(_paths(files, results), output))
-    typer.echo(f"wrote {output}")
+    say(f"wrote {output}")
 
 
 def _print(summary: Summary) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    console = Console()
+    from pyvmaf.base.terminal import console as new_console
+    from pyvmaf.base.terminal import plain
+
+    console = new_console()
     if not console.is_terminal:
         # A log or a pipe has no width of its own.
-        console = Console(width=160)
+        console = new_console(width=160)
     table = Table(title="Held-out sources, mean ± std over the seeds", title_justify="left")
     table.add_column("model", no_wrap=True)
     for title in ("params", "PLCC", "SROCC", "RMSE"):
@@ -151,13 +153,13 @@ def _print(summary: Summary) -> None:
                 f"{variant.size_ratio:.2f}x{' LARGER' if variant.size_ratio > 1 else ''}",
                 "not defined" if variant.drop is None else f"{variant.drop:.5f}",
                 f"{variant.budget:g}",
-                Text("passed", style="green") if variant.passed else Text(_why(variant), style="red"),
+                plain("passed", "green") if variant.passed else plain(_why(variant), "red"),
             )
         table.add_row(
             model.model,
             f"{model.n_params}",
             *(_spread(getattr(model.loso, name), digits) for name, digits in (("plcc", 4), ("srocc", 4), ("rmse", 3))),
-            Text(model.verdict or "not judged", style="red" if held else "green"),
+            plain(model.verdict or "not judged", "red" if held else "green"),
             _plain(model.onnx_bytes),
         )
     console.print(table)
@@ -165,10 +167,10 @@ def _print(summary: Summary) -> None:
         console.print(variants)
     for model in summary.models:
         if model.reason:
-            typer.echo(f"{model.model} is held: {model.reason}")
+            say(f"{model.model} is held: {model.reason}")
         worst = model.worst_fold
         plcc = "not defined (constant predictions)" if worst.plcc is None else f"{worst.plcc:.4f}"
-        typer.echo(
+        say(
             f"{model.model}: worst of {model.n_folds} folds x {len(model.seeds)} seeds is "
             f"{worst.held_out} with PLCC {plcc} (seed {worst.seed})"
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pyvmaf import engines
+from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import ThreadsOption, progress
 from pyvmaf.cli.features import (
     BackendOption,
@@ -63,7 +66,21 @@ def score(
     distorted: Annotated[Path, typer.Argument(help="The video to judge.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write one row per frame to a .json, .csv or .parquet file."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write one row per frame to a .json, .csv or .parquet file, or to standard output (-); the summary then "
+            "goes to standard error.",
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="json|csv|parquet",
+            help="Format of the output. [default: that of its suffix; json for -]",
+            show_default=False,
+        ),
     ] = None,
     features: Annotated[
         str | None,
@@ -142,6 +159,8 @@ def score(
     Examples:
       vmaf-train score reference.mkv distorted.mkv -o frames.csv
 
+      vmaf-train score reference.mkv distorted.mkv -o - | jq .pooled.vmaf
+
       vmaf-train score ref.yuv dis.yuv --size 1920x1080 --pix-fmt yuv420p10le
 
       vmaf-train score master.mov 540p.mp4 --scale reference --features canonical6,psnr_y,cambi
@@ -150,15 +169,18 @@ def score(
     """
     import warnings
 
+    from pyvmaf.base.outputs import is_stream
     from pyvmaf.errors import InputError
     from pyvmaf.runtime.predictor import ModelWarning
     from pyvmaf.scoring.predict import warnings_of
     from pyvmaf.scoring.score import score as run
-    from pyvmaf.scoring.scores import FORMATS
+    from pyvmaf.scoring.scores import output_format
     from pyvmaf.video.format import Format
 
-    if output is not None and output.suffix.lower() not in FORMATS:
-        raise InputError(f"cannot write {output}: the suffix {output.suffix!r} is none of {', '.join(FORMATS)}")
+    if output is not None:
+        format_ = output_format(output, format_)
+    elif format_ is not None:
+        raise InputError(f"--format {format_} is that of a file: name it with --output, or - for standard output")
     with progress(distorted.name) as advance, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ModelWarning)
         scores = run(
@@ -182,17 +204,19 @@ def score(
             advance=advance,
         )
     if output is not None:
-        scores.write(output)
+        scores.write(output, format_)
     models = ", ".join([*([scores.model] if scores.model else []), *scores.summaries])
-    _print_pools(scores.pooled(), f"{distorted.name} against {reference.name}, {len(scores)} frames, {models}")
-    _print_summaries(scores.summaries)
+    # A program that reads the rows from standard output gets nothing else.
+    with redirect_stdout(sys.stderr if output is not None and is_stream(output) else sys.stdout):
+        _print_pools(scores.pooled(), f"{distorted.name} against {reference.name}, {len(scores)} frames, {models}")
+        _print_summaries(scores.summaries)
     _print_left_out(scores)
     for message in [*(str(warning.message) for warning in caught), *warnings_of(scores.summaries)]:
-        typer.echo(f"warning: {message}", err=True)
+        say(f"warning: {message}", err=True)
     for note in scores.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     for name, reason in scores.unavailable.items():
-        typer.echo(f"unavailable: {name}: {reason}", err=True)
+        say(f"unavailable: {name}: {reason}", err=True)
 
 
 def _numbers(values: list[str]) -> dict[str, float]:
@@ -233,16 +257,16 @@ def _print_summaries(summaries: Mapping[str, Mapping[str, Any]]) -> None:
         facts += [f"{key} {value:g}" for key, value in summary.get("context", {}).items()]
         interval = summary.get("score_interval")
         if interval is not None:
-            typer.echo(
+            say(
                 f"{name}: {'mean ' if summary['of'] == 'frames' else ''}{summary['score']:.2f}, between "
                 f"{interval['low']:.2f} and {interval['high']:.2f} for {summary['nominal_coverage']:.0%} of videos "
                 f"({summary['interval']} intervals, which held {summary['measured_coverage']:.1%} of rows of unseen "
                 "sources)"
             )
         elif summary["of"] == "clip":
-            typer.echo(f"{name}: {summary['score']:.3f}")
+            say(f"{name}: {summary['score']:.3f}")
         if facts:
-            typer.echo(f"{name} also read: {', '.join(facts)}")
+            say(f"{name} also read: {', '.join(facts)}")
 
 
 def _print_left_out(scores: Scores) -> None:
@@ -253,7 +277,7 @@ def _print_left_out(scores: Scores) -> None:
         kinds = {"infinite": "infinite, as of pictures without a difference", "missing": "without a value"}
         rest = len(scores) - sum(counts.values())
         parts = " and ".join(f"{counts[kind]} {text}" for kind, text in kinds.items() if counts[kind])
-        typer.echo(f"note: {name}: the figures are of {rest} of {len(scores)} frames; {parts}", err=True)
+        say(f"note: {name}: the figures are of {rest} of {len(scores)} frames; {parts}", err=True)
 
 
 def _print_pools(pools: Mapping[str, Mapping[str, float]], title: str) -> None:

@@ -33,7 +33,7 @@ def new_table(title: str, left: tuple[str, ...], right: tuple[str, ...] = ()) ->
 
 def print_whole(table: Table) -> None:
     """Print a table at its full width: a terminal that wraps a line still shows every digit."""
-    from rich.console import Console
+    from pyvmaf.base.terminal import console
 
-    console = Console()
-    Console(width=max(console.width, Console(width=1000).measure(table).maximum)).print(table)
+    width = max(console().width, console(width=1000).measure(table).maximum)
+    console(width=width).print(table)

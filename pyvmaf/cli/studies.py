@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import ThreadsOption, progress
 from pyvmaf.cli.models import ConfigOption, TableOption
 from pyvmaf.cli.show import figure, new_table, print_whole
@@ -131,10 +132,10 @@ def tune(
                 on_trial=advance,
             )
     except KeyboardInterrupt:
-        typer.echo("the study keeps its finished trials: the same command continues it", err=True)
+        say("the study keeps its finished trials: the same command continues it", err=True)
         raise
     _print_trials(report)
-    typer.echo(f"best spec {output / report.best.spec}\nreport    {output / 'tune.json'}")
+    say(f"best spec {output / report.best.spec}", f"report    {output / 'tune.json'}")
 
 
 def _short(value: object) -> str:
@@ -142,8 +143,6 @@ def _short(value: object) -> str:
 
 
 def _print_trials(report: Tuning, most: int = 10) -> None:
-    from rich.markup import escape
-
     states = ", ".join(f"{count} {state}" for state, count in report.n_by_state.as_json().items() if count)
     table = new_table(
         f"{report.model}: {report.n_trials} trials ({states}), {report.objective.about}",
@@ -162,14 +161,14 @@ def _print_trials(report: Tuning, most: int = 10) -> None:
             figure(trial.figures.min_plcc),
             figure(trial.figures.mean_rmse, 3),
             str(trial.figures.n_params),
-            escape(", ".join(f"{name.rpartition('.')[2]} {_short(param)}" for name, param in trial.params.items())),
+            ", ".join(f"{name.rpartition('.')[2]} {_short(param)}" for name, param in trial.params.items()),
         )
     print_whole(table)
     if report.importances:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in report.importances.items())
-        typer.echo(f"importance of the parameters: {shares}")
+        say(f"importance of the parameters: {shares}")
     if (confirmation := report.confirmation) is not None:
-        typer.echo(
+        say(
             f"on {len(confirmation.base) - 1} seeds that chose nothing: base {confirmation.base_on_further_seeds:.5f}, "
             f"best {confirmation.best_on_further_seeds:.5f}, gain {confirmation.gain_on_further_seeds:+.5f} (on the "
             f"seed of the search {confirmation.gain_on_the_seed_of_the_search:+.5f})"
@@ -247,12 +246,12 @@ def _print_correlation(report: FeatureCorrelation) -> None:
         table.add_row(name, f"{with_target[name]:+.4f}", *cells, "yes" if name in report.consensus_topk else "")
     print_whole(table)
     for pair in report.redundant_pairs:
-        typer.echo(f"redundant: {pair.a} and {pair.b}, r = {pair.r:+.4f}")
+        say(f"redundant: {pair.a} and {pair.b}, r = {pair.r:+.4f}")
     for name, reason in report.left_out.items():
         if not reason.startswith("holds "):
-            typer.echo(f"left out: {name}, {reason}", err=True)
-    typer.echo(f"lasso over {report.cross_validation.folds} folds: {report.cross_validation.note}")
-    typer.echo(f"in the first {report.top_k} of every method: {', '.join(report.consensus_topk) or 'none'}")
+            say(f"left out: {name}, {reason}", err=True)
+    say(f"lasso over {report.cross_validation.folds} folds: {report.cross_validation.note}")
+    say(f"in the first {report.top_k} of every method: {', '.join(report.consensus_topk) or 'none'}")
 
 
 def _whole(text: str) -> list[int]:
@@ -331,7 +330,7 @@ def subset_sweep(
                 on_trial=advance,
             )
     except KeyboardInterrupt:
-        typer.echo("finished fits are kept: the same command continues the sweep", err=True)
+        say("finished fits are kept: the same command continues the sweep", err=True)
         raise
     _print_sweep(report)
 
@@ -359,5 +358,5 @@ def _print_sweep(report: SubsetSweep) -> None:
     print_whole(table)
     for subset in report.subsets:
         if not subset.possible:
-            typer.echo(f"not possible: {subset.name}: {subset.reason}", err=True)
-    typer.echo(f"take {report.take}: {report.note}")
+            say(f"not possible: {subset.name}: {subset.reason}", err=True)
+    say(f"take {report.take}: {report.note}")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import CodeOption, check_code
 
 
@@ -46,7 +47,7 @@ def shard(
 
     ladders = [path for path in inputs if path.suffix == ".parquet"]
     rows = build_shard(ladders, [path for path in inputs if path.suffix == ".json"], output, records)
-    typer.echo(f"{output}: {rows} rows of {len(ladders)} ladders")
+    say(f"{output}: {rows} rows of {len(ladders)} ladders")
 
 
 def import_table(
@@ -72,13 +73,13 @@ def import_table(
     check_code("import-table", code, load_corpus(path).uses)
     done = run(path, output, records or output.with_suffix(".jsonl"))
     details = done.details
-    typer.echo(f"{output}: {done.rows} rows, one per {done.unit}, of {details['encodes']} encodes")
+    say(f"{output}: {done.rows} rows, one per {done.unit}, of {details['encodes']} encodes")
     for reason, count in details["dropped"].items():
-        typer.echo(f"left out: {reason}: {count} of {details['rows_in']}", err=True)
+        say(f"left out: {reason}: {count} of {details['rows_in']}", err=True)
     if details["without_mos"]:
-        typer.echo(f"without an opinion score: {details['without_mos']} of {details['encodes']}", err=True)
+        say(f"without an opinion score: {details['without_mos']} of {details['encodes']}", err=True)
     for line in details["bad"]:
-        typer.echo(f"not usable: {line}", err=True)
+        say(f"not usable: {line}", err=True)
 
 
 def combine(
@@ -104,4 +105,4 @@ def combine(
             raise InputError(f"{value!r} is not of the form LABEL=TABLE")
         pairs.append((label, Path(path)))
     rows = run(pairs, output, unit=unit.value)
-    typer.echo(f"{output}: {rows} rows of {len(pairs)} tables")
+    say(f"{output}: {rows} rows of {len(pairs)} tables")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pyvmaf.base.terminal import say
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
@@ -36,11 +38,11 @@ def config(
 
     if file is not None:
         configuration.load(file)
-        typer.echo(f"{file}: every key and value is allowed")
+        say(f"{file}: every key and value is allowed")
     if write is not None:
         for name, text in configuration.documents().items():
             write_text(write / name, text)
-            typer.echo(write / name)
+            say(write / name)
     if file is None and write is None:
         typer.echo(configuration.default_yaml(), nl=False)
 
@@ -57,10 +59,10 @@ def code(
     from pyvmaf.base.verbs import VERBS
 
     for name in VERBS if verb is None else (verb,):
-        typer.echo(f"{name:20} {identities.identity(name)}")
+        say(f"{name:20} {identities.identity(name)}")
         if modules:
             for module in identities.modules(name):
-                typer.echo(f"{'':20} {module}")
+                say(f"{'':20} {module}")
 
 
 def schema(
@@ -76,7 +78,7 @@ def schema(
         typer.echo(documents.schema_json(name), nl=False)
         return
     for document in documents.DOCUMENTS:
-        typer.echo(f"{document:24} {documents.document(document).title}")
+        say(f"{document:24} {documents.document(document).title}")
 
 
 def audit(
@@ -122,21 +124,21 @@ def repair(
     """
     from pyvmaf.workflow.repair import repair as run
 
-    repaired = run(context.args, cores=cores, dry_run=dry_run, say=lambda text: typer.echo(text, err=True))
+    repaired = run(context.args, cores=cores, dry_run=dry_run, say=lambda text: say(text, err=True))
     if not repaired.findings:
-        typer.echo("nothing to repair: every result is as its manifest records it")
+        say("nothing to repair: every result is as its manifest records it")
         return
     for finding in repaired.findings:
-        typer.echo(f"{finding.kind}: {finding.path}: {finding.message}")
+        say(f"{finding.kind}: {finding.path}: {finding.message}")
     for rule, output in repaired.jobs:
-        typer.echo(f"{'would make' if dry_run else 'made'} again: {output} ({rule})")
+        say(f"{'would make' if dry_run else 'made'} again: {output} ({rule})")
     for path in repaired.cache:
-        typer.echo(f"{'would set' if dry_run else 'set'} aside the cache entry {path}")
+        say(f"{'would set' if dry_run else 'set'} aside the cache entry {path}")
     for path in repaired.different:
-        typer.echo(f"other bytes than before: {path}: run snakemake to make what depends on it")
+        say(f"other bytes than before: {path}: run snakemake to make what depends on it")
     if repaired.aside is not None:
-        typer.echo(f"the damaged files lie in {repaired.aside}")
+        say(f"the damaged files lie in {repaired.aside}")
     for finding in repaired.left:
-        typer.echo(f"no job makes {finding.path}: examine it yourself", err=True)
+        say(f"no job makes {finding.path}: examine it yourself", err=True)
     if repaired.left:
         raise typer.Exit(1)

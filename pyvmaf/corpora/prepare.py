@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pyvmaf.base.files import atomic_path, confined, sha256_file
 from pyvmaf.base.manifest import write_manifest
-from pyvmaf.base.outputs import publishes
+from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.corpora import CLIP_LABELS
 from pyvmaf.corpora.pinned import check_file
 from pyvmaf.corpora.spec import Entry, VideoCorpus
@@ -178,6 +178,7 @@ def prepare(
     entry = corpus.entry(key)
     source = confined(root, entry.path)
     check_file(source, entry.sha256)
+    claim(output)
     raw = entry.raw.format() if entry.raw else None
     reader = Reader(source, raw=raw, stream=entry.stream)
     shown = reader.presentation.format(reader.coded)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pyvmaf.base.files import atomic_path, content_hash, relative
 from pyvmaf.base.manifest import write_manifest
-from pyvmaf.base.outputs import place, publishes
+from pyvmaf.base.outputs import claim, place, publishes
 from pyvmaf.corpora.clip import clip_video
 from pyvmaf.encodes.distortion import Distortion, Made, Reference, uses
 from pyvmaf.encodes.record import Record, Transfer, unavailable
@@ -71,6 +71,7 @@ def encode(
         raise InputError(f"encodes are Matroska files, but {output} ends in {output.suffix or 'nothing'!r}: use .mkv")
     video, sha256 = clip_video(reference)
     video.check(reference)
+    claim(output, output.with_suffix(".json"))
     tool = ffmpeg(program)
     with atomic_path(output) as temporary:
         made = distortion.make(Reference(reference, video), temporary, tool=tool, threads=threads, advance=advance)

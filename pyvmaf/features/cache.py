@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.base.files import content_hash, write_bytes
 from pyvmaf.base.parse import parse_json
-from pyvmaf.errors import IntegrityError
+from pyvmaf.errors import InputError, IntegrityError
 
 SCHEMA = 1
 SUFFIX = ".scores"
@@ -78,18 +78,23 @@ def entries(folder: str | os.PathLike[str]) -> Iterator[Path]:
     yield from sorted(Path(folder).rglob(f"*{SUFFIX}"))
 
 
+class CacheWarning(UserWarning):
+    """An entry of the cache is damaged, or the cache cannot be used."""
+
+
 class Cache:
     """Entries in a folder, which several processes may use at once.
 
     Attributes:
         hits: number of entries that were read.
-        damaged: messages about damaged entries.
+        damaged: messages about damaged entries, and about a cache that cannot be used.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self.hits = 0
         self.damaged: list[str] = []
+        self._usable = True
 
     def path(self, key: Mapping[str, Any]) -> Path:
         """Return the path of an entry."""
@@ -99,7 +104,7 @@ class Cache:
     def get(self, key: Mapping[str, Any], names: tuple[str, ...]) -> Scores | None:
         """Return the scores `names` of an entry; None if it is absent, damaged or lacks one of them."""
         path = self.path(key)
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
         try:
             _, scores = read(path)
@@ -112,9 +117,22 @@ class Cache:
         return {name: scores[name] for name in names}
 
     def put(self, key: Mapping[str, Any], scores: Scores) -> None:
-        """Store the scores of an entry, and replace those that it had."""
+        """Store the scores of an entry, and replace those that it had.
+
+        The cache saves time and nothing else: after the first entry that cannot be written, none is, and `damaged` says
+        why.
+        """
+        if not self._usable:
+            return
         from safetensors.numpy import save
 
         plain = {name: np.ascontiguousarray(values, dtype="<f8") for name, values in scores.items()}
         header = {"key": {"schema": SCHEMA, **key}, "sha256": _digest(plain)}
-        write_bytes(self.path(key), save(plain, metadata={_ENTRY: json.dumps(header, sort_keys=True)}), at_once=True)
+        data = save(plain, metadata={_ENTRY: json.dumps(header, sort_keys=True)})
+        try:
+            write_bytes(self.path(key), data, at_once=True)
+        except (OSError, InputError) as err:
+            self._usable = False
+            self.damaged.append(
+                f"the cache {self.folder} cannot be written, and the scores of this run are not kept: {err}"
+            )

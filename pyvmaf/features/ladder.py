@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf import engines
+from pyvmaf.base.outputs import Watch
 from pyvmaf.engines.protocol import Engine, Request, Requests
 from pyvmaf.errors import InputError
 from pyvmaf.features.cache import Cache, Scores
@@ -57,7 +58,7 @@ class Ladder:
         format: format of the frames that were compared.
         computed: requests that were computed, as text ("vif on crf28").
         cached: number of results that came from the cache.
-        damaged: messages about cache entries that had to be computed again.
+        damaged: messages about cache entries that had to be computed again, or could not be kept.
         notes: what was done to frames to show them as players do, and doubts about the scores, a line each.
     """
 
@@ -156,10 +157,13 @@ def extract_ladder(
 
     Raises:
         InputError: the videos cannot be compared, or a feature asked for by name cannot be computed on them.
+        IntegrityError: a video was changed or replaced while it was read.
         UnavailableError: this build or machine does not have the backend.
     """
     if not distorted:
         raise InputError(f"no distorted clips were given for {reference}")
+    # A video that is replaced meanwhile must not give scores under the hash of the other one.
+    watch = Watch(clip for clip in (reference, *distorted.values()) if isinstance(clip, str | os.PathLike))
     engine = engines.load(compute.backend)
     selection = features if isinstance(features, Selection) else select(features)
     names = (model,) if isinstance(model, str) else model or ()
@@ -185,6 +189,7 @@ def extract_ladder(
         extraction = run(
             engine, first, [Task(videos[name], missing[name]) for name in tasks], missing_shared, reading, compute
         )
+        watch.check()
         indices, frames = extraction.indices, extraction.frames
         notes += extraction.notes
         common |= extraction.reference

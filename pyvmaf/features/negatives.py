@@ -8,6 +8,7 @@ pairs are made of the first frames of the prepared clips while they are read; no
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyvmaf import engines
 from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.features.cache import CacheWarning
 from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER
 from pyvmaf.features.options import ON_CPU, Compute, Reading, Window
@@ -242,6 +244,8 @@ def hard_negatives(
         )
         for ladder in ladders:
             unavailable |= ladder.unavailable
+            for message in ladder.damaged:
+                warnings.warn(message, CacheWarning, stacklevel=2)
         parts.append(_rows(clip, ladders))
         if compute.progress is not None:
             compute.progress(done, len(clips))

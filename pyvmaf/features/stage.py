@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvmaf import engines
-from pyvmaf.base.outputs import publishes
+from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 from pyvmaf.features.ladder import Ladder, extract_ladder
@@ -87,6 +87,7 @@ def extract_features(
     records = read_records(rungs)
     strengths = read_strengths(rungs, records)
     digest = sha256_file(reference)
+    claim(output)
     for rung, record in records.items():
         if record.src_sha256 != digest:
             raise InputError(

@@ -12,7 +12,7 @@ from pyvmaf.base.code import identity
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes, write_json
 from pyvmaf.base.manifest import build_run_provenance, write_manifest
-from pyvmaf.base.outputs import publishes
+from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.models.families import describe_part, trials_part
 from pyvmaf.models.graphs import Checked, member_graph
@@ -132,6 +132,7 @@ def export(
             f"{checkpoint} holds weights that were trained for {weights.info['epochs']} epochs: judge them, and name "
             "the verdict and the table; only initial weights (--epochs 0) are exported without"
         )
+    claim(output, output.with_suffix(".json"))
     exported = member_graph(spec, weights)
     error = parity(spec, weights, exported.data)
     args = {**inputs, "train_commit": train_commit}

@@ -11,7 +11,7 @@ from pyvmaf.base.document import Call
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import write_manifest
-from pyvmaf.base.outputs import publishes
+from pyvmaf.base.outputs import claim, publishes, reading
 from pyvmaf.errors import InputError
 from pyvmaf.models.crossval import write_predictions
 from pyvmaf.models.families import Fit, OnEpoch, OnHeldOut, Run, fit_part
@@ -65,6 +65,8 @@ def fit(
     n_epochs = spec.epochs if epochs is None else epochs
     if n_epochs < 0:
         raise InputError(f"--epochs must be 0 or more, not {n_epochs}")
+    reading(table)
+    claim(output / WEIGHTS, output / REPORT, output / PREDICTIONS)
     fitted = fit_part(spec.kind).fit(spec, Run(table, seed, n_epochs, threads, on_epoch, on_held_out))
     weights = Weights(output / WEIGHTS, _info(spec, fitted, table, seed, n_epochs), fitted.tensors)
     predictions = output / PREDICTIONS

@@ -26,7 +26,7 @@ from pyvmaf.base.document import Call
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes
 from pyvmaf.base.manifest import write_manifest
-from pyvmaf.base.outputs import publishes
+from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.metrics import agreement, finite, rmse
 from pyvmaf.models.crossval import make_folds
@@ -264,6 +264,8 @@ def quantize(
             f"{weights} was trained on the table with sha256 {trained.info['table_sha256']}, but {table} is "
             f"{table_sha}: calibration needs the same sources"
         )
+    destination = output.with_suffix(".json") if report is None else report
+    claim(output, destination)
     rows = int8_part(spec.kind).read_rows(spec, table)
     divided = make_folds(spec.split, rows)
     maker = _Maker(spec, settings, trained, rows)
@@ -279,7 +281,6 @@ def quantize(
             on_fold(done, len(divided))
     int8 = MODES[mode](shipped)
 
-    destination = output.with_suffix(".json") if report is None else report
     inputs = {"config": config, "model": model, "weights": weights, "features": table}
     args = {**inputs, "mode": mode, "overrides": {k: v for k, v in (overrides or {}).items() if v is not None}}
     call = Call("quantize-int8", args=args, inputs=inputs, uses=uses("quantize-int8", spec.kind), started=started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.files import atomic_path, dumps, write_text
-from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.base.files import atomic_path, dumps, read_json, write_text
+from pyvmaf.base.outputs import is_stream
+from pyvmaf.base.parquet import ParquetTable
+from pyvmaf.errors import InputError, PyvmafError, unknown_name
 from pyvmaf.features.pool import COUNT, POOLS, pool
 
 if TYPE_CHECKING:
@@ -97,31 +100,43 @@ class Scores:
 
         return pd.DataFrame({"frame_index": self.frame_index, **self.columns})
 
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Write one row per frame as .json (with the pooled figures), .csv or .parquet, by the file's suffix.
+    def write(self, path: str | os.PathLike[str], form: str | None = None) -> None:
+        """Write one row per frame as .json (with the pooled figures), .csv or .parquet.
 
         All digits are kept: values that are read back equal those that were computed. NaN is null in JSON and empty in
         CSV.
 
+        Args:
+            path: the file; ``-`` for standard output, or a pipe.
+            form: json, csv or parquet; by default that of the file's suffix, and json without a suffix.
+
         Raises:
-            InputError: the file has another suffix.
+            InputError: see `output_format`.
         """
+        form = output_format(path, form)
         target = Path(path)
-        suffix = target.suffix.lower()
-        if suffix == ".parquet":
+        if form == "parquet":
             import pyarrow.parquet as pq
 
             with atomic_path(target) as temporary:
                 pq.write_table(self.to_arrow(), temporary, compression="zstd")
-        elif suffix == ".csv":
-            names = ",".join(["frame_index", *self.columns])
-            rows = zip(self.frame_index.tolist(), *(v.tolist() for v in self.columns.values()), strict=True)
-            lines = [",".join([str(i), *("" if v != v else repr(v) for v in values)]) for i, *values in rows]
-            write_text(target, "\n".join([names, *lines]) + "\n")
-        elif suffix == ".json":
-            write_text(target, dumps(self.as_json()))
+        elif os.fspath(path) in ("-", "/dev/stdout"):
+            sys.stdout.write(self.text(form))
+            sys.stdout.flush()
+        elif is_stream(target):
+            with open(target, "w", encoding="utf-8") as stream:
+                stream.write(self.text(form))
         else:
-            raise InputError(f"cannot write {target}: the suffix {suffix!r} is none of {', '.join(FORMATS)}")
+            write_text(target, self.text(form))
+
+    def text(self, form: str) -> str:
+        """Return one row per frame as text, "csv" or "json"."""
+        if form == "json":
+            return dumps(self.as_json())
+        names = ",".join(["frame_index", *self.columns])
+        rows = zip(self.frame_index.tolist(), *(v.tolist() for v in self.columns.values()), strict=True)
+        lines = [",".join([str(i), *("" if v != v else repr(v) for v in values)]) for i, *values in rows]
+        return "\n".join([names, *lines]) + "\n"
 
     def as_json(self) -> dict[str, object]:
         """Return the content of a .json file: frames, pooled figures and what they leave out, models, unavailable features,
@@ -141,6 +156,52 @@ class Scores:
                 for i, *values in rows
             ],
         }
+
+
+def output_format(path: str | os.PathLike[str], form: str | None = None) -> str:
+    """Return the format in which scores are written to a path: json, csv or parquet.
+
+    Args:
+        path: the file; ``-`` for standard output, or a pipe.
+        form: the format that was asked for.
+
+    Raises:
+        InputError: the suffix and the format do not name one, parquet would go to a pipe, or the file exists and holds
+            something else than scores.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    names = [name.removeprefix(".") for name in FORMATS]
+    if form is not None and form not in names:
+        raise unknown_name("format", form, names)
+    if is_stream(target):
+        form = form or (suffix.removeprefix(".") if suffix in FORMATS else "json")
+        if form == "parquet":
+            raise InputError(f"cannot write parquet to {target}, which is not a file: use --format csv or json")
+        return form
+    if form is None:
+        if suffix not in FORMATS:
+            raise InputError(
+                f"cannot write {target}: the suffix {suffix!r} is none of {', '.join(FORMATS)}; name a format with --format"
+            )
+        form = suffix.removeprefix(".")
+    if target.is_file() and target.stat().st_size and not _holds_scores(target, form):
+        raise InputError(f"{target} exists already, and is not {form} of scores: remove it, or name another output")
+    return form
+
+
+def _holds_scores(path: Path, form: str) -> bool:
+    try:
+        if form == "parquet":
+            with ParquetTable(path) as table:
+                return table.names[:1] == ["frame_index"]
+        if form == "json":
+            body = read_json(path)
+            return isinstance(body, dict) and {"pooled", "frames"} <= body.keys()
+        with open(path, "rb") as stream:
+            return stream.read(11) == b"frame_index"
+    except PyvmafError:
+        return False
 
 
 def _json(value: float) -> float | str | None:

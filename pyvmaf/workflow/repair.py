@@ -210,9 +210,9 @@ def _make(outputs: Sequence[str], cores: int, arguments: Sequence[str], repaired
     ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        last = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
+        last = " | ".join((done.stdout + done.stderr).splitlines()[-15:])
         raise PyvmafError(
-            f"snakemake failed while it made damaged results again; they lie in {repaired.aside}. Its last lines:\n{last}"
+            f"snakemake failed while it made damaged results again; they lie in {repaired.aside}. Its last lines: {last}"
         )
 
 

@@ -17,9 +17,9 @@ _MOST_FINDINGS = 8
 
 def show(report: Audit) -> None:
     """Print a report of `audit`."""
-    from rich.console import Console
+    from pyvmaf.base.terminal import console as new_console
 
-    console = Console(soft_wrap=False)
+    console = new_console(soft_wrap=False)
     if report.pending:
         console.print(
             f"{report.pending} of {report.jobs} jobs would run, {_minutes(report, report.pending)}. "
@@ -30,7 +30,8 @@ def show(report: Audit) -> None:
         for group in groups[:_MOST_GROUPS]:
             _show_group(console, group)
         if len(groups) > _MOST_GROUPS:
-            console.print(f"\n… and {len(groups) - _MOST_GROUPS} further reasons: --output JSON has them all.")
+            console.print()
+            console.print(f"… and {len(groups) - _MOST_GROUPS} further reasons: --output JSON has them all.")
         console.print()
         _show_rules(console, report.rules)
     else:
@@ -39,15 +40,16 @@ def show(report: Audit) -> None:
 
 
 def _show_group(console: Console, group: Group) -> None:
-    console.print(f"\n{group.rule}: {_jobs(group.jobs)}, {_minutes(group, group.jobs)}", style="bold")
+    console.print()
+    console.print(f"{group.rule}: {_jobs(group.jobs)}, {_minutes(group, group.jobs)}", style="bold")
     for reason in group.reasons:
-        console.print(f"    because {reason}", highlight=False, soft_wrap=True)
-    console.print(f"    such as {group.examples[0]}", highlight=False, style="dim", soft_wrap=True)
+        console.print(f"    because {reason}", soft_wrap=True)
+    console.print(f"    such as {group.examples[0]}", style="dim", soft_wrap=True)
     if group.then:
         later = sum(following.jobs for following in group.then)
         then = ", ".join(f"{following.jobs} {following.rule}" for following in group.then)
         text = f"    then {_jobs(later)}, {group.then_cpu_minutes:.1f} min: {then}"
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
 
 
 def _show_rules(console: Console, rules: Sequence[RuleCost]) -> None:
@@ -77,7 +79,7 @@ def _show_unseen(console: Console, unseen: Sequence[Unseen] | None) -> None:
     for item in unseen:
         printed[item.kind] += 1
         if printed[item.kind] <= _MOST_FINDINGS:
-            console.print(f"  {item.kind}: {item.path}: {item.message}", highlight=False)
+            console.print(f"  {item.kind}: {item.path}: {item.message}")
     if hidden := sum(max(0, count - _MOST_FINDINGS) for count in counts.values()):
         console.print(f"  … and {hidden} more: --output JSON has them all.")
 
