@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pyvmaf import engines
-from pyvmaf.engines.protocol import Requests, Stream
+from pyvmaf.engines.protocol import Stream
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.features.requests import Teacher, requests_of, usable
 from pyvmaf.scoring.handed import Facts, Handed, read_frame
+from pyvmaf.scoring.pairs import Pairs, open_pairs
 from pyvmaf.video.agree import FRAMES, compare_colours, refuse_fields
 from pyvmaf.video.format import Colour, Format
-from pyvmaf.video.reader import Planes
 
 if TYPE_CHECKING:
     from pyvmaf.scoring.handed import Frame
@@ -106,10 +106,8 @@ class Session:
         self._lock = threading.Lock()
         self._inside: _Call | None = None
         self._failed: str | None = None
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="pyvmaf") if threads > 1 else None
-        self._paired: Requests = {}
-        self._idle: list[Stream] = []
-        self._pending: deque[Future[dict[str, float]] | dict[str, float]] = deque()
+        self._process = os.getpid()
+        self._pairs: Pairs | None = None
         self._reference: Stream | None = None
         self._reference_rows: deque[dict[str, float]] = deque()
 
@@ -144,7 +142,8 @@ class Session:
             call.touched = True
             if self._reference is not None:
                 self._reference.push(left.planes, None)
-            self._pending.append(self._submit(left.form, left.planes, right.planes))
+            if self._pairs is not None:
+                self._pairs.put(left.planes, right.planes)
             self._count += 1
             rows = list(self._complete(ended=False))
         except BaseException as err:
@@ -185,16 +184,16 @@ class Session:
     def close(self) -> None:
         """Free the engine's memory. Closing twice does nothing."""
         self._closed = True
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
-        if self._reference is not None:
-            self._idle.append(self._reference)
-            self._reference = None
-        while self._idle:
-            self._idle.pop().close()
+        for part in (self._pairs, self._reference):
+            if part is not None:
+                part.close()
 
     def _enter(self, call: _Call) -> None:
         """Begin a call that changes the session, unless another is inside or none may follow."""
+        if os.getpid() != self._process:
+            raise NativeError(
+                f"the session was opened by process {self._process}, and this is process {os.getpid()}: open another one"
+            )
         with self._lock:
             if self._inside is not None:
                 raise NativeError(
@@ -272,48 +271,23 @@ class Session:
         shared = {request: keys for request, keys in requests.items() if self._engine.needs(request).reference_only}
         paired = {request: keys for request, keys in requests.items() if request not in shared}
         reference = self._engine.stream(shared, form) if shared else None
-        # Whatever refuses to open does so before the first pair is read.
-        self._idle = [self._engine.stream(paired, form)] if paired else []
+        pairs = open_pairs(self._engine, paired, form, self._threads) if paired else None
         self._keys = {feature.name: feature.key for feature in features}
-        self.unavailable, self._paired, self._reference = unavailable, paired, reference
+        self.unavailable, self._reference, self._pairs = unavailable, reference, pairs
         self._form = form
-
-    def _submit(
-        self, form: Format, reference: Planes, distorted: Planes
-    ) -> Future[dict[str, float]] | dict[str, float]:
-        if not self._paired:
-            return {}
-        if self._executor is None:
-            return self._compute(form, reference, distorted)
-        # The caller may reuse its buffers as soon as push returns.
-        copies = tuple(plane.copy() for plane in reference), tuple(plane.copy() for plane in distorted)
-        return self._executor.submit(self._compute, form, *copies)
-
-    def _compute(self, form: Format, reference: Planes, distorted: Planes) -> dict[str, float]:
-        try:
-            stream = self._idle.pop()
-        except IndexError:
-            stream = self._engine.stream(self._paired, form)
-        stream.push(reference, distorted)
-        scores = stream.pop()
-        if scores is None:
-            raise NativeError(f"engine {self._engine.name!r} has no scores of a pair of frames that it has read")
-        self._idle.append(stream)
-        return scores
 
     def _complete(self, *, ended: bool) -> Iterator[dict[str, Any]]:
         """Yield the rows whose scores are complete."""
         if self._reference is not None:
             while (scores := self._reference.pop(ended=ended)) is not None:
                 self._reference_rows.append(scores)
-        while self._pending and (self._reference is None or self._reference_rows):
-            head = self._pending[0]
-            if isinstance(head, Future):
-                if not ended and not head.done() and len(self._pending) <= self._threads:
-                    return
-                head = head.result()
-            self._pending.popleft()
-            yield self._row({**head, **(self._reference_rows.popleft() if self._reference else {})})
+        while self._emitted < self._count and (self._reference is None or self._reference_rows):
+            row: dict[str, float] | None = {}
+            if self._pairs is not None:
+                row = self._pairs.take(wait=ended or self._count - self._emitted > self._threads)
+            if row is None:
+                return
+            yield self._row({**row, **(self._reference_rows.popleft() if self._reference else {})})
 
     def _row(self, scores: dict[str, float]) -> dict[str, Any]:
         row: dict[str, Any] = {"frame_index": self._emitted}
