@@ -227,8 +227,8 @@ def _store(reader: Reader, entry: Entry, steps: Plan, output: Path, tool: FFmpeg
     before, outside = sum(1 for _ in islice(pictures, first)), reader.interlaced
     frames = before + sum(1 for _ in islice(pictures, steps.frames[1] + 1 - first if steps.frames else None))
     expected = steps.frames[1] - first + 1 if steps.frames else frames
-    if reader.interlaced > outside:
-        raise refuse_interlaced(source, reader.interlaced - outside)
+    if error := refuse_interlaced(source, reader.interlaced - outside, reader.stream.field_order):
+        raise error
     if frames < first + expected:
         raise InputError(
             f"entry {entry.key!r} asks for frames {first} to {first + expected - 1}, but {source} has {frames} frames "

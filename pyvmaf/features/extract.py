@@ -298,6 +298,8 @@ class _Watch:
         self._videos = [(index, video) for index, video in enumerate(videos) if video.side is not None]
         self._first = [shift.FirstFrames() for _ in self._videos]
         self._reference = videos[0]
+        # A header that states fields counts for all frames, whether they are flagged or not.
+        self._fields = videos[0].side is None or any(video.side and video.side.interlaced for video in videos)
 
     def see(self, index: int, frames: Sequence[Planes]) -> None:
         """Look at the frames of this number.
@@ -307,7 +309,7 @@ class _Watch:
         """
         for first, (number, video) in zip(self._first, self._videos, strict=True):
             first.add(frames[number][0], video.format.bit_depth)
-            if video.interlaced != self._reference.interlaced and self._reference.side is not None:
+            if video.interlaced != self._reference.interlaced and not self._fields:
                 pair = [str(self._reference.path), str(video.path)]
                 interlaced, other = pair if self._reference.interlaced > video.interlaced else pair[::-1]
                 raise refuse_fields(interlaced, other, f"frame {index}: ")
@@ -316,9 +318,7 @@ class _Watch:
         """Return what the frames of all videos together say."""
         if self._reference.side is None:
             return []
-        reference, *others = self._first
-        shifts = [(video, reference.later(first)) for (_, video), first in zip(self._videos[1:], others, strict=True)]
-        notes = [shift.remedy(self._reference, video, later) for video, later in shifts if later]
+        notes = shift.doubts([(video, first) for (_, video), first in zip(self._videos, self._first, strict=True)])
         # Those that start with an interlaced frame have a note already.
         return notes + [
             f"{video.interlaced} frames of {video.path} are interlaced; each is scored with both of its fields as one picture"

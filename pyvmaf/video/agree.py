@@ -37,6 +37,9 @@ _SAME_PRIMARIES = {"smpte240m": "smpte170m"}
 _APART = frozenset({"smpte2084", "arib-std-b67", "linear", "log100", "log316", "smpte428"})
 _HDR = {"smpte2084": "HDR (PQ)", "arib-std-b67": "HDR (HLG)"}
 
+# Which field is shown first, by the field order of a header.
+_FIELDS = {"tt": "top", "bb": "bottom", "tb": "unknown", "bt": "unknown"}
+
 _HD_WIDTH, _SD_HEIGHT = 1280, 576
 
 # Sizes of one picture are rounded to whole, even or more samples: their aspects differ by less than this share.
@@ -52,12 +55,14 @@ class Side:
         width, height: samples of the pictures that players show, before any scaling.
         colour: colour of its frames.
         stated: colour that its container states.
-        interlaced: whether its first frame is flagged as interlaced.
+        flagged: whether its first frame is flagged as interlaced.
         field_order: order of its fields that its header states, as `pyvmaf.video.format.Stream.field_order`.
         sample_aspect: width over height of a sample; 1 if unknown.
         rates: frames per second, as `pyvmaf.video.format.Stream.rates`.
         shown: what was done to its frames to show them as players do; empty if nothing.
         choice: which of several video streams was read; empty if there is no doubt about it.
+        raw: whether it has no header, and so cannot say anything about its colours.
+        profile: hash of the colour profile (ICC) of a picture; empty if it has none.
     """
 
     path: Path
@@ -65,12 +70,14 @@ class Side:
     height: int
     colour: Colour = field(default_factory=Colour)
     stated: Colour = field(default_factory=Colour)
-    interlaced: bool = False
+    flagged: bool = False
     field_order: str = ""
     sample_aspect: Fraction = Fraction(1)
     rates: tuple[Fraction, ...] = ()
     shown: str = ""
     choice: str = ""
+    raw: bool = False
+    profile: str = ""
 
     @property
     def size(self) -> str:
@@ -88,8 +95,12 @@ class Side:
 
         Containers do not agree on what the orders "tb" and "bt" mean.
         """
-        first = {"tt": "top", "bb": "bottom", "tb": "unknown", "bt": "unknown"}.get(self.field_order, "")
-        return first or ("unknown" if self.interlaced else "")
+        return _FIELDS.get(self.field_order, "") or ("unknown" if self.flagged else "")
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether its header or its first frame says so. Encoders often keep the one and lose the other."""
+        return bool(self.fields)
 
     def remarks(self) -> list[str]:
         """Return what a person should know of this video, whatever it is compared with: "is mirrored …", without its name."""
@@ -104,10 +115,6 @@ class Side:
                 remarks.append(
                     f"states two colours, {name} {theirs} in its container and {mine} in its frames: those of the frames are used"
                 )
-        if self.fields and not self.interlaced:
-            remarks.append(
-                "is interlaced as its header says, but its frames are not flagged so: they are taken as progressive"
-            )
         return remarks
 
 
@@ -126,7 +133,12 @@ def compare(reference: Side, distorted: Side) -> list[str]:
     notes = []
     for side in (reference, distorted):
         notes += [*([side.choice] if side.choice else []), *(f"{side.path} {remark}" for remark in side.remarks())]
-    notes += compare_colours(reference.colour, distorted.colour, names=names, size=size)
+    if reference.raw or distorted.raw:
+        notes += _raw_colours(reference, distorted)
+    else:
+        notes += compare_colours(reference.colour, distorted.colour, names=names, size=size)
+    if reference.profile != distorted.profile:
+        notes.append(f"the colour profiles (ICC) of {names[0]} and {names[1]} differ; samples are compared as they are")
     notes += _compare_fields(reference, distorted)
     if reference.aspect != distorted.aspect and (reference.width, reference.height) == size:
         notes.append(
@@ -134,6 +146,21 @@ def compare(reference: Side, distorted: Side) -> list[str]:
             f"{_ratio(distorted.sample_aspect)}; samples are compared as they are"
         )
     return notes
+
+
+def _raw_colours(reference: Side, distorted: Side) -> list[str]:
+    """Return a note if a side that cannot state its colours is taken to have unusual ones."""
+    silent, stated = (reference, distorted) if reference.raw else (distorted, reference)
+    try:
+        doubts = compare_colours(silent.colour, stated.colour, size=(stated.width, stated.height))
+    except InputError:
+        doubts = [""]
+    if not doubts:
+        return []
+    return [
+        f"{silent.path} has no header and is taken to have the colours of {stated.path} ({stated.colour.words}); if it has others, "
+        "the scores are wrong"
+    ]
 
 
 def _ratio(value: Fraction) -> str:
@@ -144,19 +171,30 @@ def refuse_fields(interlaced: str, progressive: str, where: str = "") -> InputEr
     """Return the error for a pair of which only one side is interlaced."""
     return InputError(
         f"{where}{interlaced} is interlaced, {progressive} is not: their frames do not show the same moments; deinterlace the "
-        "first with FFmpeg's option -vf bwdif=send_frame, or compare with a version that is interlaced"
+        "first with FFmpeg's option -vf bwdif=send_frame, compare with a version that is interlaced, or correct the flag if "
+        "it is wrong"
     )
 
 
-def refuse_interlaced(path: Path, frames: int) -> InputError:
-    """Return the error for interlaced material that encoders and networks would take as progressive.
+def refuse_interlaced(path: Path, frames: int, field_order: str = "") -> InputError | None:
+    """Return the error for interlaced material, which encoders and networks would take as progressive.
 
     Args:
         path: the video.
         frames: number of its frames that are flagged as interlaced.
+        field_order: what its header states.
+
+    Returns:
+        None if the video is progressive.
     """
+    if frames:
+        reason = f"{frames} of its frames are flagged so"
+    elif field_order in _FIELDS:
+        reason = f"its header states the field order {field_order}, but its frames are not flagged so"
+    else:
+        return None
     return InputError(
-        f"{path} is interlaced ({frames} frames are flagged so): encodes and scores of its frames would take two fields for "
+        f"{path} is interlaced ({reason}): encodes and scores of its frames would take two fields for "
         "one picture: deinterlace it with FFmpeg's option -vf bwdif=send_frame first"
     )
 

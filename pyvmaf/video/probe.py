@@ -31,6 +31,7 @@ class Video:
         notice: about that choice; "" if there is none.
         colour: how its samples stand for colours.
         interlaced: number of frames that are flagged as interlaced.
+        field_order: what the header says of that, as `pyvmaf.video.format.Stream.field_order`.
         remarks: what a person should know of it, as `pyvmaf.video.agree.Side.remarks`.
     """
 
@@ -45,6 +46,7 @@ class Video:
     notice: str = ""
     colour: Colour = field(default_factory=Colour)
     interlaced: int = 0
+    field_order: str = ""
     remarks: tuple[str, ...] = ()
 
     @property
@@ -69,6 +71,7 @@ class Video:
             "shots": [list(shot) for shot in self.shots],
             "colour": asdict(self.colour),
             "interlaced": self.interlaced,
+            "field_order": self.field_order,
             "remarks": list(self.remarks),
         }
 
@@ -86,6 +89,7 @@ class Video:
             # Manifests of earlier versions do not have the rest.
             colour=Colour(**value.get("colour", {})),
             interlaced=value.get("interlaced", 0),
+            field_order=value.get("field_order", ""),
             remarks=tuple(value.get("remarks", ())),
         )
 
@@ -93,10 +97,10 @@ class Video:
         """Refuse a video that cannot be a reference.
 
         Raises:
-            InputError: frames are interlaced.
+            InputError: it is interlaced.
         """
-        if self.interlaced:
-            raise refuse_interlaced(Path(path), self.interlaced)
+        if error := refuse_interlaced(Path(path), self.interlaced, self.field_order):
+            raise error
 
 
 def inspect(
@@ -138,5 +142,6 @@ def inspect(
         notice=about.notice,
         colour=side.colour,
         interlaced=reader.interlaced,
+        field_order=about.field_order,
         remarks=tuple(side.remarks()),
     )

@@ -11,6 +11,7 @@ from copy import copy
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -187,7 +188,7 @@ class Reader:
         """
         shown, rate = self.presentation.format(self.coded), self.coded.rate
         if self.raw is not None:
-            return Side(self.path, shown.width, shown.height, rates=(rate,) if rate else ())
+            return Side(self.path, shown.width, shown.height, rates=(rate,) if rate else (), raw=True)
         stream, turn, aspect = self.stream, self.presentation.turn, self.stream.sample_aspect or Fraction(1)
         colour = self._first.colour
         if stream.codec == _VP8:
@@ -198,12 +199,13 @@ class Reader:
             shown.height,
             colour=colour,
             stated=stream.colour,
-            interlaced=self._first.interlaced,
+            flagged=self._first.interlaced,
             field_order=stream.field_order,
             sample_aspect=1 / aspect if turn.transposed else aspect,
             rates=stream.rates,
             shown=self.presentation.words,
             choice=stream.notice,
+            profile=self._first.profile,
         )
 
     @property
@@ -433,6 +435,7 @@ class _Facts(NamedTuple):
         interlaced: whether it is flagged as interlaced.
         matrix: its display matrix, empty if it has none.
         grain: whether film grain is to be added to it.
+        profile: hash of its colour profile (ICC), empty if it has none.
     """
 
     format: Format
@@ -440,6 +443,7 @@ class _Facts(NamedTuple):
     interlaced: bool
     matrix: bytes
     grain: bool
+    profile: str
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> _Facts:
@@ -448,7 +452,9 @@ class _Facts(NamedTuple):
         form = Format(frame.width, frame.height, frame.format.name)
         sides: Any = frame.side_data  # a mapping by type, not by name as PyAV's stubs have it
         grain = sides.get(Type.FILM_GRAIN_PARAMS) is not None
-        return cls(form, Colour.of(frame), bool(frame.interlaced_frame), display_matrix(frame), grain)
+        profile = sides.get(Type.ICC_PROFILE)
+        digest = "" if profile is None else sha256(bytes(profile)).hexdigest()
+        return cls(form, Colour.of(frame), bool(frame.interlaced_frame), display_matrix(frame), grain, digest)
 
     def check(self, first: _Facts, path: Path, index: int, *, scaled: bool) -> None:
         """Refuse a frame whose samples cannot be compared with those of the first one.

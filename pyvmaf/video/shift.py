@@ -1,8 +1,8 @@
-"""Whether two videos of one scene start at different frames, told from small pictures of their first frames."""
+"""Whether two videos of one scene are shifted or turned against each other, told from small pictures of their first frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,11 @@ _SIDE = 64
 
 # A shift is named if it explains nearly everything: encodes of one frame differ far less than two frames of a scene do.
 _MUCH_BETTER = 0.25
+# Mean squared differences below this are those of encodes, or of scenes in which nothing moves.
+_SAME = 1.0
+
+_TURNS = {"hflip": (1, -1), "vflip": (-1, 1), "hflip,vflip": (-1, -1)}
+"""Steps through rows and columns, by the filters of FFmpeg that do the same."""
 
 
 class FirstFrames:
@@ -41,14 +46,27 @@ class FirstFrames:
 
         Negative if it starts earlier; 0 if nothing speaks for a shift. A still picture has none.
         """
-        ours, theirs = (np.stack(v.pictures) if v.pictures else np.empty((0, 1, 1)) for v in (self, other))
+        ours, theirs = self._stacked, other._stacked
         count = min(len(ours), len(theirs))
         if count < 2 or ours.shape[1:] != theirs.shape[1:]:
             return 0
         reach = min(REACH, count - 1)
         errors = {shift: _error(ours[max(0, shift) :], theirs[max(0, -shift) :]) for shift in range(-reach, reach + 1)}
         best = min(errors, key=lambda shift: (errors[shift], abs(shift)))
-        return best if errors[best] < _MUCH_BETTER * errors[0] else 0
+        return best if errors[0] > _SAME and errors[best] < _MUCH_BETTER * errors[0] else 0
+
+    def turned(self, other: FirstFrames) -> str:
+        """Return the filters of FFmpeg that turn the other video's pictures into those of this one; "" if nothing does."""
+        ours, theirs = self._stacked, other._stacked
+        if not min(len(ours), len(theirs)) or ours.shape[1:] != theirs.shape[1:]:
+            return ""
+        errors = {turn: _error(ours, theirs[:, ::down, ::across]) for turn, (down, across) in _TURNS.items()}
+        best, plain = min(errors, key=errors.__getitem__), _error(ours, theirs)
+        return best if plain > _SAME and errors[best] < _MUCH_BETTER * plain else ""
+
+    @property
+    def _stacked(self) -> NDArray[Any]:
+        return np.stack(self.pictures) if self.pictures else np.empty((0, 1, 1))
 
 
 def _error(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
@@ -78,6 +96,25 @@ def remedy(reference: FrameSource, distorted: FrameSource, later: int) -> str:
         f"moment: cut {'the first frame' if count == 1 else f'the first {count} frames'} off {early.path} with FFmpeg's option "
         f"-vf trim=start_frame={count},setpts=PTS-STARTPTS"
     )
+
+
+def doubts(videos: Sequence[tuple[FrameSource, FirstFrames]]) -> list[str]:
+    """Return what the first frames of a reference and of distorted videos give rise to doubt.
+
+    Args:
+        videos: the reference, then distorted videos, each with its first frames.
+    """
+    (reference, first), *others = videos
+    notes = []
+    for video, frames in others:
+        if later := first.later(frames):
+            notes.append(remedy(reference, video, later))
+        elif turn := first.turned(frames):
+            notes.append(
+                f"the pictures of {video.path} look like those of {reference.path} after FFmpeg's option -vf {turn}: one of them "
+                "seems to have lost its display matrix"
+            )
+    return notes
 
 
 def hints(reference: FrameSource, distorted: Iterable[FrameSource]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.video.format import Format
 from pyvmaf.video.reader import Reader
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Picture:
-    """How a network takes a frame. Steps are done in this order: conversion, crop, resize, range.
+    """How a network takes a frame as players show it. Steps are done in this order: conversion, crop, resize, range.
 
     Attributes:
         pix_fmt: "gray" (luma, expanded to full range), "rgb24" or "bgr24".
@@ -119,7 +120,7 @@ def tensors(
         IntegrityError: as `Reader.frames`.
     """
     wanted = None if indices is None else set(indices)
-    converter = _Converter(picture)
+    converter = _Converter(picture, reader)
     pictures: list[NDArray[Any]] = []
     for index, frame in enumerate(reader.frames()):
         if wanted is not None and index not in wanted:
@@ -143,8 +144,10 @@ class _Converter:
     into account.
     """
 
-    def __init__(self, picture: Picture) -> None:
+    def __init__(self, picture: Picture, reader: Reader) -> None:
         self._picture = picture
+        self._presentation = reader.presentation
+        self._shown = [(name, arguments) for name, _, arguments in (text.partition("=") for text in reader.filters)]
         self._graphs: dict[tuple[int, int, str], av.filter.Graph] = {}
 
     def __call__(self, frame: av.VideoFrame) -> Tensor:
@@ -168,9 +171,11 @@ class _Converter:
         import av.filter
 
         picture = self._picture
-        box = picture.box(frame.width, frame.height)
+        shown = self._presentation.format(Format(frame.width, frame.height, frame.format.name))
+        box = picture.box(shown.width, shown.height)
         matrix = f":in_color_matrix={picture.matrix}" if picture.matrix else ""
         chain = [
+            *self._shown,
             # Chroma is interpolated across, too, instead of repeated.
             ("scale", f"flags=bicubic+{_EXACT}+full_chroma_int{matrix}"),
             ("format", pix_fmt),

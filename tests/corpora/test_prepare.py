@@ -228,7 +228,7 @@ def test_interlaced_material_is_no_clip(tmp_path: Path, make_video: Make, frames
     )
     for source in (interlaced, mixed):
         corpus = corpus_of(source, **({"frames": frames} if frames else {}))
-        with pytest.raises(InputError, match=rf"{source.name} is interlaced \([24] frames .* -vf bwdif"):
+        with pytest.raises(InputError, match=rf"{source.name} is interlaced \([24] of its frames .* -vf bwdif"):
             prepare(corpus, "a", source.parent, tmp_path / "out" / "a.mkv")
         assert nothing_left(tmp_path / "out")
 

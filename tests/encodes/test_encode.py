@@ -212,7 +212,7 @@ def test_an_encoder_that_does_not_keep_full_range_is_not_used(tmp_path: Path) ->
 def test_interlaced_references_are_refused(tmp_path: Path) -> None:
     options = ["-vf", "setfield=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1", "-pix_fmt", "yuv420p"]
     source = make(tmp_path / "fields.mkv", "64x48", 3, *options)
-    with pytest.raises(InputError, match=r"fields.mkv is interlaced \(3 frames .* -vf bwdif"):
+    with pytest.raises(InputError, match=r"fields.mkv is interlaced \(3 of its frames .* -vf bwdif"):
         encode(source, tmp_path / "out" / "r.mkv", "libx264", "ultrafast", 30)
     assert not (tmp_path / "out").exists()
 

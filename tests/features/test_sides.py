@@ -15,6 +15,8 @@ from pyvmaf.errors import InputError
 from pyvmaf.features.ladder import extract_ladder
 from pyvmaf.features.options import Compute, Reading
 from pyvmaf.video.ffmpeg import ffmpeg
+from pyvmaf.video.format import Format
+from pyvmaf.video.probe import inspect
 
 Make = Callable[..., Path]
 
@@ -147,6 +149,33 @@ def test_what_cannot_be_compared_is_refused_with_the_remedy(
     assert score(other, other)[0] > 97
 
 
+def test_fields_that_only_a_header_states(master: Path, encode: Callable[..., Path]) -> None:
+    """FFmpeg keeps the order of fields in Matroska, but codes them as progressive frames unless told otherwise."""
+    fields = encode("fields.mkv", "-vf", "setfield=tff", *X264, "-flags", "+ilme+ildct", "-x264-params", "tff=1")
+    woven = encode("woven.mkv", *X264, "-crf", "30", source=fields)
+    assert [inspect(path).interlaced for path in (fields, woven, master)] == [FRAMES, 0, 0]
+    (note,) = score(fields, woven)[1]
+    assert "are interlaced" in note
+    with pytest.raises(InputError, match=r"woven.mkv is interlaced, .*master.mp4 is not"):
+        score(master, woven)
+    with pytest.raises(InputError, match=r"woven.mkv is interlaced .its header states the field order"):
+        inspect(woven).check(woven)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_fields_after_progressive_frames(master: Path, encode: Callable[..., Path], swapped: bool) -> None:
+    """Refused at the first frame that only one side flags."""
+    mixed, plain = master.with_name("mixed.ts"), master.with_name("frames.ts")
+    frames = encode("half.ts", *X264, "-qp", "0", "-frames:v", "6").read_bytes()
+    fields = encode("fields.ts", "-vf", "setfield=tff", *X264, "-flags", "+ilme+ildct", "-x264-params", "tff=1")
+    mixed.write_bytes(frames + fields.read_bytes())
+    plain.write_bytes(frames + encode("whole.ts", *X264, "-qp", "0").read_bytes())
+    pair = (plain, mixed) if swapped else (mixed, plain)
+    with pytest.raises(InputError, match=r"frame 6: .*mixed.ts is interlaced, .*frames.ts is not"):
+        score(*pair)
+    assert f"{FRAMES} frames of {mixed} are interlaced" in score(mixed, mixed)[1][0]
+
+
 def test_the_remedy_for_a_range_gives_the_number_of_ffmpeg(master: Path, encode: Callable[..., Path]) -> None:
     full = encode(
         "full.mp4", "-vf", "scale=out_range=pc,format=yuvj420p", *X264[:4], "-crf", "33", "-color_range", "pc"
@@ -227,6 +256,39 @@ def test_a_shift_is_named(master: Path, encode: Callable[..., Path], shift: int)
     with pytest.raises(InputError, match="--shortest if they start at the same frame"):
         score(master, short)
     assert not any("looks like" in note for note in score(master, short, shortest=True)[1])
+
+
+@pytest.mark.parametrize(("lost", "turn"), [("180", "hflip,vflip"), ("mirrored", "hflip")])
+def test_a_display_matrix_that_was_lost_is_named(
+    master: Path, encode: Callable[..., Path], lost: str, turn: str
+) -> None:
+    options = ("-display_hflip:v:0",) if lost == "mirrored" else ("-display_rotation:v:0", lost)
+    turned = encode(f"turned-{lost}.mp4", "-c", "copy", before=options)
+    notes = score(turned, encode("plain.mkv", *X264, "-crf", "33"))[1]
+    assert [f"-vf {turn}: one of them" in note for note in notes] == [False, True]
+
+
+def test_headerless_files_are_taken_to_have_the_colours_of_the_other_side(
+    master: Path, encode: Callable[..., Path]
+) -> None:
+    raw = Format.parse("320x192")
+    plain = encode("plain.yuv", "-pix_fmt", "yuv420p", "-f", "rawvideo")
+    assert pyvmaf.score(plain, master, raw=raw).notes == []
+    full = encode(
+        "full.mp4", "-vf", "scale=out_range=pc,format=yuvj420p", *X264[:4], "-crf", "33", "-color_range", "pc"
+    )
+    (note,) = pyvmaf.score(
+        encode("full.yuv", "-pix_fmt", "yuvj420p", "-f", "rawvideo", source=full), full, raw=raw
+    ).notes
+    assert "full.yuv has no header and is taken to have the colours of" in note
+
+
+def test_a_file_that_contradicts_itself_is_named(master: Path, encode: Callable[..., Path]) -> None:
+    """Colours in the container against those of the frames, which decide, as in FFmpeg."""
+    other = encode("contradicts.mkv", "-c", "copy", "-color_range", "pc", "-colorspace", "smpte170m")
+    vmaf, notes = score(master, other)
+    assert vmaf > 97
+    assert [("in its container" in note, str(other) in note) for note in notes] == [(True, True)] * 2
 
 
 def test_notes_travel_with_scores(master: Path, encode: Callable[..., Path], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.format import Crop, Format
 from pyvmaf.video.presentation import Presentation, Turn
 from pyvmaf.video.reader import Reader
+from pyvmaf.video.tensors import Picture, tensors
 
 Make = Callable[..., Path]
 
@@ -97,6 +98,37 @@ def test_the_crop_of_a_container_is_that_of_ffmpeg(make_video: Make, tmp_path: P
     assert shown_by_ffmpeg(cropped, "-vf", chain) == samples(reader)
     # An FFmpeg that does not know about the crop gets there, too.
     assert shown_by_ffmpeg(path, "-vf", chain) == samples(reader)
+
+
+@pytest.mark.parametrize("right_down", [((0, 1), (0, 1)), ((-10, 1), (5, 1)), ((1, 2), (-1, 2)), ((0, 1), (-4, 1))])
+def test_the_clean_aperture_of_mp4_is_that_of_ffmpeg(
+    make_video: Make, tmp_path: Path, right_down: tuple[tuple[int, int], tuple[int, int]]
+) -> None:
+    """The centre of the picture moves to the right and down by fractions of a sample."""
+    path = make_video("clap.mp4", "64x48", 2, "-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv420p")
+    data = path.read_bytes()
+    box = struct.pack(">I4s8i", 40, b"clap", 40, 1, 32, 1, *right_down[0], *right_down[1])
+    grown, start = bytearray(data), 0
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        start = data.index(name, start)
+        struct.pack_into(">I", grown, start - 4, struct.unpack_from(">I", data, start - 4)[0] + len(box))
+    end = start - 4 + struct.unpack_from(">I", data, start - 4)[0]
+    cropped = tmp_path / "cropped.mp4"
+    cropped.write_bytes(bytes(grown[:end]) + box + bytes(grown[end:]))
+    reader = Reader(cropped)
+    assert reader.format.size == "40x32"
+    assert samples(reader) == shown_by_ffmpeg(cropped)
+
+
+def test_networks_get_pictures_as_they_are_shown(make_video: Make, tmp_path: Path) -> None:
+    path = make_video("turn-yuv420p.mp4", "64x48", 3, "-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv420p")
+    turned = remux(path, tmp_path / "turned.mp4", TURNS["left and mirrored"])
+    picture = Picture(crop=(40, 24), values=None)
+    (pictures,) = tensors(Reader(turned), picture)
+    upright = tmp_path / "upright.mkv"
+    subprocess.run([str(ffmpeg().path), "-v", "error", "-i", str(turned), "-qp", "0", str(upright)], check=True)
+    (expected,) = tensors(Reader(upright), picture)
+    assert np.array_equal(pictures, expected)
 
 
 def test_other_angles_are_refused(make_video: Make, tmp_path: Path) -> None:

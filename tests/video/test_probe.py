@@ -37,7 +37,7 @@ def test_every_kind_of_file_is_counted(make_video: Make, name: str, options: tup
     assert Video.from_dict(video.as_dict()) == video
     assert list(video.as_dict()) == [
         *("width", "height", "pix_fmt", "chroma", "bit_depth", "fps", "codec", "container"),
-        *("transfer", "primaries", "frames", "shots", "colour", "interlaced", "remarks"),
+        *("transfer", "primaries", "frames", "shots", "colour", "interlaced", "field_order", "remarks"),
     ]
 
 
