@@ -15,6 +15,7 @@ from tests.make.runs import build_run
 _MODELS: dict[str, dict[str, Any]] = {
     "small": {},
     "held": {"epochs": 0, "seeds": [0], "quantised": []},
+    "open": {"target": {"clip": False}, "seeds": [0], "quantised": []},
     "many": {
         "inputs": {"features": ["vif_scale0", "motion2", "adm2"], "codec": "v2"},
         "export": {"scaler": "sidecar"},

@@ -167,8 +167,8 @@ CLIP_FEATURES = ("adm2_mean", "vif_scale0_p5", "vmaf_mean", "height", "fps", "bi
 
 @pytest.fixture
 def of_clips(copied: Path) -> Path:
-    """The single model's network behind the columns of a clip table."""
-    source = copied / "models/small/seed0/model.onnx"
+    """A network whose scores are not clipped behind the columns of a clip table."""
+    source = copied / "models/open/seed0/model.onnx"
     target = copied / "clips" / "model.onnx"
     target.parent.mkdir()
     model = onnx.load(source)
@@ -181,7 +181,7 @@ def of_clips(copied: Path) -> Path:
     sidecar = json.loads(source.with_suffix(".json").read_text())
     ranges = [[0.0, 1.0], [0.0, 1.0], [0.0, 100.0], [0.0, 4000.0], [0.0, 20.0], [0.0, 1e9]]
     sidecar |= {
-        "name": "of_clips", "kind": "mos", "features": list(CLIP_FEATURES),
+        "name": "of_clips", "kind": "mos", "features": list(CLIP_FEATURES), "expected_output_range": [-1e9, 1e9],
         "feature_ranges": dict(zip(CLIP_FEATURES, ranges, strict=True)),
         "sha256": sha256_file(target), "bytes": target.stat().st_size,
     }  # fmt: skip
