@@ -1,5 +1,5 @@
 # Defines the target pyvmaf::libvmaf and its facts: PYVMAF_LIBVMAF_VERSION, PYVMAF_LIBVMAF_COMMIT,
-# PYVMAF_RECIPE (a hash of options and edits), PYVMAF_FLAGS, PYVMAF_LIBVMAF_COMPILER (of the pinned
+# PYVMAF_RECIPE (a hash of options and edits), PYVMAF_REPAIRS (their names), PYVMAF_FLAGS, PYVMAF_LIBVMAF_COMPILER (of the pinned
 # library), PYVMAF_LICENCES.
 add_library(pyvmaf::libvmaf INTERFACE IMPORTED)
 
@@ -11,6 +11,7 @@ if(PYVMAF_LIBVMAF STREQUAL "system")
   # A system library does not name its commit; its version identifies it as far as possible.
   set(PYVMAF_LIBVMAF_COMMIT "system-${LIBVMAF_VERSION}")
   set(PYVMAF_RECIPE "system")
+  set(PYVMAF_REPAIRS "")
   set(PYVMAF_FLAGS "system libvmaf ${LIBVMAF_VERSION}")
   set(PYVMAF_LICENCES "")
 elseif(PYVMAF_LIBVMAF STREQUAL "pinned")
@@ -37,6 +38,7 @@ elseif(PYVMAF_LIBVMAF STREQUAL "pinned")
   string(JSON PYVMAF_LIBVMAF_VERSION GET "${facts}" version)
   string(JSON PYVMAF_LIBVMAF_COMMIT GET "${facts}" commit)
   string(JSON PYVMAF_RECIPE GET "${facts}" recipe)
+  string(JSON PYVMAF_REPAIRS GET "${facts}" repairs)
   string(JSON PYVMAF_FLAGS GET "${facts}" flags_text)
   string(JSON PYVMAF_LIBVMAF_COMPILER GET "${facts}" compiler)
   file(GLOB PYVMAF_LICENCES "${prefix}/licences/*.txt")

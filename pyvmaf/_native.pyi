@@ -14,14 +14,30 @@ class Error(RuntimeError):
     errno: int
 
 class Model:
-    def __init__(self, source: str, *, is_path: bool = False, name: str = "") -> None: ...
+    def __init__(
+        self,
+        source: str,
+        *,
+        path: str = "",
+        name: str = "",
+        enable_transform: bool = False,
+        disable_clip: bool = False,
+    ) -> None: ...
     @property
     def name(self) -> str: ...
     @property
     def source(self) -> str: ...
 
 class ModelCollection:
-    def __init__(self, source: str, *, is_path: bool = False, name: str = "") -> None: ...
+    def __init__(
+        self,
+        source: str,
+        *,
+        path: str = "",
+        name: str = "",
+        enable_transform: bool = False,
+        disable_clip: bool = False,
+    ) -> None: ...
     @property
     def name(self) -> str: ...
     @property

@@ -59,6 +59,48 @@ EDITS = (
     ),
 )
 
+# Errors of libvmaf that are put right, each by edits of its source: its vectorised code then equals its plain C. They
+# change scores of some frames of some extractors only, which `Engine.identity_for` tells apart, so they are no part of
+# the recipe: what was measured otherwise stays valid.
+#
+# adm-last-column (Netflix/vmaf#1564): the wavelets of ADM took the last column of a band, whose filter ends on a mirrored
+# sample, as any other if the columns after the first filled whole vectors, and read beyond the row. Counting one column
+# less leaves it to the loop for the rest. Where the columns do not fill whole vectors, the count is the same.
+#
+# adm-masking (Netflix/vmaf#1610): plain C rounds a fifteenth of a coefficient to 16 bits, which wrap from 15360 on, as
+# lines one sample wide of black and white give. Vectors of 32 bits kept what C cuts off.
+#
+# adm-gain: plain C cuts off the fraction of a coefficient times a gain limit that is not whole, vectors rounded it. Such
+# limits take plain C.
+REPAIRS = {
+    "adm-last-column": tuple(
+        (
+            f"src/feature/x86/adm_{extension}.c",
+            f"- ((((w + 1) / 2) - 1) % {columns});",
+            f"- 1 - ((((w + 1) / 2) - 2) % {columns});",
+        )
+        for extension, columns in (("avx2", 16), ("avx2", 4), ("avx512", 64), ("avx512", 32), ("avx512", 8))
+    ),
+    "adm-masking": tuple(
+        (
+            f"src/feature/x86/adm_{extension}.c",
+            f"_mm{bits}_sub_epi32(src{band}1, flt{band}1)",
+            f"_mm{bits}_sub_epi32(_mm{bits}_srai_epi32(_mm{bits}_slli_epi32(src{band}1, 16), 16), flt{band}1)",
+        )
+        for extension, bits in (("avx2", 256), ("avx512", 512))
+        for band in range(3)
+    ),
+    "adm-gain": tuple(
+        (
+            "src/feature/integer_adm.c",
+            f"s->{function} = {function}_{extension};",
+            f"if (s->adm_enhn_gain_limit == (int)s->adm_enhn_gain_limit) s->{function} = {function}_{extension};",
+        )
+        for extension in ("avx2", "avx512")
+        for function in ("adm_decouple", "adm_decouple_s123")
+    ),
+}
+
 BUILT_IN_MODELS = (
     "vmaf_v0_6_1",
     "vmaf_b_v0_6_3",
@@ -78,7 +120,7 @@ class BuildError(Exception):
 
 
 def recipe() -> dict[str, object]:
-    """Return all that decides libvmaf's numbers, apart from its source and the compiler."""
+    """Return what decides libvmaf's numbers at all frames, apart from its source and the compiler."""
     return {"meson": MESON_OPTIONS, "edits": EDITS, "binding": BINDING_REVISION}
 
 
@@ -151,8 +193,8 @@ def vendored_commit(crate: Path) -> str:
 
 
 def edit(source: Path) -> None:
-    """Apply `EDITS` to the source tree."""
-    for name, old, new in EDITS:
+    """Apply `EDITS` and `REPAIRS` to the source tree."""
+    for name, old, new in (*EDITS, *(one for edits in REPAIRS.values() for one in edits)):
         path = source / name
         text = path.read_text()
         if text.count(old) != 1:
@@ -230,6 +272,7 @@ def build(manifest: Path, prefix: Path, cc: str, cxx: str, ninja: str | None, jo
             "commit": commit,
             "crate": crate.name,
             "recipe": digest(recipe()),
+            "repairs": " ".join(REPAIRS),
             "flags_text": " ".join(option.removeprefix("-D") for option in MESON_OPTIONS),
             "compiler": first_line(cc, "--version"),
         }

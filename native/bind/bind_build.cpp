@@ -15,6 +15,7 @@ py::dict build_info() {
   py::dict info;
   info["commit"] = build::commit;
   info["recipe"] = build::recipe;
+  info["repairs"] = build::repairs;
   info["flags"] = build::flags;
   info["compiler"] = build::compiler;
   info["cuda"] = build::cuda;
@@ -32,8 +33,9 @@ void bind_build(py::module_& module) {
 
 Returns:
     commit (of libvmaf; "system-<version>" for a system library), recipe (SHA-256 of libvmaf's
-    options and edits, or "system"), flags (the options as text), compiler (names and versions) and
-    cuda (whether the build has CUDA, as bool).
+    options and edits, or "system"), repairs (names of the errors of libvmaf that are put right,
+    separated by spaces), flags (the options as text), compiler (names and versions) and cuda
+    (whether the build has CUDA, as bool).
 )");
 }
 

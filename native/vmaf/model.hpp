@@ -16,33 +16,41 @@ struct CollectionDeleter {
   }
 };
 
-// A model of libvmaf: built in, or read from a JSON file if `is_path`. libvmaf stores predictions
-// under the name of the model, and two models of one name would share the scores of the first:
-// every model without a name gets a unique one.
+// Origin, name and flags of a model. `source` names it in messages; the built-in version of this
+// name is loaded unless `path` is the path of a JSON file. libvmaf stores predictions under the
+// name of the model, and two models of one name would share the scores of the first: every model
+// without a name gets a unique one.
+struct ModelOptions {
+  std::string source;
+  std::string path;
+  std::string name;
+  bool enable_transform = false;
+  bool disable_clip = false;
+};
+
+// A model of libvmaf: built in, or read from a JSON file.
 class Model {
  public:
-  Model(std::string source, bool is_path, const std::string& name);
+  explicit Model(ModelOptions options);
   [[nodiscard]] VmafModel* get() const noexcept { return handle_.get(); }
-  [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  [[nodiscard]] const std::string& source() const noexcept { return source_; }
+  [[nodiscard]] const std::string& name() const noexcept { return options_.name; }
+  [[nodiscard]] const std::string& source() const noexcept { return options_.source; }
 
  private:
-  std::string source_;
-  std::string name_;
+  ModelOptions options_;
   std::unique_ptr<VmafModel, ModelDeleter> handle_;
 };
 
 // A bootstrap collection of models, loaded and named as a Model is.
 class ModelCollection {
  public:
-  ModelCollection(std::string source, bool is_path, const std::string& name);
+  explicit ModelCollection(ModelOptions options);
   [[nodiscard]] VmafModelCollection* get() const noexcept { return handle_.get(); }
-  [[nodiscard]] const std::string& name() const noexcept { return name_; }
-  [[nodiscard]] const std::string& source() const noexcept { return source_; }
+  [[nodiscard]] const std::string& name() const noexcept { return options_.name; }
+  [[nodiscard]] const std::string& source() const noexcept { return options_.source; }
 
  private:
-  std::string source_;
-  std::string name_;
+  ModelOptions options_;
   std::unique_ptr<VmafModel, ModelDeleter> lead_;
   std::unique_ptr<VmafModelCollection, CollectionDeleter> handle_;
 };

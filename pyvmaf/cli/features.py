@@ -31,9 +31,9 @@ def complete_features(incomplete: str) -> list[str]:
 
 def complete_model(incomplete: str) -> list[str]:
     """Complete the name of a model of libvmaf."""
-    from pyvmaf.engines.libvmaf.models import MODELS
+    from pyvmaf.engines.libvmaf.models import ALIASES, MODELS
 
-    return [name for name in MODELS if name.startswith(incomplete)]
+    return [name for name in (*MODELS, *ALIASES) if name.startswith(incomplete)]
 
 
 FeaturesOption = Annotated[
@@ -49,7 +49,8 @@ ModelOption = Annotated[
     str,
     typer.Option(
         "--model",
-        help="A built-in model of libvmaf, or the path of a model in its JSON format.",
+        help="A built-in model of libvmaf, or the path of a model in its JSON format; with options after colons "
+        "(enable_transform, disable_clip).",
         autocompletion=complete_model,
     ),
 ]

@@ -48,7 +48,7 @@ ModelsOption = Annotated[
         "--model",
         "-m",
         metavar="NAME",
-        help="Repeatable: a model of libvmaf (or its JSON), the id of a registered model (ID.int8 for its int8 variant), "
+        help="Repeatable: a model of libvmaf (or its JSON; with options, as vmaf_v0.6.1:enable_transform), the id of a registered model (ID.int8 for its int8 variant), "
         f"or the path of a model.onnx or ensemble.json. [default: {DEFAULT_MODEL}]",
         autocompletion=_complete_models,
         show_default=False,
@@ -205,7 +205,9 @@ def score(
         )
     if output is not None:
         scores.write(output, format_)
-    models = ", ".join([*([scores.model] if scores.model else []), *scores.summaries])
+    columns = scores.libvmaf_models
+    own = [model if len(columns) == 1 or column == model else f"{column}: {model}" for column, model in columns.items()]
+    models = ", ".join([*own, *scores.summaries])
     # A program that reads the rows from standard output gets nothing else.
     with redirect_stdout(sys.stderr if output is not None and is_stream(output) else sys.stdout):
         _print_pools(scores.pooled(), f"{distorted.name} against {reference.name}, {len(scores)} frames, {models}")

@@ -116,12 +116,20 @@ class Engine(Protocol):
     name: str
 
     def identity(self) -> str:
-        """Return what decides the numbers on every machine, such as a commit. Part of every cache key.
+        """Return what decides the numbers on every machine, such as a commit. Manifests hold it.
 
         Raises:
             UnavailableError: the engine is not installed.
         """
         ...
+
+    def identity_for(self, request: Request, form: Format) -> str:
+        """Return what of the identity decides the scores of a request on frames of this format: part of cache keys.
+
+        An engine that repairs an error of some requests or formats has another identity for these only, so that what
+        was measured otherwise stays valid.
+        """
+        return self.identity()
 
     def machine(self, form: Format) -> str | None:
         """Return what else decides the numbers of frames of this format on this machine; None if nothing does.

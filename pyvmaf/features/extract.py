@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
@@ -123,6 +124,9 @@ class _Pool:
         self.blocks = [_Blocks() for _ in tasks]
         self.done = 0
         self._threads = [threading.Thread(target=self._work, name=f"pyvmaf-{i}", daemon=True) for i in range(threads)]
+
+    def start(self) -> None:
+        """Start the threads. The caller calls `cancel` whatever happens from here on, an interrupt of this included."""
         for thread in self._threads:
             thread.start()
 
@@ -188,7 +192,12 @@ class _Pool:
         self.raise_error()
 
     def cancel(self) -> None:
+        """Stop the threads that still run, and wait for them."""
         self._stop.set()
+        # A thread that waits for frames looks up at once.
+        with suppress(queue.Full):
+            for _ in self._threads:
+                self._queue.put_nowait(None)
         self._join()
 
     def _join(self) -> None:
@@ -253,6 +262,7 @@ def run(
     advance = compute.progress
     pool = _Pool(tasks, engine, form, compute.threads)
     try:
+        pool.start()
         seen = 0
         luma = form.chroma == "400" or not any(engine.needs(r).chroma for task in tasks for r in task.requests)
         after = max((need.after for need in needs), default=0)
@@ -271,9 +281,8 @@ def run(
                     advance(pool.done, total)
             del frames
         pool.finish()
-    except BaseException:
+    finally:
         pool.cancel()
-        raise
     selected = np.asarray(indices, dtype=np.int64)
     if advance is not None:
         advance(total, total)

@@ -263,11 +263,7 @@ class _Entries:
         self._cache = cache
         if cache is None:
             return
-        self._engine = {
-            "engine": engine.name,
-            "identity": engine.identity(),
-            "machine": engine.machine(reference.format),
-        }
+        self._engine, self._format = engine, reference.format
         self._window = {"first": window.first, "stop": window.stop, "step": window.step}
         self._reference = reference.identity()
         self._distorted = {name: video.identity() for name, video in videos.items()}
@@ -308,11 +304,18 @@ class _Entries:
 
     def _key(self, subject: Request | Teacher, name: str | None) -> dict[str, Any]:
         key = {
-            **self._engine,
+            "engine": self._engine.name,
+            "machine": self._engine.machine(self._format),
             "frames": self._window,
             "reference": self._reference,
             "distorted": None if name is None else self._distorted[name],
         }
         if isinstance(subject, Request):
-            return {**key, "extractor": subject.extractor, "options": dict(subject.options)}
-        return {**key, "model": subject.identity(), "libvmaf": engines.load(engines.CPU).identity()}
+            identity = self._engine.identity_for(subject, self._format)
+            return {**key, "identity": identity, "extractor": subject.extractor, "options": dict(subject.options)}
+        # The models of libvmaf score on the processor, whichever engine measured.
+        identities = {
+            part: " ".join(sorted({engine.identity_for(request, self._format) for request in subject.keys}))
+            for part, engine in (("identity", self._engine), ("libvmaf", engines.load(engines.CPU)))
+        }
+        return {**key, **identities, "model": subject.identity()}

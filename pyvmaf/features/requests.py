@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyvmaf.base.files import sha256_file
 from pyvmaf.engines.libvmaf.extractors import spell_options
 from pyvmaf.engines.libvmaf.models import Model, model_info, predict, predict_collection
 from pyvmaf.engines.protocol import Engine, Request
@@ -24,15 +22,16 @@ class Teacher:
     """A model of libvmaf that gives per-frame targets.
 
     Attributes:
-        name: built-in version or path.
+        name: built-in version or path, with options.
         keys: the scores that it reads, by the request that computes them.
     """
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self._info = model_info(name)
+        self.name = self._info.source
         self.keys: dict[Request, tuple[str, ...]] = {}
         catalog = {feature.key: feature.request for feature in FEATURES.values()}
-        for feature in model_info(name).features:
+        for feature in self._info.features:
             # A score of the catalog's own request under the same name is the same score.
             options = tuple(spell_options(dict(feature.options)).items())
             request = catalog.get(feature.key) or Request(feature.extractor, options)
@@ -40,9 +39,8 @@ class Teacher:
         self._model: Model | None = None
 
     def identity(self) -> str:
-        """Return what decides the model: a built-in version, or the hash of a file."""
-        path = Path(self.name)
-        return f"sha256:{sha256_file(path)}" if path.suffix == ".json" else self.name
+        """Return what decides the model: a built-in version or the hash of a file, with options."""
+        return self._info.identity
 
     def check(self, engine: Engine, form: Format) -> None:
         """Refuse frames that the model cannot score.
@@ -58,7 +56,7 @@ class Teacher:
     def predict(self, scores: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Score frames from the scores that the model reads (of a collection, the bagged score)."""
         if self._model is None:
-            self._model = Model(self.name)
+            self._model = Model(self._info)
         if self._model.info.collection:
             return predict_collection(self._model, scores)["bagging"]
         return predict(self._model, scores)

@@ -82,6 +82,16 @@ class Pair:
         return self._properties[name]
 
 
+def _columns(name: str) -> tuple[str, ...]:
+    """Name the columns that a model can have: its score, and spread, low and high end of its interval."""
+    return name, f"{name}_sigma", f"{name}_low", f"{name}_high"
+
+
+def columns_of(model: AnyModel) -> tuple[str, ...]:
+    """List the columns that a model adds to the scores of a pair."""
+    return _columns(model.name) if isinstance(model, Ensemble) else (model.name,)
+
+
 def predict(model: AnyModel, pair: Pair) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
     """Score a pair with a model.
 
@@ -105,10 +115,8 @@ def predict(model: AnyModel, pair: Pair) -> tuple[dict[str, NDArray[np.float64]]
     # Without any knowledge the model decides, because its vocabulary may not have an entry for unknown encoders.
     codec = pair.origin.triple if reads_codec and pair.origin.how != "unknown" else None
     prediction = model.predict({name: values[usable] for name, values in rows.items()}, codec)
-    columns = {model.name: prediction.scores}
-    for suffix, values in (("sigma", prediction.sigma), ("low", prediction.low), ("high", prediction.high)):
-        if values is not None:
-            columns[f"{model.name}_{suffix}"] = values
+    values = (prediction.scores, prediction.sigma, prediction.low, prediction.high)
+    columns = {name: column for name, column in zip(_columns(model.name), values, strict=True) if column is not None}
     counted = _finite_frames(model, pair) if of_clip else usable
     summary = _summary(model, prediction, of_clip, bounds=list(columns)[1:], left_out=int(np.count_nonzero(~counted)))
     if reads_codec:

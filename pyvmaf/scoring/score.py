@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.engines.libvmaf.models import MODELS
+from pyvmaf.engines.libvmaf.models import ALIASES, MODELS, ModelName, model_name
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.features.catalog import CONTEXT, DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, pooled_column
 from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import Compute, Reading, Window
 from pyvmaf.runtime.ensemble import AnyModel as LoadedModel
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
-from pyvmaf.scoring.predict import Pair, predict
+from pyvmaf.scoring.predict import Pair, columns_of, predict
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format
 
@@ -29,11 +29,11 @@ class Models:
     """Models of one call.
 
     Attributes:
-        teachers: libvmaf's models, by built-in name or path of their JSON.
+        teachers: libvmaf's models, by built-in name or path of their JSON, with options.
         learned: models of this project.
     """
 
-    teachers: tuple[str, ...]
+    teachers: tuple[ModelName, ...]
     learned: tuple[LoadedModel, ...]
 
     @property
@@ -44,17 +44,46 @@ class Models:
         return tuple(dict.fromkeys(parts))
 
     @property
-    def needed_teachers(self) -> tuple[str, ...]:
+    def needed_teachers(self) -> tuple[ModelName, ...]:
         """Models of libvmaf that have to run, first those that were asked for."""
-        more = (DEFAULT_MODEL,) if TEACHER in self.inputs else ()
+        more = (ModelName(DEFAULT_MODEL),) if TEACHER in self.inputs else ()
         return tuple(dict.fromkeys((*self.teachers, *more)))
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Column of each of libvmaf's models by its name.
+
+        The first is ``vmaf``, a built-in model has its own name, and a JSON file the stem of its name unless something
+        else of this call is called that: then it is the path.
+
+        Raises:
+            InputError: a column of a model of this project has the name of another column.
+        """
+        names = self.needed_teachers
+        learned = [column for model in self.learned for column in columns_of(model)]
+        taken = [*FEATURES, TEACHER, "frame_index", *MODELS, *learned, *(_stem(name) for name in names if name.path)]
+        columns = {}
+        for index, name in enumerate(names):
+            short = str(name) if name.path is None or taken.count(_stem(name)) > 1 else _stem(name)
+            columns[str(name)] = TEACHER if index == 0 else short
+        fixed = {*FEATURES, TEACHER, "frame_index", *MODELS, *columns.values()}
+        for column in learned:
+            if column in fixed or learned.count(column) > 1:
+                raise InputError(
+                    f"two columns would be called {column!r}: name each model once, and none like a feature"
+                )
+        return columns
+
+
+def _stem(name: ModelName) -> str:
+    return ":".join((Path(name.base).stem, *name.options))
 
 
 def find_models(models: Iterable[AnyModel], registry: str | os.PathLike[str] | None = None) -> Models:
     """Load models by name.
 
     Args:
-        models: each a built-in model of libvmaf, the path of its JSON, the id of a registered model (``ID.int8`` for
+        models: each a built-in model of libvmaf, the path of its JSON (both with options), the id of a registered model (``ID.int8`` for
             its int8 variant), the path of a model or ensemble, or a loaded model.
         registry: as in `load_model`.
 
@@ -62,34 +91,29 @@ def find_models(models: Iterable[AnyModel], registry: str | os.PathLike[str] | N
         InputError: neither libvmaf nor the registry has the name, or two models have the same name.
         MissingFileError, IntegrityError: as `load_model`.
     """
-    teachers: list[str] = []
+    teachers: list[ModelName] = []
     learned: list[LoadedModel] = []
     for model in models:
         if isinstance(model, LoadedModel):
             learned.append(model)
-        elif model in MODELS:
-            teachers.append(str(model))
+            continue
+        name = model_name(model if isinstance(model, str) else Path(model))
+        if name is not None and (name.path is None or (name.path.exists() and not is_ensemble(name.path))):
+            teachers.append(name)
         elif is_path(model):
-            path = os.fspath(model)
-            if path.endswith(".json") and Path(path).exists() and not is_ensemble(path):
-                teachers.append(path)
-            else:
-                learned.append(load_model(Path(path)))
+            learned.append(load_model(Path(model)))
         else:
             learned.append(_registered(str(model), registry_path(registry)))
-    names = [model.name for model in learned]
-    taken = {*FEATURES, "vmaf", "frame_index", *MODELS}
-    for name in names:
-        if names.count(name) > 1 or name in taken:
-            raise InputError(f"two columns would be called {name!r}: name each model once, and none like a feature")
-    return Models(tuple(dict.fromkeys(teachers)), tuple(learned))
+    chosen = Models(tuple(dict.fromkeys(teachers)), tuple(learned))
+    _ = chosen.columns  # refuses names that occur twice
+    return chosen
 
 
 def _registered(name: str, registry: Path) -> LoadedModel:
     from pyvmaf.registry.entry import Registry
 
     if not registry.exists():
-        unknown = unknown_name("model of libvmaf", name, MODELS)
+        unknown = unknown_name("model of libvmaf", name, (*MODELS, *ALIASES))
         raise MissingFileError(
             f"{unknown}; and there is no registry at {registry} to look it up in: run in the folder of the workflow, name a "
             "registry (--registry, $PYVMAF_REGISTRY), or give a path"
@@ -97,7 +121,7 @@ def _registered(name: str, registry: Path) -> LoadedModel:
     listed = Registry.read(registry)
     shipped = [entry.id for entry in listed.models]
     if name.removesuffix(INT8) not in {*shipped, *(held.id for held in listed.held)}:
-        raise unknown_name(f"model (of libvmaf, or registered in {registry})", name, [*shipped, *MODELS])
+        raise unknown_name(f"model (of libvmaf, or registered in {registry})", name, [*shipped, *MODELS, *ALIASES])
     return load_model(name, registry=registry)
 
 
@@ -130,7 +154,8 @@ def score(
             features that the models read, and canonical6 if all of them are libvmaf's.
         model: one model or several, each a built-in model of libvmaf, the path of its JSON, the id of a registered
             model (``vmaf_tiny_v2``, ``vmaf_tiny_v2.int8``), the path of a model.onnx or ensemble.json, or a model that
-            `load_model` returned; None for features only.
+            `load_model` returned; None for features only. A model of libvmaf takes options as in FFmpeg's filter
+            (``vmaf_v0.6.1:enable_transform``, for which ``phone`` is short; ``:disable_clip``).
         registry: the registry of the ids; by default $PYVMAF_REGISTRY, else results/registry/registry.json.
         codec: (encoder, preset, CRF) of the distorted video for models that read them, None for an unknown part. By
             default they are read from the encode record beside the file, or else from its stream.
@@ -152,7 +177,7 @@ def score(
     Returns:
         One row per scored frame at full double precision: the features, ``vmaf`` for the (first) model of libvmaf, a
         column per further model, and of an ensemble also ``{id}_sigma``, ``{id}_low`` and ``{id}_high``. A model of
-        whole clips has the same score in every row. `Scores.summaries` holds the clip's score by each registered model,
+        whole clips has the same score in every row. `Scores.libvmaf_models` names the model of each column. `Scores.summaries` holds the clip's score by each registered model,
         and how much to trust it.
 
     Raises:
@@ -182,11 +207,11 @@ def score(
         reference,
         {"distorted": distorted},
         features=[*words, *inputs] or DEFAULT_FEATURES,
-        model=models.needed_teachers,
+        model=[str(name) for name in models.needed_teachers],
         reading=reading,
         compute=compute,
     )
-    scores = replace(_scores(ladder), reading=reading.described())
+    scores = replace(_scores(ladder, models.columns), reading=reading.described())
     if not models.learned:
         return scores
     pair = Pair(scores, Path(distorted), codec, dict(context or {}), raw, stream)
@@ -198,17 +223,20 @@ def score(
     return replace(scores, columns=columns, summaries=summaries)
 
 
-def _scores(ladder: Ladder) -> Scores:
-    """Return the scores of a ladder of one rung."""
+def _scores(ladder: Ladder, names: Mapping[str, str]) -> Scores:
+    """Return the scores of a ladder of one rung.
+
+    Args:
+        ladder: the ladder.
+        names: column of each of libvmaf's models.
+    """
     (rung,) = ladder.rungs.values()
-    columns = dict(rung.features)
-    for index, (name, values) in enumerate(rung.models.items()):
-        columns["vmaf" if index == 0 else Path(name).stem if name.endswith(".json") else name] = values
+    columns = {**rung.features, **{names[model]: values for model, values in rung.models.items()}}
     return Scores(
         rung.indices,
         columns,
         ladder.unavailable,
-        next(iter(rung.models), None),
+        {names[model]: model for model in rung.models},
         notes=[*ladder.notes, *_capped(rung.features, ladder.format)],
     )
 

@@ -15,6 +15,7 @@ from pyvmaf.base.files import atomic_path, dumps, read_json, write_text
 from pyvmaf.base.outputs import is_stream
 from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.errors import InputError, PyvmafError, unknown_name
+from pyvmaf.features.catalog import TEACHER
 from pyvmaf.features.pool import COUNT, POOLS, pool
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Scores:
         columns: float64 per frame: the features by training name in catalog order, ``vmaf`` (the score of the first
             model of libvmaf), further models by their names.
         unavailable: features of a set that cannot be computed on this pair (their columns are NaN), with the reason.
-        model: the model behind ``vmaf``, None if there is none.
+        libvmaf_models: model of libvmaf behind a column, by the column: a built-in version or the path of a file, with
+            options.
         summaries: score of the whole clip by each registered model, and how much to trust it, as JSON values.
         notes: what was done to frames to show them as players do, and doubts about the scores, a line each.
         reading: the options of `pyvmaf.features.options.Reading` that were asked for (scaling, a part of the frames, film
@@ -44,7 +46,7 @@ class Scores:
     frame_index: NDArray[np.int64]
     columns: dict[str, NDArray[np.float64]]
     unavailable: dict[str, str] = field(default_factory=dict)
-    model: str | None = None
+    libvmaf_models: dict[str, str] = field(default_factory=dict)
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
@@ -56,6 +58,11 @@ class Scores:
         if name not in self.columns:
             raise unknown_name("column", name, self.columns)
         return self.columns[name]
+
+    @property
+    def model(self) -> str | None:
+        """The model of libvmaf behind ``vmaf``; None if there is none."""
+        return self.libvmaf_models.get(TEACHER)
 
     def pooled(self) -> dict[str, dict[str, float]]:
         """Pool every column that has values and is measured per frame to the figures `POOLS`.
@@ -90,7 +97,12 @@ class Scores:
 
         columns = {"frame_index": self.frame_index, **self.columns}
         table = pa.table({name: pa.array(values) for name, values in columns.items()})
-        blocks = {"models": self.summaries, "notes": self.notes, "reading": self.reading}
+        blocks = {
+            "libvmaf_models": self.libvmaf_models,
+            "models": self.summaries,
+            "notes": self.notes,
+            "reading": self.reading,
+        }
         blocks = {name: block for name, block in blocks.items() if block}
         return table.replace_schema_metadata({"pyvmaf": dumps(blocks)}) if blocks else table
 
@@ -145,6 +157,7 @@ class Scores:
         rows = zip(self.frame_index.tolist(), *(v.tolist() for v in self.columns.values()), strict=True)
         return {
             "model": self.model,
+            "libvmaf_models": self.libvmaf_models,
             **({"models": self.summaries} if self.summaries else {}),
             "reading": self.reading,
             "unavailable": self.unavailable,

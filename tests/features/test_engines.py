@@ -16,11 +16,13 @@ from pyvmaf.base.code import Uses, identity
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.engine import Libvmaf
+from pyvmaf.engines.protocol import Request
 from pyvmaf.errors import InputError, UnavailableError
 from pyvmaf.features.cache import entries, read
 from pyvmaf.features.catalog import FULL
 from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import Compute, Reading, Window
+from pyvmaf.video.format import Format
 from tests.features import numpy_engine
 from tests.features.corpus import corpus_file
 from tests.features.numpy_engine import ENGINE
@@ -81,7 +83,7 @@ class TestNumpyEngine:
             assert (again.computed, again.cached) == ([], 2)
         keys = [read(path)[0] for path in entries(tmp_path)]
         assert sorted((key["engine"], key["identity"]) for key in keys) == sorted(
-            [("libvmaf", build.identity()), ("numpy", ENGINE.identity())] * 2
+            [("libvmaf", build.identity(())), ("numpy", ENGINE.identity())] * 2
         )
         # Another version of the same engine shares nothing with this one either.
         monkeypatch.setattr(ENGINE, "identity", lambda: "numpy-0")
@@ -148,3 +150,17 @@ def test_backends_without_an_engine_are_refused() -> None:
     with pytest.raises(InputError, match="unknown backend 'gpu'"):
         engines.load("gpu")
     assert engines.load("cpu") is engines.load("libvmaf")
+
+
+@pytest.mark.parametrize("width", [144, 176, 532, 533])
+def test_the_identity_names_the_repairs_that_concern_a_request(width: int) -> None:
+    engine, form = Libvmaf(), Format.parse(f"{width}x144")
+    plain = build.identity(())
+    for extractor in ("vif", "motion", "psnr", "cambi"):
+        assert engine.identity_for(Request(extractor), form) == plain
+    narrow = "+adm-last-column" if width in (144, 532) else ""
+    assert engine.identity_for(Request("adm", (("adm_skip_aim", "true"),)), form) == f"{plain}{narrow}+adm-masking"
+    gain = Request("adm", (("adm_enhn_gain_limit", "1.2"),))
+    assert engine.identity_for(gain, form) == f"{plain}{narrow}+adm-masking+adm-gain"
+    assert engine.identity() == f"{plain}+adm-last-column+adm-masking+adm-gain"
+    assert engine.machine(form) is None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -14,10 +18,13 @@ from hypothesis import strategies as st
 from pyvmaf.errors import InputError
 from pyvmaf.features import extract
 from pyvmaf.features.ladder import Ladder, extract_ladder
-from pyvmaf.features.options import Compute
+from pyvmaf.features.options import Compute, Reading
 from pyvmaf.features.pool import POOLS, pool
 from pyvmaf.scoring.score import score
 from pyvmaf.scoring.scores import Scores
+from pyvmaf.video.format import Format
+from pyvmaf.video.reader import Reader
+from tests.features import numpy_engine
 
 FEATURES = "canonical6,motion,motion3,psnr_y,psnr_cb"
 
@@ -97,6 +104,38 @@ def test_unequal_lengths(pair: tuple[Path, Path], whole: Scores, convert: Callab
         score(reference, short, frames=(40, 60))
 
 
+def test_an_interrupt_at_any_line_leaves_no_thread(tmp_path: Path) -> None:
+    """Each run is interrupted one line later than the one before, until one ends by itself."""
+    form = Format.parse("16x16")
+    path = tmp_path / "noise.yuv"
+    path.write_bytes(np.random.default_rng(1).integers(0, 256, 3 * 384, np.uint8).tobytes())
+    lines = 0
+
+    def interrupt(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal lines
+        if frame.f_code.co_filename != extract.__file__:
+            return None
+        lines -= event == "line"
+        if lines == 0:
+            raise KeyboardInterrupt
+        return interrupt
+
+    for last in count(1):
+        lines = last
+        reference, distorted = Reader(path, raw=form), Reader(path, raw=form)
+        tasks = [extract.Task(distorted, {numpy_engine.PSNR: ["psnr_y"]})]
+        sys.settrace(interrupt)
+        try:
+            extract.run(numpy_engine.ENGINE, reference, tasks, {}, Reading(raw=form), Compute(threads=2))
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        assert [thread.name for thread in threading.enumerate() if thread.name.startswith("pyvmaf-")] == []
+    assert last > 50
+
+
 def test_pools_against_numpy() -> None:
     values = np.random.default_rng(1).uniform(0, 100, 1001)
     figures = pool(values, POOLS)
@@ -139,8 +178,17 @@ class TestCache:
         self, pair: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.extract(pair, clips, tmp_path)
-        monkeypatch.setattr("pyvmaf.engines.libvmaf.build.identity", lambda: "another commit")
+        monkeypatch.setattr("pyvmaf.engines.libvmaf.build.identity", lambda _=None: "another commit")
         assert len(self.extract(pair, clips, tmp_path).computed) == 5
+
+    def test_a_repair_computes_again_what_it_can_change(
+        self, pair: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as before:
+            before.setattr("pyvmaf.engines.libvmaf.build.repairs", tuple)
+            self.extract(pair, clips, tmp_path)
+        again = self.extract(pair, clips, tmp_path)
+        assert sorted(again.computed) == ["adm:adm_skip_aim=true on a", "adm:adm_skip_aim=true on b"]
 
     def test_a_damaged_entry_is_reported_and_computed_again(
         self, pair: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path

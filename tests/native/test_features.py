@@ -6,7 +6,7 @@ import csv
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,12 @@ def assert_same(first: dict[str, Any], second: dict[str, Any]) -> None:
         assert np.array_equal(values, second[key], equal_nan=True), key
 
 
+def golden_report(golden: Path, name: str) -> Path:
+    """Return the report of libvmaf's own tool; that of plain C where its vector code is wrong."""
+    plain = golden / f"{name}.c.json"
+    return plain if plain.exists() else golden / f"{name}.json"
+
+
 GOLDEN = ("src01_160x90", "src01_576x324_10b", "hall_cif", "bsds_100007_481x321")
 
 
@@ -66,21 +72,12 @@ def _read_yuv(path: Path, width: int, height: int, pix_fmt: str, bits: int, fram
     return result
 
 
-@pytest.fixture
-def avx2() -> Iterator[None]:
-    """Hide AVX-512, which the machine of the reports did not have: at some widths libvmaf's ADM depends on it."""
-    build.set_cpu_mask(48)
-    yield
-    build.set_cpu_mask(0)
-
-
-@pytest.mark.usefixtures("avx2")
 @pytest.mark.parametrize("name", GOLDEN)
 @pytest.mark.parametrize("n_threads", [0, 2])
 def test_equal_to_the_reports_of_libvmaf_s_own_tool(golden: Path, name: str, n_threads: int) -> None:
     with (golden / "index.tsv").open() as lines:
         row = next(row for row in csv.DictReader(lines, delimiter="\t") if row["name"] == name)
-    report = json.loads((golden / f"{name}.json").read_text())
+    report = json.loads(golden_report(golden, name).read_text())
     width, height, frames = int(row["width"]), int(row["height"]), int(row["frames"])
     pix_fmt, bits = row["pix_fmt"][3:6], 10 if row["pix_fmt"].endswith("10le") else 8
     pairs = [_read_yuv(golden / row[f"{kind}_file"], width, height, pix_fmt, bits, frames) for kind in ("ref", "dis")]
@@ -170,27 +167,77 @@ def test_instruction_sets_agree_to_the_last_bit(clip: MakeClip, mask: int) -> No
         build.set_cpu_mask(0)
 
 
-def test_widths_at_which_adm_depends_on_the_cpu_are_known(clip: MakeClip) -> None:
-    """At other widths all instruction sets agree; at these some differ, or the warning would have no reason."""
-    rng = np.random.default_rng(11)
-    widths = [85, 89, 96, 97, 105, 113, 128, 129, 144, 145, 176, 320, 333, 352, 480, 481, 640, 641, 720]
-    differing = []
-    for width in widths:
-        reference = [rng.integers(0, 256, (48, width), np.uint8)]
-        distorted = [np.clip(reference[0] + rng.normal(0, 20, (48, width)), 0, 255).astype(np.uint8)]
+ALL_OF_THE_CPU = (0, 32, 48, 56)
+"""CPU masks: everything, AVX-512 without its later part, AVX2, and plain C."""
+
+
+def of_every_instruction_set(pairs: Clip, bits: int, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the scores of ADM, VIF and motion, plain C last."""
+    try:
         scores = []
-        try:
-            for mask in (0, 48, 56):
-                build.set_cpu_mask(mask)
-                scores.append(run([(reference, distorted)], {"adm": {"adm_skip_aim": True}}, "400"))
-        finally:
-            build.set_cpu_mask(0)
-        if any(other[key] != scores[0][key] for other in scores[1:] for key in other):
-            differing.append(width)
-    assert {width for width in widths if extractors.adm_depends_on_cpu(width)} >= set(differing)
-    assert not any(extractors.adm_depends_on_cpu(width) for width in (176, 320, 352, 640, 960, 1280, 1920, 3840))
-    if build.engine()["simd"].startswith("avx"):
-        assert differing
+        for mask in ALL_OF_THE_CPU:
+            build.set_cpu_mask(mask)
+            scores.append(run(pairs, {"adm": options, "vif": {}, "motion": {}}, "400", bits))
+        return scores
+    finally:
+        build.set_cpu_mask(0)
+
+
+def hard_frames(width: int, bits: int, seed: int) -> Clip:
+    """Make two pairs that use the whole range: noise against other noise, lines against lines."""
+    rng = np.random.default_rng([seed, width, bits])
+    kind, peak = (np.uint8, 255) if bits == 8 else (np.uint16, 2**bits - 1)
+    noise = [rng.integers(0, peak + 1, (47, width)).astype(kind) for _ in range(2)]
+    sparse = (peak * (rng.random((47, width)) < 0.2)).astype(kind)
+    checks = (peak * (np.indices((47, width)).sum(axis=0) % 2)).astype(kind)
+    return [([noise[0]], [noise[1]]), ([checks], [sparse])]
+
+
+NARROW = (33, 34, 40, 66, 97, 129, 144, 145, 163, 209, 272, 321, 481, 532)
+"""Widths at which the vector code of libvmaf f85a853 gives wrong scores of ADM."""
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize("width", [*NARROW, 41, 96, 176, 533, 720])
+def test_scores_at_every_width_are_those_of_plain_c(clip: MakeClip, width: int, bits: int) -> None:
+    *vectors, plain = of_every_instruction_set(clip(2, width, 45, "400", bits), bits, {})
+    for scores in vectors:
+        assert_same(scores, plain)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 16])
+@pytest.mark.parametrize("options", [{}, {"adm_enhn_gain_limit": 1.0}, {"adm_enhn_gain_limit": 1.2}])
+def test_scores_of_hard_frames_are_those_of_plain_c(bits: int, options: dict[str, Any]) -> None:
+    for width in (64, 144, 187, 346):
+        *vectors, plain = of_every_instruction_set(hard_frames(width, bits, 3), bits, options)
+        for scores in vectors:
+            assert_same(scores, plain)
+
+
+def test_widths_that_need_the_repair_of_adm() -> None:
+    assert all(extractors.adm_last_column_counts(width) for width in NARROW)
+    wide = (41, 48, 96, 176, 320, 352, 533, 640, 720, 960, 1280, 1360, 1366, 1920, 3840, 7680)
+    assert not any(extractors.adm_last_column_counts(width) for width in wide)
+    assert max(width for width in range(33, 5000) if extractors.adm_last_column_counts(width)) == 532
+
+
+@given(width=st.integers(33, 2000))
+@settings(max_examples=100)
+def test_the_rule_for_the_repair_follows_the_columns(width: int) -> None:
+    """The rule against a simulation of which columns are wrong, and which the scores read."""
+    size, wrong, counts = width, np.zeros(width, bool), False
+    for vector in (16, 4, 4, 4):
+        band = (size + 1) // 2
+        columns = np.zeros(band, bool)
+        for column in range(band):
+            sources = [abs(2 * column + tap) for tap in (-1, 0, 1, 2)]
+            columns[column] = any(wrong[min(source, 2 * size - 1 - source)] for source in sources)
+        if band % vector == 1:
+            columns[-1] = True
+        border = int(band * 0.1 - 0.5)
+        counts = counts or bool(columns[max(border - 1, 0) : band - border + 1].any())
+        size, wrong = band, columns
+    assert extractors.adm_last_column_counts(width) == counts
 
 
 def test_any_order_and_gaps_without_extractors_that_look_back(clip: MakeClip) -> None:

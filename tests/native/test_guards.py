@@ -84,7 +84,6 @@ def test_libvmaf_would_have_ignored_the_misspelled_option() -> None:
         ("vif", 7, 8, "420", 8, "'vif' needs frames of at least 8x8, these are 7x8"),
         ("adm", 32, 64, "420", 8, "'adm' needs frames of at least 33x33, these are 32x64"),
         ("adm", 64, 32, "420", 8, "'adm' needs frames of at least 33x33, these are 64x32"),
-        ("adm", 66, 64, "420", 8, "66 wide that depend on what was in memory"),
         ("motion", 2, 3, "420", 8, "at least 3x3, these are 2x3"),
         ("psnr_hvs", 15, 16, "444", 8, "at least 16x16, these are 15x16"),
         ("psnr_hvs", 64, 64, "420", 16, "up to 12 bits per sample, the frames have 16"),
@@ -119,7 +118,6 @@ def test_limits_grow_with_the_scaling_of_the_frame() -> None:
 def test_the_smallest_frames_work(clip: MakeClip, name: str) -> None:
     limit = extractors.LIMITS[name]
     width, height = max(limit.width, limit.longer_side), limit.height
-    width += name == "adm" and 4  # 33 wide is one of the widths that depend on old memory
     with context_of(name, size=(width, height)) as context:
         for index, (reference, distorted) in enumerate(clip(2, width, height)):
             context.read(reference, distorted, index)
@@ -362,29 +360,6 @@ def test_unknown_models_are_refused(tmp_path: Path) -> None:
         Model(tmp_path / "nowhere.json")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        *((text, "in libvmaf's JSON format") for text in ("{", "[]", "{}", '{"model_dict": {}}', '{"a": 1}')),
-        (
-            json.dumps(TINY).replace("VMAF_integer_feature_adm2", "VMAF_feature_adm2"),
-            "'VMAF_feature_adm2_score', which no extractor",
-        ),
-        (json.dumps(TINY).replace("[{}, ", "["), "ValueError: 2 feature_names but 1 feature_opts_dicts"),
-        # libvmaf loads a model without support vectors, and crashes when the model predicts.
-        (
-            '{"model_dict": {"feature_names": ["VMAF_integer_feature_adm2_score"], "model": ""}}',
-            "in libvmaf's JSON format: KeyError: 'model_type'",
-        ),
-    ],
-)
-def test_broken_model_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "broken.json"
-    path.write_text(text)
-    with pytest.raises(InputError, match=message):
-        Model(path)
-
-
 def test_a_model_from_a_file_is_the_model(tmp_path: Path) -> None:
     """A model with one support vector: its score is computed here by hand."""
     path = tmp_path / "tiny.json"
@@ -395,9 +370,6 @@ def test_a_model_from_a_file_is_the_model(tmp_path: Path) -> None:
     gamma, alpha, rho = 0.5, 2.0, -0.25
     distance = (features[model.info.keys[0]] - 0.4) ** 2 + (features[model.info.keys[1]] - 0.6) ** 2
     assert np.allclose(predict(model, features), alpha * np.exp(-gamma * distance) - rho, rtol=0, atol=1e-12)
-    path.write_text(json.dumps(TINY).replace("nr_class 2", "nr_clazz 2"))
-    with pytest.raises(NativeError, match=r"loading the model '.*tiny.json' failed: status -\d+"):
-        Model(path)
 
 
 def test_two_models_of_one_name_are_refused() -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from pyvmaf.runtime.ensemble import Ensemble
 from pyvmaf.scoring.origin import origin, properties
 from pyvmaf.scoring.predict import warnings_of
 from pyvmaf.scoring.score import find_models
+from tests.fuzz import models_json
 from tests.make.commands import command
 from tests.make.videos import make_video
 
@@ -255,10 +257,70 @@ def test_names_that_collide(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="two columns would be called 'small'"):
         find_models(["small", "results/models/small/seed0/model.onnx"])
     models = find_models(["vmaf_v0.6.1", "small", "vmaf_v0.6.1", "small.int8"])
-    assert models.teachers == ("vmaf_v0.6.1",)
+    assert [str(teacher) for teacher in models.teachers] == ["vmaf_v0.6.1"]
     assert [model.name for model in models.learned] == ["small", "small.int8"]
     with pytest.raises(MissingFileError, match=r"no such file: .*none\.onnx"):
         find_models([tmp_path / "none.onnx"])
+
+
+@pytest.fixture
+def three_models(tmp_path: Path) -> list[str]:
+    """Paths of three models whose files have the same name."""
+    paths = []
+    for number, folder in enumerate(("ma", "mb", "mc")):
+        document = models_json.single(Random(number))
+        document["model_dict"]["feature_opts_dicts"] = [{}, {}, {}]
+        del document["model_dict"]["score_clip"]
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "model.json"
+        path.write_text(json.dumps(document))
+        paths.append(str(path))
+    return paths
+
+
+def test_each_model_has_a_column(three_models: list[str], pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """Files of one name, and of the names of other columns, which one score would replace by another."""
+    alone = {path: pyvmaf.score(*pair, model=path, frames=(0, 4))["vmaf"] for path in three_models}
+    assert len({values.tobytes() for values in alone.values()}) == 3
+    first, *others = three_models
+    scores = pyvmaf.score(*pair, model=three_models, frames=(0, 4))
+    assert scores.libvmaf_models == {"vmaf": first, **{path: path for path in others}}
+    for column, path in scores.libvmaf_models.items():
+        np.testing.assert_array_equal(scores[column], alone[path])
+    for taken in ("vmaf", "adm2", "frame_index", "vmaf_v0.6.1neg"):
+        renamed = tmp_path / f"{taken}.json"
+        shutil.copy(first, renamed)
+        scores = pyvmaf.score(*pair, model=["vmaf_v0.6.1", renamed, "vmaf_v0.6.1neg"], frames=(0, 4))
+        assert list(scores.libvmaf_models.items())[1] == (str(renamed), str(renamed))
+        np.testing.assert_array_equal(scores[str(renamed)], alone[first])
+        assert scores.model == "vmaf_v0.6.1"
+    plain = tmp_path / "mine.json"
+    shutil.copy(first, plain)
+    scores = pyvmaf.score(*pair, model=["vmaf_v0.6.1", plain, f"{plain}:enable_transform"], frames=(0, 4))
+    assert list(scores.libvmaf_models) == ["vmaf", "mine", "mine:enable_transform"]
+
+
+def test_the_summary_names_the_model_of_each_column(
+    three_models: list[str], pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    words = [word for path in three_models[:2] for word in ("-m", Path(path).relative_to(tmp_path))]
+    done = command("score", *pair, *words, "-m", "phone", "--frames", "0:4", "-o", tmp_path / "s.json", cwd=tmp_path)
+    assert "vmaf: ma/model.json, mb/model.json, vmaf_v0.6.1:enable_transform" in " ".join(done.stdout.split())
+    written = json.loads((tmp_path / "s.json").read_text())
+    assert written["libvmaf_models"] == {
+        "vmaf": "ma/model.json",
+        "mb/model.json": "mb/model.json",
+        "vmaf_v0.6.1:enable_transform": "vmaf_v0.6.1:enable_transform",
+    }
+    assert set(written["libvmaf_models"]) <= set(written["frames"][0])
+    single = command("score", *pair, "-m", "phone", "--frames", "0:4", cwd=tmp_path)
+    assert "4 frames, vmaf_v0.6.1:enable_transform" in " ".join(single.stdout.split())
+
+
+def test_columns_of_an_ensemble_are_names_too(run: Path, three_models: list[str]) -> None:
+    shutil.copy(three_models[0], Path(three_models[0]).with_name("many_low.json"))
+    models = find_models(["vmaf_v0.6.1", str(Path(three_models[0]).with_name("many_low.json")), "many"])
+    assert "many_low" not in models.columns.values()
 
 
 def test_a_feature_that_cannot_be_computed(copied: Path, pair: tuple[Path, Path]) -> None:

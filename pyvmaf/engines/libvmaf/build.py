@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -59,16 +59,26 @@ def _build_file() -> dict[str, Any]:
         raise UnavailableError(f"{path.name} beside the extension cannot be read ({error}): build it again") from None
 
 
-def identity() -> str:
-    """Return what decides the numbers: libvmaf's commit and a hash of the options and patches of its build.
+def repairs() -> tuple[str, ...]:
+    """Return the names of the errors of libvmaf that this build puts right; the extension is not loaded."""
+    return tuple(str(_build_file().get("repairs", "")).split())
 
-    Caches and manifests hold it. The extension is not loaded.
+
+def identity(repaired: Iterable[str] | None = None) -> str:
+    """Return what decides the numbers: libvmaf's commit, a hash of its build's options and edits, and its repairs.
+
+    Manifests hold it. The extension is not loaded.
+
+    Args:
+        repaired: repairs that concern the scores in question, of which the build may lack some; None for all that the
+            build has.
 
     Raises:
         UnavailableError: the extension is not built.
     """
     build = _build_file()
-    return f"libvmaf-{build['commit']}-{build['recipe'][:16]}"
+    concerned = [name for name in repairs() if repaired is None or name in set(repaired)]
+    return "+".join((f"libvmaf-{build['commit']}-{build['recipe'][:16]}", *concerned))
 
 
 def backends() -> tuple[str, ...]:
@@ -96,8 +106,8 @@ def engine() -> dict[str, Any]:
     """Describe the libvmaf that computes.
 
     Returns:
-        pyvmaf (version), libvmaf (version), commit, identity, sha256 (of the extension), compiler, flags, simd (the
-        widest instruction set that may be used on this machine) and cuda.
+        pyvmaf (version), libvmaf (version), commit, identity, repairs (errors of libvmaf that are put right), sha256 (of
+        the extension), compiler, flags, simd (the widest instruction set that may be used on this machine) and cuda.
     """
     from importlib.metadata import version
 
@@ -108,6 +118,7 @@ def engine() -> dict[str, Any]:
         "libvmaf": extension.version(),
         "commit": build["commit"],
         "identity": identity(),
+        "repairs": list(repairs()),
         "sha256": hashlib.sha256(Path(extension.__file__).read_bytes()).hexdigest(),
         "compiler": build["compiler"],
         "flags": build["flags"],

@@ -24,7 +24,7 @@ from pyvmaf.engines.libvmaf.extractors import (
     score_keys,
     spell_options,
 )
-from pyvmaf.engines.libvmaf.models import Model
+from pyvmaf.engines.libvmaf.models import MAX_NAMES, Model
 from pyvmaf.errors import InputError, NativeError, unknown_name
 from pyvmaf.video.reader import frame_format, planes_of
 
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 MAX_INDEX = 9_999_999
 """Largest frame index. libvmaf allocates 16 bytes per score up to the largest index that it sees."""
-
-MAX_NAMES = 128
-"""Most names of scores in one context: libvmaf writes beyond its table at the next."""
 
 MAX_SIDE = 16384
 """Largest width or height of frames."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.context import Context
-from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, adm_depends_on_cpu, check_frames, parse_options
+from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, check_frames, parse_options, repairs_of
 from pyvmaf.engines.protocol import Engine, Needs, Request, Requests, Stream
 from pyvmaf.errors import InputError
 
@@ -32,12 +32,16 @@ class Libvmaf(Engine):
     name = "libvmaf"
 
     def identity(self) -> str:
-        """Return libvmaf's commit and a hash of its build; the extension is not loaded."""
+        """Return libvmaf's commit, a hash of its build, and its repairs; the extension is not loaded."""
         return build.identity()
 
-    def machine(self, form: Format) -> str | None:
-        """Return the instruction set for widths at which ADM's last digits depend on it."""
-        return build.simd() if adm_depends_on_cpu(form.width) else None
+    def identity_for(self, request: Request, form: Format) -> str:
+        """Return the identity with the repairs that can change scores of this extractor at this width.
+
+        A build that lacks the repair of ADM's last column computes with plain C there, whose scores are the same.
+        """
+        options = parse_options(request.extractor, dict(request.options))
+        return build.identity(repairs_of(request.extractor, options, form.width))
 
     def obstacle(self, request: Request, form: Format) -> str | None:
         """Say why an extractor cannot run on frames of this format; None if it can."""

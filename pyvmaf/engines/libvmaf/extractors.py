@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pyvmaf.engines.libvmaf import build
 from pyvmaf.errors import InputError, unknown_name
 
 OptionValue = bool | int | float | str
@@ -276,6 +277,9 @@ _ALIASES = {
     "Speed_temporal_feature_speed_temporal_score": "speed_temporal",
 }
 
+ADM_LAST_COLUMN, ADM_MASKING, ADM_GAIN = "adm-last-column", "adm-masking", "adm-gain"
+"""Names of errors of libvmaf that the pinned build puts right."""
+
 # Scores that libvmaf files without looking at the options.
 _NEVER_RENAMED = frozenset({"cambi_source", "cambi_full_reference"})
 
@@ -423,22 +427,50 @@ def score_keys(
     return tuple(feature_key(base, name, parsed) for base in bases)
 
 
-def _quarter(width: int) -> int:
-    return -(-width // 4)
+def adm_last_column_counts(width: int) -> bool:
+    """Tell whether the vectorised ADM of libvmaf f85a853 can give wrong scores of frames this wide.
 
-
-def adm_depends_on_cpu(width: int) -> bool:
-    """Tell whether ADM scores at this width differ between AVX2, AVX-512 and plain C, by about 1e-5.
-
-    The vectorised wavelet reads one sample beyond the row instead of the mirrored one if a band's width is one
-    more than a multiple of the vector: of 4 with AVX2, of 8 with AVX-512. Common widths (176, 320, 352, 640, 960,
-    1280, 1920, 3840) are not affected, 720 is with AVX2.
+    A vector of its wavelets takes the last column of a band as any other if the columns after the first fill whole
+    vectors: of 16 (or 32, or 64) at scale 0, of 4 (or 8) at the others. The filter of that column ends on a mirrored
+    sample, instead of which the vector reads beyond the row. The next scale spreads a wrong column to the columns whose
+    filters reach it. The scores do not read the outer tenth of a band, where such columns lie unless the frame is
+    narrow: 532 is the last width of all. Plain C has no such error.
 
     Args:
         width: luma width of the frames.
     """
-    bands = (-(-width // (2 << scale)) for scale in (1, 2, 3))
-    return any(band % 4 == 1 for band in bands)
+    size = wrong = width
+    for vector in (16, 4, 4, 4):
+        band = -(-size // 2)
+        # Output j reads samples 2j - 1 to 2j + 2; columns from `wrong` on are wrong.
+        wrong = (wrong - 1) // 2 if wrong < size else band
+        if (band - 1) % vector == 0:
+            wrong = min(wrong, band - 1)
+        # Contrast masking reads one column beyond the border of the part that is scored.
+        border = int(band * 0.1 - 0.5)
+        if wrong < band and wrong <= band - border:
+            return True
+        size = band
+    return False
+
+
+def repairs_of(name: str, options: Mapping[str, OptionValue], width: int) -> tuple[str, ...]:
+    """List the errors of libvmaf that can change scores of an extractor (``REPAIRS`` of ``scripts/build_libvmaf.py``).
+
+    Args:
+        name: the extractor.
+        options: its parsed options.
+        width: luma width of the frames.
+    """
+    if name != "adm":
+        return ()
+    concerned = {
+        ADM_LAST_COLUMN: adm_last_column_counts(width),
+        # The frames decide whether coefficients reach the size at which this error begins.
+        ADM_MASKING: True,
+        ADM_GAIN: not float(options.get("adm_enhn_gain_limit", 100.0)).is_integer(),
+    }
+    return tuple(repair for repair, concerns in concerned.items() if concerns)
 
 
 def check_frames(
@@ -477,10 +509,10 @@ def check_frames(
     if limit.even_420 and pix_fmt == "420" and (width % 2 or height % 2):
         raise InputError(f"extractor {name!r} needs even 4:2:0 frames, these are {width}x{height}: crop them")
     if name == "adm":
-        if width <= 84 and _quarter(width) % 4 == 1:
+        if adm_last_column_counts(width) and ADM_LAST_COLUMN not in build.repairs() and build.simd() != "c":
             raise InputError(
-                f"extractor 'adm' gives scores of frames {width} wide that depend on what was in memory before "
-                f"(libvmaf reads beyond a row there): crop or pad them to another width"
+                f"extractor 'adm' of this libvmaf gives wrong scores of frames {width} wide with {build.simd()}: build "
+                "pyvmaf with the pinned libvmaf, which is repaired, or hide the vector code with set_cpu_mask(2**64 - 1)"
             )
         distance = float(options.get("adm_norm_view_dist", 3.0))
         lines = int(options.get("adm_ref_display_height", 1080))

@@ -6,16 +6,18 @@ from features that were measured before.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from pyvmaf.engines.libvmaf.build import native, translated
-from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, OptionValue, feature_key, parse_options
-from pyvmaf.errors import InputError, MissingFileError, unknown_name
+from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, OptionValue, feature_key, parse_options, score_keys
+from pyvmaf.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +27,23 @@ if TYPE_CHECKING:
 
 # A prediction context holds 16 bytes per name and frame; a thousand frames keep it below a megabyte.
 _CHUNK = 1000
+
+MAX_NAMES = 128
+"""Most names of scores in one context: libvmaf writes beyond its table at the next."""
+
+# Names of a collection's own: its bagged score, the deviation, and both ends of the interval.
+_SUMMARIES = 4
+
+OPTIONS: Mapping[str, str] = {
+    "disable_clip": "do not clip the score to the model's range",
+    "enable_transform": "apply the model's transform, which in vmaf_v0.6.1 stands for viewing on a phone",
+}
+"""Options that a model's name can carry after colons (``vmaf_v0.6.1:enable_transform``), as in FFmpeg's filter."""
+
+ALIASES: Mapping[str, str] = {"phone": "vmaf_v0.6.1:enable_transform"}
+"""Short names of models with options."""
+
+_NAME = re.compile(r"(.+\.json|[^:]+)((?::[^:]*)*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +55,58 @@ class ModelFeature:
     key: str
 
 
+Transform = Literal["none", "off", "on"]
+
+
+class ModelName(NamedTuple):
+    """The name of a model of libvmaf, taken apart.
+
+    Attributes:
+        base: built-in version, or path of a JSON file.
+        options: options that are set, sorted.
+    """
+
+    base: str
+    options: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ":".join((self.base, *self.options))
+
+    @property
+    def path(self) -> Path | None:
+        """Path of the JSON file; None for a built-in version."""
+        return None if self.base in MODELS else Path(self.base)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """The inputs of a model.
 
     Attributes:
-        source: built-in version or path.
+        name: built-in version or path, with options.
         features: its inputs, in the model's order.
         members: 1 for a model; the number of models of a collection.
+        transform: whether the model has a transform of its score, and whether that is applied without any option.
+        sha256: hash of the file; None for a built-in version.
+        text: what libvmaf reads in place of the file; None for a built-in version.
     """
 
-    source: str
+    name: ModelName
     features: tuple[ModelFeature, ...]
     members: int = 1
+    transform: Transform = "none"
+    sha256: str | None = None
+    text: bytes | None = field(default=None, repr=False)
+
+    @property
+    def source(self) -> str:
+        """Name of the model as text."""
+        return str(self.name)
+
+    @property
+    def identity(self) -> str:
+        """What decides the model's scores: built-in version or hash of the file, with options."""
+        return self.source if self.sha256 is None else ":".join((f"sha256:{self.sha256}", *self.name.options))
 
     @property
     def collection(self) -> bool:
@@ -71,18 +129,42 @@ def _extractor_of() -> dict[str, str]:
     }
 
 
-def _info(source: str, inputs: Iterable[tuple[str, Mapping[str, OptionValue]]], members: int = 1) -> ModelInfo:
-    features = []
+def _features(inputs: Iterable[tuple[str, Mapping[str, OptionValue]]]) -> tuple[ModelFeature, ...]:
+    """Find the extractors of a model's features.
+
+    Raises:
+        InputError: no extractor computes one of them, with these options.
+    """
+    features: dict[str, ModelFeature] = {}
     for base, options in inputs:
-        name = _extractor_of().get(base)
-        if name is None:
-            raise InputError(f"model {source!r} reads {base!r}, which no extractor of this build computes")
-        parsed = parse_options(name, options)
-        features.append(ModelFeature(name, tuple(sorted(parsed.items())), feature_key(base, name, parsed)))
-    return ModelInfo(source, tuple(features), members)
+        extractor = _extractor_of().get(base)
+        if extractor is None:
+            raise InputError(f"it reads {base!r}, which no extractor of this build computes")
+        if "heatmaps_path" in options:
+            raise InputError(f"it sets heatmaps_path of {base!r}: a model must not write files")
+        parsed = parse_options(extractor, options)
+        key = feature_key(base, extractor, parsed)
+        if key not in score_keys(extractor, parsed):
+            wanted = next(word for word, bases in EXTRACTORS[extractor].extra.items() if base in bases)
+            raise InputError(f"it reads {base!r}, which extractor {extractor!r} computes with {wanted} only")
+        if key in features:
+            raise InputError(f"it reads {key!r} twice")
+        features[key] = ModelFeature(extractor, tuple(sorted(parsed.items())), key)
+    return tuple(features.values())
 
 
-def _first_generation(source: str, gain_limit: float | None = None, members: int = 1) -> ModelInfo:
+def _built(
+    version: str,
+    inputs: Iterable[tuple[str, Mapping[str, OptionValue]]],
+    members: int = 1,
+    transform: Transform = "none",
+) -> ModelInfo:
+    return ModelInfo(ModelName(version), _features(inputs), members, transform)
+
+
+def _first_generation(
+    version: str, gain_limit: float | None = None, members: int = 1, transform: Transform = "off"
+) -> ModelInfo:
     adm: dict[str, OptionValue] = {} if gain_limit is None else {"adm_enhn_gain_limit": gain_limit}
     vif: dict[str, OptionValue] = {} if gain_limit is None else {"vif_enhn_gain_limit": gain_limit}
     inputs: list[tuple[str, Mapping[str, OptionValue]]] = [
@@ -90,17 +172,17 @@ def _first_generation(source: str, gain_limit: float | None = None, members: int
         ("VMAF_integer_feature_motion2_score", {}),
         *((f"VMAF_integer_feature_vif_scale{scale}_score", vif) for scale in range(4)),
     ]
-    return _info(source, inputs, members)
+    return _built(version, inputs, members, transform)
 
 
 def _second_generation(
-    source: str, distance: float, height: int, speed: Mapping[str, OptionValue], *, high_rate: bool
+    version: str, distance: float, height: int, speed: Mapping[str, OptionValue], *, high_rate: bool
 ) -> ModelInfo:
     motion: dict[str, OptionValue] = {"motion_max_val": 18.0}
     if high_rate:
         motion |= {"motion_five_frame_window": True, "motion_moving_average": True}
-    return _info(
-        source,
+    return _built(
+        version,
         [
             (
                 "Cambi_feature_cambi_score",
@@ -130,6 +212,7 @@ def _second_generation(
             ),
             ("VMAF_integer_feature_motion3_score", motion),
         ],
+        transform="on",
     )
 
 
@@ -137,8 +220,8 @@ def _built_in() -> dict[str, ModelInfo]:
     infos = [
         _first_generation("vmaf_v0.6.1"),
         _first_generation("vmaf_v0.6.1neg", 1.0),
-        _first_generation("vmaf_4k_v0.6.1"),
-        _first_generation("vmaf_4k_v0.6.1neg", 1.0),
+        _first_generation("vmaf_4k_v0.6.1", transform="none"),
+        _first_generation("vmaf_4k_v0.6.1neg", 1.0, transform="none"),
         _first_generation("vmaf_b_v0.6.3", members=21),
     ]
     views: tuple[tuple[str, float, int, dict[str, OptionValue]], ...] = (
@@ -158,39 +241,79 @@ MODELS: dict[str, ModelInfo] = _built_in()
 """The models inside the pinned build, by version."""
 
 
+def model_name(source: str | Path) -> ModelName | None:
+    """Take the name of a model of libvmaf apart; None if it names neither a built-in version nor a JSON file.
+
+    Args:
+        source: built-in version, path of a JSON file, or one of `ALIASES`; a name or path in text may carry options,
+            each ``:option``, ``:option=true`` or ``:option=false``.
+
+    Raises:
+        InputError: an option is unknown or has another value.
+    """
+    if isinstance(source, Path) or source in MODELS or Path(source).suffix == ".json":
+        return ModelName(str(source)) if source in MODELS or Path(source).suffix == ".json" else None
+    match = _NAME.fullmatch(ALIASES.get(source, source))
+    if match is None or (match[1] not in MODELS and not match[1].endswith(".json")):
+        return None
+    options = set()
+    for word in match[2].split(":")[1:]:
+        option, _, value = word.partition("=")
+        if option not in OPTIONS:
+            raise unknown_name(f"option of model {match[1]!r}", option, OPTIONS)
+        if value not in ("", "true", "false") or word.endswith("="):
+            raise InputError(f"option {option} of model {match[1]!r} is {value!r}: it must be true or false")
+        if value != "false":
+            options.add(option)
+    return ModelName(match[1], tuple(sorted(options)))
+
+
 def model_info(source: str | Path) -> ModelInfo:
-    """Return the inputs of a model, a built-in version or a JSON file in libvmaf's format.
+    """Return the inputs of a model, a built-in version or a JSON file in libvmaf's format, with or without options.
+
+    A file is read once: what libvmaf scores with are the values that were checked here.
 
     Raises:
         MissingFileError: the path does not exist.
-        InputError: `source` is neither a built-in version nor a usable file.
+        InputError: `source` is neither a built-in version nor a usable file, or an option cannot be used.
     """
-    if isinstance(source, str) and source in MODELS:
-        return MODELS[source]
-    path = Path(source)
-    if path.suffix != ".json":
-        raise unknown_name("model", str(source), MODELS)
-    if not path.is_file():
-        raise MissingFileError(f"model file {path} does not exist")
+    name = model_name(source)
+    if name is None:
+        raise unknown_name("model", str(source), (*MODELS, *ALIASES))
+    info = replace(MODELS[name.base], name=name) if name.path is None else _read(name, name.path)
+    if "enable_transform" in name.options and info.transform == "none":
+        raise InputError(f"model {name.base!r} does not have a transform that enable_transform could apply")
+    return info
+
+
+def _read(name: ModelName, path: Path) -> ModelInfo:
+    from pyvmaf.engines.libvmaf.model_file import read_model_file
+
+    file = read_model_file(path)
     try:
-        document = json.loads(path.read_bytes())
-        members = [document] if "model_dict" in document else [document[key] for key in sorted(document, key=int)]
-        model = members[0]["model_dict"]
-        for key in ("model_type", "norm_type", "model"):
-            # libvmaf loads a file that lacks these, and crashes when it is asked for a score.
-            if not isinstance(model[key], str):
-                raise TypeError(f"{key!r} is not a string")
-        names = model["feature_names"]
-        options = model.get("feature_opts_dicts") or [{}] * len(names)
-        if len(names) != len(options):
-            raise ValueError(f"{len(names)} feature_names but {len(options)} feature_opts_dicts")
-        if model["norm_type"] == "linear_rescale":
-            for key in ("slopes", "intercepts"):
-                if len(model[key]) != len(names) + 1:
-                    raise ValueError(f"{len(names)} feature_names but {len(model[key])} {key}: one more is needed")
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise InputError(f"{path} is not a model in libvmaf's JSON format: {type(error).__name__}: {error}") from None
-    return _info(str(path), zip(names, options, strict=True), len(members))
+        features, *others = [_features(member.features) for member in file.members]
+        for number, other in enumerate(others, 1):
+            if other != features:
+                raise InputError(f"its member {number} reads other features than member 0")
+        members = len(file.members)
+        names = len(features) + members + _SUMMARIES
+        if members > 1 and names > MAX_NAMES:
+            raise InputError(
+                f"it has {members} members, which with its features and summaries are {names} names of scores: libvmaf "
+                f"holds {MAX_NAMES} in one context"
+            )
+    except InputError as error:
+        raise InputError(f"model {str(path)!r} cannot be used: {' '.join(str(error).split())}") from None
+    return ModelInfo(name, features, members, file.members[0].transform, file.sha256, file.text)
+
+
+@contextmanager
+def _readable(text: bytes) -> Iterator[str]:
+    """Give a path from which libvmaf can read a text."""
+    with os.fdopen(os.memfd_create("pyvmaf-model"), "wb") as stream:
+        stream.write(text)
+        stream.flush()
+        yield f"/proc/self/fd/{stream.fileno()}"
 
 
 class Model:
@@ -201,21 +324,30 @@ class Model:
         name: the name under which libvmaf files its predictions; unique unless the caller chose it.
     """
 
-    def __init__(self, source: str | Path, name: str | None = None) -> None:
-        """Load a built-in version (a key of `MODELS`) or a JSON file in libvmaf's format.
+    def __init__(self, source: str | Path | ModelInfo, name: str | None = None) -> None:
+        """Load a built-in version (a key of `MODELS`) or a JSON file in libvmaf's format, with or without options.
+
+        Args:
+            source: as in `model_name`, or what `model_info` returned.
+            name: the name under which libvmaf files its predictions.
 
         Raises:
             MissingFileError: a path does not exist.
             InputError: `source` is neither a built-in version nor a model, or the name is empty.
-            NativeError: libvmaf refused the file.
+            NativeError: libvmaf refused the model.
         """
         if name is not None and not name:
             raise InputError("the name of a model must not be empty")
-        self.info = model_info(source)
+        self.info = source if isinstance(source, ModelInfo) else model_info(source)
         extension = native()
         kind = extension.ModelCollection if self.info.collection else extension.Model
+        flags = dict.fromkeys(self.info.name.options, True)
         with translated():
-            self._raw = kind(str(source), is_path=str(source) not in MODELS, name=name or "")
+            if self.info.text is None:
+                self._raw = kind(self.info.name.base, name=name or "", **flags)
+            else:
+                with _readable(self.info.text) as path:
+                    self._raw = kind(self.info.name.base, path=path, name=name or "", **flags)
 
     @property
     def name(self) -> str:
