@@ -160,6 +160,8 @@ def _print_outcome(outcome: Outcome) -> None:
     )
     if outcome.elsewhere:
         counts += f"; {outcome.elsewhere} inputs lie elsewhere and were not compared"
+    if outcome.deleted:
+        counts += f"; {outcome.deleted} clips and encodes deleted after they were measured"
     if outcome.clean:
         say(f"clean: {counts}")
         return

@@ -17,7 +17,10 @@ from pydantic import Field
 from pyvmaf.base.document import Call, Document, Part, publish
 from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, MissingFileError
-from pyvmaf.registry.manifests import Manifest, Named, is_manifest, load_manifest, walk
+from pyvmaf.registry.manifests import Manifest, Named, is_manifest, load_manifest, load_manifests, walk
+
+_DEEPEST = 40
+"""Most commands in a chain; a run has some ten."""
 
 
 class TracedFile(Part):
@@ -96,23 +99,26 @@ def _packages(manifest: Manifest) -> list[Step]:
 
 def _makers(tree: Path) -> dict[Path, Manifest]:
     """Map each file below `tree` to the manifest that names it as an output."""
+
+    def refused(_: Path, err: Exception) -> None:
+        raise err
+
     makers: dict[Path, Manifest] = {}
-    for path in walk(tree):
-        if is_manifest(path) and not path.is_symlink():
-            manifest = load_manifest(path)
-            for item in manifest.outputs:
-                makers.setdefault(item.path, manifest)
+    for manifest in load_manifests(
+        (path for path in walk(tree) if is_manifest(path) and not path.is_symlink()), refused
+    ):
+        for item in manifest.outputs:
+            makers.setdefault(item.path, manifest)
     return makers
 
 
 def _tree_of(file: Path) -> Path:
-    """Return the first folder of the path of `file` in its manifest, else its own folder."""
+    """Return the folder of results that a file lies in, by the path that its manifest records, else its own folder."""
     for path in filter(is_manifest, sorted(file.parent.glob("*.manifest.json"))):
         manifest = load_manifest(path)
         for item in manifest.outputs:
             if item.path == file:
-                first = item.recorded.split("/")[0]
-                return manifest.root / first if "/" in item.recorded else file.parent
+                return manifest.tree(item)
     raise InputError(f"{file.name}: no manifest in its folder names it, so its commands are unknown (is it a source?)")
 
 
@@ -128,7 +134,7 @@ def trace(file: str | os.PathLike[str], *, tree: str | os.PathLike[str] | None =
 
     Raises:
         MissingFileError: the file does not exist.
-        InputError: no manifest names it.
+        InputError: no manifest names it, or its chain of commands has more than 40 links.
         IntegrityError: a manifest is damaged.
     """
     path = Path(os.path.abspath(file))
@@ -140,10 +146,14 @@ def trace(file: str | os.PathLike[str], *, tree: str | os.PathLike[str] | None =
     if path not in makers:
         raise InputError(f"{os.fspath(file)} is named by no manifest, so its commands are unknown")
     output = next(item for item in makers[path].outputs if item.path == path)
-    return _follow(output, makers, set())
+    return _follow(output, makers, set(), 0)
 
 
-def _follow(item: Named, makers: dict[Path, Manifest], seen: set[Path]) -> Step:
+def _follow(item: Named, makers: dict[Path, Manifest], seen: set[Path], depth: int) -> Step:
+    if depth > _DEEPEST:
+        raise InputError(
+            f"{item.recorded} is more than {_DEEPEST} commands back, which no run makes: trace a later file"
+        )
     manifest = makers.get(item.path)
     if manifest is None:
         return Step(item.recorded, item.sha256)
@@ -165,7 +175,7 @@ def _follow(item: Named, makers: dict[Path, Manifest], seen: set[Path]) -> Step:
             return ("" if maker is None else maker.verb, item.recorded)
 
         step.inputs = _packages(manifest)
-        step.inputs += [_follow(item, makers, seen) for item in sorted(manifest.inputs, key=by_verb)]
+        step.inputs += [_follow(item, makers, seen, depth + 1) for item in sorted(manifest.inputs, key=by_verb)]
     return step
 
 

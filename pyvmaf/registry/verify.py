@@ -20,10 +20,12 @@ from pydantic import Field
 from pyvmaf.base.document import Call, Count, Document, Part, RunProvenance, publish
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.outputs import publishes
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.manifests import Manifest, is_manifest, load_manifest, walk
+from pyvmaf.errors import InputError, MissingFileError, PyvmafError
+from pyvmaf.registry.manifests import Manifest, is_manifest, load_manifests, walk
 
-Kind = Literal["changed", "missing", "unaccounted", "stale", "conflict", "manifest", "link", "cache", "registry"]
+Kind = Literal[
+    "changed", "missing", "unaccounted", "stale", "conflict", "manifest", "link", "unreadable", "cache", "registry"
+]
 
 MEANING: dict[Kind, str] = {
     "changed": "its bytes are not those that its manifest records",
@@ -33,9 +35,13 @@ MEANING: dict[Kind, str] = {
     "conflict": "two manifests record different bytes of it",
     "manifest": "the manifest itself is damaged",
     "link": "a link or a special file, whose bytes this tree does not hold",
+    "unreadable": "the system does not let it be read",
     "cache": "a cache entry fails its own checksum",
     "registry": "the registry disagrees with the files that it lists",
 }
+
+DELETABLE = frozenset({"prepare", "encode"})
+"""Verbs whose outputs may be deleted after they were measured: the workflow makes them again when it needs them."""
 
 # Left by git, by Snakemake (marks on output folders) and by file managers: they hold nothing.
 _IGNORED = frozenset({".gitkeep", ".gitignore", ".snakemake_timestamp", ".DS_Store"})
@@ -61,6 +67,7 @@ class Counts(Part):
     bytes: Count = Field(description="Their size.")
     cache_entries: Count = Field(description="Cache entries whose own checksum was computed.")
     elsewhere: Count = Field(description="Inputs neither in the tree nor at their recorded path: not compared.")
+    deleted: Count = Field(description="Clips and encodes that were deleted after they were measured.")
 
 
 class VerifyReport(Document):
@@ -89,6 +96,7 @@ class Outcome:
         bytes: their size.
         cache_entries: cache entries whose own checksum was computed.
         elsewhere: inputs neither in the tree nor at their recorded path, hence not compared.
+        deleted: clips and encodes that do not exist anymore, whose features do.
         read: the manifests that are whole.
     """
 
@@ -100,6 +108,7 @@ class Outcome:
     bytes: int = 0
     cache_entries: int = 0
     elsewhere: int = 0
+    deleted: int = 0
     read: list[Manifest] = field(default_factory=list)
 
     @property
@@ -119,6 +128,7 @@ class Outcome:
                 bytes=self.bytes,
                 cache_entries=self.cache_entries,
                 elsewhere=self.elsewhere,
+                deleted=self.deleted,
             ),
             findings=self.findings,
             run_provenance=provenance,
@@ -173,31 +183,37 @@ class _Check:
         self.manifests: list[Manifest] = []
         self.claims: dict[Path, list[tuple[Manifest, str | None]]] = {}
         self.hashes: dict[Path, str] = {}
+        self.unread: set[Path] = set()
+        self.videos: frozenset[str | None] | None = None
 
     def show(self, path: Path) -> str:
         try:
-            return path.relative_to(self.root.parent).as_posix()
+            return _text(path.relative_to(self.root.parent).as_posix())
         except ValueError:
-            return os.path.relpath(path, self.root.parent)
+            return _text(os.path.relpath(path, self.root.parent))
 
     def report(self, path: Path, kind: Kind, message: str, by: Manifest | None = None, **hashes: str | None) -> None:
         manifest = None if by is None else self.show(by.path)
         self.outcome.findings.append(
-            Finding(path=self.show(path), kind=kind, message=message, manifest=manifest, **hashes)
+            Finding(path=self.show(path), kind=kind, message=_text(message), manifest=manifest, **hashes)
         )
 
     def collect(self) -> None:
         """List every file once, and read the manifests."""
         inside = self.root in self.cache.parents or self.cache == self.root
-        for path in [*walk(self.root), *(() if inside else walk(self.cache))]:
-            status = path.lstat()
+        manifests: list[Path] = []
+        for path in [*walk(self.root, self.refuse_folder), *(() if inside else walk(self.cache, self.refuse_folder))]:
+            try:
+                status = path.lstat()
+            except OSError:
+                continue  # it was removed meanwhile
             if self.cache in path.parents and stat.S_ISREG(status.st_mode) and not path.name.startswith("."):
                 self.entries.append(path)
                 self.outcome.files += 1
                 continue
             if stat.S_ISLNK(status.st_mode):
                 target = os.readlink(path)
-                broken = "" if path.exists() else ", which does not exist"
+                broken = "" if os.path.exists(path) else ", which does not exist"
                 self.report(path, "link", f"is a link to {target}{broken}: replace it with the file itself")
                 continue
             if not stat.S_ISREG(status.st_mode):
@@ -206,27 +222,30 @@ class _Check:
             self.outcome.files += 1
             if is_manifest(path):
                 self.outcome.manifests += 1
-                self.read(path)
+                manifests.append(path)
             elif path.name not in _IGNORED:
                 self.plain[path] = status.st_size
+        self.manifests = load_manifests(manifests, self.refuse)
         for manifest in self.manifests:
+            if all(item.path != manifest.artefact for item in manifest.outputs):
+                named = ", ".join(item.recorded for item in manifest.outputs[:3])
+                self.report(manifest.path, "manifest", f"lies beside {manifest.artefact.name}, but names {named}")
             for item in manifest.outputs:
                 self.claims.setdefault(item.path, []).append((manifest, item.sha256))
 
-    def read(self, path: Path) -> None:
-        try:
-            manifest = load_manifest(path)
-        except IntegrityError as err:
+    def refuse_folder(self, err: OSError) -> None:
+        self.report(Path(str(err.filename)), "unreadable", f"cannot be listed: {err.strerror}")
+
+    def refuse(self, path: Path, err: Exception) -> None:
+        """Report a file that cannot be read, and go on."""
+        if isinstance(err, OSError) and not isinstance(err, PyvmafError):
+            self.unread.add(path)
+            self.report(path, "unreadable", f"cannot be read: {err.strerror or err}")
+        elif is_manifest(path):
             self.report(path, "manifest", str(err))
-            return
-        if all(item.path != manifest.artefact for item in manifest.outputs):
-            self.report(
-                path,
-                "manifest",
-                f"lies beside {manifest.artefact.name}, but names "
-                f"{', '.join(item.recorded for item in manifest.outputs[:3])}",
-            )
-        self.manifests.append(manifest)
+        else:
+            self.unread.add(path)
+            self.report(path, "link" if isinstance(err, InputError) else "unreadable", str(err))
 
     def hash(self, threads: int, advance: Callable[[int, int], None]) -> None:
         """Hash the files that manifests name, each once, the largest first so that no thread ends up alone."""
@@ -235,8 +254,8 @@ class _Check:
         sizes = {}
         for path in named:
             size = self.plain.get(path)
-            if size is None and path.is_file() and not (self.root in path.parents and path.is_symlink()):
-                size = path.stat().st_size
+            if size is None and not (self.root in path.parents and os.path.islink(path)):
+                size = _size(path)
             if size is not None:
                 sizes[path] = size
         order = sorted(sizes, key=lambda path: (-sizes[path], path))
@@ -259,6 +278,9 @@ class _Check:
             return sha256_file(path)
         except MissingFileError:
             return None  # it was removed meanwhile, and is reported as missing
+        except (PyvmafError, OSError) as err:
+            self.refuse(path, err)
+            return None
 
     def check_outputs(self) -> None:
         for path, claims in self.claims.items():
@@ -269,8 +291,12 @@ class _Check:
                 expected = next((sha for _, sha in claims if sha == self.hashes.get(path)), expected)
             actual = self.hashes.get(path)
             if actual is None:
-                # A link was reported as such.
-                if not path.is_symlink():
+                # What is no regular file or cannot be read was reported as such.
+                if path in self.unread or os.path.lexists(path):
+                    continue
+                if self.was_measured(by, expected):
+                    self.outcome.deleted += 1
+                else:
                     self.report(path, "missing", "is named by its manifest, but does not exist", by, expected=expected)
             elif actual != expected:
                 self.report(
@@ -289,6 +315,21 @@ class _Check:
                     "is left over from a write that was cut off" if is_leftover(path) else "is named by no manifest",
                 )
 
+    def was_measured(self, by: Manifest, sha256: str | None) -> bool:
+        """Return whether a file can be deleted: a clip or an encode of which features were extracted."""
+        return by.verb in DELETABLE and sha256 in self.measured()
+
+    def measured(self) -> frozenset[str | None]:
+        """Return the hashes of the videos whose features were extracted."""
+        if self.videos is None:
+            self.videos = frozenset(
+                item.sha256
+                for manifest in self.manifests
+                if manifest.verb == "extract-features" and _size(manifest.artefact) is not None
+                for item in manifest.inputs
+            )
+        return self.videos
+
     def recorded(self, path: Path) -> str | None:
         """Return the hash that an input must have had: that of its own manifest, else that of its bytes now."""
         claims = self.claims.get(path)
@@ -305,7 +346,7 @@ class _Check:
                     continue
                 expected = self.recorded(item.path)
                 if expected is None:
-                    if self.root in item.path.parents and not item.path.is_symlink():
+                    if self.root in item.path.parents and not os.path.lexists(item.path):
                         self.report(
                             item.path, "missing", "was read to make an artefact, but does not exist", manifest,
                             expected=item.sha256,
@@ -330,7 +371,7 @@ class _Check:
         for path in self.entries:
             try:
                 check(path)
-            except (IntegrityError, InputError) as err:
+            except (PyvmafError, OSError) as err:
                 self.report(path, "cache", str(err))
             self.outcome.cache_entries += 1
 
@@ -340,8 +381,26 @@ class _Check:
 
         for path in self.plain:
             if path.name == REGISTRY_NAME:
-                for message in check_registry(path):
+                try:
+                    messages = check_registry(path)
+                except (PyvmafError, OSError) as err:
+                    messages = [str(err)]
+                for message in messages:
                     self.report(path, "registry", message)
+
+
+def _text(name: str) -> str:
+    """Return a name as text that JSON can hold: bytes that are not UTF-8 as ``\\xfc``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _size(path: Path) -> int | None:
+    """Return the size of a regular file; None of everything else."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def is_leftover(path: Path) -> bool:

@@ -62,6 +62,7 @@ class Unseen(Part):
         "conflict",
         "manifest",
         "link",
+        "unreadable",
         "cache",
         "registry",
         "orphan",
