@@ -93,8 +93,8 @@ def scan(model: ModelProto) -> tuple[dict[str, int], list[str]]:
             found.problems.append(f"operator set of domain {opset.domain!r}")
         elif opset.version not in OPSETS:
             found.problems.append(f"operator set {opset.version} (allowed: {OPSETS[0]} to {OPSETS[-1]})")
-    if not model.opset_import:
-        found.problems.append("no operator set")
+    if len(model.opset_import) != 1:
+        found.problems.append(f"{len(model.opset_import) or 'no'} operator sets (one is needed)")
     if model.functions:
         found.problems.append(f"{len(model.functions)} functions of its own")
     if model.training_info:

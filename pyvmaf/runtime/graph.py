@@ -198,6 +198,9 @@ class _Value(NamedTuple):
         return math.prod(self.tensor.shape)
 
 
+_NOTHING = _Value(Tensor(1, (0,)))
+"""In place of an output that the graph leaves out."""
+
 Scope = dict[str, _Value]
 
 
@@ -264,12 +267,12 @@ class _Walk:
             )
         except Exception as err:  # the errors of inference have no common base
             raise IntegrityError(f"{self._where} is not valid ONNX: {_called(node)}: {one_line(err)}") from err
-        return [self._known(node, name, found.get(name)) for name in node.output if name]
+        return [self._known(node, name, found.get(name)) if name else _NOTHING for name in node.output]
 
     def _known(self, node: NodeProto, name: str, kind: TypeProto | None) -> _Value:
         if kind is not None and kind.HasField("tensor_type") and kind.tensor_type.HasField("shape"):
             sizes = [d.dim_value if d.HasField("dim_value") else -1 for d in kind.tensor_type.shape.dim]
-            if min(sizes, default=0) >= 0:
+            if min(sizes, default=0) >= 0 and kind.tensor_type.elem_type:
                 return _Value(Tensor(kind.tensor_type.elem_type, tuple(sizes)))
         raise InputError(
             f"{self._where} is refused: the size of {name!r}, computed by {_called(node)}, depends on values that are "

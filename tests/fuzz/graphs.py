@@ -1,7 +1,7 @@
 """Random damage to model files, sidecars, registries, reports and ensembles of a finished run, and what loading does then.
 
 A damaged model is refused in one line, or its scores are finite and those of onnxruntime for the same file; if the damage
-does not change what the files say, they are those of the untouched model. Each mutant is loaded in a process of its own
+does not change what the files say, they are those of the untouched model. What is refused, `audit-compat` finds, too. Each mutant is loaded in a process of its own
 with limits on memory and time. Run many by hand with ``python -m tests.fuzz.graphs --count 1000 --seed 0``; a failure names
 its seed.
 """
@@ -34,6 +34,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import pyvmaf
 from pyvmaf.base.files import dumps, sha256_file
+from pyvmaf.checks.audit_compat import audit_compat
 from pyvmaf.errors import PyvmafError
 from pyvmaf.runtime.allowlist import ALLOWED
 from pyvmaf.runtime.ensemble import AnyModel, Ensemble
@@ -485,6 +486,17 @@ def outcome(seed: int, untouched: dict[str, list[float]]) -> tuple[str, str]:
     return "scored", what
 
 
+def audited(kind: str, details: str) -> tuple[str, str]:
+    """Audit the folder: it ends whatever the files are, and finds an error where loading was refused."""
+    try:
+        report = audit_compat(Path("results"))
+    except BaseException:
+        return "traceback", f"audit of {details}: {traceback.format_exc()}"
+    if kind == "refused" and not report.errors:
+        return "not found by the audit", details
+    return kind, details
+
+
 def check(seed: int, untouched: dict[str, list[float]]) -> tuple[str, str]:
     """`outcome` in a process and a folder of its own, which are ended and removed whatever happens."""
     reader, writer = os.pipe()
@@ -516,6 +528,8 @@ def _in_child(seed: int, untouched: dict[str, list[float]], folder: Path, writer
         copy_run(folder)
         with chdir(folder):
             result = outcome(seed, untouched)
+            if seed % 5 == 0 and result[0] in GOOD:
+                result = audited(*result)
     except BaseException:
         result = ("traceback", traceback.format_exc())
     os.write(writer, json.dumps(result).encode()[:60_000])

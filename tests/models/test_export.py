@@ -480,6 +480,10 @@ def test_allowed_graphs_pass_and_are_counted() -> None:
         (graph_of(helper.make_node("Relu", ["x"], ["y"], domain="com.evil")), "com.evil.Relu"),
         (graph_of(OK, opsets=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]), "com.microsoft"),
         (graph_of(OK, opsets=[helper.make_opsetid("", 99)]), "operator set 99"),
+        (graph_of(OK, opsets=[helper.make_opsetid("", 17), helper.make_opsetid("", 13)]), "2 operator sets"),
+        (graph_of(OK, opsets=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx", 13)]), "2 operator sets"),
+        (graph_of(OK, opsets=[]), "no operator sets"),
+        (graph_of(loop(body(loop(body(OK)))), initializer=[trips(33)]), "loops in loops of 1089 rounds together"),
         (graph_of(OK, opsets=[helper.make_opsetid("", 6)]), "operator set 6"),
         (
             graph_of(
