@@ -59,7 +59,7 @@ def transcode(
     Raises:
         IncompleteError: the result does not have as many frames as the clip.
         UnavailableError: this FFmpeg does not have the encoder.
-        InputError: the result states other colours than the clip.
+        InputError: the result states other colours than the clip, or is interlaced.
         PyvmafError: FFmpeg failed, or the result has another size or pixel format.
         OSError: ENOSPC, the disk is full.
     """
@@ -106,6 +106,8 @@ def _check_result(path: Path, video: Video, pix_fmt: str, what: str, tool: FFmpe
             f"cannot {what}: {expected[0]}x{expected[1]} {expected[2]} was expected, but {form.width}x{form.height} "
             f"{form.pix_fmt} was written (FFmpeg {tool.version})"
         )
+    if reader.side.interlaced:
+        raise InputError(f"cannot {what}: the result is interlaced, the reference is not")
     if not reader.presentation.plain:
         raise PyvmafError(f"cannot {what}: FFmpeg {tool.version} wrote pictures that are {reader.presentation.words}")
     try:

@@ -245,7 +245,8 @@ def shapes_differ(reference: Side, distorted: Side) -> InputError:
         return InputError(
             f"sizes differ: {sizes}: {outer.path} looks padded, letterboxed, or {inner.path} cropped; scaling would move the "
             f"pictures against each other, so cut {outer.path} with FFmpeg's option -vf crop={inner.width}:{inner.height}:0:0 "
-            f"if the rows or columns were added at the end, or -vf crop={inner.width}:{inner.height} if around the picture"
+            f"if the rows or columns were added at the end, or -vf crop={inner.width}:{inner.height} if around the picture (a "
+            "picture that was squeezed is scaled with FFmpeg first)"
         )
     return InputError(
         f"aspect ratios differ: {reference.path} is {reference.size} ({float(reference.aspect):.3f}), {distorted.path} is "
