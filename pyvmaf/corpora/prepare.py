@@ -223,7 +223,7 @@ def _store(reader: Reader, entry: Entry, steps: Plan, output: Path, tool: FFmpeg
     source, raw, form = reader.path, reader.raw, reader.presentation.format(reader.coded)
     first = steps.frames[0] if steps.frames else 0
     # FFmpeg would convert frames that differ from the first one, conceal damaged ones, and code fields as frames.
-    pictures = reader.frames(threads=0, tolerant=True)
+    pictures = reader.frames(threads=0)
     before, outside = sum(1 for _ in islice(pictures, first)), reader.interlaced
     frames = before + sum(1 for _ in islice(pictures, steps.frames[1] + 1 - first if steps.frames else None))
     expected = steps.frames[1] - first + 1 if steps.frames else frames

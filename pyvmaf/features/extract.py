@@ -252,7 +252,7 @@ def run(
     videos = [reference, *(task.video for task in tasks)]
     form, window = reference.format, reading.window
     check_formats(reference, videos[1:])
-    total = len(window.indices(_expected_frames(videos, reading))) * max(1, len(tasks))
+    total = window.count(_expected_frames(videos, reading)) * max(1, len(tasks))
     needs = [engine.needs(request) for request in shared]
     start = max(0, window.first - max((need.before for need in needs), default=0))
     batch = engine.open(shared, form) if shared else None

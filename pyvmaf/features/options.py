@@ -41,6 +41,10 @@ class Window:
     def __contains__(self, index: int) -> bool:
         return index >= self.first and (self.stop is None or index < self.stop) and not (index - self.first) % self.step
 
+    def count(self, frames: int) -> int:
+        """Count the selected frames of a clip of `frames` frames, which a file may state wrongly."""
+        return len(range(self.first, frames if self.stop is None else self.stop, self.step))
+
     def indices(self, frames: int) -> NDArray[np.int64]:
         """List the selected frames of a clip.
 

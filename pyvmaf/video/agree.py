@@ -63,6 +63,7 @@ class Side:
         choice: which of several video streams was read; empty if there is no doubt about it.
         raw: whether it has no header, and so cannot say anything about its colours.
         profile: hash of the colour profile (ICC) of a picture; empty if it has none.
+        doubts: how it is read where a person might expect something else: "begins …", without its name.
     """
 
     path: Path
@@ -78,6 +79,7 @@ class Side:
     choice: str = ""
     raw: bool = False
     profile: str = ""
+    doubts: tuple[str, ...] = ()
 
     @property
     def size(self) -> str:
@@ -104,7 +106,8 @@ class Side:
 
     def remarks(self) -> list[str]:
         """Return what a person should know of this video, whatever it is compared with: "is mirrored …", without its name."""
-        remarks = [f"is {self.shown}, as players show it"] if self.shown else []
+        remarks = list(self.doubts)
+        remarks += [f"is {self.shown}, as players show it"] if self.shown else []
         for name, mine, theirs, same in (
             ("range", self.colour.range, self.stated.range, {}),
             ("matrix", self.colour.matrix, self.stated.matrix, _SAME_MATRIX),

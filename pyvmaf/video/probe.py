@@ -119,10 +119,10 @@ def inspect(
 
     Raises:
         MissingFileError, InputError: as `Reader`; also if the video has no frames or changes its format.
-        IntegrityError: it is damaged, or ends before its header says.
+        IntegrityError: it is damaged or truncated.
     """
     reader, detector = Reader(path, raw=raw, stream=stream), ShotDetector()
-    for frame in reader.frames(threads=0, tolerant=True):
+    for frame in reader.frames(threads=0):
         detector.add(frame)
         if advance is not None:
             advance(detector.frames, reader.stated_frames or 0)

@@ -18,7 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 from pyvmaf.base.outputs import reading
 from pyvmaf.errors import InputError, IntegrityError, unknown_name
 from pyvmaf.video.agree import Side, compare_colours
+from pyvmaf.video.damage import reported
+from pyvmaf.video.decode import Decoding, is_gap
+from pyvmaf.video.ending import lost_packets, missing_bytes
 from pyvmaf.video.format import PLANAR, Colour, Format, Stream, untimed
+from pyvmaf.video.log import WARNING, heard
 from pyvmaf.video.opening import check_regular, choose, notice, open_video, plain
 from pyvmaf.video.presentation import Presentation, Turn, display_matrix
 
@@ -93,7 +97,6 @@ class Reader:
         coded: format of the frames as they are coded.
         index: which video stream is read, counted from 0, as in FFmpeg's ``v:N``.
         stated_frames: number of frames that the header states, None if it does not.
-        stated_seconds: duration of the video stream that the header states, None if it does not.
         interlaced: number of frames of the latest pass that are flagged as interlaced.
 
     Raises:
@@ -119,7 +122,7 @@ class Reader:
         self.interlaced = 0
         self._film_grain = film_grain
         self._check_file()
-        self.coded, self.stated_frames, self.stated_seconds = self._header()
+        self.coded, self.stated_frames = self._header()
         if raw is not None and size is not None and size != (raw.width, raw.height):
             raise InputError(f"{self.path} is raw video, which is not scaled: convert it with FFmpeg first")
 
@@ -206,6 +209,17 @@ class Reader:
             shown=self.presentation.words,
             choice=stream.notice,
             profile=self._first.profile,
+            doubts=self._doubts,
+        )
+
+    @property
+    def _doubts(self) -> tuple[str, ...]:
+        """How the file is read where a person might expect something else."""
+        if not self._leading:
+            return ()
+        return (
+            "begins in the middle of a group of pictures: what comes before its first key frame is left out, as players do "
+            f"({self._leading} of its pictures)",
         )
 
     @property
@@ -282,20 +296,18 @@ class Reader:
             except av.FFmpegError as err:
                 raise IntegrityError(f"{self.path} is damaged: {plain(err)}") from err
 
-    def frames(self, *, threads: int = 1, tolerant: bool = False) -> Generator[av.VideoFrame]:
+    def frames(self, *, threads: int = 1) -> Generator[av.VideoFrame]:
         """Iterate over the decoded frames in display order.
 
         Args:
             threads: threads of the decoder, 0 for as many as there are cores. More hold more frames in memory.
-            tolerant: accept a file that ends a little before its header says. Edit lists may hide frames at either
-                end, headers round durations, and rates may vary.
 
         Raises:
             InputError: there are no frames, or one differs from the first one in size (unless planes are scaled), pixel
                 format or colour, or players turn it in another way.
-            IntegrityError: a frame is damaged, or the file ends before its header says.
+            IntegrityError: FFmpeg reports damage, or bytes are missing at the end of the file.
         """
-        index, end = 0, None
+        index = 0
         first: _Facts | None = None
         self.interlaced = 0
         with self._open() as container:
@@ -307,37 +319,85 @@ class Reader:
                 self.interlaced += facts.interlaced
                 yield frame
                 index += 1
-                if frame.pts is not None and frame.time_base is not None:
-                    period = 1 / self.coded.rate if self.coded.rate else Fraction(0)
-                    end = float(frame.pts * frame.time_base + max(frame.duration * frame.time_base, period))
-            self._check_end(self._listed, index, end, tolerant=tolerant)
+            if self._missing(container):
+                raise self._damaged(container, index, "")
 
     def _decode(
         self, container: av.container.InputContainer, threads: int = 1, *, grain: bool
-    ) -> Iterator[av.VideoFrame]:
+    ) -> Generator[av.VideoFrame]:
         """Iterate over the frames of an open file as the decoder gives them, with the film grain that it adds or without.
 
         Raises:
             InputError: there are no frames.
-            IntegrityError: a frame is damaged.
+            IntegrityError: FFmpeg reports damage.
         """
-        import av
-
-        stream = container.streams.video[self.index]
-        stream.codec_context.thread_count = threads
-        # Without this the decoder patches broken frames silently.
-        stream.codec_context.options = {"err_detect": "explode", **({} if grain else _WITHOUT_GRAIN)}
-        index = 0
+        decoding = Decoding(container, self.index, threads, {} if grain else _WITHOUT_GRAIN)
+        index, sure, joined = 0, threads == 1, False
+        if is_gap(self._said, container.format.name):
+            joined = True
+            self._check_transport(container, 0)
+        elif self._said:
+            raise self._damaged(container, 0, self._said)
         try:
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise IntegrityError(f"{self.path} is damaged: frame {index} does not decode as it was coded")
-                yield frame
-                index += 1
-        except av.FFmpegError as err:
-            raise IntegrityError(f"{self.path} is damaged or truncated at frame {index}: {plain(err)}") from err
+            while (step := decoding.step()) is not None:
+                if step.failed or (step.said and sure):
+                    raise self._damaged(container, index, step.said)
+                if step.said:
+                    # Other threads of this process may decode other files: one thread alone tells whose damage it is.
+                    with self._open() as again:
+                        sure = sum(1 for _ in self._decode(again, grain=grain)) > 0
+                if step.gap and not joined:
+                    joined = True
+                    self._check_transport(container, index)
+                self._leading = decoding.early
+                for frame in step.frames:
+                    yield frame
+                    index += 1
+        finally:
+            decoding.close()
         if index == 0:
-            raise InputError(f"{self.path} holds no frames")
+            raise (
+                self._damaged(container, 0, decoding.said)
+                if decoding.said
+                else InputError(f"{self.path} holds no frames")
+            )
+
+    def _check_transport(self, container: av.container.InputContainer, index: int) -> None:
+        """Refuse a transport stream that lost packets, but not one that was joined of several."""
+        if lost := lost_packets(self.path, container.streams.video[self.index].id):
+            raise self._damaged(container, index, f"packets of the stream are missing in {lost} places")
+
+    def _missing(self, container: av.container.InputContainer) -> int:
+        """Return how many bytes are missing at the end of the file at least, as far as its structure tells."""
+        if self.raw is not None:
+            return 0
+        name = container.format.name
+        form = container.streams.video[self.index].codec_context.format
+        stored = Format(form.width, form.height, form.name).frame_bytes if name == "yuv4mpegpipe" and form else 0
+        missing = missing_bytes(self.path, name, stored)
+        if not missing and name.startswith("mov,"):
+            # Samples that the index lists may lie beyond the last block.
+            entries = container.streams.video[self.index].index_entries
+            missing = max((entry.pos + entry.size for entry in entries), default=0) - self.path.stat().st_size
+        return max(0, missing)
+
+    def _damaged(self, container: av.container.InputContainer, index: int, said: str) -> IntegrityError:
+        """Return the error for a file that does not decode as it was coded.
+
+        Args:
+            container: the open file.
+            index: number of frames that were read.
+            said: what FFmpeg reports; "" if nothing.
+        """
+        said = f" ({said})" if said else ""
+        if missing := self._missing(container):
+            return IntegrityError(
+                f"{self.path} is truncated: at least {missing} bytes are missing at its end, after {index} frames{said}; get "
+                "a complete copy"
+            )
+        return IntegrityError(
+            f"{self.path} is damaged: frame {index} or one near it does not decode as it was coded{said}; get an undamaged copy"
+        )
 
     def planes(self, *, luma: bool = False) -> Iterator[Planes]:
         """Iterate over the frames in display order, as views that stay valid as long as they are held.
@@ -387,43 +447,38 @@ class Reader:
             )
 
     def _open(self) -> av.container.InputContainer:
-        return open_video(self.path, self.raw)
+        with heard(WARNING) as messages:
+            container = open_video(self.path, self.raw)
+        # What is read to find the format is not read again, so that nothing is said of it later.
+        self._said = reported(messages, "", container.format.name)
+        return container
 
-    def _header(self) -> tuple[Format, int | None, float | None]:
-        """Format, number of frames and duration as the header states them."""
+    def _header(self) -> tuple[Format, int | None]:
+        """Format of the first frame, and number of frames as the header states it."""
         with self._open() as container:
             self.index = choose(container, self.path, self._number)
             self._notice = notice(container, self.path, self.index)
             stream = container.streams.video[self.index]
-            self._listed = int(stream.frames)
+            self._listed, self._leading = int(stream.frames), 0
             if self.raw is not None:
-                return self.raw, self.path.stat().st_size // self.raw.frame_bytes, None
+                return self.raw, self.path.stat().st_size // self.raw.frame_bytes
             rate = (not untimed(container) and stream.average_rate) or stream.guessed_rate
             # The header may describe other frames: those at the end, where the format changes.
             # Decoders say that there is grain to add only if they do not add it.
-            self._first = _Facts.of(next(self._decode(container, grain=False)))
-            form = replace(self._first.format, rate=rate or None)
-            seconds = _seconds(stream.metadata.get("DURATION"))
-            return form, _stated_frames(container, stream, seconds, form.rate), seconds
+            frames = self._decode(container, grain=False)
+            self._first = _Facts.of(next(frames))
+            frames.close()
+            return replace(self._first.format, rate=rate or None), self._stated(container, rate)
 
-    def _check_end(self, listed: int, frames: int, end: float | None, *, tolerant: bool) -> None:
-        """Refuse a truncated file: it often decodes without complaint, but its header still states its length."""
-        if frames < listed - (max(2, listed // 100) if tolerant else 0):
-            raise IntegrityError(
-                f"{self.path} is truncated: its header lists {listed} frames, but only {frames} decode; get a complete "
-                "copy"
-            )
-        # Times count from zero, not from the stream's start: that is the time of the first packet, which in VVC is
-        # not the first to be shown.
-        stated = self.stated_seconds
-        if stated is None or end is None:
-            return
-        period = float(1 / Fraction(self.coded.fps))
-        if stated - end > (max(3 * period, stated / 50) if tolerant else max(2 * period, 0.1)):
-            raise IntegrityError(
-                f"{self.path} is truncated: its header states {stated:.3f} s, but its last frame ends at {end:.3f} s "
-                f"({frames} frames); get a complete copy"
-            )
+    def _stated(self, container: av.container.InputContainer, rate: Fraction | None) -> int | None:
+        """Number of frames that a header states or that follows from its duration, unless the file is too short for it."""
+        import av
+
+        seconds = _seconds(container.streams.video[self.index].metadata.get("DURATION"))
+        if seconds is None and container.duration and len(container.streams) == 1:
+            seconds = container.duration / av.time_base
+        frames = self._listed or (round(seconds * rate) if seconds and rate else 0)
+        return frames if 0 < frames <= self.path.stat().st_size else None
 
 
 class _Facts(NamedTuple):
@@ -485,17 +540,6 @@ class _Facts(NamedTuple):
             raise InputError(
                 f"{path} changes its colours from {first.colour.words} to {self.colour.words} {since}"
             ) from err
-
-
-def _stated_frames(container: Any, stream: Any, seconds: float | None, rate: Fraction | None) -> int | None:
-    """Number of frames that a header states or that follows from its duration."""
-    import av
-
-    if stream.frames:
-        return int(stream.frames)
-    if seconds is None and container.duration and len(container.streams) == 1:
-        seconds = container.duration / av.time_base
-    return round(seconds * rate) if seconds and rate else None
 
 
 def _seconds(stamp: str | None) -> float | None:
