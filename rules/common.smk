@@ -34,6 +34,11 @@ try:
     config.update(read_numbers(config, SCHEMA))
     conform(config, SCHEMA, "configuration")
     PLAN = Plan(config, HOME / "config", SCHEMAS)
+    if workflow.is_main_process:
+        # Reads every file with the class of its kind: once per run is enough, jobs make the plan alone.
+        from pyvmaf.workflow.check import check
+
+        check(PLAN)
     MEASURED_WITH = engines.uses(config["backend"])
 except PyvmafError as err:
     raise WorkflowError(str(err)) from err

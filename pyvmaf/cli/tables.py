@@ -43,10 +43,17 @@ def shard(
     encodes/*/libx264/*.json
     """
     check_code("shard", code)
+    from pyvmaf.base.outputs import MANIFEST_SUFFIX
+    from pyvmaf.errors import InputError
     from pyvmaf.tables.build import build_shard
 
-    ladders = [path for path in inputs if path.suffix == ".parquet"]
-    rows = build_shard(ladders, [path for path in inputs if path.suffix == ".json"], output, records)
+    # A pattern such as *.json takes the manifests in, too.
+    files = [path for path in inputs if not path.name.endswith(MANIFEST_SUFFIX)]
+    for path in files:
+        if path.suffix not in (".parquet", ".json"):
+            raise InputError(f"{path} is neither a feature table (.parquet) nor a record of an encode (.json)")
+    ladders = [path for path in files if path.suffix == ".parquet"]
+    rows = build_shard(ladders, [path for path in files if path.suffix == ".json"], output, records)
     say(f"{output}: {rows} rows of {len(ladders)} ladders")
 
 

@@ -10,6 +10,11 @@ LONGEST = 90
 _HASH = 8
 
 
+def periodic(name: str) -> bool:
+    """Return whether a name ends in 20 repetitions: Snakemake takes such a wildcard for the start of an endless one."""
+    return re.search(r"(.+)\1{19,}$", name) is not None
+
+
 def clip_key(path: str) -> str:
     """Return the key of a clip: see `key_of`, of its relative path without suffix."""
     return key_of(re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path))
@@ -18,12 +23,13 @@ def clip_key(path: str) -> str:
 def key_of(name: str) -> str:
     """Return the key of a name: in lower case without accents, with "_" for everything but letters a to z and digits.
 
-    If letters of other scripts or the end of a long name are lost, eight digits of a hash tell such names apart.
+    If letters of other scripts or the end of a long name are lost, eight digits of a hash tell such names apart. A name
+    that a workflow takes for an endless one gets them, too.
     """
     plain = unicodedata.normalize("NFKD", name)
     key = re.sub(r"[^a-z0-9]+", "_", "".join(c for c in plain if not unicodedata.combining(c)).lower()).strip("_")
     lost = any(c.isalnum() and not c.isascii() for c in plain)
-    if key and not lost and len(key) <= LONGEST:
+    if key and not lost and len(key) <= LONGEST and not periodic(key):
         return key
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_HASH]
     return f"{key[: LONGEST - _HASH - 1].strip('_') or 'clip'}_{digest}"

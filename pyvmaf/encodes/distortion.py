@@ -18,6 +18,7 @@ from pyvmaf.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from pyvmaf.video.ffmpeg import Advance, FFmpeg
+    from pyvmaf.video.format import Format
     from pyvmaf.video.probe import Video
 
 DISTORTIONS: Table[str] = {
@@ -86,6 +87,17 @@ class Distortion(Protocol):
 
     def options(self) -> list[str]:
         """The settings as options of ``vmaf-train encode``."""
+
+    def pix_fmt(self, form: Format, where: str) -> str:
+        """Return the pixel format of the distorted version of a clip.
+
+        Args:
+            form: format of the clip.
+            where: the clip, for messages.
+
+        Raises:
+            InputError: clips of this format cannot be distorted in this way.
+        """
 
     def make(self, reference: Reference, output: Path, *, tool: FFmpeg, threads: int, advance: Advance | None) -> Made:
         """Write the distorted clip.

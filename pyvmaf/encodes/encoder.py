@@ -17,6 +17,7 @@ from pyvmaf.errors import InputError, PyvmafError, unknown_name
 
 if TYPE_CHECKING:
     from pyvmaf.video.ffmpeg import Advance, FFmpeg
+    from pyvmaf.video.format import Format
 
 _SETTINGS = ("codec", "preset", "crf", "bit_depth", "extra")
 
@@ -74,6 +75,21 @@ class EncoderRung:
             words += ["--bit-depth", str(self.bit_depth)]
         return [*words, f"--extra={shlex.join(self.extra)}"] if self.extra else words
 
+    def pix_fmt(self, form: Format, where: str) -> str:
+        """Return the pixel format of the encode of a clip.
+
+        Raises:
+            InputError: the encoder does not take the clip's size, chroma or bits.
+        """
+        entry = ENCODERS[self.encoder]
+        if entry.even_size and not form.even:
+            across, down = form.chroma_step
+            raise InputError(
+                f"{entry.name} takes no odd sizes, but {where} is {form.width}x{form.height} with chroma {form.chroma}: "
+                f"prepare it, which crops to {form.width - form.width % across}x{form.height - form.height % down}"
+            )
+        return entry.pixel_format(form.chroma, bit_depth_for(entry, form.bit_depth, self.bit_depth))
+
     def make(self, reference: Reference, output: Path, *, tool: FFmpeg, threads: int, advance: Advance | None) -> Made:
         """Encode the reference.
 
@@ -86,15 +102,7 @@ class EncoderRung:
         from pyvmaf.encodes.transcode import transcode
 
         entry = ENCODERS[self.encoder]
-        form = reference.video.format
-        if entry.even_size and not form.even:
-            across, down = form.chroma_step
-            raise InputError(
-                f"{entry.name} takes no odd sizes, but {reference.path} is {form.width}x{form.height} with chroma "
-                f"{form.chroma}: prepare it, which crops to {form.width - form.width % across}x"
-                f"{form.height - form.height % down}"
-            )
-        pix_fmt = entry.pixel_format(form.chroma, bit_depth_for(entry, form.bit_depth, self.bit_depth))
+        pix_fmt = self.pix_fmt(reference.video.format, str(reference.path))
         arguments = entry.arguments(self.preset, self.crf, pix_fmt, self.extra, threads)
         result = transcode(
             reference,

@@ -19,6 +19,7 @@ from pyvmaf.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from pyvmaf.video.ffmpeg import Advance, FFmpeg
+    from pyvmaf.video.format import Format
 
 _PLACEHOLDER = "{strength}"
 
@@ -69,6 +70,16 @@ class FilterRung:
         strength = ["--strength", f"{self.strength:g}"]
         return ["--distortion", self.kind, *strength, "--setting", f"filter={self.filter}"]
 
+    def pix_fmt(self, form: Format, where: str) -> str:
+        """Return the pixel format of the filtered clip, which is its own.
+
+        Raises:
+            InputError: lossless H.264 does not take the clip's chroma or bits.
+        """
+        from pyvmaf.codecs.encoders import ENCODERS
+
+        return ENCODERS["libx264"].pixel_format(form.chroma, form.bit_depth)
+
     def make(self, reference: Reference, output: Path, *, tool: FFmpeg, threads: int, advance: Advance | None) -> Made:
         """Filter the reference and store the result as lossless H.264.
 
@@ -76,11 +87,9 @@ class FilterRung:
             InputError: lossless H.264 does not take the reference's chroma or bits.
             IncompleteError, UnavailableError, PyvmafError, OSError: see `transcode.transcode`.
         """
-        from pyvmaf.codecs.encoders import ENCODERS
         from pyvmaf.encodes.transcode import transcode
 
-        form = reference.video.format
-        pix_fmt = ENCODERS["libx264"].pixel_format(form.chroma, form.bit_depth)
+        pix_fmt = self.pix_fmt(reference.video.format, str(reference.path))
         filtered = self.filter.replace(_PLACEHOLDER, f"{self.strength:g}")
         arguments = [*("-c:v", "libx264", "-preset", "medium", "-qp", "0"), "-pix_fmt", pix_fmt]
         arguments += ["-threads", str(threads)]

@@ -38,8 +38,8 @@ def engine_name(backend: str) -> str:
         return backend
     if backend == "cuda":
         raise UnavailableError(
-            "backend 'cuda' was asked for, this build of pyvmaf has the backend 'cpu' only: "
-            "use backend cpu, or a build configured with -DPYVMAF_CUDA=ON"
+            "backend 'cuda' was asked for, but this build of pyvmaf has the backend 'cpu' only, and this version has no "
+            "build with CUDA: use backend cpu (--backend cpu, `backend: cpu` in the configuration)"
         )
     raise unknown_name("backend", backend, backends())
 

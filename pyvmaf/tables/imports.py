@@ -105,6 +105,7 @@ def _check_usable(corpus: TableCorpus, content: Rows) -> None:
         raise InputError(
             f"{len(content.bad)} of {content.rows_in} rows of corpus {corpus.name} cannot be used, more than the allowed "
             f"share {corpus.max_bad_share:g}: {shown}{'; …' if len(content.bad) > _SHOWN else ''}"
+            + (f". {content.hint}" if content.hint else "")
         )
     if not content.encodes:
         reasons = "; ".join(f"{reason}: {count}" for reason, count in content.dropped.items())

@@ -21,8 +21,12 @@ from pydantic.fields import FieldInfo
 from pyvmaf.base import layout
 from pyvmaf.base.files import read_yaml
 from pyvmaf.base.section import Section
+from pyvmaf.encodes import distortion
+from pyvmaf.engines import engine_name
 from pyvmaf.errors import InputError
-from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
+
+_MOST_THREADS = 1024
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -58,10 +62,12 @@ class Table(Section):
     """Which shards a training table is put together from."""
 
     corpora: list[Name] | None = Field(
-        default=None, description="Corpora; null: all of `corpora` that hold videos. Imported tables have to be named."
+        default=None,
+        min_length=1,
+        description="Corpora; null: all of `corpora` that hold videos. Imported tables have to be named.",
     )
     codecs: list[Name] | None = Field(
-        default=None, description="Ladders of those that hold videos; null: all of `codecs`."
+        default=None, min_length=1, description="Ladders of those that hold videos; null: all of `codecs`."
     )
     unit: Literal["frame", "clip"] = Field(
         default="frame", description="What a row is: a frame, or a clip with its frames pooled."
@@ -80,11 +86,17 @@ class Threads(Section):
     encode_rung: int = Field(
         default=1,
         ge=1,
+        le=_MOST_THREADS,
         description="One encode. Some encoders write other bytes with another count, so it counts as content.",
     )
-    extract_features: int = Field(default=2, ge=1, description="Features of one ladder, one context per thread.")
+    extract_features: int = Field(
+        default=2, ge=1, le=_MOST_THREADS, description="Features of one ladder, one context per thread."
+    )
     fit_model: int = Field(
-        default=1, ge=1, description="Training of one seed, all folds at once; more threads do not help."
+        default=1,
+        ge=1,
+        le=_MOST_THREADS,
+        description="Training of one seed, all folds at once; more threads do not help.",
     )
 
 
@@ -115,7 +127,7 @@ class Config(Section):
         min_length=1,
         description="Models to train: names of files in `models_folder`, or of those that come with the workflow.",
     )
-    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+    seeds: list[Annotated[int, Field(ge=0, lt=1 << 32)]] | None = Field(
         default=None, min_length=1, description="Seeds to train each model with; null: what each model's file says."
     )
     quantized: list[Name] | None = Field(
@@ -165,12 +177,21 @@ def load(path: Path) -> Config:
 
     Raises:
         MissingFileError: there is no such file.
-        InputError: it is not YAML, or a key or value is not allowed.
+        InputError: it is not YAML, or a key or value is not allowed: also an encoder, preset or CRF of a ladder.
+        UnavailableError: this build does not have the backend.
     """
     try:
-        return Config.model_validate(read_yaml(path))
+        config = Config.model_validate(read_yaml(path))
     except ValidationError as err:
         raise InputError(f"{path}: {_explain(err)}") from err
+    try:
+        engine_name(config.backend)
+        select(config.features)
+        for name, ladder in config.ladders.items():
+            distortion.kind(ladder.distortion).ladder(name, ladder.model_dump(mode="json"))
+    except InputError as err:
+        raise InputError(f"{path}: {err}") from err
+    return config
 
 
 def _explain(err: ValidationError) -> str:

@@ -157,6 +157,18 @@ class Model:
         return list(self._family.features(self.spec)) if self._family else []
 
     @property
+    def columns(self) -> list[str]:
+        """The columns of its table that its inputs and its target are; empty if its family does not say."""
+        return list(self._family.columns(self.spec)) if hasattr(self._family, "columns") else []
+
+    def refused_encoder(self, encoders: Sequence[str | None]) -> str | None:
+        """Say why rows of these encoders, None for no encoder, cannot be trained on; None if they can."""
+        refused: str | None = None
+        if hasattr(self._family, "refused_encoder"):
+            refused = self._family.refused_encoder(self.spec, encoders)
+        return refused
+
+    @property
     def table(self) -> str:
         """Name of the table that it is trained on."""
         return str(self.spec["target"]["table"])
@@ -194,6 +206,11 @@ class Plan:
                     f"model {model.name} needs {', '.join(missing)}, which `features: {config['features']}` of the "
                     "configuration does not measure: add them there"
                 )
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration with its defaults."""
+        return self._config
 
     # -- names ------------------------------------------------------------------------------------
 
@@ -330,23 +347,40 @@ class Plan:
             module = distortion.kind(keys["distortion"])
         except InputError as err:
             raise InputError(f"{where}: {err}") from err
-        rungs = {rung.name: rung for rung in module.ladder(name, keys)}
-        for rung in rungs:
-            if not re.fullmatch(layout.WILDCARDS["rung"], rung):
-                raise InputError(f"{where} has the rung {rung!r}, which cannot name a file: choose other strengths")
+        if name == IMPORTED:
+            raise InputError(f"{where} is called as the shards of imported tables are: choose another name")
+        rungs: dict[str, Distortion] = {}
+        for rung in module.ladder(name, keys):
+            if not re.fullmatch(layout.WILDCARDS["rung"], rung.name):
+                raise InputError(
+                    f"{where} has the rung {rung.name!r}, which cannot name a file: choose other strengths"
+                )
+            if rungs.setdefault(rung.name, rung) != rung:
+                raise InputError(f"{where} has two rungs that are both called {rung.name!r}: choose other strengths")
         return rungs
 
     def _corpus(self, name: str) -> Corpus:
         path, spec = self._read("corpus", "corpora", name)
+        if spec["name"] != name:
+            raise InputError(f"{path}: name is {spec['name']!r}, but the file is {name}.yaml: they have to be the same")
         clips: dict[str, Mapping[str, Any]] = {}
         for entry in spec.get("entries", ()):
             if entry["key"] in clips:
                 raise InputError(f"{path}: two entries have the key {entry['key']!r}")
             clips[entry["key"]] = entry
-        return Corpus(name, path, spec, clips)
+        corpus = Corpus(name, path, spec, clips)
+        if not corpus.fetched:
+            for file in (*corpus.files, *map(corpus.source, clips)):
+                if "{" in file and re.search(r"\{\s*\w", file):
+                    raise InputError(
+                        f"{path}: the file {file!r} has {{…}} in its name, which a rule takes for a wildcard: rename it"
+                    )
+        return corpus
 
     def _model(self, name: str) -> Model:
         path, spec = self._read("model", "models", name)
+        if spec["name"] != name:
+            raise InputError(f"{path}: name is {spec['name']!r}, but the file is {name}.yaml: they have to be the same")
         return Model(name, path, spec, branch(self._schema("model"), spec)["reads"])
 
     def _read(self, kind: str, folder: str, name: str) -> tuple[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snakemake.io import PeriodicityDetector
 
 from pyvmaf.corpora.fetch import fetch
 from pyvmaf.corpora.find import find_videos
@@ -23,7 +24,10 @@ from pyvmaf.corpora.prepare import prepare
 from pyvmaf.corpora.scan import Options, Scan, scan
 from pyvmaf.corpora.spec import load_corpus, load_videos, parse_corpus
 from pyvmaf.corpora.write import read_existing, to_yaml, write_corpus
+from pyvmaf.encodes.encode import encode
+from pyvmaf.encodes.encoder import encoder_rung
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.features.stage import extract_features
 from pyvmaf.video.format import Format
 from tests.make.commands import command, refusal
 
@@ -216,11 +220,12 @@ def test_names_that_lose_something_have_keys_of_their_own(names: list[str]) -> N
     assert len({clip_key(name) for name in names}) == len(names)
 
 
-@given(st.text(min_size=1, max_size=300))
+@given(st.text(min_size=1, max_size=300) | st.builds(str.__mul__, st.text(min_size=1, max_size=4), st.integers(1, 60)))
 def test_every_key_is_safe_in_a_path_and_a_wildcard(path: str) -> None:
     key = clip_key(path)
     assert 0 < len(key) <= 90
     assert re.fullmatch("[a-z0-9][a-z0-9_]*", key)
+    assert PeriodicityDetector().is_periodic(key) is None
 
 
 def corpus_of(paths: list[str], **keys: str) -> Spec:
@@ -383,6 +388,43 @@ def test_nothing_in_a_folder_is_passed_over_in_silence(folder: Path, tmp_path: P
             assert f"left out: {shown}: " in text, path
     assert {"cap.m2ts", "cap2.mts", "x.mxf", "disc.vob", "old.wmv", "download.part", "no suffix", "stream.bin"} <= paths
     assert "left out, not videos by name or content: 2 .txt, 1 without suffix, 1 .m3u8" in text
+
+
+def test_any_name_works_from_scan_to_features(
+    tmp_path: Path, make_video: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [
+        "-dash.mkv",
+        "%03d.mkv",
+        "a:b.mkv",
+        "file:x.mkv",
+        "{.mkv",
+        "new\nline.mkv",
+        " q'\".mkv ",
+        "*?[x].mkv",
+        "\u96fb.mkv",
+    ]
+    root = tmp_path / "videos"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    for index, name in enumerate(names):
+        shutil.copy(make_video("odd.mkv", "96x96", 5), name)
+        with open(name, "ab") as stream:
+            # An element that readers of Matroska skip: the files differ.
+            stream.write(b"\xec\x81" + bytes([index]))
+    result = scan(Path(), "odd", base=tmp_path)
+    path = tmp_path / "odd.yaml"
+    write_corpus(result, path)
+    corpus = load_videos(path)
+    assert {entry.path for entry in corpus.entries} == {*names}
+    for entry in corpus.entries:
+        assert prepare(corpus, entry.key, root, tmp_path / f"{entry.key}.mkv").video.frames == 5
+    labels = {"corpus": "odd", "group": "g", "source": "s", "clip": "c", "codec": "libx264"}
+    for name in names:
+        target = Path(name).with_name(f"{Path(name).stem}.out.mkv")
+        encode(Path(name), target, encoder_rung("libx264", "ultrafast", 40))
+        ladder = extract_features(Path(name), {"r": target}, tmp_path / "t.parquet", labels=labels)
+        assert ladder.frames == 5
 
 
 def test_names_that_a_workflow_cannot_hold(tmp_path: Path, make_video: Make) -> None:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import CANONICAL6, STATS
@@ -127,6 +128,48 @@ def test_rows_without_a_score_stay_and_doubles_go(log: Log) -> None:
     found, done = take(log.corpus_file())
     assert np.isnan(found["mos"][3])
     assert (done.details["without_mos"], done.details["dropped"], len(found)) == (1, {"duplicates": 1}, 18)
+
+
+def test_rows_that_contradict_another_row_of_their_video_are_bad(log: Log) -> None:
+    log.rows.append(dict(log.rows[0]) | {"adm2_mean": 0.25})
+    with pytest.raises(
+        InputError, match=r"1 of 19 rows .*: pooled.csv, line 20: pooled.csv, line 2 is of the same encode"
+    ):
+        take(log.corpus_file(frames=False))
+    found, done = take(log.corpus_file(frames=False, max_bad_share=0.1))
+    assert (len(found), len(done.details["bad"])) == (18, 1)
+
+
+def test_a_table_of_frames_is_recognised(log: Log) -> None:
+    log.rows = [
+        {**row, "frame_index": index, **{f"{name}_mean": values[place] for place, name in enumerate(LOGGED)}}
+        for row in log.rows
+        for index, values in enumerate(log.frames[row["pvs"]].tolist())
+    ]
+    for row in log.rows:
+        row.pop("n")
+    columns = {key: value for key, value in log.options["columns"].items() if key != "n_frames"}
+    with pytest.raises(InputError, match=r"108 of 126 rows .*has a column 'frame_index': .*kind corpus-jsonl.*npz"):
+        take(log.corpus_file(frames=False, columns=columns))
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "text", "objects"])
+def test_damaged_frames(log: Log, damage: str) -> None:
+    path = log.folder / "frames.npz"
+    corpus = log.corpus_file()
+    data = path.read_bytes()
+    if damage == "objects":
+        arrays: Any = {name: np.array([object()] * 3) for name in (*log.frames, "__features__")}
+        np.savez(path, **arrays)
+    else:
+        flipped = data[:200] + bytes(byte ^ 0x55 for byte in data[200:-2000]) + data[-2000:]
+        path.write_bytes({"cut": data[: len(data) // 2], "flip": flipped, "text": b"text"}[damage])
+    value = yaml.safe_load(corpus.read_text())
+    for item in value["log"]["frames"]:
+        item["sha256"] = sha256_file(path)
+    corpus.write_text(yaml.safe_dump(value))
+    with pytest.raises(InputError, match=r"frames\.npz"):
+        take(corpus)
 
 
 def test_scales_are_brought_to_one(log: Log) -> None:
@@ -254,11 +297,52 @@ def test_what_is_dropped_is_counted(write_rows: WriteRows) -> None:
         (version_three(encoder="h999"), "unknown codec 'h999'"),
         (version_three(crf=28.5), r"CRF 28.5 is not a whole number"),
         (version_three(src=""), "it has no src"),
+        (version_three(crf=-1), "CRF -1 is not a whole number of 0 to 255"),
+        (version_three(crf=True), "crf is True, which is not a number"),
+        (version_three(crf="1_0"), "crf is '1_0', which is not a number"),
+        (version_three(crf=10**30), "a number has 31 digits"),
+        (version_three(width=-4), "width is -4 pixels, outside of the plausible range"),
+        (version_three(bitrate_kbps=[1]), "is .1., which is not a number"),
+        (version_three(encoder={"a": 1}), "encoder is a dict, not text"),
+        (version_three(preset=["slow"]), "preset is a list, not text"),
+        (version_three(adm2_mean="1e400"), "not finite"),
+        (version_three(frame_index="x"), "frame_index is 'x', which is not a number"),
+        (version_three(frame_index=1.5), "frame_index is 1.5, which is not a whole number"),
+        (version_three(frame_index=-1), "frame_index is -1"),
+        (version_three(frame_index=0, vmaf=[1]), "vmaf is .1., which is not a number"),
+        ("[" * 5000, "nested more than 100 deep"),
+        ('{"src": "a", "src": "b"}', "the key 'src' occurs twice"),
+        ('{"src": "\\ud800"}', "half of a surrogate pair"),
     ],
 )
 def test_damaged_lines_are_named(write_rows: WriteRows, line: Any, reason: str) -> None:
     with pytest.raises(InputError, match=rf"1 of 2 rows of corpus tuned cannot be used.*{reason}"):
         take(write_rows([version_three(), line]))
+
+
+def test_lines_that_contradict_one_another_are_bad(write_rows: WriteRows) -> None:
+    rows = [version_three(), version_three(adm2_mean=0.1)]
+    with pytest.raises(
+        InputError, match=r"line 2: .*line 1 is of the same encode, but has adm2_mean 0\.5 instead of 0\.1"
+    ):
+        take(write_rows(rows))
+
+
+def test_an_encode_whose_frames_have_a_gap_is_bad(write_rows: WriteRows) -> None:
+    rows = [{"src": "s.yuv", "encoder": "x264", "crf": 30, "frame_index": n, "vmaf": 90.0, **C6} for n in (0, 1, 3)]
+    with pytest.raises(InputError, match="the encode has frames 0 to 3, but not 2"):
+        take(write_rows(rows))
+
+
+def test_a_line_that_is_not_utf_8(write_rows: WriteRows) -> None:
+    corpus = write_rows([version_three()])
+    value = yaml.safe_load(corpus.read_text())
+    path = corpus.parent / value["rows"]["files"][0]["path"]
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().rstrip() + b'\n{"src": "\xe4"}\n')
+    value["rows"]["files"][0]["sha256"] = sha256_file(path)
+    corpus.write_text(yaml.safe_dump(value))
+    with pytest.raises(InputError, match=r"1 of 2 rows .* line 2: .* is not JSON"):
+        take(corpus)
 
 
 def test_rows_without_any_features_are_no_table(write_rows: WriteRows) -> None:

@@ -22,16 +22,19 @@ def test_the_example_encodes_nothing(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     write_yaml(folder / "fr_mos.yaml", corpus)
+    clips = yaml.safe_load((REPOSITORY / "config" / "models" / "vmaf_tiny_v2.yaml").read_text())
+    clips |= {"name": "clips", "inputs": {"features": ["adm2_mean"]}, "target": {"column": "vmaf_mean"}}
+    write_yaml(tmp_path / "config" / "models" / "clips.yaml", clips)
     given = ("--configfile", str(EXAMPLE / "config.yaml"))
+    of_clips = ("codecs=[libx264]", "tables={default: {unit: clip}}", "seeds=[0]")
     found = plan(
         tmp_path,
         {
             "example": Case(given),
             "beside": Case((*given, "--config", "corpora=[fr_mos, embedded]", "codecs=[libx264]")),
             "no table": Case((*given, "--config", "models=[vmaf_tiny_v2]")),
-            "unit": Case(
-                ("--config", "models=[vmaf_tiny_v2]", "codecs=[libx264]", "tables={default: {unit: clip}}", "seeds=[0]")
-            ),
+            "unit": Case(("--config", "models=[clips]", *of_clips)),
+            "another unit": Case(("--config", "models=[vmaf_tiny_v2]", *of_clips)),
         },
     )
     example = found["example"].jobs
@@ -51,3 +54,5 @@ def test_the_example_encodes_nothing(tmp_path: Path) -> None:
     assert "table 'default' has no corpora: the run uses fr_mos only" in found["no table"].text
     # A table of clips is made of the same shards.
     assert (found["unit"].jobs["build_shard"], found["unit"].jobs["combine_table"]) == (1, 1)
+    assert found["another unit"].code != 0
+    assert "no column 'adm2', because a row of it is a clip" in found["another unit"].text

@@ -14,7 +14,7 @@ import yaml
 
 from pyvmaf.base.section import Section
 from pyvmaf.workflow.config import Config, Ladder, Report, Table, Threads
-from tests.make.videos import REPOSITORY
+from tests.make.videos import REPOSITORY, ffmpeg_program
 from tests.make.workflows import Case, Planned, plan, plan_once, write_yaml
 
 pytestmark = pytest.mark.xdist_group("workflow")
@@ -119,7 +119,7 @@ LEAVES: dict[str, tuple[Any, set[str]]] = {
     "features": (["canonical6", "psnr_y"], FROM_FEATURES | FROM_TABLE),
     "teacher": ("vmaf_v0.6.1neg", FROM_FEATURES | FROM_TABLE),
     "backend": ("libvmaf", FROM_FEATURES | FROM_TABLE),
-    "ffmpeg": ("system", {"prepare_clip", "collect_corpus", "encode_rung"} | FROM_FEATURES | FROM_TABLE),
+    "ffmpeg": (ffmpeg_program(), {"prepare_clip", "collect_corpus", "encode_rung"} | FROM_FEATURES | FROM_TABLE),
     "cache": ("elsewhere", set()),
     "corpora_folder": ("config/../config/corpora", set()),
     "models_folder": ("config/../config/models", set()),
@@ -348,6 +348,10 @@ def _changes(finished_run: Path) -> dict[str, Case]:
     for place, (value, _) in LEAVES.items():
         write_yaml(flips / f"{place}.yaml", _flipped(config, place, value))
         cases[place] = Case(("--configfile", f"flips/{place}.yaml"))
+    # A table of clips is of no use to a model of frames, which is refused: another model is trained on it.
+    clips = {**model, "name": "clips", "inputs": {"features": ["adm2_mean"]}, "target": {"column": "vmaf_mean"}}
+    write_yaml(finished_run / "config" / "models" / "clips.yaml", clips)
+    cases["tables.default.unit"] = Case((*cases["tables.default.unit"].arguments, "--config", "models=[clips]"))
     for key, (value, _) in MODEL_LEAVES.items():
         changed = {**model[key], **value} if isinstance(value, dict) and isinstance(model.get(key), dict) else value
         write_yaml(flips / f"model {key}" / "small.yaml", {**model, key: changed})

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyvmaf.codecs.vocabularies import vocabulary
+from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES, TEACHER, pooled_column, resolve, select
 
 
@@ -36,6 +37,34 @@ def features(spec: Mapping[str, Any]) -> list[str]:
         if name != TEACHER:
             names.append(name)
     return list(select(names).names) if names else []
+
+
+def columns(spec: Mapping[str, Any]) -> list[str]:
+    """The columns of the table that the inputs and the target are."""
+    inputs = spec["inputs"]
+    return [*resolve(inputs["features"]), *inputs["context"], spec["target"]["column"]]
+
+
+def refused_encoder(spec: Mapping[str, Any], encoders: Sequence[str | None]) -> str | None:
+    """Say why rows of these encoders cannot be trained on; None if they can.
+
+    Args:
+        spec: the content of the file.
+        encoders: the encoders of the table's rows, None for rows that no encoder made.
+    """
+    version = spec["inputs"]["codec"]
+    if version is None:
+        return None
+    refused: dict[str | None, str] = {}
+    for encoder in encoders:
+        try:
+            vocabulary(version).slot(encoder)
+        except InputError as err:
+            refused[encoder] = str(err)
+    leave_out = spec["rows"]["unlisted_encoders"] == "leave_out"
+    if not refused or (leave_out and len(refused) < len(set(encoders))):
+        return None
+    return next(iter(refused.values()))
 
 
 def judged_on_negatives(spec: Mapping[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from pyvmaf.tables.adapters.imported import (
     Encode,
     Rows,
     TableCorpus,
+    check_context,
     complete_encoder,
     parse_number,
     rescale,
@@ -64,8 +65,8 @@ class EncodeRows(Section):
         default=0.05,
         ge=0,
         lt=1,
-        description="Refuse files if more than this share of lines is damaged. Rows without features do not count: "
-        "they are left out and counted.",
+        description="Refuse files if more than this share of lines is damaged or contradicts another line of the same "
+        "encode. Rows without features do not count: they are left out and counted.",
     )
 
 
@@ -113,7 +114,7 @@ class _Reader:
         self._whole: set[_Key] = set()  # encodes that have a row of their own beside rows of frames
         self._teachers: set[str] = set()
 
-    def add(self, line: str, where: str) -> None:
+    def add(self, line: bytes, where: str) -> None:
         """Add one line of a file."""
         self._rows.rows_in += 1
         try:
@@ -122,8 +123,10 @@ class _Reader:
                 raise InputError("it is not a JSON object")
             _check_version(row)
             encode = _encode(self._spec, row, where)
-            frame = _first(row, "frame_index", "frame")
+            frame = _frame_number(_first(row, "frame_index", "frame"))
             measured = {n: _value(row, n) for n in FEATURES} if frame is not None else _pooled_values(row)
+            if frame is not None:
+                measured[TEACHER] = parse_number(_first(row, "vmaf", "vmaf_score"), TEACHER)
         except (InputError, IntegrityError, ValueError) as err:
             self._rows.bad.append(f"{where}: {err}")
             return
@@ -133,7 +136,9 @@ class _Reader:
         elif row.get("vmaf_model"):
             self._teachers.add(str(row["vmaf_model"]))
 
-    def _take(self, row: Mapping[str, Any], encode: Encode, frame: Any, measured: dict[str, float]) -> str | None:
+    def _take(
+        self, row: Mapping[str, Any], encode: Encode, frame: int | None, measured: dict[str, float]
+    ) -> str | None:
         """Add a row to its encode; return the reason if it is left out."""
         if row.get("exit_status") not in (None, 0):
             return "failed encodes"
@@ -142,17 +147,19 @@ class _Reader:
             return "rows without features"
         key = (str(row.get("src_sha256") or row["src"]), encode.columns["encoder"], encode.columns["rung"])
         if frame is None:
-            if key in self._whole:
-                return "duplicates"
-            self._whole.add(key)
             encode.pooled = measured
+            if key in self._whole:
+                self._rows.repeated(self._encodes[key], encode, encode.where)
+                return None
+            self._whole.add(key)
             self._encodes[key] = encode
             return None
         series = self._series.setdefault(key, {})
-        if int(frame) in series:
-            return "duplicates"
-        measured[TEACHER] = parse_number(_first(row, "vmaf", "vmaf_score"), TEACHER)
-        series[int(frame)] = measured
+        if frame in series:
+            earlier = Encode(f"frame {frame}", {}, series[frame])
+            self._rows.repeated(earlier, Encode("", {}, measured), encode.where)
+            return None
+        series[frame] = measured
         self._encodes.setdefault(key, encode)
         return None
 
@@ -163,6 +170,15 @@ class _Reader:
             InputError: the rows come from different teachers.
         """
         for key, series in self._series.items():
+            numbers = sorted(series)
+            if numbers[-1] - numbers[0] + 1 != len(numbers):
+                absent = next(n for n in range(numbers[0], numbers[-1]) if n not in series)
+                self._rows.bad.append(
+                    f"{self._encodes[key].where}: the encode has frames {numbers[0]} to {numbers[-1]}, but not {absent}"
+                )
+                if key not in self._whole:
+                    del self._encodes[key]
+                continue
             _pool_series(self._encodes[key], series)
         teachers = self._teachers
         if self._spec.teacher is None and len(teachers) > 1:
@@ -171,7 +187,7 @@ class _Reader:
         rows.teacher = self._spec.teacher or next(iter(teachers), "unknown")
         rows.encodes = list(self._encodes.values())
         rows.unit = "frame" if rows.encodes and all(encode.frames for encode in rows.encodes) else "clip"
-        rows.dropped = dict(sorted(self._dropped.items()))
+        rows.dropped = dict(sorted({**rows.dropped, **self._dropped}.items()))
         return rows
 
 
@@ -196,11 +212,36 @@ def _value(row: Mapping[str, Any], feature: str) -> float:
     return parse_number(_first(row, *names), feature)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open(encoding="utf-8", errors="replace") as stream:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
-                yield number, line
+                yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+
+
+def _frame_number(value: Any) -> int | None:
+    """The number of a frame; None for a row of a whole encode.
+
+    Raises:
+        InputError: it is not a whole number of 0 or more.
+    """
+    if value is None:
+        return None
+    number = parse_number(value, "frame_index")
+    if not (math.isfinite(number) and number >= 0 and number == int(number)):
+        raise InputError(f"frame_index is {value!r}, which is not a whole number of 0 or more")
+    return int(number)
+
+
+def _text(value: Any, name: str) -> str:
+    """Text of a row.
+
+    Raises:
+        InputError: it is a list or an object.
+    """
+    if value is None or isinstance(value, str | int | float):
+        return "" if value is None else str(value)
+    raise InputError(f"{name} is a {type(value).__name__}, not text")
 
 
 def _label(pattern: str | None, src: str) -> str | None:
@@ -219,19 +260,18 @@ def _check_version(row: Mapping[str, Any]) -> None:
 
 
 def _encode(spec: EncodeRows, row: Mapping[str, Any], where: str) -> Encode:
-    src = str(row.get("src") or "")
-    encoder = _first(row, "encoder", "codec")
-    if not src or encoder is None:
+    src = _text(row.get("src"), "src")
+    encoder = _text(_first(row, "encoder", "codec"), "encoder")
+    if not src or not encoder:
         raise InputError(f"it has no {'encoder' if src else 'src'}")
     source = _label(spec.source, src) or Path(src).stem
     fps, seconds = parse_number(row.get("framerate"), "framerate"), parse_number(row.get("duration_s"), "duration_s")
-    preset = row.get("preset")
     columns: dict[str, Any] = {
         "source": source,
         "group": _label(spec.group, src) or source,
         "clip": Path(src).stem,
-        "codec": str(encoder),
-        "preset": "" if preset is None else str(preset),
+        "codec": encoder,
+        "preset": _text(row.get("preset"), "preset"),
         "crf": parse_number(_first(row, "crf", "q", "cq"), "crf"),
         "width": parse_number(row.get("width"), "width"),
         "height": parse_number(row.get("height"), "height"),
@@ -239,6 +279,7 @@ def _encode(spec: EncodeRows, row: Mapping[str, Any], where: str) -> Encode:
         "bitrate_kbps": parse_number(_first(row, "bitrate_kbps", "actual_kbps"), "bitrate_kbps"),
         "n_frames": round(fps * seconds) if math.isfinite(fps * seconds) else math.nan,
     }
+    check_context(columns)
     if row.get("mos") is not None:
         columns["mos"] = parse_number(row["mos"], "mos")
         rescale(columns, MOS_SCALE)

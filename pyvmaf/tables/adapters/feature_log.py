@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -15,12 +19,13 @@ from pyvmaf.base.parquet import read_parquet
 from pyvmaf.base.section import Section
 from pyvmaf.corpora.spec import Pinned
 from pyvmaf.errors import InputError
-from pyvmaf.features.catalog import CONTEXT, FEATURES, STATS, TEACHER
+from pyvmaf.features.catalog import FEATURES, STATS, TEACHER
 from pyvmaf.features.pool import COUNT, pool
 from pyvmaf.tables.adapters.imported import (
     Encode,
     Rows,
     TableCorpus,
+    check_context,
     complete_encoder,
     is_missing,
     parse_number,
@@ -30,8 +35,14 @@ from pyvmaf.tables.adapters.imported import (
 if TYPE_CHECKING:
     import pandas as pd
 
+_DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""Errors of numpy and zipfile for damaged archives and for arrays of objects, which are not unpickled."""
+
 _AGREES = 1e-4
 """Largest relative difference between a pooled value of a log, which is rounded, and its frames pooled here."""
+
+_FRAME_NUMBER = r"(?i)frame(_?(index|num|number|no|id))?|poc|n_frame"
+"""Names of columns by which tables of frames are known."""
 
 _TEXTS = ("group", "source", "clip", "codec", "encoder", "preset")
 
@@ -140,7 +151,7 @@ class _Reader:
             _FrameFile(item, files[item.path], log.frame_names, self._training_names) for item in log.frames
         ]
         self._rows = Rows([], log.teacher, log.unit)
-        self._seen: set[tuple[str, str, str]] = set()
+        self._seen: dict[tuple[str, str, str], Encode] = {}
 
     def read(self) -> Rows:
         """Read every table."""
@@ -152,6 +163,12 @@ class _Reader:
             unused = [str(column) for column in table.columns if column not in named and column not in pooled]
             rows.ignored += [column for column in unused if column not in rows.ignored]
             rows.rows_in += len(table)
+            if frames := [column for column in unused if re.fullmatch(_FRAME_NUMBER, column)]:
+                rows.hint = (
+                    f"{item.path} has a column {frames[0]!r}: if its rows are frames, this kind cannot read them, because "
+                    "it takes one row per video. Write them as JSON Lines with src, encoder and frame_index (kind "
+                    "corpus-jsonl), or as arrays of an .npz file (log.frames)"
+                )
             for number, row in enumerate(table.to_dict("records"), start=2):
                 self._read_row(row, f"{item.path}, line {number}", pooled)
         return rows
@@ -164,10 +181,9 @@ class _Reader:
         except InputError as err:
             self._rows.bad.append(f"{where}: {err}")
             return
-        if encode.key in self._seen:
-            self._rows.dropped["duplicates"] = self._rows.dropped.get("duplicates", 0) + 1
+        if (first := self._seen.setdefault(encode.key, encode)) is not encode:
+            self._rows.repeated(first, encode, where)
             return
-        self._seen.add(encode.key)
         self._rows.encodes.append(encode)
 
     def _pooled_name(self, column: str) -> str | None:
@@ -228,17 +244,10 @@ def _encode(log: FeatureLog, row: Mapping[Any, Any], where: str, pooled: Mapping
         else:
             columns[name] = parse_number(row[sources[0]], sources[0])
     columns.setdefault("group", columns["source"])
-    _check_context(columns)
+    check_context(columns)
     complete_encoder(columns, log.codecs)
     rescale(columns, log.mos_scale)
     return Encode(where, columns, {name: parse_number(row[source], source) for source, name in pooled.items()})
-
-
-def _check_context(columns: Mapping[str, Any]) -> None:
-    for name, entry in CONTEXT.items():
-        value = columns.get(name, math.nan)
-        if not is_missing(value) and not (entry.low <= value and (entry.high is None or value <= entry.high)):
-            raise InputError(f"{name} is {value:g} {entry.unit}, outside of the plausible range")
 
 
 class _FrameFile:
@@ -246,9 +255,11 @@ class _FrameFile:
 
     def __init__(self, item: Frames, path: Path, names: str, training_names: Mapping[str, str]) -> None:
         try:
-            self._arrays = np.load(path, allow_pickle=False)
+            # numpy leaves a damaged file open.
+            self._arrays = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
             columns = [str(column) for column in self._arrays[names]]
-        except (OSError, ValueError, KeyError) as err:
+            self._names = frozenset(self._arrays.files)
+        except (*_DAMAGE, KeyError, AttributeError, TypeError) as err:
             raise InputError(f"{path} is not an .npz file with an array {names!r} of column names ({err})") from err
         self.name = item.path
         self._where = item.where
@@ -267,9 +278,12 @@ class _FrameFile:
         Raises:
             InputError: it has none, or they are not a matrix.
         """
-        if key not in self._arrays:
+        if key not in self._names:
             raise InputError(f"{self.name} holds no frames of {key!r}")
-        values = np.asarray(self._arrays[key], dtype=np.float64)
+        try:
+            values = np.asarray(self._arrays[key], dtype=np.float64)
+        except (*_DAMAGE, TypeError) as err:
+            raise InputError(f"the frames of {key!r} in {self.name} cannot be read ({err})") from err
         if values.ndim != 2 or values.shape[1] != self._width or not len(values):
             raise InputError(f"the frames of {key!r} in {self.name} have shape {values.shape}, not [n, {self._width}]")
         return {name: values[:, index] for index, name in self._columns}

@@ -18,6 +18,7 @@ from pyvmaf.codecs.encoders import rung_name
 from pyvmaf.codecs.vocabularies import encoder_name
 from pyvmaf.corpora.spec import Corpus, FileName
 from pyvmaf.errors import InputError
+from pyvmaf.features.catalog import CONTEXT
 from pyvmaf.features.table import STRENGTH
 
 MOS_SCALE = (1.0, 5.0)
@@ -25,6 +26,9 @@ MOS_SCALE = (1.0, 5.0)
 
 _SLACK = 0.0125
 """How far outside of its scale an opinion score may lie, as a share of the scale's width: scores are rounded."""
+
+
+_LARGEST_CRF = 255
 
 
 @dataclass
@@ -58,9 +62,10 @@ class Rows:
         teacher: what computed the VMAF.
         unit: what a row of the shard is, "clip" or "frame".
         rows_in: rows of the files.
-        bad: rows that cannot be used, with file, line and reason.
+        bad: rows that cannot be used, with file, line and reason; also rows that contradict an earlier row of their encode.
         dropped: number of rows that were left out for another reason, by reason.
         ignored: columns from which nothing was taken.
+        hint: what may be wrong with the files as a whole, for messages.
     """
 
     encodes: list[Encode]
@@ -70,6 +75,19 @@ class Rows:
     bad: list[str] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
+    hint: str = ""
+
+    def repeated(self, first: Encode, other: Encode, where: str) -> None:
+        """Count a row of an encode that has one already; if the two contradict one another, the later one is bad."""
+        names = {**first.pooled, **other.pooled}
+        for name in names:
+            one, two = first.pooled.get(name, math.nan), other.pooled.get(name, math.nan)
+            if not (one == two or (is_missing(one) and is_missing(two))):
+                self.bad.append(
+                    f"{where}: {first.where} is of the same encode, but has {name} {one:g} instead of {two:g}"
+                )
+                return
+        self.dropped["duplicates"] = self.dropped.get("duplicates", 0) + 1
 
 
 class TableCorpus(Corpus, Section):
@@ -112,9 +130,16 @@ def parse_number(value: Any, name: str) -> float:
     if value is None or (isinstance(value, str) and value.strip().lower() in ("", "nan", "na", "null")):
         return math.nan
     try:
+        # Python's own spelling of numbers has underscores and digits of other scripts, no file's has.
+        text = str(value) if isinstance(value, str) else ""
+        if isinstance(value, bool) or "_" in text or not text.isascii():
+            raise ValueError(value)
         number = float(value)
+    except OverflowError as err:
+        raise InputError(f"{name} is larger than any number of 64 bits") from err
     except (TypeError, ValueError) as err:
-        raise InputError(f"{name} is {value!r}, which is not a number") from err
+        shown = repr(value)
+        raise InputError(f"{name} is {shown if len(shown) <= 60 else shown[:60] + '…'}, which is not a number") from err
     if math.isinf(number):
         raise InputError(f"{name} is {value!r}, which is not finite")
     return number
@@ -124,18 +149,30 @@ def complete_encoder(columns: dict[str, Any], codecs: Mapping[str, str]) -> None
     """Fill in encoder, preset, CRF, rung and strength of an encode from the columns that are there.
 
     Raises:
-        InputError: the encoder is unknown, or a CRF is not a whole number.
+        InputError: the encoder is unknown, or a CRF is not a whole number of 0 to 255.
     """
     name = str(columns.get("encoder") or columns["codec"])
     encoder = encoder_name(codecs.get(name, name))
     columns["codec"] = codecs.get(columns["codec"], columns["codec"]) if columns.get("encoder") else encoder
     columns["encoder"] = encoder
     preset, crf = str(columns.get("preset") or ""), columns.get("crf", math.nan)
-    if not is_missing(crf) and crf != int(crf):
-        raise InputError(f"CRF {crf} is not a whole number")
+    if not is_missing(crf) and not (crf == int(crf) and 0 <= crf <= _LARGEST_CRF):
+        raise InputError(f"CRF {crf:g} is not a whole number of 0 to {_LARGEST_CRF}")
     columns["preset"] = preset
     columns[STRENGTH] = crf
     columns["rung"] = preset if is_missing(crf) else rung_name(preset, int(crf)).removeprefix("-")
+
+
+def check_context(columns: Mapping[str, Any]) -> None:
+    """Refuse sizes, rates and bitrates that no video has.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name, entry in CONTEXT.items():
+        value = columns.get(name, math.nan)
+        if not is_missing(value) and not (entry.low <= value and (entry.high is None or value <= entry.high)):
+            raise InputError(f"{name} is {value:g} {entry.unit}, outside of the plausible range")
 
 
 def rescale(columns: dict[str, Any], scale: tuple[float, float]) -> None:

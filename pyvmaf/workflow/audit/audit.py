@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from pyvmaf.base.code import recorded_parts
 from pyvmaf.base.document import Call, publish
 from pyvmaf.base.outputs import publishes
 from pyvmaf.workflow.audit.cost import estimate
-from pyvmaf.workflow.audit.planned import Job, Plan, load
-from pyvmaf.workflow.audit.reasons import UPSTREAM, describe, pattern
+from pyvmaf.workflow.audit.planned import Change, Job, Plan, load
+from pyvmaf.workflow.audit.reasons import ONLY_TIMES, UPSTREAM, describe, pattern
 from pyvmaf.workflow.audit.report import Audit, Cost, Following, Group, PlannedFile, RuleCost
+from pyvmaf.workflow.audit.times import Recorded
 from pyvmaf.workflow.audit.unseen import find_unseen
 
 _EXAMPLES = 3
@@ -33,15 +35,19 @@ def audit(arguments: Sequence[str] = (), *, quick: bool = False, output: Path | 
     """
     call = Call("audit", args={"arguments": list(arguments), "quick": quick}, inputs={})
     plan = load(arguments)
-    priced = _Priced(plan)
+    priced = _Priced(plan, quick=quick)
     pending = [index for index, job in enumerate(plan.jobs) if job.pending]
     groups, membership = priced.groups()
+    only_times = {index for index in pending if priced.reasons[index] == (ONLY_TIMES,)}
+    followers = _reached(only_times, _followers(plan))
     unseen = None if quick else find_unseen(plan)
     report = Audit(
         arguments=list(arguments),
         nothing_to_do=not pending and not unseen,
         jobs=len(plan.jobs),
         pending=len(pending),
+        only_times=len(only_times),
+        touch=bool(only_times) and followers >= set(pending),
         rules=priced.rules(),
         groups=groups,
         artefacts=[
@@ -65,8 +71,9 @@ def audit(arguments: Sequence[str] = (), *, quick: bool = False, output: Path | 
 class _Priced:
     """The jobs of a plan with their own reasons and their cost."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, quick: bool) -> None:
         self.plan = plan
+        self._recorded = None if quick else Recorded(Path(plan.folder))
         self.seconds = estimate(plan.jobs, Path(plan.folder))
         # Most jobs share their code with many others.
         self._parts = cache(lambda identity: recorded_parts(identity, Path(plan.folder)))
@@ -76,11 +83,19 @@ class _Priced:
         """Describe the reasons of a job's own, without the names that differ between jobs of one rule."""
         if not job.pending:
             return ()
-        sentences = {pattern(text, job.wildcards) for change in job.changes for text in describe(change, self._parts)}
+        changes = [self._examined(job, change) for change in job.changes]
+        sentences = {pattern(text, job.wildcards) for change in changes for text in describe(change, self._parts)}
         if any(self.plan.jobs[before].pending for before in job.needs):
             # The job before this one states the reason.
             sentences.discard(UPSTREAM)
         return tuple(sorted(sentences))
+
+    def _examined(self, job: Job, change: Change) -> Change:
+        """Tell inputs with other bytes from those that are only newer."""
+        if change.kind != "newer" or self._recorded is None:
+            return change
+        changed = self._recorded.changed(job.outputs, tuple(change.new))
+        return replace(change, kind="changed", new=tuple(changed)) if changed else replace(change, kind="touched")
 
     def cost(self, indices: Sequence[int]) -> Cost:
         measured = [seconds for index in indices if (seconds := self.seconds[index]) is not None]

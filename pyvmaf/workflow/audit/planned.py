@@ -21,7 +21,8 @@ class Change:
     """A reason of a job's own to be pending.
 
     Attributes:
-        kind: missing, incomplete, forced, parameters, inputs, newer, rule or environment.
+        kind: missing, incomplete, forced, parameters, inputs, newer, rule or environment; of newer inputs that were
+            examined, changed or touched.
         old: the recorded values: representations of parameters, or input paths.
         new: the present values: parameters by name, or input paths.
     """

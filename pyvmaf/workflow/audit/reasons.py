@@ -14,7 +14,11 @@ from pyvmaf.workflow.plan import MADE_OF
 UPSTREAM = "the origin of its inputs has changed"
 """Reason of a job that records the origin of its inputs. It matters only if no job before it is pending."""
 
+ONLY_TIMES = "only times have changed: its inputs are newer than the output, but their bytes are those recorded"
+"""Reason of a job that would give the same output again: files were copied without their times."""
+
 _SENTENCES = {
+    "touched": ONLY_TIMES,
     "missing": "the output does not exist",
     "incomplete": "an earlier run was cut off while writing the output",
     "forced": "it is forced",
@@ -40,8 +44,10 @@ def describe(change: Change, parts: Parts) -> tuple[str, ...]:
     """
     if change.kind in _SENTENCES:
         return (_SENTENCES[change.kind],)
-    if change.kind == "newer":
+    if change.kind == "changed":
         return (f"changed after the output was made: {_listed(change.new)}",)
+    if change.kind == "newer":
+        return (f"newer than the output (bytes were not compared): {_listed(change.new)}",)
     if change.kind == "inputs":
         return _inputs(set(change.old), set(change.new))
     assert isinstance(change.new, Mapping)

@@ -82,6 +82,14 @@ class Audit(Cost, Document):
     nothing_to_do: bool = Field(description="No job is pending, and there is nothing unseen.")
     jobs: Count = Field(description="Jobs of the plan that make files.")
     pending: Count = Field(description="Jobs that would run.")
+    only_times: Count = Field(
+        default=0,
+        description="Pending jobs whose inputs are only newer: their bytes are those recorded. 0 with --quick.",
+    )
+    touch: bool = Field(
+        default=False,
+        description="All pending jobs are such jobs or follow them: `snakemake --touch` would make everything up to date.",
+    )
     rules: list[RuleCost]
     groups: list[Group]
     artefacts: list[PlannedFile]

@@ -34,6 +34,7 @@ def show(report: Audit) -> None:
             console.print(f"… and {len(groups) - _MOST_GROUPS} further reasons: --output JSON has them all.")
         console.print()
         _show_rules(console, report.rules)
+        _show_times(console, report)
     else:
         console.print(f"Nothing to be done: all {report.jobs} jobs are up to date.")
     _show_unseen(console, report.unseen)
@@ -50,6 +51,18 @@ def _show_group(console: Console, group: Group) -> None:
         then = ", ".join(f"{following.jobs} {following.rule}" for following in group.then)
         text = f"    then {_jobs(later)}, {group.then_cpu_minutes:.1f} min: {then}"
         console.print(text, soft_wrap=True)
+
+
+def _show_times(console: Console, report: Audit) -> None:
+    if not report.only_times:
+        return
+    jobs = f"{_jobs(report.only_times)} of {report.pending} would run only because times have changed"
+    text = (
+        f"{jobs}; the bytes are those recorded. `snakemake --touch` makes all results up to date."
+        if report.touch
+        else f"{jobs}. `snakemake --touch` would mend that, but also hide the other reasons: see to those first."
+    )
+    console.print(text, style="bold", highlight=False, soft_wrap=True)
 
 
 def _show_rules(console: Console, rules: Sequence[RuleCost]) -> None:

@@ -1,0 +1,337 @@
+"""What would fail in the course of a run, refused before its first job.
+
+The plan alone is made from YAML files and their schemas, because every job makes it again. This module is loaded once
+per run: it reads the files with the classes of their kinds, and asks the code of each stage whether it can do its part.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Pydantic looks for plugins in the metadata of every installed package; this project uses none.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+from pyvmaf import engines
+from pyvmaf.base.coded import Coded
+from pyvmaf.codecs.encoders import ENCODERS
+from pyvmaf.corpora.keys import periodic
+from pyvmaf.corpora.prepare import plan as plan_clip
+from pyvmaf.corpora.spec import Entry, VideoCorpus, load_corpus
+from pyvmaf.encodes.encoder import EncoderRung
+from pyvmaf.errors import InputError, PyvmafError, UnavailableError, unknown_name
+from pyvmaf.features.catalog import FEATURES, TEACHER, pooled_column, select
+from pyvmaf.features.requests import Teacher, usable
+from pyvmaf.features.table import LEADING as FRAME_COLUMNS
+from pyvmaf.models.crossval import Division
+from pyvmaf.models.spec import ModelSpec, load_spec
+from pyvmaf.tables.clips import LEADING as CLIP_COLUMNS
+from pyvmaf.video.ffmpeg import FFmpeg, ffmpeg
+from pyvmaf.video.format import Format
+
+if TYPE_CHECKING:
+    from pyvmaf.workflow.plan import Model, Plan
+
+_SHOWN = 3
+
+
+def check(plan: Plan) -> None:
+    """Refuse a plan that cannot be carried out.
+
+    Raises:
+        InputError, UnavailableError: the first problems, each with what to change.
+    """
+    corpora = {name: load_corpus(corpus.path) for name, corpus in plan.corpora.items()}
+    specs = {name: load_spec(Path(model.path)) for name, model in plan.models.items()}
+    videos = {name: corpus for name, corpus in corpora.items() if isinstance(corpus, VideoCorpus)}
+    clips = _Clips(videos)
+    problems = [*_names(plan), *_settings(plan), *clips.problems]
+    if videos:
+        problems += _tools(plan)
+        problems += _rungs(plan, clips)
+        problems += _measurements(plan, clips)
+    for name, model in plan.models.items():
+        problems += _model(plan, model, specs[name], clips)
+    if not problems:
+        return
+    different = list(dict.fromkeys(map(str, problems)))
+    more = len(different) - _SHOWN
+    text = "; ".join(different[:_SHOWN]) + (f"; and {more} more problems" if more > 0 else "")
+    raise (UnavailableError if isinstance(problems[0], UnavailableError) else InputError)(text)
+
+
+Problem = str | PyvmafError
+
+
+def _caught(call: Callable[[], object], where: str = "") -> Iterator[Problem]:
+    """The error of a call, if there is one."""
+    try:
+        call()
+    except UnavailableError as err:
+        yield UnavailableError(f"{where}{err}")
+    except PyvmafError as err:
+        yield f"{where}{err}"
+
+
+class _Clips:
+    """The clips of the corpora, as far as their files tell what preparation will make of them.
+
+    Attributes:
+        formats: format of each clip whose source was probed by a scan, by (corpus, clip).
+        entries: every clip by (corpus, clip).
+        problems: why clips cannot be prepared.
+    """
+
+    def __init__(self, corpora: dict[str, VideoCorpus]) -> None:
+        self.formats: dict[tuple[str, str], Format] = {}
+        self.entries: dict[tuple[str, str], Entry] = {}
+        self.problems: list[Problem] = []
+        for name, corpus in corpora.items():
+            for entry in corpus.entries:
+                self.entries[name, entry.key] = entry
+                try:
+                    form = _prepared(entry)
+                except InputError as err:
+                    self.problems.append(f"corpus {name}: {err}")
+                else:
+                    if form is not None:
+                        self.formats[name, entry.key] = form
+
+    def distinct(self) -> dict[Format, tuple[str, str]]:
+        """Each format of clips, with one of them."""
+        examples: dict[Format, tuple[str, str]] = {}
+        for clip, form in self.formats.items():
+            examples.setdefault(replace(form, rate=None), clip)
+        return examples
+
+
+def _prepared(entry: Entry) -> Format | None:
+    """Format of the clip that preparation makes of an entry; None if the corpus file does not tell.
+
+    Raises:
+        InputError: it cannot be prepared.
+    """
+    if entry.path.lower().endswith(".yuv") and entry.raw is None:
+        raise InputError(f"entry {entry.key!r} is a headerless file: it needs the key raw with size, pix_fmt and fps")
+    raw = entry.raw.format() if entry.raw else None
+    probe = entry.probe
+    if probe is None:
+        source = raw
+    else:
+        source = Format(probe.width, probe.height, probe.pix_fmt)
+        if entry.frames is not None and entry.frames[1] >= probe.frames:
+            raise InputError(
+                f"entry {entry.key!r} asks for frames {entry.frames[0]} to {entry.frames[1]}, but {entry.path} has "
+                f"{probe.frames} frames (0 to {probe.frames - 1}), as its probe says: correct the range"
+            )
+    if source is None:
+        return None
+    steps = plan_clip(entry, source, "matroska")
+    width, height = steps.scale or (steps.crop or (source.width, source.height))[:2]
+    return Format(width, height, steps.pix_fmt)
+
+
+def _names(plan: Plan) -> Iterator[Problem]:
+    """Names that Snakemake takes for the start of an endless recursion."""
+    clips = [clip for _, clip in plan.clips()]
+    for name in dict.fromkeys((*plan.corpora, *clips, *plan.codecs, *plan.models, *plan.tables)):
+        if periodic(name):
+            yield f"{name!r} ends in 20 repetitions, which Snakemake takes for an endless name: choose another one"
+
+
+def _settings(plan: Plan) -> Iterator[Problem]:
+    """Settings that name what does not exist."""
+    modes = {entry["mode"] for model in plan.models.values() for entry in model.spec["quantised"]}
+    for mode in plan.config["quantized"] or ():
+        if mode not in modes:
+            yield unknown_name("int8 variant in `quantized`", mode, sorted(modes))
+    cache = Path(plan.config["cache"])
+    if cache.exists() and not cache.is_dir():
+        yield f"cache: {cache} is a file, not a folder: name another one"
+
+
+def _tools(plan: Plan) -> Iterator[Problem]:
+    """Encoders and filters that the FFmpeg of the configuration does not have."""
+    try:
+        tool = ffmpeg(plan.config["ffmpeg"])
+        encoders, filters = _listed(tool, "-encoders"), _listed(tool, "-filters")
+    except PyvmafError as err:
+        yield err
+        return
+    # Clips and filtered versions are stored as lossless H.264.
+    wanted = {"libx264": "prepared clips"}
+    for codec, rungs in plan.codecs.items():
+        for rung in rungs.values():
+            if isinstance(rung, EncoderRung):
+                wanted.setdefault(rung.encoder, f"ladder {codec!r}")
+    for encoder, why in wanted.items():
+        if encoder not in encoders:
+            yield UnavailableError(
+                f"{why}: FFmpeg {tool.version} ({plan.config['ffmpeg']}) was built without {encoder}: use another FFmpeg, "
+                "or other codecs"
+            )
+    for name in ("scale", "settb", "setpts", "trim", "crop", "format"):
+        if name not in filters:
+            yield UnavailableError(
+                f"FFmpeg {tool.version} ({plan.config['ffmpeg']}) was built without the filter {name}"
+            )
+
+
+@cache
+def _listed(tool: FFmpeg, option: str) -> frozenset[str]:
+    """Names that FFmpeg lists.
+
+    Raises:
+        InputError: it cannot be run.
+    """
+    try:
+        done = subprocess.run(
+            [tool.path, "-hide_banner", option], capture_output=True, text=True, check=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError) as err:
+        raise InputError(f"{tool.path} cannot be run as FFmpeg: {err}") from err
+    return frozenset(re.findall(r"^ [A-Z.]{2,6} +(\S+) ", done.stdout, re.MULTILINE))
+
+
+def _rungs(plan: Plan, clips: _Clips) -> Iterator[Problem]:
+    """Ladders that cannot be made of some clip."""
+    for codec, rungs in plan.codecs.items():
+        for form, (corpus, clip) in clips.distinct().items():
+            for rung in rungs.values():
+                problems = list(_caught(lambda: rung.pix_fmt(form, f"clip {clip} of corpus {corpus}")))  # noqa: B023
+                if problems:
+                    yield f"ladder {codec!r}: {problems[0]}"
+                    break
+
+
+def _measured_formats(plan: Plan, clips: _Clips) -> dict[Format, tuple[str, str]]:
+    """Formats in which clips are compared with their rungs: widened to the most bits of either."""
+    examples: dict[Format, tuple[str, str]] = {}
+    for form, clip in clips.distinct().items():
+        depths = {form.bit_depth}
+        for rungs in plan.codecs.values():
+            for rung in rungs.values():
+                try:
+                    made = replace(form, pix_fmt=rung.pix_fmt(form, ""))
+                except InputError:
+                    continue
+                depths.add(max(form.bit_depth, made.bit_depth))
+        for depth in depths:
+            examples.setdefault(Format.planar(form.width, form.height, form.chroma, depth), clip)
+    return examples
+
+
+def _measurements(plan: Plan, clips: _Clips) -> Iterator[Problem]:
+    """Features and teachers that cannot be computed."""
+    selection = select(plan.config["features"])
+    lost = {name: FEATURES[name].unavailable for name in selection.explicit if FEATURES[name].unavailable}
+    for name, reason in lost.items():
+        yield f"features: {name!r} cannot be computed ({reason}): take it out of `features`"
+    try:
+        engine, teacher = engines.load(plan.config["backend"]), Teacher(plan.config["teacher"])
+    except PyvmafError as err:
+        yield err
+        return
+    missing: dict[str, str] = {}
+    for form, (corpus, clip) in _measured_formats(plan, clips).items():
+        where = f"clip {clip} of corpus {corpus}: "
+        if not lost:
+            try:
+                missing |= usable(selection, engine, form)[1]
+            except InputError as err:
+                yield f"{where}{err}: take it out of `features`, or the clip out of the corpus"
+        yield from _caught(lambda: teacher.check(engine, form), f"{where}teacher: ")  # noqa: B023
+    for name, model in plan.models.items():
+        if any(corpus in plan.encoded for corpus, _ in plan.table(model.table)):
+            for feature in model.measured:
+                if reason := FEATURES[feature].unavailable or missing.get(feature):
+                    yield f"model {name} reads {feature!r}, which cannot be computed on every clip: {reason}"
+
+
+def _model(plan: Plan, model: Model, spec: ModelSpec, clips: _Clips) -> Iterator[Problem]:
+    """Columns that a model's table will not have, rows that it refuses, and a split that the table does not allow."""
+    shards = plan.table(model.table)
+    if any(plan.corpora[corpus].imported for corpus, _ in shards):
+        # What imported tables hold is known when they are read.
+        return
+    unit = plan.unit(model.table)
+    leading = FRAME_COLUMNS if unit == "frame" else CLIP_COLUMNS
+    measured = {*select(plan.config["features"]).names, TEACHER}
+    where = f"model {model.name}: "
+    absent = [name for name in (*model.columns, *spec.split.columns) if not _has(name, unit, leading, measured)]
+    if absent:
+        yield f"{where}{_absent(absent, model, unit, measured)}"
+        return
+    encoders = [_encoder(plan, codec) for _, codec in shards]
+    if reason := model.refused_encoder(list(dict.fromkeys(encoders))):
+        yield f"{where}{reason}"
+    if set(spec.split.columns) <= set(_KNOWN):
+        yield from _caught(lambda: Division.of(spec.split, _rows(plan, model.table, clips)), where)
+
+
+def _has(name: str, unit: str, leading: Sequence[str], measured: set[str]) -> bool:
+    """Return whether a table of encoded corpora has a column."""
+    if name in leading:
+        return True
+    if unit == "frame":
+        return name in measured
+    pooled = pooled_column(name)
+    return pooled is not None and pooled[0] in measured
+
+
+def _absent(names: Sequence[str], model: Model, unit: str, measured: set[str]) -> str:
+    name = names[0]
+    text = f"its table {model.table!r} will have no column {name!r}"
+    if unit == "clip" and name in measured:
+        return (
+            f"{text}, because a row of it is a clip, whose columns are {name}_mean, {name}_min, …: name those in the model's "
+            f"file, or write tables: {{{model.table}: {{unit: frame}}}}"
+        )
+    pooled = pooled_column(name)
+    if unit == "frame" and pooled is not None:
+        return (
+            f"{text}, because a row of it is a frame: write tables: {{{model.table}: {{unit: clip}}}}, or name {pooled[0]} "
+            "in the model's file"
+        )
+    if name.startswith("mos"):
+        return f"{text}: opinion scores come with imported tables (kinds feature-log and corpus-jsonl)"
+    return f"{text}: add it to `features`, or take it out of the model's file"
+
+
+def _encoder(plan: Plan, codec: str) -> str | None:
+    """The encoder of a ladder; None if no encoder makes it."""
+    rung = next(iter(plan.codecs[codec].values()))
+    return rung.encoder if isinstance(rung, EncoderRung) and rung.encoder in ENCODERS else None
+
+
+_KNOWN = ("corpus", "source", "group", "clip", "codec", "encoder")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a table as far as the plan knows them: one for each clip and codec.
+
+    Attributes:
+        path: the table, for messages.
+        keys: names of the rows by column.
+    """
+
+    path: Path
+    keys: Mapping[str, Coded]
+
+
+def _rows(plan: Plan, table: str, clips: _Clips) -> _Rows:
+    rows = [
+        (corpus, entry.source, entry.group, clip, codec, _encoder(plan, codec) or "")
+        for corpus, codec in plan.table(table)
+        for (owner, clip), entry in clips.entries.items()
+        if owner == corpus
+    ]
+    columns = zip(*rows, strict=True)
+    return _Rows(Path(f"table {table}"), {name: Coded.of(list(v)) for name, v in zip(_KNOWN, columns, strict=True)})
