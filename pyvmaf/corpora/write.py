@@ -116,7 +116,8 @@ def _sorted(corpus: Spec) -> Spec:
 
 def _entry_lines(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for entry in entries:
-        for index, key in enumerate(key for key in _KEY_ORDER if key in entry):
+        keys = [key for key in _KEY_ORDER if key in entry]
+        for index, key in enumerate([*keys, *(key for key in entry if key not in keys)]):
             yield f"  {'-' if index == 0 else ' '} {key}: {_line(entry[key])}"
 
 

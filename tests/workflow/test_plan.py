@@ -188,6 +188,7 @@ CORPUS_LEAVES: dict[str, tuple[Any, set[str]]] = {
     "entries.crop": ("160x128", FROM_VIDEO),
     "entries.scale": ("160x68", FROM_VIDEO),
     "entries.pix_fmt": ("yuv420p10le", FROM_VIDEO),
+    "entries.stream": (0, FROM_VIDEO),
     "entries.raw": ({"size": "320x136"}, FROM_VIDEO),
     "entries.source": ("street", {"collect_corpus"} | FROM_FEATURES | FROM_TABLE),
     "entries.group": ("film", {"collect_corpus"} | FROM_FEATURES | FROM_TABLE),
