@@ -23,6 +23,7 @@ from pyvmaf.registry.entry import FOREIGN_KINDS, MAX_BYTES, REGISTRY_NAME, Entry
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.graph import Graph
 from pyvmaf.runtime.load import load_pinned, peek
+from pyvmaf.runtime.session import short
 from pyvmaf.runtime.sidecar import UNJUDGED, Sidecar
 
 _USES = Uses(modules=("pyvmaf.registry.by_hand",))
@@ -117,7 +118,7 @@ def register_model(
     else:
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
             raise InputError(
-                f"{path} has the inputs {', '.join(graph.inputs)} and the outputs {', '.join(graph.outputs)}; a model that "
+                f"{path} has the inputs {short(', '.join(graph.inputs))} and the outputs {short(', '.join(graph.outputs))}; a model that "
                 "is registered by hand has one of each"
             )
         described = _described(request, path, graph, output_range)
@@ -208,7 +209,7 @@ def _family_keys(
     names = list(CANONICAL6 if features is None else features)
     if len(shape) != 2 or shape[1] not in (None, len(names)):
         raise InputError(
-            f"input {name!r} of {path} is {'x'.join('N' if size is None else str(size) for size in shape)}, but it would "
+            f"input {short(name)!r} of {path} is {'x'.join('N' if size is None else str(size) for size in shape)}, but it would "
             f"be fed with {len(names)} columns ({', '.join(names)}): name its columns with --features"
         )
     scaling = _scaler_inside(graph, len(names))

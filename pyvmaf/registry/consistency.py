@@ -17,6 +17,7 @@ from pyvmaf.quantized.report import Int8Report
 from pyvmaf.registry.entry import Entry, Held, Registry
 from pyvmaf.runtime.load import read_pinned
 from pyvmaf.runtime.manifest import EnsembleManifest
+from pyvmaf.runtime.session import short
 from pyvmaf.runtime.sidecar import UNJUDGED, Sidecar
 
 
@@ -24,7 +25,7 @@ def _differences(where: str, pairs: Iterable[tuple[str, object, str, object]]) -
     """Give a sentence for each pair of values that are stated and differ: (what, ours, what the file calls it, its own)."""
     for what, ours, theirs, value in pairs:
         if ours is not None and value is not None and ours != value:
-            yield f"its {what} is {ours!r}, but {where} says {theirs} {value!r}"
+            yield f"its {what} is {short(repr(ours))}, but {where} says {theirs} {short(repr(value))}"
 
 
 def disagreements(entry: Entry, registry: Path) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pyvmaf.base.outputs import reading
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.runtime.session import short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,7 +91,7 @@ def scan(model: ModelProto) -> tuple[dict[str, int], list[str]]:
     found = _Scan()
     for opset in model.opset_import:
         if opset.domain not in ("", "ai.onnx"):
-            found.problems.append(f"operator set of domain {opset.domain!r}")
+            found.problems.append(f"operator set of domain {short(opset.domain)!r}")
         elif opset.version not in OPSETS:
             found.problems.append(f"operator set {opset.version} (allowed: {OPSETS[0]} to {OPSETS[-1]})")
     if len(model.opset_import) != 1:
@@ -160,14 +161,14 @@ class _Scan:
         if graph.sparse_initializer:
             self.problems.append(f"sparse tensors at {place.at or '/'}")
         for index, node in enumerate(graph.node):
-            at = f"{place.at}/{node.name or f'{node.op_type}#{index}'}"
+            at = f"{place.at}/{short(node.name or f'{node.op_type}#{index}')}"
             self.node(node, place._replace(at=at), constants)
 
     def node(self, node: NodeProto, place: _Place, constants: dict[str, TensorProto]) -> None:
         if node.domain not in ("", "ai.onnx"):
-            self.problems.append(f"operator {node.domain}.{node.op_type} at {place.at}")
+            self.problems.append(f"operator {short(node.domain)}.{short(node.op_type)} at {place.at}")
         elif node.op_type not in ALLOWED:
-            self.problems.append(f"operator {node.op_type} at {place.at}")
+            self.problems.append(f"operator {short(node.op_type)} at {place.at}")
         self.counts[node.op_type] = self.counts.get(node.op_type, 0) + 1
         if node.op_type == "Constant" and len(node.output) == 1:
             for attribute in node.attribute:
@@ -188,7 +189,7 @@ class _Scan:
         if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
             self.problems.append(f"sparse tensors at {place.at}")
         if not all(map(math.isfinite, (attribute.f, *attribute.floats))):
-            self.problems.append(f"attribute {attribute.name} with NaN or infinity at {place.at}")
+            self.problems.append(f"attribute {short(attribute.name)} with NaN or infinity at {place.at}")
         inner = place._replace(depth=place.depth + 1)
         for graph in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
             self.graph(graph, inner, constants)
@@ -198,7 +199,7 @@ class _Scan:
 
         for tensor in tensors:
             if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-                self.problems.append(f"tensor {tensor.name!r} stored in another file at {at or '/'}")
+                self.problems.append(f"tensor {short(tensor.name)!r} stored in another file at {at or '/'}")
             elif tensor.data_type != TensorProto.UNDEFINED:
                 self.numbers(tensor, at or "/")
 
@@ -206,9 +207,11 @@ class _Scan:
         """Note a tensor without its numbers, or with NaN or infinity, which any score would be computed from."""
         values = _array(tensor)
         if values is None:
-            self.problems.append(f"damaged tensor {tensor.name!r} at {at}: its numbers do not fit its type and shape")
+            self.problems.append(
+                f"damaged tensor {short(tensor.name)!r} at {at}: its numbers do not fit its type and shape"
+            )
         elif values.dtype.kind not in "biu" and not np.isfinite(values.astype(np.float64)).all():
-            self.problems.append(f"tensor {tensor.name!r} with NaN or infinity at {at}")
+            self.problems.append(f"tensor {short(tensor.name)!r} with NaN or infinity at {at}")
 
     def scale(self, node: NodeProto, at: str, constants: dict[str, TensorProto]) -> None:
         scales = constants.get(node.input[1]) if len(node.input) > 1 else None

@@ -17,6 +17,7 @@ from pyvmaf.runtime.intervals import Calibration, combine, gaussian_z
 from pyvmaf.runtime.load import Model, confined_file, jail_of, load_pinned, read_pinned, warn_outside
 from pyvmaf.runtime.manifest import EnsembleManifest, Member
 from pyvmaf.runtime.predictor import Prediction
+from pyvmaf.runtime.session import short
 from pyvmaf.runtime.sidecar import predictor_part
 
 _SLACK = 1e-6
@@ -232,4 +233,6 @@ def _check_member(sidecar: dict[str, Any], manifest: EnsembleManifest, member: M
     }
     for key in sorted(stated.keys() | present.keys()):
         if present.get(key) != stated.get(key):
-            raise IntegrityError(f"{where} says {key} {present.get(key)}, but its member {path} {stated.get(key)}")
+            raise IntegrityError(
+                f"{where} says {key} {short(present.get(key))}, but its member {path} {short(stated.get(key))}"
+            )

@@ -18,7 +18,7 @@ import numpy as np
 
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.runtime import allowlist
-from pyvmaf.runtime.session import one_line
+from pyvmaf.runtime.session import one_line, short
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -127,7 +127,7 @@ class Graph:
             tensor = value.type.tensor_type
             if tensor.elem_type != TensorProto.FLOAT or not tensor.HasField("shape"):
                 raise InputError(
-                    f"{self.where}: input {value.name!r} is {_described(value.type)}, but a model takes float32 tensors"
+                    f"{self.where}: input {short(value.name)!r} is {_described(value.type)}, but a model takes float32 tensors"
                 )
             shapes[value.name] = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
         return shapes
@@ -229,7 +229,7 @@ class _Walk:
         try:
             return [scope[value.name] for value in graph.output]
         except KeyError as err:
-            raise IntegrityError(f"{self._where}: no node computes the output {err}") from err
+            raise IntegrityError(f"{self._where}: no node computes the output {short(err)}") from err
 
     @staticmethod
     def _constant(tensor: TensorProto) -> _Value:
@@ -239,7 +239,9 @@ class _Walk:
     def _node(self, node: NodeProto, scope: Scope, times: int) -> list[_Value]:
         for name in node.input:
             if name and name not in scope:
-                raise IntegrityError(f"{self._where}: {_called(node)} reads {name!r}, which nothing computes before it")
+                raise IntegrityError(
+                    f"{self._where}: {_called(node)} reads {short(name)!r}, which nothing computes before it"
+                )
         if node.op_type == "Loop":
             return self._loop(node, scope, times)
         if node.op_type == "If":
@@ -275,7 +277,7 @@ class _Walk:
             if min(sizes, default=0) >= 0 and kind.tensor_type.elem_type:
                 return _Value(Tensor(kind.tensor_type.elem_type, tuple(sizes)))
         raise InputError(
-            f"{self._where} is refused: the size of {name!r}, computed by {_called(node)}, depends on values that are "
+            f"{self._where} is refused: the size of {short(name)!r}, computed by {_called(node)}, depends on values that are "
             "known only when it runs, so nothing bounds its memory. Export the model with fixed shapes"
         )
 
@@ -365,7 +367,7 @@ class _Walk:
 
 
 def _called(node: NodeProto) -> str:
-    return f"{node.op_type} {node.name or next(iter(node.output), '')!r}"
+    return f"{short(node.op_type)} {short(node.name or next(iter(node.output), ''))!r}"
 
 
 def _attribute(node: NodeProto, name: str) -> AttributeProto | None:

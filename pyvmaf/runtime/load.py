@@ -22,6 +22,7 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.graph import Graph
 from pyvmaf.runtime.predictor import OVERSHOOT, FamilyPredictor, ModelWarning, Prediction
+from pyvmaf.runtime.session import short
 from pyvmaf.runtime.sidecar import Sidecar, check_sidecar, predictor_part
 
 MAX_SIDECAR_BYTES = 1 << 20
@@ -230,7 +231,7 @@ def _check_described(graph: Graph, sidecar: Sidecar, where: str) -> None:
         ("operators", sidecar.operators, graph.operators),
     ):
         if stated is not None and stated != actual:
-            raise IntegrityError(f"{where} says {key} {stated}, but {graph.where} has {actual}")
+            raise IntegrityError(f"{where} says {key} {short(stated)}, but {graph.where} has {short(actual)}")
 
 
 def _check_rows(family: FamilyPredictor, where: str, expected: Sequence[float]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.graph import Graph, Tensor
-from pyvmaf.runtime.session import Feeds, run_all, session, with_inner
+from pyvmaf.runtime.session import Feeds, run_all, session, short, with_inner
 
 MOST_ROWS = 1 << 15
 """Rows of one run. More are scored in parts, so that memory does not grow with the table."""
@@ -135,10 +135,10 @@ def _check_signature(graph: Graph, columns: Mapping[str, int], output: str, desc
         )
     if graph.outputs != (output,):
         raise IntegrityError(
-            f"{graph.where} has the outputs {', '.join(graph.outputs)}, but {described_by} names one, {output}"
+            f"{graph.where} has the outputs {short(', '.join(graph.outputs))}, but {described_by} names one, {output}"
         )
 
 
 def _words(columns: Mapping[str, int | str | None]) -> str:
-    sizes = {name: f"{n} columns" if isinstance(n, int) else n or "any columns" for name, n in columns.items()}
+    sizes = {short(name): f"{n} columns" if isinstance(n, int) else n or "any columns" for name, n in columns.items()}
     return ", ".join(f"{name} ({size})" for name, size in sizes.items()) or "no input"

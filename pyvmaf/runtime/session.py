@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base.terminal import printable
 from pyvmaf.errors import IntegrityError, UnavailableError
 
 if TYPE_CHECKING:
@@ -95,5 +96,10 @@ def run(runtime: Any, feeds: Feeds, where: str = "the graph") -> NDArray[np.floa
 
 def one_line(err: BaseException) -> str:
     """Give the message of an exception of ONNX or onnxruntime as one line of at most 300 characters."""
-    text = " ".join(str(err).split()) or type(err).__name__
-    return text if len(text) <= 300 else f"{text[:300]}…"
+    return short(" ".join(str(err).split()) or type(err).__name__, 300)
+
+
+def short(value: object, most: int = 80) -> str:
+    """Give a value of a file that anybody may have written as text on one line, at most so many characters of it."""
+    text = printable(value)
+    return text if len(text) <= most else f"{text[:most]}…"

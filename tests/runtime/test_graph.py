@@ -236,6 +236,17 @@ def test_check_ops_says_so_too(name: str, tmp_path: Path) -> None:
     assert any(word in scanned.problems[0] for word in message.split("|")), scanned.problems
 
 
+@pytest.mark.parametrize("name", ["a\nb\x1b[2J", "x" * 100_000])
+def test_names_of_any_kind_are_shown_on_one_short_line(name: str, tmp_path: Path, by_hand: Any) -> None:
+    bad = node("Hardmax", ["features"], [name], name=name, domain=name)
+    for nodes in ([bad, mean(name)], [node("Neg", ["features"], [name], name=name), mean(f"{name}{name}")]):
+        with pytest.raises(PyvmafError) as caught:
+            load_model(by_hand(graph_of(nodes)))
+        assert "\n" not in str(caught.value)
+        assert "\x1b" not in str(caught.value)
+        assert len(str(caught.value)) < 1000
+
+
 ACCEPTED: dict[str, tuple[list[onnx.NodeProto], dict[str, Any]]] = {
     "reshaped to one axis": (
         [node("MatMul", ["features", "w"], ["m"]), node("Reshape", ["m", "all"], ["score"])],
