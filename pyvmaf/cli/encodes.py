@@ -41,7 +41,7 @@ def encode(
         str, typer.Option(metavar="OPTIONS", help="Further FFmpeg options in one string: '-cpu-used 5'.")
     ] = "",
     encoder_threads: Annotated[
-        int, typer.Option(min=1, help="Threads of the encoder. Another number may give other bytes.")
+        int, typer.Option(min=1, max=1024, help="Threads of the encoder. Another number may give other bytes.")
     ] = 1,
     distortion: Annotated[
         str, typer.Option(help=f"Kind of distortion: {', '.join(DISTORTIONS)}.", rich_help_panel="Other distortions")

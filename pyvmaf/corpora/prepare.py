@@ -191,6 +191,7 @@ def prepare(
         video.check(source)
         with atomic_path(output) as temporary:
             shutil.copyfile(source, temporary)
+            check_file(temporary, entry.sha256)
         version = None
     else:
         tool = ffmpeg(program)

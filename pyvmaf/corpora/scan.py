@@ -15,7 +15,7 @@ from pyvmaf.corpora.folder import Spec
 from pyvmaf.corpora.keys import clip_key
 from pyvmaf.corpora.opinions import join, read_opinions
 from pyvmaf.corpora.spec import NAME_PATTERN, Entry, parse_corpus
-from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.video.ffmpeg import Advance
 from pyvmaf.video.format import Format
 from pyvmaf.video.probe import Video, inspect
@@ -175,16 +175,20 @@ class _Work:
         """Read all files; those that have entries are only compared with their hashes."""
         present = {path.relative_to(self._root).as_posix() for path in (*found.videos, *found.recognised)}
         gone = {path: entries for path, entries in self._by_path.items() if path not in present}
-        total = len(present)
+        named, total = set(found.videos), len(present)
         for number, path in enumerate((*found.videos, *found.recognised), start=1):
             relative = path.relative_to(self._root).as_posix()
-            digest = sha256_file(path)
+            try:
+                digest = sha256_file(path)
+            except (PyvmafError, OSError) as err:
+                self._leave_out(relative, err, named=path in named)
+                continue
             if relative in self._by_path:
                 self._compare(relative, digest)
             elif moved := next((old for old, entries in gone.items() if entries[0]["sha256"] == digest), None):
                 self._move(moved, relative, gone.pop(moved))
             else:
-                self._add(relative, path, digest, named=path in found.videos)
+                self._add(relative, path, digest, named=path in named)
             if advance is not None:
                 advance(number, total)
         for old, entries in gone.items():
@@ -225,10 +229,7 @@ class _Work:
             video = inspect(path, raw)
             video.check(path)
         except (InputError, IntegrityError) as err:
-            if named and not self._options.skip_broken:
-                raise type(err)(f"{err} (--skip-broken leaves such files out)") from err
-            self.left_out[relative] = str(err)
-            self.remarks.append(f"left out{'' if video else ', broken'}: {relative}: {err}")
+            self._leave_out(relative, err, named=named, sound=video is not None)
             return
         self.keys[key] = relative
         self.remarks += [video.notice] if video.notice else []
@@ -248,6 +249,25 @@ class _Work:
             self.entries.append({**entry, **common, **self._same_scene(relative, digest, entry)})
             self.added.append(entry["key"])
         self._by_hash.setdefault(digest, self.entries[-1] if self.entries else {})
+
+    def _leave_out(self, relative: str, err: Exception, *, named: bool, sound: bool = False) -> None:
+        """Leave a file out.
+
+        Args:
+            relative: its path below the root.
+            err: the reason.
+            named: its name says that it is a video. Without `Options.skip_broken` such a file stops the scan.
+            sound: it can be read, but does not suit.
+
+        Raises:
+            InputError, IntegrityError: the scan stops.
+        """
+        reason = str(err) if isinstance(err, PyvmafError) else f"{relative} cannot be read: {err}"
+        if named and not self._options.skip_broken:
+            kind = type(err) if isinstance(err, InputError | IntegrityError) else InputError
+            raise kind(f"{reason} (--skip-broken leaves such files out)") from err
+        self.left_out[relative] = reason
+        self.remarks.append(f"left out{'' if sound else ', broken'}: {relative}: {reason}")
 
     def _clips(self, key: str, relative: str, video: Video) -> list[dict[str, Any]]:
         """Keys, sources and frames of the clips of a file."""

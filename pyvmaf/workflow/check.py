@@ -98,7 +98,8 @@ class _Clips:
                 try:
                     form = _prepared(entry)
                 except InputError as err:
-                    self.problems.append(f"corpus {name}: {err}")
+                    stated = " (its probe says what was found by the scan)" if entry.probe else ""
+                    self.problems.append(f"corpus {name}: {err}{stated}")
                 else:
                     if form is not None:
                         self.formats[name, entry.key] = form
@@ -128,7 +129,7 @@ def _prepared(entry: Entry) -> Format | None:
         if entry.frames is not None and entry.frames[1] >= probe.frames:
             raise InputError(
                 f"entry {entry.key!r} asks for frames {entry.frames[0]} to {entry.frames[1]}, but {entry.path} has "
-                f"{probe.frames} frames (0 to {probe.frames - 1}), as its probe says: correct the range"
+                f"{probe.frames} frames (0 to {probe.frames - 1}): correct the range"
             )
     if source is None:
         return None

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pyvmaf.base import layout
 from pyvmaf.corpora import packages
-from pyvmaf.corpora.spec import find_corpus, load_corpus, load_videos
+from pyvmaf.corpora.spec import KEY_PATTERN, NAME_PATTERN, find_corpus, load_corpus, load_videos
 from pyvmaf.errors import InputError, MissingFileError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -158,3 +159,8 @@ def test_tables_are_not_videos(tmp_path: Path) -> None:
 def test_mistakes_in_a_corpus_of_tables(tmp_path: Path, kind: str, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_corpus(write_tables(tmp_path / "mine.yaml", kind, **changes))
+
+
+def test_names_of_corpora_and_clips_are_those_that_wildcards_take() -> None:
+    assert f"^{layout.WILDCARDS['corpus']}$" == NAME_PATTERN
+    assert f"^{layout.WILDCARDS['clip']}$" == KEY_PATTERN
