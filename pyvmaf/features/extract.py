@@ -10,7 +10,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
@@ -110,15 +109,22 @@ class _Shared:
 
 
 class _Pool:
-    """Worker threads that compute pairs of frames, in any order."""
+    """Worker threads that compute pairs of frames, in any order.
+
+    An interrupt (Ctrl-C) may come at any place of the thread that reads. The queues are C code that no interrupt leaves
+    locked, as it may leave the locks of `threading` and `queue.Queue`; and the flag that ends the threads is a plain value.
+    """
 
     def __init__(self, tasks: Sequence[Task], engine: Engine, form: Format, threads: int) -> None:
         self._tasks = tasks
         self._engine = engine
         self._form = form
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         # A short queue: enough to keep workers fed, few frames in memory.
-        self._queue: queue.Queue[_Item | None] = queue.Queue(maxsize=threads + 1)
-        self._stop = threading.Event()
+        self._places: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(threads + 1):
+            self._places.put(None)
+        self._stop = False
         self._lock = threading.Lock()
         self._error: BaseException | None = None
         self.blocks = [_Blocks() for _ in tasks]
@@ -131,24 +137,26 @@ class _Pool:
             thread.start()
 
     def put(self, item: _Item) -> None:
-        while not self._stop.is_set():
+        while not self._stop:
             try:
-                self._queue.put(item, timeout=0.2)
-                return
-            except queue.Full:
+                self._places.get(timeout=0.2)
+            except queue.Empty:
                 continue
+            self._queue.put(item)
+            return
         self.raise_error()
 
     def _work(self) -> None:
         batches: dict[tuple[Request, ...], _Shared] = {}
         try:
-            while not self._stop.is_set():
+            while not self._stop:
                 try:
                     item = self._queue.get(timeout=0.2)
                 except queue.Empty:
                     continue
                 if item is None:
                     break
+                self._places.put(None)
                 requests = self._tasks[item.rung].requests
                 key = tuple(requests)
                 shared = batches.get(key)
@@ -160,12 +168,12 @@ class _Pool:
                     self.done += 1
                 if len(shared.indices) >= BLOCK:
                     self._harvest(batches.pop(key))
-            while batches and not self._stop.is_set():
+            while batches and not self._stop:
                 self._harvest(batches.popitem()[1])
         except BaseException as err:
             with self._lock:
                 self._error = self._error or err
-            self._stop.set()
+            self._stop = True
 
     def _harvest(self, shared: _Shared) -> None:
         scores = shared.batch.harvest()
@@ -182,22 +190,16 @@ class _Pool:
 
     def finish(self) -> None:
         for _ in self._threads:
-            while not self._stop.is_set():
-                try:
-                    self._queue.put(None, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
+            self._queue.put(None)
         self._join()
         self.raise_error()
 
     def cancel(self) -> None:
         """Stop the threads that still run, and wait for them."""
-        self._stop.set()
+        self._stop = True
         # A thread that waits for frames looks up at once.
-        with suppress(queue.Full):
-            for _ in self._threads:
-                self._queue.put_nowait(None)
+        for _ in self._threads:
+            self._queue.put(None)
         self._join()
 
     def _join(self) -> None:

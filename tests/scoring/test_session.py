@@ -27,6 +27,7 @@ from pyvmaf.scoring.session import FrameWarning, Session
 from pyvmaf.video.format import Format
 from pyvmaf.video.reader import Planes, Reader
 from tests.fuzz import session as fuzz
+from tests.make.interrupts import Interrupt
 
 FEATURES = "canonical6,motion,motion3,psnr_cb"
 
@@ -175,20 +176,6 @@ def test_a_refused_first_pair_leaves_the_session_open(frames: list[tuple[Planes,
         assert list(session.stream(frames[:4])) == list(Session("canonical6,psnr_cb").stream(frames[:4]))
 
 
-class _Interrupt:
-    """Interrupts a call after a number of the events at which Python looks for signals: returns from C and entries."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
-        if event in ("call", "c_return"):
-            self.left -= 1
-            if self.left < 0:
-                sys.setprofile(None)
-                raise KeyboardInterrupt
-
-
 def _interrupted(options: fuzz.Options, at: int, after: int) -> tuple[list[dict[str, Any]] | None, bool]:
     """Score five pairs, interrupt the call number `at`, and make it again.
 
@@ -196,7 +183,7 @@ def _interrupted(options: fuzz.Options, at: int, after: int) -> tuple[list[dict[
         The rows, None if the session refused to go on; and whether the interrupt came before the call ended.
     """
     rows: list[dict[str, Any]] = []
-    interrupt = _Interrupt(after)
+    interrupt = Interrupt(after)
     with options.open() as session:
         for index in range(6):
             pair = fuzz.pair_of(index, options)
