@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from pyvmaf.engines.protocol import Batch, Engine, Request, Requests
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.options import Compute, Reading, Window
-from pyvmaf.video import shift
-from pyvmaf.video.agree import refuse_fields
+from pyvmaf.video import agree, shift
 from pyvmaf.video.format import Format
 from pyvmaf.video.reader import FrameSource, Planes
 
@@ -323,7 +322,7 @@ class _Watch:
             if video.interlaced != self._reference.interlaced and not self._fields:
                 pair = [str(self._reference.path), str(video.path)]
                 interlaced, other = pair if self._reference.interlaced > video.interlaced else pair[::-1]
-                raise refuse_fields(interlaced, other, f"frame {index}: ")
+                raise agree.refuse_fields(interlaced, other, f"frame {index}: ")
 
     def notes(self) -> list[str]:
         """Return what the frames of all videos together say."""
@@ -347,9 +346,28 @@ def _expected_frames(videos: Sequence[FrameSource], reading: Reading) -> int:
     counts = [video.stated_frames for video in videos]
     if None in counts or len(set(counts)) > 1:
         counts = [video.count_packets() for video in videos]
+        if len(set(counts)) > 1 and reading.related:
+            _compare_all_rates(videos)
         if len(set(counts)) > 1 and not reading.shortest and reading.window.stop is None:
             _compare_counts(videos)
     return min(count for count in counts if count is not None)
+
+
+def compare_rates(reference: FrameSource, distorted: FrameSource) -> list[str]:
+    """Compare the frame rates of two videos, as `pyvmaf.video.agree.compare_rates`.
+
+    Packets are counted first. They include pictures that are never shown, so that a refusal needs decoded frames.
+
+    Raises:
+        InputError: rates and numbers of frames differ.
+    """
+    if reference.side is None or distorted.side is None:
+        return []
+    sides = reference.side, distorted.side
+    try:
+        return agree.compare_rates(*sides, (reference.count_packets(), distorted.count_packets()))
+    except InputError:
+        return agree.compare_rates(*sides, (reference.count_frames(), distorted.count_frames()))
 
 
 def _side_by_side(
@@ -372,6 +390,8 @@ def _side_by_side(
             if index <= window.first:
                 raise InputError(f"frames from {window.first} were asked for, but {ended[0].path} has {index}")
             if len(ended) < len(videos) and window.stop is None:
+                if reading.related:
+                    _compare_all_rates(videos)
                 if not reading.shortest:
                     _compare_counts(videos)
                 longer = ", ".join(str(video.path) for video in videos if video not in ended)
@@ -380,6 +400,12 @@ def _side_by_side(
                 )
             return
         yield index, [planes for planes in frames if planes is not None]
+
+
+def _compare_all_rates(videos: Sequence[FrameSource]) -> None:
+    """Refuse distorted videos whose frames do not show the moments of the reference's frames of the same number."""
+    for video in videos[1:]:
+        compare_rates(videos[0], video)
 
 
 def _compare_counts(videos: Sequence[FrameSource]) -> None:

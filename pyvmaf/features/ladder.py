@@ -17,15 +17,12 @@ from pyvmaf.engines.protocol import Engine, Request, Requests
 from pyvmaf.errors import InputError
 from pyvmaf.features.cache import Cache, Scores
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, TEACHER, Selection, select
-from pyvmaf.features.extract import Task, check_formats, run
+from pyvmaf.features.extract import Task, check_formats, compare_rates, run
 from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher, requests_of, usable
 from pyvmaf.video import agree
 from pyvmaf.video.format import Format, parse_size
 from pyvmaf.video.reader import FrameSource, Reader
-
-MANY = 1 << 40
-"""More frames than any video has."""
 
 Clip = str | os.PathLike[str] | FrameSource
 
@@ -126,10 +123,9 @@ def compare_sides(reference: FrameSource, distorted: Iterable[FrameSource]) -> l
         if not agree.same_shape(ours, theirs):
             raise agree.shapes_differ(ours, theirs)
         notes |= dict.fromkeys(agree.compare(ours, theirs))
-        # Counting may read a whole file, and is needed only for rates that differ over any length.
-        if agree.rates_differ(ours, theirs, MANY):
-            counts = reference.count_packets(), video.count_packets()
-            notes |= dict.fromkeys(agree.compare_rates(ours, theirs, counts))
+        # Counting may read a whole file, and is needed only for rates that are not one.
+        if ours.rates[:1] != theirs.rates[:1]:
+            notes |= dict.fromkeys(compare_rates(reference, video))
     return list(notes)
 
 

@@ -59,6 +59,7 @@ class Side:
         field_order: order of its fields that its header states, as `pyvmaf.video.format.Stream.field_order`.
         sample_aspect: width over height of a sample; 1 if unknown.
         rates: frames per second, as `pyvmaf.video.format.Stream.rates`.
+        seconds: how long its pictures last, as its header states; None if it does not.
         shown: what was done to its frames to show them as players do; empty if nothing.
         choice: which of several video streams was read; empty if there is no doubt about it.
         raw: whether it has no header, and so cannot say anything about its colours.
@@ -75,6 +76,7 @@ class Side:
     field_order: str = ""
     sample_aspect: Fraction = Fraction(1)
     rates: tuple[Fraction, ...] = ()
+    seconds: float | None = None
     shown: str = ""
     choice: str = ""
     raw: bool = False
@@ -284,21 +286,38 @@ def compare_rates(reference: Side, distorted: Side, frames: tuple[int, int]) -> 
         A note if the rates differ, but the number of frames does not: frames are then compared by number.
 
     Raises:
-        InputError: rates and numbers of frames differ.
+        InputError: rates and numbers of frames differ, or the frames of one last longer than those of the other.
     """
-    if not rates_differ(reference, distorted, min(frames)):
+    seconds = [
+        side.seconds or (count / float(side.rates[0]) if side.rates else 0.0)
+        for side, count in zip((reference, distorted), frames, strict=True)
+    ]
+    # The same time in fewer frames: some were dropped, or a variable rate became a constant one. A video that merely ends
+    # earlier lasts shorter by the frames that it lacks.
+    lacking = abs(frames[0] - frames[1])
+    differ = rates_differ(reference, distorted, min(frames))
+    fewer = lacking > 1 and min(seconds) > 0 and abs(seconds[0] - seconds[1]) < lacking / 2 * max(seconds) / max(frames)
+    if not differ and not fewer:
         return []
-    ours, theirs = (f"{float(side.rates[0]):.6g}" for side in (reference, distorted))
+    # A header may state the rate of the shortest frames.
+    rates = [
+        side.rates[0] if differ else count / length
+        for side, count, length in zip((reference, distorted), frames, seconds, strict=True)
+    ]
+    ours, theirs = (f"{float(rate):.6g}" for rate in rates)
     if frames[0] == frames[1]:
         return [
             f"frame rates differ: {reference.path} has {ours} frames per second, {distorted.path} {theirs}; both have "
             f"{frames[0]} frames, which are compared by number"
         ]
-    fast, slow = (reference, distorted) if reference.rates[0] > distorted.rates[0] else (distorted, reference)
+    fast, slow = (reference, distorted) if rates[0] > rates[1] else (distorted, reference)
+    remedy = f"{fast.path} with FFmpeg's option -vf fps={slow.rates[0]}"
+    if not differ:
+        remedy = f"{slow.path} with FFmpeg's option -vf fps={fast.rates[0] if fast.rates else f'{max(rates):.6g}'}"
     raise InputError(
         f"frame rates differ: {reference.path} has {ours} frames per second ({frames[0]} frames), {distorted.path} "
-        f"{theirs} ({frames[1]} frames): frames of one number do not show the same moment; convert {fast.path} with "
-        f"FFmpeg's option -vf fps={slow.rates[0]}, or give versions of one rate"
+        f"{theirs} ({frames[1]} frames): frames of one number do not show the same moment; convert {remedy}, or give versions "
+        "of one rate"
     )
 
 

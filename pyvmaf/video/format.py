@@ -286,6 +286,7 @@ class Stream:
             matrix of its frames only (`pyvmaf.video.presentation.Turn`).
         rates: frames per second that the file states: the average, and that of its shortest frames. Empty if it does not
             state any, as streams without a container.
+        seconds: how long the stream lasts, as the container states it; None if it does not.
         crop: what the container asks players to hide. Cropping that the codec asks for is done by the decoder.
         index: which video stream of the file is read, counted from 0, as in FFmpeg's ``v:N``; cover pictures count.
         count: how many video streams the file has; cover pictures count.
@@ -300,6 +301,7 @@ class Stream:
     sample_aspect: Fraction | None = None
     rotation: float = 0.0
     rates: tuple[Fraction, ...] = ()
+    seconds: float | None = None
     crop: Crop = field(default_factory=Crop)
     index: int = 0
     count: int = 1
@@ -331,6 +333,7 @@ class Stream:
             sample_aspect=aspect or None,
             rotation=rotation,
             rates=_rates(container, stream),
+            seconds=None if untimed(container) else _seconds(stream),
             crop=crop,
             index=index,
             count=len(streams),
@@ -369,6 +372,10 @@ def description(container: av.container.InputContainer, index: int) -> str:
     # The section of the stream ends where the next one begins.
     section = re.search(rf"Stream #0:{index}\b.*?(?=\n  Stream #0:|\Z)", text, re.DOTALL)
     return section[0] if section else ""
+
+
+def _seconds(stream: av.VideoStream) -> float | None:
+    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
 
 
 def _side_data(container: av.container.InputContainer, index: int) -> tuple[float, Crop]:

@@ -206,6 +206,7 @@ class Reader:
             field_order=stream.field_order,
             sample_aspect=1 / aspect if turn.transposed else aspect,
             rates=stream.rates,
+            seconds=self.stated_seconds or stream.seconds,
             shown=self.presentation.words,
             choice=stream.notice,
             profile=self._first.profile,

@@ -234,6 +234,23 @@ def test_rates_are_compared(master: Path, encode: Callable[..., Path]) -> None:
     assert [("24 frames per second" in note, "12 frames, which are" in note) for note in notes] == [(True, True)]
 
 
+def test_a_variable_rate_against_a_constant_one(master: Path, encode: Callable[..., Path]) -> None:
+    """Half of the frames are shown three times as long; at a constant rate they are repeated."""
+    variable = encode(
+        "variable.mkv", "-vf", "setpts='if(lt(N,6),N,6+(N-6)*3)/24/TB'", "-fps_mode", "vfr", *X264, "-crf", "20"
+    )
+    constant = encode("constant.mkv", "-fps_mode", "cfr", "-r", "24", *X264, "-crf", "20", source=variable)
+    for options in ({}, {"shortest": True}):
+        with pytest.raises(InputError, match="frame rates differ") as error:
+            score(variable, constant, **options)
+        assert "--shortest" not in str(error.value)
+    assert score(variable, master)[1] == []
+    # Two frames are missing inside, none at the end.
+    dropped = encode("dropped.mkv", "-vf", r"select=not(between(n\,4\,5))", "-fps_mode", "vfr", *X264, "-crf", "20")
+    with pytest.raises(InputError, match=r"24 frames per second \(12 frames\).* 20 \(10 frames\)"):
+        score(master, dropped, shortest=True)
+
+
 def test_a_frame_that_is_shown_long_changes_no_rate(master: Path, encode: Callable[..., Path]) -> None:
     long = encode("long.mkv", "-c", "copy", "-bsf:v", r"setts=duration=if(eq(N\,11)\,DURATION*60\,DURATION)")
     assert score(long, encode("plain.mkv", *X264, "-crf", "33"))[1] == []
