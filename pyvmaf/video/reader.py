@@ -206,7 +206,7 @@ class Reader:
             field_order=stream.field_order,
             sample_aspect=1 / aspect if turn.transposed else aspect,
             rates=stream.rates,
-            seconds=self.stated_seconds or stream.seconds,
+            seconds=self._lasting or stream.seconds,
             shown=self.presentation.words,
             choice=stream.notice,
             profile=self._first.profile,
@@ -475,7 +475,7 @@ class Reader:
         """Number of frames that a header states or that follows from its duration, unless the file is too short for it."""
         import av
 
-        seconds = _seconds(container.streams.video[self.index].metadata.get("DURATION"))
+        seconds = self._lasting = _seconds(container.streams.video[self.index].metadata.get("DURATION"))
         if seconds is None and container.duration and len(container.streams) == 1:
             seconds = container.duration / av.time_base
         frames = self._listed or (round(seconds * rate) if seconds and rate else 0)
