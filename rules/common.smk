@@ -299,6 +299,12 @@ def per_seed(file):
     ]
 
 
+def trained_negatives(wildcards):
+    """The table of hard negatives, if the model that a rule is about is trained on them."""
+    wanted = PLAN.model(wildcards.model).trained_on_negatives
+    return [layout.NEGATIVES.path()] if PLAN.clips() and wanted else []
+
+
 def judged_negatives(wildcards):
     """The table of hard negatives, if the model that a rule is about, or any model, has limits on them."""
     wanted = any(

@@ -5,6 +5,7 @@ rule fit_model:
     """All folds of one seed and the model on all sources, trained together."""
     input:
         table=model_table,
+        negatives=trained_negatives,
     output:
         weights=ensure(layout.WEIGHTS.pattern, non_empty=True),
         loso=ensure(layout.LOSO.pattern, non_empty=True),
@@ -23,10 +24,12 @@ rule fit_model:
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("fit"),
+        negatives=negatives_option,
         code=lambda wildcards: PLAN.model(wildcards.model).code("fit"),
     shell:
         "vmaf-train fit --config {params.spec:q} --features {input.table:q} --seed {wildcards.seed}"
-        " --output $(dirname {output.weights:q}) --code {params.code:q} --threads {threads} > {log:q} 2>&1"
+        " --output $(dirname {output.weights:q}) --code {params.code:q} --threads {threads} {params.negatives:q}"
+        " > {log:q} 2>&1"
 
 
 rule judge_model:

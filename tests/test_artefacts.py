@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pyvmaf.features.cases import CASES
 from tests.make.commands import command
 
 ARTEFACTS = Path(__file__).with_name("artefacts")
@@ -120,6 +121,10 @@ def test_its_reports_are_judged_and_its_weights_exported_again(run: Path) -> Non
     ]
     vmaf_train(*judge, "--negatives", "results/features/hard_negatives.parquet", "--as-result", *reports)
     verdict = json.loads(Path("results/models/frame_model/verdict.json").read_text())
+    # Cases of hard negatives that came later are missing in its table.
+    missing = verdict["gate"]["hard_negatives"].pop("cases_missing")
+    assert set(CASES) - set(missing) == set(before["gate"]["hard_negatives"]["cases"])
+    assert before["gate"]["hard_negatives"].pop("cases_missing") == []
     for key in ("mean_plcc", "plcc_spread", "per_seed_plccs", "monotonicity", "hard_negatives"):
         assert verdict["gate"][key] == before["gate"][key]
     export = ["export", "--config", "config/models/frame_model.yaml", "--checkpoint", f"{seeds[0]}/weights.safetensors"]

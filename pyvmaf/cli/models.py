@@ -66,6 +66,12 @@ def fit(
         int | None, typer.Option("--epochs", min=0, help="Other than the config's; 0 keeps the initial weights.")
     ] = None,
     threads: ThreadsOption = 1,
+    negatives: Annotated[
+        Path | None,
+        typer.Option(
+            "--negatives", metavar="PARQUET", help="The table of hard-negatives, for a spec with rows.negatives."
+        ),
+    ] = None,
     code: CodeOption = None,
 ) -> None:
     """Train one seed: every fold's model and the one on all rows, together, and judge each fold on unseen rows.
@@ -84,9 +90,12 @@ def fit(
             seed=seed,
             epochs=epochs,
             threads=threads,
+            negatives=negatives,
             on_epoch=lambda done, total, loss: advance(done, total, f"fit, loss {loss:.3f}"),
         )
     _print_folds(result.loso)
+    if result.without_negatives:
+        say(f"{config} asks for hard negatives (rows.negatives): trained without, because --negatives names none")
     say(f"weights {result.weights}", f"report  {result.report}")
     if result.loso["epochs"] == 0:
         from pyvmaf.models.export import export as run_export

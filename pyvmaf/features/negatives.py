@@ -2,7 +2,8 @@
 
 Encodes differ from their reference by degrees. A model that was trained on nothing else can still be fooled by a black
 screen, a frozen picture or the wrong film, and by pictures without texture, of which the features say little. These
-pairs are made of the first frames of the prepared clips while they are read; no file is written for them.
+pairs are made of the prepared clips while they are read, at their own size and at half of it; no file is written for
+them. Models are trained on them (`rows.negatives` of a spec) and judged on them.
 """
 
 from __future__ import annotations
@@ -14,21 +15,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from pyvmaf import engines
 from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.cache import CacheWarning
 from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS
-from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, select
 from pyvmaf.features.options import ON_CPU, Compute, Reading, Window
 from pyvmaf.video.format import Format
-from pyvmaf.video.made import Made
+from pyvmaf.video.made import KINDS, Chosen, Held, Made
 from pyvmaf.video.reader import FrameSource, Reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from pyvmaf.features.ladder import Ladder
+
+FLAT = "flat"
+
+DELAY = 4
+"""How many frames "late" is late."""
+
+LEAST_SIDE = 64
+"""Pictures of half the size with a shorter side are not measured."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +107,51 @@ def partner(clip: Clip, clips: Sequence[Clip], formats: Mapping[Path, Format]) -
     return next((o for o in fitting if (o.corpus, o.group) != (clip.corpus, clip.group)), next(iter(fitting), None))
 
 
+def sizes(clip: Clip, form: Format, features: str, backend: str) -> list[tuple[int, int] | None]:
+    """The sizes at which a clip is measured: its own (None) and, if all of its features can be computed then, half of it.
+
+    Args:
+        clip: the clip.
+        form: its format.
+        features: names of features and sets.
+        backend: the engine that computes them.
+    """
+    from pyvmaf.features.requests import obstacle
+
+    # Even numbers, so that subsampled chroma fits.
+    width, height = form.width // 4 * 2, form.height // 4 * 2
+    if min(width, height) < LEAST_SIDE:
+        return [None]
+    engine, half = engines.load(backend), replace(form, width=width, height=height)
+    lost = [
+        f
+        for f in select(features).names
+        if obstacle(FEATURES[f], engine, half) and not obstacle(FEATURES[f], engine, form)
+    ]
+    return [None] if lost else [None, (width, height)]
+
+
+def places(count: int, frames: int) -> list[int]:
+    """Choose frames of a video: the one before the first that is measured, then those that are.
+
+    They are pairs of neighbours, evenly spaced, so that each has a neighbour that its motion can be measured with; all
+    but the first frame if there are no more.
+
+    Args:
+        count: frames of the video, 2 or more.
+        frames: how many are measured at most.
+    """
+    if count - 1 <= frames:
+        return list(range(count))
+    first = {1 + round(k * (count - 3) / max(1, frames // 2 - 1)) for k in range(frames // 2)}
+    return [0, *sorted(first | {n + 1 for n in first})]
+
+
 def measure(
     clip: Clip,
     other: Clip | None,
     *,
+    size: tuple[int, int] | None = None,
     features: str = DEFAULT_FEATURES,
     model: str = DEFAULT_MODEL,
     frames: int = DEFAULT_FRAMES,
@@ -110,34 +162,44 @@ def measure(
     Args:
         clip: the clip.
         other: the clip to swap it with, or None.
+        size: width and height that all pictures are scaled to; None for those of the clip.
         features, model, compute: as in `extract_ladder`.
-        frames: number of frames from the first one on; fewer if a clip is shorter.
+        frames: number of frames; see `places`.
 
     Raises:
         InputError: a feature that was asked for by name cannot be computed on the clip.
     """
     from pyvmaf.features.ladder import extract_ladder
 
-    video = Reader(clip.path)
-    form = video.format
-    against: dict[str, FrameSource] = {
-        "identical": Reader(clip.path),
-        "frozen": Made(video, "frozen"),
-        "black": Made(video, "black"),
+    chosen = places(clip.frames, frames)
+    orders = {
+        "identical": chosen,
+        "frozen": [0] * len(chosen),
+        "frozen_later": [clip.frames // 2] * len(chosen),
+        "late": [max(0, n - DELAY) for n in chosen],
     }
-    stop = min(frames, clip.frames)
+    held = Held(Reader(clip.path, size=size), {n for order in orders.values() for n in order})
+    against: dict[str, FrameSource] = {case: Chosen(held, order) for case, order in orders.items()}
+    video = against["identical"]
+    against |= {case: Made(video, case) for case in CASES if case in KINDS and case != FLAT}
     if other is not None:
-        against["swapped"] = Reader(other.path, size=(form.width, form.height), bit_depth=form.bit_depth)
-        stop = min(stop, other.frames)
-    flat = Made(video, "flat")
-    against_flat: dict[str, FrameSource] = {"flat": flat, "flat_reference": Reader(clip.path)}
-    reading = Reading(window=Window(0, stop), related=False)
-    return [
+        form, order = video.format, [n % other.frames for n in chosen]
+        second = Reader(other.path, size=(form.width, form.height), bit_depth=form.bit_depth)
+        against["swapped"] = Chosen(Held(second, order), order)
+    flat = Made(video, FLAT)
+    # Nothing moves before the first frame, so it is not measured.
+    reading = Reading(window=Window(1, len(chosen)), related=False)
+    ladders = [
         extract_ladder(reference, distorted, features=features, model=model, reading=reading, compute=compute)
-        for reference, distorted in (
-            (video, against),
-            (flat, against_flat),
+        for reference, distorted in ((video, against), (flat, {FLAT: flat, "flat_reference": video}))
+    ]
+    numbers = np.array(chosen, dtype=np.int64)
+    return [
+        replace(
+            ladder,
+            rungs={case: replace(rung, indices=numbers[rung.indices]) for case, rung in ladder.rungs.items()},
         )
+        for ladder in ladders
     ]
 
 
@@ -156,24 +218,26 @@ def schema(features: Sequence[str]) -> pa.Schema:
     )
 
 
-def _rows(clip: Clip, ladders: Sequence[Ladder]) -> pa.Table:
+def _rows(clip: Clip, other: Clip | None, ladders: Sequence[Ladder]) -> pa.Table:
     import pyarrow as pa
 
     rungs = {case: rung for ladder in ladders for case, rung in ladder.rungs.items()}
-    labels = {"corpus": clip.corpus, "group": clip.group, "source": clip.source, "clip": clip.name}
+    size = ladders[0].format.size
+    labels = {"corpus": clip.corpus, "group": clip.group, "source": clip.source, "clip": clip.name, "size": size}
     parts = []
     for case in CASES:
         if case in rungs:
             rung = rungs[case]
             n = rung.indices.size
-            text = {name: pa.array([value] * n) for name, value in {**labels, "case": case}.items()}
+            second = "" if other is None or case != "swapped" else other.source
+            text = {name: pa.array([value] * n) for name, value in {**labels, "other": second, "case": case}.items()}
             columns: dict[str, Any] = {**text, "frame_index": rung.indices, **rung.features, TEACHER: rung.vmaf}
             parts.append(pa.table(columns).cast(schema(tuple(rung.features))))
     return pa.concat_tables(parts)
 
 
 class CaseRow(NamedTuple):
-    """Scores of the teacher for one case: number of clips, and the lowest and highest mean of a clip."""
+    """Scores of the teacher for one case: number of clips and sizes, and the lowest and highest mean of one."""
 
     case: str
     clips: int
@@ -184,8 +248,8 @@ class CaseRow(NamedTuple):
 
 def summary(table: pa.Table) -> list[CaseRow]:
     """Summarise the teacher's scores of each case of a table of hard negatives, in the order of `CASES`."""
-    frames = table.select(["case", "corpus", "clip", TEACHER])
-    clips: Any = frames.group_by(["case", "corpus", "clip"]).aggregate([(TEACHER, "mean")])
+    frames = table.select(["case", "corpus", "clip", "size", TEACHER])
+    clips: Any = frames.group_by(["case", "corpus", "clip", "size"]).aggregate([(TEACHER, "mean")])
     means: dict[str, list[float]] = {}
     for row in clips.to_pylist():
         means.setdefault(row["case"], []).append(row[f"{TEACHER}_mean"])
@@ -239,14 +303,21 @@ def hard_negatives(
     for done, clip in enumerate(clips, 1):
         other = partner(clip, clips, formats)
         swaps[f"{clip.corpus}/{clip.name}"] = None if other is None else f"{other.corpus}/{other.name}"
-        ladders = measure(
-            clip, other, features=features, model=model, frames=frames, compute=replace(compute, progress=None)
-        )
-        for ladder in ladders:
-            unavailable |= ladder.unavailable
-            for message in ladder.damaged:
-                warnings.warn(message, CacheWarning, stacklevel=2)
-        parts.append(_rows(clip, ladders))
+        for size in sizes(clip, formats[clip.path], features, compute.backend):
+            ladders = measure(
+                clip,
+                other,
+                size=size,
+                features=features,
+                model=model,
+                frames=frames,
+                compute=replace(compute, progress=None),
+            )
+            for ladder in ladders:
+                unavailable |= ladder.unavailable
+                for message in ladder.damaged:
+                    warnings.warn(message, CacheWarning, stacklevel=2)
+            parts.append(_rows(clip, other, ladders))
         if compute.progress is not None:
             compute.progress(done, len(clips))
     table = pa.concat_tables(parts).unify_dictionaries()

@@ -55,6 +55,7 @@ class Run:
         seed: of initial weights, order of rows and dropout.
         epochs: passes over the training rows; 0 keeps the initial weights.
         threads: CPU threads; the result does not depend on them.
+        negatives: table of hard negatives to train on as well; None for none.
         on_epoch: called after each epoch.
         on_held_out: called about ten times on the way; an exception that it raises ends the fit.
     """
@@ -65,6 +66,7 @@ class Run:
     threads: int = 1
     on_epoch: OnEpoch | None = None
     on_held_out: OnHeldOut | None = None
+    negatives: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,9 @@ class PlanPart(Protocol):
 
     def features(self, spec: Mapping[str, Any]) -> list[str]:
         """Name the frame features that have to be measured for it."""
+
+    def trained_on_negatives(self, spec: Mapping[str, Any]) -> bool:
+        """Tell whether fit reads the table of hard negatives."""
 
     def judged_on_negatives(self, spec: Mapping[str, Any]) -> bool:
         """Tell whether judge reads the table of hard negatives."""

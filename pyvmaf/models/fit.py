@@ -23,12 +23,13 @@ from pyvmaf.splits import TRAIN
 
 @dataclass(frozen=True)
 class FitResult:
-    """Paths of the files, and the report."""
+    """Paths of the files, the report, and whether the spec asks for hard negatives that were not given."""
 
     weights: Path
     report: Path
     predictions: Path
     loso: dict[str, Any]
+    without_negatives: bool = False
 
 
 @publishes("fit")
@@ -40,6 +41,7 @@ def fit(
     seed: int,
     epochs: int | None = None,
     threads: int = 1,
+    negatives: Path | None = None,
     on_epoch: OnEpoch | None = None,
     on_held_out: OnHeldOut | None = None,
 ) -> FitResult:
@@ -54,20 +56,28 @@ def fit(
         seed: of initial weights, order of rows and dropout.
         epochs: other than the config's; 0 keeps the initial weights.
         threads: CPU threads; the result does not depend on them.
+        negatives: table of hard negatives, which models with `rows.negatives` are trained on as well. Without it such a
+            model is trained on the table alone, and its report does not name any.
         on_epoch: called after each epoch.
         on_held_out: called about ten times on the way; an exception that it raises ends the fit, and nothing is written.
 
     Raises:
-        InputError: the config, the table or a column is not usable. Nothing is written then.
+        InputError: the config, a table or a column is not usable, or hard negatives are given for a model that is not
+            trained on them. Nothing is written then.
     """
     started = time.perf_counter()
     spec = load_spec(config)
     n_epochs = spec.epochs if epochs is None else epochs
     if n_epochs < 0:
         raise InputError(f"--epochs must be 0 or more, not {n_epochs}")
-    reading(table)
+    if negatives is not None and not spec.rows.negatives:
+        raise InputError(
+            f"{config} does not train on hard negatives: set rows.negatives: true, or leave --negatives out"
+        )
+    for path in (table, *(() if negatives is None else (negatives,))):
+        reading(path)
     claim(output / WEIGHTS, output / REPORT, output / PREDICTIONS)
-    fitted = fit_part(spec.kind).fit(spec, Run(table, seed, n_epochs, threads, on_epoch, on_held_out))
+    fitted = fit_part(spec.kind).fit(spec, Run(table, seed, n_epochs, threads, on_epoch, on_held_out, negatives))
     weights = Weights(output / WEIGHTS, _info(spec, fitted, table, seed, n_epochs), fitted.tensors)
     predictions = output / PREDICTIONS
     save_weights(weights)
@@ -75,8 +85,8 @@ def fit(
 
     call = Call(
         "fit",
-        args={"config": config, "features": table, "seed": seed, "epochs": n_epochs},
-        inputs={"config": config, "features": table},
+        args={"config": config, "features": table, "negatives": negatives, "seed": seed, "epochs": n_epochs},
+        inputs={"config": config, "features": table, "negatives": [] if negatives is None else [negatives]},
         uses=uses("fit", spec.kind),
         started=started,
     )
@@ -95,7 +105,8 @@ def fit(
         outputs={**outputs, "report": output / REPORT},
         seconds=time.perf_counter() - started,
     )
-    return FitResult(weights.path, output / REPORT, predictions, report.as_json())
+    without = spec.rows.negatives and negatives is None
+    return FitResult(weights.path, output / REPORT, predictions, report.as_json(), without)
 
 
 def _info(spec: ModelSpec, fitted: Fit, table: Path, seed: int, epochs: int) -> dict[str, Any]:

@@ -212,21 +212,24 @@ class HardNegatives(Section):
     flat_min: float = Field(default=90.0, description="Least score of a picture of one grey against itself.")
     black_max: float = Field(
         default=20.0,
-        description="Largest score of a black picture, or of the teacher plus teacher_error_max if that is more.",
+        description="Largest score of a black picture and of noise, or of the teacher plus teacher_error_max if that is "
+        "more.",
     )
     swapped_max: float = Field(
         default=20.0,
-        description="Largest score of another clip, or of the teacher plus teacher_error_max if that is more.",
+        description="Largest score of another clip and of the mirrored clip, or of the teacher plus teacher_error_max if "
+        "that is more.",
     )
     teacher_error_max: float = Field(
         default=10.0,
         ge=0,
-        description="Largest |score - teacher's score| of a frozen clip, and of a clip against a flat reference.",
+        description="Largest |score - teacher's score| of all other cases: a frozen, late or otherwise spoilt clip, and a clip against a flat reference.",
     )
     range_margin: float = Field(
         default=10.0,
         ge=0,
-        description="How far beyond target.range the score of any frame of any case may lie; it must be finite, too.",
+        description="How far beyond target.range the score of any frame of any case may lie before it is clipped; it must "
+        "be finite, too.",
     )
 
 
@@ -290,7 +293,13 @@ class Gates(Section):
 
 
 class Rows(Section):
-    """Which rows may be left out."""
+    """Which rows are trained on."""
+
+    negatives: bool = Field(
+        default=False,
+        description="Train on hard negatives, too (--negatives of fit): frozen, black, swapped and otherwise spoilt pictures "
+        "of the scenes that a fold trains on, with the teacher's score. Figures are of the table's rows alone.",
+    )
 
     max_dropped_share: float = Field(
         default=0.05, ge=0, lt=1, description="Refuse a table where more than this share of rows lacks a needed value."

@@ -111,6 +111,15 @@ class SplitFacts(OpenPart):
     rows_not_used: Count
 
 
+class NegativeTable(Part):
+    """A table of hard negatives."""
+
+    name: Name
+    sha256: Sha256
+    rows: Count
+    rows_used: Count
+
+
 class FitReport(Folds, Document):
     """Figures of one seed's fit on the rows that each fold did not train on."""
 
@@ -121,6 +130,9 @@ class FitReport(Folds, Document):
     seed: Count
     corpus: Name
     table: TableFacts
+    negatives: OptionalKey[NegativeTable] = Field(
+        default=None, description="Hard negatives that were trained on beside the table; not stated if there were none"
+    )
     weights_sha256: Sha256
     predictions_sha256: Sha256
     train_config_hash: ConfigHash
@@ -207,15 +219,6 @@ class NegativeCase(Part):
     worst: WorstScore
 
 
-class NegativeTable(Part):
-    """The table of hard negatives."""
-
-    name: Name
-    sha256: Sha256
-    rows: Count
-    rows_used: Count
-
-
 class ScoreRange(Part):
     """The range of the scores of all frames."""
 
@@ -230,6 +233,11 @@ class HardNegativesBlock(Judged):
     """Scores of pairs that no ladder holds."""
 
     table: NegativeTable
+    rows_held_out: OptionalKey[Count] = Field(
+        default=None,
+        description="Rows that were scored by a fold that saw nothing of their scene; the others by the model that ships. "
+        "Not stated by models that were not trained on hard negatives",
+    )
     limits: dict[str, float]
     cases: dict[str, NegativeCase] = Field(min_length=1)
     cases_missing: list[Name]

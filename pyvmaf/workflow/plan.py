@@ -147,6 +147,11 @@ class Model:
         return {**self.part("quantize"), "quantised": set_keys(own)}
 
     @property
+    def trained_on_negatives(self) -> bool:
+        """Whether fit reads the table of hard negatives."""
+        return bool(hasattr(self._family, "trained_on_negatives") and self._family.trained_on_negatives(self.spec))
+
+    @property
     def judged_on_negatives(self) -> bool:
         """Whether judge reads the table of hard negatives."""
         return bool(self._family and self._family.judged_on_negatives(self.spec))

@@ -134,7 +134,11 @@ def corpus_row(corpus: str, clip: str, codec: str, crf: int, vmaf: float, frames
 NEGATIVES = {
     "identical": (1.0, 1.0, 1.0, 1.0, 1.0, 3.0, 99.5), "flat": (1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 97.43),
     "flat_reference": (1.0, 0.97, 0.98, 0.99, 0.99, 0.0, 95.9), "frozen": (0.66, 0.2, 0.3, 0.37, 0.43, 3.0, 20.0),
-    "black": (0.15, 0.01, 0.02, 0.02, 0.02, 3.0, 3.0), "swapped": (0.35, 0.03, 0.04, 0.05, 0.05, 3.0, 5.0),
+    "frozen_later": (0.64, 0.19, 0.29, 0.36, 0.42, 3.0, 18.0), "black": (0.15, 0.01, 0.02, 0.02, 0.02, 3.0, 3.0),
+    "noise": (0.3, 0.02, 0.02, 0.02, 0.03, 3.0, 2.0), "swapped": (0.35, 0.03, 0.04, 0.05, 0.05, 3.0, 5.0),
+    "mirrored": (0.4, 0.04, 0.05, 0.06, 0.07, 3.0, 6.0), "late": (0.8, 0.4, 0.5, 0.55, 0.6, 3.0, 45.0),
+    "coarse": (0.6, 0.05, 0.2, 0.3, 0.4, 3.0, 12.0), "noisy": (0.9, 0.3, 0.6, 0.7, 0.8, 3.0, 55.0),
+    "faded": (0.5, 0.2, 0.2, 0.2, 0.2, 3.0, 1.0), "vivid": (1.0, 1.1, 1.1, 1.1, 1.1, 3.0, 100.0),
 }  # fmt: skip
 """Features and score that a case of hard negatives has."""
 
@@ -150,7 +154,8 @@ def write_negatives(path: Path, corpus: str, clips: Sequence[str], frames: int =
     parts = []
     for number, clip in enumerate(clips):
         for case, figures in NEGATIVES.items():
-            labels = dict(zip(LABELS, (corpus, f"film{number // 2}", clip, clip, case), strict=True))
+            other = clips[number - 1] if case == "swapped" else ""
+            labels = dict(zip(LABELS, (corpus, f"film{number // 2}", clip, clip, "64x48", other, case), strict=True))
             data: dict[str, Any] = {key: pa.array([value] * frames) for key, value in labels.items()}
             data["frame_index"] = pa.array(range(frames))
             data |= {name: pa.array([value] * frames) for name, value in zip((*FEATURES, "vmaf"), figures, strict=True)}

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.features.cases import CASES
+from pyvmaf.features.cases import AT_LEAST, AT_MOST, CASES
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.gates.correlation import Correlation, correlation
@@ -399,9 +399,9 @@ def test_each_limit_can_fail(tmp_path: Path, line: Line, change: dict[str, float
     # A teacher that bends no limit, whatever the model says.
     data = pd.read_parquet(line.negatives)
     far = np.where(
-        data["case"].isin(["identical", "flat"]),
+        data["case"].isin([*AT_LEAST]),
         500.0,
-        np.where(data["case"].isin(["black", "swapped"]), -500.0, data["vmaf"]),
+        np.where(data["case"].isin([*AT_MOST]), -500.0, data["vmaf"]),
     )
     data.assign(vmaf=far).to_parquet(tmp_path / "far.parquet")
     found = judged_negatives(strict, tmp_path / "far.parquet", line.seeds())

@@ -19,7 +19,7 @@ from pyvmaf.errors import InputError
 from pyvmaf.models.crossval import beside_folds, make_folds
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
-from pyvmaf.models.regressor.rows import TrainingTable, read_table
+from pyvmaf.models.regressor.rows import TrainingTable, Whole, read_table
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.spec import Split, parse_spec
 from pyvmaf.models.weights import load_weights
@@ -52,6 +52,7 @@ def table_of(**keys: list[str]) -> TrainingTable:
         rows={},
         n_total=n,
         dropped={},
+        whole=Whole(np.zeros((n, 0)), None, np.zeros(n)),
     )
 
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError
-from pyvmaf.features.cases import CASES
+from pyvmaf.features.cases import AT_LEAST, AT_MOST, CASES
 from pyvmaf.features.catalog import TEACHER
 from pyvmaf.metrics import finite
 from pyvmaf.models.gates.gate import Judged, Row, Seed, not_judged, row_of_not_judged, shown
 from pyvmaf.models.spec import HardNegatives as Limits
 from pyvmaf.models.spec import ModelSpec
-from pyvmaf.tables.columns import floats, read_columns, strings
+from pyvmaf.tables.columns import floats, read_columns, read_schema, strings
 
 Columns = Callable[[Any], Sequence[str] | None]
 """Names of the frame features that a model of this spec reads; None if it is not a model of frames."""
@@ -32,10 +32,12 @@ class Scored:
     Attributes:
         scores: float64 [n], as the graph gives them.
         answers: float64 [n], the same before the graph clips them; the same numbers if it does not.
+        held_out: how many of the rows are of scenes that their model saw no hard negative of; None if it saw none at all.
     """
 
     scores: NDArray[np.float64]
     answers: NDArray[np.float64]
+    held_out: int | None = None
 
     @staticmethod
     def of(outputs: Sequence[NDArray[np.float64]]) -> Scored:
@@ -43,9 +45,22 @@ class Scored:
         return Scored(outputs[0], outputs[-1])
 
 
-Score = Callable[[Any, Seed, NDArray[np.float64]], Mapping[str, Scored]]
-"""Scores of the model that would ship of a seed, for features [n, columns]: once for each codec that the model is told, by
-the codec's name ("none" for a model that takes none)."""
+@dataclass(frozen=True)
+class Pairs:
+    """Rows to score.
+
+    Attributes:
+        X: features, float64 [n, columns], finite: a loaded model accepts no other rows.
+        sources: str [n], the scene of each row's clip; empty strings if the table does not state it.
+    """
+
+    X: NDArray[np.float64]
+    sources: NDArray[np.str_]
+
+
+Score = Callable[[Any, Seed, Pairs], Mapping[str, Scored]]
+"""Scores of some rows by the models of a seed: once for each codec that they are told, by the codec's name ("none" for
+models that take none)."""
 
 
 def allowed(case: str, teacher: float, limits: Limits) -> tuple[float | None, float | None]:
@@ -55,12 +70,10 @@ def allowed(case: str, teacher: float, limits: Limits) -> tuple[float | None, fl
     of black frames.
     """
     error = limits.teacher_error_max
-    if case in ("identical", "flat"):
-        least = limits.identical_min if case == "identical" else limits.flat_min
-        return min(least, teacher - error), None
-    if case in ("black", "swapped"):
-        largest = limits.black_max if case == "black" else limits.swapped_max
-        return None, max(largest, teacher + error)
+    if case in AT_LEAST:
+        return min(getattr(limits, AT_LEAST[case]), teacher - error), None
+    if case in AT_MOST:
+        return None, max(getattr(limits, AT_MOST[case]), teacher + error)
     return teacher - error, teacher + error
 
 
@@ -69,8 +82,9 @@ def hard_negatives(
 ) -> dict[str, Any]:
     """Whether the scores of pairs that no ladder holds stay inside the limits.
 
-    Each seed's model predicts with the graph that will be exported. A model that takes the codec is told that it is
-    unknown, or, if its vocabulary has no slot for that, each codec that it was trained on.
+    Each seed's model predicts with the graph that will be exported; if it was trained on hard negatives, the rows of each
+    scene are predicted by the fold that did not see the scene. A model that takes the codec is told that it is unknown, or,
+    if its vocabulary has no slot for that, each codec that it was trained on.
 
     Args:
         spec: the model.
@@ -95,18 +109,25 @@ def hard_negatives(
             passed=False,
         )
     rows = _Rows.read(spec.name, names, table)
-    scores = {seed.number: score(spec, seed, rows.X) for seed in seeds}
+    scores = {seed.number: score(spec, seed, rows.pairs) for seed in seeds}
     cases = {name: rows.case(name, scores, limits) for name in CASES if name in rows.cases}
     low, high = spec.target.range[0] - limits.range_margin, spec.target.range[1] + limits.range_margin
     # Of clipped scores this would say nothing.
     answers = [scored.answers for by_codec in scores.values() for scored in by_codec.values()]
     reach, wrong = _reach(np.stack(answers), low, high)
     reasons = [entry["why"] for entry in cases.values() if entry["why"]] + wrong
+    held_out = [s.held_out for by_codec in scores.values() for s in by_codec.values() if s.held_out is not None]
     return {
         "judged": True,
         "passed": not reasons,
         "why": "; ".join(reasons) or None,
-        "table": {"name": table.stem, "sha256": sha256_file(table), "rows": rows.n_total, "rows_used": len(rows.X)},
+        "table": {
+            "name": table.stem,
+            "sha256": sha256_file(table),
+            "rows": rows.n_total,
+            "rows_used": len(rows.pairs.X),
+        },
+        **({"rows_held_out": min(held_out)} if held_out else {}),
         "limits": limits.model_dump(mode="json"),
         "cases": cases,
         "cases_missing": [name for name in CASES if name not in cases],
@@ -141,13 +162,13 @@ class _Rows:
 
     Attributes:
         n_total: rows of the file.
-        X: float64 [n, columns], finite: a loaded model accepts no other rows.
+        pairs: the rows.
         teacher: float64 [n].
-        names, clips: str [n], case and clip of each row.
+        names, clips: str [n], case and clip of each row, the clip with its size where a table has several.
     """
 
     n_total: int
-    X: NDArray[np.float64]
+    pairs: Pairs
     teacher: NDArray[np.float64]
     names: NDArray[np.str_]
     clips: NDArray[np.str_]
@@ -155,7 +176,9 @@ class _Rows:
     @staticmethod
     def read(model: str, features: Sequence[str], path: Path) -> _Rows:
         """Read a table."""
-        table = read_columns(path, ["corpus", "clip", "case", *features, TEACHER])
+        # Tables of earlier versions have one size of each clip, and do not state it.
+        more = [name for name in ("source", "size") if name in read_schema(path)]
+        table = read_columns(path, ["corpus", "clip", "case", *more, *features, TEACHER])
         X = np.column_stack([floats(table, name) for name in features])
         teacher = floats(table, TEACHER)
         keep = np.isfinite(X).all(axis=1) & np.isfinite(teacher)
@@ -165,7 +188,11 @@ class _Rows:
                 "again with those features"
             )
         clips = np.char.add(np.char.add(strings(table, "corpus"), "/"), strings(table, "clip"))
-        return _Rows(table.num_rows, X[keep], teacher[keep], strings(table, "case")[keep], clips[keep])
+        if "size" in more:
+            clips = np.char.add(np.char.add(clips, " "), strings(table, "size"))
+        sources = strings(table, "source") if "source" in more else np.full(table.num_rows, "")
+        pairs = Pairs(X[keep], sources[keep])
+        return _Rows(table.num_rows, pairs, teacher[keep], strings(table, "case")[keep], clips[keep])
 
     @property
     def cases(self) -> set[str]:

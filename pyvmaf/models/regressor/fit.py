@@ -22,7 +22,6 @@ from pyvmaf.models.regressor.networks import Mlp, build
 from pyvmaf.models.regressor.rows import TrainingTable, read_table
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.regressor.trainer import Fitted, Member, StackedTrainer, torch_threads
-from pyvmaf.splits import TRAIN
 
 LOOKS = 10
 """How often the figures of held-out rows are computed during a fit whose caller asks for them."""
@@ -35,7 +34,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
         InputError: the table or a column is not usable.
         PyvmafError: a loss became NaN or infinite.
     """
-    data = read_table(run.table, spec)
+    data = read_table(run.table, spec, run.negatives)
     _check_range(spec, data)
     division = Division.of(spec.split, data)
     network = build(spec.network, data.width)
@@ -49,12 +48,13 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
         base=spec.network.base,
         standardise=spec.target.standardise,
     )
-    members = [Member(f.held_out, partial(f.rows, TRAIN)) for f in division.every]
-    members.append(Member(None, partial(division.everything.rows, TRAIN)))
+    rows_of = partial(data.training_rows, shared=spec.split.shared_sources)
+    members = [Member(f.held_out, partial(rows_of, f)) for f in division.every]
+    members.append(Member(None, partial(rows_of, division.everything)))
     release()
     look = None if run.on_held_out is None else partial(_look, spec, run, network, data, division)
     with torch_threads(run.threads):
-        fitted = trainer.fit(members, data.X, data.y, data.codec, run.on_epoch, look)
+        fitted = trainer.fit(members, data.whole.X, data.whole.y, data.whole.codec, run.on_epoch, look)
         validation = validate(
             division,
             data,
@@ -63,6 +63,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
             _baselines(data, fitted),
         )
     block = None if spec.inputs.codec is None else vocabulary(spec.inputs.codec)
+    negatives = {} if data.negatives is None else {"negatives": data.negatives.facts()}
     codec = None if block is None else {"version": block.version, "sha256": block.sha256, "width": block.width}
     return Fit(
         table=data,
@@ -71,13 +72,14 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
         dropped=data.dropped,
         validation=validation,
         tensors=_tensors(fitted),
-        info={"features": list(data.features), "codec": codec, "codecs": _codecs(data)},
+        info={"features": list(data.features), "codec": codec, "codecs": _codecs(data)} | negatives,
         held_out=[m.held_out for m in members],
         n_parameters=network.n_parameters,
         facts={
             "num_codecs": 0 if block is None else block.width,
             "encoder_vocab_version": None if block is None else block.version,
-        },
+        }
+        | negatives,
     )
 
 
@@ -158,11 +160,11 @@ def _predict(
 def _check_range(spec: RegressorSpec, data: TrainingTable) -> None:
     """Refuse a target that the scores could not follow."""
     (low, high), column = spec.target.range, spec.target.column
-    slack = 1e-6 * (high - low)
-    outside = int(np.count_nonzero((data.y < low - slack) | (data.y > high + slack)))
+    slack, y = 1e-6 * (high - low), data.whole.y
+    outside = int(np.count_nonzero((y < low - slack) | (y > high + slack)))
     if spec.target.clip and outside:
         raise InputError(
-            f"{data.path}: {outside} of {data.y.size} rows have a {column} outside of target.range [{low:g}, {high:g}], from "
-            f"{data.y.min():g} to {data.y.max():g}, and scores are clipped to that range: set target.range to the scale "
+            f"{data.path}: {outside} of {y.size} rows have a {column} outside of target.range [{low:g}, {high:g}], from "
+            f"{y.min():g} to {y.max():g}, and scores are clipped to that range: set target.range to the scale "
             f"of {column}, or target.clip: false"
         )

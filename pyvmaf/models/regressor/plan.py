@@ -67,6 +67,11 @@ def refused_encoder(spec: Mapping[str, Any], encoders: Sequence[str | None]) -> 
     return next(iter(refused.values()))
 
 
+def trained_on_negatives(spec: Mapping[str, Any]) -> bool:
+    """Whether fit reads the table of hard negatives."""
+    return bool(spec["rows"]["negatives"])
+
+
 def judged_on_negatives(spec: Mapping[str, Any]) -> bool:
     """Whether judge reads the table of hard negatives."""
     inputs = spec["inputs"]

@@ -17,18 +17,78 @@ from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.models.crossval import NUMBERED, ROW_COLUMNS, SOURCE
 from pyvmaf.models.regressor.spec import RegressorSpec
+from pyvmaf.splits import TEST, TRAIN, VAL, Fold
 from pyvmaf.tables.columns import (
     ENCODE_COLUMNS,
     codec_block,
     coded_names,
     floats,
     open_table,
+    read_columns,
     read_schema,
     strings,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """The usable rows of a table of hard negatives.
+
+    Attributes:
+        path, sha256: the file that was read.
+        n_total: rows of the file.
+        X: float64 [n, features], finite.
+        y: float64 [n], the teacher's scores.
+        sources, others: str [n], the scene of each row's clip, and that of the other clip of a swapped pair, else empty.
+    """
+
+    path: Path
+    sha256: str
+    n_total: int
+    X: NDArray[np.float64]
+    y: NDArray[np.float64]
+    sources: NDArray[np.str_]
+    others: NDArray[np.str_]
+
+    @staticmethod
+    def read(path: Path, spec: RegressorSpec) -> Negatives:
+        """Read the rows that a model can be trained on.
+
+        Raises:
+            MissingFileError, IntegrityError: the file is not there or is damaged.
+            InputError: it lacks a column, or no row has all features of the model.
+        """
+        table = read_columns(path, ["source", "other", *spec.inputs.names, spec.target.column])
+        X = np.column_stack([floats(table, name) for name in spec.inputs.names])
+        y = floats(table, spec.target.column)
+        keep = np.isfinite(X).all(axis=1) & np.isfinite(y)
+        if not keep.any():
+            raise InputError(
+                f"{path}: none of {table.num_rows} rows has all features of {spec.name} ({', '.join(spec.inputs.names)}): "
+                "make it again with those features"
+            )
+        sources, others = strings(table, "source")[keep], strings(table, "other")[keep]
+        return Negatives(path, sha256_file(path), table.num_rows, X[keep], y[keep], sources, others)
+
+    def facts(self) -> dict[str, Any]:
+        """What a report says of them."""
+        return {"name": self.path.stem, "sha256": self.sha256, "rows": self.n_total, "rows_used": int(self.y.size)}
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All rows that members are trained on: those of the table, then the hard negatives.
+
+    Attributes:
+        X, codec, y: as in `TrainingTable`.
+    """
+
+    X: NDArray[np.float64]
+    codec: NDArray[np.float64] | None
+    y: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -46,6 +106,8 @@ class TrainingTable:
         rows: the columns of `ROW_COLUMNS` that the table has, each of n rows.
         n_total: rows of the file.
         dropped: rows left out, and for how many of them each column was the reason.
+        whole: the same rows with the hard negatives after them.
+        negatives: the hard negatives, or None.
         scratch: where the arrays lie.
     """
 
@@ -60,12 +122,36 @@ class TrainingTable:
     rows: dict[str, Coded | NDArray[np.float64]]
     n_total: int
     dropped: dict[str, Any]
+    whole: Whole
+    negatives: Negatives | None = None
     scratch: Scratch = field(default_factory=lambda: Scratch(0), compare=False)
 
     @property
     def width(self) -> int:
         """Number of columns that the network sees."""
         return int(self.X.shape[1] + (0 if self.codec is None else self.codec.shape[1]))
+
+    def training_rows(self, fold: Fold, *, shared: bool) -> NDArray[np.int64]:
+        """Indices into `whole` of the rows that the member of a fold is trained on.
+
+        Hard negatives are among them if their scenes (both of a swapped pair) are among the fold's training rows, and on
+        no other side of it unless `shared`.
+        """
+        rows = fold.rows(TRAIN)
+        if self.negatives is None:
+            return rows
+        allowed = self._scenes(rows)
+        if not shared:
+            allowed -= self._scenes(fold.rows(TEST, VAL))
+        mine = np.isin(self.negatives.sources, list(allowed)) & np.isin(self.negatives.others, ["", *allowed])
+        return np.concatenate([rows, self.y.size + np.flatnonzero(mine)])
+
+    def _scenes(self, rows: NDArray[np.int64]) -> set[str]:
+        scenes = Coded.of(self.keys[SOURCE])
+        seen = np.zeros(scenes.names.size, dtype=np.bool_)
+        for part in chunks(rows.size):
+            seen[scenes.codes[rows[part]]] = True
+        return set(scenes.names[seen].tolist())
 
     @property
     def inputs(self) -> NDArray[np.float64]:
@@ -95,21 +181,29 @@ def _listed(version: str, encoder: NDArray[np.str_]) -> NDArray[np.bool_]:
     return np.asarray(able[index], dtype=np.bool_)
 
 
-def read_table(path: Path, spec: RegressorSpec) -> TrainingTable:
+def read_table(path: Path, spec: RegressorSpec, negatives: Path | None = None) -> TrainingTable:
     """Read the columns that `spec` needs; rows that lack a needed value are left out and counted.
 
+    Args:
+        path: the table.
+        spec: the model.
+        negatives: table of hard negatives to train on as well.
+
     Raises:
-        MissingFileError, IntegrityError: the file is not there or is damaged.
+        MissingFileError, IntegrityError: a file is not there or is damaged.
         InputError: it has no rows, none with a value of the target, lacks columns, or more rows lack a value than the
             spec allows; an encoder has no slot in the spec's vocabulary.
     """
+    more = None if negatives is None else Negatives.read(negatives, spec)
     needed = list(dict.fromkeys([*spec.inputs.names, spec.target.column, *spec.split.columns]))
     if spec.inputs.codec is not None:
         needed += [c for c in ENCODE_COLUMNS if c not in needed]
     present = set(read_schema(path))
     needed += [c for c in ROW_COLUMNS if c in present and c not in needed]
+    if more is not None and SOURCE not in needed:
+        raise InputError(f"{path} has no column {SOURCE!r}, which says where the scenes of hard negatives belong")
     with open_table(path, needed) as parquet:
-        rows = _Rows(parquet, path, spec, needed)
+        rows = _Rows(parquet, path, spec, needed, more)
         for batch in parquet.batches(CHUNK_ROWS, needed):
             rows.add(batch)
             release()
@@ -149,8 +243,17 @@ class _Coded:
 class _Rows:
     """The usable rows of a table, added a batch at a time."""
 
-    def __init__(self, parquet: ParquetTable, path: Path, spec: RegressorSpec, columns: list[str]) -> None:
+    def __init__(
+        self,
+        parquet: ParquetTable,
+        path: Path,
+        spec: RegressorSpec,
+        columns: list[str],
+        negatives: Negatives | None,
+    ) -> None:
         self.n = n = parquet.rows
+        self._negatives = negatives
+        room = n + (0 if negatives is None else negatives.y.size)
         if n == 0:
             raise InputError(f"{path} has no rows: there is nothing to train on")
         self._path, self._spec = path, spec
@@ -159,11 +262,11 @@ class _Rows:
         texts = dict.fromkeys(c for c in (*self._keys, *ROW_COLUMNS) if c in columns and c not in NUMBERED)
         numbers = [c for c in NUMBERED if c in columns]
         width = 0 if self._version is None else vocabulary(self._version).width
-        scratch = Scratch(n * (8 * (len(self._features) + width + 1 + len(numbers)) + 4 * len(texts)))
+        scratch = Scratch(room * (8 * (len(self._features) + width + 1 + len(numbers)) + 4 * len(texts)))
         self._scratch = scratch
-        self._X = scratch.array((n, len(self._features)), np.float64)
-        self._y = scratch.array(n, np.float64)
-        self._codec = None if self._version is None else scratch.array((n, width), np.float64)
+        self._X = scratch.array((room, len(self._features)), np.float64)
+        self._y = scratch.array(room, np.float64)
+        self._codec = None if self._version is None else scratch.array((room, width), np.float64)
         self._labels = {name: _Coded(scratch.array(n, np.int32)) for name in texts}
         self._numbers: dict[str, NDArray[np.float64]] = {name: scratch.array(n, np.float64) for name in numbers}
         self._lacking = dict.fromkeys([*self._features, spec.target.column, *self._keys], 0)
@@ -234,6 +337,18 @@ class _Rows:
         if self._refused is not None:
             raise InputError(f"{path}: {self._refused}") from self._refused
 
+    def _add_negatives(self) -> int:
+        """Put the hard negatives after the table's rows, and give the number of all rows."""
+        start, more = self._end, self._negatives
+        if more is None:
+            return start
+        part = slice(start, start + more.y.size)
+        self._X[part], self._y[part] = more.X, more.y
+        if self._codec is not None:
+            # A codec that no other row has would tell them apart, so each has that of a row of the table.
+            self._codec[part] = self._codec[np.random.default_rng(17).integers(0, start, more.y.size)]
+        return part.stop
+
     def table(self) -> TrainingTable:
         """The rows that were added."""
         reasons = {name: count for name, count in self._lacking.items() if count}
@@ -244,6 +359,7 @@ class _Rows:
         numbers = {name: values[:end] for name, values in self._numbers.items()}
         release()
         columns: dict[str, Coded | NDArray[np.float64]] = {**labels, **numbers}
+        last = self._add_negatives()
         return TrainingTable(
             path=self._path,
             sha256=sha256_file(self._path),
@@ -256,5 +372,7 @@ class _Rows:
             rows={name: columns[name] for name in ROW_COLUMNS if name in columns},
             n_total=self.n,
             dropped={"rows": self.n - end, "by_column": reasons},
+            whole=Whole(self._X[:last], None if self._codec is None else self._codec[:last], self._y[:last]),
+            negatives=self._negatives,
             scratch=self._scratch,
         )

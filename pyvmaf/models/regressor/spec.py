@@ -183,6 +183,15 @@ class RegressorSpec(ModelSpec, Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _negatives_are_frames(self) -> RegressorSpec:
+        if self.rows.negatives and not self.on_frames:
+            raise ValueError(
+                "rows.negatives are frames with the teacher's score, but the inputs or the target of this model are not: leave "
+                "it out"
+            )
+        return self
+
     @property
     def on_frames(self) -> bool:
         """Whether it predicts the teacher's score of a frame from features of that frame."""
