@@ -91,7 +91,7 @@ def ladder_table(
         parts.append(pa.table({name: data[name] for name in order}))
     merged = pa.concat_tables(parts).cast(schema(names))
     return merged.replace_schema_metadata(
-        metadata(features=names, unavailable=ladder.unavailable, model=model, engine=engine)
+        metadata(features=names, unavailable=ladder.unavailable, model=model, engine=engine, notes=ladder.notes)
     )
 
 
@@ -120,14 +120,20 @@ def _array(values: NDArray[Any]) -> pa.Array[Any]:
 
 
 def metadata(
-    *, features: Sequence[str], unavailable: Mapping[str, Any], model: str, engine: Mapping[str, Any]
+    *,
+    features: Sequence[str],
+    unavailable: Mapping[str, Any],
+    model: str,
+    engine: Mapping[str, Any],
+    notes: Sequence[str] = (),
 ) -> dict[bytes, bytes]:
-    """Return the file metadata of a table."""
+    """Return the file metadata of a table; notes on how its videos were read are left out if there are none."""
     block = {
         "features": list(features),
         "unavailable": dict(unavailable),
         "model": model,
         "engine": dict(engine),
+        **({"notes": list(notes)} if notes else {}),
     }
     return {METADATA_KEY: json.dumps(block, sort_keys=True).encode()}
 

@@ -128,7 +128,8 @@ def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path)
         for name, reason in item.spec["unavailable"].items():
             unavailable.setdefault(name, {})[relative(item.path)] = reason
     target = schema(features)
-    block = metadata(features=features, unavailable=unavailable, model=teacher, engine=inputs[0].spec["engine"])
+    engine, notes = inputs[0].spec["engine"], _notes(inputs)
+    block = metadata(features=features, unavailable=unavailable, model=teacher, engine=engine, notes=notes)
     distribution: dict[str, int] = {}
     with (
         atomic_path(output) as temporary,
@@ -157,6 +158,11 @@ def _teacher(inputs: Sequence[_Input]) -> str:
     return models.pop()
 
 
+def _notes(inputs: Sequence[_Input]) -> list[str]:
+    """Return what was noted when the videos of all inputs were read, each once."""
+    return list(dict.fromkeys(note for item in inputs for note in item.spec.get("notes", [])))
+
+
 def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) -> dict[str, Any]:
     """Write the clips of all inputs, frames pooled, and return the details for the manifest."""
     teacher = _teacher(inputs)
@@ -176,7 +182,7 @@ def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) 
     merged = {
         name: [v for columns in parts for v in columns.get(name, [None] * len(columns["clip"]))] for name in names
     }
-    table = clip_table(merged, teacher=teacher, engine=inputs[0].spec["engine"])
+    table = clip_table(merged, teacher=teacher, engine=inputs[0].spec["engine"], notes=_notes(inputs))
     write_table(table, output)
     filled = {
         relative(item.path): [

@@ -71,7 +71,9 @@ def pooled_in_part(columns: Mapping[str, Sequence[Any]]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def clip_table(columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Mapping[str, Any]) -> pa.Table:
+def clip_table(
+    columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Mapping[str, Any], notes: Sequence[str] = ()
+) -> pa.Table:
     """Return a table of clips.
 
     Args:
@@ -79,6 +81,7 @@ def clip_table(columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Ma
             absent are filled with them.
         teacher: what computed the VMAF.
         engine: the engine's block of a manifest; kept in the file's metadata.
+        notes: how the videos were read; kept there, too.
     """
     import pyarrow as pa
 
@@ -100,6 +103,7 @@ def clip_table(columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Ma
                 data[name] = pa.array(numbers)
     features = [name for name in FEATURES if any(f"{name}_{stat}" in data for stat in STATS)]
     block = {"unit": CLIP, "features": features, "unavailable": {}, "model": teacher, "engine": dict(engine)}
+    block |= {"notes": list(notes)} if notes else {}
     return pa.table(data).replace_schema_metadata({METADATA_KEY: json.dumps(block, sort_keys=True).encode()})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -193,3 +194,16 @@ def test_clips_without_records_have_no_size(here: Path) -> None:
     assert pq.read_table("both.parquet").column("corpus").to_pylist() == ["old"] * 2 + ["new"] * 2
     with pytest.raises(InputError, match=r"a row of bare\.parquet is a clip, not a frame"):
         combine([("old", Path("bare.parquet"))], Path("frames.parquet"))
+
+
+@pytest.mark.parametrize("unit", ["frame", "clip"])
+def test_tables_keep_what_was_noted_of_their_videos(here: Path, tmp_path: Path, unit: Literal["frame", "clip"]) -> None:
+    noted = []
+    for number, source in enumerate(inputs()[0]):
+        table = pq.read_table(source)
+        spec = json.loads(table.schema.metadata[b"pyvmaf"]) | {"notes": ["film grain was added", f"note {number}"]}
+        noted.append(tmp_path / f"{number}.parquet")
+        pq.write_table(table.replace_schema_metadata({b"pyvmaf": json.dumps(spec).encode()}), noted[-1])
+    combine([("mine", path) for path in noted], tmp_path / "t.parquet", unit=unit)
+    spec = json.loads(pq.read_schema(tmp_path / "t.parquet").metadata[b"pyvmaf"])
+    assert spec["notes"] == ["film grain was added", "note 0", "note 1"]
