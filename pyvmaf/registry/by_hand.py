@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -22,7 +22,7 @@ from pyvmaf.models.regressor.inputs import UNCLIPPED
 from pyvmaf.registry.entry import FOREIGN_KINDS, MAX_BYTES, REGISTRY_NAME, Entry, Gate, Registry, relative_to
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.graph import Graph
-from pyvmaf.runtime.load import load_pinned, peek
+from pyvmaf.runtime.load import load_described, load_pinned, peek
 from pyvmaf.runtime.session import short
 from pyvmaf.runtime.sidecar import UNJUDGED, Sidecar
 
@@ -174,7 +174,16 @@ def _is_exported(sidecar: Path) -> bool:
 
 
 def _described(request: _Request, path: Path, graph: Graph, output_range: tuple[float, float]) -> dict[str, Any]:
-    """Give the keys of a sidecar that every family has; nothing is known about training table and gates."""
+    """Give the keys of a sidecar that every family has; nothing is known about training table and gates.
+
+    Raises:
+        InputError: the range is not one.
+    """
+    low, high = output_range
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(
+            f"the expected range of scores is {low:g} to {high:g}: give two numbers, the smaller one first"
+        )
     return {
         "schema_version": 1,
         "name": request.name or path.stem,
@@ -245,10 +254,7 @@ def _try(path: Path, described: dict[str, Any]) -> None:
         # Nothing here computes inputs of such a model; that it is a valid graph was checked.
         Sidecar.parse(dumps(described), str(path.with_suffix(".json")))
         return
-    with tempfile.TemporaryDirectory(prefix="pyvmaf-register-") as folder:
-        sidecar = Path(folder) / path.with_suffix(".json").name
-        sidecar.write_text(dumps(described))
-        load_pinned(path, sidecar=sidecar, root=None)
+    load_described(path, described, str(path.with_suffix(".json")))
 
 
 def _entry(request: _Request, path: Path, sidecar: Path, graph: Graph, target: Path, **more: object) -> Entry:
@@ -313,11 +319,24 @@ def _exported_entry(request: _Request, path: Path, beside: Path, graph: Graph, t
 
 
 def _enter(entry: Entry, target: Path) -> None:
-    """Add an entry to a registry in place of one with the same id."""
+    """Add an entry to a registry, in place of an earlier one of the same file.
+
+    Raises:
+        InputError: the registry lists another model of this id.
+    """
     registry = Registry.read(target) if target.exists() else Registry(models=[], held=[])
+    if any(held.id == entry.id for held in registry.held):
+        raise InputError(
+            f"{target} lists {entry.id!r} as held by its gates: register this model by another name (--name)"
+        )
+    for other in registry.models:
+        if other.id == entry.id and other.onnx != entry.onnx:
+            raise InputError(
+                f"{target} lists another file as {entry.id!r}, {other.onnx}: register {entry.onnx} by another name (--name)"
+            )
     models = [other for other in registry.models if other.id != entry.id] + [entry]
     Registry(
         schema_version=registry.schema_version,
         models=sorted(models, key=lambda entry: entry.id),
-        held=[held for held in registry.held if held.id != entry.id],
+        held=registry.held,
     ).write(target, update=True)

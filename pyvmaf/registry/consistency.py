@@ -14,7 +14,7 @@ from pyvmaf.base.files import dumps, sha256_file
 from pyvmaf.errors import IntegrityError, MissingFileError, PyvmafError
 from pyvmaf.models.verdicts import HOLD, PROMOTE, Verdict
 from pyvmaf.quantized.report import Int8Report
-from pyvmaf.registry.entry import Entry, Held, Registry
+from pyvmaf.registry.entry import Entry, Gate, Held, Registry
 from pyvmaf.runtime.load import read_pinned
 from pyvmaf.runtime.manifest import EnsembleManifest
 from pyvmaf.runtime.session import short
@@ -91,6 +91,8 @@ def _of_int8(entry: Entry, home: Path) -> Iterator[str]:
             ("int8_sha256", entry.int8_sha256, "int8.sha256", report.int8.sha256),
             ("table_sha256", entry.table_sha256, "table_sha256", report.table_sha256),
             ("quant_drop_plcc", entry.quant_drop_plcc, "drop", report.drop),
+            ("quant_accuracy_budget_plcc", entry.quant_accuracy_budget_plcc, "budget", report.budget),
+            ("quant_mode", entry.quant_mode, "mode", report.mode.removesuffix("_qdq")),
         ),
     )
     if not report.passed:
@@ -128,9 +130,13 @@ def _verdict_problems(model: Entry | Held, home: Path) -> Iterator[str]:
     if verdict.verdict != expected:
         yield f"it {'ships' if ships else 'is held'}, but {path} says {verdict.verdict}"
     yield from _differences(str(path), [("id", model.id, "model", verdict.model)])
+    if model.gate is not None and model.gate.as_json() != Gate(**verdict.gate.as_json()).as_json():
+        yield f"its gate is not that of {path}"
     if not isinstance(model, Entry):
         return
     fit = verdict.per_seed.get(str(model.selection.seed)) if model.selection is not None else None
+    if model.selection is not None and fit is None:
+        yield f"it ships seed {model.selection.seed}, which {path} did not judge"
     yield from _differences(
         str(path),
         (

@@ -210,7 +210,7 @@ class _Scan:
             self.problems.append(
                 f"damaged tensor {short(tensor.name)!r} at {at}: its numbers do not fit its type and shape"
             )
-        elif values.dtype.kind not in "biu" and not np.isfinite(values.astype(np.float64)).all():
+        elif values.dtype.kind not in "biu" and not np.isfinite(values.astype(np.complex128)).all():
             self.problems.append(f"tensor {short(tensor.name)!r} with NaN or infinity at {at}")
 
     def scale(self, node: NodeProto, at: str, constants: dict[str, TensorProto]) -> None:

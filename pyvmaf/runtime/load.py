@@ -210,15 +210,38 @@ def load_pinned(
     given, jail = Path(path), jail_of(root)
     beside = given.with_suffix(".json") if sidecar is None else Path(sidecar)
     described = read_pinned(beside, jail, sidecar_sha256)
-    parsed, block = check_sidecar(described, str(beside))
-    data = allowlist.read_model(confined_file(given, jail))
+    return load_described(given, described, str(beside), sha256=sha256, root=jail, threads=threads)
+
+
+def load_described(
+    given: Path,
+    described: dict[str, Any],
+    where: str,
+    *,
+    sha256: str | None = None,
+    root: Path | None = None,
+    threads: int = 1,
+) -> Model:
+    """Load a model whose sidecar was read.
+
+    Args:
+        given: the ONNX file.
+        described: content of the sidecar.
+        where: name of the sidecar, for errors.
+        sha256, root, threads: as in `load_model`.
+
+    Raises:
+        MissingFileError, InputError, IntegrityError: as in `load_model`.
+    """
+    parsed, block = check_sidecar(described, where)
+    data = allowlist.read_model(confined_file(given, root))
     actual, pinned = sha256_bytes(data), parsed.sha256 if sha256 is None else sha256
     if actual != pinned:
         raise IntegrityError(f"{given} has sha256 {actual}, but {pinned} is pinned: it is not the file that was judged")
     graph = Graph.of(data, str(given))
     if actual == parsed.sha256:
-        _check_described(graph, parsed, str(beside))
-    family = predictor_part(parsed.kind).predictor(graph, described, block, str(beside), threads)
+        _check_described(graph, parsed, where)
+    family = predictor_part(parsed.kind).predictor(graph, described, block, where, threads)
     _check_rows(family, str(given), parsed.expected_output_range)
     return Model(family, described, graph)
 

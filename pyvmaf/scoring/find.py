@@ -15,7 +15,7 @@ from pyvmaf.runtime.ensemble import AnyModel, load_ensemble
 from pyvmaf.runtime.find import describe
 from pyvmaf.runtime.load import load_pinned, peek
 from pyvmaf.runtime.predictor import ModelWarning
-from pyvmaf.runtime.sidecar import UNJUDGED
+from pyvmaf.runtime.sidecar import UNJUDGED, UNTRAINED
 
 REGISTRY = "PYVMAF_REGISTRY"
 """Environment variable with the path of the registry of the ids."""
@@ -25,6 +25,14 @@ DEFAULT_REGISTRY = layout.REGISTRY.path()
 
 INT8 = ".int8"
 """Suffix of an id that stands for the int8 variant of a model."""
+
+
+_DOUBTS = {
+    "HOLD": "is held: its gates did not pass, so that its scores may be far off",
+    UNTRAINED: "holds initial weights: its scores mean nothing",
+    UNJUDGED: "was registered by hand: no gate has measured its error, and nothing says which values its training rows had",
+}
+"""What there is to say of a model that is not promoted, by its verdict."""
 
 
 def registry_path(registry: str | os.PathLike[str] | None = None) -> Path:
@@ -129,7 +137,7 @@ def load_model(
             was trained with a codec vocabulary that this installation does not have.
 
     Warns:
-        ModelWarning: the model was registered by hand, so that no gate has measured its error.
+        ModelWarning: the model did not pass its gates, or none has measured it (initial weights, or registered by hand).
 
     Example:
         >>> model = pyvmaf.load_model("vmaf_tiny_v2")
@@ -138,13 +146,8 @@ def load_model(
     located = locate(model, registry=registry, int8=int8, sidecar=sidecar, sha256=sha256)
     loaded = located.load(root=root, threads=threads)
     loaded.warn = True
-    if loaded.sidecar["verdict"] == UNJUDGED:
-        warnings.warn(
-            f"model {loaded.name} was registered by hand: no gate has measured its error, and nothing says which values "
-            "its training rows had",
-            ModelWarning,
-            stacklevel=2,
-        )
+    if doubt := _DOUBTS.get(loaded.sidecar["verdict"]):
+        warnings.warn(f"model {loaded.name} {doubt}", ModelWarning, stacklevel=2)
     return loaded
 
 

@@ -98,7 +98,7 @@ class Files:
             body = json.loads(path.read_text())
             change(body)
             path.write_text(dumps(body))
-        except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError):
+        except (ValueError, KeyError, TypeError, AttributeError, FileNotFoundError, RecursionError):
             pass  # it is damaged itself
 
 

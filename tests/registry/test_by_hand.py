@@ -183,6 +183,26 @@ def test_a_file_that_is_not_a_sidecar_is_not_replaced(foreign: Path, content: st
     assert foreign.with_suffix(".json").read_text() == content
 
 
+def test_an_id_of_another_model_is_not_taken(foreign: Path, results: Path) -> None:
+    registry = results / "registry" / "registry.json"
+    before = registry.read_bytes()
+    for name, message in {
+        "small": "lists another file as 'small'",
+        "held": "lists 'held' as held by its gates",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            register_model(foreign, **GIVEN, name=name, registry=registry)
+    assert registry.read_bytes() == before
+    assert not foreign.with_suffix(".json").exists(), "nothing is written"
+
+
+@pytest.mark.parametrize("output_range", [(float("nan"), 100), (0, float("inf")), (100, 0), (5, 5)])
+def test_a_range_that_is_not_one_is_refused(foreign: Path, output_range: tuple[float, float]) -> None:
+    with pytest.raises(InputError, match="give two numbers, the smaller one first"):
+        register_model(foreign, **GIVEN, output_range=output_range)
+    assert not foreign.with_suffix(".json").exists()
+
+
 def test_an_exported_model_keeps_its_sidecar_and_a_held_one_is_refused(results: Path) -> None:
     model = results / "models/small/seed0/model.onnx"
     before = model.with_suffix(".json").read_bytes()

@@ -204,6 +204,18 @@ def test_a_registry_that_pins_the_harm_does_not_help(copied: Path, monkeypatch: 
         pyvmaf.load_model("small")
 
 
+@pytest.mark.parametrize("verdict", ["HOLD", "UNTRAINED"])
+def test_a_model_that_no_gate_let_through_is_loaded_with_a_warning(copied: Path, verdict: str) -> None:
+    path = copied / "models/held/seed0/model.onnx"
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    sidecar |= {"verdict": verdict, "gates": sidecar["gates"] if verdict == "HOLD" else None}
+    write_json(path.with_suffix(".json"), sidecar)
+    with pytest.warns(
+        ModelWarning, match="is held: its gates did not pass" if verdict == "HOLD" else "initial weights"
+    ):
+        pyvmaf.load_model(path)
+
+
 def of_another(role: str) -> Callable[[], None]:
     """Give an entry a file of another model, with its true hash."""
 
@@ -255,7 +267,14 @@ def swapped_members() -> None:
         (lambda: edit_entry("small", table_sha256="0" * 64), "small", "small: its table_sha256 is", False),
         (variant_of_another_seed, "small.int8", r"small: its sha256 is '\w+', but \S+ says fp32.sha256", False),
         (swapped_members, "many", "many: its members are not those of", False),
+        (lambda: edit_entry("small", quant_mode="qat"), "small.int8", "small: its quant_mode is 'qat', but", False),
         # What loading does not read, the check of the registry does.
+        (
+            lambda: edit_entry("small", gate={**entry("small")["gate"], "mean_plcc": 1}),
+            "small",
+            "small: its gate is not that of",
+            True,
+        ),
         (verdict_of_another, "small", r"small: it ships, but \S+ says HOLD", True),
         (other_weights, "small", "small: its weights_sha256 is", True),
     ],
