@@ -146,6 +146,10 @@ def score(
             show_default=False,
         ),
     ] = None,
+    drop_alpha: Annotated[bool, typer.Option("--drop-alpha", help="Leave out transparency, as FFmpeg does.")] = False,
+    luma_only: Annotated[
+        bool, typer.Option("--luma-only", help="Compare luma alone, for example of a gray video with one in colours.")
+    ] = False,
     size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Frame size of raw .yuv files.")] = None,
     pix_fmt: Annotated[
         str, typer.Option("--pix-fmt", help="Pixel format of raw .yuv files, by FFmpeg's name.")
@@ -196,6 +200,8 @@ def score(
             subsample=subsample,
             shortest=shortest,
             stream=stream,
+            drop_alpha=drop_alpha,
+            luma_only=luma_only,
             raw=Format.parse(size, pix_fmt) if size else None,
             scale=True if scale == "reference" else scale or False,
             match_depth=match_depth,

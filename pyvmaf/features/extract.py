@@ -224,7 +224,8 @@ def check_formats(reference: FrameSource, distorted: Sequence[FrameSource]) -> N
             )
         if have.chroma != want.chroma:
             raise InputError(
-                f"chroma layouts differ: {reference.path} is {want.pix_fmt}, {video.path} is {have.pix_fmt}: convert one of them"
+                f"chroma layouts differ: {reference.path} is {want.pix_fmt}, {video.path} is {have.pix_fmt}: compare "
+                "luma alone with --luma-only (VMAF reads nothing else), or convert one of them"
             )
         if have.bit_depth != want.bit_depth:
             raise InputError(

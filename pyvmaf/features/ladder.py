@@ -90,7 +90,15 @@ def open_pair(
             return clip
         raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
         raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
-        return Reader(clip, raw=raw, size=size, film_grain=reading.film_grain, stream=reading.stream)
+        return Reader(
+            clip,
+            raw=raw,
+            size=size,
+            film_grain=reading.film_grain,
+            stream=reading.stream,
+            drop_alpha=reading.drop_alpha,
+            luma_only=reading.luma_only,
+        )
 
     size = parse_size(reading.scale) if isinstance(reading.scale, str) else None
     first = opened(reference, size)

@@ -73,6 +73,8 @@ class Reading:
         related: whether the videos show the same scene, so that what they say about themselves has to agree.
         film_grain: let decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.
         stream: which video stream of files that have several, counted from 0; None for FFmpeg's choice.
+        drop_alpha: leave out transparency.
+        luma_only: compare luma alone.
     """
 
     raw: Format | None = None
@@ -83,6 +85,8 @@ class Reading:
     related: bool = True
     film_grain: bool = True
     stream: int | None = None
+    drop_alpha: bool = False
+    luma_only: bool = False
 
     def described(self) -> dict[str, Any]:
         """Return the options that were asked for, those that differ from their defaults, as JSON values."""

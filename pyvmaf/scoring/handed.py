@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.video.format import Colour, Format
+from pyvmaf.video.layouts import Separator, layout
 from pyvmaf.video.presentation import Presentation, Turn, display_matrix
-from pyvmaf.video.reader import Planes, planes_of
+from pyvmaf.video.reader import Planes, planes_of, widened
 
 if TYPE_CHECKING:
     import av
@@ -86,19 +88,23 @@ def _of_video_frame(frame: av.VideoFrame, name: str) -> Handed:
     if frame.is_corrupt:
         raise IntegrityError(f"{name} is damaged: it does not decode as it was coded")
     coded = Format(frame.width, frame.height, frame.format.name)
-    form = coded.measurable
-    if form is None:
-        raise InputError(f"{name} is {coded.pix_fmt}, which does not have planes of luma and chroma: convert it first")
+    try:
+        way = layout(coded.pix_fmt)
+    except InputError as err:
+        raise InputError(f"{name} cannot be measured: {err}; or convert the frame first") from err
+    form = replace(coded, pix_fmt=way.measured)
     matrix = display_matrix(frame)
     try:
         presentation = Presentation(turn=Turn.of_matrix(matrix) if matrix else Turn())
         shown = presentation.format(form)
     except InputError as err:
         raise InputError(f"{name} cannot be shown as players do: {err}: turn it before it is scored") from err
-    facts = Facts(Colour.of(frame), bool(frame.interlaced_frame), presentation.words)
-    if form != coded and not coded.pix_fmt.startswith("yuvj"):
-        frame = frame.reformat(format=form.pix_fmt)
-    planes = presentation.apply(planes_of(frame, form.chroma, form.bit_depth), form)
+    colour = Colour.of(frame)
+    colour = replace(colour, range="tv", matrix="smpte170m") if way.rgb else colour
+    facts = Facts(colour, bool(frame.interlaced_frame), presentation.words)
+    full = int(frame.color_range) == 2
+    planes = presentation.apply(planes_of(Separator(way)(frame), way.chroma, way.bits), form)
+    planes = widened(planes, way.bits, form.bit_depth, full=full)
     return Handed(shown, planes, facts)
 
 

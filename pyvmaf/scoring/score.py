@@ -139,6 +139,8 @@ def score(
     subsample: int = 1,
     shortest: bool = False,
     stream: int | None = None,
+    drop_alpha: bool = False,
+    luma_only: bool = False,
     raw: Format | None = None,
     scale: bool | str = False,
     match_depth: bool = False,
@@ -167,6 +169,8 @@ def score(
         shortest: stop at the end of the shorter clip.
         stream: which video stream of files that have several, counted from 0; by default FFmpeg's choice, which
             `Scores.notes` names.
+        drop_alpha: leave out transparency.
+        luma_only: compare luma alone, of any chroma layouts.
         raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales the distorted clip to the reference's size (bicubic), "WxH" both clips to that size.
         match_depth: widen the clip of fewer bits per sample to the other's depth.
@@ -201,7 +205,17 @@ def score(
     inputs = [name for name in models.inputs if name in FEATURES]
     first, stop = frames or (0, None)
     window = Window(first, stop, subsample)
-    reading = Reading(raw, scale, match_depth, window, shortest, film_grain=film_grain, stream=stream)
+    reading = Reading(
+        raw,
+        scale,
+        match_depth,
+        window,
+        shortest,
+        film_grain=film_grain,
+        stream=stream,
+        drop_alpha=drop_alpha,
+        luma_only=luma_only,
+    )
     compute = Compute(backend=backend, threads=threads, progress=advance)
     ladder = extract_ladder(
         reference,

@@ -61,9 +61,10 @@ class Side:
         rates: frames per second, as `pyvmaf.video.format.Stream.rates`.
         seconds: how long its pictures last, as its header states; None if it does not.
         shown: what was done to its frames to show them as players do; empty if nothing.
-        choice: which of several video streams was read; empty if there is no doubt about it.
+        choice: which of several video streams was read, and how its samples were converted; empty if nothing is to be said.
         raw: whether it has no header, and so cannot say anything about its colours.
         profile: hash of the colour profile (ICC) of a picture; empty if it has none.
+        converted: colour of the planes that are compared, if they were made of RGB.
         doubts: how it is read where a person might expect something else: "begins …", without its name.
     """
 
@@ -82,11 +83,17 @@ class Side:
     raw: bool = False
     profile: str = ""
     doubts: tuple[str, ...] = ()
+    converted: Colour | None = None
 
     @property
     def size(self) -> str:
         """Width and height as 1280x720."""
         return f"{self.width}x{self.height}"
+
+    @property
+    def compared(self) -> Colour:
+        """Colour of the planes that are compared."""
+        return self.converted or self.colour
 
     @property
     def aspect(self) -> Fraction:
@@ -141,7 +148,7 @@ def compare(reference: Side, distorted: Side) -> list[str]:
     if reference.raw or distorted.raw:
         notes += _raw_colours(reference, distorted)
     else:
-        notes += compare_colours(reference.colour, distorted.colour, names=names, size=size)
+        notes += compare_colours(reference.compared, distorted.compared, names=names, size=size)
     if reference.profile != distorted.profile:
         notes.append(f"the colour profiles (ICC) of {names[0]} and {names[1]} differ; samples are compared as they are")
     notes += _compare_fields(reference, distorted)

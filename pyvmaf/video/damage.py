@@ -13,6 +13,9 @@ from pyvmaf.video.log import ERROR, Message
 STRICT = "crccheck+bitstream+buffer+explode"
 """FFmpeg's option err_detect for decoders: check sums are compared, and errors end the decoding instead of being patched."""
 
+# To the decoder of TIFF a tag that it does not know is an error.
+_LENIENT = {"tiff": "crccheck"}
+
 # What readers of containers say of missing or unreadable bytes. Their other errors are about tags, chapters, and streams
 # that are not read.
 _CONTAINER = re.compile(
@@ -22,6 +25,15 @@ _CONTAINER = re.compile(
     r"|header damaged|error reading packet|error parsing|lacing|sync (lost|not found)|changing packet size|wrong sync|went wrong during header",
     re.IGNORECASE,
 )
+
+
+# Errors about things that do not concern the pictures.
+_HARMLESS = re.compile(r"^Unknown or unsupported tag")
+
+
+def strictness(decoder: str) -> str:
+    """Return FFmpeg's option err_detect for a decoder."""
+    return _LENIENT.get(decoder, STRICT)
 
 
 def reported(messages: Iterable[Message], decoder: str, container: str) -> str:
@@ -36,7 +48,7 @@ def reported(messages: Iterable[Message], decoder: str, container: str) -> str:
     """
     for message in messages:
         text = " ".join(message.text.split())
-        if message.part == decoder and message.level <= ERROR:
+        if message.part == decoder and message.level <= ERROR and not _HARMLESS.search(text):
             return f"{decoder}: {text}"
         if message.part in (container, "") and _CONTAINER.search(text):
             return text

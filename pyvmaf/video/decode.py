@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyvmaf.video.damage import STRICT, reported
+from pyvmaf.video.damage import reported, strictness
 from pyvmaf.video.log import WARNING, heard
 from pyvmaf.video.opening import plain
 
@@ -67,7 +67,7 @@ class Decoding:
         stream = container.streams.video[index]
         self._context = stream.codec_context
         self._context.thread_count = threads
-        self._context.options = {"err_detect": STRICT, **(options or {})}
+        self._context.options = {"err_detect": strictness(self._context.name), **(options or {})}
         self._packets = container.demux(stream)
         self._container = container.format.name
         self._alone = threads == 1

@@ -5,41 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.video.layouts import PLANAR as PLANAR
+from pyvmaf.video.layouts import layout, pixel_layout
 from pyvmaf.video.log import INFO, heard
 
 if TYPE_CHECKING:
     import av
 
-PLANAR: dict[str, tuple[str, int]] = {
-    "gray": ("400", 8),
-    "gray10le": ("400", 10),
-    "gray12le": ("400", 12),
-    "gray16le": ("400", 16),
-    **{
-        f"yuv{chroma}p{bits if bits > 8 else ''}{'le' if bits > 8 else ''}": (chroma, bits)
-        for chroma in ("420", "422", "444")
-        for bits in (8, 10, 12, 16)
-    },
-}
-"""Pixel formats whose planes can be measured, by FFmpeg's name: chroma subsampling and bits per sample."""
-
-# Pixel formats with the same samples under another name or in another order.
-_REARRANGED = {
-    "yuvj420p": "yuv420p",
-    "yuvj422p": "yuv422p",
-    "yuvj444p": "yuv444p",
-    "nv12": "yuv420p",
-    "nv21": "yuv420p",
-    "nv16": "yuv422p",
-    "yuyv422": "yuv422p",
-    "uyvy422": "yuv422p",
-    "p010le": "yuv420p10le",
-    "p210le": "yuv422p10le",
-}
 _CHROMA_STEP = {"420": (2, 2), "422": (2, 1)}
 _DEFAULT_RATE = Fraction(25)
 
@@ -110,8 +85,8 @@ class Format:
         Raises:
             InputError: there is no such layout.
         """
-        for name, layout in PLANAR.items():
-            if layout == (chroma, bit_depth):
+        for name, planes in PLANAR.items():
+            if planes == (chroma, bit_depth):
                 return cls(width, height, name)
         if chroma not in (*_CHROMA_STEP, "444", "400"):
             raise unknown_name("chroma layout", chroma, ["420", "422", "444", "400"])
@@ -173,9 +148,11 @@ class Format:
 
     @property
     def measurable(self) -> Format | None:
-        """The format of the same samples as separate planes; None if they cannot be separated without loss."""
-        name = _REARRANGED.get(self.pix_fmt, self.pix_fmt)
-        return replace(self, pix_fmt=name) if name in PLANAR else None
+        """The format of the planes that frames of this one give (`pyvmaf.video.layouts.layout`); None if they give none."""
+        try:
+            return replace(self, pix_fmt=layout(self.pix_fmt).measured)
+        except InputError:
+            return None
 
     def plane_sizes(self) -> list[tuple[int, int]]:
         """(height, width) of every plane; chroma sizes round up, as FFmpeg's do."""
@@ -184,30 +161,6 @@ class Format:
             across, down = self.chroma_step
             sizes += [(-(-self.height // down), -(-self.width // across))] * 2
         return sizes
-
-
-@cache
-def pixel_layout(pix_fmt: str) -> tuple[str, int]:
-    """Return chroma subsampling (see `Format.chroma`) and bits per sample of a pixel format.
-
-    Raises:
-        InputError: FFmpeg does not have such a format.
-    """
-    if pix_fmt in PLANAR:
-        return PLANAR[pix_fmt]
-    from av import VideoFormat
-
-    try:
-        layout = VideoFormat(pix_fmt, 16, 16)
-    except ValueError as err:
-        raise unknown_name("pixel format", pix_fmt, PLANAR) from err
-    parts = layout.components
-    bits = parts[0].bits
-    if layout.is_rgb or (not layout.is_planar and len(parts) > 1):
-        return "rgb", bits
-    if len(parts) < 3:
-        return "400", bits
-    return {(8, 8): "420", (8, 16): "422", (16, 16): "444"}.get((parts[1].width, parts[1].height), "rgb"), bits
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pyvmaf.errors import InputError
 from pyvmaf.video.format import Crop, Format
+from pyvmaf.video.sides import side_data
 
 if TYPE_CHECKING:
     import av
@@ -27,10 +28,7 @@ _SLACK = 0.0175  # sine of one degree
 
 def display_matrix(frame: av.VideoFrame) -> bytes:
     """Return the display matrix of a decoded frame, to which the decoder copies that of the file; empty if there is none."""
-    from av.sidedata.sidedata import Type
-
-    sides: Any = frame.side_data  # a mapping by type, not by name as PyAV's stubs have it
-    data = sides.get(Type.DISPLAYMATRIX)
+    data = side_data(frame, "DISPLAYMATRIX")
     return b"" if data is None else bytes(data)
 
 

@@ -22,9 +22,11 @@ from pyvmaf.video.damage import reported
 from pyvmaf.video.decode import Decoding, is_gap
 from pyvmaf.video.ending import lost_packets, missing_bytes
 from pyvmaf.video.format import PLANAR, Colour, Format, Stream, untimed
+from pyvmaf.video.layouts import RGB_MATRIX, Layout, Separator, layout
 from pyvmaf.video.log import WARNING, heard
 from pyvmaf.video.opening import check_regular, choose, notice, open_video, plain
 from pyvmaf.video.presentation import Presentation, Turn, display_matrix
+from pyvmaf.video.sides import side_data
 
 # NumPy is imported only to decode: to count the packets of an encode takes less time than that import.
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ class Reader:
         film_grain: whether the decoder adds film grain where the encoder asks for it (AV1, H.264, HEVC), as players do.
         stream: which video stream of a file that has several, counted from 0; None for the one that FFmpeg takes: the
             default one, then the largest. A cover picture is read only if it is asked for.
+        drop_alpha: leave transparency out.
+        luma_only: give planes of luma alone, as of a gray video.
 
     Attributes:
         path, raw: as above.
@@ -114,6 +118,8 @@ class Reader:
         bit_depth: int | None = None,
         film_grain: bool = True,
         stream: int | None = None,
+        drop_alpha: bool = False,
+        luma_only: bool = False,
     ) -> None:
         self.path = Path(path)
         reading(self.path)
@@ -121,6 +127,7 @@ class Reader:
         self._size, self._bit_depth, self._number = size, bit_depth, stream
         self.interlaced = 0
         self._film_grain = film_grain
+        self._drop_alpha, self._luma_only = drop_alpha, luma_only
         self._check_file()
         self.coded, self.stated_frames = self._header()
         if raw is not None and size is not None and size != (raw.width, raw.height):
@@ -208,10 +215,30 @@ class Reader:
             rates=stream.rates,
             seconds=self._lasting or stream.seconds,
             shown=self.presentation.words,
-            choice=stream.notice,
+            choice="; ".join(part for part in (stream.notice, self._conversion) if part),
+            converted=replace(colour, range="tv", matrix="smpte170m") if self._converts else None,
             profile=self._first.profile,
             doubts=self._doubts,
         )
+
+    @property
+    def _measured(self) -> bool:
+        try:
+            return self._way.measured != ""
+        except InputError:
+            return False
+
+    @property
+    def _converts(self) -> bool:
+        """Whether planes are made of RGB."""
+        return self._measured and self._way.rgb
+
+    @property
+    def _conversion(self) -> str:
+        """What is done to samples to measure them, and is not only another order."""
+        if not self._measured or (self._luma_only and not self._way.rgb) or not self._way.note:
+            return ""
+        return f"{self.path} {self._way.note}"
 
     @property
     def _doubts(self) -> tuple[str, ...]:
@@ -231,16 +258,21 @@ class Reader:
     @property
     def _fills(self) -> bool:
         """Whether samples are widened so that white of full range stays white."""
-        return self.format.bit_depth > self._measurable.bit_depth and self.side.colour.range == "pc"
+        return self.format.bit_depth > self._way.bits and self.side.colour.range == "pc"
+
+    @cached_property
+    def _way(self) -> Layout:
+        """How frames come into planes."""
+        try:
+            return layout(self.coded.pix_fmt, drop_alpha=self._drop_alpha)
+        except InputError as err:
+            raise InputError(f"{self.path} cannot be measured: {err}") from err
 
     @property
     def _measurable(self) -> Format:
-        form = self.coded.measurable
-        if form is None:
-            raise InputError(
-                f"{self.path} is {self.coded.pix_fmt}, which does not have planes of luma and chroma: convert it to one "
-                f"of {', '.join(PLANAR)} first"
-            )
+        form = replace(self.coded, pix_fmt=self._way.measured)
+        if self._luma_only:
+            return replace(form, pix_fmt=Format.planar(form.width, form.height, "400", form.bit_depth).pix_fmt)
         return form
 
     def identity(self) -> dict[str, Any]:
@@ -258,6 +290,8 @@ class Reader:
             key["range"] = "pc"
         if not self._film_grain:
             key["film_grain"] = "off"
+        if self._way.rgb:
+            key["rgb"] = RGB_MATRIX
         return key
 
     def widened(self, bit_depth: int) -> Reader:
@@ -412,25 +446,23 @@ class Reader:
         form = self.format
         source = self._measurable
         presentation, shown = self.presentation, self.presentation.format(source)
-        chroma = "400" if luma else source.chroma
+        way = self._way
+        chroma = "400" if luma or self._luma_only else way.chroma
+        whole, scaled = Separator(way), Separator(way, (form.width, form.height))
         graphs: dict[str, av.filter.Graph] = {}
         full = self._fills
         for frame in self.frames():
             here = replace(source, width=frame.width, height=frame.height)
             scale = (form.width, form.height) != (shown.width, shown.height) or here.size != source.size
-            if scale:
-                if not presentation.plain:
-                    if here.size not in graphs:
-                        graphs[here.size] = _graph(frame, presentation.filters(here))
-                    graphs[here.size].push(frame)
-                    frame = graphs[here.size].vpull()
-                frame = frame.reformat(form.width, form.height, source.pix_fmt, interpolation="BICUBIC")
-            elif frame.format.name != source.pix_fmt and not frame.format.name.startswith("yuvj"):
-                frame = frame.reformat(format=source.pix_fmt)
-            planes = planes_of(frame, chroma, source.bit_depth)
+            if scale and not presentation.plain:
+                if here.size not in graphs:
+                    graphs[here.size] = _graph(frame, presentation.filters(here))
+                graphs[here.size].push(frame)
+                frame = graphs[here.size].vpull()
+            planes = planes_of((scaled if scale else whole)(frame), chroma, way.bits)
             if not scale:
                 planes = presentation.apply(planes, source)
-            yield _widened(planes, source.bit_depth, form.bit_depth, full=full)
+            yield widened(planes, way.bits, form.bit_depth, full=full)
 
     def _check_file(self) -> None:
         length = check_regular(self.path)
@@ -503,12 +535,9 @@ class _Facts(NamedTuple):
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> _Facts:
-        from av.sidedata.sidedata import Type
-
         form = Format(frame.width, frame.height, frame.format.name)
-        sides: Any = frame.side_data  # a mapping by type, not by name as PyAV's stubs have it
-        grain = sides.get(Type.FILM_GRAIN_PARAMS) is not None
-        profile = sides.get(Type.ICC_PROFILE)
+        grain = side_data(frame, "FILM_GRAIN_PARAMS") is not None
+        profile = side_data(frame, "ICC_PROFILE")
         digest = "" if profile is None else sha256(bytes(profile)).hexdigest()
         return cls(form, Colour.of(frame), bool(frame.interlaced_frame), display_matrix(frame), grain, digest)
 
@@ -556,15 +585,19 @@ def _seconds(stamp: str | None) -> float | None:
 
 
 def planes_of(frame: av.VideoFrame, chroma: str, bit_depth: int) -> Planes:
-    """Return the planes of a decoded frame as views, without copying; of luma alone if `chroma` is "400"."""
+    """Return the planes of a decoded frame as views, without copying; of luma alone if `chroma` is "400".
+
+    Planes of samples in the other byte order are copied.
+    """
     import numpy as np
 
-    dtype = np.dtype("u1") if bit_depth == 8 else np.dtype("<u2")
+    dtype = np.dtype("u1") if bit_depth == 8 else np.dtype(">u2" if frame.format.is_big_endian else "<u2")
     views: list[Plane] = []
     for plane in frame.planes[: 1 if chroma == "400" else 3]:
         rows = np.frombuffer(plane, dtype=dtype)  # type: ignore[call-overload]  # a Plane has the buffer protocol
         stride = plane.line_size // dtype.itemsize
-        views.append(rows[: stride * plane.height].reshape(plane.height, stride)[:, : plane.width])
+        rows = rows[: stride * plane.height].reshape(plane.height, stride)[:, : plane.width]
+        views.append(rows.astype(dtype.newbyteorder("="), copy=False))
     return tuple(views)
 
 
@@ -580,8 +613,8 @@ def _graph(frame: av.VideoFrame, filters: list[str]) -> av.filter.Graph:
     return graph
 
 
-def _widened(planes: Planes, bits: int, wanted: int, *, full: bool) -> Planes:
-    """Planes with more bits per sample, as FFmpeg widens them.
+def widened(planes: Planes, bits: int, wanted: int, *, full: bool) -> Planes:
+    """Return planes with more bits per sample, as FFmpeg widens them.
 
     Each value is multiplied by a power of two; luma of full range is filled up with its own high bits, so that white stays
     white.

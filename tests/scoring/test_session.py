@@ -415,7 +415,7 @@ def test_frames_of_every_format_score_as_files_do(pair: tuple[Path, Path], pix_f
 
 
 @pytest.mark.parametrize(
-    ("pix_fmt", "size"), [("rgb24", (64, 64)), ("bgra", (64, 64)), ("gbrp", (64, 64)), ("yuv410p", (64, 64))]
+    ("pix_fmt", "size"), [("grayf32le", (64, 64)), ("bgra", (64, 64)), ("yuva420p", (64, 64)), ("xyz12le", (64, 64))]
 )
 def test_frames_of_other_formats_are_refused(pix_fmt: str, size: tuple[int, int]) -> None:
     frame = av.VideoFrame(*size, pix_fmt)

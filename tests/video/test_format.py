@@ -10,7 +10,8 @@ import pytest
 
 from pyvmaf.errors import InputError
 from pyvmaf.video.ffmpeg import ffmpeg
-from pyvmaf.video.format import PLANAR, Colour, Crop, Format, parse_size, pixel_layout
+from pyvmaf.video.format import PLANAR, Colour, Crop, Format, parse_size
+from pyvmaf.video.layouts import pixel_layout
 from pyvmaf.video.reader import Reader
 
 Make = Callable[..., Path]
@@ -45,7 +46,7 @@ def test_formats_that_are_rearranged_or_refused() -> None:
         "yuv420p",
         "yuv420p10le",
     ]
-    assert Format(8, 8, "bgr0").measurable is None
+    assert Format(8, 8, "grayf32le").measurable is Format(8, 8, "yuva420p").measurable is None
     with pytest.raises(InputError, match=r"unknown pixel format 'yuv421p': did you mean 'yuv422p'\?"):
         Format.parse("64x48", "yuv421p")
     with pytest.raises(InputError, match="unknown chroma layout '421'"):

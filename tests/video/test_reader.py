@@ -159,12 +159,13 @@ def test_scaling_holds_for_frames_of_every_size(make_video: Make, tmp_path: Path
 
 
 def test_what_cannot_be_measured_can_be_decoded(make_video: Make) -> None:
-    reader = Reader(make_video("rgb.mkv", "64x48", 2, *FFV1, "bgr0"))
+    path = make_video("float.yuv", "64x48", 2, "-pix_fmt", "grayf32le", "-f", "rawvideo")
+    reader = Reader(path, raw=Format(64, 48, "grayf32le"))
     frame = next(reader.frames())
-    assert (frame.format.name, reader.coded.pix_fmt, reader.coded.chroma) == ("bgr0", "bgr0", "rgb")
-    with pytest.raises(InputError, match="is bgr0, which does not have planes of luma and chroma: convert it"):
+    assert (frame.format.name, reader.coded.pix_fmt) == ("grayf32le", "grayf32le")
+    with pytest.raises(InputError, match=r"float\.yuv cannot be measured: grayf32le has floating-point samples"):
         next(reader.planes())
-    with pytest.raises(InputError, match="unknown pixel format 'bgr0'"):
+    with pytest.raises(InputError, match="unknown pixel format 'grayf32le'"):
         frame_format(frame)
     jpeg = next(Reader(make_video("j.mkv", "64x48", 2, "-c:v", "mjpeg", "-pix_fmt", "yuvj420p")).frames())
     assert frame_format(jpeg) == Format(64, 48, "yuv420p")
