@@ -42,6 +42,12 @@ class NativeError(PyvmafError, RuntimeError):
         self.errno = errno
 
 
+def shown(value: object, most: int = 80) -> str:
+    """Return a value of a file for a message: as Python writes it, cut after `most` characters."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> InputError:
     """Make the error for an unknown name, which quotes the nearest valid one.
 
@@ -51,6 +57,6 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> InputError:
         valid: all valid names.
     """
     names = list(valid)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(name[:200], names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"unknown {kind} {name!r}: {hint}valid: {', '.join(names)}")
+    return InputError(f"unknown {kind} {shown(name)}: {hint}valid: {', '.join(names)}")

@@ -30,13 +30,10 @@ from pyvmaf.base.code import NOTHING, Uses
 from pyvmaf.base.files import dumps, read_bytes, write_text
 from pyvmaf.base.manifest import build_run_provenance, write_manifest
 from pyvmaf.base.parse import MAX_BYTES, parse_json
-from pyvmaf.errors import IntegrityError
+from pyvmaf.errors import IntegrityError, shown
 
 _T = TypeVar("_T")
 _D = TypeVar("_D", bound="Document")
-
-_SHOWN = 80
-"""Most characters of a value that a message quotes."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -262,8 +259,7 @@ def _sentence(item: Any) -> str:
     if item["type"] == "value_error":
         return str(item["msg"]).removeprefix("Value error, ")
     message = str(item["msg"]).replace("Input should", "should")
-    shown = repr(item["input"])
-    return f"{message}, but is {shown if len(shown) <= _SHOWN else f'{shown[:_SHOWN]}…'}"
+    return f"{message}, but is {shown(item['input'])}"
 
 
 def publish(

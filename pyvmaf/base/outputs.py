@@ -165,7 +165,8 @@ def reading(path: str | os.PathLike[str]) -> None:
     with suppress(OSError):
         status = os.stat(path)
         if stat.S_ISREG(status.st_mode):
-            work.read.setdefault(_key(path), (Stamp.of(status), None))
+            for name in (_key(path), os.path.realpath(path)):
+                work.read.setdefault(name, (Stamp.of(status), None))
 
 
 def claim(*paths: Path) -> None:

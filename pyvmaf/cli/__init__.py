@@ -10,10 +10,12 @@ import functools
 import gc
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+
+_LONGEST = 4_000
 
 VERBS: dict[str, tuple[str, ...]] = {
     "corpora": ("fetch", "prepare", "manifest", "manifest-scan"),
@@ -130,6 +134,10 @@ def main() -> None:
     atexit.register(gc.freeze)
     # Pydantic looks for plugins in the metadata of every installed package; this project uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    for stream in (sys.stdout, sys.stderr):
+        # Rich prints names of files, too, which the encoding of the terminal may not have.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         _check_folder()
         with warnings.catch_warnings():
@@ -144,6 +152,10 @@ def main() -> None:
         _fail(f"there is not enough memory{f' ({err})' if str(err) else ''}: free some, or use smaller inputs")
     except OSError as err:
         _fail(_what_failed(err))
+    except Exception:
+        # Exit code 1 belongs to checks and gates.
+        traceback.print_exc()
+        _fail("this is a fault of vmaf-train, not of its inputs: please report it with the lines above")
 
 
 def _show_own_warnings() -> None:
@@ -159,7 +171,7 @@ def _show_own_warnings() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    say(f"error: {message}", err=True)
+    say(f"error: {message if len(message) <= _LONGEST else message[:_LONGEST] + '…'}", err=True)
     sys.exit(EXIT_ERROR)
 
 

@@ -17,6 +17,7 @@ from pyvmaf.base.code import Uses
 from pyvmaf.base.files import read_yaml
 from pyvmaf.base.section import Section
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
+from pyvmaf.errors import shown as cut
 from pyvmaf.video.format import Format
 
 # What may stand in paths and wildcards of the workflow.
@@ -266,11 +267,13 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     for item in error.errors(include_url=False)[:3]:
         where = ".".join(str(part) for part in item["loc"]) or "the file"
         if item["type"] == "extra_forbidden":
-            problems.append(f"unknown key {where!r}{_nearest(item['loc'], model)}")
+            problems.append(f"unknown key {cut(where)}{_nearest(item['loc'], model)}")
         elif item["type"] == "missing":
             problems.append(f"key {where!r} is missing")
         else:
-            shown = "" if isinstance(item["input"], dict | list) or not item["loc"] else f" (it is {item['input']!r})"
+            shown = (
+                "" if isinstance(item["input"], dict | list) or not item["loc"] else f" (it is {cut(item['input'])})"
+            )
             problems.append(f"{where}: {item['msg'].removeprefix('Value error, ')}{shown}")
     more = error.error_count() - len(problems)
     return "; ".join(problems) + (f"; and {more} more" if more else "")

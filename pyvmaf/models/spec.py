@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_va
 from pyvmaf.base.families import DEFAULT_KIND, FAMILIES, load_part
 from pyvmaf.base.files import read_yaml
 from pyvmaf.base.section import Section
-from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.errors import InputError, shown, unknown_name
 from pyvmaf.splits import CONTENT_HASH_POLICY, CONTENT_HASH_SEED, HOLDOUT_MODES
 
 
@@ -519,11 +519,11 @@ def explain(err: ValidationError, model: type[BaseModel], where: str) -> InputEr
             valid = _valid_keys(model, item["loc"])
             near = difflib.get_close_matches(str(item["loc"][-1]), valid, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            problems.append(f"unknown key {key!r}: {hint}valid: {', '.join(valid)}")
+            problems.append(f"unknown key {shown(key)}: {hint}valid: {', '.join(valid)}")
         elif item["type"] == "missing":
             problems.append(f"key {key!r} is missing")
         else:
-            problems.append(f"{key} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}")
+            problems.append(f"{key} = {shown(item['input'])}: {item['msg'].removeprefix('Value error, ')}")
     return InputError(f"{where}: " + "; ".join(problems))
 
 
@@ -552,7 +552,7 @@ def parse_spec(data: Any, where: str) -> ModelSpec:
     if not isinstance(data, dict):
         raise InputError(f"{where}: a model is a mapping of keys, not {type(data).__name__}")
     kind = data.get("kind", DEFAULT_KIND)
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         raise InputError(f"{where}: {unknown_name('kind', str(kind), FAMILIES)}")
     model = spec_class(kind)
     try:

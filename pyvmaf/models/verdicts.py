@@ -357,7 +357,7 @@ class RegressorGates(GateReport):
 
 
 def _gates_of(gate: Any) -> str:
-    keys = gate if isinstance(gate, dict) else type(gate).model_fields
+    keys = gate if isinstance(gate, dict) else getattr(type(gate), "model_fields", {})
     return "regressor" if {"mean_plcc", "pooled", "hard_negatives"} <= set(keys) else "other"
 
 

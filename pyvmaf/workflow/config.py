@@ -23,7 +23,7 @@ from pyvmaf.base.files import read_yaml
 from pyvmaf.base.section import Section
 from pyvmaf.encodes import distortion
 from pyvmaf.engines import engine_name
-from pyvmaf.errors import InputError
+from pyvmaf.errors import InputError, shown
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 
 _MOST_THREADS = 1024
@@ -202,9 +202,9 @@ def _explain(err: ValidationError) -> str:
             valid = list(_fields_at(Config, item["loc"][:-1]))
             near = difflib.get_close_matches(str(item["loc"][-1]), valid, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            problems.append(f"unknown key {where!r}: {hint}valid: {', '.join(valid)}")
+            problems.append(f"unknown key {shown(where)}: {hint}valid: {', '.join(valid)}")
         else:
-            problems.append(f"{where} = {item['input']!r}: {item['msg']}")
+            problems.append(f"{where} = {shown(item['input'])}: {item['msg']}")
     return "; ".join(problems)
 
 
