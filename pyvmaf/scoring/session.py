@@ -176,9 +176,10 @@ class Session:
             for reference, distorted in pairs:
                 yield from self.push(reference, distorted)
             yield from self.finish()
-        except KeyboardInterrupt as err:
-            # A pair may have been taken from the iterable that was not read.
-            self._failed = self._failed or _doubt("a stream was read", err)
+        except BaseException as err:
+            if not isinstance(err, Exception | GeneratorExit):
+                # An interrupt: a pair may have been taken from the iterable that was not measured.
+                self._failed = self._failed or _doubt("a stream was read", err)
             raise
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -254,6 +255,20 @@ def test_a_signal_in_the_middle_never_gives_wrong_rows(frames: list[tuple[Planes
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+
+
+def test_an_interrupted_stream_ends_the_session(frames: list[tuple[Planes, Planes]]) -> None:
+    def pairs() -> Iterator[tuple[Planes, Planes]]:
+        yield from frames[:3]
+        raise KeyboardInterrupt
+
+    session = Session("adm2", None)
+    rows = session.stream(pairs())
+    assert next(rows)["frame_index"] == 0
+    with pytest.raises(KeyboardInterrupt):
+        list(rows)
+    with pytest.raises(NativeError, match="KeyboardInterrupt stopped the session"):
+        session.push(*frames[3])
 
 
 class _Waiting(Libvmaf):
