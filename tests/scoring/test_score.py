@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -23,7 +24,7 @@ from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.pool import COUNT, POOLS, pool
 from pyvmaf.runtime.ensemble import Ensemble
 from pyvmaf.scoring.origin import origin, properties
-from pyvmaf.scoring.predict import warnings_of
+from pyvmaf.scoring.predict import Pair, predict, warnings_of
 from pyvmaf.scoring.score import find_models
 from tests.fuzz import models_json
 from tests.make.commands import command
@@ -211,6 +212,18 @@ def test_a_model_of_whole_clips(of_clips: Path, pair: tuple[Path, Path], plain: 
     assert other["of_clips"][0] == pyvmaf.load_model(of_clips).predict(np.array(row)).scores[0]
     with pytest.raises(InputError, match="unknown context 'heigth': did you mean 'height'"):
         pyvmaf.score(*pair, model=of_clips, frames=FRAMES, context={"heigth": 1})
+
+
+def test_a_model_of_whole_clips_tells_of_frames_that_its_pools_leave_out(
+    of_clips: Path, pair: tuple[Path, Path], plain: Any
+) -> None:
+    columns = {name: values.copy() for name, values in plain.columns.items()}
+    columns["adm2"][3] = np.inf
+    columns["vmaf"][[3, 5]] = np.nan
+    holes = replace(plain, columns=columns)
+    _, summary = predict(pyvmaf.load_model(of_clips), Pair(holes, pair[1], None, {}, None))
+    assert summary["frames_left_out"] == 2
+    assert "2 frames without finite features are not part of the score" in warnings_of({"of_clips": summary})[-1]
 
 
 def test_every_format_holds_the_models(run: Path, pair: tuple[Path, Path], tmp_path: Path) -> None:
