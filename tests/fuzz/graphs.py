@@ -457,7 +457,9 @@ def _plain(model: Model) -> NDArray[np.float64]:
     if block is not None:
         columns = VOCABULARIES[block["vocabulary"]].encode(*codec)
         feeds[block["input_name"]] = np.tile(np.asarray(columns, np.float32), (ROWS, 1))
-    session = ort.InferenceSession(model.graph.data, providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(model.graph.data, options, providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, feeds)[0], dtype=np.float64)
 
 

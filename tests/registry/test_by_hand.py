@@ -11,6 +11,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from pyvmaf.checks.audit_compat import audit_compat
+from pyvmaf.checks.bisect import bisect_model_quality
+from pyvmaf.checks.cross_backend import cross_backend
+from pyvmaf.checks.evaluate import evaluate
+from pyvmaf.checks.profile import profile
+from pyvmaf.checks.validate_norm import validate_norm
 from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.registry.by_hand import register_model
 from pyvmaf.registry.consistency import check_registry
@@ -18,7 +24,7 @@ from pyvmaf.registry.entry import Registry
 from pyvmaf.runtime.load import load_model
 from pyvmaf.runtime.predictor import ModelWarning
 from pyvmaf.runtime.sidecar import Sidecar
-from tests.make.commands import command, refusal
+from tests.make.commands import command
 
 GIVEN: dict[str, Any] = {"kind": "fr", "dataset": "nflx", "license": "CDLA-Permissive-2.0", "train_commit": "abc123"}
 
@@ -58,7 +64,7 @@ def test_a_model_is_used_like_any_other(foreign: Path, results: Path) -> None:
     """Every verb that takes a model takes it, by file and by id, and its scores are those of the exported model."""
     import pyvmaf
 
-    registry, table = foreign.parent / "registry.json", "results/tables/default.parquet"
+    registry, table = foreign.parent / "registry.json", Path("results/tables/default.parquet")
     register_model(foreign, **GIVEN)
     with pytest.warns(ModelWarning, match="was registered by hand: no gate has measured its error"):
         model = pyvmaf.load_model("vmaf_tiny_fr_v1", registry=registry)
@@ -67,33 +73,31 @@ def test_a_model_is_used_like_any_other(foreign: Path, results: Path) -> None:
     prediction = model.predict(X)
     np.testing.assert_array_equal(prediction.scores, twin.predict(X).scores)
     assert (prediction.outside_share, prediction.outside) == (None, {})
-    for which in (["vmaf_tiny_fr_v1", "--registry", registry], [foreign]):
-        for verb in (
-            ["eval", "--features", table, "--split", "all", "--model"],
-            ["profile", "--shape", "3", "--iters", "2", "--model"],
-            ["cross-backend", "--shape", "16", "--fail-on-mismatch", "--model"],
-            ["bisect-model-quality", "--features", table, "--min-plcc", "0.1"],
-            ["validate-norm", "--features", table, "--model"],
-        ):
-            done = command(*verb, *which)
-            assert done.returncode == 0, (verb, done.stderr)
-    done = command("audit-compat", "--model-dir", registry, "--fail-on-warning")
-    assert done.returncode == 0, done.stdout
+    for which, listed in (("vmaf_tiny_fr_v1", registry), (str(foreign), None)):
+        assert evaluate(which, table, split="all", registry=listed)["trained_on_this_table"] is None
+        assert cross_backend([which], shape="16", registry=listed).passed
+        assert bisect_model_quality([which], table, min_plcc=0.1, registry=listed).first_bad is None
+        assert validate_norm(which, table, registry=listed).trained_on_this_table is None
+    assert profile([foreign], shapes=["3"], iterations=2, warmup=0).runs[0].model == "vmaf_tiny_fr_v1"
+    assert audit_compat(registry).findings == []
+    done = command("eval", "--features", table, "--split", "all", "-m", "vmaf_tiny_fr_v1", "--registry", registry)
+    assert done.returncode == 0, done.stderr
+    assert "Nothing says which table the model was trained on" in done.stdout
 
 
 def test_a_scaling_is_applied_and_compared(foreign: Path, results: Path) -> None:
     mean, std = [0.5, 0.4, 0.3, 0.2, 0.1, 3.0], [0.1, 0.2, 0.3, 0.4, 0.5, 2.0]
     Path("scaling.json").write_text(json.dumps({"mean": mean, "std": std}))
-    bare, table = write_vector(foreign, [1.0, 2, 3, 4, 5, 6]), "results/tables/default.parquet"
+    bare, table = write_vector(foreign, [1.0, 2, 3, 4, 5, 6]), Path("results/tables/default.parquet")
     register_model(bare, **GIVEN)
-    assert "states no mean and standard deviation" in refusal("validate-norm", "-m", bare, "--features", table)
+    with pytest.raises(InputError, match="states no mean and standard deviation"):
+        validate_norm(bare, table)
     register_model(bare, **GIVEN, normalization="scaling.json")
     model = load_model(bare)
     X, _ = model.examples(20)
     expected = ((X - mean) / std) @ np.arange(1, 7)
     np.testing.assert_allclose(model.predict(X).scores, expected, rtol=1e-4)
-    done = command("validate-norm", "-m", bare, "--features", table)
-    assert done.returncode == 0, done.stderr
+    assert [feature.train_mean for feature in validate_norm(bare, table).features] == mean
 
 
 def write_vector(path: Path, weights: list[float], **more: Any) -> Path:
