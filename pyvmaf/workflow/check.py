@@ -11,7 +11,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +104,7 @@ class _Clips:
                     if form is not None:
                         self.formats[name, entry.key] = form
 
+    @cached_property
     def distinct(self) -> dict[Format, tuple[str, str]]:
         """Each format of clips, with one of them."""
         examples: dict[Format, tuple[str, str]] = {}
@@ -203,7 +204,7 @@ def _listed(tool: FFmpeg, option: str) -> frozenset[str]:
 def _rungs(plan: Plan, clips: _Clips) -> Iterator[Problem]:
     """Ladders that cannot be made of some clip."""
     for codec, rungs in plan.codecs.items():
-        for form, (corpus, clip) in clips.distinct().items():
+        for form, (corpus, clip) in clips.distinct.items():
             for rung in rungs.values():
                 problems = list(_caught(lambda: rung.pix_fmt(form, f"clip {clip} of corpus {corpus}")))  # noqa: B023
                 if problems:
@@ -214,7 +215,7 @@ def _rungs(plan: Plan, clips: _Clips) -> Iterator[Problem]:
 def _measured_formats(plan: Plan, clips: _Clips) -> dict[Format, tuple[str, str]]:
     """Formats in which clips are compared with their rungs: widened to the most bits of either."""
     examples: dict[Format, tuple[str, str]] = {}
-    for form, clip in clips.distinct().items():
+    for form, clip in clips.distinct.items():
         depths = {form.bit_depth}
         for rungs in plan.codecs.values():
             for rung in rungs.values():

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import argparse
 import copy
+import csv
+import io
+import json
 import random
 import tempfile
 from collections import Counter
@@ -17,9 +20,10 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 
-from pyvmaf.base.files import read_yaml
+from pyvmaf.base.files import read_yaml, sha256_file
 from pyvmaf.corpora.folder import Spec
 from pyvmaf.corpora.keys import clip_key
 from pyvmaf.corpora.scan import Scan
@@ -28,6 +32,8 @@ from pyvmaf.corpora.write import write_corpus
 from pyvmaf.encodes.encoder import encoder_rung
 from pyvmaf.encodes.filter import rung as filter_rung
 from pyvmaf.errors import PyvmafError
+from pyvmaf.features.catalog import CANONICAL6
+from pyvmaf.tables.imports import import_table
 from pyvmaf.workflow import config as configuration
 from pyvmaf.workflow.check import check
 from pyvmaf.workflow.plan import Plan, conform
@@ -112,6 +118,7 @@ CONFIG = {
     "tables": {"default": {"unit": "frame", "codecs": ["libx264"]}},
     "threads": {"encode_rung": 1},
 }
+SOURCE_ROW = ("src", "encoder", "crf", "width", "mos", *(f"{name}_mean" for name in CANONICAL6))
 MODEL = read_yaml(BUNDLED / "models" / "fr_regressor_v1.yaml") | {"name": "small"}
 SOURCES: tuple[tuple[str, dict[str, Any]], ...] = (("corpus", CORPUS), ("config", CONFIG), ("model", MODEL))
 
@@ -213,6 +220,78 @@ def try_names(seed: int) -> str:
     return "sound"
 
 
+def try_rows(seed: int) -> str:
+    """Import rows of another program of which some were changed; return "refused" or "sound".
+
+    Raises:
+        Exception: the failure that is looked for.
+    """
+    chance = random.Random(seed)
+    row: dict[str, Any] = {
+        "src": "/v/film/scene.mkv",
+        "encoder": "libx264",
+        "preset": "medium",
+        "crf": 28,
+        "width": 640,
+    }
+    row |= {"height": 360, "framerate": 25.0, "duration_s": 4.0, "bitrate_kbps": 812.5, "vmaf_score": 91.25, "mos": 3.5}
+    row |= {f"{name}_mean": 0.5 for name in CANONICAL6}
+    rows: list[Any] = [row | {"crf": crf} for crf in range(20, 30)]
+    if chance.random() < 0.4:
+        frame = {key: value for key, value in row.items() if not key.endswith("_mean")} | dict.fromkeys(CANONICAL6, 0.5)
+        rows = [frame | {"frame_index": index, "vmaf": 80.0} for index in range(10)]
+    for _ in range(chance.choice((1, 1, 3))):
+        place = chance.randrange(len(rows))
+        rows[place] = mutate(rows[place], chance)
+    as_lines = chance.random() < 0.6
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        path = Path("rows.jsonl" if as_lines else "rows.csv")
+        path.write_bytes(_lines(rows) if as_lines else _table(rows))
+        if chance.random() < 0.2:
+            data = bytearray(path.read_bytes())
+            data[chance.randrange(len(data))] = chance.randrange(256)
+            path.write_bytes(bytes(data))
+        item = {"path": path.name, "sha256": sha256_file(path)}
+        columns = {"source": "src", "clip": "src", "codec": "encoder", "crf": "crf", "width": "width", "mos": "mos"}
+        share = chance.choice((0.05, 0.5))
+        keys: dict[str, Any] = {"name": "rows", "license": "", "root": "."}
+        keys |= (
+            {"kind": "corpus-jsonl", "rows": {"files": [item], "max_bad_share": share}}
+            if as_lines
+            else {
+                "kind": "feature-log",
+                "log": {"tables": [item], "columns": columns, "teacher": "t", "max_bad_share": share},
+            }
+        )
+        Path("rows.yaml").write_text(yaml.safe_dump(keys))
+        try:
+            done = import_table(Path("rows.yaml"), Path("rows.parquet"), Path("records.jsonl"))
+        except PyvmafError as err:
+            _check_message(err)
+            assert not Path("rows.parquet").exists()
+            return "refused"
+        table = pq.read_table("rows.parquet")
+        assert table.num_rows == done.rows > 0
+        details = done.details
+        assert len(details["bad"]) <= share * details["rows_in"]
+        if done.unit == "clip":
+            assert done.rows + len(details["bad"]) + sum(details["dropped"].values()) == details["rows_in"]
+        return "sound"
+
+
+def _lines(rows: list[Any]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode(errors="surrogatepass")
+
+
+def _table(rows: list[Any]) -> bytes:
+    mappings = [row if isinstance(row, dict) else {"src": row} for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [str(key) for key in SOURCE_ROW], extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(mappings)
+    return text.getvalue().encode(errors="surrogatepass")
+
+
 def try_options(seed: int) -> str:
     """Ask for encodes with random extra options and filters; return "refused" or "sound".
 
@@ -254,7 +333,12 @@ def _check_message(err: PyvmafError) -> None:
     assert "Traceback" not in text, text
 
 
-CHECKS: dict[str, Callable[[int], str]] = {"plan": try_plan, "names": try_names, "options": try_options}
+CHECKS: dict[str, Callable[[int], str]] = {
+    "plan": try_plan,
+    "names": try_names,
+    "options": try_options,
+    "rows": try_rows,
+}
 
 
 def run(name: str, count: int, seed: int) -> Counter[str]:

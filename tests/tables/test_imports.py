@@ -306,6 +306,7 @@ def test_what_is_dropped_is_counted(write_rows: WriteRows) -> None:
         (version_three(encoder={"a": 1}), "encoder is a dict, not text"),
         (version_three(preset=["slow"]), "preset is a list, not text"),
         (version_three(adm2_mean="1e400"), "not finite"),
+        (version_three(adm2_mean=1e300), "which nothing measures"),
         (version_three(frame_index="x"), "frame_index is 'x', which is not a number"),
         (version_three(frame_index=1.5), "frame_index is 1.5, which is not a whole number"),
         (version_three(frame_index=-1), "frame_index is -1"),

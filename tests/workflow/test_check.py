@@ -273,7 +273,7 @@ def test_values_out_of_range(changes: dict[str, Any], tmp_path: Path) -> None:
         configuration.load(tmp_path / "c.yaml")
 
 
-@pytest.mark.parametrize(("name", "count"), [("plan", 40), ("names", 60), ("options", 200)])
+@pytest.mark.parametrize(("name", "count"), [("plan", 40), ("names", 60), ("options", 200), ("rows", 60)])
 def test_random_changes_are_refused_in_one_line_or_sound(name: str, count: int) -> None:
     outcomes = run(name, count, seed=0)
     assert sum(outcomes.values()) == count

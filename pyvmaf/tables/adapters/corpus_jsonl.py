@@ -173,9 +173,10 @@ class _Reader:
             numbers = sorted(series)
             if numbers[-1] - numbers[0] + 1 != len(numbers):
                 absent = next(n for n in range(numbers[0], numbers[-1]) if n not in series)
-                self._rows.bad.append(
+                where = (
                     f"{self._encodes[key].where}: the encode has frames {numbers[0]} to {numbers[-1]}, but not {absent}"
                 )
+                self._rows.bad += [f"{where}: frame {number} cannot be used" for number in numbers]
                 if key not in self._whole:
                     del self._encodes[key]
                 continue

@@ -30,6 +30,9 @@ _SLACK = 0.0125
 
 _LARGEST_CRF = 255
 
+_LARGEST = 1e12
+"""Beyond it statistics over frames lose their meaning, and counts do not fit into columns."""
+
 
 @dataclass
 class Encode:
@@ -125,7 +128,7 @@ def parse_number(value: Any, name: str) -> float:
     """Return a cell as a number; NaN if it is empty.
 
     Raises:
-        InputError: it is not a number, or infinite.
+        InputError: it is not a number, infinite, or larger than anything that is measured.
     """
     if value is None or (isinstance(value, str) and value.strip().lower() in ("", "nan", "na", "null")):
         return math.nan
@@ -142,6 +145,8 @@ def parse_number(value: Any, name: str) -> float:
         raise InputError(f"{name} is {shown if len(shown) <= 60 else shown[:60] + '…'}, which is not a number") from err
     if math.isinf(number):
         raise InputError(f"{name} is {value!r}, which is not finite")
+    if abs(number) > _LARGEST:
+        raise InputError(f"{name} is {number:g}, which nothing measures")
     return number
 
 
