@@ -46,6 +46,7 @@ INPUTS = frozenset(
         "train_config",
         "tree",
         "verdict",
+        "videos",
         "weights",
     ]
 )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pyvmaf.errors import unknown_name
 
-STAGES = ("corpora", "encodes", "features", "tables", "models", "quantized", "registry", "reports")
+STAGES = ("corpora", "labels", "encodes", "features", "tables", "models", "quantized", "registry", "reports")
 """Stages of the workflow, in the order in which data flows."""
 
 BY_HAND = ("checks", "studies", "workflow")
@@ -41,6 +41,9 @@ VERBS: dict[str, Verb] = {
     "prepare": Verb("corpora", "pyvmaf.corpora.prepare", _VIDEO),
     "manifest": Verb("corpora", "pyvmaf.corpora.collect", _VIDEO),
     "manifest-scan": Verb("corpora", "pyvmaf.corpora.scan", _VIDEO),
+    "labels": Verb("labels", "pyvmaf.labels.labels", ("av", "openpyxl", "scipy")),
+    "aggregate": Verb("labels", "pyvmaf.labels.aggregate", ()),
+    "join": Verb("labels", "pyvmaf.labels.join", _TABLES),
     "encode": Verb("encodes", "pyvmaf.encodes.encode", _VIDEO),
     "extract-features": Verb("features", "pyvmaf.features.stage", _FEATURES),
     "hard-negatives": Verb("features", "pyvmaf.features.negatives", _FEATURES),

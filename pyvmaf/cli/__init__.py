@@ -33,6 +33,7 @@ _LONGEST = 4_000
 
 VERBS: dict[str, tuple[str, ...]] = {
     "corpora": ("fetch", "prepare", "manifest", "manifest-scan"),
+    "labels": ("labels", "aggregate", "join"),
     "encodes": ("encode",),
     "features": ("extract-features", "hard-negatives", "features"),
     "scoring": ("score",),
@@ -49,7 +50,7 @@ VERBS: dict[str, tuple[str, ...]] = {
 
 _HELP = (
     "From raw clips to registered, gated, quantised video-quality models.\n\n"
-    "The stages, in order: corpora (fetch, prepare, manifest-scan), encodes (encode), features "
+    "The stages, in order: corpora (fetch, prepare, manifest-scan), labels (labels, aggregate, join), encodes (encode), features "
     "(extract-features, hard-negatives, features), tables (shard, combine), models (fit, judge, export, ensemble, eval), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
     "To score a pair of videos: score. "

@@ -1,0 +1,3 @@
+"""Opinion scores from label files as their authors publish them, one row per video."""
+
+from __future__ import annotations
