@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from pyvmaf.errors import unknown_name
 
-STAGES = ("corpora", "labels", "encodes", "features", "tables", "models", "quantized", "registry", "reports")
+STAGES = ("corpora", "encodes", "features", "tables", "models", "quantized", "registry", "reports")
 """Stages of the workflow, in the order in which data flows."""
 
-BY_HAND = ("checks", "studies", "workflow")
+BY_HAND = ("labels", "checks", "studies", "workflow")
 """Groups of verbs that no rule calls."""
 
 # Packages whose version can change the bytes of what a stage writes.
