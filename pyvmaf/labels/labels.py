@@ -188,16 +188,14 @@ def _header(path: Path) -> dict[str, Any]:
 
     reader = Reader(path)
     form = reader.coded
-    seconds = reader.stated_seconds
-    if seconds is None and reader.stated_frames and form.rate:
-        seconds = float(reader.stated_frames / form.rate)
+    frames, rate = reader.stated_frames, form.rate
     return {
         "src_sha256": sha256_file(path),
         "src_size_bytes": path.stat().st_size,
         "width": form.width,
         "height": form.height,
-        "framerate": None if form.rate is None else float(form.rate),
-        "duration_s": seconds,
+        "framerate": None if rate is None else float(rate),
+        "duration_s": float(frames / rate) if frames and rate else None,
         "pix_fmt": form.pix_fmt,
         "encoder_upstream": reader.stream.codec,
     }
