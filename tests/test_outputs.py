@@ -184,6 +184,10 @@ def test_paths_that_cannot_be_written(folder: Path, verb: str, output: str) -> N
         message = refusal(*words(verb, {output: path}))
         assert "cannot write" in message
         assert reason in message
+    if not into_folder:
+        write_manifest("other", verb="fetch", args={}, inputs={}, outputs={"x": Path("other")})
+        before = listing()
+        assert "is the name of a manifest" in refusal(*words(verb, {output: "other.manifest.json"}))
     assert listing() == before
     assert Path("/dev/null").is_char_device()
 

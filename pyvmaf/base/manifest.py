@@ -195,10 +195,12 @@ def write_manifest(
     path = manifest_path(artefact)
     work = current()
     if work is None:
-        with run(verb):
+        with run(verb) as alone:
+            alone.manifests.add(os.path.abspath(path))
             write_json(path, body)
     else:
         work.check_inputs()
+        work.manifests.add(os.path.abspath(path))
         write_json(path, body)
     return path
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError
@@ -70,12 +70,14 @@ class Run:
         verb: name of the command.
         read: stamp and hash (once it was computed) of the files that were read, by absolute path.
         inputs: those among them whose hash a manifest records.
+        manifests: paths of the manifests that it writes.
         staged: temporary file and its lock, by the absolute path that the file will have.
     """
 
     verb: str
     read: dict[str, tuple[Stamp, str | None]] = field(default_factory=dict)
     inputs: set[str] = field(default_factory=set)
+    manifests: set[str] = field(default_factory=set)
     staged: dict[str, tuple[Path, int]] = field(default_factory=dict)
 
     def record(self, path: Path) -> None:
@@ -97,6 +99,8 @@ class Run:
         Raises:
             InputError: see above, or the path cannot be that of a file.
         """
+        if target.name.endswith(MANIFEST_SUFFIX) and _key(target) not in self.manifests:
+            refuse_manifest(target)
         if _key(target) in self.staged:
             raise InputError(f"{target} is the name of two outputs of {self.verb}: give them different names")
         check_output(target, () if update else self.read, self.verb, update=update)
@@ -266,6 +270,11 @@ def check_output(target: Path, inputs: Iterable[str | Path], verb: str | None, *
             f"{target} exists already, and no manifest beside it says that {verb} wrote it: remove it, or name another "
             "output"
         )
+
+
+def refuse_manifest(target: Path) -> NoReturn:
+    """Refuse an output that has the name of a manifest."""
+    raise InputError(f"{target} is the name of a manifest, which belongs to the file beside it: name another output")
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:

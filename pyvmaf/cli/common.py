@@ -60,13 +60,15 @@ def check_outputs(verb: str, options: Mapping[str, Any]) -> None:
     if not outputs:
         return
     from pyvmaf.base.manifest import manifest_path
-    from pyvmaf.base.outputs import check_output, is_stream
+    from pyvmaf.base.outputs import MANIFEST_SUFFIX, check_output, is_stream, refuse_manifest
 
     inputs = [path for name, value in options.items() if name not in OUTPUTS for path in _existing(value)]
     seen: dict[str, str] = {}
     for name, path in outputs.items():
         if verb in TO_STREAMS and is_stream(path):
             continue
+        if path.name.endswith(MANIFEST_SUFFIX):
+            refuse_manifest(path)
         if seen.setdefault(os.path.realpath(path), name) != name:
             raise InputError(f"{path} is given as two outputs: give them different names")
         if name in ("output_dir", "write") or (name == "output" and verb in INTO_FOLDERS):
