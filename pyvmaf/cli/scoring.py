@@ -150,6 +150,9 @@ def score(
     luma_only: Annotated[
         bool, typer.Option("--luma-only", help="Compare luma alone, for example of a gray video with one in colours.")
     ] = False,
+    fps: Annotated[
+        str, typer.Option("--fps", help="Frames per second of numbered pictures (frame_%04d.png), a fraction.")
+    ] = "25",
     size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Frame size of raw .yuv files.")] = None,
     pix_fmt: Annotated[
         str, typer.Option("--pix-fmt", help="Pixel format of raw .yuv files, by FFmpeg's name.")
@@ -202,6 +205,7 @@ def score(
             stream=stream,
             drop_alpha=drop_alpha,
             luma_only=luma_only,
+            fps=fps,
             raw=Format.parse(size, pix_fmt) if size else None,
             scale=True if scale == "reference" else scale or False,
             match_depth=match_depth,

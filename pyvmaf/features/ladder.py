@@ -98,6 +98,7 @@ def open_pair(
             stream=reading.stream,
             drop_alpha=reading.drop_alpha,
             luma_only=reading.luma_only,
+            fps=reading.fps,
         )
 
     size = parse_size(reading.scale) if isinstance(reading.scale, str) else None

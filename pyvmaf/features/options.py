@@ -75,6 +75,7 @@ class Reading:
         stream: which video stream of files that have several, counted from 0; None for FFmpeg's choice.
         drop_alpha: leave out transparency.
         luma_only: compare luma alone.
+        fps: frames per second of numbered pictures, a fraction.
     """
 
     raw: Format | None = None
@@ -87,6 +88,7 @@ class Reading:
     stream: int | None = None
     drop_alpha: bool = False
     luma_only: bool = False
+    fps: str = "25"
 
     def described(self) -> dict[str, Any]:
         """Return the options that were asked for, those that differ from their defaults, as JSON values."""

@@ -141,6 +141,7 @@ def score(
     stream: int | None = None,
     drop_alpha: bool = False,
     luma_only: bool = False,
+    fps: str = "25",
     raw: Format | None = None,
     scale: bool | str = False,
     match_depth: bool = False,
@@ -171,6 +172,7 @@ def score(
             `Scores.notes` names.
         drop_alpha: leave out transparency.
         luma_only: compare luma alone, of any chroma layouts.
+        fps: frames per second of numbered pictures (``frame_%04d.png``), a fraction.
         raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales the distorted clip to the reference's size (bicubic), "WxH" both clips to that size.
         match_depth: widen the clip of fewer bits per sample to the other's depth.
@@ -215,6 +217,7 @@ def score(
         stream=stream,
         drop_alpha=drop_alpha,
         luma_only=luma_only,
+        fps=fps,
     )
     compute = Compute(backend=backend, threads=threads, progress=advance)
     ladder = extract_ladder(

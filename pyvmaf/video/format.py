@@ -65,12 +65,7 @@ class Format:
                 pixel format.
         """
         pixel_layout(pix_fmt)
-        try:
-            rate = None if fps is None else Fraction(fps)
-        except (ValueError, ZeroDivisionError):
-            rate = Fraction(0)
-        if rate is not None and rate <= 0:
-            raise InputError(f"frames per second are a positive fraction, for example 30000/1001, not {fps!r}")
+        rate = None if fps is None else parse_rate(fps)
         return cls(*parse_size(size), pix_fmt, rate)
 
     @classmethod
@@ -161,6 +156,21 @@ class Format:
             across, down = self.chroma_step
             sizes += [(-(-self.height // down), -(-self.width // across))] * 2
         return sizes
+
+
+def parse_rate(fps: str) -> Fraction:
+    """Return the frames per second of a text such as 30000/1001.
+
+    Raises:
+        InputError: it is not a positive fraction.
+    """
+    try:
+        rate = Fraction(fps)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise InputError(f"frames per second are a positive fraction, for example 30000/1001, not {fps!r}")
+    return rate
 
 
 def parse_size(size: str) -> tuple[int, int]:

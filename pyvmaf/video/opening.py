@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from contextlib import suppress
 from functools import cache
@@ -35,6 +36,9 @@ _DEVICES = (
 # Takes % and * in a name for a pattern of many files, unless it is told that the name is one file's.
 _IMAGES = "image2"
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".dpx", ".exr", ".tga", ".jp2")
+_NUMBER = re.compile(r"%0?([0-9]{0,2})d")
+
 _KINDS = (
     (stat.S_ISFIFO, "a pipe, which can be read only once, but videos are read more than once: save it to a file first"),
     (stat.S_ISSOCK, "a socket, not a file: save the video to a file first"),
@@ -53,6 +57,36 @@ def file_url(path: str | os.PathLike[str]) -> str:
     Without the protocol and an absolute path a colon would end the name of a protocol, and a dash begin an option.
     """
     return f"file:{os.path.abspath(path)}"
+
+
+def numbered(path: Path) -> tuple[Path, ...]:
+    """Return the pictures that a pattern such as ``frame_%04d.png`` stands for, in order; none if it is one file's name.
+
+    Raises:
+        MissingFileError: there are no such pictures.
+        InputError: a number is missing between them.
+    """
+    part = _NUMBER.search(path.name)
+    if part is None or path.suffix.lower() not in _PICTURES or path.exists():
+        return ()
+    width = int(part[1] or 0)
+    name = re.compile(
+        f"{re.escape(path.name[: part.start()])}([0-9]{{{max(width, 1)},}}){re.escape(path.name[part.end() :])}"
+    )
+    found: dict[int, Path] = {}
+    for file in path.parent.iterdir() if path.parent.is_dir() else ():
+        match = name.fullmatch(file.name)
+        if match and match[1] == f"{int(match[1]):0{width}d}":
+            found[int(match[1])] = file
+    if not found:
+        raise MissingFileError(f"no such file: {path}, and no pictures that are numbered like it")
+    for number in range(min(found), max(found)):
+        if number not in found:
+            raise InputError(
+                f"{path} stands for {len(found)} pictures from number {min(found)} to {max(found)}, but number {number} is "
+                "missing: put it there, or number the pictures without gaps"
+            )
+    return tuple(found[number] for number in sorted(found))
 
 
 def check_regular(path: Path) -> int:
@@ -76,12 +110,16 @@ def check_regular(path: Path) -> int:
     return status.st_size
 
 
-def open_video(path: Path, raw: Format | None = None) -> av.container.InputContainer:
+def open_video(
+    path: Path, raw: Format | None = None, pictures: tuple[Path, ...] = (), fps: str = "25"
+) -> av.container.InputContainer:
     """Open a file by its content; no other file and no network address is opened with it.
 
     Args:
-        path: the file.
+        path: the file, or the pattern of numbered pictures.
         raw: format of a headerless file.
+        pictures: the numbered pictures, as from `numbered`.
+        fps: their number per second.
 
     Raises:
         InputError: FFmpeg cannot read it as a video, or it is a list of other files.
@@ -89,6 +127,8 @@ def open_video(path: Path, raw: Format | None = None) -> av.container.InputConta
     import av
 
     try:
+        if pictures:
+            return _open_pictures(path, pictures, fps)
         if raw is not None:
             return _open(path, format="rawvideo", options=raw.raw_options)
         return _open(path, container_options={"format_whitelist": _single_files()})
@@ -117,6 +157,22 @@ def _open(path: Path, **options: Any) -> av.container.InputContainer:
     # Tags are in any encoding, and nothing depends on them.
     container: av.container.InputContainer = av.open(
         file_url(path), mode="r", metadata_errors="backslashreplace", **options
+    )
+    return container
+
+
+def _open_pictures(path: Path, pictures: tuple[Path, ...], fps: str) -> av.container.InputContainer:
+    import av
+
+    part = _NUMBER.search(path.name)
+    assert part is not None
+    first = pictures[0].name[part.start() : len(pictures[0].name) - len(path.name) + part.end()]
+    # A percent sign of another meaning is written twice.
+    folder = file_url(path.parent).replace("%", "%%")
+    name = path.name[: part.start()].replace("%", "%%") + part[0] + path.name[part.end() :].replace("%", "%%")
+    options = {"pattern_type": "sequence", "start_number": str(int(first)), "start_number_range": "1", "framerate": fps}
+    container: av.container.InputContainer = av.open(
+        f"{folder}/{name}", mode="r", format=_IMAGES, options=options, metadata_errors="backslashreplace"
     )
     return container
 

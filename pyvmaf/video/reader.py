@@ -21,10 +21,10 @@ from pyvmaf.video.agree import Side, compare_colours
 from pyvmaf.video.damage import reported
 from pyvmaf.video.decode import Decoding, is_gap
 from pyvmaf.video.ending import lost_packets, missing_bytes
-from pyvmaf.video.format import PLANAR, Colour, Format, Stream, untimed
+from pyvmaf.video.format import PLANAR, Colour, Format, Stream, parse_rate, untimed
 from pyvmaf.video.layouts import RGB_MATRIX, Layout, Separator, layout
 from pyvmaf.video.log import WARNING, heard
-from pyvmaf.video.opening import check_regular, choose, notice, open_video, plain
+from pyvmaf.video.opening import check_regular, choose, notice, numbered, open_video, plain
 from pyvmaf.video.presentation import Presentation, Turn, display_matrix
 from pyvmaf.video.sides import side_data
 
@@ -95,6 +95,7 @@ class Reader:
             default one, then the largest. A cover picture is read only if it is asked for.
         drop_alpha: leave transparency out.
         luma_only: give planes of luma alone, as of a gray video.
+        fps: frames per second of numbered pictures, whose `path` is a pattern such as ``frame_%04d.png``.
 
     Attributes:
         path, raw: as above.
@@ -120,9 +121,12 @@ class Reader:
         stream: int | None = None,
         drop_alpha: bool = False,
         luma_only: bool = False,
+        fps: str = "25",
     ) -> None:
         self.path = Path(path)
-        reading(self.path)
+        self._pictures, self._fps = numbered(self.path), str(parse_rate(fps))
+        for file in self._pictures or (self.path,):
+            reading(file)
         self.raw = raw
         self._size, self._bit_depth, self._number = size, bit_depth, stream
         self.interlaced = 0
@@ -203,6 +207,9 @@ class Reader:
         colour = self._first.colour
         if stream.codec == _VP8:
             colour = replace(colour, matrix=stream.colour.matrix)
+        if colour.matrix == "gbr" and self.coded.chroma == "400":
+            # The decoder of PNG says so of gray pictures, too.
+            colour = replace(colour, matrix="")
         return Side(
             self.path,
             shown.width,
@@ -277,10 +284,8 @@ class Reader:
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the planes: the bytes of the file, and what is done to its frames."""
-        from pyvmaf.base.files import sha256_file
-
         raw = f"{self.raw.size} {self.raw.pix_fmt}" if self.raw else None
-        key = {"sha256": sha256_file(self.path), "raw": raw, "as": f"{self.format.size} {self.format.pix_fmt}"}
+        key = {"sha256": self._digest(), "raw": raw, "as": f"{self.format.size} {self.format.pix_fmt}"}
         # The bytes decide the rest; most files have one stream, and are shown as they are.
         if self.index:
             key["stream"] = str(self.index)
@@ -293,6 +298,14 @@ class Reader:
         if self._way.rgb:
             key["rgb"] = RGB_MATRIX
         return key
+
+    def _digest(self) -> str:
+        """SHA-256 of the file; of numbered pictures, of the list of theirs."""
+        from pyvmaf.base.files import sha256_file
+
+        if not self._pictures:
+            return sha256_file(self.path)
+        return sha256("".join(sha256_file(file) for file in self._pictures).encode()).hexdigest()
 
     def widened(self, bit_depth: int) -> Reader:
         """Return a reader of the same file whose planes have `bit_depth` bits per sample."""
@@ -404,7 +417,7 @@ class Reader:
 
     def _missing(self, container: av.container.InputContainer) -> int:
         """Return how many bytes are missing at the end of the file at least, as far as its structure tells."""
-        if self.raw is not None:
+        if self.raw is not None or self._pictures:
             return 0
         name = container.format.name
         form = container.streams.video[self.index].codec_context.format
@@ -413,7 +426,7 @@ class Reader:
         if not missing and name.startswith("mov,"):
             # Samples that the index lists may lie beyond the last block.
             entries = container.streams.video[self.index].index_entries
-            missing = max((entry.pos + entry.size for entry in entries), default=0) - self.path.stat().st_size
+            missing = max((entry.pos + entry.size for entry in entries), default=0) - self._bytes
         return max(0, missing)
 
     def _damaged(self, container: av.container.InputContainer, index: int, said: str) -> IntegrityError:
@@ -465,7 +478,7 @@ class Reader:
             yield widened(planes, way.bits, form.bit_depth, full=full)
 
     def _check_file(self) -> None:
-        length = check_regular(self.path)
+        length = self._bytes = sum(check_regular(file) for file in self._pictures or (self.path,))
         if self.raw is None:
             if self.path.suffix.lower() == ".yuv":
                 raise InputError(
@@ -481,7 +494,7 @@ class Reader:
 
     def _open(self) -> av.container.InputContainer:
         with heard(WARNING) as messages:
-            container = open_video(self.path, self.raw)
+            container = open_video(self.path, self.raw, self._pictures, self._fps)
         # What is read to find the format is not read again, so that nothing is said of it later.
         self._said = reported(messages, "", container.format.name)
         return container
@@ -492,10 +505,11 @@ class Reader:
             self.index = choose(container, self.path, self._number)
             self._notice = notice(container, self.path, self.index)
             stream = container.streams.video[self.index]
-            self._listed, self._leading = int(stream.frames), 0
+            self._listed, self._leading = len(self._pictures) or int(stream.frames), 0
             if self.raw is not None:
-                return self.raw, self.path.stat().st_size // self.raw.frame_bytes
+                return self.raw, self._bytes // self.raw.frame_bytes
             rate = (not untimed(container) and stream.average_rate) or stream.guessed_rate
+            rate = Fraction(self._fps) if self._pictures else rate
             # The header may describe other frames: those at the end, where the format changes.
             # Decoders say that there is grain to add only if they do not add it.
             frames = self._decode(container, grain=False)
@@ -511,7 +525,7 @@ class Reader:
         if seconds is None and container.duration and len(container.streams) == 1:
             seconds = container.duration / av.time_base
         frames = self._listed or (round(seconds * rate) if seconds and rate else 0)
-        return frames if 0 < frames <= self.path.stat().st_size else None
+        return frames if 0 < frames <= self._bytes else None
 
 
 class _Facts(NamedTuple):

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pyvmaf.errors import InputError, PyvmafError
@@ -180,3 +181,47 @@ def test_tags_in_any_encoding_and_unknown_codecs(make_video: Make, film: Path, t
     unknown.write_bytes(data[:start] + b"zzzz" + data[start + 4 :])
     with pytest.raises(InputError, match=r"compressed as none \(zzzz / 0x7A7A7A7A\), which FFmpeg cannot decode"):
         Reader(unknown)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first"), [("s_%02d.png", 1), ("s_%d.png", 98), ("%04d.jpg", 0), ("a%%b_%03d.png", 7)]
+)
+def test_numbered_pictures_are_a_video(pattern: str, first: int, make_video: Make, tmp_path: Path) -> None:
+    film = make_video("numbered.mkv", "64x48", 5, "-c:v", "ffv1", "-pix_fmt", "gray", source="testsrc")
+    folder = tmp_path / "with % and %02d"
+    folder.mkdir()
+    options = (
+        ("-start_number", first, "-pix_fmt", "yuvj420p", "-q:v", 2)
+        if pattern.endswith("jpg")
+        else ("-start_number", first)
+    )
+    for number in range(5):
+        name = pattern.replace("%%", "%") if "%%" in pattern else pattern
+        name = name[: name.rindex("%")] + (name[name.rindex("%") :] % (first + number))
+        join(folder / "one.png", "-i", film, "-vf", f"select=eq(n\\,{number})", "-frames:v", 1, "-update", 1)
+        join(folder / "one.jpg", "-i", folder / "one.png", *options[2:], "-update", 1)
+        (folder / f"one{Path(name).suffix}").rename(folder / name)
+    path = folder / pattern.replace("%%", "%")
+    reader = Reader(path, fps="24000/1001")
+    assert reader.count_frames() == reader.count_packets() == reader.stated_frames == 5
+    assert reader.coded.fps == "24000/1001"
+    if pattern.endswith("png"):
+        assert all(np.array_equal(a, b) for (a,), (b,) in zip(reader.planes(), Reader(film).planes(), strict=True))
+    scores = score(path, path, fps="24000/1001")
+    assert (len(scores), scores.notes) == (5, [])
+    before = reader.identity()
+    pictures = sorted(
+        set(folder.iterdir()) - {folder / "one.png", folder / "one.jpg"}, key=lambda file: (len(file.name), file.name)
+    )
+    assert len(pictures) == 5
+    shutil.copy(pictures[0], pictures[1])
+    assert Reader(path).identity() != before
+    pictures[2].unlink()
+    with pytest.raises(
+        InputError, match=rf"stands for 4 pictures from number {first} to {first + 4}, but number .* missing"
+    ):
+        Reader(path)
+    for picture in pictures[:2] + pictures[3:]:
+        picture.unlink()
+    with pytest.raises(InputError, match=r"no such file: .* and no pictures that are numbered like it"):
+        Reader(path)
