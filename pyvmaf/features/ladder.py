@@ -20,7 +20,7 @@ from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, TEACHER, Se
 from pyvmaf.features.extract import Task, check_formats, compare_rates, run
 from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher, requests_of, usable
-from pyvmaf.video import agree
+from pyvmaf.video import agree, shift
 from pyvmaf.video.format import Format, parse_size
 from pyvmaf.video.reader import FrameSource, Reader
 
@@ -132,10 +132,25 @@ def compare_sides(reference: FrameSource, distorted: Iterable[FrameSource]) -> l
         if not agree.same_shape(ours, theirs):
             raise agree.shapes_differ(ours, theirs)
         notes |= dict.fromkeys(agree.compare(ours, theirs))
+        notes |= dict.fromkeys(_converted(reference, video))
         # Counting may read a whole file, and is needed only for rates that are not one.
         if ours.rates[:1] != theirs.rates[:1]:
             notes |= dict.fromkeys(compare_rates(reference, video))
     return list(notes)
+
+
+def _converted(reference: FrameSource, distorted: FrameSource) -> list[str]:
+    """Look at the colours of a side that states no matrix, which may have been converted."""
+    if reference.side is None or distorted.side is None:
+        return []
+    matrices = agree.unstated_matrix(reference.side, distorted.side)
+    stated, silent = (reference, distorted) if reference.side.colour.matrix else (distorted, reference)
+    if matrices is None or not shift.converted(stated, silent, matrices):
+        return []
+    return [
+        f"{silent.path} states no colour matrix, and its samples look converted from {matrices[0]}, which {stated.path} states, to "
+        f"{matrices[1]}: convert it back with FFmpeg's option -vf scale=in_color_matrix={matrices[1]}:out_color_matrix={matrices[0]}"
+    ]
 
 
 def extract_ladder(

@@ -40,6 +40,8 @@ _HDR = {"smpte2084": "HDR (PQ)", "arib-std-b67": "HDR (HLG)"}
 # Which field is shown first, by the field order of a header.
 _FIELDS = {"tt": "top", "bb": "bottom", "tb": "unknown", "bt": "unknown"}
 
+# Matrices between which players choose if a video states none.
+_BY_SIZE = ("bt709", "smpte170m")
 _HD_WIDTH, _SD_HEIGHT = 1280, 576
 
 # Sizes of one picture are rounded to whole, even or more samples: their aspects differ by less than this share.
@@ -158,6 +160,17 @@ def compare(reference: Side, distorted: Side) -> list[str]:
             f"{_ratio(distorted.sample_aspect)}; samples are compared as they are"
         )
     return notes
+
+
+def unstated_matrix(reference: Side, distorted: Side) -> tuple[str, str] | None:
+    """Return the matrix that one side alone states, and the one that the other side may have instead; None if it is clear.
+
+    Only BT.601 and BT.709 are mistaken for each other: players choose between them by the size of the picture.
+    """
+    ours, theirs = (_SAME_MATRIX.get(side.colour.matrix, side.colour.matrix) for side in (reference, distorted))
+    if bool(ours) == bool(theirs) or (ours or theirs) not in _BY_SIZE:
+        return None
+    return ours or theirs, next(name for name in _BY_SIZE if name != (ours or theirs))
 
 
 def _raw_colours(reference: Side, distorted: Side) -> list[str]:
@@ -389,7 +402,7 @@ def _compare_matrices(reference: str, distorted: str, names: Names, size: tuple[
         )
     stated, silent = (names[0], names[1]) if ours else (names[1], names[0])
     high = size[0] >= _HD_WIDTH or size[1] > _SD_HEIGHT
-    if (ours or theirs) in (("bt709",) if high else ("bt709", "smpte170m")):
+    if (ours or theirs) in (_BY_SIZE[:1] if high else _BY_SIZE):
         return []
     return [
         f"{stated} states the colour matrix {reference or distorted}, {silent} states none and is taken to have the same; "

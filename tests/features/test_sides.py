@@ -285,6 +285,31 @@ def test_a_display_matrix_that_was_lost_is_named(
     assert [f"-vf {turn}: one of them" in note for note in notes] == [False, True]
 
 
+@pytest.mark.parametrize(("level", "expected"), [("pc", True), ("tv", False)])
+def test_samples_of_another_range_than_the_tag_are_named(
+    master: Path, encode: Callable[..., Path], level: str, expected: bool
+) -> None:
+    tags = "setparams=range=tv"
+    other = encode(f"level-{level}.mkv", "-vf", f"scale=out_range={level},format=yuv420p,{tags}", *X264, "-crf", "30")
+    for pair in ((master, other), (other, master)):
+        notes = score(*pair)[1]
+        assert [f"samples of {other} look like full range" in note for note in notes] == [True] * expected
+
+
+@pytest.mark.parametrize(("matrix", "expected"), [("smpte170m", True), ("bt709", False)])
+def test_colours_of_another_matrix_that_nothing_states_are_named(
+    embedded_corpus: dict[str, Path], encode: Callable[..., Path], matrix: str, expected: bool
+) -> None:
+    tags = ("-frames:v", "4", "-vf", "scale=320:-2,setparams=range=tv:colorspace=bt709")
+    master = encode("colourful.mkv", *tags, *X264, "-qp", "0", source=embedded_corpus["bigbuckbunny"])
+    chain = f"scale=in_color_matrix=bt709:out_color_matrix={matrix},format=yuv420p"
+    tagged = encode(f"tagged-{matrix}.mkv", "-vf", chain, *X264, "-qp", "0", "-colorspace", matrix, source=master)
+    other = encode(f"untagged-{matrix}.avi", "-c:v", "mpeg4", "-q:v", "3", source=tagged)
+    for pair in ((master, other), (other, master)):
+        notes = score(*pair)[1]
+        assert [f"{other} states no colour matrix, and its" in note for note in notes] == [True] * expected
+
+
 def test_headerless_files_are_taken_to_have_the_colours_of_the_other_side(
     master: Path, encode: Callable[..., Path]
 ) -> None:
