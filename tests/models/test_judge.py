@@ -114,6 +114,15 @@ def test_promote(tmp_path: Path, line: Line) -> None:
             assert found == pytest.approx(
                 {"mean": np.mean(both), "std": np.std(both, ddof=1), "min": min(both), "max": max(both)}
             )
+    mean, worst = (
+        np.mean([r["mean_rmse"] for r in reports]),
+        max(f["rmse"] for r in reports for f in r["beside"]["folds"]),
+    )
+    assert f"mean RMSE on held-out rows, {mean:.2f}, is that of material like the table's" in verdict["recommendation"]
+    assert (
+        f"held out whole, it was up to {worst:.2f}. Material unlike it may get several times as much"
+        in verdict["recommendation"]
+    )
     again = tmp_path / "again.json"
     assert judge(line.spec, line.reports, again, negatives=line.negatives)["verdict"] == "PROMOTE"
     # Only the command line differs, which is noted.

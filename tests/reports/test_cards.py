@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from contextlib import chdir
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,17 @@ def test_figures_per_fold_and_seed_are_those_of_the_predictions(cards: dict[str,
         assert int(re.sub(r"\D", "", row["rows"])) == len(parts[0])
         averages.append(plcc)
     assert dict(zip(head, means, strict=True))["PLCC, seed 0"] == f"{np.mean([a[0] for a in averages]):.5f}"
+
+
+def test_the_limits_say_what_the_error_is_of(cards: dict[str, str], finished_results: Path) -> None:
+    reports = [json.loads((finished_results / f"models/small/seed{s}/loso.json").read_text()) for s in (0, 1)]
+    said = re.search(
+        r"An error as small as the RMSE of the cross-validation, (\S+), on other material",
+        unescape(cards["small"]),
+    )
+    assert said is not None
+    assert said[1] in {f"{report['mean_rmse']:.2f}" for report in reports}
+    assert "kept inside by the graph" in facts(Parsed(cards["small"]), "Overview")["output"]
 
 
 def test_data_ranges_and_hashes_are_those_of_the_files(cards: dict[str, str], finished_results: Path) -> None:

@@ -31,6 +31,7 @@ def _warnings(card: Card) -> Iterator[str]:
     if card.target == TEACHER:
         yield "Replacing viewers: the model imitates a teacher, VMAF of libvmaf, and repeats the teacher's errors."
     yield _unlike(card)
+    yield from _elsewhere(card)
     by = None if card.loso.beside is None else card.loso.beside.by
     beside = [fold for seed in card.model.seeds.values() for fold in folds_of(seed, "beside").values()]
     if beside:
@@ -58,6 +59,21 @@ def _unlike(card: Card) -> str:
     return (
         f"Material unlike its {card.loso.n_folds} sources, without a check: on the worst of them, "
         f"{worst.held_out}, PLCC was {_plcc(worst)} and RMSE {worst.rmse:.2f}."
+    )
+
+
+def _elsewhere(card: Card) -> Iterator[str]:
+    """Say that the error of the figures is that of rows like those of the table."""
+    mean = card.loso.mean_rmse
+    if mean is None:
+        return
+    beside = [fold for seed in card.model.seeds.values() for fold in folds_of(seed, "beside").values()]
+    errors = [(fold.rmse, fold.held_out) for fold in beside if fold.rmse is not None]
+    worst = f" (up to {max(errors)[0]:.2f} on {held_out(max(errors)[1])}, held out whole)" if errors else ""
+    yield (
+        f"An error as small as the RMSE of the cross-validation, {mean:.2f}, on other material{worst}: models of "
+        "few scenes had up to three times that RMSE on clips of other films, and three to eight times on inputs outside of "
+        "the ranges below."
     )
 
 
