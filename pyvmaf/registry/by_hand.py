@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from pyvmaf.base.code import Uses
@@ -16,7 +17,7 @@ from pyvmaf.base.families import FAMILIES
 from pyvmaf.base.files import dumps, sha256_bytes, sha256_file, write_json
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import publishes
-from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.errors import InputError, IntegrityError, unknown_name
 from pyvmaf.features.catalog import CANONICAL6
 from pyvmaf.models.regressor.inputs import UNCLIPPED
 from pyvmaf.registry.entry import FOREIGN_KINDS, MAX_BYTES, REGISTRY_NAME, Entry, Gate, Registry, relative_to
@@ -27,6 +28,7 @@ from pyvmaf.runtime.session import short
 from pyvmaf.runtime.sidecar import UNJUDGED, Sidecar
 
 _USES = Uses(modules=("pyvmaf.registry.by_hand",))
+_SIDE = 64
 _NOTE = "Entered by hand: no verdict stands behind it."
 
 
@@ -127,7 +129,7 @@ def register_model(
             described |= _family_keys(path, graph, features, normalization)
         call = Call("register", args={"model": path, **request._asdict()}, inputs=inputs, uses=_USES)
         described["run_provenance"] = call.provenance().as_json()
-        _try(path, described)
+        _try(path, graph, described)
         entry = _entry(
             request,
             path,
@@ -244,17 +246,30 @@ def _scaler_inside(graph: Graph, columns: int) -> dict[str, Any] | None:
     return {**{key: part.tolist() for key, part in parts.items() if part is not None}, "in_graph": True}
 
 
-def _try(path: Path, described: dict[str, Any]) -> None:
+def _try(path: Path, graph: Graph, described: dict[str, Any]) -> None:
     """Load the model as its callers will, before anything is written.
 
     Raises:
         InputError, IntegrityError: as `pyvmaf.load_model`.
     """
     if described["kind"] not in FAMILIES:
-        # Nothing here computes inputs of such a model; that it is a valid graph was checked.
         Sidecar.parse(dumps(described), str(path.with_suffix(".json")))
+        _try_foreign(graph)
         return
     load_described(path, described, str(path.with_suffix(".json")))
+
+
+def _try_foreign(graph: Graph) -> None:
+    """Run a graph whose inputs nothing here computes: on grey, one picture, with `_SIDE` on each axis that is open."""
+    from pyvmaf.runtime.session import run, session
+
+    shapes = {
+        name: (shape[0] or 1, *(size or _SIDE for size in shape[1:])) for name, shape in graph.inputs.items() if shape
+    }
+    graph.check_extent(shapes)
+    feeds = {name: np.full(shape, 0.5, np.float32) for name, shape in shapes.items()}
+    if not np.isfinite(run(session(graph.data, where=graph.where), feeds, graph.where)).all():
+        raise IntegrityError(f"{graph.where} answers grey with NaN or infinity: its weights are damaged")
 
 
 def _entry(request: _Request, path: Path, sidecar: Path, graph: Graph, target: Path, **more: object) -> Entry:

@@ -73,7 +73,8 @@ class RowScorer:
         expected = Tensor(1, (rows,))
         if (given := outputs[self._output]) != expected:
             raise IntegrityError(
-                f"{self._graph.where} answers {rows} rows with {_shown(given)}: a score is one float32 number per row"
+                f"{self._graph.where} answers {rows} rows with {_shown(given)}: a score is one float32 number per row, "
+                "so that the output has one axis (squeeze it before the export)"
             )
         self._checked.add(rows)
 

@@ -17,7 +17,7 @@ from pyvmaf.checks.cross_backend import cross_backend
 from pyvmaf.checks.evaluate import evaluate
 from pyvmaf.checks.profile import profile
 from pyvmaf.checks.validate_norm import validate_norm
-from pyvmaf.errors import InputError, PyvmafError
+from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.registry.by_hand import register_model
 from pyvmaf.registry.consistency import check_registry
 from pyvmaf.registry.entry import Registry
@@ -185,6 +185,44 @@ def test_a_file_that_is_not_a_sidecar_is_not_replaced(foreign: Path, content: st
     with pytest.raises(PyvmafError, match=r"is not one: rename either file"):
         register_model(foreign, **GIVEN)
     assert foreign.with_suffix(".json").read_text() == content
+
+
+def write_picture_model(path: Path, weight: float, sides: tuple[Any, Any]) -> Path:
+    """Write the graph: mean of a convolved picture."""
+    nodes = [
+        helper.make_node("Conv", ["picture", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Log", ["c"], ["l"]),
+        helper.make_node("GlobalAveragePool", ["l"], ["score"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "pictures",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["batch", 3, *sides])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch", 4, 1, 1])],
+        [numpy_helper.from_array(np.full((4, 3, 3, 3), weight, np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("sides", [(32, 48), ("height", "width")])
+def test_a_model_of_pictures_is_registered_and_nothing_scores_with_it(foreign: Path, sides: tuple[Any, Any]) -> None:
+    import pyvmaf
+
+    registry = register_model(write_picture_model(foreign, 0.1, sides), **{**GIVEN, "kind": "nr"})
+    assert check_registry(registry) == []
+    with pytest.raises(IntegrityError, match="of kind 'nr', but this version of pyvmaf knows"):
+        pyvmaf.load_model("vmaf_tiny_fr_v1", registry=registry)
+    report = audit_compat(registry)
+    assert [(found.level, "nothing here can score with" in found.message) for found in report.findings] == [
+        ("note", True)
+    ]
+
+
+def test_a_model_of_pictures_that_answers_nan_is_refused(foreign: Path) -> None:
+    with pytest.raises(IntegrityError, match="answers grey with NaN or infinity"):
+        register_model(write_picture_model(foreign, -0.1, (32, 48)), **{**GIVEN, "kind": "nr"})
 
 
 def test_an_id_of_another_model_is_not_taken(foreign: Path, results: Path) -> None:
