@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
@@ -38,11 +38,13 @@ class Facts(NamedTuple):
         colour: the colour that it states.
         interlaced: whether it is flagged as interlaced.
         shown: how its planes were turned to show them as players do; empty if they were not.
+        converted: how its samples were converted, as a clause ("is rgb24: …"); empty if they were not.
     """
 
     colour: Colour
     interlaced: bool
     shown: str
+    converted: str
 
 
 class Handed(NamedTuple):
@@ -59,23 +61,43 @@ class Handed(NamedTuple):
     facts: Facts | None = None
 
 
-def read_frame(frame: Frame, name: str, layout: str, bits: int | None) -> Handed:
+@dataclass(frozen=True)
+class Taking:
+    """How frames are taken.
+
+    Attributes:
+        layout: chroma layout of planes.
+        bits: bits per sample of planes; None takes 8 for uint8 and 10 for uint16.
+        drop_alpha: leave out the transparency of PyAV frames.
+        luma_only: take luma alone.
+    """
+
+    layout: str = "420"
+    bits: int | None = None
+    drop_alpha: bool = False
+    luma_only: bool = False
+
+
+def read_frame(frame: Frame, name: str, taking: Taking) -> Handed:
     """Read a frame.
 
     Args:
         frame: a PyAV frame, or its planes.
         name: the frame in messages ("the reference of frame 3").
-        layout: chroma layout of planes.
-        bits: bits per sample of planes; None takes 8 for uint8 and 10 for uint16.
+        taking: how it is taken.
 
     Raises:
         InputError: it is not a frame whose planes can be measured; the message names what was handed over.
         IntegrityError: a PyAV frame is damaged.
     """
-    read = _of_video_frame(frame, name) if _is_video_frame(frame) else _of_arrays(frame, name, layout, bits)
+    read = _of_video_frame(frame, name, taking) if _is_video_frame(frame) else _of_arrays(frame, name, taking)
     for index, plane in enumerate(read.planes):
         _check_range(plane, read.form.bit_depth, f"plane {index} of {name}")
-    return read
+    if not taking.luma_only:
+        return read
+    form = read.form
+    luma = Format.planar(form.width, form.height, "400", form.bit_depth)
+    return read._replace(form=luma, planes=read.planes[:1])
 
 
 def _is_video_frame(frame: object) -> TypeGuard[av.VideoFrame]:
@@ -84,12 +106,12 @@ def _is_video_frame(frame: object) -> TypeGuard[av.VideoFrame]:
     return module is not None and isinstance(frame, module.VideoFrame)
 
 
-def _of_video_frame(frame: av.VideoFrame, name: str) -> Handed:
+def _of_video_frame(frame: av.VideoFrame, name: str, taking: Taking) -> Handed:
     if frame.is_corrupt:
         raise IntegrityError(f"{name} is damaged: it does not decode as it was coded")
     coded = Format(frame.width, frame.height, frame.format.name)
     try:
-        way = layout(coded.pix_fmt)
+        way = layout(coded.pix_fmt, drop_alpha=taking.drop_alpha)
     except InputError as err:
         raise InputError(f"{name} cannot be measured: {err}; or convert the frame first") from err
     form = replace(coded, pix_fmt=way.measured)
@@ -101,20 +123,21 @@ def _of_video_frame(frame: av.VideoFrame, name: str) -> Handed:
         raise InputError(f"{name} cannot be shown as players do: {err}: turn it before it is scored") from err
     colour = Colour.of(frame)
     colour = replace(colour, range="tv", matrix="smpte170m") if way.rgb else colour
-    facts = Facts(colour, bool(frame.interlaced_frame), presentation.words)
+    converted = "" if taking.luma_only and not way.rgb else way.note
+    facts = Facts(colour, bool(frame.interlaced_frame), presentation.words, converted)
     full = int(frame.color_range) == 2
     planes = presentation.apply(planes_of(Separator(way)(frame), way.chroma, way.bits), form)
     planes = widened(planes, way.bits, form.bit_depth, full=full)
     return Handed(shown, planes, facts)
 
 
-def _of_arrays(frame: Any, name: str, layout: str, bits: int | None) -> Handed:
+def _of_arrays(frame: Any, name: str, taking: Taking) -> Handed:
     arrays = [_array(plane, f"plane {index} of {name}") for index, plane in enumerate(_sequence(frame, name))]
     luma = arrays[0]
     if luma.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{name}: samples are {luma.dtype}, they must be uint8 or uint16 in native byte order")
-    depth = bits if bits is not None else 8 if luma.dtype == np.uint8 else 10
-    form = Format.planar(luma.shape[1], luma.shape[0], layout if len(arrays) > 1 else "400", depth)
+    depth = taking.bits if taking.bits is not None else 8 if luma.dtype == np.uint8 else 10
+    form = Format.planar(luma.shape[1], luma.shape[0], taking.layout if len(arrays) > 1 else "400", depth)
     wanted = np.dtype(np.uint8 if depth == 8 else np.uint16)
     planes = tuple(arrays[: len(form.plane_sizes())])
     for index, (plane, size) in enumerate(zip(planes, form.plane_sizes(), strict=True)):

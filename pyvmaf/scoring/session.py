@@ -18,7 +18,7 @@ from pyvmaf.engines.protocol import Stream
 from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.features.requests import Teacher, requests_of, usable
-from pyvmaf.scoring.handed import Facts, Handed, read_frame
+from pyvmaf.scoring.handed import Facts, Handed, Taking, read_frame
 from pyvmaf.scoring.pairs import Pairs, open_pairs
 from pyvmaf.video.agree import FRAMES, compare_colours, refuse_fields
 from pyvmaf.video.format import Colour, Format
@@ -47,6 +47,8 @@ class Session:
         threads: with more than one, frames are computed side by side and rows come up to that many frames later.
         layout: chroma layout of plane arrays, "420", "422", "444" or "400"; PyAV frames have their own.
         bits: bits per sample of plane arrays; None takes 8 for uint8 and 10 for uint16.
+        drop_alpha: leave out the transparency of PyAV frames.
+        luma_only: compare luma alone, of any chroma layouts.
         backend: "cpu", or the name of another engine.
 
     Attributes:
@@ -75,6 +77,8 @@ class Session:
         threads: int = 1,
         layout: str = "420",
         bits: int | None = None,
+        drop_alpha: bool = False,
+        luma_only: bool = False,
         backend: str = "cpu",
     ) -> None:
         self._selection = select(features)
@@ -95,7 +99,7 @@ class Session:
         Format.planar(1, 1, layout, 8 if bits is None else bits)
         self.unavailable: dict[str, str] = {}
         self.notes: list[str] = []
-        self._layout, self._bits, self._threads = layout, bits, threads
+        self._taking, self._threads = Taking(layout, bits, drop_alpha, luma_only), threads
         self._form: Format | None = None
         self._facts: tuple[Facts | None, Facts | None] = (None, None)
         self._count = 0
@@ -215,7 +219,7 @@ class Session:
             self._inside = None
 
     def _read(self, frame: Frame, side: str) -> Handed:
-        return read_frame(frame, f"the {side} of frame {self._count}", self._layout, self._bits)
+        return read_frame(frame, f"the {side} of frame {self._count}", self._taking)
 
     def _accept(self, reference: Handed, distorted: Handed) -> None:
         """Refuse a pair that cannot be measured, or not with those before it. A refusal changes nothing."""
@@ -249,6 +253,8 @@ class Session:
         for before, now, side in zip(self._facts, facts, FRAMES, strict=True):
             if now is not None and now.shown:
                 notes.append(f"{side} is {now.shown}, as players show it")
+            if now is not None and now.converted:
+                notes.append(f"{side} {now.converted}")
             if before is not None and now is not None:
                 _check_change(before.colour, now.colour, f"{side} {self._count}")
         reference, distorted = facts

@@ -105,7 +105,8 @@ REFUSED: dict[str, Callable[[Planes, Options], Any]] = {
         else [planes[0].astype(np.float32)]
     ),
     "chroma of another layout": lambda planes, _: [planes[0], *([planes[0][:7, :7]] * 2)] if len(planes) == 3 else None,
-    "RGB of PyAV": lambda planes, _: av.VideoFrame(WIDTH, HEIGHT, "rgb24"),
+    "XYZ of PyAV": lambda planes, _: av.VideoFrame(WIDTH, HEIGHT, "xyz12le"),
+    "alpha of PyAV": lambda planes, _: av.VideoFrame(WIDTH, HEIGHT, "yuva444p"),
     "another size of PyAV": lambda planes, o: _video_frame_of_size(WIDTH + 2, HEIGHT),
     "a sample of more bits": lambda planes, o: [*planes[:-1], _raised(planes[-1], o)],
 }

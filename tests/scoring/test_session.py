@@ -490,3 +490,28 @@ def test_interlaced_frames_against_progressive_ones_are_refused(
     assert len(list(session.stream(zip(whole, whole, strict=True)))) == 3
     with pytest.warns(FrameWarning, match="interlaced"):
         assert len(list(Session("psnr_y", None).stream(zip(fields, fields, strict=True)))) == 3
+
+
+def test_alpha_is_left_out_and_luma_compared_alone_on_request(pair: tuple[Path, Path]) -> None:
+    pictures = [_pictures(path, 3) for path in pair]
+
+    def reformatted(pix_fmt: str, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        return [frame.reformat(format=pix_fmt) for frame in frames]
+
+    want = list(Session().stream(zip(*pictures, strict=True)))
+    alpha = [reformatted("yuva420p", frames) for frames in pictures]
+    with pytest.raises(InputError, match="alpha"):
+        Session().push(alpha[0][0], alpha[1][0])
+    assert list(Session(drop_alpha=True).stream(zip(*alpha, strict=True))) == want
+    mixed = pictures[0], reformatted("yuv444p", pictures[1])
+    with pytest.raises(InputError, match="yuv420p, the distorted one is 176x144 yuv444p"):
+        Session().push(mixed[0][0], mixed[1][0])
+    assert list(Session(luma_only=True).stream(zip(*mixed, strict=True))) == want
+
+
+def test_a_conversion_of_samples_is_told(pair: tuple[Path, Path]) -> None:
+    rgb = [[frame.reformat(format="rgb24") for frame in _pictures(path, 2)] for path in pair]
+    session = Session()
+    with pytest.warns(FrameWarning, match=r"is rgb24: converted to yuv444p by BT\.601"):
+        assert len(list(session.stream(zip(*rgb, strict=True)))) == 2
+    assert len(session.notes) == 2
