@@ -20,6 +20,7 @@ from pyvmaf.features.stage import extract_features
 from pyvmaf.features.table import LEADING, read_metadata
 from pyvmaf.scoring.score import score
 from pyvmaf.tables.build import build_shard, combine
+from tests.make.commands import command, refusal
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +208,14 @@ def test_tables_keep_what_was_noted_of_their_videos(here: Path, tmp_path: Path, 
     combine([("mine", path) for path in noted], tmp_path / "t.parquet", unit=unit)
     spec = json.loads(pq.read_schema(tmp_path / "t.parquet").metadata[b"pyvmaf"])
     assert spec["notes"] == ["film grain was added", "note 0", "note 1"]
+
+
+def test_the_patterns_of_the_help_text_take_no_manifests(here: Path) -> None:
+    ladders = sorted(Path("results/features").rglob("*.parquet"))
+    # As a shell expands encodes/*/libx264/*.json: the manifests of encodes have that suffix, too.
+    records = sorted(Path("results/encodes").rglob("*.json"))
+    assert any(path.name.endswith(".manifest.json") for path in records)
+    done = command("shard", "-o", "globbed.parquet", "--records", "globbed.jsonl", *ladders, *records)
+    assert done.returncode == 0, done.stderr
+    message = refusal("shard", "-o", "other.parquet", "--records", "other.jsonl", *ladders, *records, "notes.txt")
+    assert "notes.txt is neither a feature table (.parquet) nor a record of an encode (.json)" in message
