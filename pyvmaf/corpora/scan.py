@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from pyvmaf.base.files import sha256_file
@@ -161,7 +161,8 @@ class _Work:
         ]
         self._by_path: dict[str, list[dict[str, Any]]] = {}
         for entry in self.entries:
-            self._by_path.setdefault(entry["path"], []).append(entry)
+            # A person may have written ./a.mkv.
+            self._by_path.setdefault(PurePosixPath(entry["path"]).as_posix(), []).append(entry)
         self._taken = {entry["key"]: entry["path"] for entry in self.entries}
         self._by_hash: dict[str, dict[str, Any]] = {}
         for entry in self.entries:
@@ -174,7 +175,12 @@ class _Work:
     def read(self, found: Found, advance: Advance | None) -> None:
         """Read all files; those that have entries are only compared with their hashes."""
         present = {path.relative_to(self._root).as_posix() for path in (*found.videos, *found.recognised)}
-        gone = {path: entries for path, entries in self._by_path.items() if path not in present}
+        absent = {path: entries for path, entries in self._by_path.items() if path not in present}
+        # What the scan itself leaves out, such as links, may have been added by hand.
+        kept = [path for path in absent if (self._root / path).is_file()]
+        gone = {path: entries for path, entries in absent.items() if path not in kept}
+        for old in kept:
+            self._compare(old, sha256_file(self._root / old))
         named, total = set(found.videos), len(present)
         for number, path in enumerate((*found.videos, *found.recognised), start=1):
             relative = path.relative_to(self._root).as_posix()

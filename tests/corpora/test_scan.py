@@ -305,6 +305,18 @@ def test_a_second_scan_names_what_is_gone_changed_or_moved(folder: Path, tmp_pat
     assert load_videos(path).entry("sub_b").path == "moved.mp4"
 
 
+def test_entries_that_were_written_by_hand_are_found(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    scanned(folder, path)
+    (folder / "link.mkv").symlink_to("First Clip.mkv")
+    path.write_text(path.read_text().replace("path: First Clip.mkv", "path: link.mkv").replace("sub/b", "./sub//b"))
+    path.write_text(path.read_text().replace("key: first_clip", "key: opening"))
+    result = scanned(folder, path)
+    assert result.added == ("first_clip",)
+    assert "the same bytes: First Clip.mkv and link.mkv: both have the source first_clip" in result.remarks
+    assert not [line for line in result.remarks if line.startswith(("gone", "changed"))]
+
+
 def test_labels_are_joined_to_a_file_that_exists(folder: Path, tmp_path: Path) -> None:
     path, labels = tmp_path / "mine.yaml", tmp_path / "labels.csv"
     scanned(folder, path)
