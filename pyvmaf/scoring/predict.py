@@ -210,11 +210,6 @@ def warnings_of(summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
     sentences = []
     for name, summary in summaries.items():
         outside = summary["outside_training_range"]
-        if outside["share"] is None:
-            sentences.append(
-                f"{name}: registered by hand: nothing says which values its training rows had, and no gate has measured "
-                "its error"
-            )
         if outside["share"]:
             shares = ", ".join(f"{feature} in {share:.0%}" for feature, share in outside["by_feature"].items())
             subject = "the clip lies" if summary["of"] == "clip" else f"{outside['share']:.1%} of the frames lie"
