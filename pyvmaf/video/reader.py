@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from pyvmaf.base.outputs import reading
-from pyvmaf.errors import InputError, IntegrityError, unknown_name
+from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.video.agree import Side, compare_colours
 from pyvmaf.video.damage import reported
 from pyvmaf.video.decode import Decoding, is_gap
@@ -654,5 +654,11 @@ def frame_format(frame: av.VideoFrame) -> Format:
     if form.pix_fmt.startswith("yuvj"):
         form = form.measurable or form
     if form.pix_fmt not in PLANAR:
-        raise unknown_name("pixel format", form.pix_fmt, PLANAR)
+        planes = form.measurable
+        remedy = (
+            "pyvmaf.Session says which formats it converts"
+            if planes is None
+            else (f"convert it with frame.reformat(format={planes.pix_fmt!r}), or use pyvmaf.Session, which does so")
+        )
+        raise InputError(f"a {form.pix_fmt} frame does not hold planes that can be read as they are: {remedy}")
     return form
