@@ -228,12 +228,17 @@ def choose(container: av.container.InputContainer, path: Path, number: int | Non
         if not 0 <= number < len(streams):
             raise InputError(f"{path} does not have video stream {number}: it has {_listed(container)}")
         chosen = number
+    elif videos and all(streams[index].disposition & Disposition.dependent for index in videos):
+        raise InputError(
+            f"{path} is a picture in tiles, which FFmpeg's library does not put together: convert it to PNG first"
+        )
     elif not videos:
         kinds = sorted({str(s.type) for s in container.streams if s.type != "video"})
         kinds = (["cover pictures"] if streams else []) + kinds
         raise InputError(f"{path} has no video stream, only {' and '.join(kinds) or 'nothing'}")
     else:
         # A track of one picture beside a video is a cover without the mark.
+        videos = [i for i in videos if not streams[i].disposition & Disposition.dependent]
         moving = [i for i in videos if streams[i].frames != 1] or videos
         chosen = max(moving, key=lambda index: (_rating(streams[index]), -index))
     context: Any = streams[chosen].codec_context

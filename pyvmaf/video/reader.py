@@ -6,6 +6,7 @@ Nothing is converted silently: frames have the samples that were coded unless an
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator, Iterator
 from copy import copy
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from pyvmaf.base.outputs import reading
-from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.video.agree import Side, compare_colours
 from pyvmaf.video.damage import reported
 from pyvmaf.video.decode import Decoding, is_gap
@@ -42,6 +43,7 @@ Planes: TypeAlias = "tuple[Plane, ...]"
 """Luma, then both chroma planes if there are any: 2-D, uint8 for 8 bit and uint16 above."""
 
 # Decoders hand film grain over with the frame instead of adding it to the samples.
+_UNSUPPORTED = re.compile(r"not (yet )?implemented|unsupported|not supported|image data not found", re.IGNORECASE)
 _WITHOUT_GRAIN = {"export_side_data": "film_grain"}
 
 
@@ -250,12 +252,15 @@ class Reader:
     @property
     def _doubts(self) -> tuple[str, ...]:
         """How the file is read where a person might expect something else."""
-        if not self._leading:
-            return ()
-        return (
-            "begins in the middle of a group of pictures: what comes before its first key frame is left out, as players do "
-            f"({self._leading} of its pictures)",
-        )
+        doubts = []
+        if self._transparent:
+            doubts.append("has transparency in pictures of its own, which FFmpeg's decoder leaves out")
+        if self._leading:
+            doubts.append(
+                "begins in the middle of a group of pictures: what comes before its first key frame is left out, as players "
+                f"do ({self._leading} of its pictures)"
+            )
+        return tuple(doubts)
 
     @property
     def asks_for_grain(self) -> bool:
@@ -429,7 +434,7 @@ class Reader:
             missing = max((entry.pos + entry.size for entry in entries), default=0) - self._bytes
         return max(0, missing)
 
-    def _damaged(self, container: av.container.InputContainer, index: int, said: str) -> IntegrityError:
+    def _damaged(self, container: av.container.InputContainer, index: int, said: str) -> PyvmafError:
         """Return the error for a file that does not decode as it was coded.
 
         Args:
@@ -437,6 +442,11 @@ class Reader:
             index: number of frames that were read.
             said: what FFmpeg reports; "" if nothing.
         """
+        if _UNSUPPORTED.search(said):
+            return InputError(
+                f"{self.path} holds pictures of a kind that FFmpeg does not decode ({said}): convert it with the program that "
+                "made it"
+            )
         said = f" ({said})" if said else ""
         if missing := self._missing(container):
             return IntegrityError(
@@ -506,6 +516,8 @@ class Reader:
             self._notice = notice(container, self.path, self.index)
             stream = container.streams.video[self.index]
             self._listed, self._leading = len(self._pictures) or int(stream.frames), 0
+            # Of WebM; the samples of the pictures have no alpha then.
+            self._transparent = "1" in (stream.metadata.get("alpha_mode"), stream.metadata.get("ALPHA_MODE"))
             if self.raw is not None:
                 return self.raw, self._bytes // self.raw.frame_bytes
             rate = (not untimed(container) and stream.average_rate) or stream.guessed_rate

@@ -187,3 +187,13 @@ def test_a_stated_length_that_lies_is_not_believed(make_video: Make, tmp_path: P
     path.write_bytes(data[:start] + b"99999999:00:00.000" + data[start + 18 :])
     assert Reader(path).stated_frames is None
     assert inspect(path).frames == len(score(path, path)) == 12
+
+
+def test_pictures_that_ffmpeg_does_not_decode_are_not_called_damaged(make_video: Make) -> None:
+    with pytest.raises(InputError, match=r"moving\.webp holds pictures of a kind that FFmpeg does not decode"):
+        Reader(make_video("moving.webp", "64x48", 3, "-c:v", "libwebp"))
+
+
+def test_transparency_that_a_decoder_leaves_out_is_named(make_video: Make) -> None:
+    path = make_video("alpha.webm", "64x48", 3, "-c:v", "libvpx", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0")
+    assert any("alpha.webm has transparency" in note for note in score(path, path).notes)
