@@ -393,12 +393,15 @@ def _compare_matrices(reference: str, distorted: str, names: Names, size: tuple[
         return []
     if (ours and theirs) or "gbr" in (ours, theirs):
         words = [name or "not stated" for name in (reference, distorted)]
-        remedy = f"-vf scale=out_color_matrix={words[0]} -colorspace {words[0]}"
-        if not {*words} <= _SCALED:
-            remedy = f"-vf zscale=matrix={words[0]}" if "gbr" not in words else "-pix_fmt"
+        remedy = f"{names[1]} with FFmpeg's options -vf scale=out_color_matrix={words[0]} -colorspace {words[0]}"
+        if "gbr" in words:
+            rgb, other = (names[0], theirs) if ours == "gbr" else (names[1], ours)
+            remedy = f"{rgb} with FFmpeg's options -vf scale=out_color_matrix={other or 'bt709'}:out_range=tv -pix_fmt yuv444p"
+        elif not {*words} <= _SCALED:
+            remedy = f"{names[1]} with FFmpeg's option -vf zscale=matrix={words[0]}"
         raise InputError(
-            f"colour matrices differ: that of {names[0]} is {words[0]}, that of {names[1]} is {words[1]}: convert "
-            f"{names[1]} with FFmpeg's option {remedy}, or correct the tag if that is wrong"
+            f"colour matrices differ: that of {names[0]} is {words[0]}, that of {names[1]} is {words[1]}: convert {remedy}, or "
+            "correct the tag if that is wrong"
         )
     stated, silent = (names[0], names[1]) if ours else (names[1], names[0])
     high = size[0] >= _HD_WIDTH or size[1] > _SD_HEIGHT
