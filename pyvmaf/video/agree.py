@@ -150,7 +150,10 @@ def compare(reference: Side, distorted: Side) -> list[str]:
     if reference.raw or distorted.raw:
         notes += _raw_colours(reference, distorted)
     else:
-        notes += compare_colours(reference.compared, distorted.compared, names=names, size=size)
+        try:
+            notes += compare_colours(reference.compared, distorted.compared, names=names, size=size)
+        except InputError as err:
+            raise _refuse_rgb(reference, distorted) or err from err
     if reference.profile != distorted.profile:
         notes.append(f"the colour profiles (ICC) of {names[0]} and {names[1]} differ; samples are compared as they are")
     notes += _compare_fields(reference, distorted)
@@ -160,6 +163,19 @@ def compare(reference: Side, distorted: Side) -> list[str]:
             f"{_ratio(distorted.sample_aspect)}; samples are compared as they are"
         )
     return notes
+
+
+def _refuse_rgb(reference: Side, distorted: Side) -> InputError | None:
+    """Return the error for RGB against YUV of other colours than those to which RGB is converted; None for other pairs."""
+    if (reference.converted is None) == (distorted.converted is None):
+        return None
+    rgb, other = (reference, distorted) if reference.converted else (distorted, reference)
+    as_yuv, colour = rgb.compared.words, other.colour
+    return InputError(
+        f"colours differ: {rgb.path} is RGB, which is measured as {as_yuv}, {other.path} is {colour.words}: convert {rgb.path} with "
+        f"FFmpeg's options -vf scale=out_color_matrix={colour.matrix or 'bt709'}:out_range={colour.range or 'tv'} -pix_fmt yuv444p "
+        "-c:v libx264 -qp 0, or to the chroma layout of the other one"
+    )
 
 
 def unstated_matrix(reference: Side, distorted: Side) -> tuple[str, str] | None:

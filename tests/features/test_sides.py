@@ -310,6 +310,18 @@ def test_colours_of_another_matrix_that_nothing_states_are_named(
         assert [f"{other} states no colour matrix, and its" in note for note in notes] == [True] * expected
 
 
+def test_the_remedy_for_rgb_gives_the_number_of_ffmpeg(master: Path, encode: Callable[..., Path]) -> None:
+    """FFmpeg converts RGB to the matrix of the other side."""
+    plain = encode("plain444.mkv", *X264[:4], "-pix_fmt", "yuv444p", "-qp", "0")
+    rgb = encode("rgb.mkv", "-vf", "gblur=1,scale=in_color_matrix=bt709,format=gbrp", "-c:v", "ffv1", source=plain)
+    with pytest.raises(InputError, match=r"rgb.mkv is RGB, which is measured as tv/smpte170m/") as error:
+        score(plain, rgb)
+    options = re.search(r"options (-vf .* -qp 0),", str(error.value))
+    assert options is not None
+    converted = encode("yuv.mkv", *options[1].split(), source=rgb)
+    assert score(plain, converted)[0] == pytest.approx(libvmaf(rgb, plain), abs=2e-6)
+
+
 def test_headerless_files_are_taken_to_have_the_colours_of_the_other_side(
     master: Path, encode: Callable[..., Path]
 ) -> None:
