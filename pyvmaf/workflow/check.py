@@ -259,22 +259,36 @@ def _measurements(plan: Plan, clips: _Clips) -> Iterator[Problem]:
 def _model(plan: Plan, model: Model, spec: ModelSpec, clips: _Clips) -> Iterator[Problem]:
     """Columns that a model's table will not have, rows that it refuses, and a split that the table does not allow."""
     shards = plan.table(model.table)
-    if any(plan.corpora[corpus].imported for corpus, _ in shards):
-        # What imported tables hold is known when they are read.
-        return
     unit = plan.unit(model.table)
+    yield from _units(plan, model.table, unit)
     leading = FRAME_COLUMNS if unit == "frame" else CLIP_COLUMNS
     measured = {*select(plan.config["features"]).names, TEACHER}
     where = f"model {model.name}: "
     absent = [name for name in (*model.columns, *spec.split.columns) if not _has(name, unit, leading, measured)]
+    imported = any(plan.corpora[corpus].imported for corpus, _ in shards)
+    if imported:
+        # What else imported tables hold is known when they are read.
+        absent = [name for name in absent if (name in (*FEATURES, TEACHER) if unit == "clip" else pooled_column(name))]
     if absent:
         yield f"{where}{_absent(absent, model, unit, measured)}"
+    if absent or imported:
         return
     encoders = [_encoder(plan, codec) for _, codec in shards]
     if reason := model.refused_encoder(list(dict.fromkeys(encoders))):
         yield f"{where}{reason}"
     if set(spec.split.columns) <= set(_KNOWN):
         yield from _caught(lambda: Division.of(spec.split, _rows(plan, model.table, clips)), where)
+
+
+def _units(plan: Plan, table: str, unit: str) -> Iterator[Problem]:
+    """Imported tables of clips in a table of frames."""
+    for corpus, _ in plan.table(table):
+        log = plan.corpora[corpus].spec.get("log")
+        if unit == "frame" and isinstance(log, Mapping) and log.get("unit", "clip") == "clip":
+            yield (
+                f"table {table!r} is of frames, but the rows of corpus {corpus} are clips: write tables: "
+                f"{{{table}: {{unit: clip}}}}, or log.unit: frame in the corpus file if it has frames"
+            )
 
 
 def _has(name: str, unit: str, leading: Sequence[str], measured: set[str]) -> bool:
@@ -290,7 +304,7 @@ def _has(name: str, unit: str, leading: Sequence[str], measured: set[str]) -> bo
 def _absent(names: Sequence[str], model: Model, unit: str, measured: set[str]) -> str:
     name = names[0]
     text = f"its table {model.table!r} will have no column {name!r}"
-    if unit == "clip" and name in measured:
+    if unit == "clip" and name in {*measured, *FEATURES}:
         return (
             f"{text}, because a row of it is a clip, whose columns are {name}_mean, {name}_min, …: name those in the model's "
             f"file, or write tables: {{{model.table}: {{unit: frame}}}}"

@@ -53,7 +53,7 @@ def corpus(*entries: dict[str, Any], name: str = "mine", **keys: Any) -> None:
 
 
 def model(name: str = "small", **changes: Any) -> None:
-    value = copy.deepcopy(MODEL) | {"name": name, "seeds": [0]}
+    value = copy.deepcopy(MODEL) | {"name": name, "seeds": [0], "rows": {}}
     for path, change in changes.items():
         at = value
         *sections, key = path.split("__")
@@ -64,8 +64,14 @@ def model(name: str = "small", **changes: Any) -> None:
 
 
 def checked(**changes: Any) -> None:
-    config = copy.deepcopy(read_yaml(BUNDLED / "config.yaml")) | {"corpora": ["mine"], "models": ["small"]}
-    check(Plan(conform(config | changes, read_yaml(SCHEMAS / "config.schema.yaml"), "configuration"), BUNDLED, SCHEMAS))
+    config = read_yaml(BUNDLED / "config.yaml") | {"corpora": ["mine"], "models": ["small"]}
+    check(
+        Plan(
+            conform(copy.deepcopy(config | changes), read_yaml(SCHEMAS / "config.schema.yaml"), "configuration"),
+            BUNDLED,
+            SCHEMAS,
+        )
+    )
 
 
 def test_the_default_run_and_a_small_one_are_sound() -> None:
@@ -181,6 +187,24 @@ def test_rows_of_unlisted_encoders_may_be_left_out() -> None:
     checked()
     with pytest.raises(InputError, match="codec vocabulary v3 has no slot for 'libvpx-vp9'"):
         checked(codecs=["libvpx-vp9"])
+
+
+def test_tables_with_rows_of_other_programs() -> None:
+    log = {
+        "tables": [{"path": "t.csv", "sha256": "a" * 64}],
+        "teacher": "t",
+        "columns": {"source": "a", "clip": "b", "codec": "c"},
+    }
+    value = {"name": "logged", "kind": "feature-log", "license": "", "root": ".", "log": log}
+    Path("config/corpora/logged.yaml").write_text(yaml.safe_dump(value))
+    both = {"corpora": ["mine", "logged"]}
+    with pytest.raises(InputError, match="table 'default' is of frames, but the rows of corpus logged are clips"):
+        checked(**both, tables={"default": both})
+    with pytest.raises(InputError, match="no column 'adm2', because a row of it is a clip"):
+        checked(**both, tables={"default": {**both, "unit": "clip"}})
+    # Other columns are those of the log.
+    model(inputs__features=["adm2_mean"], inputs__guard_margin={}, target__column="mos")
+    checked(**both, tables={"default": {**both, "unit": "clip"}})
 
 
 def test_a_corpus_of_one_source_cannot_be_split_by_source() -> None:

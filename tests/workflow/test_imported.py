@@ -23,7 +23,7 @@ def test_the_example_encodes_nothing(tmp_path: Path) -> None:
         path.touch()
     write_yaml(folder / "fr_mos.yaml", corpus)
     clips = yaml.safe_load((REPOSITORY / "config" / "models" / "vmaf_tiny_v2.yaml").read_text())
-    clips |= {"name": "clips", "inputs": {"features": ["adm2_mean"]}, "target": {"column": "vmaf_mean"}}
+    clips |= {"name": "clips", "inputs": {"features": ["adm2_mean"]}, "target": {"column": "vmaf_mean"}, "rows": {}}
     write_yaml(tmp_path / "config" / "models" / "clips.yaml", clips)
     given = ("--configfile", str(EXAMPLE / "config.yaml"))
     of_clips = ("codecs=[libx264]", "tables={default: {unit: clip}}", "seeds=[0]")

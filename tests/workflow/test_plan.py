@@ -350,7 +350,13 @@ def _changes(finished_run: Path) -> dict[str, Case]:
         write_yaml(flips / f"{place}.yaml", _flipped(config, place, value))
         cases[place] = Case(("--configfile", f"flips/{place}.yaml"))
     # A table of clips is of no use to a model of frames, which is refused: another model is trained on it.
-    clips = {**model, "name": "clips", "inputs": {"features": ["adm2_mean"]}, "target": {"column": "vmaf_mean"}}
+    clips = {
+        **model,
+        "name": "clips",
+        "inputs": {"features": ["adm2_mean"]},
+        "target": {"column": "vmaf_mean"},
+        "rows": {},
+    }
     write_yaml(finished_run / "config" / "models" / "clips.yaml", clips)
     cases["tables.default.unit"] = Case((*cases["tables.default.unit"].arguments, "--config", "models=[clips]"))
     for key, (value, _) in MODEL_LEAVES.items():
