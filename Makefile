@@ -1,10 +1,11 @@
 # setup: make this checkout ready · demo: the whole workflow on real clips · audit: what a run would do, and why
 # test: every check · test-slurm: the workflow on a real SLURM of one node · bench: benchmarks and their bars
+# fuzz: damaged inputs in thousands, with the seed that repeats them
 cores ?= $(shell nproc)
 bin := .venv/bin
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
-.PHONY: setup demo audit test test-slurm lint bench clean
+.PHONY: setup demo audit test test-slurm lint bench fuzz clean
 
 setup:
 	@scripts/setup.sh
@@ -36,6 +37,10 @@ lint: setup
 
 bench: setup
 	python -m bench
+
+# A fixed seed repeats a run: make fuzz seed=7 share=0.1
+fuzz: setup
+	python -m tests.fuzz --share $(or $(share),1) $(if $(seed),--seed $(seed))
 
 clean:
 	rm -rf build .cache results/*/ logs benchmarks .snakemake
