@@ -21,8 +21,8 @@ _LENIENT = {"tiff": "crccheck"}
 _CONTAINER = re.compile(
     r"prematurely|truncat|partial file|packet corrupt|corrupt(ed)? (packet|input)|invalid as first byte|read error at pos"
     r"|invalid EBML|EBML (number|length)|exceeds (containing|max)|unknown-sized element|resync|seek to desired"
-    r"|size mismatch|unexpected end|damaged|crc (mismatch|error)|checksum|broken (packet|frame)|invalid packet"
-    r"|header damaged|error reading packet|error parsing|lacing|sync (lost|not found)|changing packet size|wrong sync|went wrong during header",
+    r"|(size|packet) mismatch|unexpected end|damaged|crc (mismatch|error)|checksum|broken (packet|frame)|invalid packet"
+    r"|header damaged|error reading packet|error parsing|lacing|sync (lost|not found)|changing packet size|wrong sync|went wrong during header|invalid length",
     re.IGNORECASE,
 )
 

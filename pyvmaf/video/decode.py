@@ -66,6 +66,8 @@ class Decoding:
     ) -> None:
         stream = container.streams.video[index]
         self._context = stream.codec_context
+        # With threads of its own dav1d leaves out what it cannot decode, and says nothing.
+        threads = 1 if "dav1d" in self._context.name else threads
         self._context.thread_count = threads
         self._context.options = {"err_detect": strictness(self._context.name), **(options or {})}
         self._packets = container.demux(stream)

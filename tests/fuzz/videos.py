@@ -187,7 +187,7 @@ class Checker:
                 self._start()
                 return Answer("hang")
             counts, said, failure = self._pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             self.close()
             self._start()
             return Answer("crash")
