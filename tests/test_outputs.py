@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+import pyvmaf
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.verbs import VERBS as WRITERS
 from pyvmaf.cli import VERBS, build
@@ -94,6 +95,13 @@ def test_every_parameter_that_is_a_path_is_known_as_input_or_output() -> None:
     assert not unknown, "add them to OUTPUTS of pyvmaf.cli.common, or to INPUTS above"
     written = {verb for verb, _ in CASES}
     assert set(WRITERS) - written <= {"register"}, "a verb that writes an artefact has an output"
+
+
+def test_every_verb_that_writes_an_artefact_publishes_it() -> None:
+    """Its outputs then appear together, replace no input, and are those of inputs that did not change."""
+    package = Path(pyvmaf.__file__).parent
+    sources = "\n".join(path.read_text() for path in package.rglob("*.py"))
+    assert {verb for verb in WRITERS if f'@publishes("{verb}")' not in sources} == MERGES
 
 
 def test_outputs_that_are_folders_are_known() -> None:

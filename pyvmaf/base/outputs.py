@@ -103,7 +103,9 @@ class Run:
             refuse_manifest(target)
         if _key(target) in self.staged:
             raise InputError(f"{target} is the name of two outputs of {self.verb}: give them different names")
-        check_output(target, () if update else self.read, self.verb, update=update)
+        # A verb may look at its old manifest, for instance to see whether there is anything to do.
+        own = update or _key(target) in self.manifests
+        check_output(target, () if own else self.read, self.verb, update=update)
 
     def commit(self) -> None:
         """Give every output its name."""

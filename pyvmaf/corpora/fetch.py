@@ -111,7 +111,7 @@ def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda 
         ],
     }
     if not _unchanged(receipt, content):
-        write_json(receipt, content)
+        write_json(receipt, content, update=True)
         outputs: dict[str, Path | Sequence[Path]] = {"receipt": receipt}
         inputs: dict[str, Path | Sequence[Path]] = {}
         (outputs if isinstance(corpus, Packages) else inputs)["files"] = list(files)

@@ -194,6 +194,9 @@ def test_files_of_a_folder_are_checked_where_they_lie(tmp_path: Path) -> None:
     (root / "a.mkv").write_bytes(b"b")
     with pytest.raises(IntegrityError, match=rf"has SHA-256 {sha256(b'b')}, but {sha256(b'a')} is pinned"):
         fetch(corpus, tmp_path / "mine.yaml", tmp_path / "out")
+    other = folder_corpus(root, {"a.mkv": sha256(b"b")})
+    done = fetch(other, tmp_path / "mine.yaml", tmp_path / "out")
+    assert sha256(b"b") in done.receipt.read_text()
     (root / "a.mkv").unlink()
     with pytest.raises(MissingFileError, match=r"no such file: .*a\.mkv"):
         fetch(corpus, tmp_path / "mine.yaml", tmp_path / "out")
