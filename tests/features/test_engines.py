@@ -145,7 +145,9 @@ def test_another_engine_changes_the_code_of_no_run_that_does_not_use_it(tmp_path
 
 
 def test_backends_without_an_engine_are_refused() -> None:
-    with pytest.raises(UnavailableError, match="'cuda' was asked for, this build of pyvmaf has the backend 'cpu' only"):
+    with pytest.raises(
+        UnavailableError, match="'cuda' was asked for, but this build of pyvmaf has the backend 'cpu' only"
+    ):
         engines.uses("cuda")
     with pytest.raises(InputError, match="unknown backend 'gpu'"):
         engines.load("gpu")
