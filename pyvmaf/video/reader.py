@@ -588,7 +588,8 @@ class _Facts(NamedTuple):
                 f"{path} changes its size from {before.size} to {here.size} {since}, or scale every frame to one size "
                 "(score --scale WxH)"
             )
-        if self.matrix != first.matrix:
+        # H.264 states its orientation once for all pictures that follow.
+        if self.matrix and self.matrix != first.matrix:
             raise InputError(f"{path} turns its pictures in another way {since}")
         try:
             compare_colours(first.colour, self.colour)

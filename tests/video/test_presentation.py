@@ -63,6 +63,16 @@ def test_turned_pictures_are_those_of_ffmpeg(make_video: Make, tmp_path: Path, t
     assert subprocess.run(command, capture_output=True, check=True).stdout == samples(reader)
 
 
+def test_an_orientation_that_the_stream_states_once_is_that_of_all_pictures(make_video: Make, tmp_path: Path) -> None:
+    """H.264 has it in a message before the first picture."""
+    path = make_video("turn-yuv420p.mp4", "64x48", 3, "-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv420p")
+    insert = ("-bsf:v", "h264_metadata=display_orientation=insert:rotate=90")
+    stated = Reader(remux(path, tmp_path / "stated.mp4", (), *insert))
+    turned = Reader(remux(path, tmp_path / "turned.mp4", TURNS["left"]))
+    assert stated.presentation == turned.presentation
+    assert samples(stated) == samples(turned)
+
+
 def test_turned_pictures_are_scaled_after_the_turn(make_video: Make, tmp_path: Path) -> None:
     path = make_video("turn-yuv420p.mp4", "64x48", 3, "-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv420p")
     reader = Reader(remux(path, tmp_path / "turned.mp4", TURNS["left"]), size=(96, 128))
