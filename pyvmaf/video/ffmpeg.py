@@ -191,7 +191,7 @@ def run(
     Raises:
         OSError: ENOSPC, the disk is full.
         UnavailableError: this FFmpeg was built without the encoder or filter.
-        PyvmafError: FFmpeg failed; the message has the last lines of its log.
+        PyvmafError: FFmpeg failed; the message has the first errors of its log.
     """
     command = [
         os.fspath(program.path),
@@ -212,6 +212,8 @@ def run(
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
+                    # This variable makes FFmpeg write a report to a file of its own.
+                    env={name: value for name, value in os.environ.items() if name != "FFREPORT"},
                     preexec_fn=_die_with_parent if sys.platform == "linux" else None,
                 )
             assert process.stdout is not None

@@ -286,6 +286,14 @@ def test_a_word_of_the_extra_options_is_never_another_file(clip: Path, tmp_path:
     assert left_behind(tmp_path) == ["victim.mkv"]
 
 
+def test_the_environment_does_not_make_an_encode_write_other_files(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FFREPORT", f"file={tmp_path / 'victim.log'}")
+    encode(clip, tmp_path / "r.mkv", "libx264", "ultrafast", 40)
+    assert left_behind(tmp_path) == ["r.json", "r.mkv", "r.mkv.manifest.json"]
+
+
 @pytest.mark.parametrize(
     ("name", "crf", "bits"), [("libx264", 0, 8), ("libx264", 0, 10), ("libx264", 40, 8), ("libx265", 3, 8)]
 )
