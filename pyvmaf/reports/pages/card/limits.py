@@ -72,8 +72,8 @@ def _elsewhere(card: Card) -> Iterator[str]:
     worst = f" (up to {max(errors)[0]:.2f} on {held_out(max(errors)[1])}, held out whole)" if errors else ""
     yield (
         f"An error as small as the RMSE of the cross-validation, {mean:.2f}, on other material{worst}: models of "
-        "few scenes had up to three times that RMSE on clips of other films, and three to eight times on inputs outside of "
-        "the ranges below."
+        "few scenes had up to three times that RMSE on clips of other films, and more where no training row is like the "
+        "inputs."
     )
 
 
