@@ -175,7 +175,7 @@ MODEL_LEAVES: dict[str, tuple[Any, set[str]]] = {
 }
 
 FROM_VIDEO = {"prepare_clip", "collect_corpus", "encode_rung"} | FROM_FEATURES | FROM_TABLE
-COLLECTED = {"collect_corpus", "hard_negatives", "judge_model"} | FROM_EXPORT | CLOSING
+COLLECTED = {"collect_corpus", "hard_negatives"} | FROM_TABLE
 # Every key of a clip in a corpus file, and two of the file itself. What is cut out and how is the video's business,
 # labels are not: no encode is made again for a scene that was named wrongly.
 CORPUS_LEAVES: dict[str, tuple[Any, set[str]]] = {
@@ -213,7 +213,7 @@ FOLLOWERS: dict[str, set[str]] = {
     "prepare": FROM_VIDEO,
     "encode": {"encode_rung"} | FROM_LADDERS | FROM_TABLE,
     "extract-features": FROM_LADDERS | FROM_TABLE,
-    "hard-negatives": {"hard_negatives", "judge_model"} | FROM_EXPORT | CLOSING,
+    "hard-negatives": {"hard_negatives"} | FROM_TABLE,
     "shard": {"build_shard", "combine_table"} | FROM_TABLE,
     "combine": {"combine_table"} | FROM_TABLE,
     "fit": FROM_TABLE,
