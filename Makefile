@@ -1,11 +1,12 @@
 # setup: make this checkout ready · demo: the whole workflow on real clips · audit: what a run would do, and why
 # test: every check · test-slurm: the workflow on a real SLURM of one node · bench: benchmarks and their bars
 # fuzz: damaged inputs in thousands, with the seed that repeats them
+# sanitize: the native tests and hostile model files on a build with AddressSanitizer and UndefinedBehaviorSanitizer
 cores ?= $(shell nproc)
 bin := .venv/bin
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
-.PHONY: setup demo audit test test-slurm lint bench fuzz clean
+.PHONY: setup demo audit test test-slurm sanitize lint bench fuzz clean
 
 setup:
 	@scripts/setup.sh
@@ -26,6 +27,9 @@ test-slurm: setup
 	scripts/slurm.sh up
 	pip install --quiet --no-deps --require-hashes --upgrade --target .cache/slurm -r requirements/slurm.txt
 	trap 'scripts/slurm.sh down' EXIT; PYTHONPATH=$(CURDIR)/.cache/slurm pytest -n 0 -s -m slurm tests/slurm
+
+sanitize: setup
+	python scripts/sanitize.py $(args)
 
 lint: setup
 	ruff check

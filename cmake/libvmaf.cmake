@@ -23,11 +23,15 @@ elseif(PYVMAF_LIBVMAF STREQUAL "pinned")
   if(CMAKE_GENERATOR MATCHES "Ninja")
     set(ninja_arguments --ninja "${CMAKE_MAKE_PROGRAM}")
   endif()
+  set(sanitize)
+  if(PYVMAF_SANITIZE)
+    set(sanitize --sanitize)
+  endif()
   message(STATUS "libvmaf: building the pinned source, unless ${PYVMAF_CACHE_DIR} has the build")
   execute_process(
     COMMAND "${Python_EXECUTABLE}" "${builder}" --manifest "${manifest}"
       --cache "${PYVMAF_CACHE_DIR}" --cc "${CMAKE_C_COMPILER}" --cxx "${CMAKE_CXX_COMPILER}"
-      ${ninja_arguments}
+      ${ninja_arguments} ${sanitize}
     OUTPUT_VARIABLE prefix OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE status)
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "The pinned libvmaf was not built: see the error above.")

@@ -42,6 +42,9 @@ MESON_OPTIONS = (
     "-Dcpp_args=-ffp-contract=off",
 )
 
+# Further options of a build that looks for errors of memory and undefined behaviour (scripts/sanitize.py).
+SANITIZE_OPTIONS = ("-Db_sanitize=address,undefined", "-Db_lundef=false", "-Ddebug=true")
+
 # (file below libvmaf/, text that must occur exactly once, replacement). Every CPU with AVX2 has
 # LZCNT and BMI; without these flags the compiler writes "count leading zeros" as a slower loop in
 # VIF's logarithms. Results stay bit-identical, and the code path is still chosen at run time.
@@ -229,7 +232,9 @@ def keep_licences(crate: Path, target: Path) -> None:
         (target / name).write_text("\n".join(lines).strip() + "\n")
 
 
-def build(manifest: Path, prefix: Path, cc: str, cxx: str, ninja: str | None, jobs: int) -> None:
+def build(
+    manifest: Path, prefix: Path, cc: str, cxx: str, ninja: str | None, jobs: int, more: tuple[str, ...] = ()
+) -> None:
     need_tools()
     meson = meson_command()
     env = {
@@ -250,7 +255,7 @@ def build(manifest: Path, prefix: Path, cc: str, cxx: str, ninja: str | None, jo
         staged = work / "prefix"
         tree = work / "tree"
         run(
-            [*meson, "setup", str(tree), str(source), f"--prefix={staged}", *MESON_OPTIONS],
+            [*meson, "setup", str(tree), str(source), f"--prefix={staged}", *MESON_OPTIONS, *more],
             work,
             env,
             log,
@@ -302,15 +307,19 @@ def main() -> int:
     parser.add_argument("--cc", default="cc")
     parser.add_argument("--cxx", default="c++")
     parser.add_argument("--ninja", help="ninja to use; by default that of this environment")
+    parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer, by the compilers passed")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
     manifest: Path = arguments.manifest.resolve()
-    cc, cxx = compilers(arguments.cc, arguments.cxx)
+    more = SANITIZE_OPTIONS if arguments.sanitize else ()
+    # Libraries of two compilers' sanitizers do not go together.
+    cc, cxx = (arguments.cc, arguments.cxx) if more else compilers(arguments.cc, arguments.cxx)
     inputs = {
         "manifest": manifest.read_text(),
         "script": Path(__file__).read_text(),
         "cc": first_line(cc, "--version"),
         "cxx": first_line(cxx, "--version"),
+        **({"sanitize": list(more)} if more else {}),
     }
     cache: Path = arguments.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
@@ -320,7 +329,7 @@ def main() -> int:
         with (cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (prefix / "libvmaf.json").is_file():
-                build(manifest, prefix, cc, cxx, arguments.ninja, arguments.jobs)
+                build(manifest, prefix, cc, cxx, arguments.ninja, arguments.jobs, more)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyvmaf import engines
 from pyvmaf.base.outputs import claim, publishes
+from pyvmaf.engines.libvmaf.models import model_name
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
 from pyvmaf.features.ladder import Ladder, extract_ladder
@@ -95,7 +96,10 @@ def extract_features(
                 f"{digest}: encode it again from this reference"
             )
     ladder = extract_ladder(reference, rungs, features=features, model=model, reading=reading, compute=compute)
-    table = ladder_table(ladder, labels, records, strengths, model, engine_block("extract-features", uses))
+    teacher = model_name(model)
+    table = ladder_table(
+        ladder, labels, records, strengths, str(teacher or model), engine_block("extract-features", uses)
+    )
     write_table(table, output)
     args = {
         "features": features,
@@ -120,6 +124,8 @@ def extract_features(
         "rungs": list(rungs.values()),
         "records": [p.with_suffix(".json") for p in rungs.values()],
     }
+    if teacher is not None and teacher.path is not None:
+        inputs["model"] = teacher.path
     write_manifest(
         output,
         verb="extract-features",

@@ -343,7 +343,6 @@ def _respelled(document: Document) -> Document:
 HARMLESS: tuple[Callable[[Document], bytes], ...] = (
     lambda document: json.dumps(document, indent=3).encode(),
     lambda document: json.dumps(_reordered(document)).encode(),
-    lambda document: b"\xef\xbb\xbf" + json.dumps(document).encode(),
     lambda document: json.dumps(document).replace("100.0", "100").replace("0.0,", "0,").encode(),
     lambda document: json.dumps(_respelled(document)).encode(),
     lambda document: json.dumps(document).replace("\\n", "\\r\\n").encode(),

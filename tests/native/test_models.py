@@ -12,7 +12,7 @@ import pytest
 
 from pyvmaf.engines.libvmaf.context import Context
 from pyvmaf.engines.libvmaf.models import Model, model_info, model_name, predict, predict_collection
-from pyvmaf.errors import InputError, MissingFileError
+from pyvmaf.errors import InputError, MissingFileError, PyvmafError
 from tests.fuzz import models_json
 from tests.make.commands import command
 
@@ -107,7 +107,7 @@ def test_numbers_that_overflow_are_refused(tmp_path: Path, single: Document) -> 
         ({"feature_opts_dicts": [{}]}, "3 feature_names but 1 feature_opts_dicts"),
         ({"slopes": [1, 1, 1]}, "3 feature_names but 3 slopes: one more is needed"),
         ({"slopes": [0, 1, 1, 1]}, "slopes: none may be 0"),
-        ({"slopes": [10**400, 1, 1, 1]}, "slopes.0: it is not a number of double precision"),
+        ({"slopes": [True, 1, 1, 1]}, "slopes.0: should be a valid number, but is True"),
         ({"score_clip": [100, 0]}, "score_clip: 100 is above 0"),
         ({"score_transform": {"knots": [[0, 0]]}}, "knots: must be two or more points"),
         ({"score_transform": {"p3": 1}}, "unknown key 'p3': did you mean 'p"),
@@ -131,7 +131,7 @@ def test_a_block_that_does_not_fit_is_refused(tmp_path: Path, single: Document, 
         ([models_json.FEATURES[0]] * 3, None, "it reads 'VMAF_integer_feature_adm2_score' twice"),
         (["integer_adm_num", *models_json.FEATURES[1:]], None, "which extractor 'adm' computes with debug only"),
         (models_json.FEATURES, [{}, {"vif_enhn_gain_limt": 1.0}, {}], "did you mean 'vif_enhn_gain_limit'"),
-        (models_json.FEATURES, [{}, {"vif_enhn_gain_limit": 1e999}, {}], "option 'vif_enhn_gain_limit' of item 1 is inf"),
+        (models_json.FEATURES, [{}, {"vif_enhn_gain_limit": 1e25}, {}], r"must be in 1\.\.100"),
         (["Cambi_feature_cambi_score", *models_json.FEATURES[1:]], [{"heatmaps_path": "x"}, {}, {}], "write files"),
     ],
 )  # fmt: skip
@@ -139,8 +139,7 @@ def test_features_that_cannot_be_computed_are_refused(
     tmp_path: Path, single: Document, names: list[str], options: Any, message: str
 ) -> None:
     single["model_dict"] |= {"feature_names": list(names), "feature_opts_dicts": options or [{}, {}, {}]}
-    path = tmp_path / "m.json"
-    path.write_text(json.dumps(single).replace("Infinity", "1e999"))
+    path = written(tmp_path / "m.json", single)
     with pytest.raises(InputError, match=message) as caught:
         Model(path)
     assert str(path) in str(caught.value)
@@ -150,21 +149,24 @@ def test_what_is_not_a_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     deep = "[" * 100_000 + "]" * 100_000
     for text, message in (
-        ('{"a": ' + deep + "}", "nested too deeply"),
-        ('{"a": ' + "9" * 5000 + "}", "digits"),
-        ('{"a": NaN}', "NaN is not a number of JSON"),
+        ('{"a": ' + deep + "}", "nested more than 100 deep"),
+        ('{"a": ' + "9" * 5000 + "}", "5000 digits"),
+        ('{"a": NaN}', "NaN is not a JSON number"),
         ('{"a": 1, "a": 2}', "the key 'a' occurs twice"),
-        ("\ud800".encode("utf-16", "surrogatepass"), "is not a model"),
+        ("[1", "is not JSON"),
+        ("[1]", r"it holds \[1\], not an object"),
+        ('{"a": 1}', "it has neither the key 'model_dict' nor models numbered from 0"),
     ):
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        with pytest.raises(InputError, match=message) as caught:
+        path.write_text(text)
+        with pytest.raises(PyvmafError, match=message) as caught:
             Model(path)
+        assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
-    with pytest.raises(MissingFileError, match="does not exist"):
-        Model(tmp_path / "none.json")
     path.unlink()
+    with pytest.raises(MissingFileError, match=r"no such file: .*m\.json"):
+        Model(path)
     path.mkdir()
-    with pytest.raises(MissingFileError, match="does not exist"):
+    with pytest.raises(PyvmafError, match=r"m\.json"):
         Model(path)
 
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pyvmaf.base.document import problems
-from pyvmaf.base.files import sha256_bytes
-from pyvmaf.errors import InputError, MissingFileError, unknown_name
+from pyvmaf.base.files import read_bytes, sha256_bytes
+from pyvmaf.base.parse import parse_json
+from pyvmaf.errors import InputError, unknown_name
 
 MAX_BYTES = 1 << 26
 """Most bytes of a file. Published models have 20 kB to 400 kB."""
@@ -46,25 +47,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[0-9]{1,9}")
 
 
-def _number(value: Any) -> Any:
-    """Turn integers of JSON into floats, since Python's have no end."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            raise ValueError("it is not a number of double precision") from None
-    return value
-
-
-def _magnitude(value: bool | int | float | str) -> float:
-    """Return how large a number is; 0 of text."""
-    try:
-        return 0.0 if isinstance(value, str) else abs(float(value))
-    except OverflowError:
-        return math.inf
-
-
-_Number = Annotated[float, BeforeValidator(_number), Field(strict=True, allow_inf_nan=False)]
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Spelled = Literal["true", "false"]
 
 
@@ -128,7 +111,7 @@ class _Model(_Part):
             if not isinstance(options, dict):
                 raise ValueError(f"item {index} is {_shown(options)}, it must be an object of options")
             for key, option in options.items():
-                if not isinstance(option, bool | int | float | str) or not math.isfinite(_magnitude(option)):
+                if not isinstance(option, bool | int | float | str):
                     raise ValueError(f"option {_shown(key)} of item {index} is {_shown(option)}")
         return value
 
@@ -295,10 +278,7 @@ def _real(text: str, where: str) -> float:
 
 def _shown(value: Any) -> str:
     """Quote a value of a file on one line, cut short."""
-    try:
-        text = repr(value)
-    except (RecursionError, ValueError):
-        return f"a {type(value).__name__}"
+    text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 
@@ -339,11 +319,12 @@ def read_model_file(path: Path) -> ModelFile:
 
     Raises:
         MissingFileError: the file does not exist.
+        IntegrityError: it is not JSON, or larger than `MAX_BYTES`.
         InputError: it is not a model that libvmaf can score with; the message names the place in the file.
     """
-    data = _bytes(path)
+    data = read_bytes(path, MAX_BYTES)
+    document = parse_json(data, str(path))
     try:
-        document = _parse(data)
         if not isinstance(document, dict):
             raise ValueError(f"it holds {_shown(document)}, not an object")
         collection = "model_dict" not in document
@@ -352,41 +333,11 @@ def read_model_file(path: Path) -> ModelFile:
         if collection:
             _check_collection([model.model_type for _, model, _ in checked])
     except ValueError as error:
-        # pydantic and the loader word some errors on several lines.
+        # pydantic words some errors on several lines.
         raise InputError(f"{path} is not a model in libvmaf's JSON format: {' '.join(str(error).split())}") from None
     written = {key: _written(model, svm) for key, model, svm in checked}
     text = json.dumps(written if collection else written[""], allow_nan=False)
     return ModelFile(tuple(_member(model) for _, model, _ in checked), collection, sha256_bytes(data), text.encode())
-
-
-def _bytes(path: Path) -> bytes:
-    if not path.is_file():
-        raise MissingFileError(f"model file {path} does not exist")
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"model file {path} cannot be read: {error.strerror}") from None
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{path} has more than {MAX_BYTES} bytes: it is not a model of libvmaf")
-    return data
-
-
-def _parse(data: bytes) -> Any:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(pairs)
-        if len(values) < len(pairs):
-            keys = [key for key, _ in pairs]
-            raise ValueError(f"the key {_shown(next(key for key in keys if keys.count(key) > 1))} occurs twice")
-        return values
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not a number of JSON")
-
-    try:
-        return json.loads(data, object_pairs_hook=unique, parse_constant=refuse)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
 def _members(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:

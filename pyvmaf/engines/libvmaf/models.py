@@ -275,6 +275,7 @@ def model_info(source: str | Path) -> ModelInfo:
 
     Raises:
         MissingFileError: the path does not exist.
+        IntegrityError: the file is not JSON.
         InputError: `source` is neither a built-in version nor a usable file, or an option cannot be used.
     """
     name = model_name(source)
@@ -332,8 +333,7 @@ class Model:
             name: the name under which libvmaf files its predictions.
 
         Raises:
-            MissingFileError: a path does not exist.
-            InputError: `source` is neither a built-in version nor a model, or the name is empty.
+            MissingFileError, IntegrityError, InputError: as `model_info`; also if the name is empty.
             NativeError: libvmaf refused the model.
         """
         if name is not None and not name:
