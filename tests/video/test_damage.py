@@ -61,7 +61,7 @@ def test_a_whole_file_is_never_called_short(kind: str, make_video: Make, tmp_pat
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.mp4", "frag.mp4", "live.mkv", "a.avi", "a.ivf", "a.y4m", "a.ts",
                                   "a.flv", "a.ogv", "a.mxf", "a.wmv", "a.mov"])  # fmt: skip
-@pytest.mark.parametrize("cut", [31, 300, 0.1, 0.5])
+@pytest.mark.parametrize("cut", [31, 0.3])
 def test_a_file_without_its_end_is_refused_even_against_itself(
     name: str, cut: float, make_video: Make, tmp_path: Path
 ) -> None:
