@@ -169,7 +169,8 @@ def _fits(spec: ModelSpec, reports: Sequence[Path], seeds: Sequence[int] | None)
         )
     tables = {str(path): report["table"]["sha256"] for path, report in by_seed.values()}
     settings = {str(path): report["train_config_hash"] for path, report in by_seed.values()}
-    for what, values in (("tables", tables), ("training settings", settings)):
+    negatives = {str(path): (report.get("negatives") or {}).get("sha256") for path, report in by_seed.values()}
+    for what, values in (("tables", tables), ("training settings", settings), ("hard negatives", negatives)):
         if len(set(values.values())) > 1:
             raise InputError(f"the reports come from different {what} ({values}): fit every seed again")
     return [Seed(number, *by_seed[number]) for number in sorted(by_seed)]

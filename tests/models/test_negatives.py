@@ -177,6 +177,9 @@ def test_each_scene_is_judged_by_the_fold_that_did_not_see_it(tmp_path: Path, ta
     for case, entry in block["cases"].items():
         assert entry["scores"] == pytest.approx([means[case].min(), means[case].max()], abs=1e-4)
     assert block["rows_held_out"] == len(data) * 4 // 5
+    other = fit(config, table, tmp_path / "seed1", seed=1)
+    with pytest.raises(InputError, match="the reports come from different hard negatives"):
+        judge(config, [result.report, other.report], tmp_path / "both.json", negatives=more, seeds=[0, 1])
     # A model that never saw a hard negative is judged by what ships, as before.
     plain = fit(config, table, tmp_path / "plain", seed=0)
     block = judge(config, [plain.report], tmp_path / "plain.json", negatives=more)["gate"]["hard_negatives"]
