@@ -33,7 +33,7 @@ SUPPRESSED: dict[str, str] = {
     "alignment:opt.c": _CAMBI,
     "alignment:feature_name.c": _CAMBI,
     **{f"signed-integer-overflow:{name}.c": _SUMS for name in ("integer_adm", "adm_avx2", "adm_avx512")},
-    **{f"{kind}:adm_avx{name}.c": _ZERO for kind in ("invalid-builtin-use", "shift-exponent") for name in (2, 512)},
+    **{f"shift-exponent:adm_avx{name}.c": _ZERO for name in (2, 512)},
     **{f"shift-base:adm_avx{name}.c": _TAPS for name in (2, 512)},
 }
 """Known findings in libvmaf, as UndefinedBehaviorSanitizer's suppressions, with the reason why each is harmless."""
