@@ -191,7 +191,9 @@ class Separator:
         # The same range on both sides: FFmpeg would convert samples of full range to limited range.
         value: Any = 2 if name.startswith("yuvj") or int(frame.color_range) == 2 else 1
         more: dict[str, Any] = {} if same else {"interpolation": "BICUBIC"}
-        return frame.reformat(width, height, self._way.planar, src_color_range=value, dst_color_range=value, **more)
+        # One thread: with several, FFmpeg reads samples of p010 and p210 wrongly where its slices meet, now and then.
+        ranges = {"src_color_range": value, "dst_color_range": value}
+        return frame.reformat(width, height, self._way.planar, **ranges, threads=1, **more)
 
     def _converted(self, frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
         from fractions import Fraction
@@ -201,6 +203,7 @@ class Separator:
         key = f"{frame.width}x{frame.height}"
         if key not in self._graphs:
             graph = av.filter.Graph()
+            graph.threads = 1
             time_base = frame.time_base or Fraction(1, 25)
             scale = f"w={width}:h={height}:flags=bicubic:out_color_matrix={RGB_MATRIX}:out_range=tv"
             nodes = [

@@ -47,7 +47,7 @@ class ShotDetector:
         """Take the next frame, which may have any size and pixel format."""
         import numpy as np
 
-        small = frame.reformat(WIDTH, HEIGHT, "gray", interpolation="AREA").to_ndarray()
+        small = frame.reformat(WIDTH, HEIGHT, "gray", interpolation="AREA", threads=1).to_ndarray()
         self.add_thumbnail(small.astype(np.uint8, copy=False))
 
     def add_thumbnail(self, thumbnail: NDArray[np.uint8]) -> None:

@@ -184,6 +184,7 @@ class _Converter:
         if picture.size is not None:
             chain.append(("scale", f"{picture.size[0]}:{picture.size[1]}:flags={picture.scaler}+{_EXACT}"))
         graph = av.filter.Graph()
+        graph.threads = 1
         time_base = frame.time_base or Fraction(1, 25)
         nodes = [
             graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base),

@@ -146,9 +146,10 @@ def test_full_disk(pair: tuple[Path, Path], tmp_path: Path) -> None:
     ):
         pytest.skip("mounting a small file system needs root")
     try:
-        (disk / "kept.csv").write_text("old")
+        assert command("score", *pair, "--frames", "0:2", "-o", "kept.csv", cwd=disk).returncode == 0
+        old = (disk / "kept.csv").read_text()
         (disk / "filler").write_bytes(b"x" * 52_000)
         refused(disk, "score", *pair, "-o", "kept.csv", message="no space is left on the disk")
-        assert (disk / "kept.csv").read_text() == "old"
+        assert (disk / "kept.csv").read_text() == old
     finally:
         subprocess.run(["umount", str(disk)], check=True)
