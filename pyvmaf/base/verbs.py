@@ -54,7 +54,7 @@ VERBS: dict[str, Verb] = {
     "judge": Verb("models", "pyvmaf.models.judge", _MODELS),
     "export": Verb("models", "pyvmaf.models.export", _MODELS),
     "ensemble": Verb("models", "pyvmaf.models.ensemble", _MODELS),
-    "eval": Verb("checks", "pyvmaf.checks.evaluate", _MODELS),
+    "eval": Verb("models", "pyvmaf.checks.evaluate", _MODELS),
     "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", (*_MODELS, "torchao")),
     "register": Verb("registry", "pyvmaf.registry.register", ()),
     "verify": Verb("registry", "pyvmaf.registry.verify", ()),

@@ -114,23 +114,23 @@ def test_all_subsets_are_judged_on_the_same_rows(wide_table: Path, tmp_path: Pat
 
 def test_a_subset_is_taken_only_where_it_pays(wide_table: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {
-        "subsets": "canonical6,canonical6+psnr_y,motion2",
+        "subsets": "canonical6,adm2+vif_scale2+vif_scale3,motion2",
         "epochs": 4,
         "lr": 0.01,
         "batch_size": 16,
     }
     easy = subset_sweep(wide_table, tmp_path / "a.json", margin=1e-6, **options)
-    assert easy.take == easy.best == "canonical6+psnr_y"
+    assert easy.take == easy.best == "adm2+vif_scale2+vif_scale3"
     by_name = {s.name: s for s in easy.subsets}
     assert by_name["canonical6"].beats_baseline is None
     assert by_name["motion2"].beats_baseline is False
-    delta = by_name["canonical6+psnr_y"].delta_plcc
-    gained, base = summary_of(by_name["canonical6+psnr_y"]).mean_plcc, summary_of(by_name["canonical6"]).mean_plcc
+    delta = by_name["adm2+vif_scale2+vif_scale3"].delta_plcc
+    gained, base = summary_of(by_name["adm2+vif_scale2+vif_scale3"]).mean_plcc, summary_of(by_name["canonical6"]).mean_plcc
     assert gained is not None
     assert base is not None
     assert delta == gained - base
     hard = subset_sweep(wide_table, tmp_path / "b.json", margin=0.5, **options)
-    assert (hard.take, hard.best) == ("canonical6", "canonical6+psnr_y")
+    assert (hard.take, hard.best) == ("canonical6", "adm2+vif_scale2+vif_scale3")
     assert "None can" in hard.note
 
 
