@@ -125,7 +125,10 @@ def test_a_subset_is_taken_only_where_it_pays(wide_table: Path, tmp_path: Path) 
     assert by_name["canonical6"].beats_baseline is None
     assert by_name["motion2"].beats_baseline is False
     delta = by_name["adm2+vif_scale2+vif_scale3"].delta_plcc
-    gained, base = summary_of(by_name["adm2+vif_scale2+vif_scale3"]).mean_plcc, summary_of(by_name["canonical6"]).mean_plcc
+    gained, base = (
+        summary_of(by_name["adm2+vif_scale2+vif_scale3"]).mean_plcc,
+        summary_of(by_name["canonical6"]).mean_plcc,
+    )
     assert gained is not None
     assert base is not None
     assert delta == gained - base
