@@ -37,9 +37,9 @@ def labels(
 ) -> None:
     """Read the opinion scores of a dataset: one row per video, on the dataset's scale.
 
-    Known are konvid-1k, konvid-150k, lsvq, youtube-ugc, live-vqc, waterloo-ivc-4k and chug, in each form in which they are
-    handed out (.csv, .xlsx, .mat); another dataset is a file in config/labels. A file of another dataset is refused with
-    its first line. With --videos an interrupted run goes on where it ended.
+    Each file of config/labels is a dataset, in each form in which it is handed out (.csv, .xlsx, .mat); a new one is a new
+    file there. A label file of another dataset is refused with its first line. With --videos an interrupted run goes on
+    where it ended.
 
     Example: vmaf-train labels KoNViD_1k_mos.csv --dataset konvid-1k --videos KoNViD_1k_videos -o konvid-1k.jsonl
     """

@@ -637,6 +637,11 @@ def test_seeds_are_above_simpler_answers_in_the_mean() -> None:
         ("least above the baselines", False),
     ]
     assert "least_gain" not in extrapolation(Extrapolation(worst_plcc_min=None), seeds)
+    nothing = extrapolation(limits, [beside(0, {"a": 0.97})])
+    assert (nothing["passed"], nothing["why"][:40]) == (False, "gates.extrapolation.above_baselines is s")
+    assert [row.passed for row in ExtrapolationGate().rows(nothing)] == [False]
+    level = extrapolation(Extrapolation(worst_plcc_min=0.0), [beside(0, {"a": 0.0})])
+    assert level["passed"] is ExtrapolationGate().rows(level)[0].passed is True
 
 
 def test_gates_are_on_by_default() -> None:

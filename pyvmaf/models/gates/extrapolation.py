@@ -32,13 +32,18 @@ def extrapolation(limits: Limits, seeds: Sequence[Seed]) -> dict[str, Any]:
     plcc, seed, held_out = min(entries, key=lambda entry: -math.inf if entry[0] is None else entry[0])
     limit = limits.worst_plcc_min
     reasons = []
-    if not (limit is None or (plcc is not None and plcc >= limit)):
+    if not _reached(plcc, limit):
         shown = "not defined" if plcc is None else f"{plcc:.4f}"
         reasons.append(
             f"PLCC on the {by} {held_out!r}, unseen by seed {seed}, is {shown}, at least {limit:g} is required"
         )
     gains = _least_gain([report for report in reports.values() if report], by) if limits.above_baselines else None
-    if gains is not None and not _above(gains):
+    if limits.above_baselines and gains is None:
+        reasons.append(
+            "gates.extrapolation.above_baselines is set, but the model reads no score of the teacher and has no network.base "
+            "to be compared with"
+        )
+    elif gains is not None and not _above(gains):
         reasons.append(
             f"mean SROCC on {gains['held_out']!r}, which was not trained on, is {_figure(gains['srocc'])}, not above that of "
             f"{gains['baseline']} alone, {_figure(gains['baseline_srocc'])}"
@@ -55,6 +60,10 @@ def extrapolation(limits: Limits, seeds: Sequence[Seed]) -> dict[str, Any]:
         "per_fold": per_fold([report for report in reports.values() if report]),
         **({} if gains is None else {"least_gain": gains}),
     }
+
+
+def _reached(plcc: float | None, limit: float | None) -> bool:
+    return limit is None or (plcc is not None and plcc >= limit)
 
 
 def _group(held_out: str, by: str) -> str:
@@ -120,13 +129,16 @@ class Extrapolation:
         return extrapolation(judged.spec.gates.extrapolation, judged.seeds)
 
     def rows(self, block: Mapping[str, Any]) -> list[Row]:
-        """The worst group."""
+        """The worst group, and the one least above the baselines."""
         if not block["judged"]:
             return row_of_not_judged("worst unseen group", block)
         limit = "" if block["worst_plcc_min"] is None else f"at least {block['worst_plcc_min']:g}"
         measured = f"PLCC {shown(block['worst_plcc'])} on {block['worst']['held_out']}"
         gain = block.get("least_gain")
-        reached = block["worst_plcc_min"] is None or (block["worst_plcc"] or -1.0) >= block["worst_plcc_min"]
+        reached = _reached(block["worst_plcc"], block["worst_plcc_min"])
+        if gain is None:
+            # Without a gain a reason that is not about the limit is about what there is nothing to compare with.
+            reached = block["passed"]
         rows = [Row(f"worst unseen {block['by']}", measured, limit, reached, None if reached else block["why"])]
         if gain is not None:
             above = _above(gain)
