@@ -87,17 +87,20 @@ def spec_file(kind):
 def clip_source(wildcards):
     """The file that a clip is made from: the receipt of the fetched packages, or the user's own video.
 
-    The user's own video is `local`: the prefix of a module is only for files that the module makes.
+    The user's own video is `local`: the prefix of a module is only for files that the module makes. A video of the movable
+    folder of datasets is none: the verb finds it and checks its hash.
     """
     corpus = PLAN.corpus(wildcards.corpus)
     PLAN.entry(wildcards.corpus, wildcards.clip)
     if corpus.fetched:
         return layout.RECEIPT.path(corpus=corpus.name)
-    return local(corpus.source(wildcards.clip))
+    return [] if corpus.movable else local(corpus.source(wildcards.clip))
 
 
 def imported_files(wildcards):
-    return [local(path) for path in PLAN.corpus(wildcards.corpus).files]
+    """The tables that a shard is imported from; of the movable folder of datasets none, as in `clip_source`."""
+    corpus = PLAN.corpus(wildcards.corpus)
+    return [] if corpus.movable else [local(path) for path in corpus.files]
 
 
 # Many thousand jobs share these objects.

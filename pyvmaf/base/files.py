@@ -18,6 +18,7 @@ from typing import Any
 
 from pyvmaf.base.outputs import Stamp, check_output, current, keep_hash, known_hash, place, reading
 from pyvmaf.base.parse import MAX_BYTES, parse_json, parse_yaml
+from pyvmaf.base.roots import movable
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 
 
@@ -235,8 +236,13 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def relative(path: str | os.PathLike[str]) -> str:
-    """Return `path` relative to the working directory; of a path outside of it, only the file name."""
+    """Return `path` relative to the working directory; of a path outside of it, only the file name.
+
+    Of a file in the folder of datasets (`pyvmaf.base.roots`) it is the file name, too: that folder may be moved.
+    """
     full = Path(os.path.abspath(path))
+    if movable(full) is not None:
+        return full.name
     try:
         return full.relative_to(Path.cwd()).as_posix()
     except ValueError:

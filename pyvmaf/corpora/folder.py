@@ -7,16 +7,20 @@ from typing import Literal
 
 from pydantic import Field
 
+from pyvmaf.base.roots import locate
 from pyvmaf.base.section import Section
-from pyvmaf.corpora.spec import FileName, VideoCorpus
+from pyvmaf.corpora.spec import Root, VideoCorpus
 
 
 class Spec(VideoCorpus, Section):
     """Videos in a directory."""
 
     kind: Literal["folder"] = Field(description="Videos in a directory.")
-    root: FileName = Field(description="Folder of the videos, relative to this file or absolute.")
+    root: Root = Field(
+        description="Folder of the videos, relative to this file or absolute, or beginning with "
+        "${VMAF_DATA_ROOT:-~/.cache/vmaf-train}/datasets/."
+    )
 
     def home(self, corpus_file: Path, fetched: Path) -> Path:
         """Return the root, seen from the corpus file."""
-        return corpus_file.resolve().parent / self.root
+        return locate(self.root, corpus_file.resolve().parent)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from pyvmaf.base.files import sha256_file
+from pyvmaf.base.roots import movable
 from pyvmaf.corpora.find import Found, clean_name, find_videos
 from pyvmaf.corpora.folder import Spec
 from pyvmaf.corpora.keys import clip_key
@@ -353,7 +354,13 @@ def _nearest_plain(form: Format) -> str:
 
 
 def _root_text(root: Path, base: Path | None) -> str:
-    """Return the root as the corpus file has it: relative to that file, unless the path has more than two ``..``."""
+    """Return the root as the corpus file has it.
+
+    A folder of a dataset is named by the variable (`pyvmaf.base.roots`), another one relative to the corpus file, unless the
+    path has more than two ``..``.
+    """
+    if (named := movable(root) or movable(root.resolve())) is not None:
+        return named
     full = root.resolve()
     if base is not None:
         text = Path(os.path.relpath(full, base.resolve())).as_posix()

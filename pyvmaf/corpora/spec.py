@@ -10,11 +10,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, cast, get_args
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pyvmaf import corpora
 from pyvmaf.base.code import Uses
 from pyvmaf.base.files import read_yaml
+from pyvmaf.base.roots import check_root
 from pyvmaf.base.section import Section
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.errors import shown as cut
@@ -28,10 +37,19 @@ _SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _PLAIN_PATTERN = r"^yuv4(20|22|44)p(10le)?$"
 _SIZE_PATTERN = r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$"
 
+
+def _expandable(root: str) -> str:
+    check_root(root)
+    return root
+
+
 Key = Annotated[str, Field(pattern=KEY_PATTERN, max_length=100)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
 FileName = Annotated[str, StringConstraints(strip_whitespace=False)]
 """The path of a file, which may begin and end with blanks."""
+
+Root = Annotated[FileName, AfterValidator(_expandable), Field(min_length=1)]
+"""Folder of the files: relative to the corpus file, absolute, or beginning with `pyvmaf.base.roots.DATASETS`."""
 
 Label = Annotated[str, Field(pattern=_LABEL_PATTERN, max_length=100)]
 Sha256 = Annotated[str, Field(pattern=_SHA256_PATTERN)]

@@ -15,6 +15,7 @@ import numpy as np
 from pyvmaf.base.files import atomic_path, confined, write_text
 from pyvmaf.base.manifest import engine_block, write_manifest
 from pyvmaf.base.outputs import publishes
+from pyvmaf.base.roots import locate
 from pyvmaf.corpora.pinned import check_file
 from pyvmaf.corpora.spec import load_corpus
 from pyvmaf.errors import InputError
@@ -64,7 +65,7 @@ def import_table(corpus_file: Path, output: Path, records: Path) -> Imported:
             f"{corpus_file} is a corpus of kind {corpus.kind}: its videos are encoded and measured; only tables are "
             "imported"
         )
-    root = Path(os.path.normpath(corpus_file.parent / corpus.root))
+    root = Path(os.path.normpath(locate(corpus.root, corpus_file.parent)))
     files = {item.path: confined(root, item.path) for item in corpus.pinned}
     for item in corpus.pinned:
         check_file(files[item.path], item.sha256)

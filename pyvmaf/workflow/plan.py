@@ -19,6 +19,7 @@ from pyvmaf import corpora
 from pyvmaf.base import families, layout
 from pyvmaf.base.code import Uses, identity
 from pyvmaf.base.files import content_hash, read_yaml
+from pyvmaf.base.roots import is_movable, locate
 from pyvmaf.base.table import row_hash
 from pyvmaf.encodes import distortion
 from pyvmaf.encodes.distortion import Distortion
@@ -62,6 +63,11 @@ class Corpus:
         return self.kind.fetched
 
     @property
+    def movable(self) -> bool:
+        """Whether its files are found by a variable: no rule has them as inputs, so that moving them replans nothing."""
+        return is_movable(self.spec.get("root", ""))
+
+    @property
     def imported(self) -> bool:
         """Whether it gives rows of other programs, and not clips."""
         return self.kind.gives == corpora.ROWS
@@ -96,8 +102,7 @@ class Corpus:
         return self._file(self.clips[clip]["path"])
 
     def _file(self, path: str) -> str:
-        root = os.path.join(os.path.dirname(self.path), self.spec["root"])
-        return os.path.normpath(os.path.join(root, path))
+        return os.path.normpath(locate(self.spec["root"], os.path.dirname(self.path)) / path)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from numpy import float64
 from numpy.typing import NDArray
 from pydantic import Field
 
+from pyvmaf.base.roots import locate
 from pyvmaf.base.section import Section
 from pyvmaf.codecs.encoders import rung_name
 from pyvmaf.codecs.vocabularies import encoder_name
-from pyvmaf.corpora.spec import Corpus, FileName
+from pyvmaf.corpora.spec import Corpus, Root
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CONTEXT
 from pyvmaf.features.table import STRENGTH
@@ -96,7 +97,10 @@ class Rows:
 class TableCorpus(Corpus, Section):
     """Keys of a corpus of tables."""
 
-    root: FileName = Field(description="Folder of the tables, relative to this file or absolute.")
+    root: Root = Field(
+        description="Folder of the tables, relative to this file or absolute, or beginning with "
+        "${VMAF_DATA_ROOT:-~/.cache/vmaf-train}/datasets/."
+    )
 
     @property
     @abstractmethod
@@ -105,7 +109,7 @@ class TableCorpus(Corpus, Section):
 
     def home(self, corpus_file: Path, fetched: Path) -> Path:
         """Return the root, seen from the corpus file."""
-        return corpus_file.resolve().parent / self.root
+        return locate(self.root, corpus_file.resolve().parent)
 
     @abstractmethod
     def read(self, files: Mapping[str, Path]) -> Rows:
