@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyvmaf.checks.evaluate import evaluate
     from pyvmaf.engines.libvmaf.build import engine
     from pyvmaf.scoring.find import load_model
     from pyvmaf.scoring.score import score
@@ -19,11 +20,12 @@ _HOMES = {
     "Scores": "pyvmaf.scoring.scores",
     "Session": "pyvmaf.scoring.session",
     "engine": "pyvmaf.engines.libvmaf.build",
+    "evaluate": "pyvmaf.checks.evaluate",
     "load_model": "pyvmaf.scoring.find",
     "score": "pyvmaf.scoring.score",
 }
 
-__all__ = ["Scores", "Session", "engine", "load_model", "score"]
+__all__ = ["Scores", "Session", "engine", "evaluate", "load_model", "score"]
 
 
 def __getattr__(name: str) -> Any:

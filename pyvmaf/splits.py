@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -156,12 +156,32 @@ def hash_sides(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> 
     if min(val_share, test_share) < 0 or val_share + test_share >= 1:
         raise InputError(f"shares must be 0 or more and sum to less than 1, not val {val_share} and test {test_share}")
     labels = _groups(keys)
-    sides = []
-    for name in labels.names.tolist():
-        digest = hashlib.sha256(f"vmaf-train-splits-v1:{name}".encode()).digest()
-        u = int.from_bytes(digest[:8], "big") / 2**64
-        sides.append("test" if u < test_share else "val" if u < test_share + val_share else "train")
+    fractions = [_hash_fraction(name) for name in labels.names.tolist()]
+    sides = ["test" if u < test_share else "val" if u < test_share + val_share else "train" for u in fractions]
     return _sides(sides, labels)
+
+
+def _hash_fraction(name: str) -> float:
+    """Return the hash of a key as a fraction of 2^64: see `hash_sides`."""
+    digest = hashlib.sha256(f"vmaf-train-splits-v1:{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def filled_hash_sides(keys: Iterable[str], val_share: float = 0.1, test_share: float = 0.1) -> dict[str, str]:
+    """Assign keys as `hash_sides` does, but leave neither test nor val empty if there are keys to fill them with.
+
+    A side that the hash leaves empty gets the key with the hash next to its range, test before val, so that the sides
+    depend on the set of keys alone.
+
+    Returns:
+        The side of each key.
+    """
+    order = sorted(set(keys), key=lambda key: (_hash_fraction(key), key))
+    test = [key for key in order if _hash_fraction(key) < test_share] or order[:1]
+    rest = order[len(test) :]
+    val = [key for key in rest if _hash_fraction(key) < test_share + val_share] or rest[:1]
+    train = rest[len(val) :]
+    return {key: side for side, members in (("test", test), ("val", val), ("train", train)) for key in members}
 
 
 CONTENT_HASH_POLICY = "content-name-blake2s-80-10-10"

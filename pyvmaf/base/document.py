@@ -271,6 +271,7 @@ def publish(
     beside: Mapping[str, Path | Sequence[Path]] | None = None,
     records: Mapping[str, Path] | None = None,
     details: Mapping[str, Any] | None = None,
+    measured: Mapping[str, Any] | None = None,
     role: str = "report",
 ) -> _D:
     """Write a document and its manifest.
@@ -282,7 +283,7 @@ def publish(
         timed: the document holds times of this run, so that two identical runs write different bytes.
         beside: further files that the verb has written, by role; the manifest names them.
         records: such files whose bytes hold times.
-        details: as in `write_manifest`.
+        details, measured: as in `write_manifest`.
         role: of the document in its manifest.
 
     Returns:
@@ -301,6 +302,7 @@ def publish(
         outputs={**({} if timed else itself), **(beside or {})},
         timings={**(itself if timed else {}), **(records or {})},
         details=details,
+        measured=measured,
         seconds=time.perf_counter() - call.started,
     )
     return document

@@ -13,34 +13,23 @@ from pydantic import Field
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, publish
 from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.base.outputs import publishes
-from pyvmaf.checks.subject import Subject, open_subject, read_rows, rows_for, start
-from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.checks.subject import (
+    TARGETS,
+    Limit,
+    Subject,
+    bare_input,
+    bare_scores,
+    open_subject,
+    read_rows,
+    rows_for,
+)
+from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CANONICAL6
 from pyvmaf.metrics import agreement, finite
-from pyvmaf.runtime.graph import Graph
-from pyvmaf.runtime.scorer import MOST_ROWS
-from pyvmaf.runtime.session import CPU, run
 from pyvmaf.tables.columns import read_schema
-
-TARGETS = ("mos", "dmos", "target", "score", "vmaf")
-"""Columns that can be the target of a model without a sidecar, in order of preference."""
 
 OnModel = Callable[[int, str], None]
 """Called with (models evaluated so far, name of the last one)."""
-
-
-class Limit(Part):
-    """The limit that a good model keeps."""
-
-    figure: Literal["plcc", "srocc", "rmse"]
-    kind: Literal["min", "max"]
-    value: float
-
-    def allows(self, measured: float | None) -> bool:
-        """Return whether a figure keeps the limit; an undefined one (constant predictions) does not."""
-        if measured is None:
-            return False
-        return measured >= self.value if self.kind == "min" else measured <= self.value
 
 
 class Figures(Part):
@@ -154,44 +143,19 @@ class _Series:
         return [self.evaluated[index] for index in sorted(self.evaluated)]
 
 
-def _bare(subject: Subject, table: Path, target: str | None, columns: Sequence[str]) -> NDArray[np.float64]:
+def _bare(
+    subject: Subject, table: Path, target: str | None, columns: Sequence[str], input_name: str | None
+) -> NDArray[np.float64]:
     """Compute target and predictions [2, n] of a model without a sidecar, which is fed with raw columns."""
-    if len(subject.shapes) != 1:
-        raise InputError(
-            f"{subject.path} has inputs {', '.join(subject.shapes)} and no sidecar that says what they are"
-        )
+    name = bare_input(subject, columns, input_name)
     if target is None:
         present = read_schema(table)
         target = next((name for name in TARGETS if name in present), None)
         if target is None:
             raise InputError(f"{table} has none of the columns {', '.join(TARGETS)}: name the target with --target")
-    ((name, shape),) = subject.shapes.items()
-    if len(shape) != 2 or shape[1] not in (None, len(columns)):
-        raise InputError(
-            f"input {name!r} of {subject.path} is {shape}, but {len(columns)} columns would be fed "
-            f"({', '.join(columns)}): name its columns with --columns"
-        )
     rows = read_rows(table, columns, target=target)
     assert rows.y is not None
-    return np.stack([rows.y, _raw_scores(subject.graphs[0], name, rows.X.astype(np.float32))])
-
-
-def _raw_scores(graph: Graph, name: str, X: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Score raw columns [n, columns] in parts.
-
-    Raises:
-        IntegrityError: the graph gives other than one finite number per row.
-    """
-    runtime = start(graph, CPU, {name: X[:MOST_ROWS]})
-    scores = []
-    for first in range(0, len(X), MOST_ROWS):
-        part = X[first : first + MOST_ROWS]
-        graph.check_extent({name: part.shape})
-        answer = run(runtime, {name: part}, graph.where)
-        if answer.size != len(part) or not np.isfinite(answer).all():
-            raise IntegrityError(f"{graph.where} answers {len(part)} rows with shape {answer.shape}, or with NaN")
-        scores.append(answer.reshape(-1))
-    return np.concatenate(scores)
+    return np.stack([rows.y, bare_scores(subject.graphs[0], name, rows.X)])
 
 
 def _described(subject: Subject, table: Path, target: str | None) -> NDArray[np.float64]:
@@ -289,10 +253,8 @@ def bisect_model_quality(
     def figures(subject: Subject) -> Figures:
         if subject.model is not None:
             y, scores = _described(subject, table, target)
-        elif input_name is not None and input_name not in subject.shapes:
-            raise InputError(f"{subject.path} has no input {input_name!r}, but {', '.join(subject.shapes)}")
         else:
-            y, scores = _bare(subject, table, target, columns)
+            y, scores = _bare(subject, table, target, columns, input_name)
         measured = agreement(scores, y)
         return Figures(
             n=measured["n"],

@@ -17,9 +17,9 @@ from pydantic import Field
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, Size, publish
 from pyvmaf.base.files import relative
 from pyvmaf.base.outputs import publishes
-from pyvmaf.checks.subject import Feeds, Subject, drawn_feeds, open_subject, parse_shape, provider
+from pyvmaf.checks.subject import Feeds, Subject, drawn_feeds, open_subject, parse_shape, provider, time_runs
 from pyvmaf.errors import InputError
-from pyvmaf.runtime.session import CPU, run_all, session
+from pyvmaf.runtime.session import CPU, session
 
 SHAPES = ("1", "240")
 """One row, and a clip of 240 frames."""
@@ -111,13 +111,7 @@ def _measure(graphs: tuple[bytes, ...], name: str, feeds: Feeds, settings: Profi
     begun = time.perf_counter()
     sessions = [session(data, settings.threads, provider=name) for data in graphs]
     loading = 1e3 * (time.perf_counter() - begun)
-    times = np.empty(settings.iterations)
-    for iteration in range(-settings.warmup, settings.iterations):
-        begun = time.perf_counter()
-        for runtime in sessions:
-            run_all(runtime, feeds)
-        if iteration >= 0:
-            times[iteration] = 1e3 * (time.perf_counter() - begun)
+    times = time_runs(sessions, feeds, settings.warmup, settings.iterations)
     p50, p99 = np.percentile(times, [50, 99])
     return Timing(
         load_ms=loading,

@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base.document import Part
 from pyvmaf.base.files import sha256_bytes, sha256_file
 from pyvmaf.errors import InputError, IntegrityError, UnavailableError, unknown_name
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.ensemble import AnyModel, Ensemble
 from pyvmaf.runtime.graph import Graph, Shape
-from pyvmaf.runtime.session import CPU, session
+from pyvmaf.runtime.scorer import MOST_ROWS
+from pyvmaf.runtime.session import CPU, run, run_all, session
 from pyvmaf.scoring.find import locate
 from pyvmaf.tables.columns import ENCODE_COLUMNS, codec_block, floats, read_columns, strings
 
 _SHORT = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _SHORT |= {"openvino": "OpenVINOExecutionProvider", "dml": "DmlExecutionProvider", "coreml": "CoreMLExecutionProvider"}
+
+TARGETS = ("mos", "dmos", "target", "score", "vmaf")
+"""Columns that can be the target of a model without a sidecar, in order of preference."""
+
+
+class Limit(Part):
+    """The limit that a good model keeps."""
+
+    figure: Literal["plcc", "srocc", "rmse"]
+    kind: Literal["min", "max"]
+    value: float
+
+    def allows(self, measured: float | None) -> bool:
+        """Return whether a figure keeps the limit; an undefined one (constant predictions) does not."""
+        if measured is None:
+            return False
+        return measured >= self.value if self.kind == "min" else measured <= self.value
+
 
 Feeds = dict[str, NDArray[np.float32]]
 """Arrays by name of a graph's input."""
@@ -109,6 +130,51 @@ def open_subject(
     model = located.load()
     graphs = tuple(member.graph for member in (model.members if isinstance(model, Ensemble) else (model,)))
     return Subject(model.name, located.path, sha256_file(located.path), graphs, model, located.sidecar)
+
+
+def bare_input(subject: Subject, columns: Sequence[str], input_name: str | None = None) -> str:
+    """Return the name of the input of a model without a sidecar, which takes rows of these columns.
+
+    Raises:
+        InputError: it has several inputs, one of another name or width.
+    """
+    if input_name is not None and input_name not in subject.shapes:
+        raise InputError(f"{subject.path} has no input {input_name!r}, but {', '.join(subject.shapes)}")
+    if len(subject.shapes) != 1:
+        raise InputError(
+            f"{subject.path} has inputs {', '.join(subject.shapes)} and no sidecar that says what they are"
+        )
+    ((name, shape),) = subject.shapes.items()
+    if len(shape) != 2 or shape[1] not in (None, len(columns)):
+        raise InputError(
+            f"input {name!r} of {subject.path} is {shape}, but {len(columns)} columns would be fed "
+            f"({', '.join(columns)}): name its columns with --columns"
+        )
+    return name
+
+
+def bare_scores(graph: Graph, name: str, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Score raw columns [n, columns] with a graph without a sidecar, in parts.
+
+    Args:
+        graph: the graph.
+        name: of its input.
+        X: raw columns.
+
+    Raises:
+        IntegrityError: the graph gives other than one finite number per row.
+    """
+    rows = X.astype(np.float32)
+    runtime = start(graph, CPU, {name: rows[:MOST_ROWS]})
+    scores = []
+    for first in range(0, len(rows), MOST_ROWS):
+        part = rows[first : first + MOST_ROWS]
+        graph.check_extent({name: part.shape})
+        answer = run(runtime, {name: part}, graph.where)
+        if answer.size != len(part) or not np.isfinite(answer).all():
+            raise IntegrityError(f"{graph.where} answers {len(part)} rows with shape {answer.shape}, or with NaN")
+        scores.append(answer.reshape(-1))
+    return np.concatenate(scores)
 
 
 def trained_on(model: AnyModel, table_sha256: str) -> bool | None:
@@ -287,3 +353,24 @@ def start(graph: Graph, name: str, feeds: Feeds, threads: int = 1, optimise: boo
     """
     graph.check_extent({input_name: values.shape for input_name, values in feeds.items()})
     return session(graph.data, threads, where=graph.where, provider=provider(name), optimise=optimise)
+
+
+def time_runs(runtimes: Sequence[Any], feeds: Feeds, warmup: int, iterations: int) -> NDArray[np.float64]:
+    """Time runs of sessions, one after the other on the same inputs.
+
+    Args:
+        runtimes: the sessions; several for an ensemble.
+        feeds: the inputs.
+        warmup, iterations: number of runs before the clock starts, and of timed ones.
+
+    Returns:
+        Milliseconds of each timed run, float64 [iterations].
+    """
+    times = np.empty(iterations)
+    for iteration in range(-warmup, iterations):
+        begun = time.perf_counter()
+        for runtime in runtimes:
+            run_all(runtime, feeds)
+        if iteration >= 0:
+            times[iteration] = 1e3 * (time.perf_counter() - begun)
+    return times

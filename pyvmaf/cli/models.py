@@ -324,7 +324,27 @@ def evaluate(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Only rows with this value of --key (repeatable); no split.")
     ] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="Number of rows at the start of the split. Default: all.")
+    ] = None,
     target: Annotated[str | None, typer.Option("--target", help="Column to compare with.")] = None,
+    min_plcc: Annotated[float | None, typer.Option("--min-plcc", help="Exit 1 if PLCC is lower.")] = None,
+    min_srocc: Annotated[float | None, typer.Option("--min-srocc", help="Exit 1 if SROCC is lower.")] = None,
+    max_rmse: Annotated[float | None, typer.Option("--max-rmse", help="Exit 1 if RMSE is higher.")] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--against", metavar="MODEL", help="Another model for the same rows (repeatable)."),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns", metavar="A,B,…", help="Columns fed to a model without a sidecar. Default: canonical6."
+        ),
+    ] = None,
+    input_name: Annotated[
+        str | None,
+        typer.Option("--input-name", help="Required input name of a model without a sidecar. Default: any."),
+    ] = None,
     sidecar: Annotated[Path | None, typer.Option("--sidecar", metavar="JSON", help="The model's sidecar.")] = None,
     sha256: Annotated[
         str | None, typer.Option("--sha256", help="Pin of the file, for int8 variants without their report.")
@@ -342,15 +362,16 @@ def evaluate(
     ] = None,
     code: CodeOption = None,
 ) -> None:
-    """PLCC, SROCC, KROCC and RMSE of a model file on rows of a table, and the coverage of an ensemble's intervals.
+    """PLCC, SROCC, KROCC and RMSE of a model file on rows of a table, the coverage of an ensemble's intervals, and the latency.
 
-    Example: vmaf-train eval --model vmaf_tiny_v2.onnx --features results/tables/default.parquet --split all
+    Exits 1 if a limit is missed.
+
+    Example: vmaf-train eval --model new.onnx --against old.onnx --features results/tables/default.parquet --split all
+    --rows 100 --min-plcc 0.97
     """
     check_code("eval", code)
-    from rich.table import Table
-
-    from pyvmaf.base.terminal import console as new_console
     from pyvmaf.checks.evaluate import evaluate as run
+    from pyvmaf.features.catalog import CANONICAL6
 
     report = run(
         model,
@@ -358,28 +379,53 @@ def evaluate(
         split=split,
         key=key,
         only=only or (),
+        n_rows=rows,
         target=target,
+        columns=CANONICAL6 if columns is None else columns.split(","),
+        input_name=input_name,
+        min_plcc=min_plcc,
+        min_srocc=min_srocc,
+        max_rmse=max_rmse,
+        against=against or (),
         sidecar=sidecar,
         sha256=sha256,
         registry=registry,
         output=output,
     )
-    table = Table(title=f"{report['model']} against {report['target']}, {report['split']}")
-    for name in ("rows", "PLCC", "SROCC", "KROCC", "RMSE", "outside training range"):
-        table.add_column(name, justify="right")
-    table.add_row(
-        str(report["n"]),
-        *(figure(report[k]) for k in ("plcc", "srocc", "krocc")),
-        figure(report["rmse"], 3),
-        _share(report["outside_training_range"]["share"]),
+    _print_evaluation(report)
+    if not report["passed"]:
+        raise typer.Exit(1)
+
+
+def _print_evaluation(report: Mapping[str, Any]) -> None:
+    target = "MOS" if report["target"] == "mos" else report["target"]
+    table = new_table(
+        f"against {target}, {report['split']}, {report['n_samples']} rows",
+        ("model",),
+        ("inputs", "PLCC", "SROCC", "KROCC", "RMSE", "ms per clip", "95 %"),
     )
-    new_console().print(table)
+    for row in (report, *report["against"]):
+        table.add_row(
+            row["model"],
+            str(row["feature_dim"]),
+            *(figure(row[k]) for k in ("plcc", "srocc", "krocc")),
+            figure(row["rmse"], 3),
+            f"{row['latency_ms_p50_per_clip']:.3f}",
+            f"{row['latency_ms_p95_per_clip']:.3f}",
+        )
+    print_whole(table)
+    if (outside := report["outside_training_range"]["share"]) is not None:
+        say(f"rows outside the training range: {_share(outside)}")
     if report["intervals"]:
         _print_intervals(report["intervals"])
+    if report["split_note"]:
+        say(report["split_note"])
     if report["trained_on_this_table"]:
         say("The model was trained on this table: these figures say how well it fits, not how well it predicts.")
     elif report["trained_on_this_table"] is None:
         say("Nothing says which table the model was trained on: if it is this one, it fits better than it predicts.")
+    for missed in report["missed"]:
+        say(f"missed: {missed}", err=True)
 
 
 def _print_intervals(intervals: Mapping[str, Any]) -> None:

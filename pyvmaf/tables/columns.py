@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 ENCODE_COLUMNS = ("encoder", "preset", "crf")
@@ -52,17 +54,43 @@ def open_table(path: Path, columns: list[str]) -> ParquetTable:
         InputError: it lacks a column.
     """
     parquet = ParquetTable(path)
-    present = parquet.names
+    try:
+        _check_present(str(path), parquet.names, columns)
+    except InputError:
+        parquet.close()
+        raise
+    return parquet
+
+
+def select_columns(rows: pa.Table | pd.DataFrame, columns: Sequence[str]) -> pa.Table:
+    """Columns of a table in memory, in the order asked for.
+
+    Raises:
+        InputError: it lacks a column, has one of them twice, or a column holds mixed values.
+    """
+    import pyarrow as pa
+
+    names = [str(name) for name in (rows.column_names if isinstance(rows, pa.Table) else rows.columns)]
+    _check_present("the table", names, columns)
+    twice = [name for name in columns if names.count(name) > 1]
+    if twice:
+        raise InputError(f"the table has the column {', '.join(map(repr, twice))} twice: rename one of each")
+    try:
+        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows[list(columns)], preserve_index=False)
+    except pa.ArrowException as err:
+        raise InputError(f"the table cannot be read ({' '.join(str(err).split())})") from err
+    return table.select(list(columns))
+
+
+def _check_present(where: str, present: Sequence[str], columns: Sequence[str]) -> None:
     missing = [c for c in columns if c not in present]
     if missing:
-        parquet.close()
         why = {c: FEATURES[c].unavailable for c in missing if c in FEATURES and FEATURES[c].unavailable}
         hints = "".join(f" ({name}: {reason}, so it has to come with the table)" for name, reason in why.items())
         raise InputError(
-            f"{path} has no column {', '.join(map(repr, missing))}{hints}; it has: {', '.join(present)}. "
+            f"{where} has no column {', '.join(map(repr, missing))}{hints}; it has: {', '.join(present)}. "
             "Extract the features that are missing, or take them out of the model's inputs"
         )
-    return parquet
 
 
 def strings(table: pa.Table, name: str) -> NDArray[np.str_]:

@@ -541,23 +541,17 @@ def test_eval_agrees_with_scipy(lines: dict[str, Line], tmp_path: Path) -> None:
     assert report["rmse"] == pytest.approx(np.sqrt(np.mean((p - y) ** 2)), abs=1e-3)
     assert report["trained_on_this_table"]
     assert report["outside_training_range"]["share"] == 0
-    assert json.loads(out.read_text()) == report
+    assert json.loads(out.read_text()) == {k: v for k, v in report.items() if not k.startswith("latency_")}
     assert read_manifest(out)["outputs"]["report"]["sha256"] == sha256_file(out)
 
 
 def test_eval_of_splits_and_values(lines: dict[str, Line]) -> None:
     line = lines["baked"]
-    parts = {}
-    for split in ("train", "val", "test"):
-        try:
-            parts[split] = evaluate(line.onnx, line.table, split=split)["groups"]
-        except InputError as err:
-            assert "predictions.parquet" in str(err)  # noqa: PT017
-            assert f"--split all ({4 * 108} rows)" in str(err)  # noqa: PT017
-            parts[split] = []
-    assert sorted(name for names in parts.values() for name in names) == ["scene0", "scene1", "scene2", "scene3"]
+    parts = [evaluate(line.onnx, line.table, split=split)["groups"] for split in ("train", "val", "test")]
+    assert all(parts)
+    assert sorted(name for names in parts for name in names) == ["scene0", "scene1", "scene2", "scene3"]
     one = evaluate(line.onnx, line.table, only=["scene1"])
-    assert (one["groups"], one["n"]) == (["scene1"], 108)
+    assert (one["groups"], one["n_samples"]) == (["scene1"], 108)
     with pytest.raises(InputError, match=r"unknown source of .*'scene11': did you mean 'scene1'"):
         evaluate(line.onnx, line.table, only=["scene11"])
     with pytest.raises(InputError, match="unknown split 'tset': did you mean 'test'"):
