@@ -134,7 +134,11 @@ def manifest_scan(
         Path | None, typer.Option("--output", "-o", help="Corpus file to write; config/corpora/NAME.yaml without.")
     ] = None,
     mos_csv: Annotated[
-        Path | None, typer.Option("--mos-csv", help="CSV file with the columns key and mos to join.")
+        Path | None,
+        typer.Option("--mos-csv", help="CSV file to join: columns key and mos, perhaps mos_std and n_ratings."),
+    ] = None,
+    mos_scale: Annotated[
+        str | None, typer.Option("--mos-scale", metavar="LOW,HIGH", help="Scale of these scores, for example 1,5.")
     ] = None,
     cut: Annotated[bool, typer.Option("--cut", help="Split videos at hard cuts; each shot becomes a source.")] = False,
     min_frames: Annotated[int, typer.Option(min=2, help="With --cut: leave shorter shots out.")] = 24,
@@ -153,9 +157,11 @@ def manifest_scan(
 
     Example: vmaf-train manifest-scan --root ~/videos --name mine
 
-    With shots and scores: vmaf-train manifest-scan --root films --name films --cut --mos-csv scores.csv --output films.yaml
+    With shots and scores: vmaf-train manifest-scan --root films --name films --cut --mos-csv scores.csv --mos-scale 1,5
+    --output films.yaml
     """
     check_code("manifest-scan", code)
+    from pyvmaf.base.opinion import parse_scale
     from pyvmaf.corpora.keys import clip_key
     from pyvmaf.corpora.scan import Options, scan
     from pyvmaf.corpora.write import read_existing, write_corpus
@@ -173,6 +179,7 @@ def manifest_scan(
             description=description,
             base=target.parent,
             labels=mos_csv,
+            mos_scale=None if mos_scale is None else parse_scale(mos_scale),
             options=Options(cut=cut, min_frames=min_frames, raw=raw, skip_broken=skip_broken),
             existing=existing,
             advance=advance,

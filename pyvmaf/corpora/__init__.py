@@ -11,7 +11,7 @@ from pyvmaf.base.code import Uses
 from pyvmaf.base.table import Table
 from pyvmaf.errors import unknown_name
 
-CLIP_LABELS = frozenset({"source", "group", "mos", "probe"})
+CLIP_LABELS = frozenset({"source", "group", "mos", "mos_std", "n_ratings", "probe"})
 """Keys of a clip in a corpus file that do not decide its pictures: a change of them is no reason to make it again."""
 
 CLIPS = "clips"

@@ -34,6 +34,7 @@ def collect(corpus: VideoCorpus, folder: Path, output: Path) -> CorpusManifest:
         license=corpus.license,
         description=corpus.description,
         sources=sorted({entry.source for entry in corpus.entries}),
+        mos_scale=None if corpus.mos_scale is None else list(corpus.mos_scale),
         groups=Counter(entry.group for entry in corpus.entries),
         clips={key: _clip(corpus, key, path) for key, path in paths.items()},
     )
@@ -53,6 +54,8 @@ def _clip(corpus: VideoCorpus, key: str, path: Path) -> CorpusClip:
         source=entry.source,
         group=entry.group,
         mos=entry.mos,
+        mos_std=entry.mos_std,
+        n_ratings=entry.n_ratings,
         source_path=entry.path,
         source_sha256=entry.sha256,
         source_frames=list(entry.frames) if entry.frames else None,

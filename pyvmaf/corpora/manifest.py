@@ -36,6 +36,8 @@ class CorpusClip(Part):
     source: Name = Field(description="The scene that a split keeps together.")
     group: Name = Field(description="The film or recording session.")
     mos: float | None = Field(description="Mean opinion score; null if viewers did not rate the video.")
+    mos_std: float | None = Field(default=None, description="Standard deviation of the ratings; null if unknown.")
+    n_ratings: Positive | None = Field(default=None, description="Number of ratings; null if unknown.")
     source_path: Name = Field(description="The file that the clip was made from, below the root of the corpus.")
     source_sha256: Sha256
     source_frames: FrameRange | None = Field(description="The frames that were taken; null for all.")
@@ -54,6 +56,9 @@ class CorpusManifest(Document):
     name: Name
     license: str
     description: str
+    mos_scale: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, description="Lowest and highest opinion score; null if no clip is rated."
+    )
     sources: list[Name]
     groups: dict[str, Positive] = Field(description="Number of clips by group.")
     clips: dict[str, CorpusClip]

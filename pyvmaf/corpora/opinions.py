@@ -1,4 +1,4 @@
-"""Mean opinion scores of videos in a CSV file with the columns ``key`` and ``mos``."""
+"""Mean opinion scores of videos in a CSV file: columns ``key`` and ``mos``, perhaps ``mos_std`` and ``n_ratings``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyvmaf.corpora.find import SUFFIXES
 from pyvmaf.corpora.keys import clip_key, key_of
@@ -24,11 +25,21 @@ class Opinion:
         where: file and line, for messages.
         name: the key as it is written: a path below the folder of the videos, with or without suffix, or a clip's key.
         mos: the score.
+        mos_std: standard deviation of the ratings; None if unknown.
+        n_ratings: number of ratings; None if unknown.
     """
 
     where: str
     name: str
     mos: float
+    mos_std: float | None = None
+    n_ratings: int | None = None
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The keys of an entry that it gives."""
+        known = {"mos": self.mos, "mos_std": self.mos_std, "n_ratings": self.n_ratings}
+        return {key: value for key, value in known.items() if value is not None}
 
 
 def read_opinions(path: Path) -> list[Opinion]:
@@ -36,8 +47,8 @@ def read_opinions(path: Path) -> list[Opinion]:
 
     Raises:
         MissingFileError: there is no such file.
-        InputError: a column is missing or doubled, a line has more cells than columns, a score is not a finite number, or
-            a key has two scores.
+        InputError: a column is missing or doubled, a line has more cells than columns, a score, deviation or number of
+            ratings is not one, or a key has two scores.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
@@ -54,7 +65,7 @@ def read_opinions(path: Path) -> list[Opinion]:
     return opinions
 
 
-def join(opinions: list[Opinion], videos: Mapping[str, str]) -> tuple[dict[str, float], list[str]]:
+def join(opinions: list[Opinion], videos: Mapping[str, str]) -> tuple[dict[str, Opinion], list[str]]:
     """Find the video of each opinion score.
 
     Args:
@@ -62,7 +73,7 @@ def join(opinions: list[Opinion], videos: Mapping[str, str]) -> tuple[dict[str, 
         videos: path of each video by its key.
 
     Returns:
-        The score of each video by its key, and the names for which there is no video.
+        The opinion of each video by its key, and the names for which there is no video.
 
     Raises:
         InputError: a video has two scores.
@@ -75,7 +86,7 @@ def join(opinions: list[Opinion], videos: Mapping[str, str]) -> tuple[dict[str, 
             unmatched.append(item.name)
         else:
             _check_same(scores.setdefault(key, item), item)
-    return {key: item.mos for key, item in scores.items()}, unmatched
+    return scores, unmatched
 
 
 def _opinions(path: Path, stream: Iterator[str]) -> Iterator[Opinion]:
@@ -83,7 +94,7 @@ def _opinions(path: Path, stream: Iterator[str]) -> Iterator[Opinion]:
     columns = [name.strip() for name in next(reader, [])]
     if not {"key", "mos"} <= set(columns):
         raise InputError(f"{path} must have the columns key and mos, but has {', '.join(columns) or 'none'}")
-    for name in ("key", "mos"):
+    for name in ("key", "mos", "mos_std", "n_ratings"):
         if columns.count(name) > 1:
             raise InputError(f"{path} has the column {name} twice: leave one out")
     for cells in reader:
@@ -96,21 +107,33 @@ def _opinions(path: Path, stream: Iterator[str]) -> Iterator[Opinion]:
                 "and put names with commas in quotation marks"
             )
         row = dict(zip(columns, cells, strict=False))
-        yield Opinion(where, row.get("key", "").strip(), _score(where, row))
+        yield _opinion(where, row)
 
 
-def _score(where: str, row: Mapping[str, str]) -> float:
-    name, text = row.get("key", "").strip(), row.get("mos", "").strip()
+def _opinion(where: str, row: Mapping[str, str]) -> Opinion:
+    name = row.get("key", "").strip()
     if not name:
         raise InputError(f"{where} has no key")
+    mos = _number(where, name, "mos", row.get("mos", ""))
+    known = {key: _number(where, name, key, row[key]) for key in ("mos_std", "n_ratings") if row.get(key, "").strip()}
+    deviation, ratings = known.get("mos_std"), known.get("n_ratings")
+    if deviation is not None and deviation < 0:
+        raise InputError(f"{where}: mos_std of {name!r} is {deviation:g}, but a deviation is 0 or more")
+    if ratings is not None and (ratings < 1 or ratings != int(ratings)):
+        raise InputError(f"{where}: n_ratings of {name!r} is {ratings:g}, which is not a number of ratings")
+    return Opinion(where, name, mos, deviation, None if ratings is None else int(ratings))
+
+
+def _number(where: str, name: str, column: str, cell: str) -> float:
+    text = cell.strip()
     if text.lower() in ("nan", "inf", "-inf", "infinity", "-infinity"):
-        raise InputError(f"{where}: mos of {name!r} is {text}: leave the line out")
+        raise InputError(f"{where}: {column} of {name!r} is {text}: leave the line out")
     if not _NUMBER.fullmatch(text):
-        raise InputError(f"{where}: mos {text!r} of {name!r} is not a number")
-    mos = float(text)
-    if not math.isfinite(mos):
-        raise InputError(f"{where}: mos of {name!r} is {text}, which is too large")
-    return mos
+        raise InputError(f"{where}: {column} {text!r} of {name!r} is not a number")
+    number = float(text)
+    if not math.isfinite(number):
+        raise InputError(f"{where}: {column} of {name!r} is {text}, which is too large")
+    return number
 
 
 def _key(name: str) -> str:

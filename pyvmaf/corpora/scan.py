@@ -14,7 +14,7 @@ from pyvmaf.base.roots import movable
 from pyvmaf.corpora.find import Found, clean_name, find_videos
 from pyvmaf.corpora.folder import Spec
 from pyvmaf.corpora.keys import clip_key
-from pyvmaf.corpora.opinions import join, read_opinions
+from pyvmaf.corpora.opinions import Opinion, join, read_opinions
 from pyvmaf.corpora.spec import NAME_PATTERN, Entry, parse_corpus
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.video.ffmpeg import Advance
@@ -65,6 +65,7 @@ def scan(
     description: str = "",
     base: Path | None = None,
     labels: Path | None = None,
+    mos_scale: tuple[float, float] | None = None,
     options: Options = Options(),
     existing: Spec | None = None,
     advance: Advance | None = None,
@@ -79,7 +80,8 @@ def scan(
         name: name of the corpus.
         license_, description: texts for the corpus file.
         base: folder of the corpus file. The root is written relative to it if it is near.
-        labels: CSV file with the columns key and mos.
+        labels: CSV file with the columns key and mos, perhaps mos_std and n_ratings.
+        mos_scale: lowest and highest score of the labels' scale; required with labels, unless `existing` has it.
         options: how videos become clips.
         existing: the corpus as an earlier scan or a person wrote it. All that it says stays as it is; videos that it does
             not have are added to it.
@@ -97,6 +99,7 @@ def scan(
     if (reason := clean_name(str(root.resolve()))) is not None:
         raise InputError(f"the folder {str(root.resolve())!r} cannot be the root of a corpus: {reason}")
     opinions = read_opinions(labels) if labels else []
+    scale = _scale(existing, mos_scale, labels)
     if existing is not None:
         _check_same_folder(existing, name, root, base)
     found = find_videos(root)
@@ -122,11 +125,31 @@ def scan(
         keys = existing.model_dump(mode="json", include={"license", "description", "root", "extras"})
     else:
         entries.sort(key=lambda entry: str(entry["key"]))
+    keys |= {} if scale is None else {"mos_scale": scale}
     corpus = cast("Spec", parse_corpus({"name": name, "kind": "folder", **keys, "entries": entries}))
     sources = len({entry.source for entry in corpus.entries})
     if sources < 2:
         remarks.append("there is one source only: a split by source needs two or more")
     return Scan(corpus, tuple(work.added), remarks)
+
+
+def _scale(
+    existing: Spec | None, stated: tuple[float, float] | None, labels: Path | None
+) -> tuple[float, float] | None:
+    """Return the scale of the corpus's opinion scores.
+
+    Raises:
+        InputError: there are labels without a scale, or the corpus file has another one.
+    """
+    kept = existing.mos_scale if existing is not None else None
+    if kept is not None and stated not in (None, kept):
+        raise InputError(
+            f"the corpus file has mos_scale {list(kept)}, but {list(stated or ())} is given: its scores would be on two "
+            "scales; leave --mos-scale out, or correct the file"
+        )
+    if labels is not None and kept is None and stated is None:
+        raise InputError(f"{labels} does not say which scale its scores are on: give it, for example --mos-scale 1,5")
+    return kept or stated
 
 
 def _check_same_folder(existing: Spec, name: str, root: Path, base: Path | None) -> None:
@@ -302,17 +325,25 @@ class _Work:
 
 
 def _label(
-    entries: list[dict[str, Any]], joined: tuple[dict[str, float], list[str]], videos: Mapping[str, str]
+    entries: list[dict[str, Any]], joined: tuple[dict[str, Opinion], list[str]], videos: Mapping[str, str]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Add opinion scores to entries that have none; return them with remarks."""
     scores, unmatched = joined
-    by_path = {videos[key]: mos for key, mos in scores.items()}
+    by_path = {videos[key]: opinion for key, opinion in scores.items()}
     remarks, labelled = [], []
     for entry in entries:
-        mos = by_path.get(entry["path"])
-        if mos is not None and entry.get("mos", mos) != mos:
-            remarks.append(f"kept: the mos {entry['mos']} of {entry['key']}, for which the file of labels has {mos}")
-        labelled.append(entry if mos is None else {"mos": mos} | entry)
+        opinion = by_path.get(entry["path"])
+        if opinion is None:
+            labelled.append(entry)
+            continue
+        if entry.get("mos", opinion.mos) == opinion.mos:
+            entry = opinion.keys | entry
+        labelled.append(entry)
+        remarks += [
+            f"kept: the {key} {entry[key]} of {entry['key']}, for which the file of labels has {value}"
+            for key, value in opinion.keys.items()
+            if entry.get(key, value) != value
+        ]
     if unmatched:
         remarks.append(f"labels without video: {', '.join(sorted(unmatched))}")
     if without := sorted({str(entry["key"]) for entry in labelled if "mos" not in entry}):

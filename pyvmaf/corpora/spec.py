@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, cast, get_args
 
@@ -23,6 +24,7 @@ from pydantic import (
 from pyvmaf import corpora
 from pyvmaf.base.code import Uses
 from pyvmaf.base.files import read_yaml
+from pyvmaf.base.opinion import check_on_scale
 from pyvmaf.base.roots import check_root
 from pyvmaf.base.section import Section
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
@@ -96,7 +98,25 @@ class Extra(Pinned, Section):
     description: str = Field(default="", description="Purpose of the file.")
 
 
-class Entry(Pinned, Section):
+class Rated(Section):
+    """The opinion score of a video. It is a label: a change of it makes no clip, encode or feature again."""
+
+    mos: float | None = Field(
+        default=None, description="Mean opinion score, if viewers rated the video; on the corpus's `mos_scale`."
+    )
+    mos_std: float | None = Field(
+        default=None, ge=0, description="Standard deviation of the ratings that the score is the mean of."
+    )
+    n_ratings: int | None = Field(default=None, ge=1, description="Number of those ratings.")
+
+    @model_validator(mode="after")
+    def _rated_if_described(self) -> Self:
+        if self.mos is None and (self.mos_std is not None or self.n_ratings is not None):
+            raise ValueError("mos_std and n_ratings describe a mos, which is missing: add it, or leave them out")
+        return self
+
+
+class Entry(Pinned, Rated, Section):
     """One clip."""
 
     key: Key = Field(description="Name of the clip: lower-case letters, digits and underscores.")
@@ -114,7 +134,6 @@ class Entry(Pinned, Section):
         pattern=_PLAIN_PATTERN,
         description="Pixel format to convert to; by default that of the video.",
     )
-    mos: float | None = Field(default=None, description="Mean opinion score, if viewers rated the video.")
     raw: Raw | None = Field(default=None, description="Format of a headerless .yuv file.")
     stream: int | None = Field(
         default=None,
@@ -166,6 +185,35 @@ class VideoCorpus(Corpus, Section):
 
     extras: tuple[Extra, ...] = Field(default=(), description="Files that are checked with the clips but are no clips.")
     entries: tuple[Entry, ...] = Field(min_length=1, description="The clips.")
+    mos_scale: tuple[float, float] | None = Field(
+        default=None,
+        description="Ends of the scale of the opinion scores, [lowest, highest]: [1, 5] for absolute category rating. "
+        "Required if a video has a score. Higher is better.",
+    )
+
+    @property
+    def rated(self) -> Iterator[tuple[str, Rated]]:
+        """Everything that may have an opinion score, with its name."""
+        yield from ((entry.key, entry) for entry in self.entries)
+
+    @model_validator(mode="after")
+    def _scores_on_a_scale(self) -> Self:
+        low, high = self.mos_scale or (0, 1)
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(f"mos_scale {[low, high]} is not a scale: write [lowest, highest]")
+        for name, item in self.rated:
+            if item.mos is None:
+                continue
+            if self.mos_scale is None:
+                raise ValueError(
+                    f"{name} has mos {item.mos:g}, but the corpus does not say on which scale: add mos_scale, for example "
+                    "[1, 5] or [0, 100]"
+                )
+            try:
+                check_on_scale(item.mos, self.mos_scale)
+            except InputError as err:
+                raise ValueError(f"{name}: {err}") from err
+        return self
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -23,6 +23,8 @@ _KEY_ORDER = (
     "scale",
     "pix_fmt",
     "mos",
+    "mos_std",
+    "n_ratings",
     "raw",
     "stream",
     "probe",
@@ -58,7 +60,9 @@ def to_yaml(corpus: Spec) -> str:
     value = corpus.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     lines = ["# Written by vmaf-train manifest-scan; edit it as you like, and keep the hashes."]
     lines += [
-        f"{key}: {_line(value[key])}" for key in ("name", "kind", "license", "description", "root") if key in value
+        f"{key}: {_line(value[key])}"
+        for key in ("name", "kind", "license", "description", "root", "mos_scale")
+        if key in value
     ]
     for key in ("extras",):
         lines += [f"{key}:", *(f"  - {_line(item)}" for item in value[key])] if key in value else []

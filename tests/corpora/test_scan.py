@@ -98,9 +98,29 @@ def test_shots_become_sources(embedded_files: dict[str, Path], tmp_path: Path) -
 def test_labels_are_joined_and_what_does_not_match_is_said(folder: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("\ufeffkey,mos,more\nFirst Clip.mkv,3.5,x\nsub/b,71,y\nelsewhere,1,z\n", encoding="utf-8")
-    result = scan(folder, "mine", labels=labels)
+    result = scan(folder, "mine", labels=labels, mos_scale=(0, 100))
+    assert result.corpus.mos_scale == (0, 100)
     assert {entry.key: entry.mos for entry in result.corpus.entries} == {"first_clip": 3.5, "sub_b": 71, "sub_c": None}
     assert {"labels without video: elsewhere", "videos without label: sub_c"} <= set(result.remarks)
+    with pytest.raises(InputError, match=r"does not say which scale its scores are on: give it, .*--mos-scale 1,5"):
+        scan(folder, "mine", labels=labels)
+    with pytest.raises(InputError, match="sub_b: MOS 71 lies outside of its scale, 1 to 5"):
+        scan(folder, "mine", labels=labels, mos_scale=(1, 5))
+
+
+def test_spread_and_number_of_ratings_come_with_labels(folder: Path, tmp_path: Path) -> None:
+    labels, path = tmp_path / "labels.csv", tmp_path / "mine.yaml"
+    labels.write_text("key,n_ratings,mos,mos_std\nFirst Clip,24,3.5,.75\nsub/b,,2,\n")
+    scanned(folder, path, labels=labels, mos_scale=(1, 5))
+    entries = {entry.key: (entry.mos, entry.mos_std, entry.n_ratings) for entry in load_videos(path).entries}
+    assert entries == {"first_clip": (3.5, 0.75, 24), "sub_b": (2, None, None), "sub_c": (None, None, None)}
+    # A corpus file keeps its scale, and what it says of a video.
+    labels.write_text("key,n_ratings,mos,mos_std\nFirst Clip,25,3.5,.75\nsub/b,30,2,0.5\n")
+    result = scanned(folder, path, labels=labels)
+    assert "kept: the n_ratings 24 of first_clip, for which the file of labels has 25" in result.remarks
+    assert load_videos(path).entries[1].n_ratings == 30
+    with pytest.raises(InputError, match=r"has mos_scale \[1.0, 5.0\], but \[0, 100\] is given"):
+        scanned(folder, path, labels=labels, mos_scale=(0, 100))
 
 
 @pytest.mark.parametrize(
@@ -118,6 +138,9 @@ def test_labels_are_joined_and_what_does_not_match_is_said(folder: Path, tmp_pat
         ("key,mos,mos\na,1,2\n", "has the column mos twice"),
         ("key,mos\n,1\n", "line 2 has no key"),
         ('key,mos\n"a,1\n', "is not a CSV file"),
+        ("key,mos,mos_std\na,1,-1\n", "line 2: mos_std of 'a' is -1, but a deviation is 0 or more"),
+        ("key,mos,n_ratings\na,1,2.5\n", "line 2: n_ratings of 'a' is 2.5, which is not a number of ratings"),
+        ("key,mos,n_ratings\na,1,0\n", "line 2: n_ratings of 'a' is 0, which is not a number of ratings"),
         ("key,mos\na,nan\n", "line 2: mos of 'a' is nan"),
         ("key,mos\na,1\na.mkv,2\n", r"line 3: 'a\.mkv' has two scores, 1\.0 and 2\.0"),
     ],
@@ -278,6 +301,7 @@ def test_a_second_scan_keeps_what_the_file_says(folder: Path, tmp_path: Path, ma
         "group: sub_b", "group: film  # the same film\n    mos: 3.5\n    frames: [2, 20]\n    crop: 64x48"
     )
     edited = edited.replace("key: first_clip", "key: opening").replace("source: first_clip", "source: scene_1")
+    edited = edited.replace("kind: folder", "kind: folder\nmos_scale: [1, 5]")
     assert edited != text
     path.write_text(edited)
     shutil.copy(make_video("new.mkv", "64x48", 7), folder / "new.mkv")
@@ -320,7 +344,7 @@ def test_entries_that_were_written_by_hand_are_found(folder: Path, tmp_path: Pat
 def test_labels_are_joined_to_a_file_that_exists(folder: Path, tmp_path: Path) -> None:
     path, labels = tmp_path / "mine.yaml", tmp_path / "labels.csv"
     scanned(folder, path)
-    path.write_text(path.read_text().replace("group: sub_b", "group: sub_b\n    mos: 2"))
+    path.write_text(path.read_text().replace("group: sub_b", "group: sub_b\n    mos: 2") + "mos_scale: [1, 5]\n")
     labels.write_text("key, mos\nsub/b.MP4, 4\nFirst Clip, 3\n")
     result = scanned(folder, path, labels=labels)
     assert {e.key: e.mos for e in load_videos(path).entries} == {"first_clip": 3, "sub_b": 2, "sub_c": None}

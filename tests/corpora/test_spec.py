@@ -54,6 +54,14 @@ def test_the_embedded_corpus_is_the_nine_scenes_of_four_films() -> None:
         ({"packages": []}, "unknown key 'packages': valid are name, kind, license"),
         ({"root": None}, r"root: .*\(it is None\)"),
         ({"entries": []}, r"entries: "),
+        ({"entry": {"mos": 3.5}}, r"a has mos 3\.5, but the corpus does not say on which scale: add mos_scale"),
+        ({"entry": {"mos": 71}, "mos_scale": [1, 5]}, r"a: MOS 71 lies outside of its scale, 1 to 5"),
+        ({"entry": {"mos": float("nan")}, "mos_scale": [1, 5]}, r"is not a finite number"),
+        ({"mos_scale": [5, 1]}, r"mos_scale \[5\.0, 1\.0\] is not a scale"),
+        ({"mos_scale": [1, float("inf")]}, r"is not a finite number"),
+        ({"entry": {"mos_std": 0.5}, "mos_scale": [1, 5]}, r"entries\.0: mos_std and n_ratings describe a mos"),
+        ({"entry": {"mos": 3, "mos_std": -1}, "mos_scale": [1, 5]}, r"entries\.0\.mos_std"),
+        ({"entry": {"mos": 3, "n_ratings": 0}, "mos_scale": [1, 5]}, r"entries\.0\.n_ratings"),
     ],
 )
 def test_mistakes_are_named_with_their_place(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

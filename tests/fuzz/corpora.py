@@ -88,6 +88,7 @@ CORPUS = {
     "kind": "folder",
     "license": "CC0",
     "root": "videos",
+    "mos_scale": [1, 5],
     "entries": [
         {
             "key": key,

@@ -149,7 +149,7 @@ def artefacts(results: Path) -> dict[str, str]:
 
 
 def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
-    """Write a configuration with two real clips as a folder corpus, a model of few epochs, two codecs, two rungs each."""
+    """Write a configuration with two real, rated clips as a folder corpus, a model of few epochs, two codecs, two rungs each."""
     videos = folder / "videos"
     videos.mkdir(parents=True)
     for name in ("carphone", "bikes_1"):
@@ -158,8 +158,9 @@ def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
     assert command(*scan, cwd=folder).returncode == 0
     corpus = folder / "config" / "corpora" / "mine.yaml"
     data = yaml.safe_load(corpus.read_text())
-    for entry in data["entries"]:
-        entry["frames"] = [0, 15]
+    data["mos_scale"] = [1, 5]
+    for entry, mos in zip(data["entries"], (4.25, 2.75), strict=True):
+        entry |= {"frames": [0, 15], "mos": mos, "mos_std": 0.5, "n_ratings": 24}
     write_yaml(corpus, data)
     model = yaml.safe_load((REPOSITORY / "config" / "models" / "vmaf_tiny_v2.yaml").read_text())
     model.update(name="small", epochs=20, batch_size=16, seeds=[0, 1])

@@ -176,7 +176,7 @@ MODEL_LEAVES: dict[str, tuple[Any, set[str]]] = {
 
 FROM_VIDEO = {"prepare_clip", "collect_corpus", "encode_rung"} | FROM_FEATURES | FROM_TABLE
 COLLECTED = {"collect_corpus", "hard_negatives"} | FROM_TABLE
-# Every key of a clip in a corpus file, and two of the file itself. What is cut out and how is the video's business,
+# Every key of a clip in a corpus file, and three of the file itself. What is cut out and how is the video's business,
 # labels are not: no encode is made again for a scene that was named wrongly.
 CORPUS_LEAVES: dict[str, tuple[Any, set[str]]] = {
     "license": ("CC0-1.0", COLLECTED),
@@ -192,7 +192,10 @@ CORPUS_LEAVES: dict[str, tuple[Any, set[str]]] = {
     "entries.raw": ({"size": "320x136"}, FROM_VIDEO),
     "entries.source": ("street", {"collect_corpus"} | FROM_FEATURES | FROM_TABLE),
     "entries.group": ("film", {"collect_corpus"} | FROM_FEATURES | FROM_TABLE),
+    "mos_scale": ([0, 5], COLLECTED),
     "entries.mos": (3.5, COLLECTED),
+    "entries.mos_std": (0.75, COLLECTED),
+    "entries.n_ratings": (30, COLLECTED),
     "entries.probe": (None, COLLECTED),
 }
 
