@@ -142,7 +142,7 @@ class Call:
     """One call of a verb: what it was asked to do, with what.
 
     Attributes:
-        verb, args, inputs, uses: as in `build_run_provenance`.
+        verb, args, inputs, uses, shared_trainer: as in `build_run_provenance`.
         started: `time.perf_counter()` at the start of the verb.
     """
 
@@ -151,6 +151,7 @@ class Call:
     inputs: Mapping[str, Path | Sequence[Path]]
     uses: Uses = NOTHING
     started: float = field(default_factory=time.perf_counter)
+    shared_trainer: str = ""
 
     def provenance(self, outputs: Mapping[str, Path | Sequence[Path]] | None = None) -> RunProvenance:
         """Return the block ``run_provenance`` of the document that this call leaves.
@@ -159,7 +160,12 @@ class Call:
             outputs: files that the verb has already written, by role.
         """
         block = build_run_provenance(
-            verb=self.verb, args=self.args, inputs=self.inputs, outputs=outputs or {}, uses=self.uses
+            verb=self.verb,
+            args=self.args,
+            inputs=self.inputs,
+            outputs=outputs or {},
+            uses=self.uses,
+            shared_trainer=self.shared_trainer,
         )
         return RunProvenance(**block)
 

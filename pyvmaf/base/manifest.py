@@ -112,6 +112,7 @@ def build_run_provenance(
     inputs: Mapping[str, Path | Sequence[Path]],
     outputs: Mapping[str, Path | Sequence[Path]],
     uses: Uses = NOTHING,
+    shared_trainer: str = "",
 ) -> dict[str, Any]:
     """Build the block ``run_provenance`` of a document: the same for every identical run.
 
@@ -120,6 +121,7 @@ def build_run_provenance(
         args: arguments of the verb, by option name.
         inputs, outputs: files by role; a file that does not exist (yet) is listed with ``exists: false``.
         uses: modules and facts that data choose, as in `pyvmaf.base.code.identity`.
+        shared_trainer: dotted name of the module that trains, for models that share it with others; "" for none.
 
     Raises:
         IntegrityError: an input is not the file that the verb has read.
@@ -136,6 +138,7 @@ def build_run_provenance(
         "outputs": _describe_all(outputs),
         "engine": engine_block(verb, uses),
         "packages": package_versions(verb),
+        **({"shared_trainer": shared_trainer} if shared_trainer else {}),
     }
 
 
@@ -157,12 +160,13 @@ def write_manifest(
     seconds: float | None = None,
     measured: Mapping[str, Any] | None = None,
     uses: Uses = NOTHING,
+    shared_trainer: str = "",
 ) -> Path:
     """Write ``<artefact>.manifest.json`` and return its path. Call it after the outputs are written.
 
     Args:
         artefact: the main output.
-        verb, args, inputs, outputs, uses: as in `build_run_provenance`; `outputs` names every file that the verb
+        verb, args, inputs, outputs, uses, shared_trainer: as in `build_run_provenance`; `outputs` names every file that the verb
             wrote, so that `vmaf-train verify` can account for each.
         details: statements about the output (counts, reasons); the same for identical runs.
         timings: outputs that hold wall-clock values; their hashes go into the ``run`` block.
@@ -173,7 +177,9 @@ def write_manifest(
         PyvmafError: a named output does not exist.
         IntegrityError: an input is not the file that the verb has read.
     """
-    body = build_run_provenance(verb=verb, args=args, inputs=inputs, outputs=outputs, uses=uses)
+    body = build_run_provenance(
+        verb=verb, args=args, inputs=inputs, outputs=outputs, uses=uses, shared_trainer=shared_trainer
+    )
     for role, described in body["outputs"].items():
         for item in described if isinstance(described, list) else [described]:
             if not item["exists"]:

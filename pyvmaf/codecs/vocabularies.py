@@ -108,7 +108,7 @@ class Vocabulary:
     Attributes:
         version: name of this vocabulary ("v1").
         slots: codec names in column order; ``unknown``, where there is such a slot, stands for every encoder that
-            has none. An encoder is never put into another one's slot.
+            has none, and so does a single slot. An encoder is never put into another one's slot.
         preset_ordinals: encoder → preset → ordinal, divided by 9 in the column. An encoder without an entry has
             `preset_missing` for any preset.
         preset_missing: the column where no preset is known.
@@ -169,6 +169,8 @@ class Vocabulary:
             return name
         if UNKNOWN in self.slots:
             return UNKNOWN
+        if len(self.slots) == 1:
+            return self.slots[0]  # a single slot is what every video has
         raise InputError(
             f"codec vocabulary {self.version} has no slot for {name!r}, and none for unknown encoders; its slots: "
             f"{', '.join(self.slots)}. Take a vocabulary that lists it, or leave such rows out"
@@ -208,8 +210,7 @@ class Vocabulary:
         Raises:
             InputError: there is no such slot.
         """
-        # A single slot tells nothing apart: it is what every video has.
-        one_hot = [1.0] if len(self.slots) == 1 else [float(name == self.slot(None)) for name in self.slots]
+        one_hot = [float(name == self.slot(None)) for name in self.slots]
         return one_hot if self.quality is None else [*one_hot, 0.5, 0.5]
 
     @property

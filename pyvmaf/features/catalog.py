@@ -6,8 +6,10 @@ libvmaf's own name of the score.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pyvmaf.base.table import Row, Table
 from pyvmaf.engines.protocol import Request
@@ -125,6 +127,8 @@ class ContextColumn:
         unit: its unit of measurement.
         low, high: range of plausible values; the upper end of an unbounded range is None.
         about: its meaning.
+        of: where it comes from. "video": its file; every table of clips has the column. "shots": the shots of the
+            reference, where encodes have records. "joined": another table.
     """
 
     name: str
@@ -132,6 +136,7 @@ class ContextColumn:
     low: float
     high: float | None
     about: str
+    of: Literal["video", "shots", "joined"] = "video"
 
 
 CONTEXT: Mapping[str, ContextColumn] = {
@@ -143,9 +148,29 @@ CONTEXT: Mapping[str, ContextColumn] = {
         ),
         ContextColumn("fps", "Hz", 0.01, 1000, "frames per second of the video as it was encoded"),
         ContextColumn("bitrate_kbps", "kbit/s", 0.001, None, "average rate of the encode"),
+        ContextColumn("shot_count_norm", "log10(1 + shots) / 3", 0.1, 3, "number of shots", "shots"),
+        ContextColumn("shot_mean_len_norm", "30 s", 0, None, "mean duration of a shot", "shots"),
+        ContextColumn("shot_cut_density", "cuts per frame", 0, 1, "number of cuts over that of frames", "shots"),
+        ContextColumn("saliency_mean", "0 to 1", 0, 1, "mean of the saliency maps of its frames", "joined"),
+        ContextColumn("saliency_var", "0 to 1", 0, 1, "variance of the saliency maps of its frames", "joined"),
     )
 }
 """Every context column by its name, in the order of columns."""
+
+
+def shot_columns(count: int, mean_seconds: float, frames: int) -> dict[str, float]:
+    """Return the context columns of a video's shots, as published MOS heads read them.
+
+    Args:
+        count: number of shots, at least 1.
+        mean_seconds: mean duration of a shot.
+        frames: number of frames, at least 1.
+    """
+    return {
+        "shot_count_norm": math.log10(1 + count) / 3,
+        "shot_mean_len_norm": mean_seconds / 30,
+        "shot_cut_density": (count - 1) / frames,
+    }
 
 
 STATS: tuple[str, ...] = ("mean", "hmean", "std", "min", "max", "p5", "p50")

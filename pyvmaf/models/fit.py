@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pyvmaf.base.document import Call
-from pyvmaf.base.families import uses
+from pyvmaf.base.families import module, uses
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import claim, publishes, reading
@@ -89,6 +89,7 @@ def fit(
         inputs={"config": config, "features": table, "negatives": [] if negatives is None else [negatives]},
         uses=uses("fit", spec.kind),
         started=started,
+        shared_trainer=module(spec.kind, "fit"),
     )
     outputs = {"weights": weights.path, "predictions": predictions}
     report = FitReport.model_validate(
@@ -100,6 +101,7 @@ def fit(
         weights.path,
         verb=call.verb,
         uses=call.uses,
+        shared_trainer=call.shared_trainer,
         args=call.args,
         inputs=call.inputs,
         outputs={**outputs, "report": output / REPORT},

@@ -309,6 +309,11 @@ class Rows(Section):
         description="Rows of encoders that have no slot in the codec vocabulary: refuse the table, or leave such rows "
         "out and count them.",
     )
+    outside_target: Literal["refuse", "leave_out"] = Field(
+        default="refuse",
+        description="Rows whose target lies outside of target.range: refuse the table where scores are kept inside that "
+        "range, or leave such rows out and count them with those that lack a value.",
+    )
     hdr: bool = Field(
         default=False,
         description="Whether HDR videos are among the rows, which tables do not say; without them, scores of HDR videos "

@@ -19,7 +19,7 @@ from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, IntegrityError, unknown_name
 from pyvmaf.features.catalog import CANONICAL6
-from pyvmaf.models.regressor.inputs import UNCLIPPED
+from pyvmaf.models.regressor.names import UNCLIPPED
 from pyvmaf.registry.entry import FOREIGN_KINDS, MAX_BYTES, REGISTRY_NAME, Entry, Gate, Registry, relative_to
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.graph import Graph

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyvmaf.errors import InputError, PyvmafError
+from pyvmaf.features.catalog import shot_columns
 
 if TYPE_CHECKING:
     from pyvmaf.video.format import Format
@@ -103,6 +104,23 @@ def properties(path: Path, raw: Format | None = None, stream: int | None = None)
         if not is_raw:
             values["bitrate_kbps"] = _rate(reader, values["fps"])
     return values
+
+
+def shots(path: Path, raw: Format | None = None, stream: int | None = None) -> dict[str, float]:
+    """Find the shots of a video, and return the context columns of them.
+
+    Args:
+        path: the file.
+        raw: format of a headerless file.
+        stream: which video stream, as `pyvmaf.video.reader.Reader` takes it.
+
+    Raises:
+        MissingFileError, InputError, IntegrityError: as `pyvmaf.video.probe.inspect`.
+    """
+    from pyvmaf.video.probe import inspect
+
+    video = inspect(path, raw=raw if path.suffix.lower() == ".yuv" else None, stream=stream)
+    return shot_columns(len(video.shots), video.seconds / len(video.shots), video.frames)
 
 
 def _rate(reader: Reader, fps: float) -> float:

@@ -16,7 +16,7 @@ from pyvmaf.features.catalog import CONTEXT, DEFAULT_MODEL, TEACHER, pooled_colu
 from pyvmaf.features.pool import pool
 from pyvmaf.runtime.ensemble import AnyModel, Ensemble
 from pyvmaf.runtime.predictor import Prediction
-from pyvmaf.scoring.origin import Origin, origin, properties
+from pyvmaf.scoring.origin import Origin, origin, properties, shots
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format
 
@@ -74,6 +74,8 @@ class Pair:
             return self._context[name]
         if self._properties is None:
             self._properties = properties(self._distorted, self._raw, self._stream)
+        if CONTEXT[name].of == "shots" and name not in self._properties:
+            self._properties |= shots(self._distorted, self._raw, self._stream)
         if name not in self._properties:
             raise InputError(
                 f"model {model} reads {name} ({CONTEXT[name].about}), which {self._distorted} does not say: give it, "

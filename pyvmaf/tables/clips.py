@@ -14,7 +14,7 @@ from pyvmaf.base.files import read_bytes
 from pyvmaf.base.parquet import METADATA_KEY
 from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.features.catalog import CONTEXT, FEATURES, STATS, TEACHER
+from pyvmaf.features.catalog import CONTEXT, FEATURES, STATS, TEACHER, shot_columns
 from pyvmaf.features.pool import COUNT, pool
 from pyvmaf.features.table import STRENGTH, TEXT_COLUMNS
 
@@ -25,11 +25,16 @@ FRAME: Literal["frame"] = "frame"
 CLIP: Literal["clip"] = "clip"
 """What a row of a table is."""
 
+_OF_VIDEO = tuple(name for name, entry in CONTEXT.items() if entry.of == "video")
+
 LEADING: tuple[str, ...] = (
-    "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", STRENGTH, *CONTEXT, "n_frames",
+    "corpus", "group", "source", "clip", "codec", "encoder", "preset", "crf", "rung", STRENGTH, *_OF_VIDEO, "n_frames",
 )  # fmt: skip
 """The columns before the pooled features, in order. `source` is the scene that a split keeps together; `strength` orders
 the rungs of a ladder."""
+
+SHOTS: tuple[str, ...] = tuple(name for name, entry in CONTEXT.items() if entry.of == "shots")
+"""Columns after those, if records tell the shots of the references."""
 
 OPINION: tuple[str, ...] = ("mos", "mos_ci", "mos_std", "n_ratings")
 """Columns after the features, if viewers rated the videos: mean opinion score on a scale of 1 to 5, half the width
@@ -86,7 +91,8 @@ def clip_table(
     import pyarrow as pa
 
     n = len(next(iter(columns.values())))
-    names = (*LEADING, *pooled_columns(columns), *(name for name in OPINION if name in columns))
+    further = (name for name in CONTEXT if name in columns and name not in LEADING)
+    names = (*LEADING, *further, *pooled_columns(columns), *(name for name in OPINION if name in columns))
     data: dict[str, Any] = {}
     for name in names:
         values = columns.get(name, [None] * n)
@@ -136,8 +142,9 @@ def pool_frames(
 
     Args:
         table: frame rows with the columns of a feature table.
-        records: by clip, codec and rung: ``width``, ``height``, ``framerate`` and ``bitrate_kbps`` of each encode, and
-            opinion scores if there are any. Encodes without a record get no such values.
+        records: by clip, codec and rung: ``width``, ``height``, ``framerate`` and ``bitrate_kbps`` of each encode,
+            ``shot_count`` and ``shot_avg_duration_sec`` of its reference, other columns of `CONTEXT`, and opinion scores,
+            if there are any. Encodes without a record get no such values.
         where: the table's name in errors.
 
     Raises:
@@ -153,21 +160,32 @@ def pool_frames(
     measured = [name for name in (*FEATURES, TEACHER) if name in frames.columns]
     labels = [name for name in (*TEXT_COLUMNS, "crf", STRENGTH) if name in frames.columns]
     opinions = [name for name in OPINION if any(name in record for record in records.values())]
+    told = {name for record in records.values() for name in (*record, *_shots(record, 1))}
+    further = [name for name in CONTEXT if name in told and name not in LEADING]
+    pooled = (f"{m}_{s}" for m in measured for s in (*STATS, COUNT))
     columns: dict[str, list[Any]] = {
-        name: []
-        for name in (*labels, *CONTEXT, "n_frames", *(f"{m}_{s}" for m in measured for s in (*STATS, COUNT)), *opinions)
+        name: [] for name in (*labels, *_OF_VIDEO, "n_frames", *further, *pooled, *opinions)
     }
     for key, rows in frames.groupby(list(ENCODE_KEY), observed=True, sort=False):
         first = rows.iloc[0]
         record = records.get(tuple(map(str, key)), {})
         for name in labels:
             columns[name].append(None if pd.isna(first[name]) else first[name])
-        for name in CONTEXT:
+        for name in _OF_VIDEO:
             columns[name].append(record.get("framerate" if name == "fps" else name))
         columns["n_frames"].append(len(rows))
+        known = {**_shots(record, len(rows)), **record}
+        for name in further:
+            columns[name].append(known.get(name))
         for name in measured:
             for stat, value in pool(rows[name].to_numpy(), (*STATS, COUNT)).items():
                 columns[f"{name}_{stat}"].append(value)
         for name in opinions:
             columns[name].append(record.get(name))
     return columns
+
+
+def _shots(record: Mapping[str, Any], frames: int) -> dict[str, float]:
+    """Give the columns of an encode's shots; none if its record does not tell them."""
+    count, seconds = record.get("shot_count"), record.get("shot_avg_duration_sec")
+    return {} if count is None or seconds is None else shot_columns(int(count), float(seconds), frames)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError
-from pyvmaf.features.catalog import FEATURES
+from pyvmaf.features.catalog import CONTEXT, FEATURES, pooled_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,10 +87,37 @@ def _check_present(where: str, present: Sequence[str], columns: Sequence[str]) -
     if missing:
         why = {c: FEATURES[c].unavailable for c in missing if c in FEATURES and FEATURES[c].unavailable}
         hints = "".join(f" ({name}: {reason}, so it has to come with the table)" for name, reason in why.items())
+        joined = [c for c in missing if c in CONTEXT and CONTEXT[c].of == "joined"]
+        if joined:
+            hints += f" ({', '.join(joined)}: join the table that has it, by vmaf-train join)"
         raise InputError(
             f"{where} has no column {', '.join(map(repr, missing))}{hints}; it has: {', '.join(present)}. "
             "Extract the features that are missing, or take them out of the model's inputs"
         )
+
+
+def clip_columns(wanted: Iterable[str], present: Collection[str]) -> dict[str, str]:
+    """Find columns of a table of clips that have one of the two names for a mean over the frames.
+
+    Tables made elsewhere call the mean of a feature ``adm2`` or ``adm2_mean``, and a property of the whole video
+    ``saliency_mean`` or ``saliency_mean_mean``. A table of frames has no means.
+
+    Args:
+        wanted: names of inputs.
+        present: columns of the table.
+
+    Returns:
+        Name of an input to the table's column, for those that the table calls otherwise.
+    """
+    if "frame_index" in present:
+        return {}
+    found = {}
+    for name in wanted:
+        feature, stat = pooled_column(name) or (name, "")
+        other = f"{name}_mean" if name in CONTEXT else feature if stat == "mean" else name
+        if name not in present and other in present:
+            found[name] = other
+    return found
 
 
 def strings(table: pa.Table, name: str) -> NDArray[np.str_]:

@@ -26,12 +26,13 @@ from pyvmaf.corpora.prepare import plan as plan_clip
 from pyvmaf.corpora.spec import Entry, VideoCorpus, load_corpus
 from pyvmaf.encodes.encoder import EncoderRung
 from pyvmaf.errors import InputError, PyvmafError, UnavailableError, unknown_name
-from pyvmaf.features.catalog import FEATURES, TEACHER, pooled_column, select
+from pyvmaf.features.catalog import CONTEXT, FEATURES, TEACHER, pooled_column, select
 from pyvmaf.features.requests import Teacher, usable
 from pyvmaf.features.table import LEADING as FRAME_COLUMNS
 from pyvmaf.models.crossval import Division
 from pyvmaf.models.spec import ModelSpec, load_spec
 from pyvmaf.tables.clips import LEADING as CLIP_COLUMNS
+from pyvmaf.tables.clips import SHOTS
 from pyvmaf.video.ffmpeg import FFmpeg, ffmpeg
 from pyvmaf.video.format import Format
 
@@ -293,7 +294,7 @@ def _units(plan: Plan, table: str, unit: str) -> Iterator[Problem]:
 
 def _has(name: str, unit: str, leading: Sequence[str], measured: set[str]) -> bool:
     """Return whether a table of encoded corpora has a column."""
-    if name in leading:
+    if name in leading or (unit == "clip" and name in SHOTS):
         return True
     if unit == "frame":
         return name in measured
@@ -314,6 +315,11 @@ def _absent(names: Sequence[str], model: Model, unit: str, measured: set[str]) -
         return (
             f"{text}, because a row of it is a frame: write tables: {{{model.table}: {{unit: clip}}}}, or name {pooled[0]} "
             "in the model's file"
+        )
+    if name in CONTEXT and CONTEXT[name].of == "joined":
+        return (
+            f"{text}: it comes from another table, and no rule joins it. Fit by hand on what vmaf-train join writes, or take "
+            "it out of inputs.context"
         )
     if name.startswith("mos"):
         return f"{text}: opinion scores come with imported tables (kinds feature-log and corpus-jsonl)"

@@ -207,6 +207,14 @@ def test_contents_that_no_fold_saw(published: Path, tmp_path: Path, name: str, s
         assert fold["srocc"] > vmaf
 
 
+def test_the_network_of_the_published_heads_on_contents_that_no_fold_saw(published: Path, tmp_path: Path) -> None:
+    fit(MODELS / "fr_mos_head_v1.yaml", published, tmp_path, seed=0)
+    predictions = pq.read_table(tmp_path / "predictions.parquet").to_pandas()
+    assert len(predictions) == 966
+    # Where fr_mos_v1 was when the heads came, with the same inputs.
+    assert stats.spearmanr(predictions["prediction"], predictions["target"])[0] >= 0.9146
+
+
 def test_what_the_published_logs_give_without_a_model(published: Path) -> None:
     rows = pq.read_table(published).to_pandas()
     assert stats.spearmanr(rows["vmaf_mean"], rows["mos"])[0] == pytest.approx(0.817, abs=5e-4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,12 +24,12 @@ from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.features.pool import COUNT, POOLS, pool
 from pyvmaf.runtime.ensemble import Ensemble
-from pyvmaf.scoring.origin import origin, properties
+from pyvmaf.scoring.origin import origin, properties, shots
 from pyvmaf.scoring.predict import Pair, predict, warnings_of
 from pyvmaf.scoring.score import find_models
 from tests.fuzz import models_json
 from tests.make.commands import command
-from tests.make.videos import make_video
+from tests.make.videos import ffmpeg_program, make_video
 
 FRAMES = (0, 24)
 
@@ -163,6 +164,19 @@ def test_a_file_that_says_nothing(tmp_path: Path) -> None:
     from pyvmaf.video.format import Format
 
     assert properties(raw, Format.parse("16x16")) == {"width": 16, "height": 16}
+
+
+def test_shots_are_found_in_the_video(tmp_path: Path) -> None:
+    """Three pictures of 10, 20 and 20 frames that have nothing in common, at 25 frames per second."""
+    graph = ";".join(
+        f"{name}=size=64x48:rate=25,trim=end_frame={n},format=yuv420p[{i}]"
+        for i, (name, n) in enumerate((("testsrc", 10), ("mandelbrot", 20), ("smptebars", 20)))
+    )
+    words = ["-filter_complex", f"{graph};[0][1][2]concat=n=3", "-c:v", "ffv1"]
+    subprocess.run([ffmpeg_program(), "-v", "error", *words, tmp_path / "cut.mkv"], check=True)
+    found = shots(tmp_path / "cut.mkv")
+    expected = {"shot_count_norm": np.log10(4) / 3, "shot_mean_len_norm": 50 / 25 / 3 / 30, "shot_cut_density": 2 / 50}
+    assert found == pytest.approx(expected)
 
 
 CLIP_FEATURES = ("adm2_mean", "vif_scale0_p5", "vmaf_mean", "height", "fps", "bitrate_kbps")

@@ -155,6 +155,9 @@ def test_clips_of_a_shard(here: Path) -> None:
         assert (clip["crf"], clip["rung"]) == (record["crf"], encode.name)
         assert (clip["width"], clip["height"], clip["fps"]) == (record["width"], record["height"], record["framerate"])
         assert clip["bitrate_kbps"] == record["bitrate_kbps"]
+        assert clip["shot_count_norm"] == pytest.approx(np.log10(1 + record["shot_count"]) / 3)
+        assert clip["shot_mean_len_norm"] == pytest.approx(record["shot_avg_duration_sec"] / 30)
+        assert clip["shot_cut_density"] == (record["shot_count"] - 1) / len(rows)
         for name in ("adm2", "motion2", "vmaf"):
             assert clip[f"{name}_mean"] == pytest.approx(rows[name].mean())
             assert clip[f"{name}_p5"] == pytest.approx(rows[name].quantile(0.05))
@@ -184,12 +187,27 @@ def test_rows_of_an_encode_that_do_not_lie_together_are_refused(here: Path) -> N
         combine([("mine", Path("torn.parquet"))], Path("t.parquet"), unit="clip")
 
 
+def test_clips_have_the_shots_that_records_tell(here: Path) -> None:
+    ladders, records = inputs()
+    build_shard(ladders, records, Path("c.parquet"), Path("c.jsonl"))
+    lines = [json.loads(line) for line in Path("c.jsonl").read_text().splitlines()]
+    lines[0] |= {"shot_count": 9, "shot_avg_duration_sec": 3.0}
+    lines[1] = {key: value for key, value in lines[1].items() if not key.startswith("shot_")}
+    Path("c.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    combine([("mine", Path("c.parquet"))], Path("clips.parquet"), unit="clip")
+    first, second, *_ = pq.read_table("clips.parquet").to_pylist()
+    shots = [first[f"shot_{name}"] for name in ("count_norm", "mean_len_norm", "cut_density")]
+    assert shots == pytest.approx([1 / 3, 0.1, 8 / first["n_frames"]])
+    assert all(np.isnan(second[f"shot_{name}"]) for name in ("count_norm", "mean_len_norm", "cut_density"))
+
+
 def test_clips_without_records_have_no_size(here: Path) -> None:
     ladders, _ = inputs()
     combine([("mine", ladders[0])], Path("bare.parquet"), unit="clip")
     assert read_manifest("bare.parquet")["details"]["without_records"] == [str(ladders[0])]
     bare = pq.read_table("bare.parquet").to_pylist()
     assert [(row["width"], row["height"]) for row in bare] == [(None, None)] * 2
+    assert "shot_count_norm" not in bare[0]
     # Clips can be put beside frames that are pooled, but a clip is no frame.
     combine([("old", Path("bare.parquet")), ("new", ladders[1])], Path("both.parquet"), unit="clip")
     assert pq.read_table("both.parquet").column("corpus").to_pylist() == ["old"] * 2 + ["new"] * 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pyvmaf.models.regressor.graph import codec_vocabulary
-from pyvmaf.models.regressor.inputs import CODEC
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import Weights
 
@@ -18,7 +17,7 @@ def describe(spec: RegressorSpec, weights: Weights) -> dict[str, Any]:
     codec = None
     if block is not None:
         codec = {
-            "input_name": CODEC,
+            "input_name": spec.export.codec_name,
             "vocabulary": block.version,
             "vocabulary_sha256": block.sha256,
             "slots": list(block.slots),

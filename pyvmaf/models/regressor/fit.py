@@ -37,7 +37,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
     data = read_table(run.table, spec, run.negatives)
     _check_range(spec, data)
     division = Division.of(spec.split, data)
-    network = build(spec.network, data.width)
+    network = build(spec.network, data.width, spec.target.range)
     trainer = StackedTrainer(
         network,
         spec.optimiser,
@@ -162,9 +162,10 @@ def _check_range(spec: RegressorSpec, data: TrainingTable) -> None:
     (low, high), column = spec.target.range, spec.target.column
     slack, y = 1e-6 * (high - low), data.whole.y
     outside = int(np.count_nonzero((y < low - slack) | (y > high + slack)))
-    if spec.target.clip and outside:
+    bounded = spec.network.output == "sigmoid"
+    if (spec.target.clip or bounded) and outside:
         raise InputError(
             f"{data.path}: {outside} of {y.size} rows have a {column} outside of target.range [{low:g}, {high:g}], from "
-            f"{y.min():g} to {y.max():g}, and scores are clipped to that range: set target.range to the scale "
-            f"of {column}, or target.clip: false"
+            f"{y.min():g} to {y.max():g}, and scores are kept inside that range: set target.range to the scale "
+            f"of {column}, " + ("or network.output: linear" if bounded else "or target.clip: false")
         )

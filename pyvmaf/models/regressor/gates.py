@@ -17,7 +17,8 @@ from pyvmaf.models.gates.monotonicity import Monotonicity
 from pyvmaf.models.gates.pooled import Pooled
 from pyvmaf.models.graphs import checked
 from pyvmaf.models.regressor.graph import graph
-from pyvmaf.models.regressor.inputs import UNCLIPPED, feeds, of_member
+from pyvmaf.models.regressor.inputs import feeds, of_member
+from pyvmaf.models.regressor.names import UNCLIPPED
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import PREDICTIONS, WEIGHTS, Weights, load_weights
 from pyvmaf.runtime.allowlist import parse
@@ -70,11 +71,10 @@ def _score(
         data = with_inner(parse(data, spec.name), (UNCLIPPED,), spec.name)
     runtime = session(data)
     features = of_member(spec, weights, weights.index(held_out)).graph_inputs(X)
+    tiled = {name: None if block is None else np.tile(np.asarray(block), (len(X), 1)) for name, block in blocks.items()}
     return {
-        name: Scored.of(
-            run_all(runtime, feeds(features, None if block is None else np.tile(np.asarray(block), (len(X), 1))))
-        )
-        for name, block in blocks.items()
+        name: Scored.of(run_all(runtime, feeds(features, codec, spec.export.codec_name)))
+        for name, codec in tiled.items()
     }
 
 

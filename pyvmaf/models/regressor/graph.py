@@ -14,16 +14,14 @@ from pyvmaf.errors import IntegrityError
 from pyvmaf.models.families import Graph
 from pyvmaf.models.regressor.base import Base
 from pyvmaf.models.regressor.base import of_member as base_of_member
-from pyvmaf.models.regressor.inputs import CODEC, FEATURES, SCORE, UNCLIPPED, Preparation, of_member
+from pyvmaf.models.regressor.inputs import Preparation, of_member
+from pyvmaf.models.regressor.names import CODEC, FEATURES, JOINED, LAST_AXIS, NETWORK, SCORE, UNCLIPPED
 from pyvmaf.models.regressor.networks import Mlp, build
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import Weights
 
 if TYPE_CHECKING:
     import torch
-
-NETWORK = "network"
-"""Name of the network's answer in a graph where it corrects a linear part."""
 
 # The version that came with opset 17; runtimes from 2022 on read it.
 _IR_VERSION = 8
@@ -48,7 +46,7 @@ def codec_vocabulary(spec: RegressorSpec, weights: Weights) -> Vocabulary | None
 
 def member_network(spec: RegressorSpec, block: Vocabulary | None) -> Mlp:
     """The network of a model, without parameters."""
-    return build(spec.network, len(spec.inputs.names) + (0 if block is None else block.width))
+    return build(spec.network, len(spec.inputs.names) + (0 if block is None else block.width), spec.target.range)
 
 
 def clip_bounds(spec: RegressorSpec, weights: Weights) -> tuple[np.float32, np.float32] | None:
@@ -107,8 +105,10 @@ def graph(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Graph:
         base=base_of_member(spec, weights.tensors, index),
         opset=spec.export.opset,
         clip=clip_bounds(spec, weights),
+        codec_name=spec.export.codec_name,
+        output_name=spec.export.output_name,
     )
-    return Graph(data, network.n_parameters, FEATURES, SCORE)
+    return Graph(data, network.n_parameters, FEATURES, spec.export.output_name)
 
 
 def build_onnx(
@@ -122,6 +122,8 @@ def build_onnx(
     base: Base | None = None,
     opset: int,
     clip: tuple[np.float32, np.float32] | None = None,
+    codec_name: str = CODEC,
+    output_name: str = SCORE,
 ) -> bytes:
     """Write a model file: ``features`` [batch, n_features] and, if there is a codec block, ``codec`` [batch, n_codec] in,
     ``score`` [batch] out, all float32.
@@ -135,6 +137,7 @@ def build_onnx(
         base: the linear part that the network corrects, or None.
         opset: operator set of ai.onnx.
         clip: smallest and largest score that the graph gives; None for whatever the network answers.
+        codec_name, output_name: names of the codec block and of the scores.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -162,9 +165,15 @@ def build_onnx(
         current = node("Div", [node("Sub", [current, mean], "scaler.centred"), std], "scaler.scaled")
     features = current
     if n_codec:
-        inputs.append(helper.make_tensor_value_info(CODEC, TensorProto.FLOAT, ["batch", n_codec]))
-        current = node("Concat", [current, CODEC], "inputs", axis=1)
+        inputs.append(helper.make_tensor_value_info(codec_name, TensorProto.FLOAT, ["batch", n_codec]))
+        current = node("Concat", [current, codec_name], JOINED, axis=1)
+    scores = output_name if clip is None else UNCLIPPED
+    answer = scores if base is None else NETWORK
 
+    if network.epsilon is not None:
+        factor, shift = np.split(parameters[-2 * network.sizes[0][0] :], 2)
+        norm = [constant("norm.factor", factor), constant("norm.shift", shift)]
+        current = node("LayerNormalization", [current, *norm], "norm.inputs", axis=-1, epsilon=network.epsilon)
     start = 0
     for place, (i, o) in enumerate(network.sizes):
         block = parameters[start : start + (i + 1) * o].reshape(o, i + 1)
@@ -173,20 +182,22 @@ def build_onnx(
         weight, bias = constant(f"{key}.weight", block[:, :-1]), constant(f"{key}.bias", block[:, -1])
         current = node("Gemm", [current, weight, bias], f"{key}.linear", transB=1)
         if place == len(network.sizes) - 1:
-            answer = NETWORK if base is not None else SCORE if clip is None else UNCLIPPED
-            current = node("Squeeze", [current, constant("last_axis", np.array([1], np.int64))], answer)
+            flat = answer if network.bounds is None else "bounded.sum"
+            current = node("Squeeze", [current, constant(LAST_AXIS, np.array([1], np.int64))], flat)
         elif network.activation == "relu":
             current = node("Relu", [current], f"{key}.active")
         else:
             current = _gelu(current, key, node, constant)
 
+    if network.bounds is not None:
+        current = _bound(current, network.bounds, answer, node, constant)
     if base is not None:
-        current = _correct(current, features, base, SCORE if clip is None else UNCLIPPED, node, constant)
+        current = _correct(current, features, base, scores, node, constant)
     if clip is not None:
         ends = [constant(f"clip.{end}", np.array(value)) for end, value in zip(("low", "high"), clip, strict=True)]
-        node("Clip", [current, *ends], SCORE)
+        node("Clip", [current, *ends], output_name)
 
-    output = helper.make_tensor_value_info(SCORE, TensorProto.FLOAT, ["batch"])
+    output = helper.make_tensor_value_info(output_name, TensorProto.FLOAT, ["batch"])
     graph = helper.make_graph(nodes, name, inputs, [output], constants)
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION, producer_name="pyvmaf"
@@ -205,6 +216,20 @@ def _gelu(current: str, key: str, node: Callable[..., str], constant: Callable[[
     return node("Mul", [node("Mul", [current, factor], f"{key}.twice"), "gelu.half"], f"{key}.active")
 
 
+def _bound(
+    current: str,
+    bounds: tuple[float, float],
+    answer: str,
+    node: Callable[..., str],
+    constant: Callable[[str, NDArray[np.generic]], str],
+) -> str:
+    """Map the network's sum into its range: low + (high - low) sigmoid(x)."""
+    low, high = bounds
+    share = node("Sigmoid", [current], "bounded.share")
+    width = node("Mul", [share, constant("bounded.width", np.array(high - low, np.float32))], "bounded.scaled")
+    return node("Add", [width, constant("bounded.low", np.array(low, np.float32))], answer)
+
+
 def _correct(
     network: str,
     features: str,
@@ -220,7 +245,7 @@ def _correct(
     )
     limited = node("Clip", [network, low, high], "base.correction")
     products = node("Mul", [features, constant("base.weights", base.weights.astype(np.float32))], "base.products")
-    total = node("ReduceSum", [products, "last_axis"], "base.sum", keepdims=0)
+    total = node("ReduceSum", [products, LAST_AXIS], "base.sum", keepdims=0)
     linear = node("Add", [total, constant("base.bias", np.array(base.bias, np.float32))], "base.linear")
     return node("Add", [linear, limited], answer)
 

@@ -18,16 +18,11 @@ from numpy.typing import NDArray
 
 from pyvmaf.chunks import chunks
 from pyvmaf.errors import InputError
+from pyvmaf.models.regressor.names import CODEC, FEATURES
 
 if TYPE_CHECKING:
     from pyvmaf.models.regressor.spec import RegressorSpec
     from pyvmaf.models.weights import Weights
-
-FEATURES, CODEC, SCORE = "features", "codec", "score"
-"""Names of the inputs and the output of a graph."""
-
-UNCLIPPED = "score.unclipped"
-"""Name of the tensor that holds the scores before they are clipped, in a graph that does so."""
 
 MIN_STD = 1e-8
 _FAR = float(np.finfo(np.float32).max) / 2
@@ -151,11 +146,13 @@ class Preparation:
         return (X - self.mean) / self.std if self.scaled_by_caller else X
 
 
-def feeds(features: NDArray[np.floating], codec: NDArray[np.floating] | None) -> dict[str, NDArray[np.float32]]:
+def feeds(
+    features: NDArray[np.floating], codec: NDArray[np.floating] | None, codec_name: str = CODEC
+) -> dict[str, NDArray[np.float32]]:
     """The inputs of a graph by name, from features [n, columns] (`Preparation.graph_inputs`) and codec [n, width]."""
     out = {FEATURES: np.ascontiguousarray(features, dtype=np.float32)}
     if codec is not None:
-        out[CODEC] = np.ascontiguousarray(codec, dtype=np.float32)
+        out[codec_name] = np.ascontiguousarray(codec, dtype=np.float32)
     return out
 
 

@@ -28,7 +28,8 @@ def feeds(
 ) -> dict[str, NDArray[np.float32]]:
     """Give rows of a table as the graph of a member takes them."""
     prepare = inputs.of_member(spec, weights, weights.index(held_out))
-    return inputs.feeds(prepare.graph_inputs(table.X[rows]), None if table.codec is None else table.codec[rows])
+    codec = None if table.codec is None else table.codec[rows]
+    return inputs.feeds(prepare.graph_inputs(table.X[rows]), codec, spec.export.codec_name)
 
 
 def network_inputs(

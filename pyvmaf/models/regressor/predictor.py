@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError
 from pyvmaf.base.document import Bounds, Name, OptionalKey, Part, Sha256, Share, Size, problems
 from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.models.regressor.inputs import UNCLIPPED, Preparation, of_sidecar
+from pyvmaf.models.regressor.inputs import Preparation, of_sidecar
+from pyvmaf.models.regressor.names import UNCLIPPED
 from pyvmaf.runtime.graph import Graph
 from pyvmaf.runtime.predictor import Prediction
 from pyvmaf.runtime.scorer import RowScorer

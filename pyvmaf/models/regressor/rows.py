@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,13 @@ from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.chunks import CHUNK_ROWS, Scratch, chunks, release
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.features.catalog import CONTEXT
 from pyvmaf.models.crossval import NUMBERED, ROW_COLUMNS, SOURCE
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.splits import TEST, TRAIN, VAL, Fold
 from pyvmaf.tables.columns import (
     ENCODE_COLUMNS,
+    clip_columns,
     codec_block,
     coded_names,
     floats,
@@ -200,10 +203,12 @@ def read_table(path: Path, spec: RegressorSpec, negatives: Path | None = None) -
         needed += [c for c in ENCODE_COLUMNS if c not in needed]
     present = set(read_schema(path))
     needed += [c for c in ROW_COLUMNS if c in present and c not in needed]
+    stored = clip_columns(spec.inputs.names, present)
+    needed = [stored.get(name, name) for name in needed]
     if more is not None and SOURCE not in needed:
         raise InputError(f"{path} has no column {SOURCE!r}, which says where the scenes of hard negatives belong")
     with open_table(path, needed) as parquet:
-        rows = _Rows(parquet, path, spec, needed, more)
+        rows = _Rows(parquet, path, spec, needed, more, stored)
         for batch in parquet.batches(CHUNK_ROWS, needed):
             rows.add(batch)
             release()
@@ -250,6 +255,7 @@ class _Rows:
         spec: RegressorSpec,
         columns: list[str],
         negatives: Negatives | None,
+        stored: Mapping[str, str],
     ) -> None:
         self.n = n = parquet.rows
         self._negatives = negatives
@@ -258,6 +264,9 @@ class _Rows:
             raise InputError(f"{path} has no rows: there is nothing to train on")
         self._path, self._spec = path, spec
         self._features, self._keys = list(spec.inputs.names), list(spec.split.columns)
+        self._stored = stored
+        low, high = spec.target.range
+        self._in_range = f"{spec.target.column} in [{low:g}, {high:g}]"
         self._version = spec.inputs.codec
         texts = dict.fromkeys(c for c in (*self._keys, *ROW_COLUMNS) if c in columns and c not in NUMBERED)
         numbers = [c for c in NUMBERED if c in columns]
@@ -269,17 +278,20 @@ class _Rows:
         self._codec = None if self._version is None else scratch.array((room, width), np.float64)
         self._labels = {name: _Coded(scratch.array(n, np.int32)) for name in texts}
         self._numbers: dict[str, NDArray[np.float64]] = {name: scratch.array(n, np.float64) for name in numbers}
-        self._lacking = dict.fromkeys([*self._features, spec.target.column, *self._keys], 0)
+        self._lacking = dict.fromkeys([*self._features, spec.target.column, self._in_range, *self._keys], 0)
         self._n_usable, self._n_unlisted, self._end = 0, 0, 0
         self._refused: InputError | None = None
 
     def add(self, batch: pa.Table) -> None:
         """Add the usable rows of a batch."""
-        inputs = [floats(batch, name) for name in self._features]
+        inputs = [floats(batch, self._stored.get(name, name)) for name in self._features]
         target = floats(batch, self._spec.target.column)
         text = {name: coded_names(batch, name) for name in self._labels}
         lacking = {name: ~np.isfinite(column) for name, column in zip(self._features, inputs, strict=True)}
         lacking[self._spec.target.column] = ~np.isfinite(target)
+        if self._spec.rows.outside_target == "leave_out":
+            low, high = self._spec.target.range
+            lacking[self._in_range] = np.isfinite(target) & ((target < low) | (target > high))
         lacking |= {name: (text[name][0] == "")[text[name][1]] for name in self._keys}
         for name, mask in lacking.items():
             self._lacking[name] += int(np.count_nonzero(mask))
@@ -330,12 +342,22 @@ class _Rows:
             raise InputError(
                 f"{path}: {n_dropped} of {n} rows lack a value that model {spec.name} needs ({named}), which is more than "
                 f"the allowed share {spec.rows.max_dropped_share}: take such columns out of the model's inputs, or "
-                "extract them"
+                f"extract them{self._remedies()}"
             )
         if self._n_unlisted and self._end == 0:
             raise InputError(f"{path}: no row's encoder has a place in codec vocabulary {self._version}")
         if self._refused is not None:
             raise InputError(f"{path}: {self._refused}") from self._refused
+
+    def _remedies(self) -> str:
+        """Say what else helps, for columns that no verb extracts."""
+        texts = []
+        if self._lacking[self._in_range]:
+            texts.append(f"; target.range is to be the scale of {self._spec.target.column}")
+        joined = [name for name in self._features if name in CONTEXT and CONTEXT[name].of == "joined"]
+        if any(self._lacking[name] for name in joined):
+            texts.append(f"; {', '.join(joined)} come from another table, by vmaf-train join")
+        return "".join(texts)
 
     def _add_negatives(self) -> int:
         """Put the hard negatives after the table's rows, and give the number of all rows."""

@@ -11,8 +11,11 @@ from pyvmaf.base.section import Section
 from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import CONTEXT, resolve
+from pyvmaf.models.regressor.names import CODEC, RESERVED, SCORE
 from pyvmaf.models.regressor.plan import on_frames
-from pyvmaf.models.spec import ModelSpec, load_spec
+from pyvmaf.models.spec import Export, ModelSpec, load_spec
+
+_TENSOR_NAME = r"^[a-z][a-z0-9_]{0,63}$"
 
 
 class Inputs(Section):
@@ -144,11 +147,44 @@ class Network(Section):
     )
     activation: Literal["relu", "gelu"] = Field(default="relu", description="gelu is the exact one (erf).")
     dropout: float = Field(default=0.0, ge=0, le=0.99, description="Share of hidden activations zeroed while training.")
+    normalise: Literal["none", "layer"] = Field(
+        default="none",
+        description="layer: the inputs of a row, once scaled, are standardised over themselves before the first layer, with "
+        "a learned factor and shift each (LayerNorm, Ba et al. 2016). It needs inputs.guard: clamp.",
+    )
+    normalise_epsilon: float = Field(
+        default=1e-5,
+        gt=0,
+        description="layer: added to the variance of a row's inputs. With a small one nothing is left of how good a row is "
+        "on the whole, but how its inputs compare; inputs that are standardised have a variance of about 1.",
+    )
+    output: Literal["linear", "sigmoid"] = Field(
+        default="linear",
+        description="sigmoid: low + (high - low) sigmoid(x) with the ends of target.range, so that no score leaves it. It "
+        "needs target.standardise: false.",
+    )
     base: BaseSettings | None = Field(
         default=None,
         description="A ridge regression on some of the inputs, which the network corrects within a limit; null: none. "
         "Outside of what the training rows show the score then goes on in a straight line.",
     )
+
+
+class RowExport(Export):
+    """The ONNX file of a regressor."""
+
+    codec_name: str = Field(
+        default=CODEC, pattern=_TENSOR_NAME, description="Name of the graph's second input, the codec block."
+    )
+    output_name: str = Field(default=SCORE, pattern=_TENSOR_NAME, description="Name of the graph's output.")
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> RowExport:
+        names = (self.codec_name, self.output_name)
+        for name in names:
+            if name in RESERVED or names.count(name) > 1:
+                raise ValueError(f"{name} is the name of another tensor of the graph: take another one")
+        return self
 
 
 class RegressorSpec(ModelSpec, Section):
@@ -160,6 +196,7 @@ class RegressorSpec(ModelSpec, Section):
     )
     inputs: Inputs
     network: Network
+    export: RowExport = RowExport()
 
     @model_validator(mode="after")
     def _target_is_not_an_input(self) -> RegressorSpec:
@@ -172,6 +209,41 @@ class RegressorSpec(ModelSpec, Section):
         for name in self.network.base.inputs if self.network.base else ():
             if name not in self.inputs.names:
                 raise unknown_name("input of network.base", name, self.inputs.names)
+        return self
+
+    @model_validator(mode="after")
+    def _bounded_output(self) -> RegressorSpec:
+        if self.network.output == "sigmoid" and self.target.standardise:
+            raise ValueError(
+                "network.output: sigmoid is trained on the share of target.range: set target.standardise: false"
+            )
+        if self.network.output == "sigmoid" and self.network.base is not None:
+            raise ValueError(
+                "network.base is corrected by a network in units of the target: set network.output: linear"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _epsilon_of_a_normalisation(self) -> RegressorSpec:
+        if self.network.normalise == "none" and "normalise_epsilon" in self.network.model_fields_set:
+            raise ValueError("network.normalise_epsilon has no effect without a normalisation: set normalise: layer")
+        return self
+
+    @model_validator(mode="after")
+    def _normalised_inputs(self) -> RegressorSpec:
+        if self.network.normalise == "none":
+            return self
+        # Over all inputs of a row, one that never varied in training changes what becomes of the others.
+        if self.inputs.guard == "none":
+            raise ValueError(
+                "network.normalise: layer computes with all inputs of a row, so one that never varied in training must stay "
+                "as it was: set inputs.guard: clamp"
+            )
+        if self.inputs.codec is not None and len(VOCABULARIES[self.inputs.codec].slots) > 1:
+            raise ValueError(
+                "network.normalise: layer computes with all inputs of a row, so a codec that no training row had would "
+                f"change the others: vocabulary {self.inputs.codec} has several slots, take one of one slot (v4) or none"
+            )
         return self
 
     @model_validator(mode="after")
@@ -205,6 +277,9 @@ class RegressorSpec(ModelSpec, Section):
         for section, key in (("network", "base"), ("inputs", "codec_dropout")):
             if not parts[section][key]:
                 del parts[section][key]
+        for key in ("normalise", "normalise_epsilon", "output"):
+            if parts["network"][key] == Network.model_fields[key].default:
+                del parts["network"][key]
         return parts
 
 

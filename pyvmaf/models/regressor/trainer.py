@@ -63,8 +63,9 @@ class Fitted:
         prepare: turns raw rows into the network's inputs.
         base: the linear part that the network corrects, None without one.
         target: (mean, std) that its targets, or what the linear part leaves of them, were standardised with, (0, 1) for
-            none.
-        parameters: float [n_parameters] in the trainer's precision; the target's scale is folded in.
+            none; of a bounded output, (low, high - low) of its range.
+        parameters: float [n_parameters] in the trainer's precision; the target's scale is folded in, unless the output
+            is bounded.
         losses: float64 [epochs], mean squared training loss of each epoch on the scale that was fitted.
     """
 
@@ -156,7 +157,7 @@ class _Data:
         base: BaseSettings | None,
         seed: int,
         standardise: bool,
-        widths: Sequence[int],
+        network: Mlp,
         dtype: torch.dtype,
         scratch: Scratch,
         packed: NDArray[np.floating] | None,
@@ -194,7 +195,10 @@ class _Data:
             columns = np.array([inputs.names.index(name) for name in base.inputs])
             self.base = Base.fit(scaled, columns, penalty=base.penalty, limit=base.limit)
         self.target = (0.0, 1.0)
-        if standardise:
+        if network.bounds is not None:
+            low, high = network.bounds
+            self.target = (low, high - low)
+        elif standardise:
             mean, spread = _moments(left, self.n)
             self.target = (mean, spread if spread >= MIN_STD else 1.0)
         self._dtype, self._scratch, self._n_scaled = dtype, scratch, X.shape[1]
@@ -205,7 +209,9 @@ class _Data:
         )
         self._index: NDArray[np.int64] | None = None
         self._order = stream(seed, member.held_out, "order")
-        self.dropout = [stream(seed, member.held_out, f"dropout {place}") for place in range(len(widths))]
+        self.dropout = [
+            stream(seed, member.held_out, f"dropout {place}") for place in range(len(network.dropped_widths))
+        ]
         self.codec_dropout = stream(seed, member.held_out, "codec dropout")
         release()
 
@@ -318,7 +324,8 @@ class StackedTrainer:
             seed: of every random stream.
             inputs: guard and transforms of the feature columns, and the share of codecs to drop; None for neither.
             base: settings of the linear part that the network corrects, which names columns by `inputs`; None for none.
-            standardise: whether targets are standardised while fitting.
+            standardise: whether targets are standardised while fitting; those of a bounded output are mapped from its
+                range to [0, 1] instead.
             dtype: precision of the arithmetic; float64 serves tests.
         """
         self.network, self.optimiser = network, optimiser
@@ -352,7 +359,6 @@ class StackedTrainer:
             InputError: a member has no rows, or a column values that its transform is not defined for.
             PyvmafError: a loss became NaN or infinite.
         """
-        widths = self.network.dropped_widths
         columns = X.shape[1] + (0 if codec is None else codec.shape[1]) + 2
         scratch = Scratch(len(members) * X.shape[0] * columns * torch.empty(0, dtype=self.dtype).element_size())
         # A copy of all its rows for each member, or one for all of them, from which every batch is scaled anew. That
@@ -368,7 +374,7 @@ class StackedTrainer:
                 base=self.base,
                 seed=self.seed,
                 standardise=self.standardise,
-                widths=widths,
+                network=self.network,
                 dtype=self.dtype,
                 scratch=scratch,
                 packed=packed,
@@ -407,19 +413,21 @@ class StackedTrainer:
 
         An input that was the same in every training row (the slot of an encoder that was not there, the preset of
         rows that name none) teaches nothing: its contribution through the first weights is added to the bias, and these
-        weights become 0, so that another value of it does not meet their initial values.
+        weights become 0, so that another value of it does not meet their initial values. Where a row's inputs are
+        normalised together it stays: it is part of what all rows are divided by.
         """
         flat = flat.clone()
         layers = self.network.layers(flat[None])
-        if self.epochs and one.n > 1:
+        if self.epochs and one.n > 1 and not self.network.normalised:
             inputs, constant = one.steady()
             first = layers[0][0]
             if self._codec is not None:
                 self._codec.settle(first, inputs, constant)
             first[:, -1] += first[:, :-1][:, constant] @ inputs[constant]
             first[:, :-1][:, constant] = 0
-        layers[-1].mul_(one.target[1])
-        layers[-1][:, :, -1].add_(one.target[0])
+        if self.network.bounds is None:
+            layers[-1].mul_(one.target[1])
+            layers[-1][:, :, -1].add_(one.target[0])
         return flat.numpy()
 
     def _loop(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pyvmaf.codecs.vocabularies import Vocabulary
 from pyvmaf.models.families import Trial
 from pyvmaf.models.regressor.graph import clip_bounds, codec_vocabulary, member_module
-from pyvmaf.models.regressor.inputs import UNCLIPPED, feeds, of_member
+from pyvmaf.models.regressor.inputs import feeds, of_member
+from pyvmaf.models.regressor.names import UNCLIPPED
 from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.weights import Weights
 
@@ -29,7 +30,7 @@ def trials(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Itera
         raw = batch.astype(np.float32).astype(np.float64)  # that rounding is the input's, not the graph's
         with torch_threads(1), torch.inference_mode():
             answers = module(torch.from_numpy(prepare(raw, codec).astype(np.float32)))[:, 0].double().numpy()
-        inputs = feeds(prepare.graph_inputs(raw), codec)
+        inputs = feeds(prepare.graph_inputs(raw), codec, spec.export.codec_name)
         # Clipped scores say nothing about rows far outside: the answers before that are compared as well.
         yield Trial(inputs, answers) if ends is None else Trial(inputs, np.clip(answers, *ends), {UNCLIPPED: answers})
 

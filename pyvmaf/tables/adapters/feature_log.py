@@ -48,7 +48,8 @@ _TEXTS = ("group", "source", "clip", "codec", "encoder", "preset")
 
 Column = Literal[
     "group", "source", "clip", "codec", "encoder", "preset", "crf",
-    "width", "height", "fps", "bitrate_kbps", "n_frames", "mos", "mos_ci", "mos_std", "n_ratings",
+    "width", "height", "fps", "bitrate_kbps", "shot_count_norm", "shot_mean_len_norm", "shot_cut_density",
+    "saliency_mean", "saliency_var", "n_frames", "mos", "mos_ci", "mos_std", "n_ratings",
 ]  # fmt: skip
 """Columns of a training table, other than features, that a log can have."""
 
