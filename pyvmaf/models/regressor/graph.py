@@ -152,18 +152,7 @@ def build_onnx(
         return output
 
     inputs = [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["batch", n_features])]
-    current = FEATURES
-    if prepare.bounds is not None:
-        low, high = (prepare.graph_inputs(limit).astype(np.float32) for limit in prepare.bounds)
-        floor = node("Max", [current, constant("guard.low", low)], "guard.floor")
-        current = node("Min", [floor, constant("guard.high", high)], "guard.inside")
-    if any(prepare.transforms):
-        current = _bend(current, prepare.transforms, node, constant)
-    if not prepare.scaled_by_caller:
-        mean = constant("scaler.mean", prepare.mean.astype(np.float32))
-        std = constant("scaler.std", prepare.std.astype(np.float32))
-        current = node("Div", [node("Sub", [current, mean], "scaler.centred"), std], "scaler.scaled")
-    features = current
+    features = current = _prepare(prepare, node, constant)
     if n_codec:
         inputs.append(helper.make_tensor_value_info(codec_name, TensorProto.FLOAT, ["batch", n_codec]))
         current = node("Concat", [current, codec_name], JOINED, axis=1)
@@ -203,6 +192,24 @@ def build_onnx(
         graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=_IR_VERSION, producer_name="pyvmaf"
     )
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _prepare(
+    prepare: Preparation, node: Callable[..., str], constant: Callable[[str, NDArray[np.generic]], str]
+) -> str:
+    """Turn raw features into those that a network sees."""
+    current = FEATURES
+    if prepare.bounds is not None:
+        low, high = (prepare.graph_inputs(limit).astype(np.float32) for limit in prepare.bounds)
+        floor = node("Max", [current, constant("guard.low", low)], "guard.floor")
+        current = node("Min", [floor, constant("guard.high", high)], "guard.inside")
+    if any(prepare.transforms):
+        current = _bend(current, prepare.transforms, node, constant)
+    if not prepare.scaled_by_caller:
+        mean = constant("scaler.mean", prepare.mean.astype(np.float32))
+        std = constant("scaler.std", prepare.std.astype(np.float32))
+        current = node("Div", [node("Sub", [current, mean], "scaler.centred"), std], "scaler.scaled")
+    return current
 
 
 def _gelu(current: str, key: str, node: Callable[..., str], constant: Callable[[str, NDArray[np.generic]], str]) -> str:
