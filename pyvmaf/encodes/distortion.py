@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DISTORTIONS: Table[str] = {
     "encoder": "pyvmaf.encodes.encoder",
     "filter": "pyvmaf.encodes.filter",
+    "identity": "pyvmaf.encodes.identity",
 }
 """Module of each kind of distortion."""
 

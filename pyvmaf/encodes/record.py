@@ -49,7 +49,9 @@ class Record(Document):
     pix_fmt: Name = Field(description="Pixel format of the encode, FFmpeg's name.")
     framerate: _AboveZero = Field(description="Frames per second.")
     duration_s: _AboveZero = Field(description="Frames over frames per second.")
-    encoder: Name | None = Field(description="FFmpeg's name of the encoder; null if a filter made the distorted clip.")
+    encoder: Name | None = Field(
+        description="FFmpeg's name of the encoder; null if no encoder made the distorted clip."
+    )
     encoder_version: Name | None = Field(
         description="The encoder's own version; 'unknown' if its log does not tell; null without an encoder."
     )

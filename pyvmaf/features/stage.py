@@ -55,6 +55,19 @@ def read_strengths(rungs: Mapping[str, Path], records: Mapping[str, Record]) -> 
     return strengths
 
 
+def _identical(rungs: Mapping[str, Path], digest: str) -> list[str]:
+    """Say which rungs are the reference itself, because half of their columns then hold nothing."""
+    from pyvmaf.base.files import sha256_file
+
+    names = [rung for rung, path in rungs.items() if sha256_file(path) == digest]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)}: the distorted video is the reference itself: VMAF and the features that compare two pictures "
+        "(ADM, VIF, SSIM, PSNR, ...) are those of equal pictures in every row and say nothing about it; CAMBI and motion do"
+    ]
+
+
 @publishes("extract-features")
 def extract_features(
     reference: Path,
@@ -96,6 +109,7 @@ def extract_features(
                 f"{digest}: encode it again from this reference"
             )
     ladder = extract_ladder(reference, rungs, features=features, model=model, reading=reading, compute=compute)
+    ladder.notes.extend(_identical(rungs, digest))
     teacher = model_name(model)
     table = ladder_table(
         ladder, labels, records, strengths, str(teacher or model), engine_block("extract-features", uses)

@@ -39,7 +39,8 @@ class Ladder(Section):
 
     distortion: str = Field(
         default="encoder",
-        description="Kind of distortion: encoder, or filter (an FFmpeg filter, stored lossless).",
+        description="Kind of distortion: encoder, filter (an FFmpeg filter, stored lossless), or identity (the clip itself, "
+        "for features that need no reference).",
     )
 
     encoder: str | None = Field(default=None, description="FFmpeg encoder; null: the ladder's own name is the encoder.")
