@@ -49,6 +49,8 @@ class Needs(NamedTuple):
         reference_only: whether the scores depend on the reference alone, so that a ladder computes them once.
         chroma: whether chroma planes are read.
         before, after: how many frames of the reference around a range of frames decide the scores of the range.
+        ordered: whether the scores of a pair depend on the pair before, so that a batch has to read the pairs of one video
+            in order, without gaps, from `before` pairs ahead of a range on.
         one_ahead: whether the scores of a frame are known once the next frame is; False if only at the end of a clip.
     """
 
@@ -57,6 +59,7 @@ class Needs(NamedTuple):
     before: int = 0
     after: int = 0
     one_ahead: bool = True
+    ordered: bool = False
 
 
 class Batch(Protocol):

@@ -89,14 +89,50 @@ _TABLE: Row[tuple[Feature, ...]] = (
     ),
 )  # fmt: skip
 
-FEATURES: Table[Feature] = {feature.name: feature for feature in _TABLE}
+_WEIGHTED: Row[str] = "{}, weighted by the frame rate"
+_FULL_REF: Row[Request] = Request("cambi", (("full_ref", "true"),))
+_SPEED: Row[Request] = Request("speed_chroma")
+_SPEED_ABOUT: Row[str] = "difference of spatial entropy of {} (SpEED, Bampis et al. 2017)"
+
+# Features that no published set names. Rows of another request than those above, so that entries of the cache stay whole.
+_OTHERS: Row[tuple[Feature, ...]] = (
+    Feature("motion_fps", _MOTION, "VMAF_integer_feature_motion_score", 0, None, 0.9, _WEIGHTED.format("motion")),
+    Feature("motion2_fps", _MOTION, "VMAF_integer_feature_motion2_score", 0, None, 0.9, _WEIGHTED.format("motion2")),
+    Feature("motion3_fps", _MOTION, "VMAF_integer_feature_motion3_score", 0, None, 0.9, _WEIGHTED.format("motion3")),
+    Feature(
+        "cambi_eotf", Request("cambi"), "Cambi_feature_cambi_score", 0, None, 7.1,
+        "cambi with the thresholds of the video's transfer function: PQ for PQ, else BT.1886",
+    ),
+    Feature(
+        "cambi_full_ref", _FULL_REF, "cambi_full_reference", 0, None, 14.2,
+        "cambi_eotf of the distorted frame beyond that of the reference",
+    ),
+    Feature(
+        "speed_chroma_u", _SPEED, "Speed_chroma_feature_speed_chroma_u_score", 0, 1000, 5.1, _SPEED_ABOUT.format("Cb"),
+        chroma=True,
+    ),
+    Feature(
+        "speed_chroma_v", _SPEED, "Speed_chroma_feature_speed_chroma_v_score", 0, 1000, 5.1, _SPEED_ABOUT.format("Cr"),
+        chroma=True,
+    ),
+    Feature(
+        "speed_chroma_uv", _SPEED, "Speed_chroma_feature_speed_chroma_uv_score", 0, 1000, 5.1,
+        _SPEED_ABOUT.format("Cb and Cr, the mean"), chroma=True,
+    ),
+    Feature(
+        "speed_temporal", Request("speed_temporal"), "Speed_temporal_feature_speed_temporal_score", 0, None, 8.0,
+        _SPEED_ABOUT.format("differences of luma to the frame before"),
+    ),
+)  # fmt: skip
+
+FEATURES: Table[Feature] = {feature.name: feature for feature in (*_TABLE, *_OTHERS)}
 """Every feature by its training name, in catalog order: the order of columns wherever features are stored."""
 
 CANONICAL6: Row[tuple[str, ...]] = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
 """The six inputs of VMAF v0.6.1, in the order in which models are trained."""
 
-FULL: Row[tuple[str, ...]] = tuple(FEATURES)
-"""Every feature of the catalog."""
+FULL: Row[tuple[str, ...]] = tuple(feature.name for feature in _TABLE)
+"""The features of published feature studies."""
 
 DEFAULT_FEATURES = "canonical6"
 """Features measured by default."""

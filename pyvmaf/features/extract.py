@@ -208,6 +208,25 @@ class _Pool:
                 thread.join(timeout=0.5)
 
 
+class _Ordered:
+    """Requests of one task that need pairs in order, computed in the thread that reads."""
+
+    def __init__(self, engine: Engine, task: Task, form: Format, window: Window) -> None:
+        self.requests = {r: keys for r, keys in task.requests.items() if engine.needs(r).ordered}
+        before = max((engine.needs(request).before for request in self.requests), default=0)
+        self._start = max(0, window.first - before)
+        self._batch = engine.open(self.requests, form) if self.requests else None
+
+    def read(self, index: int, reference: Planes, distorted: Planes) -> None:
+        if self._batch is not None and index >= self._start:
+            self._batch.read(index - self._start, reference, distorted)
+
+    def harvest(self, selected: NDArray[np.int64]) -> Scores:
+        if self._batch is None:
+            return {}
+        return {key: values[selected - self._start] for key, values in self._batch.harvest().items()}
+
+
 def check_formats(reference: FrameSource, distorted: Sequence[FrameSource]) -> None:
     """Refuse pairs of different formats, whose samples an engine would misread.
 
@@ -258,11 +277,16 @@ def run(
     needs = [engine.needs(request) for request in shared]
     start = max(0, window.first - max((need.before for need in needs), default=0))
     batch = engine.open(shared, form) if shared else None
+    ordered = [_Ordered(engine, task, form, window) for task in tasks]
+    free = [
+        Task(task.video, {r: keys for r, keys in task.requests.items() if r not in paced.requests})
+        for task, paced in zip(tasks, ordered, strict=True)
+    ]
     watch = _Watch(videos) if reading.related else None
     indices: list[int] = []
     notes: list[str] = []
     advance = compute.progress
-    pool = _Pool(tasks, engine, form, compute.threads)
+    pool = _Pool(free, engine, form, compute.threads)
     try:
         pool.start()
         seen = 0
@@ -274,9 +298,11 @@ def run(
                 watch.see(index, frames)
             if batch is not None and index >= start:
                 batch.read(index - start, frames[0], None)
+            for paced, planes in zip(ordered, frames[1:], strict=True):
+                paced.read(index, frames[0], planes)
             if index in window:
                 indices.append(index)
-                for rung, task in enumerate(tasks):
+                for rung, task in enumerate(free):
                     if task.requests:
                         pool.put(_Item(rung, index, frames[0], frames[1 + rung]))
                 if advance is not None:
@@ -294,8 +320,8 @@ def run(
         indices=selected,
         reference={key: values[selected - start] for key, values in scores.items()},
         distorted=[
-            blocks.merged(selected, task.requests, str(task.video.path))
-            for task, blocks in zip(tasks, pool.blocks, strict=True)
+            {**blocks.merged(selected, task.requests, str(task.video.path)), **paced.harvest(selected)}
+            for task, blocks, paced in zip(free, pool.blocks, ordered, strict=True)
         ],
         notes=[*notes, *(watch.notes() if watch is not None else [])],
     )

@@ -15,6 +15,7 @@ from pyvmaf import engines
 from pyvmaf.base.outputs import Watch
 from pyvmaf.engines.protocol import Engine, Request, Requests
 from pyvmaf.errors import InputError
+from pyvmaf.features.adapt import Traits
 from pyvmaf.features.cache import Cache, Scores
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, TEACHER, Selection, select
 from pyvmaf.features.extract import Task, check_formats, compare_rates, run
@@ -189,10 +190,11 @@ def extract_ladder(
     names = (model,) if isinstance(model, str) else model or ()
     teachers = [Teacher(name) for name in dict.fromkeys(names)]
     first, videos, notes = open_pair(reference, distorted, reading)
-    columns, unavailable = usable(selection, engine, first.format)
+    traits = Traits.of(first)
+    columns, unavailable = usable(selection, engine, first.format, traits, apart=not reading.related)
     for teacher in teachers:
         teacher.check(engine, first.format)
-    requests = requests_of(columns, teachers, first.format)
+    requests = requests_of(columns, teachers, first.format, traits)
     shared = {request: keys for request, keys in requests.items() if engine.needs(request).reference_only}
     paired = {request: keys for request, keys in requests.items() if request not in shared}
 

@@ -9,6 +9,7 @@ from pyvmaf.engines.libvmaf.extractors import spell_options
 from pyvmaf.engines.libvmaf.models import Model, model_info, predict, predict_collection
 from pyvmaf.engines.protocol import Engine, Request
 from pyvmaf.errors import InputError
+from pyvmaf.features.adapt import Traits, adapt, catalog_of
 from pyvmaf.features.catalog import FEATURES, Feature, Selection
 
 if TYPE_CHECKING:
@@ -69,11 +70,20 @@ def obstacle(feature: Feature, engine: Engine, form: Format) -> str | None:
     return engine.obstacle(feature.request, form)
 
 
-def usable(selection: Selection, engine: Engine, form: Format) -> tuple[tuple[Feature, ...], dict[str, str]]:
+def usable(
+    selection: Selection, engine: Engine, form: Format, traits: Traits | None = None, *, apart: bool = False
+) -> tuple[tuple[Feature, ...], dict[str, str]]:
     """Split features into those that can be computed on frames of this format and those that cannot.
 
+    Args:
+        selection: the features.
+        engine: the engine that computes.
+        form: format of the frames.
+        traits: about the reference, for features that follow them; None to leave those as they are.
+        apart: frames that follow each other are no neighbours in the video.
+
     Returns:
-        Features that can be computed, in catalog order, and by name the reason why the others cannot.
+        Features that can be computed, in catalog order and with their options for this reference, and by name the reason why the others cannot.
 
     Raises:
         InputError: a feature that was asked for by name cannot be computed.
@@ -81,21 +91,30 @@ def usable(selection: Selection, engine: Engine, form: Format) -> tuple[tuple[Fe
     features: list[Feature] = []
     unavailable: dict[str, str] = {}
     for name in selection.names:
-        feature = FEATURES[name]
-        reason = obstacle(feature, engine, form)
-        if reason is None:
-            features.append(feature)
+        feature = adapt(FEATURES[name], traits)
+        reason = feature if isinstance(feature, str) else obstacle(feature, engine, form)
+        if not isinstance(feature, str) and reason is None:
+            if apart and engine.needs(feature.request).ordered:
+                unavailable[name] = "it compares a pair with the pair before, and these frames are no neighbours"
+            else:
+                features.append(feature)
         elif name in selection.explicit:
             raise InputError(f"feature {name!r} cannot be computed on {form.size} {form.pix_fmt} frames: {reason}")
         else:
-            unavailable[name] = reason
+            unavailable[name] = str(reason)
     return tuple(features), unavailable
 
 
 def requests_of(
-    features: Iterable[Feature], teachers: Sequence[Teacher], form: Format
+    features: Iterable[Feature], teachers: Sequence[Teacher], form: Format, traits: Traits | None = None
 ) -> dict[Request, tuple[str, ...]]:
     """List the requests behind features and models.
+
+    Args:
+        features: as from `usable`.
+        teachers: the models.
+        form: format of the frames.
+        traits: about the reference, as for `usable`.
 
     Returns:
         Requests in order of first use, each with the names of its scores: all of the catalog on frames of this format,
@@ -105,7 +124,7 @@ def requests_of(
     for teacher in teachers:
         for request, names in teacher.keys.items():
             keys.setdefault(request, []).extend(names)
-    catalog = [feature for feature in FEATURES.values() if not (feature.chroma and form.chroma == "400")]
+    catalog = [feature for feature in catalog_of(traits) if not (feature.chroma and form.chroma == "400")]
     return {
         request: tuple(dict.fromkeys([*(f.key for f in catalog if f.request == request), *names]))
         for request, names in keys.items()

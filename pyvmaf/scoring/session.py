@@ -16,6 +16,7 @@ import numpy as np
 from pyvmaf import engines
 from pyvmaf.engines.protocol import Stream
 from pyvmaf.errors import InputError, NativeError
+from pyvmaf.features.adapt import Traits
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.features.requests import Teacher, requests_of, usable
 from pyvmaf.scoring.handed import Facts, Handed, Taking, read_frame
@@ -271,10 +272,10 @@ class Session:
         return [note for note in notes if note not in self.notes]
 
     def _start(self, form: Format) -> None:
-        features, unavailable = usable(self._selection, self._engine, form)
+        features, unavailable = usable(self._selection, self._engine, form, Traits())
         if self._teacher:
             self._teacher.check(self._engine, form)
-        requests = requests_of(features, [self._teacher] if self._teacher else [], form)
+        requests = requests_of(features, [self._teacher] if self._teacher else [], form, Traits())
         shared = {request: keys for request, keys in requests.items() if self._engine.needs(request).reference_only}
         paired = {request: keys for request, keys in requests.items() if request not in shared}
         reference = self._engine.stream(shared, form) if shared else None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.context import Context
-from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, check_frames, parse_options, repairs_of
+from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, check_frames, parse_options, repairs_of, score_keys
 from pyvmaf.engines.protocol import Engine, Needs, Request, Requests, Stream
 from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyvmaf.engines.protocol import Scores
     from pyvmaf.video.format import Format
     from pyvmaf.video.reader import Planes
@@ -47,9 +49,6 @@ class Libvmaf(Engine):
         """Say why an extractor cannot run on frames of this format; None if it can."""
         if request.extractor not in EXTRACTORS:
             return "libvmaf has no such extractor"
-        row = EXTRACTORS[request.extractor]
-        if row.ordered and not row.reference_only:
-            return f"extractor {row.name!r} compares a pair with the pair before, but pairs are measured in any order"
         try:
             options = parse_options(request.extractor, dict(request.options))
             check_frames(request.extractor, options, *form.native)
@@ -62,7 +61,7 @@ class Libvmaf(Engine):
         row = EXTRACTORS[request.extractor]
         chroma = row.limit.chroma or "enable_chroma" in row.options
         if not row.reference_only:
-            return Needs(chroma=chroma)
+            return Needs(chroma=chroma, before=1, ordered=True) if row.ordered else Needs(chroma=chroma)
         plain = request.options in _PLAIN_MOTION
         before, after = (1, 1) if plain else (5, 2)
         return Needs(reference_only=True, chroma=chroma, before=before, after=after, one_ahead=plain)
@@ -72,7 +71,14 @@ class Libvmaf(Engine):
         return LibvmafBatch(requests, form)
 
     def stream(self, requests: Requests, form: Format) -> Stream:
-        """Open a stream: of motion, or of extractors that look at one pair only."""
+        """Open a stream: of motion, or of extractors that look at one pair only.
+
+        Raises:
+            InputError: an extractor compares a pair with the pair before.
+        """
+        for request in requests:
+            if self.needs(request).ordered:
+                raise InputError(f"{request} compares a pair with the pair before: use pyvmaf.score")
         if any(self.needs(request).reference_only for request in requests):
             return MotionStream(requests, form)
         return PairStream(requests, form)
@@ -81,40 +87,71 @@ class Libvmaf(Engine):
 ENGINE = Libvmaf()
 
 
+def _compatible(requests: Requests) -> list[dict[Request, Sequence[str]]]:
+    """Divide requests into groups for one context each: of two scores of one name libvmaf keeps the first.
+
+    CAMBI with and without ``full_ref`` file the same score.
+    """
+    groups: list[tuple[set[str], dict[Request, Sequence[str]]]] = []
+    for request, keys in requests.items():
+        filed = set(score_keys(request.extractor, parse_options(request.extractor, dict(request.options))))
+        names, group = next((item for item in groups if filed.isdisjoint(item[0])), (set[str](), {}))
+        if not group:
+            groups.append((names, group))
+        names |= filed
+        group[request] = keys
+    return [group for _, group in groups]
+
+
+class _Part(NamedTuple):
+    """A context, and the scores that are wanted of it."""
+
+    context: Context
+    keys: list[str]
+
+
 class LibvmafBatch:
-    """One context, and the scores that are wanted of it."""
+    """One context, or several for requests that file scores of one name, and the scores that are wanted of them."""
 
     def __init__(self, requests: Requests, form: Format) -> None:
-        """Open the context. It takes luma only if no extractor reads chroma, which then is never copied."""
+        """Open the contexts. They take luma only if no extractor reads chroma, which then is never copied."""
         chroma = form.chroma != "400" and any(ENGINE.needs(request).chroma for request in requests)
         self._planes = 3 if chroma else 1
-        self._keys = [key for keys in requests.values() for key in keys]
         self._count = 0
-        self._context = Context(form.width, form.height, form.chroma if chroma else "400", form.bit_depth)
-        for request in requests:
-            self._context.use_feature(request.extractor, dict(request.options))
+        self._parts: list[_Part] = []
+        for group in _compatible(requests):
+            context = Context(form.width, form.height, form.chroma if chroma else "400", form.bit_depth)
+            self._parts.append(_Part(context, [key for keys in group.values() for key in keys]))
+            for request in group:
+                context.use_feature(request.extractor, dict(request.options))
 
     def read(self, index: int, reference: Planes, distorted: Planes | None) -> None:
         """Read a pair of frames."""
-        self._context.read(reference[: self._planes], None if distorted is None else distorted[: self._planes], index)
+        for part in self._parts:
+            part.context.read(
+                reference[: self._planes], None if distorted is None else distorted[: self._planes], index
+            )
         self._count += 1
 
     def latest(self) -> dict[str, float]:
         """Return the scores of the frame that was read last, none of which may look ahead."""
         index = [self._count - 1]
-        return {key: float(self._context.feature_scores(key, index)[0]) for key in self._keys}
+        return {key: float(part.context.feature_scores(key, index)[0]) for part in self._parts for key in part.keys}
 
     def harvest(self) -> Scores:
-        """Flush the context and read every score of every frame: libvmaf does not report those that it failed on."""
-        self._context.flush()
+        """Flush the contexts and read every score of every frame: libvmaf does not report those that it failed on."""
         frames = np.arange(self._count, dtype=np.int64)
-        scores = {key: self._context.feature_scores(key, frames) for key in self._keys}
+        scores: Scores = {}
+        for part in self._parts:
+            part.context.flush()
+            scores |= {key: part.context.feature_scores(key, frames) for key in part.keys}
         self.close()
         return scores
 
     def close(self) -> None:
-        """Close the context."""
-        self._context.close()
+        """Close the contexts."""
+        for part in self._parts:
+            part.context.close()
 
     @property
     def count(self) -> int:
