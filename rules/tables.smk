@@ -23,9 +23,14 @@ rule build_shard:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        code=identity("shard"),
+        spec=spec_file("corpus"),
+        opinions=lambda wildcards: PLAN.corpus(wildcards.corpus).opinions(
+            wildcards.codec
+        ),
+        code=lambda wildcards: identity("shard", PLAN.corpus(wildcards.corpus).uses),
     shell:
-        "vmaf-train shard --output {output.shard:q} --records {output.records:q} --code {params.code:q}"
+        "vmaf-train shard --corpus {params.spec:q} --output {output.shard:q} --records {output.records:q}"
+        " --code {params.code:q}"
         " {input.ladders:q} {input.records:q} > {log:q} 2>&1"
 
 
@@ -79,7 +84,8 @@ rule combine_table:
             f"{Path(shard).parent.name}={shard}" for shard in input.shards
         ],
         unit=lambda wildcards: PLAN.unit(wildcards.table),
+        scale=lambda wildcards: PLAN.mos_options(wildcards.table),
         code=identity("combine"),
     shell:
         "vmaf-train combine --output {output.table:q} --unit {params.unit:q} --code {params.code:q}"
-        " {params.shards:q} > {log:q} 2>&1"
+        " {params.scale:q} {params.shards:q} > {log:q} 2>&1"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pyvmaf.base.code import NOTHING
 from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import CodeOption, check_code
 
@@ -35,25 +36,33 @@ def shard(
     records: Annotated[
         Path, typer.Option("--records", help="The complete corpus rows to write (.jsonl), one per encode.")
     ],
+    corpus: Annotated[
+        str | None,
+        typer.Option("--corpus", "-c", help="Corpus file, or the name of one, whose opinion scores become columns."),
+    ] = None,
     code: CodeOption = None,
 ) -> None:
     """Put the feature tables of one corpus and codec into a shard, and complete the encodes' records.
 
+    With --corpus the rows have the opinion scores of the corpus file: of the rung, or of its clip.
+
     Example: vmaf-train shard -o libx264.parquet --records libx264.jsonl features/*/libx264.parquet
     encodes/*/libx264/*.json
     """
-    check_code("shard", code)
     from pyvmaf.base.outputs import MANIFEST_SUFFIX
+    from pyvmaf.corpora.spec import find_corpus, load_corpus
     from pyvmaf.errors import InputError
     from pyvmaf.tables.build import build_shard
 
+    rated = None if corpus is None else load_corpus(find_corpus(corpus))
+    check_code("shard", code, NOTHING if rated is None else rated.uses)
     # A pattern such as *.json takes the manifests in, too.
     files = [path for path in inputs if not path.name.endswith(MANIFEST_SUFFIX)]
     for path in files:
         if path.suffix not in (".parquet", ".json"):
             raise InputError(f"{path} is neither a feature table (.parquet) nor a record of an encode (.json)")
     ladders = [path for path in files if path.suffix == ".parquet"]
-    rows = build_shard(ladders, [path for path in files if path.suffix == ".json"], output, records)
+    rows = build_shard(ladders, [path for path in files if path.suffix == ".json"], output, records, corpus=rated)
     say(f"{output}: {rows} rows of {len(ladders)} ladders")
 
 
@@ -95,6 +104,14 @@ def combine(
     unit: Annotated[
         Unit, typer.Option("--unit", help="What a row is: frame, or clip, which pools the frames of each encode.")
     ] = Unit.FRAME,
+    mos_scale: Annotated[
+        str | None,
+        typer.Option("--mos-scale", metavar="LOW,HIGH", help="Map opinion scores to this scale; native ones are kept."),
+    ] = None,
+    mos_map: Annotated[
+        list[str] | None,
+        typer.Option("--mos-map", metavar="LABEL=MAP", help="Map of the scores of this label, if not the usual one."),
+    ] = None,
     code: CodeOption = None,
 ) -> None:
     """Put shards into one training table. A label may repeat; a feature that an input lacks becomes NaN.
@@ -102,14 +119,24 @@ def combine(
     Example: vmaf-train combine -o default.parquet mine=shards/mine/libx264.parquet mine=shards/mine/libx265.parquet
     """
     check_code("combine", code)
-    from pyvmaf.errors import InputError
+    from pyvmaf.base.opinion import parse_scale
     from pyvmaf.tables.build import combine as run
 
-    pairs = []
-    for value in inputs:
-        label, equals, path = value.partition("=")
-        if not equals or not label or not path:
-            raise InputError(f"{value!r} is not of the form LABEL=TABLE")
-        pairs.append((label, Path(path)))
-    rows = run(pairs, output, unit=unit.value)
+    pairs = [(label, Path(path)) for label, path in (_pair(value, "LABEL=TABLE") for value in inputs)]
+    rows = run(
+        pairs,
+        output,
+        unit=unit.value,
+        mos_scale=None if mos_scale is None else parse_scale(mos_scale),
+        mos_maps=dict(_pair(value, "LABEL=MAP") for value in mos_map or ()),
+    )
     say(f"{output}: {rows} rows of {len(pairs)} tables")
+
+
+def _pair(value: str, form: str) -> tuple[str, str]:
+    from pyvmaf.errors import InputError
+
+    label, equals, other = value.partition("=")
+    if not equals or not label or not other:
+        raise InputError(f"{value!r} is not of the form {form}")
+    return label, other

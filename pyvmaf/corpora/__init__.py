@@ -5,13 +5,18 @@ The planner imports this module, which needs the standard library only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pyvmaf.base.code import Uses
 from pyvmaf.base.table import Table
 from pyvmaf.errors import unknown_name
 
-CLIP_LABELS = frozenset({"source", "group", "mos", "mos_std", "n_ratings", "probe"})
+RATING = ("mos", "mos_std", "n_ratings")
+"""Keys of what viewers rated: a clip, or a rung of it."""
+
+CLIP_LABELS = frozenset({"source", "group", *RATING, "probe"})
 """Keys of a clip in a corpus file that do not decide its pictures: a change of them is no reason to make it again."""
 
 CLIPS = "clips"
@@ -57,3 +62,36 @@ def kind(name: str) -> Kind:
     if name not in KINDS:
         raise unknown_name("kind of corpus", name, KINDS)
     return KINDS[name]
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """The opinion scores of a corpus file.
+
+    Attributes:
+        scale: ends of their scale; None if the file does not state one.
+        encodes: the keys `RATING` that are set, by clip, codec and rung. Codec and rung are empty for the rating of a
+            clip, which holds for all of its rungs that do not have their own.
+    """
+
+    scale: tuple[float, float] | None
+    encodes: Mapping[tuple[str, str, str], Mapping[str, Any]]
+
+    @staticmethod
+    def of(spec: Mapping[str, Any]) -> Ratings:
+        """Take the scores out of the content of a corpus file."""
+        encodes = {}
+        for entry in spec.get("entries") or ():
+            rated = [(("", ""), entry)]
+            rated += [((pair.get("codec", ""), pair["rung"]), pair) for pair in entry.get("pairs") or ()]
+            for (codec, rung), item in rated:
+                if item.get("mos") is not None:
+                    keys = {key: item[key] for key in RATING if item.get(key) is not None}
+                    encodes[entry["key"], codec, rung] = keys
+        scale = spec.get("mos_scale")
+        return Ratings(None if scale is None else (float(scale[0]), float(scale[1])), encodes)
+
+    def parameter(self, codec: str) -> dict[str, Any]:
+        """Return the scores of a codec as a parameter of a rule: JSON values."""
+        mine = {"/".join(key): dict(rating) for key, rating in self.encodes.items() if key[1] in ("", codec)}
+        return {"mos_scale": list(self.scale), "mos": mine} if mine and self.scale else {}

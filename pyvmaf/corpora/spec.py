@@ -27,6 +27,7 @@ from pyvmaf.base.files import read_yaml
 from pyvmaf.base.opinion import check_on_scale
 from pyvmaf.base.roots import check_root
 from pyvmaf.base.section import Section
+from pyvmaf.corpora import Ratings
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.errors import shown as cut
 from pyvmaf.video.format import Format
@@ -170,6 +171,10 @@ class Corpus(Section):
         """What a verb that reads this corpus uses in addition to its imports."""
         return corpora.kind(self.kind).uses
 
+    def ratings(self) -> Ratings:
+        """Return the opinion scores of its clips and their rungs; none by default."""
+        return Ratings(None, {})
+
     @abstractmethod
     def home(self, corpus_file: Path, fetched: Path) -> Path:
         """Return the folder that the paths of its files start from.
@@ -190,6 +195,10 @@ class VideoCorpus(Corpus, Section):
         description="Ends of the scale of the opinion scores, [lowest, highest]: [1, 5] for absolute category rating. "
         "Required if a video has a score. Higher is better.",
     )
+
+    def ratings(self) -> Ratings:
+        """Return the opinion scores of its clips and their rungs."""
+        return Ratings.of(self.model_dump(mode="json"))
 
     @property
     def rated(self) -> Iterator[tuple[str, Rated]]:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyvmaf.base.files import atomic_path
+from pyvmaf.base.opinion import COLUMNS as OPINIONS
+from pyvmaf.base.opinion import COUNTS, SCALE_KEY
 from pyvmaf.base.parquet import METADATA_KEY, read_parquet
 from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError
@@ -36,22 +38,23 @@ TARGET = TEACHER
 """Column after the features: the teacher's score."""
 
 
-def columns(features: Iterable[str]) -> tuple[str, ...]:
-    """List all columns of a table of these features, in order."""
-    present = set(features)
-    return (*LEADING, *(name for name in FEATURES if name in present), TARGET)
+def columns(features: Iterable[str], opinions: Iterable[str] = ()) -> tuple[str, ...]:
+    """List all columns of a table of these features and columns of opinion scores, in order."""
+    present, rated = set(features), set(opinions)
+    ordered = (name for name in FEATURES if name in present)
+    return (*LEADING, *ordered, TARGET, *(name for name in OPINIONS if name in rated))
 
 
-def schema(features: Iterable[str]) -> pa.Schema:
-    """Return the arrow schema of a table of these features."""
+def schema(features: Iterable[str], opinions: Iterable[str] = ()) -> pa.Schema:
+    """Return the arrow schema of a table of these features and columns of opinion scores."""
     import pyarrow as pa
 
     def kind(name: str) -> pa.DataType:
         if name in TEXT_COLUMNS:
             return pa.dictionary(pa.int32(), pa.string())
-        return pa.int64() if name in ("crf", "frame_index") else pa.float64()
+        return pa.int64() if name in ("crf", "frame_index", *COUNTS) else pa.float64()
 
-    return pa.schema([pa.field(name, kind(name)) for name in columns(features)])
+    return pa.schema([pa.field(name, kind(name)) for name in columns(features, opinions)])
 
 
 def ladder_table(
@@ -126,14 +129,19 @@ def metadata(
     model: str,
     engine: Mapping[str, Any],
     notes: Sequence[str] = (),
+    mos_scale: tuple[float, float] | None = None,
 ) -> dict[bytes, bytes]:
-    """Return the file metadata of a table; notes on how its videos were read are left out if there are none."""
+    """Return the file metadata of a table.
+
+    Notes on how its videos were read are left out if there are none, and so is the scale of its opinion scores.
+    """
     block = {
         "features": list(features),
         "unavailable": dict(unavailable),
         "model": model,
         "engine": dict(engine),
         **({"notes": list(notes)} if notes else {}),
+        **({SCALE_KEY: list(mos_scale)} if mos_scale else {}),
     }
     return {METADATA_KEY: json.dumps(block, sort_keys=True).encode()}
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyvmaf.base.files import read_bytes
+from pyvmaf.base.opinion import check_on_scale
 from pyvmaf.errors import InputError
-from pyvmaf.labels.scales import check_inside
 from pyvmaf.labels.spec import LabelSpec, Layout, fill
 
 _MOST_BYTES = 256 << 20
@@ -264,7 +264,7 @@ def _label(spec: LabelSpec, layout: Layout, places: Mapping[str, int], row: Sequ
     mos = _number(texts["mos"])
     if mos is None:
         raise InputError(f"its score {texts['mos']!r} is no number")
-    check_inside(mos, *spec.scale, spec.slack)
+    check_on_scale(mos, spec.scale, spec.slack)
     deviation = _optional(texts.get("deviation", ""), "deviation")
     ratings = _optional(texts.get("ratings", ""), "number of ratings")
     return Label(where, key, mos, deviation, int(ratings), parts)

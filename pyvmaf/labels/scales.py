@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pyvmaf.base.opinion import shown_scale
 from pyvmaf.errors import InputError, unknown_name
 
 
@@ -63,11 +64,40 @@ def scale_map(name: str) -> ScaleMap:
     return SCALE_MAPS[name]
 
 
-def check_inside(score: float, low: float, high: float, slack: float) -> None:
-    """Check that a score lies on its scale, give or take `slack`.
+def default_map(scale: tuple[float, float], to: tuple[float, float]) -> ScaleMap | None:
+    """Return the map that is taken from one scale to another if none is named: the first of `SCALE_MAPS`.
+
+    None if the scales are the same.
 
     Raises:
-        InputError: it does not.
+        InputError: there is no such map.
     """
-    if not low - slack <= score <= high + slack:
-        raise InputError(f"its score {score:g} lies outside of the scale {low:g} to {high:g}")
+    if scale == to:
+        return None
+    for entry in SCALE_MAPS.values():
+        if (entry.low, entry.high) == scale and entry.to == to:
+            return entry
+    raise InputError(
+        f"there is no map of opinion scores from {shown_scale(scale)} to {shown_scale(to)}: "
+        f"{', '.join(f'{e.name} ({shown_scale((e.low, e.high))} to {shown_scale(e.to)})' for e in SCALE_MAPS.values())}"
+    )
+
+
+def fitting_map(name: str, scale: tuple[float, float], to: tuple[float, float], what: str) -> ScaleMap:
+    """Return a map by its name, if it maps from one scale to another.
+
+    Args:
+        name: of the map.
+        scale, to: the scales.
+        what: whose scores they are, for the message.
+
+    Raises:
+        InputError: there is no such map, or it maps other scales.
+    """
+    entry = scale_map(name)
+    if (entry.low, entry.high) != scale or entry.to != to:
+        raise InputError(
+            f"map {name} is from {shown_scale((entry.low, entry.high))} to {shown_scale(entry.to)}, but the scores of {what} "
+            f"are on {shown_scale(scale)} and {shown_scale(to)} is wanted"
+        )
+    return entry

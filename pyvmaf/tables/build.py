@@ -6,11 +6,14 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pyvmaf.base import layout
 from pyvmaf.base.files import atomic_path, relative, write_text
 from pyvmaf.base.manifest import read_manifest, write_manifest
+from pyvmaf.base.opinion import COLUMNS as OPINIONS
+from pyvmaf.base.opinion import COUNTS, MOS, SCALE_KEY, read_scale
 from pyvmaf.base.outputs import publishes
 from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.errors import InputError
@@ -37,10 +40,12 @@ from pyvmaf.tables.clips import (
     unit_of,
 )
 from pyvmaf.tables.clips import LEADING as CLIP_LEADING
+from pyvmaf.tables.opinions import CorpusRatings, OneScale, Rating, Scale, rated_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pyvmaf.corpora.spec import Corpus
     from pyvmaf.encodes.record import Record
 
 
@@ -58,13 +63,40 @@ class _Input:
         if missing:
             raise InputError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(self.schema.names)}")
         self.features = [name for name in FEATURES if name in self.schema.names]
+        self.opinions = [name for name in OPINIONS if name in self.schema.names]
+        self.scale = read_scale(self.spec, os.fspath(path))
+        self.ratings: Rating | None = None
+        self.scales = OneScale(None, {}, native=False)
+        self.label = ""
         self.rows = 0
+
+    def rate(self, ratings: Rating) -> None:
+        """Give the rows opinion scores that stand elsewhere.
+
+        Raises:
+            InputError: they have some.
+        """
+        if not ratings.names:
+            return
+        if self.opinions:
+            raise InputError(
+                f"{self.path} has opinion scores already ({', '.join(self.opinions)}): leave the others out, or make the "
+                "table without them"
+            )
+        self.ratings, self.opinions, self.scale = ratings, list(ratings.names), ratings.scale
+
+    def _with_opinions(self, table: pa.Table) -> pa.Table:
+        """Add the opinion scores that stand elsewhere, and map all to the common scale."""
+        if self.ratings is not None:
+            for name, column in self.ratings.columns(table).items():
+                table = table.append_column(name, column)
+        return self.scales.apply(self.label, table)
 
     def groups(self, target: pa.Schema, label: str | None) -> Iterator[pa.Table]:
         import pyarrow as pa
 
         for index in range(self.file.groups):
-            table = self.file.read_group(index)
+            table = self._with_opinions(self.file.read_group(index))
             self.rows += table.num_rows
             data: dict[str, Any] = {}
             for field in target:
@@ -74,13 +106,15 @@ class _Input:
                     data[field.name] = table[field.name]
                 elif field.name == STRENGTH:
                     data[field.name] = table["crf"]
+                elif field.name in COUNTS:
+                    data[field.name] = pa.nulls(table.num_rows, pa.int64())
                 else:
                     data[field.name] = pa.array([float("nan")] * table.num_rows, pa.float64())
             yield pa.table(data).cast(target)
 
     def clips(self) -> dict[str, list[Any]]:
         """Return the columns of a table of clips."""
-        table: pa.Table = self.file.read()
+        table = self._with_opinions(self.file.read())
         self.rows = table.num_rows
         columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in table.column_names}
         columns.setdefault(STRENGTH, columns["crf"])
@@ -91,9 +125,9 @@ class _Input:
         import numpy as np
         import pyarrow as pa
 
-        left = self.schema.empty_table()
+        left = self._with_opinions(self.schema.empty_table())
         for index in range(self.file.groups):
-            table = pa.concat_tables([left, self.file.read_group(index)])
+            table = pa.concat_tables([left, self._with_opinions(self.file.read_group(index))])
             if not table.num_rows:
                 continue
             last = np.ones(table.num_rows, dtype=bool)
@@ -120,17 +154,24 @@ def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path)
             f"a row of {', '.join(os.fspath(item.path) for item in of_clips)} is a clip, not a frame: make a table of "
             "clips (unit: clip in the configuration's table, --unit clip), or leave it out"
         )
-    teacher = _teacher(inputs)
+    teacher, scales = _teacher(inputs), inputs[0].scales
     features = [name for name in FEATURES if any(name in item.features for item in inputs)]
     filled = {relative(item.path): [n for n in features if n not in item.features] for item in inputs}
     unavailable: dict[str, dict[str, Any]] = {}
     for item in inputs:
         for name, reason in item.spec["unavailable"].items():
             unavailable.setdefault(name, {})[relative(item.path)] = reason
-    target = schema(features)
-    engine, notes = inputs[0].spec["engine"], _notes(inputs)
-    block = metadata(features=features, unavailable=unavailable, model=teacher, engine=engine, notes=notes)
+    target = schema(features, _opinions(inputs))
+    block = metadata(
+        features=features,
+        unavailable=unavailable,
+        model=teacher,
+        engine=inputs[0].spec["engine"],
+        notes=_notes(inputs),
+        mos_scale=scales.scale,
+    )
     distribution: dict[str, int] = {}
+    rated = 0
     with (
         atomic_path(output) as temporary,
         pq.ParquetWriter(temporary, target.with_metadata(block), compression="zstd") as writer,
@@ -138,6 +179,7 @@ def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path)
         for item, label in zip(inputs, labels, strict=True):
             for table in item.groups(target, label):
                 writer.write_table(table)
+                rated += rated_rows(table)
                 for name, rows in _counts(table):
                     distribution[name] = distribution.get(name, 0) + rows
     return {
@@ -146,7 +188,31 @@ def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path)
         "filled_with_nan": {path: names for path, names in filled.items() if names},
         "columns": target.names,
         "corpora": distribution,
+        **_rated(scales, rated),
     }
+
+
+def _opinions(inputs: Sequence[_Input]) -> list[str]:
+    """Return the columns of opinion scores that any input has, on the common scale."""
+    present = {name for item in inputs for name in (*item.opinions, *item.scales.added)}
+    return [name for name in OPINIONS if name in present]
+
+
+def _rated(scales: OneScale, rows: int) -> dict[str, Any]:
+    """Return what the manifest says of opinion scores; nothing if there are none."""
+    if scales.scale is None:
+        return {}
+    return {SCALE_KEY: list(scales.scale), "mos_maps": scales.names(), "rows_rated": rows}
+
+
+def _bring_to_one_scale(
+    inputs: Sequence[_Input], labels: Sequence[str], wanted: Scale | None, maps: Mapping[str, str]
+) -> None:
+    """Choose how the opinion scores of all inputs come to one scale; see `OneScale.of`."""
+    rated = [(label, item.path, item.scale) for label, item in zip(labels, inputs, strict=True) if MOS in item.opinions]
+    scales = OneScale.of(rated, wanted, maps)
+    for item, label in zip(inputs, labels, strict=True):
+        item.scales, item.label = scales, label
 
 
 def _teacher(inputs: Sequence[_Input]) -> str:
@@ -165,7 +231,7 @@ def _notes(inputs: Sequence[_Input]) -> list[str]:
 
 def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) -> dict[str, Any]:
     """Write the clips of all inputs, frames pooled, and return the details for the manifest."""
-    teacher = _teacher(inputs)
+    teacher, scales = _teacher(inputs), inputs[0].scales
     parts, without = [], []
     for item, label in zip(inputs, labels, strict=True):
         if item.unit == CLIP:
@@ -182,7 +248,9 @@ def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) 
     merged = {
         name: [v for columns in parts for v in columns.get(name, [None] * len(columns["clip"]))] for name in names
     }
-    table = clip_table(merged, teacher=teacher, engine=inputs[0].spec["engine"], notes=_notes(inputs))
+    table = clip_table(
+        merged, teacher=teacher, engine=inputs[0].spec["engine"], notes=_notes(inputs), mos_scale=scales.scale
+    )
     write_table(table, output)
     filled = {
         relative(item.path): [
@@ -199,6 +267,7 @@ def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) 
         "pooled_in_part": pooled_in_part(merged),
         "columns": table.column_names,
         "corpora": dict(_counts(table)),
+        **_rated(scales, rated_rows(table)),
     }
 
 
@@ -225,7 +294,14 @@ def _counts(table: pa.Table) -> list[tuple[str, int]]:
 
 
 @publishes("shard")
-def build_shard(ladders: Sequence[Path], records: Sequence[Path], output: Path, rows_output: Path) -> int:
+def build_shard(
+    ladders: Sequence[Path],
+    records: Sequence[Path],
+    output: Path,
+    rows_output: Path,
+    *,
+    corpus: Corpus | None = None,
+) -> int:
     """Put the ladders of one corpus and codec into one shard, and complete their encode records.
 
     Args:
@@ -233,12 +309,14 @@ def build_shard(ladders: Sequence[Path], records: Sequence[Path], output: Path, 
         records: encode records (.json), each beside its encode and the encode's manifest.
         output: the shard to write, parquet.
         rows_output: the complete corpus rows to write, one JSON object per line, with the measured times.
+        corpus: the corpus, whose opinion scores become columns; None for none.
 
     Returns:
         The number of frame rows.
 
     Raises:
-        InputError: a rung has a record but no features, or features but no record.
+        InputError: a rung has a record but no features, or features but no record; the corpus has opinion scores, but none
+            of what the rows are of.
     """
     import json
 
@@ -246,13 +324,18 @@ def build_shard(ladders: Sequence[Path], records: Sequence[Path], output: Path, 
     if not ladders:
         raise InputError(f"no feature tables were given for {output}")
     inputs = [_Input(path) for path in sorted(ladders)]
+    ratings = None if corpus is None else CorpusRatings(corpus.ratings())
+    if ratings is not None:
+        for item in inputs:
+            item.rate(ratings)
+    _bring_to_one_scale(inputs, [""] * len(inputs), None, {})
     details = _merge(inputs, [None] * len(inputs), output)
     rows = _complete_records(ladders, records)
     write_text(rows_output, "".join(json.dumps(row.as_json(), sort_keys=True) + "\n" for row in rows))
     write_manifest(
         output,
         verb="shard",
-        args={},
+        args={} if ratings is None else ratings.args,
         inputs={"ladders": sorted(ladders), "records": sorted(records)},
         outputs={"shard": output},
         timings={"records": rows_output},
@@ -330,7 +413,12 @@ def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[
 
 @publishes("combine")
 def combine(
-    inputs: Mapping[str, Path] | Sequence[tuple[str, Path]], output: Path, *, unit: Literal["frame", "clip"] = FRAME
+    inputs: Mapping[str, Path] | Sequence[tuple[str, Path]],
+    output: Path,
+    *,
+    unit: Literal["frame", "clip"] = FRAME,
+    mos_scale: Scale | None = None,
+    mos_maps: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Put tables into one training table; the rows of each input get its corpus label.
 
@@ -341,13 +429,16 @@ def combine(
         output: the training table to write, parquet.
         unit: what a row of it is. "clip" pools tables of frames, and takes each encode's size and rates from the
             records beside its shard (same name, .jsonl), if there are any.
+        mos_scale: scale that opinion scores are mapped to, by `pyvmaf.labels.scales`; the native ones are kept. None to
+            leave them as they are.
+        mos_maps: name of the map by label, for inputs whose scores do not take the usual one.
 
     Returns:
         The number of rows.
 
     Raises:
-        InputError: there is no input, the targets come from different teachers, the tables have no rows, or an input
-            has clips where frames are needed.
+        InputError: there is no input, the targets come from different teachers, the tables have no rows, an input has
+            clips where frames are needed, or the opinion scores are on different scales and `mos_scale` is not given.
     """
     started = time.monotonic()
     pairs = list(inputs.items()) if isinstance(inputs, Mapping) else list(inputs)
@@ -357,11 +448,16 @@ def combine(
     if not sum(item.file.rows for item in files):
         raise InputError(f"no rows: {', '.join(os.fspath(path) for _, path in pairs)} are empty")
     labels = [label for label, _ in pairs]
+    _bring_to_one_scale(files, labels, mos_scale, mos_maps)
     details = _merge(files, labels, output) if unit == FRAME else _merge_clips(files, labels, output)
     write_manifest(
         output,
         verb="combine",
-        args={"labels": labels, "unit": unit},
+        args={
+            "labels": labels,
+            "unit": unit,
+            **({} if mos_scale is None else {"mos_scale": list(mos_scale), "mos_maps": dict(mos_maps)}),
+        },
         inputs={"tables": [path for _, path in pairs]},
         outputs={"table": output},
         details=details,

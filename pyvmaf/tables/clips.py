@@ -11,6 +11,8 @@ import numpy as np
 
 from pyvmaf.base import layout
 from pyvmaf.base.files import read_bytes
+from pyvmaf.base.opinion import COLUMNS as OPINIONS
+from pyvmaf.base.opinion import COUNTS, SCALE_KEY
 from pyvmaf.base.parquet import METADATA_KEY
 from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError
@@ -36,14 +38,10 @@ the rungs of a ladder."""
 SHOTS: tuple[str, ...] = tuple(name for name, entry in CONTEXT.items() if entry.of == "shots")
 """Columns after those, if records tell the shots of the references."""
 
-OPINION: tuple[str, ...] = ("mos", "mos_ci", "mos_std", "n_ratings")
-"""Columns after the features, if viewers rated the videos: mean opinion score on a scale of 1 to 5, half the width
-of its 95 % interval, standard deviation over the viewers, and their number."""
-
 ENCODE_KEY: tuple[str, ...] = ("clip", "codec", "rung")
 """Columns that identify an encode of a corpus."""
 
-WHOLE: tuple[str, ...] = ("crf", "width", "height", "n_frames", "n_ratings")
+WHOLE: tuple[str, ...] = ("crf", "width", "height", "n_frames", *COUNTS)
 """Columns of whole numbers; null if unknown."""
 
 
@@ -77,7 +75,12 @@ def pooled_in_part(columns: Mapping[str, Sequence[Any]]) -> dict[str, int]:
 
 
 def clip_table(
-    columns: Mapping[str, Sequence[Any]], *, teacher: str, engine: Mapping[str, Any], notes: Sequence[str] = ()
+    columns: Mapping[str, Sequence[Any]],
+    *,
+    teacher: str,
+    engine: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    mos_scale: tuple[float, float] | None = None,
 ) -> pa.Table:
     """Return a table of clips.
 
@@ -87,12 +90,13 @@ def clip_table(
         teacher: what computed the VMAF.
         engine: the engine's block of a manifest; kept in the file's metadata.
         notes: how the videos were read; kept there, too.
+        mos_scale: the scale of the opinion scores; kept there, too.
     """
     import pyarrow as pa
 
     n = len(next(iter(columns.values())))
     further = (name for name in CONTEXT if name in columns and name not in LEADING)
-    names = (*LEADING, *further, *pooled_columns(columns), *(name for name in OPINION if name in columns))
+    names = (*LEADING, *further, *pooled_columns(columns), *(name for name in OPINIONS if name in columns))
     data: dict[str, Any] = {}
     for name in names:
         values = columns.get(name, [None] * n)
@@ -108,8 +112,15 @@ def clip_table(
             else:
                 data[name] = pa.array(numbers)
     features = [name for name in FEATURES if any(f"{name}_{stat}" in data for stat in STATS)]
-    block = {"unit": CLIP, "features": features, "unavailable": {}, "model": teacher, "engine": dict(engine)}
+    block: dict[str, Any] = {
+        "unit": CLIP,
+        "features": features,
+        "unavailable": {},
+        "model": teacher,
+        "engine": dict(engine),
+    }
     block |= {"notes": list(notes)} if notes else {}
+    block |= {SCALE_KEY: list(mos_scale)} if mos_scale else {}
     return pa.table(data).replace_schema_metadata({METADATA_KEY: json.dumps(block, sort_keys=True).encode()})
 
 
@@ -143,8 +154,8 @@ def pool_frames(
     Args:
         table: frame rows with the columns of a feature table.
         records: by clip, codec and rung: ``width``, ``height``, ``framerate`` and ``bitrate_kbps`` of each encode,
-            ``shot_count`` and ``shot_avg_duration_sec`` of its reference, other columns of `CONTEXT`, and opinion scores,
-            if there are any. Encodes without a record get no such values.
+            ``shot_count`` and ``shot_avg_duration_sec`` of its reference, and other columns of `CONTEXT`, if there are
+            any. Encodes without a record get no such values.
         where: the table's name in errors.
 
     Raises:
@@ -159,7 +170,7 @@ def pool_frames(
         frames[STRENGTH] = frames["crf"].astype(float)
     measured = [name for name in (*FEATURES, TEACHER) if name in frames.columns]
     labels = [name for name in (*TEXT_COLUMNS, "crf", STRENGTH) if name in frames.columns]
-    opinions = [name for name in OPINION if any(name in record for record in records.values())]
+    opinions = [name for name in OPINIONS if name in frames.columns]
     told = {name for record in records.values() for name in (*record, *_shots(record, 1))}
     further = [name for name in CONTEXT if name in told and name not in LEADING]
     pooled = (f"{m}_{s}" for m in measured for s in (*STATS, COUNT))
@@ -181,7 +192,7 @@ def pool_frames(
             for stat, value in pool(rows[name].to_numpy(), (*STATS, COUNT)).items():
                 columns[f"{name}_{stat}"].append(value)
         for name in opinions:
-            columns[name].append(record.get(name))
+            columns[name].append(None if pd.isna(first[name]) else first[name])
     return columns
 
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from pyvmaf.base.files import atomic_path, confined, write_text
 from pyvmaf.base.manifest import engine_block, write_manifest
+from pyvmaf.base.opinion import COLUMNS as OPINIONS
+from pyvmaf.base.opinion import MOS
 from pyvmaf.base.outputs import publishes
 from pyvmaf.base.roots import locate
 from pyvmaf.corpora.pinned import check_file
@@ -21,8 +23,8 @@ from pyvmaf.corpora.spec import load_corpus
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CONTEXT, FEATURES, TEACHER
 from pyvmaf.features.table import STRENGTH, metadata, repeated, schema, write_table
-from pyvmaf.tables.adapters.imported import Encode, Rows, TableCorpus, is_missing
-from pyvmaf.tables.clips import CLIP, OPINION, clip_table
+from pyvmaf.tables.adapters.imported import MOS_SCALE, Encode, Rows, TableCorpus, is_missing
+from pyvmaf.tables.clips import CLIP, clip_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,7 +119,7 @@ def _check_usable(corpus: TableCorpus, content: Rows) -> None:
 
 def _record(encode: Encode) -> dict[str, Any]:
     """Return what is known of an encode in addition to its frames: see `pyvmaf.tables.clips.read_records`."""
-    known = {name: encode.columns.get(name) for name in ("clip", "codec", "rung", *CONTEXT, *OPINION)}
+    known = {name: encode.columns.get(name) for name in ("clip", "codec", "rung", *CONTEXT)}
     known["framerate"] = known.pop("fps")
     return {name: value for name, value in known.items() if isinstance(value, str) or not is_missing(value)}
 
@@ -131,7 +133,8 @@ def _write(corpus: TableCorpus, content: Rows, output: Path) -> int:
     for encode in content.encodes:
         names |= dict.fromkeys([*encode.columns, *encode.pooled])
     columns = {name: [{**e.columns, **e.pooled}.get(name) for e in content.encodes] for name in names}
-    write_table(clip_table(columns, teacher=content.teacher, engine=engine), output)
+    scale = MOS_SCALE if MOS in names else None
+    write_table(clip_table(columns, teacher=content.teacher, engine=engine, mos_scale=scale), output)
     return len(content.encodes)
 
 
@@ -139,8 +142,10 @@ def _write_frames(content: Rows, output: Path, engine: Mapping[str, Any]) -> int
     import pyarrow.parquet as pq
 
     features = [name for name in FEATURES if any(name in (encode.frames or {}) for encode in content.encodes)]
-    target = schema(features)
-    block = metadata(features=features, unavailable={}, model=content.teacher, engine=engine)
+    opinions = [name for name in OPINIONS if any(name in encode.columns for encode in content.encodes)]
+    target = schema(features, opinions)
+    scale = MOS_SCALE if opinions else None
+    block = metadata(features=features, unavailable={}, model=content.teacher, engine=engine, mos_scale=scale)
     rows = 0
     with (
         atomic_path(output) as temporary,
@@ -165,7 +170,7 @@ def _frame_rows(encode: Encode, target: pa.Schema, features: list[str]) -> pa.Ta
             data[column.name] = np.arange(n)
         elif column.name in features or column.name == TEACHER:
             data[column.name] = frames.get(column.name, np.full(n, np.nan))
-        elif column.name in ("crf", STRENGTH):
+        elif column.name in ("crf", STRENGTH, *OPINIONS):
             data[column.name] = pa.array([None if is_missing(value) else float(value)] * n, pa.float64())
         else:
             data[column.name] = repeated("" if value is None else str(value), n)

@@ -20,6 +20,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from pyvmaf import engines
 from pyvmaf.base.coded import Coded
+from pyvmaf.base.opinion import NATIVE
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.corpora.keys import periodic
 from pyvmaf.corpora.prepare import plan as plan_clip
@@ -33,6 +34,7 @@ from pyvmaf.models.crossval import Division
 from pyvmaf.models.spec import ModelSpec, load_spec
 from pyvmaf.tables.clips import LEADING as CLIP_COLUMNS
 from pyvmaf.tables.clips import SHOTS
+from pyvmaf.tables.opinions import OneScale
 from pyvmaf.video.ffmpeg import FFmpeg, ffmpeg
 from pyvmaf.video.format import Format
 
@@ -262,8 +264,10 @@ def _model(plan: Plan, model: Model, spec: ModelSpec, clips: _Clips) -> Iterator
     shards = plan.table(model.table)
     unit = plan.unit(model.table)
     yield from _units(plan, model.table, unit)
+    yield from _scales(plan, model.table)
     leading = FRAME_COLUMNS if unit == "frame" else CLIP_COLUMNS
     measured = {*select(plan.config["features"]).names, TEACHER}
+    leading = (*leading, *_opinions(plan, model.table))
     where = f"model {model.name}: "
     absent = [name for name in (*model.columns, *spec.split.columns) if not _has(name, unit, leading, measured)]
     imported = any(plan.corpora[corpus].imported for corpus, _ in shards)
@@ -279,6 +283,26 @@ def _model(plan: Plan, model: Model, spec: ModelSpec, clips: _Clips) -> Iterator
         yield f"{where}{reason}"
     if set(spec.split.columns) <= set(_KNOWN):
         yield from _caught(lambda: Division.of(spec.split, _rows(plan, model.table, clips)), where)
+
+
+def _opinions(plan: Plan, table: str) -> set[str]:
+    """Return the columns of opinion scores that a table gets from corpus files."""
+    given = {name for corpus, _ in plan.table(table) for name in plan.corpora[corpus].rated}
+    return given | ({NATIVE} if given and plan.config["tables"][table]["mos_scale"] is not None else set())
+
+
+def _scales(plan: Plan, table: str) -> Iterator[Problem]:
+    """Opinion scores of corpus files that cannot be put on one scale."""
+    keys = plan.config["tables"][table]
+    wanted = None if keys["mos_scale"] is None else (float(keys["mos_scale"][0]), float(keys["mos_scale"][1]))
+    corpora = dict.fromkeys(corpus for corpus, _ in plan.table(table))
+    rated = [
+        (name, Path(plan.corpora[name].path), plan.corpora[name].scale) for name in corpora if plan.corpora[name].rated
+    ]
+    if any(plan.corpora[name].imported for name in corpora):
+        return  # the scores of imported tables are known when they are read
+    if rated:
+        yield from _caught(lambda: OneScale.of(rated, wanted, keys["mos_maps"]), f"table {table!r}: ")
 
 
 def _units(plan: Plan, table: str, unit: str) -> Iterator[Problem]:
@@ -322,7 +346,10 @@ def _absent(names: Sequence[str], model: Model, unit: str, measured: set[str]) -
             "it out of inputs.context"
         )
     if name.startswith("mos"):
-        return f"{text}: opinion scores come with imported tables (kinds feature-log and corpus-jsonl)"
+        return (
+            f"{text}: opinion scores come with entries of a corpus file that have mos, or with imported tables (kinds "
+            "feature-log and corpus-jsonl), and this table has no such corpus"
+        )
     return f"{text}: add it to `features`, or take it out of the model's file"
 
 

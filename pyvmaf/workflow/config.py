@@ -12,10 +12,10 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from pyvmaf.base import layout
@@ -25,6 +25,7 @@ from pyvmaf.encodes import distortion
 from pyvmaf.engines import engine_name
 from pyvmaf.errors import InputError, shown
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
+from pyvmaf.labels.scales import scale_map
 
 _MOST_THREADS = 1024
 
@@ -73,6 +74,26 @@ class Table(Section):
     unit: Literal["frame", "clip"] = Field(
         default="frame", description="What a row is: a frame, or a clip with its frames pooled."
     )
+    mos_scale: tuple[float, float] | None = Field(
+        default=None,
+        description="Scale that opinion scores are mapped to, [1, 5] or [0, 100]; the native ones are kept in "
+        "`mos_native`. null: they stay as they are, and have to be on one scale.",
+    )
+    mos_maps: dict[Name, str] = Field(
+        default={},
+        description="Corpora whose scores do not take the usual map: corpus to the name of one in "
+        "`pyvmaf/labels/scales.py` (`0-100-dmos` for scores where higher is worse).",
+    )
+
+    @model_validator(mode="after")
+    def _maps_to_a_scale(self) -> Self:
+        if self.mos_maps and self.mos_scale is None:
+            raise ValueError("mos_maps map opinion scores to mos_scale: set it, for example [0, 100]")
+        for name in self.mos_maps.values():
+            scale_map(name)
+        if self.mos_scale is not None and not self.mos_scale[0] < self.mos_scale[1]:
+            raise ValueError(f"mos_scale {list(self.mos_scale)} is not a scale: write [lowest, highest]")
+        return self
 
 
 class Report(Section):
@@ -376,6 +397,8 @@ def _type(annotation: Any) -> str:
         return " or ".join(_type(a) for a in arguments)
     if origin is Annotated:
         return _type(arguments[0])
+    if origin is tuple:
+        return f"list of {len(arguments)} {_type(arguments[0])}s"
     if origin is list:
         return f"list of {_type(arguments[0])}s"
     if origin is Literal:

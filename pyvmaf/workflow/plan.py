@@ -92,6 +92,24 @@ class Corpus:
         entry = self.clips[clip]
         return dict(set_keys({key: entry[key] for key in sorted(entry) if key not in corpora.CLIP_LABELS}))
 
+    def opinions(self, codec: str) -> dict[str, Any]:
+        """Return the opinion scores of the rows of a codec, with their scale; empty if there are none."""
+        return self._ratings.parameter(codec)
+
+    @cached_property
+    def _ratings(self) -> corpora.Ratings:
+        return corpora.Ratings.of(self.spec)
+
+    @property
+    def rated(self) -> set[str]:
+        """The columns of opinion scores that its file gives."""
+        return {name for rating in self._ratings.encodes.values() for name in rating}
+
+    @property
+    def scale(self) -> tuple[float, float] | None:
+        """The scale of these scores."""
+        return self._ratings.scale
+
     @cached_property
     def reads(self) -> dict[str, Any]:
         """The keys of the whole file."""
@@ -319,6 +337,15 @@ class Plan:
         return [
             (corpus, codec) for corpus in names for codec in ((IMPORTED,) if self.corpora[corpus].imported else codecs)
         ]
+
+    def mos_options(self, table: str) -> list[str]:
+        """Return the options of ``combine`` that map a table's opinion scores; none if they stay as they are."""
+        keys = _get("table", table, self._config["tables"])
+        if keys["mos_scale"] is None:
+            return []
+        low, high = keys["mos_scale"]
+        maps = [word for label, name in keys["mos_maps"].items() for word in ("--mos-map", f"{label}={name}")]
+        return ["--mos-scale", f"{low:g},{high:g}", *maps]
 
     def unit(self, table: str) -> str:
         """Return what a row of a table is: "frame" or "clip"."""

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pyvmaf.base.manifest import read_manifest
+from pyvmaf.corpora.spec import parse_corpus
 from pyvmaf.encodes.encode import encode
 from pyvmaf.encodes.encoder import encoder_rung
 from pyvmaf.errors import InputError, IntegrityError
@@ -106,6 +108,29 @@ def test_shards_are_the_same_bytes_again(here: Path) -> None:
     build_shard(ladders, records, Path("a.parquet"), Path("a.jsonl"))
     build_shard(ladders[::-1], records[::-1], Path("b.parquet"), Path("b.jsonl"))
     assert Path("a.parquet").read_bytes() == Path("b.parquet").read_bytes()
+
+
+def test_a_shard_has_the_scores_of_its_corpus(here: Path) -> None:
+    ladders, records = inputs()
+    common = {"path": "a.mkv", "sha256": "0" * 64, "source": "a", "group": "a"}
+    entries = [common | {"key": "bikes_1", "mos": 3.5, "mos_std": 0.5, "n_ratings": 24}, common | {"key": "carphone"}]
+    spec = {"name": "mine", "kind": "folder", "license": "", "root": "."}
+    corpus = parse_corpus(spec | {"mos_scale": [1, 5], "entries": entries})
+    build_shard(ladders, records, Path("s.parquet"), Path("s.jsonl"), corpus=corpus)
+    table = pq.read_table("s.parquet")
+    assert table.column_names[-4:] == ["vmaf", "mos", "mos_std", "n_ratings"]
+    assert read_metadata(table.schema, "s.parquet")["mos_scale"] == [1, 5]
+    rows = table.to_pandas()
+    rated = rows[rows["clip"] == "bikes_1"]
+    assert set(zip(rated["mos"], rated["mos_std"], rated["n_ratings"], strict=True)) == {(3.5, 0.5, 24)}
+    assert rows[rows["clip"] == "carphone"][["mos", "mos_std", "n_ratings"]].isna().all().all()
+    # Apart from them it is the shard of a corpus without scores, whose bytes are those of before.
+    unrated = parse_corpus(spec | {"entries": [entry | {"key": f"{n}"} for n, entry in enumerate([common, common])]})
+    build_shard(ladders, records, Path("u.parquet"), Path("u.jsonl"), corpus=unrated)
+    build_shard(ladders, records, Path("n.parquet"), Path("n.jsonl"))
+    assert Path("u.parquet").read_bytes() == Path("n.parquet").read_bytes()
+    rest = table.drop_columns(["mos", "mos_std", "n_ratings"])
+    pd.testing.assert_frame_equal(rest.to_pandas(), pq.read_table("u.parquet").to_pandas())
 
 
 def test_combined_table_keeps_the_callers_labels(here: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_feature_that_a_clip_is_too_small_for() -> None:
             {"inputs__features": ["adm2_mean"], "inputs__guard_margin": {}},
             "because a row of it is a frame: write tables: .*unit: clip",
         ),
-        ({"target__column": "mos"}, "no column 'mos': opinion scores come with imported tables"),
+        ({"target__column": "mos"}, "no column 'mos': opinion scores come with entries of a corpus file that have mos"),
         ({"split": {"by": "viewer"}}, "no column 'viewer'"),
         ({"split": {"protocol": "kfold", "k": 5}}, "k=5 needs 2 <= k <= number of groups, which is 2"),
         ({"split": {"by": "group"}}, "leave-one-group-out needs at least 2 groups"),
@@ -205,6 +205,28 @@ def test_tables_with_rows_of_other_programs() -> None:
     # Other columns are those of the log.
     model(inputs__features=["adm2_mean"], inputs__guard_margin={}, target__column="mos")
     checked(**both, tables={"default": {**both, "unit": "clip"}})
+
+
+def test_opinion_scores_of_corpora_are_columns_of_tables() -> None:
+    model(target__column="mos")
+    corpus(entry("a", mos=3), entry("b"), mos_scale=[1, 5])
+    checked()
+    with pytest.raises(InputError, match="table 'default': a map of opinion scores is named, but not the scale"):
+        checked(tables={"default": {"mos_maps": {"mine": "1-5-acr"}}})
+    checked(tables={"default": {"mos_scale": [0, 100], "mos_maps": {"mine": "phase-f"}}})
+    both = {"corpora": ["mine", "other"]}
+    Path("config/corpora/other.yaml").write_text(
+        Path("config/corpora/mine.yaml").read_text().replace("name: mine", "name: other").replace("- 5", "- 10")
+    )
+    with pytest.raises(
+        InputError, match=r"table 'default': the opinion scores are on different scales, 1 to 5 in .*mine"
+    ):
+        checked(**both)
+    with pytest.raises(InputError, match="table 'default': there is no map of opinion scores from 1 to 10 to 0 to 100"):
+        checked(**both, tables={"default": {"mos_scale": [0, 100]}})
+    corpus(entry("a", mos=7), entry("b"), mos_scale=[1, 5])
+    with pytest.raises(InputError, match="a: MOS 7 lies outside of its scale, 1 to 5"):
+        checked()
 
 
 def test_a_corpus_of_one_source_cannot_be_split_by_source() -> None:

@@ -131,6 +131,8 @@ LEAVES: dict[str, tuple[Any, set[str]]] = {
     "tables.default.corpora": (["mine"], set()),
     "tables.default.codecs": (["libx264"], {"combine_table"} | FROM_TABLE),
     "tables.default.unit": ("clip", {"combine_table"} | FROM_TABLE),
+    "tables.default.mos_scale": ([0, 100], {"combine_table"} | FROM_TABLE),
+    "tables.default.mos_maps": ({"mine": "phase-f"}, {"combine_table"} | FROM_TABLE),
     "report.points": (100, {"render_report", "render_card"}),
     "threads.encode_rung": (2, {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
     "threads.extract_features": (1, set()),
@@ -192,10 +194,10 @@ CORPUS_LEAVES: dict[str, tuple[Any, set[str]]] = {
     "entries.raw": ({"size": "320x136"}, FROM_VIDEO),
     "entries.source": ("street", {"collect_corpus"} | FROM_FEATURES | FROM_TABLE),
     "entries.group": ("film", {"collect_corpus"} | FROM_FEATURES | FROM_TABLE),
-    "mos_scale": ([0, 5], COLLECTED),
-    "entries.mos": (3.5, COLLECTED),
-    "entries.mos_std": (0.75, COLLECTED),
-    "entries.n_ratings": (30, COLLECTED),
+    "mos_scale": ([0, 5], COLLECTED | {"build_shard", "combine_table"}),
+    "entries.mos": (3.5, COLLECTED | {"build_shard", "combine_table"}),
+    "entries.mos_std": (0.75, COLLECTED | {"build_shard", "combine_table"}),
+    "entries.n_ratings": (30, COLLECTED | {"build_shard", "combine_table"}),
     "entries.probe": (None, COLLECTED),
 }
 
@@ -352,6 +354,9 @@ def _changes(finished_run: Path) -> dict[str, Case]:
     for place, (value, _) in LEAVES.items():
         write_yaml(flips / f"{place}.yaml", _flipped(config, place, value))
         cases[place] = Case(("--configfile", f"flips/{place}.yaml"))
+    # A map is of no use without the scale that it maps to, which is refused.
+    mapped = _flipped(config, "tables.default", {"mos_scale": [0, 100], "mos_maps": {"mine": "phase-f"}})
+    write_yaml(flips / "tables.default.mos_maps.yaml", mapped)
     # A table of clips is of no use to a model of frames, which is refused: another model is trained on it.
     clips = {
         **model,

@@ -13,6 +13,7 @@ from numpy import float64
 from numpy.typing import NDArray
 from pydantic import Field
 
+from pyvmaf.base.opinion import NATIVE, SPREADS, check_on_scale
 from pyvmaf.base.roots import locate
 from pyvmaf.base.section import Section
 from pyvmaf.codecs.encoders import rung_name
@@ -24,10 +25,6 @@ from pyvmaf.features.table import STRENGTH
 
 MOS_SCALE = (1.0, 5.0)
 """The scale of opinion scores in tables: absolute category rating, 1 (bad) to 5 (excellent)."""
-
-_SLACK = 0.0125
-"""How far outside of its scale an opinion score may lie, as a share of the scale's width: scores are rounded."""
-
 
 _LARGEST_CRF = 255
 
@@ -185,20 +182,20 @@ def check_context(columns: Mapping[str, Any]) -> None:
 
 
 def rescale(columns: dict[str, Any], scale: tuple[float, float]) -> None:
-    """Map opinion scores linearly to the scale of 1 to 5.
+    """Map opinion scores linearly to the scale of 1 to 5; the native score is kept beside.
 
     Raises:
         InputError: a score lies outside of its own scale.
     """
     mos = columns.get("mos", math.nan)
-    width = scale[1] - scale[0]
-    if not is_missing(mos) and not scale[0] - _SLACK * width <= mos <= scale[1] + _SLACK * width:
-        raise InputError(f"MOS {mos:g} lies outside of its scale, {scale[0]:g} to {scale[1]:g}")
+    if not is_missing(mos):
+        check_on_scale(mos, scale)
     if scale == MOS_SCALE:
         return
-    factor = (MOS_SCALE[1] - MOS_SCALE[0]) / width
-    for name in ("mos_ci", "mos_std"):
+    factor = (MOS_SCALE[1] - MOS_SCALE[0]) / (scale[1] - scale[0])
+    for name in SPREADS:
         if name in columns:
             columns[name] *= factor
     if "mos" in columns:
+        columns[NATIVE] = mos
         columns["mos"] = MOS_SCALE[0] + (mos - scale[0]) * factor
