@@ -139,6 +139,31 @@ def grouped_kfold(groups: Names, k: int, seed: int) -> list[Fold]:
     return folds
 
 
+def hash_kfold(groups: Names, k: int) -> list[Fold]:
+    """Make up to `k` folds over whole groups, by a hash of each name: a group keeps its fold if others come or go.
+
+    The hash is that of `hash_sides`; its range is cut into `k` equal parts. Folds are therefore balanced only as far as
+    chance goes. A fold that gets no group is left out.
+
+    Raises:
+        InputError: `k` < 2, or all groups fall into one fold, so that no row would be left to train on.
+    """
+    labels = _groups(groups)
+    if k < 2:
+        raise InputError(f"k-fold by hash needs k of 2 or more, not {k}")
+    parts = np.array([_hash_number(name) * k >> 64 for name in labels.names.tolist()])
+    present = np.unique(parts)
+    if present.size < 2:
+        raise InputError(
+            f"the hash puts all {labels.names.size} groups into fold{present[0]} of {k}: add groups, or divide them with "
+            "`split: {protocol: kfold}`, which fills every fold"
+        )
+    return [
+        Fold(f"fold{part}", labels.codes, np.where(parts == part, TEST, TRAIN).astype(np.uint8))
+        for part in present.tolist()
+    ]
+
+
 def hash_split(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> NDArray[np.str_]:
     """Return `hash_sides` as an array of text."""
     return np.asarray(hash_sides(keys, val_share, test_share))
@@ -161,10 +186,15 @@ def hash_sides(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> 
     return _sides(sides, labels)
 
 
-def _hash_fraction(name: str) -> float:
-    """Return the hash of a key as a fraction of 2^64: see `hash_sides`."""
+def _hash_number(name: str) -> int:
+    """Return the hash of a key, 0 to 2^64 - 1: see `hash_sides`."""
     digest = hashlib.sha256(f"vmaf-train-splits-v1:{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    return int.from_bytes(digest[:8], "big")
+
+
+def _hash_fraction(name: str) -> float:
+    """Return the hash of a key as a fraction of 2^64."""
+    return _hash_number(name) / 2**64
 
 
 def filled_hash_sides(keys: Iterable[str], val_share: float = 0.1, test_share: float = 0.1) -> dict[str, str]:

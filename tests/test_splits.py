@@ -17,6 +17,7 @@ from pyvmaf.splits import (
     content_hash_split,
     fold_of_sides,
     grouped_kfold,
+    hash_kfold,
     hash_split,
     holdout,
     leave_one_group_out,
@@ -60,6 +61,40 @@ def test_a_key_keeps_its_side(keys: list[str], another: str) -> None:
     sides = dict(zip(keys, hash_split(keys).tolist(), strict=True))
     more = dict(zip([another, *keys], hash_split([another, *keys]).tolist(), strict=True))
     assert all(more[key] == side for key, side in sides.items())
+
+
+def fold_of_each(folds: list[Fold], names: list[str]) -> dict[str, str]:
+    return {names[row]: fold.held_out for fold in folds for row in fold.test.tolist()}
+
+
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=40), st.lists(st.text(max_size=8)), st.integers(2, 7))
+def test_keys_that_are_added_move_none_to_another_fold(keys: list[str], more: list[str], k: int) -> None:
+    refused = ""
+    try:
+        folds = hash_kfold(keys, k)
+    except InputError as err:
+        refused = str(err)
+    if refused:
+        assert f"puts all {len(set(keys))} groups into fold" in refused
+        return
+    sound(folds, keys)
+    before, after = fold_of_each(folds, keys), fold_of_each(hash_kfold([*more, *keys], k), [*more, *keys])
+    assert after.items() >= before.items()
+    assert set(before.values()) <= {f"fold{i}" for i in range(k)}
+
+
+def test_folds_by_hash_are_those_of_its_definition() -> None:
+    keys = [f"{number}" for number in range(1200)]
+    folds = fold_of_each(hash_kfold(keys, 5), keys)
+    for key in keys:
+        digest = hashlib.sha256(b"vmaf-train-splits-v1:" + key.encode()).hexdigest()
+        assert folds[key] == f"fold{int(digest[:16], 16) * 5 // 2**64}"
+    sizes = np.unique(list(folds.values()), return_counts=True)[1]
+    # Five binomial counts of mean 240: four deviations are 55.
+    assert sizes.size == 5
+    assert np.abs(sizes - 240).max() < 55
+    with pytest.raises(InputError, match="needs k of 2 or more, not 1"):
+        hash_kfold(keys, 1)
 
 
 def test_shares_of_the_hash_split() -> None:

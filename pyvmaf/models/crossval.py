@@ -29,6 +29,7 @@ from pyvmaf.splits import (
     content_hash_sides,
     fold_of_sides,
     grouped_kfold,
+    hash_kfold,
     hash_sides,
     holdout,
     leave_one_group_out,
@@ -160,6 +161,8 @@ def make_folds(split: Split, table: Keyed) -> list[Fold]:
             folds = leave_one_group_out(groups)
         elif split.protocol == "kfold":
             folds = grouped_kfold(groups, split.k, split.number)
+        elif split.protocol == "hash_kfold":
+            folds = hash_kfold(groups, split.k)
         elif split.protocol == "hash":
             folds = [fold_of_sides(hash_sides(groups, split.val_share, split.test_share))]
         elif split.protocol == "content_hash":

@@ -86,6 +86,7 @@ def _plain_mode(mode: str) -> str:
 _SPLIT_KEYS: dict[str, tuple[str, ...]] = {
     "leave_one_out": (),
     "kfold": ("k", "seed"),
+    "hash_kfold": ("k",),
     "hash": ("val_share", "test_share"),
     "content_hash": ("seed",),
     "holdout": ("mode", "primary", "secondary", "source", "share", "seed"),
@@ -95,10 +96,10 @@ _SPLIT_KEYS: dict[str, tuple[str, ...]] = {
 class Split(Section):
     """Which rows are held out together."""
 
-    protocol: Literal["leave_one_out", "kfold", "hash", "content_hash", "holdout"] = Field(
+    protocol: Literal["leave_one_out", "kfold", "hash_kfold", "hash", "content_hash", "holdout"] = Field(
         default="leave_one_out",
-        description="leave_one_out: a fold per value of `by`. kfold: `k` folds over whole values. hash: one fold, by a "
-        "hash of the value. content_hash: one fold of 80/10/10, policy content-name-blake2s-80-10-10. holdout: one "
+        description="leave_one_out: a fold per value of `by`. kfold: `k` folds over whole values. hash_kfold: `k` "
+        "folds by a hash of the value, which keeps its fold if others come. hash: one fold, by a hash of the value. content_hash: one fold of 80/10/10, policy content-name-blake2s-80-10-10. holdout: one "
         "fold over two corpora, see `mode`.",
     )
     by: str = Field(
@@ -117,7 +118,7 @@ class Split(Section):
         description="Let a source be on both sides of a fold, as leaving out one codec needs. The figures then say "
         "nothing about pictures that the model has not seen.",
     )
-    k: int = Field(default=5, ge=2, description="kfold: number of folds.")
+    k: int = Field(default=5, ge=2, description="kfold, hash_kfold: number of folds.")
     seed: int | str | None = Field(
         default=None,
         description="kfold, holdout: a whole number that the values are shuffled with, null for 0. content_hash: text "

@@ -105,7 +105,7 @@ class TableFacts(Part):
 class SplitFacts(OpenPart):
     """How the rows were divided: the protocol and the keys that it uses."""
 
-    protocol: Literal["leave_one_out", "kfold", "hash", "content_hash", "holdout"]
+    protocol: Literal["leave_one_out", "kfold", "hash_kfold", "hash", "content_hash", "holdout"]
     by: Name
     shared_sources: bool
     rows_not_used: Count

@@ -67,6 +67,11 @@ SPLITS = st.one_of(
         st.integers(0, 3),
     ),
     st.builds(
+        lambda by, k: {"protocol": "hash_kfold", "by": by, "k": k},
+        st.sampled_from(["source", "group", "clip"]),
+        st.integers(2, 6),
+    ),
+    st.builds(
         lambda by, val, test: {"protocol": "hash", "by": by, "val_share": val, "test_share": test},
         st.sampled_from(["source", "group", "clip"]),
         st.floats(0, 0.4),
@@ -136,7 +141,7 @@ def test_no_source_is_on_both_sides_of_any_fold_of_any_protocol(
             seen = [set(column[rows].tolist()) for rows in sides]
             assert not (seen[0] & seen[1]) | (seen[0] & seen[2]) | (seen[1] & seen[2]), (fold.held_out, name)
         assert np.unique(np.concatenate(sides)).size == sum(side.size for side in sides)
-    if split.protocol in ("leave_one_out", "kfold"):
+    if split.protocol in ("leave_one_out", "kfold", "hash_kfold"):
         main = [fold for fold in folds if ":" not in fold.held_out]
         tested = np.sort(np.concatenate([fold.test for fold in main]))
         assert tested.tolist() == rows_used(main).tolist() == list(range(len(rows)))
@@ -178,6 +183,7 @@ def test_several_columns_are_left_out_beside() -> None:
     ("split", "said"),
     [
         ({"k": 3}, "k is not a key of protocol leave_one_out, but of kfold"),
+        ({"protocol": "hash_kfold", "seed": 3}, "seed is not a key of protocol hash_kfold, but of kfold"),
         ({"protocol": "kfold", "mode": "primary-only"}, "mode is not a key of protocol kfold, but of holdout"),
         ({"protocol": "kfold", "seed": "a"}, "the seed of kfold is a whole number of 0 or more, not 'a'"),
         ({"protocol": "content_hash", "seed": 3}, "the seed of content_hash is text"),
