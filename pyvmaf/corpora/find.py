@@ -37,6 +37,16 @@ _BEGINNING = 600
 _MOST_NAMES = 3
 
 
+def is_video_name(name: str) -> bool:
+    """Return whether a name has the suffix of a video."""
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def begins_as_video(data: bytes) -> bool:
+    """Return whether a file begins as videos do; those without a header do not."""
+    return _BEGINNINGS.match(data[:_BEGINNING]) is not None
+
+
 @dataclass
 class Found:
     """The content of a folder.

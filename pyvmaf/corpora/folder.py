@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pyvmaf.base.roots import locate
 from pyvmaf.base.section import Section
-from pyvmaf.corpora.spec import Root, VideoCorpus
+from pyvmaf.corpora.spec import Entry, Root, VideoCorpus
 
 
 class Spec(VideoCorpus, Section):
@@ -20,6 +20,16 @@ class Spec(VideoCorpus, Section):
         description="Folder of the videos, relative to this file or absolute, or beginning with "
         "${VMAF_DATA_ROOT:-~/.cache/vmaf-train}/datasets/."
     )
+
+    entries: tuple[Entry, ...] = Field(
+        default=(), description="The clips; none in the file of a dataset that `manifest-scan` has not seen yet."
+    )
+
+    @model_validator(mode="after")
+    def _has_entries(self) -> Self:
+        if not self.entries and self.dataset is None:
+            raise ValueError("entries are missing: vmaf-train manifest-scan writes them")
+        return self
 
     def home(self, corpus_file: Path, fetched: Path) -> Path:
         """Return the root, seen from the corpus file."""

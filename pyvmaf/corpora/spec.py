@@ -28,6 +28,7 @@ from pyvmaf.base.opinion import check_on_scale
 from pyvmaf.base.roots import check_root
 from pyvmaf.base.section import Section
 from pyvmaf.corpora import Ratings
+from pyvmaf.corpora.dataset import Dataset
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.errors import shown as cut
 from pyvmaf.video.format import Format
@@ -160,6 +161,9 @@ class Corpus(Section):
     kind: str = Field(description="Kind of the corpus.")
     license: str = Field(description="Licence of the files.")
     description: str = Field(default="", description="Description of the corpus.")
+    dataset: Dataset | None = Field(
+        default=None, description="For published datasets: what they are for, and where the files come from."
+    )
 
     @property
     @abstractmethod
