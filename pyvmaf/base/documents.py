@@ -11,6 +11,8 @@ from pyvmaf.errors import unknown_name
 
 DOCUMENTS: Table[str] = {
     "corpus": "pyvmaf.corpora.manifest.CorpusManifest",
+    "fetch": "pyvmaf.corpora.fetched.FetchManifest",
+    "licence": "pyvmaf.corpora.fetched.LicenceAccepted",
     "fit": "pyvmaf.models.verdicts.FitReport",
     "verdict": "pyvmaf.models.verdicts.Verdict",
     "sidecar": "pyvmaf.runtime.sidecar.Sidecar",

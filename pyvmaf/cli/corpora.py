@@ -169,7 +169,10 @@ def manifest(
 
 
 def manifest_scan(
-    root: Annotated[Path, typer.Option("--root", "-r", help="Folder of the videos.")],
+    root: Annotated[
+        Path | None,
+        typer.Option("--root", "-r", help="Folder of the videos; the root of the corpus file without."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", "--dataset", help="Name of the corpus; made of the folder's name without.")
     ] = None,
@@ -200,37 +203,37 @@ def manifest_scan(
 
     Example: vmaf-train manifest-scan --root ~/videos --name mine
 
+    A dataset that was fetched: vmaf-train manifest-scan --dataset konvid-1k
+
     With shots and scores: vmaf-train manifest-scan --root films --name films --cut --mos-csv scores.csv --mos-scale 1,5
     --output films.yaml
     """
     check_code("manifest-scan", code)
     from pyvmaf.base.opinion import parse_scale
-    from pyvmaf.corpora.keys import clip_key
     from pyvmaf.corpora.scan import Options, scan
-    from pyvmaf.corpora.write import read_existing, write_corpus
+    from pyvmaf.corpora.write import scan_target, write_corpus
     from pyvmaf.video.format import Format
 
-    called = name or clip_key(root.resolve().name)
-    target = output or Path("config") / "corpora" / f"{called}.yaml"
-    existing = read_existing(target)
+    target = scan_target(root, name, output)
+    existing = target.existing
     raw = Format.parse(size, pix_fmt, fps) if size else None
     with progress("scan", unit="videos") as advance:
         result = scan(
-            root,
-            existing.name if existing is not None and name is None else called,
+            target.root,
+            target.name,
             license_=license_,
             description=description,
-            base=target.parent,
+            base=target.path.parent,
             labels=mos_csv,
             mos_scale=None if mos_scale is None else parse_scale(mos_scale),
             options=Options(cut=cut, min_frames=min_frames, raw=raw, skip_broken=skip_broken),
             existing=existing,
             advance=advance,
         )
-    changed = write_corpus(result, target)
+    changed = write_corpus(result, target.path)
     corpus = result.corpus
     clips, sources = len(corpus.entries), len({entry.source for entry in corpus.entries})
     news = "" if existing is None else f", {len(result.added)} of them new" if changed else ", nothing to add"
-    say(f"{target}: {clips} clips of {sources} sources{news}")
+    say(f"{target.path}: {clips} clips of {sources} sources{news}")
     for line in result.remarks:
         say(line, err=True)

@@ -53,6 +53,19 @@ KINDS: Table[Kind] = {
 """Kinds of corpus by the value of ``kind`` in a corpus file."""
 
 
+def not_scanned(path: str, name: str, dataset: Mapping[str, Any] | None) -> str:
+    """Say that the file of a corpus has no entries, and how they come into it.
+
+    Args:
+        path: the file.
+        name: name of the corpus.
+        dataset: the section of that name in the file.
+    """
+    public = dataset is not None and bool(dataset["downloads"] or dataset["listing"])
+    get = f"get its files (vmaf-train fetch --corpus {name}), then " if public else "put its files into its root, then "
+    return f"{path} has no entries: nobody has looked at the files of {name} yet: {get}vmaf-train manifest-scan --dataset {name}"
+
+
 def kind(name: str) -> Kind:
     """Return a kind of corpus.
 

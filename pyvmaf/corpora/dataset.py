@@ -23,8 +23,15 @@ def _expression(text: str) -> str:
     return text
 
 
+def _grouped(text: str) -> str:
+    if re.compile(_expression(text)).groups < 1:
+        raise ValueError(f"{text!r} has no group: put what names the scene in parentheses")
+    return text
+
+
 Address = Annotated[str, Field(pattern=_ADDRESS_PATTERN, max_length=2000)]
 Expression = Annotated[str, AfterValidator(_expression), Field(max_length=300)]
+Scenes = Annotated[str, AfterValidator(_grouped), Field(max_length=300)]
 Place = Annotated[str, Field(pattern=_PLAIN_PATTERN, max_length=300)]
 
 
@@ -74,6 +81,11 @@ class Dataset(Section):
     origin: str = Field(description="Where its authors hand it out.")
     terms: str = Field(min_length=1, description="Terms of use, which `fetch` shows and asks to accept.")
     videos: int | None = Field(default=None, ge=1, description="Number of videos; null if it is not known.")
+    scenes: Scenes | None = Field(
+        default=None,
+        description="Regular expression of the names of files, whose first group is the scene, for datasets with several "
+        "files of one: `manifest-scan` gives them the same source.",
+    )
     disk_bytes: int | None = Field(
         default=None, ge=1, description="Upper bound on the disk space of the dataset while it is fetched."
     )

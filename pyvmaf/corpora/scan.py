@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from pyvmaf.base.files import sha256_file
 from pyvmaf.base.roots import movable
 from pyvmaf.corpora.find import Found, clean_name, find_videos
 from pyvmaf.corpora.folder import Spec
-from pyvmaf.corpora.keys import clip_key
+from pyvmaf.corpora.keys import clip_key, key_of
 from pyvmaf.corpora.opinions import Opinion, join, read_opinions
 from pyvmaf.corpora.spec import NAME_PATTERN, Entry, parse_corpus
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
@@ -34,12 +34,14 @@ class Options:
         min_frames: number of frames of the shortest shot that becomes a clip (with `cut`).
         raw: format of headerless files.
         skip_broken: leave out broken files instead of failing.
+        scenes: regular expression of names of files whose first group is the scene; each file is one by default.
     """
 
     cut: bool = False
     min_frames: int = 24
     raw: Format | None = None
     skip_broken: bool = False
+    scenes: str | None = None
 
 
 @dataclass
@@ -100,8 +102,11 @@ def scan(
         raise InputError(f"the folder {str(root.resolve())!r} cannot be the root of a corpus: {reason}")
     opinions = read_opinions(labels) if labels else []
     scale = _scale(existing, mos_scale, labels)
+    remarks: list[str] = []
     if existing is not None:
-        _check_same_folder(existing, name, root, base)
+        remarks += _check_same_folder(existing, name, root, base)
+        if existing.dataset is not None and existing.dataset.scenes is not None:
+            options = replace(options, scenes=existing.dataset.scenes)
     found = find_videos(root)
     work = _Work(root, options, existing.entries if existing else ())
     work.read(found, advance)
@@ -109,7 +114,7 @@ def scan(
     if not entries:
         reasons = "; ".join(work.left_out.values()) or "all shots are too short"
         raise InputError(f"there are no usable videos in {root}: {reasons}")
-    remarks = [f"left out: {path}: {reason}" for path, reason in found.left_out.items()]
+    remarks += [f"left out: {path}: {reason}" for path, reason in found.left_out.items()]
     remarks += found.remarks
     remarks += work.remarks
     if labels:
@@ -122,11 +127,14 @@ def scan(
             for key, value in (("license", license_), ("description", description))
             if value not in (_UNKNOWN, "", getattr(existing, key))
         ]
-        keys = existing.model_dump(mode="json", include={"license", "description", "root", "extras"})
-    else:
+        kept = {"license", "description", "extras", "dataset", *({"root"} if existing.entries else ())}
+        keys |= existing.model_dump(mode="json", include=kept)
+    if existing is None or not existing.entries:
         entries.sort(key=lambda entry: str(entry["key"]))
     keys |= {} if scale is None else {"mos_scale": scale}
     corpus = cast("Spec", parse_corpus({"name": name, "kind": "folder", **keys, "entries": entries}))
+    if corpus.dataset is not None and corpus.dataset.videos not in (None, len(work.keys)):
+        remarks.append(f"{name} should have {corpus.dataset.videos} videos, but {len(work.keys)} are there")
     sources = len({entry.source for entry in corpus.entries})
     if sources < 2:
         remarks.append("there is one source only: a split by source needs two or more")
@@ -152,7 +160,12 @@ def _scale(
     return kept or stated
 
 
-def _check_same_folder(existing: Spec, name: str, root: Path, base: Path | None) -> None:
+def _check_same_folder(existing: Spec, name: str, root: Path, base: Path | None) -> list[str]:
+    """Refuse a folder that is not the one of the corpus file; one without entries gets its root now, and a remark.
+
+    Raises:
+        InputError: see above.
+    """
     if existing.name != name:
         raise InputError(
             f"the corpus file that exists is called {existing.name!r}, not {name!r}: choose another --output, or "
@@ -160,10 +173,13 @@ def _check_same_folder(existing: Spec, name: str, root: Path, base: Path | None)
         )
     home = existing.home((base or Path()) / "corpus.yaml", Path())
     if home.resolve() != root.resolve():
+        if not existing.entries:
+            return [f"the root of {name} was {existing.root}, and is {_root_text(root, base)} now"]
         raise InputError(
             f"the corpus file that exists describes {home.resolve()}, not {root.resolve()}: choose another --output, or "
             "correct its root"
         )
+    return []
 
 
 class _Work:
@@ -303,7 +319,8 @@ class _Work:
         """Keys, sources and frames of the clips of a file."""
         shots = video.shots if self._options.cut and len(video.shots) > 1 else ()
         if not shots:
-            return [{"key": key, "source": key, "group": key}]
+            scene = self._scene(key, relative)
+            return [{"key": key, "source": scene, "group": scene}]
         clips = []
         for index, (first, last) in enumerate(shots, start=1):
             if last - first + 1 < max(self._options.min_frames, _NO_SHORTER_THAN):
@@ -312,6 +329,17 @@ class _Work:
             shot = f"{key}_{index}"
             clips.append({"key": shot, "source": shot, "group": key, "frames": [first, last]})
         return clips
+
+    def _scene(self, key: str, relative: str) -> str:
+        """Name the scene of a file by the part of its name that does, or by its key."""
+        if self._options.scenes is None:
+            return key
+        name = PurePosixPath(relative).name
+        match = re.search(self._options.scenes, name)
+        if match is None or not match[1]:
+            self.remarks.append(f"{relative} is not called as the dataset's scenes are: it is a scene of its own")
+            return key
+        return key_of(match[1])
 
     def _same_scene(self, relative: str, digest: str, entry: Mapping[str, Any]) -> dict[str, str]:
         """Source and group of a clip whose file has the bytes of another one."""

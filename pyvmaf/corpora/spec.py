@@ -329,9 +329,12 @@ def load_videos(path: str | os.PathLike[str]) -> VideoCorpus:
 
     Raises:
         MissingFileError: there is no such file.
-        InputError: as `load_corpus`, or the corpus does not hold videos.
+        InputError: as `load_corpus`, or the corpus does not hold videos, or was not scanned yet.
     """
     corpus = load_corpus(path)
+    if isinstance(corpus, VideoCorpus) and not corpus.entries:
+        dataset = None if corpus.dataset is None else corpus.dataset.model_dump()
+        raise InputError(corpora.not_scanned(os.fspath(path), corpus.name, dataset))
     if not isinstance(corpus, VideoCorpus):
         raise InputError(
             f"{os.fspath(path)} is a corpus of kind {corpus.kind}, which does not hold videos: its tables are read with "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pyvmaf.base.files import read_yaml, write_text
 from pyvmaf.corpora.folder import Spec
+from pyvmaf.corpora.keys import clip_key
 from pyvmaf.corpora.scan import Scan
 from pyvmaf.corpora.spec import Entry, load_corpus, parse_corpus
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
@@ -55,6 +58,51 @@ def read_existing(path: Path) -> Spec | None:
     return corpus
 
 
+@dataclass(frozen=True)
+class Target:
+    """What a scan describes, and where.
+
+    Attributes:
+        name: name of the corpus.
+        path: the corpus file.
+        root: the folder of the videos.
+        existing: the corpus file as it is; None if it does not exist.
+    """
+
+    name: str
+    path: Path
+    root: Path
+    existing: Spec | None
+
+
+def scan_target(root: Path | None, name: str | None, output: Path | None) -> Target:
+    """Find what a scan describes from what the user says of it.
+
+    Args:
+        root: the folder; by default the root of the corpus file that exists.
+        name: name of the corpus; by default that of the corpus file, or made of the folder's name.
+        output: the corpus file; by default the one of that name in ``config/corpora``.
+
+    Raises:
+        InputError: neither folder nor corpus file is given, or see `read_existing`.
+    """
+    if root is None and name is None and output is None:
+        raise InputError("give the folder of the videos with --root, or a corpus of config/corpora with --dataset")
+    called = name or clip_key((root or Path(output or "").with_suffix("")).resolve().name)
+    path = output or Path("config") / "corpora" / f"{called}.yaml"
+    existing = read_existing(path)
+    if root is None:
+        if existing is None:
+            raise MissingFileError(f"{path} does not exist yet, so that nobody knows its folder: give it with --root")
+        root = existing.home(path, Path())
+        if not root.is_dir():
+            origin = f" ({existing.dataset.origin})" if existing.dataset is not None else ""
+            raise MissingFileError(
+                f"{root} does not exist: put the files of {existing.name} there{origin}, or give --root"
+            )
+    return Target(existing.name if existing is not None and name is None else called, path, root, existing)
+
+
 def to_yaml(corpus: Spec) -> str:
     """Return the text of a corpus file."""
     value = corpus.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
@@ -64,6 +112,8 @@ def to_yaml(corpus: Spec) -> str:
         for key in ("name", "kind", "license", "description", "root", "mos_scale")
         if key in value
     ]
+    if "dataset" in value:
+        lines += ["dataset:", *_block(value["dataset"])]
     for key in ("extras",):
         lines += [f"{key}:", *(f"  - {_line(item)}" for item in value[key])] if key in value else []
     lines += ["entries:", *_entry_lines(value["entries"])]
@@ -94,7 +144,9 @@ def _with_added(text: str, result: Scan) -> str | None:
 
     added = [entry for entry in result.corpus.entries if entry.key in result.added]
     dumped = [entry.model_dump(mode="json", exclude_none=True, exclude_defaults=True) for entry in added]
-    longer = "\n".join([text.rstrip("\n"), *_entry_lines(dumped)]) + "\n"
+    # The file of a dataset that nobody has scanned has no entries yet.
+    head = [] if re.search("^entries:", text, re.MULTILINE) else ["entries:"]
+    longer = "\n".join([text.rstrip("\n"), *head, *_entry_lines(dumped)]) + "\n"
     try:
         value = yaml.safe_load(longer)
     except yaml.YAMLError:
@@ -123,6 +175,14 @@ def _entry_lines(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         keys = [key for key in _KEY_ORDER if key in entry]
         for index, key in enumerate([*keys, *(key for key in entry if key not in keys)]):
             yield f"  {'-' if index == 0 else ' '} {key}: {_line(entry[key])}"
+
+
+def _block(value: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of a section, indented."""
+    import yaml
+
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    yield from (f"  {line}" for line in text.splitlines())
 
 
 def _line(value: Any) -> str:

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from pyvmaf import engines
+from pyvmaf.base import layout
 from pyvmaf.base.coded import Coded
 from pyvmaf.base.opinion import NATIVE
+from pyvmaf.base.roots import VARIABLE
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.corpora.keys import periodic
 from pyvmaf.corpora.prepare import plan as plan_clip
@@ -54,7 +56,7 @@ def check(plan: Plan) -> None:
     specs = {name: load_spec(Path(model.path)) for name, model in plan.models.items()}
     videos = {name: corpus for name, corpus in corpora.items() if isinstance(corpus, VideoCorpus)}
     clips = _Clips(videos)
-    problems = [*_names(plan), *_settings(plan), *clips.problems]
+    problems = [*_names(plan), *_settings(plan), *_present(plan), *clips.problems]
     if videos:
         problems += _tools(plan)
         problems += _rungs(plan, clips)
@@ -148,6 +150,21 @@ def _names(plan: Plan) -> Iterator[Problem]:
     for name in dict.fromkeys((*plan.corpora, *clips, *plan.codecs, *plan.models, *plan.tables)):
         if periodic(name):
             yield f"{name!r} ends in 20 repetitions, which Snakemake takes for an endless name: choose another one"
+
+
+def _present(plan: Plan) -> Iterator[Problem]:
+    """Files in the movable folder of datasets, which are no inputs of rules: they may be gone if their clips are made."""
+    for name, corpus in plan.corpora.items():
+        if not corpus.movable:
+            continue
+        made = (clip for clip in corpus.clips if os.path.exists(layout.CLIP.path(corpus=name, clip=clip)))
+        wanted = {corpus.source(clip): None for clip in corpus.clips.keys() - {*made}} | dict.fromkeys(corpus.files)
+        missing = sorted(file for file in wanted if not os.path.isfile(file))
+        if missing:
+            yield (
+                f"corpus {name}: {len(missing)} of its files do not exist, the first is {missing[0]}: put them there "
+                f"(vmaf-train fetch --corpus {name} gets them, or says where they are handed out), or set {VARIABLE}"
+            )
 
 
 def _settings(plan: Plan) -> Iterator[Problem]:

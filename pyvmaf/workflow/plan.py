@@ -112,8 +112,8 @@ class Corpus:
 
     @cached_property
     def reads(self) -> dict[str, Any]:
-        """The keys of the whole file."""
-        return dict(set_keys(self.spec))
+        """The keys of the whole file, but for those that say where a dataset comes from."""
+        return dict(set_keys({key: value for key, value in self.spec.items() if key != "dataset"}))
 
     def source(self, clip: str) -> str:
         """Return the video file of a clip of a folder corpus; a relative root starts from the corpus file."""
@@ -406,6 +406,8 @@ class Plan:
                 raise InputError(f"{path}: two entries have the key {entry['key']!r}")
             clips[entry["key"]] = entry
         corpus = Corpus(name, path, spec, clips)
+        if not corpus.imported and not clips:
+            raise InputError(corpora.not_scanned(path, name, spec.get("dataset")))
         if not corpus.fetched:
             for file in (*corpus.files, *map(corpus.source, clips)):
                 if "{" in file and re.search(r"\{\s*\w", file):

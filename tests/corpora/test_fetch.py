@@ -10,7 +10,8 @@ import pytest
 from pyvmaf.base.files import read_json
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.corpora import folder, packages
-from pyvmaf.corpora.fetch import RECEIPT, extract, fetch
+from pyvmaf.corpora.archive import extract
+from pyvmaf.corpora.fetch import RECEIPT, fetch
 from pyvmaf.corpora.packages import Package
 from pyvmaf.corpora.spec import load_corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError, PyvmafError

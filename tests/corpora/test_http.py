@@ -113,7 +113,8 @@ def test_a_server_that_is_too_slow(fetcher: Fetcher) -> None:
 
 @pytest.mark.parametrize("length", ["400000", "200000", ""])
 @pytest.mark.parametrize(
-    "known", [{}, {"sha256": sha256(DATA)}, {"size": len(DATA)}, {"md5": hashlib.md5(DATA, usedforsecurity=False).hexdigest()}]
+    "known",
+    [{}, {"sha256": sha256(DATA)}, {"size": len(DATA)}, {"md5": hashlib.md5(DATA, usedforsecurity=False).hexdigest()}],
 )
 def test_a_server_that_lies_about_the_length(fetcher: Fetcher, known: dict[str, Any], length: str) -> None:
     """Once it tells the truth, all bytes are right; a wrong length alone is never accepted."""
