@@ -28,6 +28,9 @@ _CELLS_PER_BYTE = 4
 
 _LONGEST_TEXT = 10_000
 
+_BUFFER = 1 << 18
+"""Bytes that are read at a time of each column."""
+
 
 class ParquetTable:
     """A parquet file that is open.
@@ -56,7 +59,8 @@ class ParquetTable:
         if not file.is_file():
             raise MissingFileError(f"no such file: {os.fspath(path)}")
         with self._guarded():
-            self._file = pq.ParquetFile(file)
+            # Otherwise Arrow reads the columns of a row group as a whole, however small the parts that are asked for.
+            self._file = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
             stored = self._file.schema_arrow
             block = (stored.metadata or {}).get(METADATA_KEY)
             # What pandas adds is read by to_pandas, which fails on anything unexpected in it.

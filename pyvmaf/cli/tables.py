@@ -77,8 +77,8 @@ def import_table(
 ) -> None:
     """Read tables that other programs made: libvmaf logs with opinion scores, or vmaf-tune's corpus rows.
 
-    Every row is checked; rows that cannot be used are named and counted. Such corpora have the kind feature-log or
-    corpus-jsonl: see docs/tables.md.
+    Every row is checked; rows that cannot be used are named and counted. Such corpora have the kind feature-log,
+    corpus-jsonl or frame-table: see docs/tables.md.
 
     Example: vmaf-train import-table --corpus fr_mos -o results/shards/fr_mos/imported.parquet
     """
@@ -92,7 +92,7 @@ def import_table(
     say(f"{output}: {done.rows} rows, one per {done.unit}, of {details['encodes']} encodes")
     for reason, count in details["dropped"].items():
         say(f"left out: {reason}: {count} of {details['rows_in']}", err=True)
-    if details["without_mos"]:
+    if details.get("without_mos"):
         say(f"without an opinion score: {details['without_mos']} of {details['encodes']}", err=True)
     for line in details["bad"]:
         say(f"not usable: {line}", err=True)
@@ -112,9 +112,15 @@ def combine(
         list[str] | None,
         typer.Option("--mos-map", metavar="LABEL=MAP", help="Map of the scores of this label, if not the usual one."),
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option("--teacher", help="What computed the VMAF of tables of another program that do not state it."),
+    ] = None,
     code: CodeOption = None,
 ) -> None:
     """Put shards into one training table. A label may repeat; a feature that an input lacks becomes NaN.
+
+    Tables of frames that another program wrote (key or source, frame_index, features, vmaf) are read as they are.
 
     Example: vmaf-train combine -o default.parquet mine=shards/mine/libx264.parquet mine=shards/mine/libx265.parquet
     """
@@ -128,6 +134,7 @@ def combine(
         output,
         unit=unit.value,
         mos_scale=None if mos_scale is None else parse_scale(mos_scale),
+        teacher=teacher,
         mos_maps=dict(_pair(value, "LABEL=MAP") for value in mos_map or ()),
     )
     say(f"{output}: {rows} rows of {len(pairs)} tables")

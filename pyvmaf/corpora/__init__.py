@@ -49,6 +49,7 @@ KINDS: Table[Kind] = {
     "folder": Kind("pyvmaf.corpora.folder", CLIPS),
     "feature-log": Kind("pyvmaf.tables.adapters.feature_log", ROWS),
     "corpus-jsonl": Kind("pyvmaf.tables.adapters.corpus_jsonl", ROWS),
+    "frame-table": Kind("pyvmaf.tables.adapters.frame_table", ROWS),
 }
 """Kinds of corpus by the value of ``kind`` in a corpus file."""
 

@@ -28,6 +28,7 @@ from pyvmaf.features.table import (
     schema,
     write_table,
 )
+from pyvmaf.tables.adapters.frames import UNKNOWN, FrameTable, open_frames
 from pyvmaf.tables.clips import (
     CLIP,
     ENCODE_KEY,
@@ -52,9 +53,9 @@ if TYPE_CHECKING:
 class _Input:
     """One parquet input: its file, its metadata, and the number of rows taken from it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, teacher: str | None = None) -> None:
         self.path = path
-        self.file = ParquetTable(path)
+        self.file = open_frames(path, teacher)
         self.schema: pa.Schema = self.file.schema
         self.spec = read_metadata(self.schema, path)
         self.unit = unit_of(self.spec)
@@ -215,12 +216,21 @@ def _bring_to_one_scale(
         item.scales, item.label = scales, label
 
 
+def _made_elsewhere(inputs: Sequence[_Input]) -> dict[str, Any]:
+    """Return what the manifest says of tables that another program wrote."""
+    found = {relative(item.path): item.file.details() for item in inputs if isinstance(item.file, FrameTable)}
+    return {"made_elsewhere": found} if found else {}
+
+
 def _teacher(inputs: Sequence[_Input]) -> str:
     """Return the teacher of all inputs."""
     models = {str(item.spec["model"]) for item in inputs}
     if len(models) > 1:
         described = ", ".join(f"{item.path} by {item.spec['model']}" for item in inputs)
-        raise InputError(f"the targets come from different teachers: {described}: put together tables of one teacher")
+        remedy = "; name that of tables which state none with --teacher" if UNKNOWN in models else ""
+        raise InputError(
+            f"the targets come from different teachers: {described}: put together tables of one teacher{remedy}"
+        )
     return models.pop()
 
 
@@ -238,7 +248,8 @@ def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) 
             columns = item.clips()
         else:
             records_path = item.path.with_suffix(".jsonl")
-            records = read_records(records_path) if records_path.is_file() else {}
+            made_here = isinstance(item.file, ParquetTable)
+            records = read_records(records_path) if made_here and records_path.is_file() else {}
             if not records:
                 without.append(relative(item.path))
             columns = _pooled(item, records)
@@ -417,6 +428,7 @@ def combine(
     output: Path,
     *,
     unit: Literal["frame", "clip"] = FRAME,
+    teacher: str | None = None,
     mos_scale: Scale | None = None,
     mos_maps: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
@@ -425,10 +437,12 @@ def combine(
     Features that an input does not have become NaN and are listed in the manifest.
 
     Args:
-        inputs: (label, table) pairs; a label may repeat.
+        inputs: (label, table) pairs; a label may repeat. A table may be one of frames that another program wrote
+            (`pyvmaf.tables.adapters.frames`).
         output: the training table to write, parquet.
         unit: what a row of it is. "clip" pools tables of frames, and takes each encode's size and rates from the
             records beside its shard (same name, .jsonl), if there are any.
+        teacher: what computed the VMAF of tables of another program that do not state it.
         mos_scale: scale that opinion scores are mapped to, by `pyvmaf.labels.scales`; the native ones are kept. None to
             leave them as they are.
         mos_maps: name of the map by label, for inputs whose scores do not take the usual one.
@@ -444,18 +458,20 @@ def combine(
     pairs = list(inputs.items()) if isinstance(inputs, Mapping) else list(inputs)
     if not pairs:
         raise InputError(f"no tables were given for {output}")
-    files = [_Input(path) for _, path in pairs]
+    files = [_Input(path, teacher) for _, path in pairs]
     if not sum(item.file.rows for item in files):
         raise InputError(f"no rows: {', '.join(os.fspath(path) for _, path in pairs)} are empty")
     labels = [label for label, _ in pairs]
     _bring_to_one_scale(files, labels, mos_scale, mos_maps)
     details = _merge(files, labels, output) if unit == FRAME else _merge_clips(files, labels, output)
+    details |= _made_elsewhere(files)
     write_manifest(
         output,
         verb="combine",
         args={
             "labels": labels,
             "unit": unit,
+            **({} if teacher is None else {"teacher": teacher}),
             **({} if mos_scale is None else {"mos_scale": list(mos_scale), "mos_maps": dict(mos_maps)}),
         },
         inputs={"tables": [path for _, path in pairs]},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import numpy as np
 from pyvmaf.base.files import atomic_path, confined, write_text
 from pyvmaf.base.manifest import engine_block, write_manifest
 from pyvmaf.base.opinion import COLUMNS as OPINIONS
-from pyvmaf.base.opinion import MOS
+from pyvmaf.base.opinion import COUNTS, MOS
 from pyvmaf.base.outputs import publishes
 from pyvmaf.base.roots import locate
 from pyvmaf.corpora.pinned import check_file
@@ -23,8 +23,9 @@ from pyvmaf.corpora.spec import load_corpus
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CONTEXT, FEATURES, TEACHER
 from pyvmaf.features.table import STRENGTH, metadata, repeated, schema, write_table
+from pyvmaf.tables.adapters.frames import FrameTable, Video
 from pyvmaf.tables.adapters.imported import MOS_SCALE, Encode, Rows, TableCorpus, is_missing
-from pyvmaf.tables.clips import CLIP, clip_table
+from pyvmaf.tables.clips import CLIP, FRAME, clip_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,6 +72,10 @@ def import_table(corpus_file: Path, output: Path, records: Path) -> Imported:
     files = {item.path: confined(root, item.path) for item in corpus.pinned}
     for item in corpus.pinned:
         check_file(files[item.path], item.sha256)
+    if (tables := corpus.tables(files)) is not None:
+        details = _import_frames(corpus, tables, output, records)
+        _write_manifest(corpus, files, output, records, details, started)
+        return Imported(details["rows"], details["unit"], details)
     content = corpus.read(files)
     _check_usable(corpus, content)
     for encode in content.encodes:
@@ -89,6 +94,18 @@ def import_table(corpus_file: Path, output: Path, records: Path) -> Imported:
         "ignored_columns": content.ignored,
         "teacher": content.teacher,
     }
+    _write_manifest(corpus, files, output, records, details, started)
+    return Imported(rows, content.unit, details)
+
+
+def _write_manifest(
+    corpus: TableCorpus,
+    files: Mapping[str, Path],
+    output: Path,
+    records: Path,
+    details: Mapping[str, Any],
+    started: float,
+) -> None:
     write_manifest(
         output,
         verb="import-table",
@@ -99,7 +116,79 @@ def import_table(corpus_file: Path, output: Path, records: Path) -> Imported:
         details=details,
         seconds=time.monotonic() - started,
     )
-    return Imported(rows, content.unit, details)
+
+
+def _import_frames(corpus: TableCorpus, tables: Sequence[FrameTable], output: Path, records: Path) -> dict[str, Any]:
+    """Write tables of frames as one shard, part by part, and return the details for the manifest.
+
+    Raises:
+        InputError: a row cannot be used, or two tables have rows of one video.
+    """
+    import pyarrow.parquet as pq
+
+    features = [name for name in FEATURES if any(name in table.features for table in tables)]
+    target = schema(features, [name for name in OPINIONS if any(name in table.opinions for table in tables)])
+    block = metadata(
+        features=features,
+        unavailable={},
+        mos_scale=next((table.mos_scale for table in tables if table.mos_scale), None),
+        model=tables[0].teacher,
+        engine=engine_block("import-table", corpus.uses),
+        notes=[note for table in tables for note in table.notes],
+    )
+    rows, home = 0, dict[Video, Path]()
+    with (
+        atomic_path(output) as temporary,
+        pq.ParquetWriter(temporary, target.with_metadata(block), compression="zstd") as writer,
+    ):
+        for table in tables:
+            for index in range(table.groups):
+                part = _labelled(table.read_group(index), target, corpus.name)
+                writer.write_table(part)
+                rows += part.num_rows
+            for video in table.videos:
+                if (other := home.setdefault(video, table.path)) != table.path:
+                    raise InputError(
+                        f"{other} and {table.path} both have frames of {'/'.join(filter(None, video))}: leave one of them "
+                        "out, or name the versions"
+                    )
+    if not rows:
+        raise InputError(f"corpus {corpus.name} has no rows: the files are empty")
+    lines = [json.dumps(video._asdict(), sort_keys=True) for video in home]
+    write_text(records, "".join(f"{line}\n" for line in lines))
+    return {
+        "unit": FRAME,
+        "rows_in": rows,
+        "rows": rows,
+        "encodes": len(home),
+        "bad": [],
+        "dropped": {},
+        "ignored_columns": sorted({name for table in tables for name in table.ignored}),
+        "teacher": tables[0].teacher,
+        "tables": {table.path.name: table.details() for table in tables},
+        "filled_with_nan": {
+            table.path.name: missing
+            for table in tables
+            if (missing := [name for name in features if name not in table.features])
+        },
+    }
+
+
+def _labelled(part: pa.Table, target: pa.Schema, corpus: str) -> pa.Table:
+    """Return rows with the corpus's name, and NaN for features that they do not have."""
+    import pyarrow as pa
+
+    data: dict[str, Any] = {}
+    for column in target:
+        if column.name == "corpus":
+            data[column.name] = repeated(corpus, part.num_rows)
+        elif column.name in part.column_names:
+            data[column.name] = part[column.name]
+        elif column.name in COUNTS:
+            data[column.name] = pa.nulls(part.num_rows, pa.int64())
+        else:
+            data[column.name] = pa.array(np.full(part.num_rows, np.nan))
+    return pa.table(data).cast(target)
 
 
 def _check_usable(corpus: TableCorpus, content: Rows) -> None:

@@ -7,10 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from pyvmaf.base.parse import parse_json
 from pyvmaf.base.section import Section
@@ -21,6 +21,7 @@ from pyvmaf.features.pool import COUNT, pool
 from pyvmaf.tables.adapters.imported import (
     MOS_SCALE,
     Encode,
+    Pattern,
     Rows,
     TableCorpus,
     check_context,
@@ -30,20 +31,6 @@ from pyvmaf.tables.adapters.imported import (
 )
 
 _LATEST_VERSION = 3
-
-
-def _one_group(value: str | None) -> str | None:
-    if value is not None:
-        try:
-            groups = re.compile(value).groups
-        except re.error as err:
-            raise ValueError(f"{value!r} is not a regular expression: {err}") from err
-        if groups < 1:
-            raise ValueError(f"{value!r} has no group: put parentheses around the part to take")
-    return value
-
-
-Pattern = Annotated[str | None, AfterValidator(_one_group)]
 
 
 class EncodeRows(Section):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from numpy import float64
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pyvmaf.base.opinion import NATIVE, SPREADS, check_on_scale
 from pyvmaf.base.roots import locate
@@ -23,6 +24,9 @@ from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import CONTEXT
 from pyvmaf.features.table import STRENGTH
 
+if TYPE_CHECKING:
+    from pyvmaf.tables.adapters.frames import FrameTable
+
 MOS_SCALE = (1.0, 5.0)
 """The scale of opinion scores in tables: absolute category rating, 1 (bad) to 5 (excellent)."""
 
@@ -30,6 +34,21 @@ _LARGEST_CRF = 255
 
 _LARGEST = 1e12
 """Beyond it statistics over frames lose their meaning, and counts do not fit into columns."""
+
+
+def _one_group(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            groups = re.compile(value).groups
+        except re.error as err:
+            raise ValueError(f"{value!r} is not a regular expression: {err}") from err
+        if groups < 1:
+            raise ValueError(f"{value!r} has no group: put parentheses around the part to take")
+    return value
+
+
+Pattern = Annotated[str | None, AfterValidator(_one_group)]
+"""A regular expression with a group."""
 
 
 @dataclass
@@ -118,6 +137,17 @@ class TableCorpus(Corpus, Section):
         Raises:
             InputError: a file cannot be read, or does not have a column that the corpus file names.
         """
+
+    def tables(self, files: Mapping[str, Path]) -> list[FrameTable] | None:
+        """Open tables of frames that are read in parts; None if `read` returns the rows.
+
+        Args:
+            files: each file by its path in the corpus file.
+
+        Raises:
+            InputError: a column is missing or of a wrong type, or the rows are of several teachers.
+        """
+        return None
 
 
 def is_missing(value: Any) -> bool:
