@@ -21,6 +21,7 @@ from tests.make.commands import refusal
 
 INPUTS = frozenset(
     [
+        "archive",
         "cache",
         "checkpoint",
         "clips",

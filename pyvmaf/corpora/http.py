@@ -24,6 +24,7 @@ from urllib.parse import urljoin, urlsplit
 
 from pyvmaf.base.files import read_json, sha256_bytes, write_json
 from pyvmaf.corpora.find import begins_as_video, is_video_name
+from pyvmaf.corpora.space import check_space
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 
 Say = Callable[[str], None]
@@ -310,6 +311,8 @@ class _Download:
                     waits = _attempts(self._limits, self._remote)
                     wait = next(waits)
                     self._say(f"{self._remote.name}: {err}: continuing after {furthest} bytes")
+                else:
+                    self._say(f"{self._remote.name}: {err}")
                 wait(err)
                 wait = next(waits)
 
@@ -386,6 +389,8 @@ class _Download:
         most = self._remote.most_bytes
         if most is not None and total is not None and total > most:
             raise IntegrityError(f"{self._remote.url} has {total} bytes, but at most {most} are expected: refused")
+        if total is not None:
+            check_space(self._part.parent, total, self._remote.name)
 
     def _check_part(self, answer: _Answer) -> None:
         """Check that a part is the one that was asked for, and of the same version of the file."""

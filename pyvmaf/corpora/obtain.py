@@ -22,6 +22,7 @@ from pyvmaf.corpora.find import is_video_name
 from pyvmaf.corpora.http import Client, Limits, Remote, Say, download
 from pyvmaf.corpora.licence import Ask, accept_licence
 from pyvmaf.corpora.listing import Selected, list_bucket, remote_item, select_stems
+from pyvmaf.corpora.space import check_space
 from pyvmaf.corpora.spec import Corpus
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 
@@ -30,7 +31,6 @@ Advance = Callable[[int, int, str | None], None]
 WORK_FOLDER = ".fetch"
 LISTING = "listing.json"
 _JOURNAL = "journal.json"
-_GIGABYTE = 1e9
 
 
 @dataclass(frozen=True)
@@ -107,26 +107,6 @@ def obtain(
     if dataset.videos is not None and videos != dataset.videos and dataset.listing is None and options.members is None:
         say(f"note: {corpus.name} should have {dataset.videos} videos, but {videos} came")
     return manifest
-
-
-def check_space(folder: Path, needed: int, what: str) -> None:
-    """Refuse work for which the disk does not have the space.
-
-    Args:
-        folder: a folder on the disk, which need not exist yet.
-        needed: bytes.
-        what: what needs them, for the message.
-
-    Raises:
-        InputError: fewer bytes are free.
-    """
-    present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(present).free
-    if free < needed:
-        raise InputError(
-            f"{what} needs up to {needed} bytes ({needed / _GIGABYTE:.1f} GB), but {free} ({free / _GIGABYTE:.1f} GB) are free "
-            f"in {present}: free some, or set VMAF_DATA_ROOT to a folder of another disk; nothing was fetched"
-        )
 
 
 def _check_options(corpus: Corpus, dataset: Dataset, options: Options) -> None:

@@ -324,3 +324,39 @@ def test_random_changes_are_refused_in_one_line_or_sound(name: str, count: int) 
     outcomes = run(name, count, seed=0)
     assert sum(outcomes.values()) == count
     assert outcomes["sound"]
+
+
+def test_a_dataset_that_nobody_has_scanned_says_which_command_does() -> None:
+    for name, words in (
+        ("konvid-1k", r"get its files \(vmaf-train fetch --corpus konvid-1k\), then "),
+        ("live-vqc", "put its files into its root, then "),
+    ):
+        with pytest.raises(
+            InputError,
+            match=rf"{name}\.yaml has no entries: .* {words}vmaf-train manifest-scan --dataset {name}$",
+        ):
+            checked(corpora=[name])
+
+
+def test_files_of_the_movable_folder_are_looked_for_before_a_run(
+    here: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are no inputs of rules, so that Snakemake would not miss them."""
+    data = tmp_path_factory.mktemp("data")
+    monkeypatch.setenv("VMAF_DATA_ROOT", str(data))
+    corpus(root="${VMAF_DATA_ROOT:-~/.cache/vmaf-train}/datasets/mine")
+    first = data / "datasets" / "mine" / "a.mkv"
+    with pytest.raises(
+        InputError, match=rf"corpus mine: 2 of its files do not exist, the first is {first}: .*VMAF_DATA_ROOT"
+    ):
+        checked()
+    first.parent.mkdir(parents=True)
+    first.touch()
+    # A clip that is made does not need its file any more.
+    made = here / "results" / "corpora" / "mine" / "b.mkv"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    checked()
+    monkeypatch.setenv("VMAF_DATA_ROOT", "data")
+    with pytest.raises(InputError, match="VMAF_DATA_ROOT is 'data', which is not an absolute path"):
+        checked()
