@@ -181,7 +181,14 @@ def manifest_scan(
     ] = None,
     mos_csv: Annotated[
         Path | None,
-        typer.Option("--mos-csv", help="CSV file to join: columns key and mos, perhaps mos_std and n_ratings."),
+        typer.Option(
+            "--mos-csv",
+            help="Scores to join: columns key and mos, perhaps mos_std and n_ratings, or what vmaf-train labels writes (.jsonl).",
+        ),
+    ] = None,
+    mos_source: Annotated[
+        str | None,
+        typer.Option("--mos-source", metavar="COLUMN", help="Column of these scores that names a video's scene."),
     ] = None,
     mos_scale: Annotated[
         str | None, typer.Option("--mos-scale", metavar="LOW,HIGH", help="Scale of these scores, for example 1,5.")
@@ -225,6 +232,7 @@ def manifest_scan(
             description=description,
             base=target.path.parent,
             labels=mos_csv,
+            labels_source=mos_source,
             mos_scale=None if mos_scale is None else parse_scale(mos_scale),
             options=Options(cut=cut, min_frames=min_frames, raw=raw, skip_broken=skip_broken),
             existing=existing,

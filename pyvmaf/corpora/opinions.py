@@ -1,8 +1,11 @@
-"""Mean opinion scores of videos in a CSV file: columns ``key`` and ``mos``, perhaps ``mos_std`` and ``n_ratings``."""
+"""Mean opinion scores of videos: a CSV file with the columns ``key`` and ``mos``, perhaps ``mos_std`` and ``n_ratings``, or the
+rows (.jsonl) that ``vmaf-train labels`` writes.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pyvmaf.corpora.find import SUFFIXES
-from pyvmaf.corpora.keys import clip_key, key_of
+from pyvmaf.corpora.keys import LONGEST, clip_key, key_of
+from pyvmaf.corpora.spec import LABEL_PATTERN
 from pyvmaf.errors import InputError, MissingFileError
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -23,10 +27,12 @@ class Opinion:
 
     Attributes:
         where: file and line, for messages.
-        name: the key as it is written: a path below the folder of the videos, with or without suffix, or a clip's key.
+        name: the key as it is written: a path below the folder of the videos or a file's name, with or without suffix, or a
+            clip's key.
         mos: the score.
         mos_std: standard deviation of the ratings; None if unknown.
         n_ratings: number of ratings; None if unknown.
+        source: the scene, if it was asked for.
     """
 
     where: str
@@ -34,6 +40,7 @@ class Opinion:
     mos: float
     mos_std: float | None = None
     n_ratings: int | None = None
+    source: str | None = None
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -42,23 +49,28 @@ class Opinion:
         return {key: value for key, value in known.items() if value is not None}
 
 
-def read_opinions(path: Path) -> list[Opinion]:
-    """Read the mean opinion scores of a CSV file.
+def read_opinions(path: Path, source: str | None = None) -> list[Opinion]:
+    """Read the mean opinion scores of a file.
+
+    Args:
+        path: a CSV file, or rows of ``vmaf-train labels`` (.jsonl).
+        source: the column or key that names the scene of a video; None if nothing does.
 
     Raises:
         MissingFileError: there is no such file.
         InputError: a column is missing or doubled, a line has more cells than columns, a score, deviation or number of
-            ratings is not one, or a key has two scores.
+            ratings is not one, a scene is missing, or a key has two scores.
     """
+    read = _label_rows if path.suffix == ".jsonl" else _opinions
     try:
         with open(path, newline="", encoding="utf-8-sig") as stream:
-            opinions = list(_opinions(path, stream))
+            opinions = list(read(path, stream, source))
     except FileNotFoundError as err:
         raise MissingFileError(f"no such file: {path}") from err
     except OSError as err:
         raise InputError(f"{path} cannot be read: {err.strerror}") from err
     except (UnicodeDecodeError, csv.Error) as err:
-        raise InputError(f"{path} is not a CSV file in UTF-8: {err}") from err
+        raise InputError(f"{path} is not a file of opinion scores in UTF-8: {err}") from err
     scores: dict[str, Opinion] = {}
     for item in opinions:
         _check_same(scores.setdefault(_key(item.name), item), item)
@@ -78,10 +90,16 @@ def join(opinions: list[Opinion], videos: Mapping[str, str]) -> tuple[dict[str, 
     Raises:
         InputError: a video has two scores.
     """
+    names: dict[str, list[str]] = {}
+    for key, path in videos.items():
+        names.setdefault(clip_key(path.rpartition("/")[2]), []).append(key)
+    # A name without its folder stands for a video if only one has it.
+    alone = {name: keys[0] for name, keys in names.items() if len(keys) == 1}
     scores: dict[str, Opinion] = {}
     unmatched = []
     for item in opinions:
-        key = next((key for key in (_key(item.name), clip_key(item.name)) if key in videos), None)
+        forms = (_key(item.name), clip_key(item.name))
+        key = next((key for key in forms if key in videos), None) or next((alone[k] for k in forms if k in alone), None)
         if key is None:
             unmatched.append(item.name)
         else:
@@ -89,13 +107,31 @@ def join(opinions: list[Opinion], videos: Mapping[str, str]) -> tuple[dict[str, 
     return scores, unmatched
 
 
-def _opinions(path: Path, stream: Iterator[str]) -> Iterator[Opinion]:
+def _label_rows(path: Path, stream: Iterator[str], source: str | None) -> Iterator[Opinion]:
+    """Read the rows of ``vmaf-train labels``; a deviation or number of ratings of 0 is not known there."""
+    for number, line in enumerate(stream, start=1):
+        where = f"{path} line {number}"
+        try:
+            row = json.loads(line)
+        except ValueError as err:
+            raise InputError(f"{where} is not JSON: {err}") from err
+        if not isinstance(row, dict) or not {"src", "mos"} <= set(row):
+            raise InputError(f"{where} is not a row of vmaf-train labels: it does not have the keys src and mos")
+        known = {"key": row["src"], "mos": row["mos"]}
+        known |= {"mos_std": row.get("mos_std_dev") or None, "n_ratings": row.get("n_ratings") or None}
+        text = {key: str(value) for key, value in known.items() if value is not None}
+        if source is not None and row.get(source) is not None:
+            text[source] = str(row[source])
+        yield _opinion(where, text, source)
+
+
+def _opinions(path: Path, stream: Iterator[str], source: str | None) -> Iterator[Opinion]:
     reader = csv.reader(stream, skipinitialspace=True, strict=True)
     columns = [name.strip() for name in next(reader, [])]
     if not {"key", "mos"} <= set(columns):
         raise InputError(f"{path} must have the columns key and mos, but has {', '.join(columns) or 'none'}")
-    for name in ("key", "mos", "mos_std", "n_ratings"):
-        if columns.count(name) > 1:
+    for name in ("key", "mos", "mos_std", "n_ratings", source):
+        if name and columns.count(name) > 1:
             raise InputError(f"{path} has the column {name} twice: leave one out")
     for cells in reader:
         if not any(cell.strip() for cell in cells):
@@ -107,10 +143,10 @@ def _opinions(path: Path, stream: Iterator[str]) -> Iterator[Opinion]:
                 "and put names with commas in quotation marks"
             )
         row = dict(zip(columns, cells, strict=False))
-        yield _opinion(where, row)
+        yield _opinion(where, row, source)
 
 
-def _opinion(where: str, row: Mapping[str, str]) -> Opinion:
+def _opinion(where: str, row: Mapping[str, str], source: str | None) -> Opinion:
     name = row.get("key", "").strip()
     if not name:
         raise InputError(f"{where} has no key")
@@ -121,7 +157,12 @@ def _opinion(where: str, row: Mapping[str, str]) -> Opinion:
         raise InputError(f"{where}: mos_std of {name!r} is {deviation:g}, but a deviation is 0 or more")
     if ratings is not None and (ratings < 1 or ratings != int(ratings)):
         raise InputError(f"{where}: n_ratings of {name!r} is {ratings:g}, which is not a number of ratings")
-    return Opinion(where, name, mos, deviation, None if ratings is None else int(ratings))
+    scene = None if source is None else row.get(source, "").strip()
+    if scene == "":
+        raise InputError(f"{where}: {name!r} has no {source}, which names its scene")
+    if scene is not None and not (len(scene) <= LONGEST and re.fullmatch(LABEL_PATTERN, scene)):
+        scene = key_of(scene)
+    return Opinion(where, name, mos, deviation, None if ratings is None else int(ratings), scene)
 
 
 def _number(where: str, name: str, column: str, cell: str) -> float:

@@ -67,6 +67,7 @@ def scan(
     description: str = "",
     base: Path | None = None,
     labels: Path | None = None,
+    labels_source: str | None = None,
     mos_scale: tuple[float, float] | None = None,
     options: Options = Options(),
     existing: Spec | None = None,
@@ -82,7 +83,8 @@ def scan(
         name: name of the corpus.
         license_, description: texts for the corpus file.
         base: folder of the corpus file. The root is written relative to it if it is near.
-        labels: CSV file with the columns key and mos, perhaps mos_std and n_ratings.
+        labels: CSV file with the columns key and mos, perhaps mos_std and n_ratings, or rows of ``vmaf-train labels``.
+        labels_source: column of the labels that names the scene of a video; without it each file is a scene.
         mos_scale: lowest and highest score of the labels' scale; required with labels, unless `existing` has it.
         options: how videos become clips.
         existing: the corpus as an earlier scan or a person wrote it. All that it says stays as it is; videos that it does
@@ -100,7 +102,7 @@ def scan(
         )
     if (reason := clean_name(str(root.resolve()))) is not None:
         raise InputError(f"the folder {str(root.resolve())!r} cannot be the root of a corpus: {reason}")
-    opinions = read_opinions(labels) if labels else []
+    opinions = read_opinions(labels, labels_source) if labels else []
     scale = _scale(existing, mos_scale, labels)
     remarks: list[str] = []
     if existing is not None:
@@ -366,6 +368,8 @@ def _label(
             continue
         if entry.get("mos", opinion.mos) == opinion.mos:
             entry = opinion.keys | entry
+        if opinion.source is not None and entry["source"] == entry["group"] == entry["key"]:
+            entry = entry | {"source": opinion.source, "group": opinion.source}
         labelled.append(entry)
         remarks += [
             f"kept: the {key} {entry[key]} of {entry['key']}, for which the file of labels has {value}"

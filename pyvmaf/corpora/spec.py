@@ -36,7 +36,7 @@ from pyvmaf.video.format import Format
 # What may stand in paths and wildcards of the workflow.
 KEY_PATTERN = r"^[a-z0-9][a-z0-9_]*$"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]*$"
-_LABEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+LABEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*( [A-Za-z0-9._-]+)*$"
 _SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _PLAIN_PATTERN = r"^yuv4(20|22|44)p(10le)?$"
 _SIZE_PATTERN = r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$"
@@ -55,7 +55,7 @@ FileName = Annotated[str, StringConstraints(strip_whitespace=False)]
 Root = Annotated[FileName, AfterValidator(_expandable), Field(min_length=1)]
 """Folder of the files: relative to the corpus file, absolute, or beginning with `pyvmaf.base.roots.DATASETS`."""
 
-Label = Annotated[str, Field(pattern=_LABEL_PATTERN, max_length=100)]
+Label = Annotated[str, Field(pattern=LABEL_PATTERN, max_length=100)]
 Sha256 = Annotated[str, Field(pattern=_SHA256_PATTERN)]
 Size = Annotated[str, Field(pattern=_SIZE_PATTERN)]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from snakemake.io import PeriodicityDetector
 from pyvmaf.corpora.fetch import fetch
 from pyvmaf.corpora.find import find_videos
 from pyvmaf.corpora.folder import Spec
-from pyvmaf.corpora.keys import clip_key
+from pyvmaf.corpora.keys import clip_key, key_of
 from pyvmaf.corpora.opinions import read_opinions
 from pyvmaf.corpora.prepare import prepare
 from pyvmaf.corpora.scan import Options, Scan, scan
@@ -108,6 +109,32 @@ def test_labels_are_joined_and_what_does_not_match_is_said(folder: Path, tmp_pat
         scan(folder, "mine", labels=labels, mos_scale=(1, 5))
 
 
+def test_rows_of_the_verb_labels_are_joined_by_file_name_with_scenes(folder: Path, tmp_path: Path) -> None:
+    rows = [
+        {"src": "First Clip.mkv", "mos": 3.5, "mos_std_dev": 0.25, "n_ratings": 0, "content": "Film 1_a.mp4"},
+        {"src": "b.mp4", "mos": 2, "mos_std_dev": 0.0, "n_ratings": 7, "content": "ein Blümchen"},
+    ]
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = scan(folder, "mine", labels=labels, labels_source="content", mos_scale=(1, 5))
+    first, second, third = result.corpus.entries
+    assert (first.mos, first.mos_std, first.n_ratings, first.source) == (3.5, 0.25, None, "Film 1_a.mp4")
+    assert (second.mos, second.mos_std, second.n_ratings) == (2, None, 7)
+    assert (second.source, second.group) == (key_of("ein Blümchen"),) * 2
+    assert (third.mos, third.source) == (None, "sub_c")
+    # Without the option each file is a scene.
+    plain = scan(folder, "mine", labels=labels, mos_scale=(1, 5))
+    assert [entry.source for entry in plain.corpus.entries] == ["first_clip", "sub_b", "sub_c"]
+    with pytest.raises(InputError, match=r"line 1: 'First Clip.mkv' has no scene, which names its scene"):
+        scan(folder, "mine", labels=labels, labels_source="scene", mos_scale=(1, 5))
+    labels.write_text('{"src": "b.mp4"}\n')
+    with pytest.raises(InputError, match="line 1 is not a row of vmaf-train labels: .* the keys src and mos"):
+        read_opinions(labels)
+    labels.write_text("key,mos\n")
+    with pytest.raises(InputError, match="line 1 is not JSON"):
+        read_opinions(labels)
+
+
 def test_spread_and_number_of_ratings_come_with_labels(folder: Path, tmp_path: Path) -> None:
     labels, path = tmp_path / "labels.csv", tmp_path / "mine.yaml"
     labels.write_text("key,n_ratings,mos,mos_std\nFirst Clip,24,3.5,.75\nsub/b,,2,\n")
@@ -137,7 +164,7 @@ def test_spread_and_number_of_ratings_come_with_labels(folder: Path, tmp_path: P
         ("key;mos\na;3,5\n", "must have the columns key and mos, but has key;mos"),
         ("key,mos,mos\na,1,2\n", "has the column mos twice"),
         ("key,mos\n,1\n", "line 2 has no key"),
-        ('key,mos\n"a,1\n', "is not a CSV file"),
+        ('key,mos\n"a,1\n', "is not a file of opinion scores"),
         ("key,mos,mos_std\na,1,-1\n", "line 2: mos_std of 'a' is -1, but a deviation is 0 or more"),
         ("key,mos,n_ratings\na,1,2.5\n", "line 2: n_ratings of 'a' is 2.5, which is not a number of ratings"),
         ("key,mos,n_ratings\na,1,0\n", "line 2: n_ratings of 'a' is 0, which is not a number of ratings"),
