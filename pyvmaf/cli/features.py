@@ -41,7 +41,7 @@ FeaturesOption = Annotated[
     typer.Option(
         "--features",
         metavar="NAMES",
-        help="Training names and sets (canonical6, full), with commas. `vmaf-train features` lists them.",
+        help="Training names and sets (canonical6, full, k150k), with commas. `vmaf-train features` lists them.",
         autocompletion=complete_features,
     ),
 ]

@@ -134,6 +134,13 @@ CANONICAL6: Row[tuple[str, ...]] = ("adm2", "vif_scale0", "vif_scale1", "vif_sca
 FULL: Row[tuple[str, ...]] = tuple(feature.name for feature in _TABLE)
 """The features of published feature studies."""
 
+K150K: Row[tuple[str, ...]] = (
+    "motion", "motion2", "motion3", "cambi", "motion_fps", "motion2_fps", "motion3_fps", "cambi_eotf", "cambi_full_ref",
+    "speed_chroma_u", "speed_chroma_v", "speed_chroma_uv", "speed_temporal",
+)  # fmt: skip
+"""Motion, banding and SpEED, which published tables of videos without a reference (KoNViD-150k, CHUG) have, and the
+variants that follow frame rate and transfer function."""
+
 DEFAULT_FEATURES = "canonical6"
 """Features measured by default."""
 
@@ -145,6 +152,7 @@ SETS: Table[tuple[str, ...]] = {
     "A": (*CANONICAL6, "ssimulacra2"),
     "B": ("adm2", "adm_scale3", "vif_scale2", "motion2", "ssimulacra2", "psnr_hvs", "float_ssim"),
     "full": FULL,
+    "k150k": K150K,
 }
 """Sets of features by name, each in the order in which models take them. A and B are the subsets of published feature
 studies; both hold ssimulacra2, which no engine computes: it comes with tables made elsewhere."""

@@ -156,7 +156,7 @@ class Config(Section):
         default=None, description="Int8 variants to make of each model; null: all that its file names; []: none."
     )
     features: str | list[str] = Field(
-        default=DEFAULT_FEATURES, description="Features to measure: a set (canonical6, full) or a list of names."
+        default=DEFAULT_FEATURES, description="Features to measure: a set (canonical6, full, k150k) or a list of names."
     )
     teacher: str = Field(
         default=DEFAULT_MODEL, description="VMAF model whose per-frame scores are the training target."

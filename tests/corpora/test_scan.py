@@ -128,7 +128,7 @@ def test_rows_of_the_verb_labels_are_joined_by_file_name_with_scenes(folder: Pat
     with pytest.raises(InputError, match=r"line 1: 'First Clip.mkv' has no scene, which names its scene"):
         scan(folder, "mine", labels=labels, labels_source="scene", mos_scale=(1, 5))
     labels.write_text('{"src": "b.mp4"}\n')
-    with pytest.raises(InputError, match="line 1 is not a row of vmaf-train labels: .* the keys src and mos"):
+    with pytest.raises(InputError, match=r"line 1 is not a row of vmaf-train labels: .* the keys src and mos"):
         read_opinions(labels)
     labels.write_text("key,mos\n")
     with pytest.raises(InputError, match="line 1 is not JSON"):

@@ -13,6 +13,7 @@ from pyvmaf.features.catalog import FULL
 from tests.make.builders import cut, planned, use_example
 from tests.make.commands import command
 from tests.make.runs import once
+from tests.make.videos import REPOSITORY
 
 pytestmark = pytest.mark.xdist_group("builders")
 
@@ -71,3 +72,106 @@ def test_konvid_pairs(konvid: Path, tmp_path: Path) -> None:
         assert list(found) == [f"fold{int(digest[:16], 16) * 5 // 2**64}"]
     assert folds.size == len(KONVID)
     assert read_manifest(konvid / "results" / "tables" / "konvid.parquet")["details"]["corpora"] == {"konvid-1k": 48}
+
+
+# --- KoNViD-150k and CHUG: features that need no reference, with opinion scores ------------------------------------------
+
+# Three of the 1,576 videos of set B with their scores.
+K150K = {
+    "orig_10007436115_540_5s": ("bikes_1", 3.53),
+    "orig_10007901796_540_5s": ("carphone", 3.81),
+    "orig_10041796874_540_5s": ("bigbuckbunny", 3.25),
+}
+
+
+def test_k150k(tmp_path: Path, embedded_corpus: dict[str, Path], shared_data: Path) -> None:
+    for name, (clip, _) in K150K.items():
+        size = ("-vf", "scale=320:180", "-c:v", "libx264", "-crf", "12")
+        cut(embedded_corpus[clip], tmp_path / "k150kb_extracted" / f"{name}.mp4", 8, *size)
+    scores = shared_data / "mos_official" / "k150kb_scores.csv"
+    ran(
+        "labels", scores, "--dataset", REPOSITORY / "config/labels/konvid-150k.yaml", "-o", "k150kb.jsonl", cwd=tmp_path
+    )
+    scan = ("manifest-scan", "--root", "k150kb_extracted", "--name", "k150k", "--mos-csv", "k150kb.jsonl")
+    ran(*scan, "--mos-scale", "1,5", cwd=tmp_path)
+    example = use_example("k150k", tmp_path)
+    table = "results/tables/k150k.parquet"
+    jobs = planned(tmp_path, {"whole": example, "table": (*example, "--", table)})
+    assert jobs["whole"].rules["fit_model"] == 3
+    assert {rule: jobs["table"].rules[rule] for rule in ("encode_rung", "extract_features")} == {
+        "encode_rung": 3,
+        "extract_features": 3,
+    }
+    jobs["table"].run()
+    rows = pd.read_parquet(tmp_path / table).set_index("clip")
+    assert rows["mos"].to_dict() == {name: mos for name, (_, mos) in K150K.items()}
+    assert set(rows["codec"]) == {"identity"}
+    assert (rows["n_frames"] == 8).all()
+    assert (rows["cambi_count"] == 8).all()
+    # Nothing distorts the videos, and yet their features tell them apart.
+    assert rows["vmaf_mean"].min() > 95
+    for name in ("cambi_mean", "motion2_mean"):
+        assert rows[name].nunique() == len(K150K), name
+    # SpEED is a difference between the two sides.
+    assert (rows[["speed_chroma_uv_mean", "speed_temporal_mean"]] == 0).all(axis=None)
+
+
+def side_of(content: str) -> str:
+    """The side of a content by the published policy: BLAKE2s of 8 bytes over seed, zero byte and name."""
+    u = int.from_bytes(hashlib.blake2s(b"chug-hdr-v1\0" + content.encode(), digest_size=8).digest(), "big") / 2**64
+    return "train" if u < 0.8 else "val" if u < 0.9 else "test"
+
+
+def test_chug(tmp_path: Path, embedded_corpus: dict[str, Path], shared_data: Path) -> None:
+    labels = pd.read_csv(shared_data / "mos" / "chug.csv")
+    labels["side"] = labels["content_name"].map(side_of)
+    # Two encodes of a content to train on, one whose name has spaces, and one of either other side.
+    by_side = dict(list(labels.groupby("side")))
+    content = by_side["train"]["content_name"].iloc[0]
+    spaced = labels[labels["content_name"].str.contains(" ")].iloc[0]
+    chosen = pd.concat(
+        [
+            labels[labels["content_name"] == content].head(2),
+            spaced.to_frame().T,
+            *(by_side[side][~by_side[side]["content_name"].str.contains(" ")].head(1) for side in ("val", "test")),
+        ]
+    )
+    sources = ["bikes_1", "bikes_1", "carphone", "bikes_4", "bigbuckbunny"]
+    for number, (video, clip) in enumerate(zip(chosen["Video"], sources, strict=True)):
+        transfer = "arib-std-b67" if number == 3 else "smpte2084"
+        filters = f"scale=320:180,setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc"
+        filters, rate = (f"{filters},setpts=N/60/TB", ("-r", "60")) if number == 2 else (filters, ())
+        coded = (
+            "-pix_fmt",
+            "yuv420p10le",
+            "-c:v",
+            "libx265",
+            "-x265-params",
+            "log-level=none",
+            "-crf",
+            12 + 8 * number,
+        )
+        cut(embedded_corpus[clip], tmp_path / "chug" / f"{video}.mp4", 8, "-vf", filters, *rate, *map(str, coded))
+    file = shared_data / "mos" / "chug.csv"
+    ran("labels", file, "--dataset", REPOSITORY / "config/labels/chug.yaml", "-o", "chug.jsonl", cwd=tmp_path)
+    scan = ("manifest-scan", "--root", "chug", "--name", "chug", "--mos-csv", "chug.jsonl")
+    ran(*scan, "--mos-source", "chug_content_name", "--mos-scale", "1,5", cwd=tmp_path)
+    example = use_example("chug", tmp_path)
+    table = "results/tables/chug.parquet"
+    jobs = planned(tmp_path, {"whole": example, "table": (*example, "--", table)})
+    assert jobs["whole"].rules["fit_model"] == 3
+    jobs["table"].run()
+    rows = pd.read_parquet(tmp_path / table).set_index("clip").loc[list(chosen["Video"])]
+    assert rows["mos"].to_numpy() == pytest.approx(1 + chosen["mos_j"].to_numpy(float) / 25, abs=1e-12)
+    assert list(rows["source"]) == list(chosen["content_name"])
+    # The weight of motion is that of the frame rate: 1 at 25 frames a second, 30 / 60 at 60.
+    weight = (rows["motion2_fps_mean"] / rows["motion2_mean"]).to_numpy()
+    assert weight == pytest.approx([1, 1, 0.5, 1, 1], rel=1e-4)
+    # libvmaf has no thresholds for HLG.
+    assert rows["cambi_eotf_mean"].notna().tolist() == [True, True, True, False, True]
+    assert (rows["cambi_eotf_mean"] != rows["cambi_mean"]).any()
+    model = tmp_path / "docs" / "examples" / "chug" / "chug_nr.yaml"
+    ran("fit", "--config", model, "--table", table, "--output", "fit", "--epochs", 1, cwd=tmp_path)
+    predictions = pd.read_parquet(tmp_path / "fit" / "predictions.parquet")
+    sides = {name: side_of(name) for name in chosen["content_name"]}
+    assert set(predictions["source"]) == {name for name, side in sides.items() if side == "test"}
