@@ -96,14 +96,14 @@ def join(opinions: list[Opinion], videos: Mapping[str, str]) -> tuple[dict[str, 
     # A name without its folder stands for a video if only one has it.
     alone = {name: keys[0] for name, keys in names.items() if len(keys) == 1}
     scores: dict[str, Opinion] = {}
-    unmatched = []
+    unmatched: list[str] = []
     for item in opinions:
         forms = (_key(item.name), clip_key(item.name))
-        key = next((key for key in forms if key in videos), None) or next((alone[k] for k in forms if k in alone), None)
-        if key is None:
-            unmatched.append(item.name)
+        found = [form for form in forms if form in videos] or [alone[form] for form in forms if form in alone]
+        if found:
+            _check_same(scores.setdefault(found[0], item), item)
         else:
-            _check_same(scores.setdefault(key, item), item)
+            unmatched.append(item.name)
     return scores, unmatched
 
 

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class Jobs:
             assert done.returncode == 0, f"{rule}: {line}\n{done.stderr}"
 
 
-def planned(folder: Path, cases: dict[str, Sequence[str]]) -> dict[str, Jobs]:
+def planned(folder: Path, cases: Mapping[str, Sequence[str]]) -> dict[str, Jobs]:
     """Dry-run Snakemake command lines in `folder`; each has to succeed."""
     head = ["--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--nolock", "-n", "-p"]
     answers = drive(folder, {name: [*head, *words] for name, words in cases.items()})
