@@ -32,6 +32,7 @@ DOCUMENTS: Table[str] = {
     "bisect-model-quality": "pyvmaf.checks.bisect.Bisection",
     "tune": "pyvmaf.studies.reports.Tuning",
     "feature-correlation": "pyvmaf.studies.reports.FeatureCorrelation",
+    "signal-mix-audit": "pyvmaf.studies.reports.SignalMixAudit",
     "subset-sweep": "pyvmaf.studies.reports.SubsetSweep",
     "audit": "pyvmaf.workflow.audit.report.Audit",
 }

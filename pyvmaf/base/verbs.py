@@ -70,6 +70,7 @@ VERBS: dict[str, Verb] = {
     "bisect-model-quality": Verb("checks", "pyvmaf.checks.bisect", _CHECKS),
     "tune": Verb("studies", "pyvmaf.studies.tune", _STUDIES),
     "feature-correlation": Verb("studies", "pyvmaf.studies.correlation", _STUDIES),
+    "signal-mix-audit": Verb("studies", "pyvmaf.studies.mix", _STUDIES),
     "subset-sweep": Verb("studies", "pyvmaf.studies.subsets", _STUDIES),
     "audit": Verb("workflow", "pyvmaf.workflow.audit.audit", ()),
 }

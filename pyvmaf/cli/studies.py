@@ -1,4 +1,4 @@
-"""``tune``, ``feature-correlation``, ``subset-sweep``."""
+"""``tune``, ``feature-correlation``, ``signal-mix-audit``, ``subset-sweep``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyvmaf.cli.models import ConfigOption, TableOption
 from pyvmaf.cli.show import figure, new_table, print_whole
 
 if TYPE_CHECKING:
-    from pyvmaf.studies.reports import FeatureCorrelation, SubsetSweep, Tuning
+    from pyvmaf.studies.reports import FeatureCorrelation, SignalMixAudit, SubsetSweep, Tuning
 
 AnyTableOption = Annotated[
     Path,
@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command("tune")(tune)
     app.command("feature-correlation")(feature_correlation)
+    app.command("signal-mix-audit")(signal_mix_audit)
     app.command("subset-sweep")(subset_sweep)
 
 
@@ -252,6 +253,95 @@ def _print_correlation(report: FeatureCorrelation) -> None:
             say(f"left out: {name}, {reason}", err=True)
     say(f"lasso over {report.cross_validation.folds} folds: {report.cross_validation.note}")
     say(f"in the first {report.top_k} of every method: {', '.join(report.consensus_topk) or 'none'}")
+
+
+def signal_mix_audit(
+    features: AnyTableOption,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", "--out-json", "--json", metavar="JSON", help="Write the report to this file."),
+    ] = None,
+    target: Annotated[str, typer.Option("--target", help="Column to predict.")] = "vmaf",
+    by: Annotated[str, typer.Option("--by", help="Column whose values the folds keep together.")] = "source",
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group",
+            metavar="NAME=A,B*,…",
+            help="A further group of columns, or other columns for a group (repeatable).",
+        ),
+    ] = None,
+    redundancy_threshold: Annotated[
+        float, typer.Option("--redundancy-threshold", help="|r| from which a column is redundant.")
+    ] = 0.95,
+    max_rows: Annotated[
+        int, typer.Option("--max-rows", min=0, help="Number of rows for the models, drawn at random; 0 for all.")
+    ] = 20_000,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Picture of the groups: .svg, .png or .html.")
+    ] = None,
+    threads: ThreadsOption = 1,
+) -> None:
+    """Say what each group of columns covers, adds to a prediction of the target, and repeats of the others.
+
+    Example: vmaf-train signal-mix-audit --features results/tables/default.parquet --output mix.json --plot mix.svg
+    """
+    from pyvmaf.errors import InputError
+    from pyvmaf.studies.mix import signal_mix_audit as run
+
+    groups = {}
+    for word in group or ():
+        name, equals, patterns = word.partition("=")
+        if not equals or not name or not patterns:
+            raise InputError(f"--group {word!r} is not of the form NAME=COLUMN,COLUMN")
+        groups[name] = [pattern.strip() for pattern in patterns.split(",") if pattern.strip()]
+    with progress("signal-mix-audit", unit="fits") as advance:
+        report = run(
+            features,
+            output,
+            target=target,
+            by=by,
+            groups=groups,
+            redundancy_threshold=redundancy_threshold,
+            max_rows=max_rows,
+            plot=plot,
+            threads=threads,
+            on_step=advance,
+        )
+    _print_mix(report)
+
+
+def _print_mix(report: SignalMixAudit) -> None:
+    table = new_table(
+        f"{report.n_rows_used} rows of {report.table.name}, {report.folds} folds by {report.by}: {report.target} from "
+        f"{len(report.columns)} columns, PLCC {figure(report.whole.mean_plcc)}, RMSE {figure(report.whole.mean_rmse, 3)}",
+        ("group",),
+        ("columns", "coverage", "missing", "RMSE permuted", "RMSE without", "PLCC without", "RMSE alone", "|r|"),
+    )
+    table.add_column("nearest")
+    for group in report.groups:
+        spread = "" if group.loss.std_rmse is None else f" ±{group.loss.std_rmse:.3f}"
+        nearest = group.redundancy[0] if group.redundancy else None
+        table.add_row(
+            group.name,
+            str(len(group.columns)),
+            f"{group.coverage:.1%}",
+            f"{group.missing_share:.1%}",
+            f"{group.contribution.rmse:+.3f}",
+            f"{group.loss.rmse:+.3f}{spread}",
+            "-" if group.loss.plcc is None else f"{group.loss.plcc:+.5f}",
+            figure(group.alone.mean_rmse, 3),
+            figure(group.highest_r, 3),
+            "" if nearest is None else f"{nearest.column}, {nearest.other}",
+        )
+    print_whole(table)
+    for name, columns in report.groups_without_values.items():
+        say(f"nothing to learn from {name}: {', '.join(columns)}", err=True)
+    for name, reason in report.left_out.items():
+        if not reason.startswith("holds "):
+            say(f"left out: {name}, {reason}", err=True)
+    for note in report.notes:
+        say(f"note: {note}")
 
 
 def _whole(text: str) -> list[int]:

@@ -12,7 +12,7 @@ from pyvmaf.base.files import atomic_path
 from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
-    from pyvmaf.studies.reports import FeatureCorrelation, Tuning
+    from pyvmaf.studies.reports import FeatureCorrelation, SignalMixAudit, Tuning
 
 FORMATS = (".svg", ".png", ".html")
 _SIZE = 260
@@ -114,4 +114,40 @@ def heat_map(report: FeatureCorrelation) -> alt.TopLevelMixin:
     side = 34 * len(names)
     return alt.layer(cells, words).properties(
         width=side, height=side, title=f"Pearson's r over {report.n_rows_clean} rows of {report.table.name}"
+    )
+
+
+def mix_chart(report: SignalMixAudit) -> alt.TopLevelMixin:
+    """Draw what a model loses without each group, what it loses if the group is permuted, and the group's coverage."""
+    rows = [
+        {
+            "group": group.name,
+            "loss": group.loss.rmse,
+            "low": group.loss.rmse - (group.loss.std_rmse or 0.0),
+            "high": group.loss.rmse + (group.loss.std_rmse or 0.0),
+            "permuted": group.contribution.rmse,
+            "coverage": group.coverage,
+        }
+        for group in report.groups
+    ]
+    names = [group.name for group in report.groups]
+    data = alt.InlineData(rows)
+    y = alt.Y("group:N", sort=names, title=None)
+    tooltip: list[Any] = [
+        "group:N",
+        *(alt.Tooltip(f"{name}:Q", format=".4f") for name in ("loss", "permuted", "coverage")),
+    ]
+    base = alt.Chart(data).encode(y=y, tooltip=tooltip)
+    loss = alt.layer(
+        base.mark_bar().encode(x=alt.X("loss:Q", title="RMSE more without the group, mean and std over folds")),
+        base.mark_rule(color="black").encode(x=alt.X("low:Q"), x2="high:Q"),
+    )
+    permuted = base.mark_bar().encode(x=alt.X("permuted:Q", title="RMSE more with the group permuted"))
+    coverage = base.mark_bar().encode(
+        x=alt.X("coverage:Q", title="rows with every column", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
+    )
+    side = 22 * len(names)
+    panels = [panel.properties(width=_SIZE, height=side) for panel in (loss, permuted, coverage)]
+    return alt.hconcat(*panels).properties(
+        title=f"{report.table.name}: {report.target} from {len(report.columns)} columns, RMSE {report.whole.mean_rmse:.3g}"
     )

@@ -217,6 +217,85 @@ class FeatureCorrelation(Document):
 
 
 # ---------------------------------------------------------------------------------------------------------
+# signal-mix-audit
+
+
+class MixFigures(Part):
+    """Figures of a model on held-out rows, over the folds; std with ddof 1, null for a single fold."""
+
+    mean_plcc: _Correlation | None = Field(description="null: scores are constant in every fold")
+    std_plcc: Size | None
+    mean_rmse: Size
+    std_rmse: Size | None
+    per_fold_plcc: list[_Correlation | None]
+    per_fold_rmse: list[Size]
+
+
+class Change(Part):
+    """Figures minus those of the model with all columns, mean and std (ddof 1) over the folds."""
+
+    plcc: float | None
+    std_plcc: Size | None
+    rmse: float = Field(description="Above 0: the error is larger.")
+    std_rmse: Size | None
+    folds_worse: Count = Field(description="Folds with a larger error.")
+
+
+class RedundantColumn(Part):
+    """A column, and the column outside of its group that it correlates with most."""
+
+    column: Name
+    other: Name
+    r: _Correlation
+
+
+class SignalGroup(Part):
+    """A group of columns."""
+
+    name: Name
+    columns: Annotated[Names, Field(min_length=1)]
+    coverage: Annotated[float, Field(ge=0, le=1)] = Field(description="Share of rows with a value in every column.")
+    coverage_any: Annotated[float, Field(ge=0, le=1)] = Field(description="Share of rows with a value in any column.")
+    missing_share: Annotated[float, Field(ge=0, le=1)] = Field(description="Mean of missing_by_column.")
+    missing_by_column: dict[str, Annotated[float, Field(ge=0, le=1)]]
+    contribution: Change = Field(description="The columns permuted together among held-out rows.")
+    without: MixFigures = Field(description="A model that was fitted without the group.")
+    loss: Change = Field(description="That model, compared with the one with all columns.")
+    alone: MixFigures = Field(description="A model that has nothing but the group.")
+    highest_r: Annotated[float, Field(ge=0, le=1.000001)] | None = Field(
+        description="Largest |r| of a column of the group and one outside of it; null: there is none."
+    )
+    redundancy: list[RedundantColumn] = Field(description="The strongest first.")
+    redundant_columns: Names = Field(description="Columns with |r| at or above the threshold.")
+
+
+class SignalMixAudit(Document):
+    """Report of ``vmaf-train signal-mix-audit``."""
+
+    title: ClassVar[str] = "Report of vmaf-train signal-mix-audit"
+
+    schema_version: Literal[1] = 1
+    table: StudiedTable
+    target: Name
+    n_rows_clean: Positive = Field(description="Rows with a target; coverage is of these.")
+    n_rows_used: Positive = Field(description="Fewer than n_rows_clean for a sample.")
+    by: Name = Field(description="Column whose values the folds keep together.")
+    n_keys: Positive = Field(description="Number of its values.")
+    folds: Annotated[int, Field(ge=2)]
+    model: Name
+    columns: Annotated[Names, Field(min_length=2)]
+    left_out: dict[str, str] = Field(description="Columns with the reason.")
+    whole: MixFigures = Field(description="The model with all columns.")
+    redundancy_threshold: Annotated[float, Field(gt=0, le=1)]
+    groups: list[SignalGroup] = Field(min_length=1, description="Groups may share columns.")
+    groups_without_values: dict[str, list[str]] = Field(
+        description="Groups of which no column has different values, with their columns."
+    )
+    notes: list[Name]
+    run_provenance: RunProvenance
+
+
+# ---------------------------------------------------------------------------------------------------------
 # subset-sweep
 
 
