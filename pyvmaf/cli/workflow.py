@@ -29,20 +29,17 @@ def config(
 ) -> None:
     """Check a configuration file, or regenerate what is generated from the configuration's classes.
 
-    Without arguments the commented default configuration is printed.
+    Without arguments the commented default configuration is printed. A config/config.yaml that was edited is not replaced.
 
     Example: vmaf-train config mine.yaml
     """
-    from pyvmaf.base.files import write_text
     from pyvmaf.workflow import config as configuration
 
     if file is not None:
         configuration.load(file)
         say(f"{file}: every key and value is allowed")
     if write is not None:
-        for name, text in configuration.documents().items():
-            write_text(write / name, text)
-            say(write / name)
+        say(*configuration.write_documents(write))
     if file is None and write is None:
         typer.echo(configuration.default_yaml(), nl=False)
 

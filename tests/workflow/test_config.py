@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pyvmaf.base.files import read_yaml
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.workflow import config as configuration
 from pyvmaf.workflow.plan import Plan, check_keys, conform
+from tests.make.commands import command, refusal
 from tests.make.videos import REPOSITORY
 
 BUNDLED = REPOSITORY / "config"
@@ -38,6 +40,45 @@ def test_generated_files_are_up_to_date(name: str) -> None:
 
 def test_the_default_file_holds_the_defaults() -> None:
     assert configuration.load(BUNDLED / "config.yaml") == configuration.Config()
+
+
+def test_an_edited_configuration_is_not_replaced(tmp_path: Path) -> None:
+    def write() -> None:
+        assert command("config", "--write", tmp_path).returncode == 0
+
+    write()
+    path, page = tmp_path / "config" / "config.yaml", tmp_path / "config" / "README.md"
+    generated = path.read_text()
+    assert generated == configuration.default_yaml() == (BUNDLED / "config.yaml").read_text()
+    # As it was generated, by another version perhaps, with the mark of its own lines or without one.
+    write()
+    mark, _, rest = generated.partition("\n")
+    older = rest.replace("teacher: vmaf_v0.6.1\n", "teacher: vmaf_v0.6.1neg\n")
+    assert older != rest
+    digest = hashlib.sha256(older.encode()).hexdigest()[:16]
+    for text in (rest, f"{mark.rpartition(' ')[0]} {digest}\n{older}"):
+        path.write_text(text)
+        write()
+        assert path.read_text() == generated
+    page.write_text("old")
+    for text in (
+        generated.replace("corpora: [embedded]", "corpora: [mine]"),
+        rest.replace("corpora: [embedded]", "corpora: [mine]"),
+        f"{generated}# A remark.\n",
+        "corpora: [mine]\n",
+        "corpora: [",
+        "unknown: 1\n",
+    ):
+        path.write_text(text)
+        message = refusal("config", "--write", tmp_path)
+        assert message.startswith(
+            f"{path} was edited since it was generated, and would be replaced: move your values to "
+        )
+        assert path.read_text() == text
+        assert page.read_text() == "old"
+    path.unlink()
+    write()
+    assert page.read_text() != "old"
 
 
 def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
