@@ -188,7 +188,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return table_of(folder / "fr_mos.yaml", folder)
 
 
-@pytest.mark.parametrize(("name", "srocc"), [("fr_mos_v1", 0.925), ("fr_mos_codec_v1", 0.93)])
+@pytest.mark.parametrize(("name", "srocc"), [("fr_mos_v1", 0.925), ("fr_mos_wide_v1", 0.93), ("fr_mos_codec_v1", 0.93)])
 def test_contents_that_no_fold_saw(published: Path, tmp_path: Path, name: str, srocc: float) -> None:
     report = fit(MODELS / f"{name}.yaml", published, tmp_path, seed=0).loso
     assert report["n_folds"] == 18
