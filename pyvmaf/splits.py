@@ -201,17 +201,34 @@ def filled_hash_sides(keys: Iterable[str], val_share: float = 0.1, test_share: f
     """Assign keys as `hash_sides` does, but leave neither test nor val empty if there are keys to fill them with.
 
     A side that the hash leaves empty gets the key with the hash next to its range, test before val, so that the sides
-    depend on the set of keys alone.
+    depend on the set of keys alone. A side with a share of 0 stays empty.
 
     Returns:
         The side of each key.
     """
     order = sorted(set(keys), key=lambda key: (_hash_fraction(key), key))
-    test = [key for key in order if _hash_fraction(key) < test_share] or order[:1]
+    test = [key for key in order if _hash_fraction(key) < test_share] or order[: 1 if test_share else 0]
     rest = order[len(test) :]
-    val = [key for key in rest if _hash_fraction(key) < test_share + val_share] or rest[:1]
+    val = [key for key in rest if _hash_fraction(key) < test_share + val_share] or rest[: 1 if val_share else 0]
     train = rest[len(val) :]
     return {key: side for side, members in (("test", test), ("val", val), ("train", train)) for key in members}
+
+
+def filled_sides(keys: Names, val_share: float = 0.1, test_share: float = 0.1) -> Coded:
+    """Assign each row as `hash_sides` does, with the sides that it leaves empty filled as `filled_hash_sides` does.
+
+    Raises:
+        InputError: no key is left to train on.
+    """
+    labels = _groups(keys)
+    present = labels.names[np.bincount(labels.codes, minlength=labels.names.size) > 0].tolist()
+    filled = filled_hash_sides(present, val_share, test_share)
+    if "train" not in filled.values():
+        raise InputError(
+            f"{len(present)} values ({', '.join(present)}) cannot be divided into rows for training, validation and test: take "
+            "protocol leave_one_out, or more of them"
+        )
+    return _sides([filled.get(name, "train") for name in labels.names.tolist()], labels)
 
 
 CONTENT_HASH_POLICY = "content-name-blake2s-80-10-10"

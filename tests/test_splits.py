@@ -15,6 +15,7 @@ from pyvmaf.splits import (
     Fold,
     check_apart,
     content_hash_split,
+    filled_sides,
     fold_of_sides,
     grouped_kfold,
     hash_kfold,
@@ -101,6 +102,19 @@ def test_shares_of_the_hash_split() -> None:
     sides = hash_split([f"clip{i}" for i in range(20_000)], val_share=0.2, test_share=0.1)
     for side, share in (("val", 0.2), ("test", 0.1), ("train", 0.7)):
         assert np.mean(sides == side) == pytest.approx(share, abs=0.01)
+
+
+@given(st.lists(st.text("abcdefgh", min_size=1), min_size=1, max_size=40), st.sampled_from([0.0, 0.1, 0.3]))
+def test_few_keys_fill_the_sides_that_the_hash_leaves_empty(keys: list[str], val_share: float) -> None:
+    hashed = dict(zip(keys, hash_split(keys, val_share).tolist(), strict=True))
+    try:
+        filled = dict(zip(keys, np.asarray(filled_sides(keys, val_share)).tolist(), strict=True))
+    except InputError:
+        assert len(hashed) < 3 or "train" not in hashed.values()
+        return
+    assert set(filled.values()) == {"train", "test", *(["val"] if val_share else [])}
+    for side in {*filled.values()} & {*hashed.values()} - {"train"}:
+        assert {key for key in keys if filled[key] == side} == {key for key in keys if hashed[key] == side}
 
 
 def test_one_group_cannot_be_split() -> None:

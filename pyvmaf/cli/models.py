@@ -202,6 +202,9 @@ def export(
         str | None,
         typer.Option("--train-commit", help="Version of the training code. Default: its fingerprint."),
     ] = None,
+    opset: Annotated[
+        int | None, typer.Option("--opset", help="Refuse a model whose file asks for another operator set.")
+    ] = None,
     code: CodeOption = None,
 ) -> None:
     """Write the model that was trained on all rows as ONNX, with its sidecar, after comparing it with torch.
@@ -212,7 +215,7 @@ def export(
     check_family_code("export", code, config)
     from pyvmaf.models.export import export as run
 
-    sidecar = run(config, checkpoint, verdict, features, output, train_commit=train_commit)
+    sidecar = run(config, checkpoint, verdict, features, output, train_commit=train_commit, opset=opset)
     say(
         f"{output}: {sidecar['n_params']} parameters, {sidecar['bytes']} bytes, opset {sidecar['onnx_opset']}, "
         f"torch and onnxruntime within {sidecar['roundtrip']['error']:.1e} of the range, {sidecar['verdict']}"

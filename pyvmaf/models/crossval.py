@@ -27,10 +27,10 @@ from pyvmaf.splits import (
     Fold,
     check_apart,
     content_hash_sides,
+    filled_sides,
     fold_of_sides,
     grouped_kfold,
     hash_kfold,
-    hash_sides,
     holdout,
     leave_one_group_out,
     same_partition,
@@ -164,7 +164,7 @@ def make_folds(split: Split, table: Keyed) -> list[Fold]:
         elif split.protocol == "hash_kfold":
             folds = hash_kfold(groups, split.k)
         elif split.protocol == "hash":
-            folds = [fold_of_sides(hash_sides(groups, split.val_share, split.test_share))]
+            folds = [fold_of_sides(filled_sides(groups, split.val_share, split.test_share))]
         elif split.protocol == "content_hash":
             folds = [fold_of_sides(content_hash_sides(groups, split.text))]
         else:

@@ -99,6 +99,7 @@ def export(
     output: Path,
     *,
     train_commit: str | None = None,
+    opset: int | None = None,
 ) -> dict[str, Any]:
     """Write ``model.onnx`` and its sidecar (same name, ``.json``), and return the sidecar.
 
@@ -112,14 +113,17 @@ def export(
         table: the table that it was trained on; None if there is no verdict.
         output: the ONNX file.
         train_commit: version of the training code; by default the identity of the code of ``fit``.
+        opset: operator set that the file must ask for; None for whatever it asks for.
 
     Raises:
-        InputError: the verdict judged other weights or another table, there is none for trained weights, or the file
-            would hold content that is not allowed.
+        InputError: the verdict judged other weights or another table, there is none for trained weights, the file would
+            hold content that is not allowed, or the operator set is another one.
         PyvmafError: torch and onnxruntime disagree.
     """
     started = time.perf_counter()
     spec = load_spec(config)
+    if opset is not None and opset != spec.export.opset:
+        raise InputError(f"--opset is {opset}, but {config} exports operator set {spec.export.opset} (export.opset)")
     weights = load_weights(checkpoint)
     inputs = {"config": config, "checkpoint": checkpoint}
     if verdict is not None and table is not None:
