@@ -22,7 +22,8 @@ _CONTAINER = re.compile(
     r"prematurely|truncat|partial file|packet corrupt|corrupt(ed)? (packet|input)|invalid as first byte|read error at pos"
     r"|invalid EBML|EBML (number|length)|exceeds (containing|max)|unknown-sized element|resync|seek to desired"
     r"|(size|packet) mismatch|unexpected end|damaged|crc (mismatch|error)|checksum|broken (packet|frame)|invalid packet"
-    r"|header damaged|error reading packet|error parsing|lacing|sync (lost|not found)|changing packet size|wrong sync|went wrong during header|invalid length",
+    r"|header damaged|error reading packet|error parsing|lacing|sync (lost|not found)|changing packet size|wrong sync|went wrong during header|invalid length"
+    r"|Invalid track number|Sample size \d+ is too large",
     re.IGNORECASE,
 )
 
@@ -36,7 +37,7 @@ def strictness(decoder: str) -> str:
     return _LENIENT.get(decoder, STRICT)
 
 
-def reported(messages: Iterable[Message], decoder: str, container: str) -> str:
+def reported(messages: Iterable[Message], decoder: str, container: str, excused: re.Pattern[str] | None = None) -> str:
     """Return what FFmpeg said about damage, in its words; "" if nothing.
 
     Every error of the decoder counts: whole files of all the formats that FFmpeg decodes give none.
@@ -45,9 +46,12 @@ def reported(messages: Iterable[Message], decoder: str, container: str) -> str:
         messages: its messages, warnings included.
         decoder: name of the decoder.
         container: name of the file format.
+        excused: messages that are not about damage.
     """
     for message in messages:
         text = " ".join(message.text.split())
+        if excused is not None and excused.search(text):
+            continue
         if message.part == decoder and message.level <= ERROR and not _HARMLESS.search(text):
             return f"{decoder}: {text}"
         if message.part in (container, "") and _CONTAINER.search(text):

@@ -12,9 +12,12 @@ from pyvmaf.video.opening import plain
 if TYPE_CHECKING:
     import av
 
-# What decoders say of references before the first picture. They are missing, too, where a file was cut.
-_REFERENCES = re.compile(
-    r"mmco: unref|reference picture missing|co located POCs|number of reference frames|Missing reference"
+# What decoders say of pictures and headers before the first byte of a file that was cut. Damage of a first key frame makes
+# its parts unreadable as well, and is told in other words.
+_BEFORE = re.compile(
+    r"referenc|mmco: unref|co located POCs|ref with POC|frame RPS|Error parsing NAL unit|[VSP]PS (id )?\d+|no frame!|slice.header"
+    r"|key ?frame|sequence header|OBU|temporal unit|zero_bit|read unit",
+    re.IGNORECASE,
 )
 _H264_IDR = 5
 
@@ -98,19 +101,20 @@ class Decoding:
                     frames = packet.decode()
             except av.FFmpegError as err:
                 error = plain(err)
-        said = reported(messages, self._context.name, self._container)
-        if self._cut and self._keys < 2 and not error and _REFERENCES.search(said):
-            said = ""
-        gap = is_gap(said, self._container)
-        said = "" if gap else said
+        gap = any(is_gap(message.text, self._container) for message in messages)
+        messages = [message for message in messages if not is_gap(message.text, self._container)]
+        early = packet is not None and packet.size > 0 and not self._keys
+        excused = _BEFORE if early or (self._cut and self._keys < 2 and not error) else None
+        said = reported(messages, self._context.name, self._container, excused)
         broken = any(frame.is_corrupt for frame in frames)
         broken = broken or (packet is not None and packet.is_corrupt and self._container != "mpegts")
         if packet is None:
             return Step([], said or error, bool(error)) if said or error else None
-        if not self._keys and packet.size and (said or error or not frames):
+        before = reported(messages, self._context.name, self._container) if early else ""
+        if early and (before or error or not frames):
             self.early += 1
-            self.said = said or error or self.said
-            return Step([], "", failed=False)
+            self.said = before or error or self.said
+            return Step([], said, failed=False, gap=gap)
         if frames:
             # Formats that mark no key frames.
             self._keys = self._keys or 1

@@ -36,6 +36,7 @@ VALUES: tuple[Any, ...] = (
     True,
     "",
     "x",
+    "x" * 5000,
     "true",
     0,
     -1,
@@ -184,8 +185,8 @@ def _item_of_list(rng: random.Random, document: Document) -> None:
 
 def _option(rng: random.Random, document: Document) -> None:
     options = rng.choice(_block(rng, document)["feature_opts_dicts"])
-    options[rng.choice(["vif_enhn_gain_limit", "debug", "heatmaps_path", "a\nb", "motion_max_val"])] = rng.choice(
-        VALUES
+    options[rng.choice(["vif_enhn_gain_limit", "debug", "heatmaps_path", "a\nb", "x" * 5000, "motion_max_val"])] = (
+        rng.choice(VALUES)
     )
 
 

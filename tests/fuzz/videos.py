@@ -210,8 +210,11 @@ def decoded(path: Path) -> tuple[int, str]:
         [*command, "-fps_mode", "passthrough", "-f", "framecrc", "-"], capture_output=True, timeout=LIMIT_S
     )
     frames = sum(not line.startswith(b"#") for line in done.stdout.splitlines())
-    # Its own writer complains of time stamps. Pictures before the first key frame are left out; that is not damage.
-    harmless = r"framecrc|muxer|non-existing [PS]PS \d+ referenced|no frame!|Last message repeated"
+    # Its own writer complains of time stamps. Pictures before the first key frame are left out; that is not damage. Tables
+    # of a transport stream that are damaged announce sound where there is none.
+    harmless = (
+        r"framecrc|muxer|non-existing [PS]PS \d+ referenced|no frame!|Last message repeated|^\[(mp3|aac|ac3)\w* @"
+    )
     lines = done.stderr.decode(errors="replace").splitlines()
     errors = [line for line in lines if not re.search(harmless, line)]
     return frames, errors[0] if errors else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -177,6 +178,39 @@ def test_a_file_that_begins_inside_a_group_of_pictures(
     assert len(scores) == frames
     assert any("inside.ts begins in the middle of a group of pictures" in note for note in scores.notes)
     assert any(remark.startswith("begins in the middle") for remark in inspect(path).remarks)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mkv", X264), ("a.mp4", X264), ("a.ts", X264), ("a.264", X264), ("a.flv", X264), ("a.webm", ("-c:v", "libvpx-vp9")),
+     ("b.mkv", ("-c:v", "libx265", "-x265-params", "log-level=none")), ("b.ts", ("-c:v", "mpeg2video", "-bf", "2"))],
+)  # fmt: skip
+def test_a_damaged_first_key_frame_is_not_a_file_that_begins_later(
+    name: str, codec: tuple[str, ...], make_video: Make, tmp_path: Path
+) -> None:
+    """What FFmpeg's program complains of in the first picture, not only that it lacks others before."""
+    whole = make_video(f"key-{name}", "96x64", 16, *codec, "-g", "8", "-pix_fmt", "yuv420p", source="testsrc")
+    data, dice, told = whole.read_bytes(), random.Random(name), 0
+    first = next(Reader(whole).packets())
+    at = data.find(bytes(first)[:64]) if (first.pos or 0) <= 0 else first.pos
+    for number in range(24):
+        damaged = bytearray(data)
+        start, length = at + dice.randrange(80), 1 << dice.randrange(8)
+        damaged[start : start + length] = bytes(length) if number % 2 else dice.randbytes(length)
+        path = tmp_path / f"{number}-{name}"
+        path.write_bytes(damaged)
+        # Headers that cannot be read are as good as headers before the first byte.
+        lost = (
+            r"ref(erence)?s? |RPS|[VSP]PS|sps_id|frame dimensions|keyframe|no frame|OBU|NAL unit #|slice_header|muxer"
+            r"|Error submitting|Last message"
+        )
+        complaints = [line for line in run("-i", path, "-map", "0:v:0", "-f", "null", "-").splitlines() if line]
+        if not [line for line in complaints if not re.search(lost, line)]:
+            continue
+        told += 1
+        with pytest.raises((IntegrityError, InputError), match=f"{number}-{name}"):
+            Reader(path).count_frames()
+    assert told
 
 
 def test_a_stated_length_that_lies_is_not_believed(make_video: Make, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pyvmaf.engines.libvmaf import build
-from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.errors import InputError, shown, unknown_name
 
 OptionValue = bool | int | float | str
 """A value of an extractor option, before it is spelled for libvmaf."""
@@ -311,9 +311,9 @@ def parse_options(name: str, options: Mapping[str, OptionValue] | None) -> dict[
     for key, value in (options or {}).items():
         if key not in declared:
             if not declared:
-                raise InputError(f"unknown option {key!r} of extractor {name!r}: it takes none")
+                raise InputError(f"unknown option {shown(key)} of extractor {name!r}: it takes none")
             raise unknown_name(f"option of extractor {name!r}", key, declared)
-        parsed[key] = _parse(f"option {key!r} of extractor {name!r}", declared[key], value)
+        parsed[key] = _parse(f"option {shown(key)} of extractor {name!r}", declared[key], value)
     return parsed
 
 
@@ -323,21 +323,21 @@ def _parse(what: str, option: Option, value: OptionValue) -> OptionValue:
             return value == "true"
         if isinstance(value, bool):
             return value
-        raise InputError(f"{what} is {value!r}: must be true or false")
+        raise InputError(f"{what} is {shown(value)}: must be true or false")
     if option.kind == "str":
         if not isinstance(value, str) or (option.choices and value not in option.choices):
             valid = f"one of {', '.join(map(str, option.choices))}" if option.choices else "a string"
-            raise InputError(f"{what} is {value!r}: must be {valid}")
+            raise InputError(f"{what} is {shown(value)}: must be {valid}")
         return value
     number = _number(what, option, value)
     low, high = option.low, option.high
     # 0 means "as the frames are" if it is a default below the range.
     if number != option.default and ((low is not None and number < low) or (high is not None and number > high)):
-        raise InputError(f"{what} is {value!r}: must be in {low:g}..{high:g}")
+        raise InputError(f"{what} is {shown(value)}: must be in {low:g}..{high:g}")
     if option.choices and number not in option.choices:
-        raise InputError(f"{what} is {value!r}: must be one of {', '.join(map(str, option.choices))}")
+        raise InputError(f"{what} is {shown(value)}: must be one of {', '.join(map(str, option.choices))}")
     if float(_spell_number(number)) != number:
-        raise InputError(f"{what} is {value!r}: libvmaf keeps six digits and would take {_spell_number(number)}")
+        raise InputError(f"{what} is {shown(value)}: libvmaf keeps six digits and would take {_spell_number(number)}")
     return number
 
 
@@ -351,7 +351,7 @@ def _number(what: str, option: Option, value: OptionValue) -> int | float:
             return number
         if option.kind == "int" and number.is_integer():
             return int(number)
-    raise InputError(f"{what} is {value!r}: must be {'an integer' if option.kind == 'int' else 'a number'}")
+    raise InputError(f"{what} is {shown(value)}: must be {'an integer' if option.kind == 'int' else 'a number'}")
 
 
 def _spell_number(number: int | float) -> str:

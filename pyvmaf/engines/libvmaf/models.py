@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from pyvmaf.engines.libvmaf.build import native, translated
 from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, OptionValue, feature_key, parse_options, score_keys
-from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.errors import InputError, shown, unknown_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +139,7 @@ def _features(inputs: Iterable[tuple[str, Mapping[str, OptionValue]]]) -> tuple[
     for base, options in inputs:
         extractor = _extractor_of().get(base)
         if extractor is None:
-            raise InputError(f"it reads {base!r}, which no extractor of this build computes")
+            raise InputError(f"it reads {shown(base)}, which no extractor of this build computes")
         if "heatmaps_path" in options:
             raise InputError(f"it sets heatmaps_path of {base!r}: a model must not write files")
         parsed = parse_options(extractor, options)
@@ -262,7 +262,7 @@ def model_name(source: str | Path) -> ModelName | None:
         if option not in OPTIONS:
             raise unknown_name(f"option of model {match[1]!r}", option, OPTIONS)
         if value not in ("", "true", "false") or word.endswith("="):
-            raise InputError(f"option {option} of model {match[1]!r} is {value!r}: it must be true or false")
+            raise InputError(f"option {option} of model {match[1]!r} is {shown(value)}: it must be true or false")
         if value != "false":
             options.add(option)
     return ModelName(match[1], tuple(sorted(options)))
