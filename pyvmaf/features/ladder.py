@@ -90,7 +90,6 @@ def open_pair(
         if not isinstance(clip, str | os.PathLike):
             return clip
         raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
-        raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
         return Reader(
             clip,
             raw=raw,
@@ -106,12 +105,17 @@ def open_pair(
     first = opened(reference, size)
     target = (first.format.width, first.format.height) if reading.scale else None
     others = {name: opened(clip, target) for name, clip in distorted.items()}
-    notes = compare_sides(first, others.values()) if reading.related else []
-    if reading.match_depth:
-        depth = max(video.format.bit_depth for video in (first, *others.values()))
-        first = first.widened(depth)
-        others = {name: video.widened(depth) for name, video in others.items()}
-    check_formats(first, list(others.values()))
+    try:
+        notes = compare_sides(first, others.values()) if reading.related else []
+        if reading.match_depth:
+            depth = max(video.format.bit_depth for video in (first, *others.values()))
+            first = first.widened(depth)
+            others = {name: video.widened(depth) for name, video in others.items()}
+        check_formats(first, list(others.values()))
+    except InputError as err:
+        # Another stream of the file may be the one that fits.
+        choices = [video.side.choice for video in (first, *others.values()) if video.side and video.side.choice]
+        raise InputError("; ".join([str(err), *choices])) from err
     return first, others, notes
 
 

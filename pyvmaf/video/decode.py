@@ -67,8 +67,12 @@ class Decoding:
         threads: int = 1,
         options: dict[str, str] | None = None,
     ) -> None:
+        from av.codec.context import Flags
+
         stream = container.streams.video[index]
         self._context = stream.codec_context
+        # Otherwise a crop at the left edge is rounded to what is aligned in memory.
+        self._context.flags |= Flags.unaligned
         # With threads of its own dav1d leaves out what it cannot decode, and says nothing.
         threads = 1 if "dav1d" in self._context.name else threads
         self._context.thread_count = threads

@@ -85,6 +85,8 @@ def test_which_of_several_videos_is_read(make_video: Make, film: Path, tmp_path:
     assert (len(scores), scores.notes) == (5 if reader.index else 3, [reader.stream.notice])
     assert [len(score(both, both, stream=number)) for number in (0, 1)] == [3, 5]
     assert len(score(both, film, stream=1)) == 5
+    with pytest.raises(InputError, match=r"^sizes differ: .* stream [01] is read \(--stream chooses another\)$"):
+        score(both, preview if reader.index else film)
     assert score(both, film, stream=1)["vmaf"].min() == score(film, film)["vmaf"].min()
     with pytest.raises(InputError, match=r"both\.mp4 does not have video stream 2: it has 0 \(h264 48x36\), 1"):
         Reader(both, stream=2)

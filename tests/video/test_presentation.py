@@ -130,6 +130,24 @@ def test_the_clean_aperture_of_mp4_is_that_of_ffmpeg(
     assert samples(reader) == shown_by_ffmpeg(cropped)
 
 
+@pytest.mark.parametrize(
+    ("codec", "filters"),
+    [
+        (("-c:v", "libx264"), "h264_metadata=crop_left=10:crop_right=6:crop_top=4"),
+        (("-c:v", "libx265", "-x265-params", "log-level=none"), "hevc_metadata=crop_left=2:crop_bottom=8"),
+    ],
+    ids=["avc", "hevc"],
+)
+def test_the_crop_of_a_codec_is_that_of_ffmpeg(
+    make_video: Make, tmp_path: Path, codec: tuple[str, ...], filters: str
+) -> None:
+    """Also at the left edge, where decoders round it to what is aligned in memory unless they are told not to."""
+    path = make_video(f"uncropped{codec[1]}.mp4", "96x64", 3, *codec, "-pix_fmt", "yuv420p")
+    reader = Reader(remux(path, tmp_path / "cropped.mp4", (), "-bsf:v", filters))
+    assert reader.format.width == {"libx264": 80, "libx265": 94}[codec[1]]
+    assert samples(reader) == shown_by_ffmpeg(reader.path)
+
+
 def test_networks_get_pictures_as_they_are_shown(make_video: Make, tmp_path: Path) -> None:
     path = make_video("turn-yuv420p.mp4", "64x48", 3, "-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv420p")
     turned = remux(path, tmp_path / "turned.mp4", TURNS["left and mirrored"])
