@@ -192,7 +192,7 @@ def test_a_damaged_first_key_frame_is_not_a_file_that_begins_later(
     whole = make_video(f"key-{name}", "96x64", 16, *codec, "-g", "8", "-pix_fmt", "yuv420p", source="testsrc")
     data, dice, told = whole.read_bytes(), random.Random(name), 0
     first = next(Reader(whole).packets())
-    at = data.find(bytes(first)[:64]) if (first.pos or 0) <= 0 else first.pos
+    at = first.pos or data.index(bytes(first)[:64])
     for number in range(24):
         damaged = bytearray(data)
         start, length = at + dice.randrange(80), 1 << dice.randrange(8)
