@@ -25,7 +25,7 @@ from urllib.parse import urljoin, urlsplit
 from pyvmaf.base.files import read_json, sha256_bytes, write_json
 from pyvmaf.corpora.find import begins_as_video, is_video_name
 from pyvmaf.corpora.space import check_space
-from pyvmaf.errors import InputError, IntegrityError, PyvmafError
+from pyvmaf.errors import InputError, IntegrityError, PyvmafError, shown
 
 Say = Callable[[str], None]
 Advance = Callable[[int, int], None]
@@ -202,8 +202,8 @@ class Client:
             )
         except requests.exceptions.SSLError as err:
             raise PyvmafError(
-                f"{_host(url)} does not identify itself ({_reason(err)}): the file was not fetched; get it another way, "
-                "and check it"
+                f"{_host(url)} cannot prove that it is the server of this name ({_reason(err)}): nothing was fetched; get the "
+                "file another way, and put it into the folder of the dataset"
             ) from err
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as err:
             raise InputError(f"{url!r} is not an address that can be fetched: {err}") from err
@@ -410,7 +410,8 @@ class _Download:
         ):
             if before is not None and now is not None and before != now:
                 raise _AgainError(
-                    f"the file on the server was replaced (its {what} was {before} and is {now})", restart=True
+                    f"the file on the server was replaced (its {what} was {shown(before)} and is {shown(now)})",
+                    restart=True,
                 )
         if self._remote.sha256 is None and (state.condition is None or state.condition not in (etag, modified)):
             raise _AgainError("the server does not say of which version of the file the rest is", restart=True)
@@ -457,7 +458,6 @@ class _Download:
         if remote.sha256 is None and remote.md5 is None and remote.size is None:
             self._check_end()
         self._target.parent.mkdir(parents=True, exist_ok=True)
-        self._part.chmod(0o644)
         os.replace(self._part, self._target)
         self._note.unlink(missing_ok=True)
         return Got(state.sha256, state.offset, self._hosts)
@@ -573,9 +573,9 @@ def _check_beginning(remote: Remote, answer: _Answer, block: bytes) -> None:
     )
     if page or wrong:
         what = "a web page" if page else f"not a {suffix} file"
-        shown = ascii(block[:60].decode("latin-1"))
+        beginning = ascii(block[:60].decode("latin-1"))
         raise IntegrityError(
-            f"{remote.url} gives {what} instead of {remote.name} (it begins with {shown}): nothing was kept"
+            f"{remote.url} gives {what} instead of {remote.name} (it begins with {beginning}): nothing was kept"
         )
 
 
@@ -729,4 +729,4 @@ def _reason(err: BaseException) -> str:
         candidates = [getattr(inner, "reason", None), *inner.args, inner.__cause__, inner.__context__]
         inner = next((item for item in candidates if isinstance(item, BaseException) and id(item) not in seen), inner)
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
-    return re.sub(r"^<[^>]*>:?\s*", "", text)[:200]
+    return " ".join(re.sub(r"^<[^>]*>:?\s*", "", text).split())[:200]

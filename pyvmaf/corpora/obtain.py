@@ -102,7 +102,7 @@ def obtain(
         job = _Job(corpus, dataset, root, work, options, digest, say, advance)
         manifest = job.run()
         _publish(corpus, manifest, root, options, started)
-    shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     videos = sum(is_video_name(item.path) for item in manifest.files)
     if dataset.videos is not None and videos != dataset.videos and dataset.listing is None and options.members is None:
         say(f"note: {corpus.name} should have {dataset.videos} videos, but {videos} came")
@@ -326,6 +326,8 @@ class _Job:
         mine = [path for path, file in self.known.items() if file.archive == item.file]
         wanted = [path for path in mine if self._is_selected(path)]
         complete = recorded is not None and len(wanted) == len(mine) == recorded.unpacked
+        if complete:
+            self.say(f"checking {len(mine)} files of {item.file}")
         if complete and self.options.archive is None and all(self._is_there(path) for path in mine):
             assert recorded is not None
             kept = recorded.kept and (self.root / item.file).is_file()

@@ -7,9 +7,11 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -327,6 +329,66 @@ def test_a_public_address_never_leads_into_a_private_network(place: str) -> None
         _redirect(Remote("https://192.0.43.8/a.bin", "a.bin", sha256="0" * 64), "https://192.0.43.8/a.bin", place)
 
 
+def test_a_redirect_to_https_is_followed() -> None:
+    from pyvmaf.corpora.http import _redirect
+
+    for scheme in ("http", "https"):
+        remote = Remote(f"{scheme}://192.0.43.8/a.bin", "a.bin", hosts=("192.0.43.9",))
+        for target in ("https://192.0.43.8/b.bin", "https://192.0.43.9/b.bin"):
+            assert _redirect(remote, remote.url, target) == target
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"]
+)
+def test_a_server_that_falls_silent(tmp_path: Path, said: bytes) -> None:
+    """Before its answer, within its headers, or before the first byte of the file."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        kept = []
+
+        def serve() -> None:
+            for _ in range(2):
+                connection = listener.accept()[0]
+                connection.sendall(said)
+                kept.append(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        remote = Remote(f"http://127.0.0.1:{listener.getsockname()[1]}/a.bin", "a.bin")
+        limits = Limits(connect_s=1, stall_s=0.3, attempts=2, pause_s=0)
+        started = time.monotonic()
+        with pytest.raises(PyvmafError, match=r"\(2 attempts\)"):
+            download(Client(limits), remote, tmp_path / "a.bin", tmp_path / "work")
+        assert time.monotonic() - started < 20
+        thread.join()
+        for connection in kept:
+            connection.close()
+    assert not (tmp_path / "a.bin").exists()
+
+
+@pytest.mark.parametrize(
+    "said", [b"no HTTP at all\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500 + b"\r\n", b"\x00" * 70_000]
+)
+def test_a_server_that_does_not_speak_http(tmp_path: Path, said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+
+        def serve() -> None:
+            for _ in range(2):
+                with listener.accept()[0] as connection:
+                    connection.recv(1000)
+                    connection.sendall(said)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        remote = Remote(f"http://127.0.0.1:{listener.getsockname()[1]}/a.bin", "a.bin")
+        with pytest.raises(PyvmafError, match=r"127\.0\.0\.1 does not answer \(.*\) \(2 attempts\)") as caught:
+            download(Client(Limits(stall_s=5, attempts=2, pause_s=0)), remote, tmp_path / "a.bin", tmp_path / "work")
+        assert "\n" not in str(caught.value)
+        thread.join()
+
+
 def test_a_server_that_is_not_there(fetcher: Fetcher) -> None:
     fetcher.server.shutdown()
     fetcher.server.server_close()
@@ -338,7 +400,10 @@ def test_a_server_that_is_not_there(fetcher: Fetcher) -> None:
 def test_a_certificate_that_nobody_signed(fetcher: Fetcher, tmp_path: Path) -> None:
     """A server without TLS stands for one whose identity cannot be checked."""
     remote = Remote(f"https://127.0.0.1:{fetcher.server.server_port}/a.bin", "a.bin")
-    with pytest.raises(PyvmafError, match="does not identify itself"):
+    with pytest.raises(
+        PyvmafError,
+        match=r"127\.0\.0\.1 cannot prove that it is the server of this name \(.*put it into the folder of the dataset",
+    ):
         download(Client(QUICK), remote, fetcher.target, fetcher.work)
     assert not fetcher.target.exists()
 

@@ -43,5 +43,10 @@ def test_a_moved_folder_of_datasets_replans_nothing(tmp_path: Path, monkeypatch:
     snakemake(run, *words)
 
     (second / "datasets" / "moving" / "one.mkv").write_bytes(b"another file")
+    # A dataset that nobody has scanned is refused before anything is planned.
+    refused = snakemake(run, "-n", "--config", "corpora=[konvid-1k]", check=False)
+    assert refused.returncode != 0
+    assert "vmaf-train manifest-scan --dataset konvid-1k" in refused.stdout + refused.stderr
+
     message = refusal("prepare", "--corpus", "moving", "--clip", "one", "--output", "x.mkv", cwd=run)
     assert "is pinned" in message
