@@ -274,7 +274,7 @@ class _Download:
         self._hosts: tuple[str, ...] = ()
         self._digest = hashlib.sha256()
         self._state = _State()
-        self._sure = True
+        self._ended = False
 
     def run(self) -> Got:
         """Get the file: see `download`."""
@@ -338,7 +338,7 @@ class _Download:
     def _reset(self) -> None:
         self._state = _State()
         self._digest = hashlib.sha256()
-        self._sure = True
+        self._ended = False
         self._note.unlink(missing_ok=True)
         self._part.unlink(missing_ok=True)
 
@@ -439,8 +439,8 @@ class _Download:
         if length is not None and state.offset - start != length:
             raise _AgainError(f"the server broke off after {state.offset - start} of {length} bytes")
         if length is None and state.total is None:
-            # Only the end of the connection ends such an answer, which a break does, too.
-            self._sure = answer.headers.get("Transfer-Encoding") is not None
+            # Chunks end by a mark of their own. Else the end of the connection is the end, which a break is, too.
+            self._ended = answer.headers.get("Transfer-Encoding") is not None
             state.total = state.offset
 
     def _finish(self) -> Got:
@@ -481,6 +481,7 @@ class _Download:
 
         Raises:
             _AgainError: the server has more.
+            IntegrityError: it does not say.
         """
         headers = {"Range": f"bytes={self._state.offset}-"}
         with self._client.get(self._remote, headers) as answer:
@@ -498,16 +499,19 @@ class _Download:
                         f"the server sent {self._state.offset} bytes, but says that the file has {total}", restart=True
                     )
                 return
+            if answer.status in _RETRIED:
+                raise _AgainError(f"the server answers {answer.status}")
             length, _ = _lengths(answer)
             if answer.status == 200 and length is not None and length != self._state.offset:
                 raise _AgainError(
                     f"the server sent {self._state.offset} bytes, but says that the file has {length}", restart=True
                 )
-            if not self._sure and length is None:
-                self._reset()
-                raise PyvmafError(
-                    f"{self._remote.url}: the server does not say how long the file is, and its hash is not known, so that "
-                    "nobody could tell whether it is complete: get it another way"
+            # A zip archive has its directory at its end, and checksums.
+            if not self._ended and Path(self._remote.name).suffix.lower() != ".zip":
+                raise IntegrityError(
+                    f"{self._remote.url}: the server does not answer for parts of the file, and neither its size nor its "
+                    "SHA-256 is known, so that nobody can tell whether it is complete: add bytes or sha256 to the corpus "
+                    "file, or get it another way; nothing was kept"
                 )
 
 

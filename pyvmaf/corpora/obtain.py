@@ -336,7 +336,7 @@ class _Job:
                 self.files.update({path: self.known[path] for path in mine})
                 return
         path, own, digest = self._locate(item, recorded)
-        with archives.opened(path, self.options.unpack, item.file) as bundle:
+        with self._opened(item, path, own=own) as bundle:
             everything = archives.members(bundle)
             chosen = [
                 info for info in everything if re.fullmatch(pattern, info.filename) and self._is_selected(info.filename)
@@ -362,6 +362,17 @@ class _Job:
         self._note()
         if not kept and not own:
             path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _opened(self, item: Download, path: Path, *, own: bool) -> Iterator[zipfile.ZipFile]:
+        """Open an archive; one that was fetched and is damaged is not kept."""
+        try:
+            with archives.opened(path, self.options.unpack, item.file) as bundle:
+                yield bundle
+        except IntegrityError:
+            if not own:
+                path.unlink(missing_ok=True)
+            raise
 
     def _is_selected(self, path: str) -> bool:
         return self.options.members is None or fnmatch.fnmatchcase(PurePosixPath(path).name, self.options.members)

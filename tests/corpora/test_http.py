@@ -84,6 +84,12 @@ def test_a_good_file(fetcher: Fetcher) -> None:
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_server_that_breaks_off(fetcher: Fetcher, known: dict[str, Any], ranges: bool, chunked: bool) -> None:
     fetcher.server.serve("/a.bin", DATA, break_after=[100_000, 50_000, 1], ranges=ranges, chunked=chunked)
+    if not (known or ranges or chunked):
+        # Nothing says whether the length is the truth.
+        fetcher.refused(
+            IntegrityError, "nobody can tell whether it is complete: add bytes or sha256 to the corpus file"
+        )
+        return
     assert fetcher(**known).sha256 == sha256(DATA)
     assert fetcher.target.read_bytes() == DATA
     parts = [wanted for _, wanted, status in fetcher.server.asked if status == 206]
@@ -137,19 +143,21 @@ def test_a_server_that_lies_about_the_length(fetcher: Fetcher, known: dict[str, 
 def test_a_server_that_never_tells_the_length(fetcher: Fetcher, length: str, ranges: bool) -> None:
     fetcher.server.serve("/a.bin", DATA, length=length, ranges=ranges)
     fetcher.refused(PyvmafError, "bytes|is expected", sha256=sha256(DATA))
-    if ranges:
-        fetcher.refused(PyvmafError, "bytes")
+    fetcher.refused(PyvmafError, "bytes")
 
 
 def test_an_end_that_nobody_knows(fetcher: Fetcher) -> None:
     """Without length and ranges, a broken connection looks like the end."""
     fetcher.server.serve("/a.bin", DATA, length="", ranges=False, break_after=[100_000] * 100)
-    fetcher.refused(PyvmafError, "does not say how long the file is")
+    fetcher.refused(IntegrityError, "nobody can tell whether it is complete")
     fetcher.refused(
         PyvmafError, f"has SHA-256 {sha256(DATA[:100_000])}, but {sha256(DATA)} is expected", sha256=sha256(DATA)
     )
     fetcher.server.serve("/a.bin", DATA, length="", ranges=False)
     assert fetcher(sha256=sha256(DATA)).size == len(DATA)
+    # An archive says by itself whether it is complete: see `pyvmaf.corpora.archive`.
+    fetcher.server.serve("/a.bin", b"PK\x03\x04" + DATA, length="", ranges=False)
+    assert fetcher(name="a.zip").size == len(DATA) + 4
 
 
 @pytest.mark.parametrize("shift", [1, -1, 100, -100_000])
@@ -474,6 +482,7 @@ def test_small_files(server: Server) -> None:
     obeys=st.booleans(),
     chunked=st.booleans(),
     length=st.sampled_from([None, "", "3000", "5000"]),
+    ranges=st.booleans(),
     shift=st.sampled_from([0, 0, 0, 7, -7]),
     pinned=st.booleans(),
 )
@@ -486,6 +495,7 @@ def test_whatever_the_server_does(
     obeys: bool,
     chunked: bool,
     length: str | None,
+    ranges: bool,
     shift: int,
     pinned: bool,
 ) -> None:
@@ -497,7 +507,7 @@ def test_whatever_the_server_does(
         number = next(answers, 0)
         data = versions[number]
         etag = {"good": f'"{number}"', "weak": f'W/"{number}"', "none": None, "same": 'W/"x"'}[etags]
-        served = Served(data, etag=etag if obeys else None, chunked=chunked, length=length, shift=shift)
+        served = Served(data, etag=etag if obeys else None, chunked=chunked, length=length, shift=shift, ranges=ranges)
         if not obeys and etag:
             served.headers["ETag"] = etag
         served.break_after = [breaks.pop(0)] if breaks else []

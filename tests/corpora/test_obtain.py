@@ -294,6 +294,18 @@ def test_archives_that_are_refused(
     assert not (place.data / "V").exists()
 
 
+def test_a_damaged_archive_is_not_kept(place: Place, archives: dict[str, bytes]) -> None:
+    whole = archives["videos.zip"]
+    damaged = bytearray(whole)
+    damaged[100] ^= 1
+    for data in (whole[:-500], bytes(damaged)):
+        place.server.serve("/videos.zip", data)
+        assert "is not an undamaged zip archive" in place.refusal("--accept-licence")
+        assert not [path for path in place.files() if path.endswith((".mp4", ".zip"))]
+    place.server.serve("/videos.zip", whole)
+    assert place.fetch().returncode == 0
+
+
 def test_there_has_to_be_space(place: Place, archives: dict[str, bytes]) -> None:
     free = shutil.disk_usage(place.folder).free
     path = place.folder / "config" / "corpora" / "small.yaml"
