@@ -12,7 +12,8 @@ try:
     from pyvmaf import engines
     from pyvmaf.base import families, layout
     from pyvmaf.base.code import identity
-    from pyvmaf.errors import PyvmafError
+    from pyvmaf.corpora import measuring
+    from pyvmaf.errors import InputError, PyvmafError
     from pyvmaf.workflow.plan import Plan, conform, made_of, read_numbers, read_yaml
 except ModuleNotFoundError as err:
     raise WorkflowError(
@@ -92,6 +93,8 @@ def clip_source(wildcards):
     """
     corpus = PLAN.corpus(wildcards.corpus)
     PLAN.entry(wildcards.corpus, wildcards.clip)
+    if corpus.paired:
+        raise InputError(f"{corpus.name} has pairs: no clip is made of a reference")
     if corpus.fetched:
         return layout.RECEIPT.path(corpus=corpus.name)
     return [] if corpus.movable else local(corpus.source(wildcards.clip))
@@ -155,6 +158,8 @@ def ladder_code(verb):
 
 @cache
 def ladder_made_of(corpus, clip, codec):
+    if PLAN.corpus(corpus).paired:
+        return made_of(PLAN.corpus(corpus).pairs_made_from(clip, codec))
     return made_of(
         clip_made_of(corpus, clip),
         rungs_of_ladder(codec),
@@ -174,6 +179,61 @@ def rung_rows(wildcards):
     return rows_of(wildcards.codec, wildcards.rung)
 
 
+def ladder_reference(wildcards):
+    """The clip of a ladder: a prepared one, or the reference of pairs that exist, which no module makes."""
+    corpus = PLAN.corpus(wildcards.corpus)
+    if not corpus.paired:
+        return layout.CLIP.path(**wildcards)
+    return [local(path) for path in corpus.inputs([corpus.source(wildcards.clip)])]
+
+
+def ladder_rungs(wildcards):
+    """The distorted versions of a ladder."""
+    corpus = PLAN.corpus(wildcards.corpus)
+    if not corpus.paired:
+        return rungs_of(layout.ENCODE)(wildcards)
+    return [local(path) for path in corpus.pair_files(wildcards.clip, wildcards.codec)]
+
+
+def ladder_records(wildcards):
+    """The records of a ladder's encodes; pairs that exist have none."""
+    if PLAN.corpus(wildcards.corpus).paired:
+        return []
+    return rungs_of(layout.RECORD)(wildcards)
+
+
+def ladder_subject(wildcards, input, output):
+    """What is measured, as options; untracked, because labels, rungs and the values in the corpus file are parameters."""
+    corpus = PLAN.corpus(wildcards.corpus)
+    if corpus.paired:
+        return ["--corpus", corpus.path]
+    labels = clip_labels(wildcards)
+    words = ["--reference", input.reference, "--corpus", corpus.name]
+    return [
+        *(*words, "--match-depth"),
+        *("--group", labels["group"], "--source", labels["source"]),
+    ]
+
+
+def ladder_words(wildcards, input):
+    """The encodes of a ladder by rung; pairs that exist are in the corpus file."""
+    if PLAN.corpus(wildcards.corpus).paired:
+        return []
+    return [f"{Path(rung).stem}={rung}" for rung in input.rungs]
+
+
+def measuring_code(verb):
+    """Identity of the code that measures: one value, or a function of wildcards if some corpora are pairs that exist."""
+    encoded = identity(verb, MEASURED_WITH)
+    if not PLAN.paired:
+        return encoded
+    codes = {
+        name: identity(verb, measuring(PLAN.corpus(name).spec["kind"], MEASURED_WITH))
+        for name in PLAN.paired
+    }
+    return lambda wildcards: codes.get(wildcards.corpus, encoded)
+
+
 def rungs_of(file):
     """Files of one kind, one for each rung of a ladder."""
 
@@ -187,15 +247,15 @@ def rungs_of(file):
 def shard_ladders(wildcards):
     return [
         layout.LADDER.path(**wildcards, clip=clip)
-        for clip in PLAN.corpus(wildcards.corpus).clips
+        for clip in PLAN.clips_with(wildcards.corpus, wildcards.codec)
     ]
 
 
 def shard_encodes(file):
-    """Files of one kind, one for each encode of a shard."""
+    """Files of one kind, one for each encode of a shard; none for pairs that exist."""
     return lambda wildcards: [
         file.path(**wildcards, clip=clip, rung=rung)
-        for clip in PLAN.corpus(wildcards.corpus).clips
+        for clip in PLAN.clips_to_encode(wildcards.corpus)
         for rung in PLAN.rungs(wildcards.codec)
     ]
 
@@ -221,15 +281,20 @@ def table_records(wildcards):
     return shards_of(layout.SHARD_RECORDS)(wildcards)
 
 
+def clips_of(corpus):
+    """The clips of a corpus: prepared ones, or the references of pairs that exist."""
+    owner = PLAN.corpus(corpus)
+    if owner.paired:
+        return [local(path) for path in owner.inputs([*map(owner.source, owner.clips)])]
+    return [layout.CLIP.path(corpus=corpus, clip=clip) for clip in owner.clips]
+
+
 def corpus_clips(wildcards):
-    return [
-        layout.CLIP.path(**wildcards, clip=clip)
-        for clip in PLAN.corpus(wildcards.corpus).clips
-    ]
+    return clips_of(wildcards.corpus)
 
 
 def collected_corpora(wildcards):
-    return [layout.COLLECTION.path(corpus=corpus) for corpus in PLAN.encoded]
+    return [layout.COLLECTION.path(corpus=corpus) for corpus in PLAN.videos]
 
 
 def clip_collections(wildcards):
@@ -246,13 +311,30 @@ def fetched_packages(wildcards):
 
 
 def prepared_clips(wildcards):
-    return [layout.CLIP.path(corpus=corpus, clip=clip) for corpus, clip in PLAN.clips()]
+    return [
+        layout.CLIP.path(corpus=corpus, clip=clip)
+        for corpus in PLAN.encoded
+        for clip in PLAN.clips_to_encode(corpus)
+    ]
+
+
+def all_clips(wildcards):
+    """The clips of all corpora, prepared ones and references of pairs."""
+    return [path for corpus in PLAN.videos for path in clips_of(corpus)]
+
+
+def pairs_options():
+    """Files of the corpora of pairs, which say where their references are."""
+    return [
+        word for name in PLAN.paired for word in ("--pairs", PLAN.corpus(name).path)
+    ]
 
 
 def encoded_rungs(wildcards):
     return [
         layout.ENCODE.path(corpus=corpus, clip=clip, codec=codec, rung=rung)
-        for corpus, clip in PLAN.clips()
+        for corpus in PLAN.encoded
+        for clip in PLAN.clips_to_encode(corpus)
         for codec in PLAN.codecs
         for rung in PLAN.rungs(codec)
     ]
@@ -262,7 +344,7 @@ def measured_ladders(wildcards):
     return [
         layout.LADDER.path(corpus=corpus, clip=clip, codec=codec)
         for corpus, clip in PLAN.clips()
-        for codec in PLAN.codecs
+        for codec in PLAN.ladders(corpus, clip)
     ]
 
 
@@ -274,8 +356,8 @@ def all_shards(file):
     """Files of one kind, one for each shard of the corpora that hold videos."""
     return lambda wildcards: [
         file.path(corpus=corpus, codec=codec)
-        for corpus in PLAN.encoded
-        for codec in PLAN.codecs
+        for corpus in PLAN.videos
+        for codec in PLAN.ladders_of(corpus)
     ]
 
 

@@ -4,9 +4,9 @@
 rule extract_features:
     """Per-frame features and teacher scores of all rungs of one clip and codec."""
     input:
-        reference=layout.CLIP.pattern,
-        rungs=rungs_of(layout.ENCODE),
-        records=rungs_of(layout.RECORD),
+        reference=ladder_reference,
+        rungs=ladder_rungs,
+        records=ladder_records,
     output:
         table=ensure(layout.LADDER.pattern, non_empty=True),
         manifest=layout.LADDER.manifest,
@@ -31,24 +31,22 @@ rule extract_features:
             "backend": config["backend"],
         },
         rows=PLAN.feature_rows,
-        rungs=lambda wildcards, input: [
-            f"{Path(rung).stem}={rung}" for rung in input.rungs
-        ],
+        rungs=ladder_words,
+        subject=ladder_subject,
         cache=untracked(config["cache"]),
-        code=identity("extract-features", MEASURED_WITH),
+        code=measuring_code("extract-features"),
     shell:
-        "vmaf-train extract-features --reference {input.reference:q} --corpus {wildcards.corpus:q}"
-        " --clip {wildcards.clip:q} --codec {wildcards.codec:q} --group {params.clip[group]:q}"
-        " --source {params.clip[source]:q} --features {params.what[features]:q} --model {params.what[teacher]:q}"
+        "vmaf-train extract-features {params.subject:q} --clip {wildcards.clip:q} --codec {wildcards.codec:q}"
+        " --features {params.what[features]:q} --model {params.what[teacher]:q}"
         " --backend {params.what[backend]:q} --cache {params.cache:q} --code {params.code:q}"
-        " --match-depth --threads {threads} --output {output.table:q} {params.rungs:q} > {log:q} 2>&1"
+        " --threads {threads} --output {output.table:q} {params.rungs:q} > {log:q} 2>&1"
 
 
 rule hard_negatives:
     """Features of frozen, black, flat and swapped pictures, as a test of models."""
     input:
         corpora=clip_collections,
-        clips=prepared_clips,
+        clips=all_clips,
     output:
         table=ensure(layout.NEGATIVES.pattern, non_empty=True),
         manifest=layout.NEGATIVES.manifest,
@@ -69,9 +67,10 @@ rule hard_negatives:
             "backend": config["backend"],
         },
         rows=PLAN.feature_rows,
+        pairs=untracked(pairs_options()),
         cache=untracked(config["cache"]),
         code=identity("hard-negatives", MEASURED_WITH),
     shell:
         "vmaf-train hard-negatives --features {params.what[features]:q} --model {params.what[teacher]:q}"
         " --backend {params.what[backend]:q} --cache {params.cache:q} --code {params.code:q}"
-        " --threads {threads} --output {output.table:q} {input.corpora:q} > {log:q} 2>&1"
+        " --threads {threads} --output {output.table:q} {params.pairs:q} {input.corpora:q} > {log:q} 2>&1"

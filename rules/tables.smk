@@ -27,6 +27,7 @@ rule build_shard:
         opinions=lambda wildcards: PLAN.corpus(wildcards.corpus).opinions(
             wildcards.codec
         ),
+        skipped=lambda wildcards: PLAN.corpus(wildcards.corpus).skipped,
         code=lambda wildcards: identity("shard", PLAN.corpus(wildcards.corpus).uses),
     shell:
         "vmaf-train shard --corpus {params.spec:q} --output {output.shard:q} --records {output.records:q}"

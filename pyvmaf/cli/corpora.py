@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import sys
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pyvmaf.base import layout
 from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import CodeOption, check_code, progress
+
+if TYPE_CHECKING:
+    from pyvmaf.corpora.write import Target
+    from pyvmaf.video.format import Format
+
+
+class ScannedKind(Enum):
+    """Kinds of corpus that a scan describes."""
+
+    FOLDER = "folder"
+    PAIRS = "pairs"
+
 
 CorpusOption = Annotated[
     str, typer.Option("--corpus", "-c", help="A corpus file, or the name of one in config/corpora.")
@@ -118,6 +131,7 @@ def prepare(
 
     One clip: vmaf-train prepare --corpus embedded --clip bikes_1 --output bikes_1.mkv --packages results/corpora/embedded/.packages
     """
+    from pyvmaf.corpora import PAIRS, kind
     from pyvmaf.corpora.fetch import PACKAGES_FOLDER
     from pyvmaf.corpora.prepare import prepare as run
     from pyvmaf.corpora.spec import find_corpus, load_videos
@@ -127,6 +141,11 @@ def prepare(
         raise InputError("--output names the file of one clip: give exactly one --clip with it, and no --output-dir")
     path = find_corpus(corpus)
     spec = load_videos(path)
+    if kind(spec.kind).gives == PAIRS:
+        raise InputError(
+            f"{path} is a corpus of pairs that exist, which are measured where they are: run vmaf-train extract-features "
+            f"--corpus {corpus}"
+        )
     check_code("prepare", code, spec.uses)
     folder = output_dir or (output.parent if output else Path(layout.COLLECTION.path(corpus=spec.name)).parent)
     root = spec.home(path, packages or folder / PACKAGES_FOLDER)
@@ -153,31 +172,38 @@ def manifest(
     ] = None,
     code: CodeOption = None,
 ) -> None:
-    """Gather all prepared clips of a corpus, with hashes, formats and labels, in one file.
+    """Gather all prepared clips of a corpus, or its references of pairs, with hashes, formats and labels in one file.
 
     Example: vmaf-train manifest --corpus embedded
     """
+    from pyvmaf.corpora import PAIRS, kind
     from pyvmaf.corpora.collect import collect
     from pyvmaf.corpora.spec import find_corpus, load_videos
 
-    spec = load_videos(find_corpus(corpus))
+    path = find_corpus(corpus)
+    spec = load_videos(path)
     check_code("manifest", code, spec.uses)
     folder = clips or Path(layout.COLLECTION.path(corpus=spec.name)).parent
     target = output or folder / "corpus.json"
-    content = collect(spec, folder, target)
+    content = collect(spec, spec.home(path, folder) if kind(spec.kind).gives == PAIRS else folder, target)
+    for key, why in (content.failed or {}).items():
+        say(f"skipped: {key}: {why}", err=True)
     say(f"{target}: {len(content.clips)} clips of {len(content.sources)} sources")
 
 
 def manifest_scan(
     root: Annotated[
-        Path | None,
-        typer.Option("--root", "-r", help="Folder of the videos; the root of the corpus file without."),
+        Path | None, typer.Option("--root", "-r", help="Folder of the videos; the root of the corpus file without.")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", "--dataset", help="Name of the corpus; made of the folder's name without.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Corpus file to write; config/corpora/NAME.yaml without.")
+    ] = None,
+    kind: Annotated[
+        ScannedKind | None,
+        typer.Option("--kind", help="folder: pristine videos. pairs: references with distorted versions that exist."),
     ] = None,
     mos_csv: Annotated[
         Path | None,
@@ -200,7 +226,38 @@ def manifest_scan(
     fps: Annotated[str, typer.Option(help="Frames per second of headerless .yuv files.")] = "25",
     license_: Annotated[str, typer.Option("--license", help="Licence of the videos.")] = "unknown",
     description: Annotated[str, typer.Option(help="What the corpus is.")] = "",
-    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave broken videos out and go on.")] = False,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave broken videos and pairs out and go on.")
+    ] = False,
+    named: Annotated[
+        str | None,
+        typer.Option("--layout", help="How files of pairs are called: netflix, ugc.", rich_help_panel="Pairs"),
+    ] = None,
+    reference_pattern: Annotated[
+        str | None,
+        typer.Option(help="Pattern of the references' names: 'ref/{source}.mkv'.", rich_help_panel="Pairs"),
+    ] = None,
+    distorted_pattern: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Pattern of the distorted versions' names, with the same parts: 'dis/{source}_{crf}.mkv' (repeatable).",
+            rich_help_panel="Pairs",
+        ),
+    ] = None,
+    pairs_csv: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file that lists the pairs, in place of names; its further columns are codec, preset, crf, bitrate, rung, "
+            "source, group, size, pix_fmt, fps, mos, mos_std, n_ratings.",
+            rich_help_panel="Pairs",
+        ),
+    ] = None,
+    reference_column: Annotated[
+        str, typer.Option(help="Its column of the references.", rich_help_panel="Pairs")
+    ] = "reference",
+    distorted_column: Annotated[
+        str, typer.Option(help="Its column of the distorted versions.", rich_help_panel="Pairs")
+    ] = "distorted",
     code: CodeOption = None,
 ) -> None:
     """Describe a folder of videos as a corpus: keys, SHA-256s, formats, labels, and shots with --cut.
@@ -214,16 +271,28 @@ def manifest_scan(
 
     With shots and scores: vmaf-train manifest-scan --root films --name films --cut --mos-csv scores.csv --mos-scale 1,5
     --output films.yaml
+
+    Pairs that exist: vmaf-train manifest-scan --kind pairs --root ~/netflix --layout netflix --name nflx
     """
     check_code("manifest-scan", code)
     from pyvmaf.base.opinion import parse_scale
-    from pyvmaf.corpora.scan import Options, scan
     from pyvmaf.corpora.write import scan_target, write_corpus
     from pyvmaf.video.format import Format
 
     target = scan_target(root, name, output)
-    existing = target.existing
+    scale = None if mos_scale is None else parse_scale(mos_scale)
     raw = Format.parse(size, pix_fmt, fps) if size else None
+    names = (named, reference_pattern, distorted_pattern)
+    if target.kind(kind and kind.value) == "pairs":
+        _refuse({"--cut": cut, "--mos-csv": mos_csv, "--mos-source": mos_source}, "--kind pairs")
+        listing = (pairs_csv, reference_column, distorted_column)
+        _scan_pairs(target, names, listing, (license_, description), raw, scale, skip_broken)
+        return
+    given = dict(zip(("--layout", "--reference-pattern", "--distorted-pattern"), names, strict=True))
+    _refuse({**given, "--pairs-csv": pairs_csv}, "--kind folder")
+    from pyvmaf.corpora.folder import Spec
+    from pyvmaf.corpora.scan import Options, scan
+
     with progress("scan", unit="videos") as advance:
         result = scan(
             target.root,
@@ -233,15 +302,75 @@ def manifest_scan(
             base=target.path.parent,
             labels=mos_csv,
             labels_source=mos_source,
-            mos_scale=None if mos_scale is None else parse_scale(mos_scale),
+            mos_scale=scale,
             options=Options(cut=cut, min_frames=min_frames, raw=raw, skip_broken=skip_broken),
-            existing=existing,
+            existing=target.of(Spec),
             advance=advance,
         )
     changed = write_corpus(result, target.path)
     corpus = result.corpus
     clips, sources = len(corpus.entries), len({entry.source for entry in corpus.entries})
-    news = "" if existing is None else f", {len(result.added)} of them new" if changed else ", nothing to add"
+    news = "" if target.existing is None else f", {len(result.added)} of them new" if changed else ", nothing to add"
     say(f"{target.path}: {clips} clips of {sources} sources{news}")
+    for line in result.remarks:
+        say(line, err=True)
+
+
+def _refuse(options: dict[str, object], kind: str) -> None:
+    from pyvmaf.errors import InputError
+
+    for option, value in options.items():
+        if value:
+            raise InputError(f"{option} does not go with {kind}: leave it out")
+
+
+def _scan_pairs(
+    target: Target,
+    named: tuple[str | None, str | None, list[str] | None],
+    listed: tuple[Path | None, str, str],
+    texts: tuple[str, str],
+    raw: Format | None,
+    scale: tuple[float, float] | None,
+    skip_broken: bool,
+) -> None:
+    """Describe pairs that exist as a corpus."""
+    from pyvmaf.corpora.names import layout_keys
+    from pyvmaf.corpora.pairs import Names, Spec
+    from pyvmaf.corpora.scan_pairs import Listing, scan_pairs
+    from pyvmaf.corpora.spec import Raw
+    from pyvmaf.corpora.write import write_corpus
+    from pyvmaf.errors import InputError
+
+    layout_name, reference, distorted = named
+    table, *columns = listed
+    if bool(reference) != bool(distorted) or (layout_name and reference) or ((layout_name or reference) and table):
+        raise InputError(
+            "give one of --layout, --pairs-csv, or --reference-pattern together with --distorted-pattern, not several"
+        )
+    names = Names.model_validate(layout_keys(layout_name)) if layout_name else None
+    if reference and distorted:
+        names = Names(reference=reference, distorted=tuple(distorted))
+    if names is not None and raw is not None:
+        names = names.model_copy(update={"raw": Raw(size=raw.size, pix_fmt=raw.pix_fmt, fps=raw.fps)})
+    with progress("scan", unit="videos") as advance:
+        result = scan_pairs(
+            target.root,
+            target.name,
+            names=names,
+            listing=None if table is None else Listing(table, *columns),
+            license_=texts[0],
+            description=texts[1],
+            base=target.path.parent,
+            raw=raw,
+            mos_scale=scale,
+            skip_broken=skip_broken,
+            existing=target.of(Spec),
+            advance=advance,
+        )
+    changed = write_corpus(result, target.path)
+    entries = result.corpus.entries
+    pairs = sum(len(entry.pairs) for entry in entries)
+    news = "" if target.existing is None else f", {result.pairs} of them new" if changed else ", nothing to add"
+    say(f"{target.path}: {len(entries)} references with {pairs} pairs{news}")
     for line in result.remarks:
         say(line, err=True)

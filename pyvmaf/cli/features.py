@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyvmaf.features.catalog import Feature
+    from pyvmaf.features.ladder import Ladder
 
 
 def complete_features(incomplete: str) -> list[str]:
@@ -95,16 +96,33 @@ def register(app: typer.Typer) -> None:
 
 
 def extract_features(
-    rungs: Annotated[
-        list[str], typer.Argument(metavar="RUNG=FILE...", help="Encodes, each with its record beside it.")
-    ],
-    reference: Annotated[Path, typer.Option("--reference", help="The pristine clip.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The feature table to write (.parquet).")],
-    corpus: Annotated[str, typer.Option("--corpus", help="Corpus of the clip.")],
-    clip: Annotated[str, typer.Option("--clip", help="Name of the clip.")],
-    codec: Annotated[str, typer.Option("--codec", help="Codec of the ladder.")],
-    source: Annotated[str, typer.Option("--source", help="Scene that a split keeps together.")],
-    group: Annotated[str, typer.Option("--group", help="Film or recording session that the scene is from.")],
+    corpus: Annotated[
+        str,
+        typer.Option(
+            "--corpus",
+            "--dataset",
+            help="A corpus of pairs that exist: its file, or its name. With --reference: the name of the clip's corpus.",
+        ),
+    ],
+    rungs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUNG=FILE...]", help="Encodes, each with its record beside it.")
+    ] = None,
+    reference: Annotated[Path | None, typer.Option("--reference", help="The pristine clip of these encodes.")] = None,
+    clip: Annotated[
+        list[str] | None,
+        typer.Option("--clip", help="Name of the clip; of a corpus of pairs only this one (repeatable)."),
+    ] = None,
+    codec: Annotated[
+        list[str] | None,
+        typer.Option("--codec", help="Codec of the ladder; of a corpus of pairs only this one (repeatable)."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="With --reference: scene that a split keeps together.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help="With --reference: film or recording session of the scene.")
+    ] = None,
     features: FeaturesOption = DEFAULT_FEATURES,
     model: ModelOption = DEFAULT_MODEL,
     cache: CacheOption = None,
@@ -115,37 +133,120 @@ def extract_features(
     threads: ThreadsOption = 1,
     code: CodeOption = None,
 ) -> None:
-    """Extract features and teacher scores of a whole ladder of encodes, decoding the reference once.
+    """Extract features and teacher scores of a whole ladder of encodes, or of all pairs of a corpus.
 
-    Results that the cache holds are not computed again: one more rung or one more feature costs only itself.
+    Of encodes the reference is decoded once. Results that the cache holds are not computed again: one more rung or one more
+    feature costs only itself. Of a corpus of pairs (kind pairs, docs/corpora.md) everything is measured into one table; the
+    cache is results/cache unless another is named, so that a call that was cut off goes on where it was.
 
-    Example: vmaf-train extract-features --reference ref.mkv --corpus mine --clip ref --codec libx264
+    Example: vmaf-train extract-features --corpus nflx --output nflx.parquet
+
+    One ladder: vmaf-train extract-features --reference ref.mkv --corpus mine --clip ref --codec libx264
     --source ref --group film -o ref.parquet medium-crf23=23.mkv medium-crf35=35.mkv
     """
+    if reference is None:
+        refused: dict[str, Any] = {"RUNG=FILE": rungs, "--source": source, "--group": group}
+        refused |= {"--match-depth": match_depth, "--scale": scale, "--film-grain off": film_grain is Grain.OFF}
+        _extract_pairs(corpus, output, clip, codec, refused, (features, model, cache, backend, threads), code)
+        return
     check_code("extract-features", code, engines.uses(backend))
     from pyvmaf.features.options import Compute, Reading
     from pyvmaf.features.stage import extract_features as run
 
-    with progress(f"{clip} {codec}") as advance:
+    labels = _labels({"corpus": corpus, "group": group, "source": source, "clip": clip, "codec": codec})
+    with progress(f"{labels['clip']} {labels['codec']}") as advance:
         ladder = run(
             reference,
-            _named_files(rungs),
+            _named_files(rungs or []),
             output,
-            labels={"corpus": corpus, "group": group, "source": source, "clip": clip, "codec": codec},
+            labels=labels,
             features=features,
             model=model,
             reading=Reading(match_depth=match_depth, scale=scale, film_grain=film_grain is Grain.ON),
             compute=Compute(backend=backend, threads=threads, cache=cache, progress=advance),
         )
+    _say_ladder(ladder)
+    say(
+        f"{output}: {len(ladder.rungs)} rungs of {ladder.frames} frames; {len(ladder.computed)} extractor runs, "
+        f"{ladder.cached} results from the cache"
+    )
+
+
+def _labels(values: dict[str, str | list[str] | None]) -> dict[str, str]:
+    """Check that each label of a ladder is given once."""
+    from pyvmaf.errors import InputError
+
+    labels: dict[str, str] = {}
+    for name, value in values.items():
+        words = [value] if isinstance(value, str) else value or []
+        if len(words) != 1:
+            raise InputError(f"a ladder has one {name}: give --{name} once with --reference")
+        labels[name] = words[0]
+    return labels
+
+
+def _say_ladder(ladder: Ladder) -> None:
     for message in ladder.damaged:
         say(f"warning: {message}", err=True)
     for note in ladder.notes:
         say(f"note: {note}", err=True)
     for name, reason in ladder.unavailable.items():
         say(f"unavailable: {name}: {reason}", err=True)
+
+
+def _extract_pairs(
+    name: str,
+    output: Path,
+    clips: list[str] | None,
+    codecs: list[str] | None,
+    refused: dict[str, Any],
+    settings: tuple[str, str, Path | None, str, int],
+    code: str | None,
+) -> None:
+    """Measure a corpus of pairs."""
+    from pyvmaf import corpora
+    from pyvmaf.base import layout
+    from pyvmaf.corpora.pairs import Spec
+    from pyvmaf.corpora.spec import find_corpus, load_videos
+    from pyvmaf.errors import InputError
+
+    for option, value in refused.items():
+        if value:
+            raise InputError(
+                f"{option} goes with --reference; without it the corpus file says what is measured and how"
+            )
+    path = find_corpus(name)
+    spec = load_videos(path)
+    if not isinstance(spec, Spec):
+        raise InputError(
+            f"{path} is a corpus of kind {spec.kind}, not of pairs that exist: run the workflow for it (snakemake --config "
+            f"'corpora=[{spec.name}]' -- all_features), or give --reference and RUNG=FILE for one ladder"
+        )
+    features, model, cache, backend, threads = settings
+    check_code("extract-features", code, corpora.measuring(spec.kind, engines.uses(backend)))
+    from pyvmaf.features.options import Compute
+    from pyvmaf.features.pairs import Pairs, extract_pairs
+
+    compute = Compute(backend=backend, threads=threads, cache=cache or Path(layout.CACHE))
+    with progress(spec.name, unit="ladders") as advance:
+        done = extract_pairs(
+            Pairs(spec, spec.home(path, Path()), features, model, compute),
+            output,
+            clips=clips or (),
+            codecs=codecs or (),
+            advance=lambda number, total, label: advance(number, total, f"{spec.name} {label}"),
+        )
+    failed = [item for ladder in done for item in ladder.failed]
+    pairs = sum(len(ladder.records) for ladder in done)
+    for item in failed:
+        say(f"skipped: {item.path}: {item.why}", err=True)
+    computed = cached = 0
+    for ladder in (item.ladder for item in done if item.ladder is not None):
+        _say_ladder(ladder)
+        computed, cached = computed + len(ladder.computed), cached + ladder.cached
     say(
-        f"{output}: {len(ladder.rungs)} rungs of {ladder.frames} frames; {len(ladder.computed)} extractor runs, "
-        f"{ladder.cached} results from the cache"
+        f"{output}: {pairs} pairs of {len(done)} ladders{f', {len(failed)} skipped' if failed else ''}; {computed} extractor "
+        f"runs, {cached} results from the cache"
     )
 
 
@@ -175,6 +276,10 @@ def hard_negatives(
     frames: Annotated[
         int, typer.Option("--frames", min=2, help="Frames of each clip that are measured, from its first one.")
     ] = DEFAULT_FRAMES,
+    pairs: Annotated[
+        list[Path] | None,
+        typer.Option("--pairs", metavar="CORPUS.yaml", help="File of a corpus of pairs among them (repeatable)."),
+    ] = None,
     cache: CacheOption = None,
     backend: BackendOption = engines.CPU,
     threads: ThreadsOption = 1,
@@ -187,13 +292,18 @@ def hard_negatives(
     Example: vmaf-train hard-negatives results/corpora/embedded/corpus.json -o hard_negatives.parquet
     """
     check_code("hard-negatives", code, engines.uses(backend))
+    from pyvmaf.corpora.spec import load_corpus
     from pyvmaf.features.negatives import hard_negatives as run
     from pyvmaf.features.negatives import summary
     from pyvmaf.features.options import Compute
 
+    specs = {path: load_corpus(path) for path in pairs or ()}
+    roots = {spec.name: spec.home(path, Path()) for path, spec in specs.items()}
     with progress("hard negatives", unit="clips") as advance:
         compute = Compute(backend=backend, threads=threads, cache=cache, progress=advance)
-        rows = summary(run(corpora, output, features=features, model=model, frames=frames, compute=compute))
+        rows = summary(
+            run(corpora, output, features=features, model=model, frames=frames, compute=compute, roots=roots)
+        )
     from rich import box
     from rich.table import Table
 

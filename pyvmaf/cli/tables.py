@@ -62,7 +62,8 @@ def shard(
         if path.suffix not in (".parquet", ".json"):
             raise InputError(f"{path} is neither a feature table (.parquet) nor a record of an encode (.json)")
     ladders = [path for path in files if path.suffix == ".parquet"]
-    rows = build_shard(ladders, [path for path in files if path.suffix == ".json"], output, records, corpus=rated)
+    encodes = [path for path in files if path.suffix == ".json"]
+    rows = build_shard(ladders, encodes, output, records, corpus=rated)
     say(f"{output}: {rows} rows of {len(ladders)} ladders")
 
 

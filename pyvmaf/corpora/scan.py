@@ -15,7 +15,7 @@ from pyvmaf.corpora.find import Found, clean_name, find_videos
 from pyvmaf.corpora.folder import Spec
 from pyvmaf.corpora.keys import clip_key, key_of
 from pyvmaf.corpora.opinions import Opinion, join, read_opinions
-from pyvmaf.corpora.spec import NAME_PATTERN, Entry, parse_corpus
+from pyvmaf.corpora.spec import NAME_PATTERN, Entry, VideoCorpus, parse_corpus
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.video.ffmpeg import Advance
 from pyvmaf.video.format import Format
@@ -103,10 +103,10 @@ def scan(
     if (reason := clean_name(str(root.resolve()))) is not None:
         raise InputError(f"the folder {str(root.resolve())!r} cannot be the root of a corpus: {reason}")
     opinions = read_opinions(labels, labels_source) if labels else []
-    scale = _scale(existing, mos_scale, labels)
+    scale = common_scale(existing, mos_scale, labels)
     remarks: list[str] = []
     if existing is not None:
-        remarks += _check_same_folder(existing, name, root, base)
+        remarks += check_same_folder(existing, name, root, base)
         if existing.dataset is not None and existing.dataset.scenes is not None:
             options = replace(options, scenes=existing.dataset.scenes)
     found = find_videos(root)
@@ -122,7 +122,7 @@ def scan(
     if labels:
         entries, more = _label(entries, join(opinions, work.keys), work.keys)
         remarks += more
-    keys: dict[str, Any] = {"license": license_, "description": description, "root": _root_text(root, base)}
+    keys: dict[str, Any] = {"license": license_, "description": description, "root": root_text(root, base)}
     if existing is not None:
         remarks += [
             f"kept: the {key} {getattr(existing, key)!r} of the corpus file, for which {value!r} was given"
@@ -143,8 +143,8 @@ def scan(
     return Scan(corpus, tuple(work.added), remarks)
 
 
-def _scale(
-    existing: Spec | None, stated: tuple[float, float] | None, labels: Path | None
+def common_scale(
+    existing: VideoCorpus | None, stated: tuple[float, float] | None, labels: Path | None
 ) -> tuple[float, float] | None:
     """Return the scale of the corpus's opinion scores.
 
@@ -162,7 +162,7 @@ def _scale(
     return kept or stated
 
 
-def _check_same_folder(existing: Spec, name: str, root: Path, base: Path | None) -> list[str]:
+def check_same_folder(existing: VideoCorpus, name: str, root: Path, base: Path | None) -> list[str]:
     """Refuse a folder that is not the one of the corpus file; one without entries gets its root now, and a remark.
 
     Raises:
@@ -176,7 +176,7 @@ def _check_same_folder(existing: Spec, name: str, root: Path, base: Path | None)
     home = existing.home((base or Path()) / "corpus.yaml", Path())
     if home.resolve() != root.resolve():
         if not existing.entries:
-            return [f"the root of {name} was {existing.root}, and is {_root_text(root, base)} now"]
+            return [f"the root of {name} was {getattr(existing, 'root', '')}, and is {root_text(root, base)} now"]
         raise InputError(
             f"the corpus file that exists describes {home.resolve()}, not {root.resolve()}: choose another --output, or "
             "correct its root"
@@ -416,7 +416,7 @@ def _nearest_plain(form: Format) -> str:
     return f"yuv{chroma}p{'10le' if form.bit_depth > 8 else ''}"
 
 
-def _root_text(root: Path, base: Path | None) -> str:
+def root_text(root: Path, base: Path | None) -> str:
     """Return the root as the corpus file has it.
 
     A folder of a dataset is named by the variable (`pyvmaf.base.roots`), another one relative to the corpus file, unless the

@@ -9,7 +9,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,9 @@ from pyvmaf.corpora.dataset import Dataset
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.errors import shown as cut
 from pyvmaf.video.format import Format
+
+if TYPE_CHECKING:
+    from pyvmaf.corpora.manifest import CorpusClip
 
 # What may stand in paths and wildcards of the workflow.
 KEY_PATTERN = r"^[a-z0-9][a-z0-9_]*$"
@@ -175,6 +178,11 @@ class Corpus(Section):
         """What a verb that reads this corpus uses in addition to its imports."""
         return corpora.kind(self.kind).uses
 
+    @property
+    def skipped(self) -> float:
+        """The largest share of a shard's pairs that may have been skipped because they cannot be measured."""
+        return 0.0
+
     def ratings(self) -> Ratings:
         """Return the opinion scores of its clips and their rungs; none by default."""
         return Ratings(None, {})
@@ -261,6 +269,10 @@ class VideoCorpus(Corpus, Section):
         """
         return {key: folder / f"{self.entry(key).key}.mkv" for key in keys or [entry.key for entry in self.entries]}
 
+    def collected(self, root: Path) -> tuple[dict[str, Path], dict[str, CorpusClip], dict[str, str]] | None:
+        """Return the clips that are used where they lie, see `pyvmaf.corpora.references`; None if clips are prepared."""
+        return None
+
 
 def find_corpus(name: str | os.PathLike[str]) -> Path:
     """The file of a corpus that is given by path or by name.
@@ -333,8 +345,7 @@ def load_videos(path: str | os.PathLike[str]) -> VideoCorpus:
     """
     corpus = load_corpus(path)
     if isinstance(corpus, VideoCorpus) and not corpus.entries:
-        dataset = None if corpus.dataset is None else corpus.dataset.model_dump()
-        raise InputError(corpora.not_scanned(os.fspath(path), corpus.name, dataset))
+        raise InputError(corpora.not_scanned(os.fspath(path), corpus.model_dump(mode="json")))
     if not isinstance(corpus, VideoCorpus):
         raise InputError(
             f"{os.fspath(path)} is a corpus of kind {corpus.kind}, which does not hold videos: its tables are read with "

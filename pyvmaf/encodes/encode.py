@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from math import fsum, sqrt
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +12,7 @@ from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import claim, place, publishes
 from pyvmaf.corpora.clip import clip_video
 from pyvmaf.encodes.distortion import Distortion, Made, Reference, uses
-from pyvmaf.encodes.record import Record, Transfer, unavailable
+from pyvmaf.encodes.record import Record, Transfer, shot_facts, unavailable
 from pyvmaf.errors import InputError
 from pyvmaf.video.ffmpeg import Advance, FFmpeg, ffmpeg
 from pyvmaf.video.probe import Video
@@ -111,9 +110,6 @@ def _details(video: Video, made: Made, record: Record, strength: float, tool: FF
 def _record(reference: Path, sha256: str, video: Video, output: Path, made: Made, tool: FFmpeg) -> Record:
     form = video.format
     fps = Fraction(form.fps)
-    # Not NumPy: to import it takes longer than the rest of this module.
-    shots = [(last - first + 1) / float(fps) for first, last in video.shots]
-    shot_mean = fsum(shots) / len(shots)
     size = place(output).stat().st_size
     encoder = {"encoder": None, "encoder_version": None, "preset": None, "crf": None} | made.record
     identity = {
@@ -140,7 +136,5 @@ def _record(reference: Path, sha256: str, video: Video, output: Path, made: Made
         hdr_transfer=cast("Transfer", video.transfer),
         hdr_primaries=video.primaries,
         hdr_forced=False,
-        shot_count=len(shots),
-        shot_avg_duration_sec=shot_mean,
-        shot_duration_std_sec=sqrt(fsum((shot - shot_mean) ** 2 for shot in shots) / len(shots)),
+        **shot_facts(video),
     )

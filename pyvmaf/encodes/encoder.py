@@ -98,7 +98,7 @@ class EncoderRung:
             IncompleteError, UnavailableError, PyvmafError, OSError: see `transcode.transcode`; also if the stream states
                 another encoder or CRF.
         """
-        from pyvmaf.encodes.stated import stated
+        from pyvmaf.codecs.stated import stated
         from pyvmaf.encodes.transcode import transcode
 
         entry = ENCODERS[self.encoder]

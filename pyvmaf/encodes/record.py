@@ -8,12 +8,17 @@ version 3). A value that is measured later is null. A value that this project do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from fractions import Fraction
+from math import fsum, sqrt
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from pyvmaf.base.document import Count, Document, Name, Positive, Sha256, Size
 from pyvmaf.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from pyvmaf.video.probe import Video
 
 _AboveZero = Annotated[float, Field(gt=0)]
 _Mean = Annotated[
@@ -50,21 +55,23 @@ class Record(Document):
     framerate: _AboveZero = Field(description="Frames per second.")
     duration_s: _AboveZero = Field(description="Frames over frames per second.")
     encoder: Name | None = Field(
-        description="FFmpeg's name of the encoder; null if no encoder made the distorted clip."
+        description="FFmpeg's name of the encoder; null if no encoder made the distorted clip, or if it is unknown."
     )
     encoder_version: Name | None = Field(
         description="The encoder's own version; 'unknown' if its log does not tell; null without an encoder."
     )
-    preset: Name | None = Field(description="Preset of the encoder; null without an encoder.")
+    preset: Name | None = Field(description="Preset of the encoder; null without an encoder, or if it is unknown.")
     crf: Count | None = Field(
-        description="Quality number: CRF, or QP if the encoder does not have CRF; null without an encoder."
+        description="Quality number: CRF, or QP if the encoder does not have CRF; null without an encoder, or if it is unknown."
     )
     extra_params: list[str] = Field(
         description="Every other option that shaped the bytes, in the order of the command."
     )
     encode_path: Name = Field(description="The encode, relative to the run's folder.")
     encode_size_bytes: Positive = Field(description="Size of the file.")
-    bitrate_kbps: _AboveZero = Field(description="Bits of the file over its duration, in 1000 bit/s.")
+    bitrate_kbps: _AboveZero | None = Field(
+        description="Bits of the file over its duration, in 1000 bit/s; null for a raw file whose encode's rate is unknown."
+    )
     encode_time_ms: Size | None = Field(
         default=None, description="Duration of the encode; null if the row holds nothing that varies between runs."
     )
@@ -73,7 +80,7 @@ class Record(Document):
     )
     vmaf_model: str | None = Field(default=None, description="Name of the VMAF model; null until measured.")
     score_time_ms: Size | None = Field(default=None, description="Duration of the measurement; null if unknown.")
-    ffmpeg_version: Name = Field(description="Version of the FFmpeg that encoded.")
+    ffmpeg_version: Name = Field(description="Version of the FFmpeg that encoded; 'unknown' of a pair that existed.")
     vmaf_binary_version: str | None = Field(
         default=None, description="Identity of the libvmaf that measured; null until then."
     )
@@ -131,6 +138,19 @@ MEASURED = (
     *(f"{name}_{statistic}" for statistic in ("mean", "std") for name in ROW_FEATURES),
 )
 """Keys that are null until the features are measured and the clocks are read."""
+
+
+def shot_facts(video: Video) -> dict[str, Any]:
+    """Return the keys about the shots of a reference."""
+    # Not NumPy: to import it takes longer than the rest of this module.
+    rate = float(Fraction(video.format.fps))
+    shots = [(last - first + 1) / rate for first, last in video.shots]
+    mean = fsum(shots) / len(shots)
+    return {
+        "shot_count": len(shots),
+        "shot_avg_duration_sec": mean,
+        "shot_duration_std_sec": sqrt(fsum((shot - mean) ** 2 for shot in shots) / len(shots)),
+    }
 
 
 def unavailable(record: Record) -> dict[str, str]:

@@ -188,7 +188,7 @@ def extract_ladder(
     if not distorted:
         raise InputError(f"no distorted clips were given for {reference}")
     # A video that is replaced meanwhile must not give scores under the hash of the other one.
-    watch = Watch(clip for clip in (reference, *distorted.values()) if isinstance(clip, str | os.PathLike))
+    watch = Watch(path for clip in (reference, *distorted.values()) if (path := _file(clip)) is not None)
     engine = engines.load(compute.backend)
     selection = features if isinstance(features, Selection) else select(features)
     names = (model,) if isinstance(model, str) else model or ()
@@ -253,6 +253,13 @@ def extract_ladder(
         damaged=cache.damaged if cache else [],
         notes=[*notes, *_grain([first, *videos.values()], reading)],
     )
+
+
+def _file(clip: Clip) -> str | os.PathLike[str] | None:
+    """Return the file that frames are read from; None of made frames."""
+    if isinstance(clip, Reader):
+        return clip.path
+    return clip if isinstance(clip, str | os.PathLike) else None
 
 
 def _grain(videos: Iterable[FrameSource], reading: Reading) -> list[str]:

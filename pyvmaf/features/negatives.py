@@ -51,6 +51,8 @@ class Clip:
         path: its file.
         sha256: SHA-256 of the file.
         frames: number of frames.
+        raw: format of a headerless file.
+        stream: which video stream; None for FFmpeg's choice.
     """
 
     corpus: str
@@ -60,31 +62,51 @@ class Clip:
     path: Path
     sha256: str
     frames: int
+    raw: Format | None = None
+    stream: int | None = None
+
+    def open(self, size: tuple[int, int] | None = None, bit_depth: int | None = None) -> Reader:
+        """Open the file; see `Reader`."""
+        return Reader(self.path, raw=self.raw, stream=self.stream, size=size, bit_depth=bit_depth)
 
 
-def read_clips(collections: Sequence[Path]) -> list[Clip]:
+def read_clips(collections: Sequence[Path], roots: Mapping[str, Path] | None = None) -> list[Clip]:
     """Read the clips of corpus manifests (``corpus.json``), in the order of the manifests.
+
+    Args:
+        collections: the manifests.
+        roots: by name of the corpus the folder of its files, of pairs that exist.
 
     Raises:
         MissingFileError: a manifest or a clip does not exist.
+        InputError: the root of a corpus of pairs is not given.
         IntegrityError: a file is not a corpus manifest, or the SHA-256 of a clip differs from its manifest.
     """
-    from pyvmaf.base.files import sha256_file
+    from pyvmaf.base.files import confined, sha256_file
     from pyvmaf.corpora.manifest import CorpusManifest
 
     clips = []
     for collection in collections:
         content = CorpusManifest.read(collection)
         for name, entry in content.clips.items():
-            # Both lie in one folder, whatever the working folder was when the manifest was written.
-            path = collection.parent / Path(entry.path).name
+            if not entry.in_place:
+                # Both lie in one folder, whatever the working folder was when the manifest was written.
+                path = collection.parent / Path(entry.path).name
+            elif content.name in (roots or {}):
+                path = confined((roots or {})[content.name], entry.path)
+            else:
+                raise InputError(
+                    f"{collection} is of pairs, whose files lie where its corpus file says: give that with --pairs"
+                )
             digest = sha256_file(path)
             if digest != entry.sha256:
                 raise IntegrityError(
-                    f"{path} has SHA-256 {digest}, but {collection} says {entry.sha256}: prepare the corpus again"
+                    f"{path} has SHA-256 {digest}, but {collection} says {entry.sha256}: "
+                    + ("put the file back, or scan the corpus again" if entry.in_place else "prepare the corpus again")
                 )
             labels = (content.name, name, entry.source, entry.group)
-            clips.append(Clip(*labels, path, digest, entry.video.frames))
+            raw = Format.parse(entry.raw.size, entry.raw.pix_fmt, entry.raw.fps) if entry.raw else None
+            clips.append(Clip(*labels, path, digest, entry.video.frames, raw, entry.stream))
     return clips
 
 
@@ -178,13 +200,13 @@ def measure(
         "frozen_later": [clip.frames // 2] * len(chosen),
         "late": [max(0, n - DELAY) for n in chosen],
     }
-    held = Held(Reader(clip.path, size=size), {n for order in orders.values() for n in order})
+    held = Held(clip.open(size), {n for order in orders.values() for n in order})
     against: dict[str, FrameSource] = {case: Chosen(held, order) for case, order in orders.items()}
     video = against["identical"]
     against |= {case: Made(video, case) for case in CASES if case in KINDS and case != FLAT}
     if other is not None:
         form, order = video.format, [n % other.frames for n in chosen]
-        second = Reader(other.path, size=(form.width, form.height), bit_depth=form.bit_depth)
+        second = other.open((form.width, form.height), form.bit_depth)
         against["swapped"] = Chosen(Held(second, order), order)
     flat = Made(video, FLAT)
     # Nothing moves before the first frame, so it is not measured.
@@ -269,6 +291,7 @@ def hard_negatives(
     model: str = DEFAULT_MODEL,
     frames: int = DEFAULT_FRAMES,
     compute: Compute = ON_CPU,
+    roots: Mapping[str, Path] | None = None,
 ) -> pa.Table:
     """Measure the hard negatives of every clip of some corpora, and write their table with a manifest.
 
@@ -276,6 +299,7 @@ def hard_negatives(
         collections: ``corpus.json`` of each corpus, beside its clips.
         output: the parquet file, a row per frame: the columns of `pyvmaf.features.cases`.
         features, model, frames, compute: as in `measure`; progress counts clips.
+        roots: as in `read_clips`.
 
     Returns:
         The table.
@@ -293,10 +317,10 @@ def hard_negatives(
     uses = engines.uses(compute.backend)
     if frames < 2:
         raise InputError(f"--frames must be 2 or more, because motion needs a frame before, not {frames}")
-    clips = read_clips(collections)
+    clips = read_clips(collections, roots)
     if not clips:
         raise InputError(f"{', '.join(map(str, collections))} list no clips: there is nothing to make negatives of")
-    formats = {clip.path: Reader(clip.path).format for clip in clips}
+    formats = {clip.path: clip.open().format for clip in clips}
     parts: list[pa.Table] = []
     unavailable: dict[str, str] = {}
     swaps: dict[str, str | None] = {}

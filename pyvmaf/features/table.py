@@ -71,7 +71,7 @@ def ladder_table(
         ladder: the measured features.
         labels: ``corpus``, ``group``, ``source``, ``clip`` and ``codec`` of all its rows.
         records: the encode record of each rung, for encoder, preset and CRF.
-        strengths: the strength of each rung.
+        strengths: the strength of each rung; NaN if nothing orders them, which becomes null.
         model: the teacher.
         engine: the manifest's block about the code that computed it; kept in the file's metadata.
     """
@@ -86,7 +86,9 @@ def ladder_table(
         text = {**labels, "encoder": record.encoder, "preset": record.preset, "rung": rung}
         data: dict[str, Any] = {name: repeated(value, n) for name, value in text.items()}
         data["crf"] = pa.nulls(n, pa.int64()) if record.crf is None else _array(np.full(n, record.crf, np.int64))
-        data[STRENGTH] = _array(np.full(n, strengths[rung], np.float64))
+        strength = strengths[rung]
+        unknown = strength != strength
+        data[STRENGTH] = pa.nulls(n, pa.float64()) if unknown else _array(np.full(n, strength, np.float64))
         data["frame_index"] = _array(scores.indices)
         data |= {name: _array(values) for name, values in scores.features.items()}
         data[TARGET] = _array(scores.vmaf) if scores.vmaf is not None else pa.nulls(n, pa.float64())

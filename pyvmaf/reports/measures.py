@@ -159,7 +159,10 @@ def loso_frame(run: Run) -> pd.DataFrame:
 
 
 def rate_quality(records: Sequence[Path], rows: pd.DataFrame | None) -> pd.DataFrame:
-    """List bitrate and mean VMAF of all encodes: columns panel (clip), codec, rung, kbps, vmaf and low (5th percentile)."""
+    """List bitrate and mean VMAF of all encodes: columns panel (clip), codec, rung, kbps, vmaf and low (5th percentile).
+
+    Its attribute ``without_rate`` is the number of encodes that it lacks, because their rate is unknown.
+    """
     import pandas as pd
 
     encodes = read_records(records)
@@ -169,6 +172,8 @@ def rate_quality(records: Sequence[Path], rows: pd.DataFrame | None) -> pd.DataF
     several = len({encode["corpus"] for encode in encodes}) > 1
     out: list[dict[str, Any]] = []
     for encode in encodes:
+        if encode["bitrate_kbps"] is None:
+            continue  # a raw file, of which nobody knows the rate of its encode
         fifth = low.get((encode["corpus"], encode["clip"], encode["codec"], encode["rung"]))
         out.append(
             {
@@ -181,7 +186,9 @@ def rate_quality(records: Sequence[Path], rows: pd.DataFrame | None) -> pd.DataF
             }
         )
     out.sort(key=lambda row: (row["panel"], row["codec"], row["kbps"]))
-    return pd.DataFrame(out)
+    frame = pd.DataFrame(out, columns=["panel", "codec", "rung", "kbps", "vmaf", "low"])
+    frame.attrs["without_rate"] = len(encodes) - len(out)
+    return frame
 
 
 def records_digest(records: Sequence[Path]) -> str | None:

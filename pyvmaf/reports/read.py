@@ -302,7 +302,8 @@ def read_records(paths: Sequence[Path]) -> list[dict[str, Any]]:
             try:
                 record = parse_json(line, "the line")
                 kept = {key: value for key, value in record.items() if key not in _CLOCK_KEYS}
-                parts = layout.ENCODE.parts(str(record["encode_path"]))
+                # Pairs that existed already lie outside of the results: their rows have the names.
+                parts = {} if "clip" in record else layout.ENCODE.parts(str(record["encode_path"]))
             except (IntegrityError, InputError, KeyError, AttributeError) as err:
                 raise IntegrityError(f"{path}, line {number}, is not an encode record ({err}): it is damaged") from err
             records.append(kept | parts | {"corpus": path.parent.name})

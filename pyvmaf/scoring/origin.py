@@ -73,7 +73,7 @@ def _recorded(path: Path) -> Origin | None:
 
 
 def _streamed(path: Path, stream: int | None) -> Origin | None:
-    from pyvmaf.encodes.stated import stated
+    from pyvmaf.codecs.stated import stated
 
     found = stated(path, stream)
     return None if found is None else Origin(found.encoder, None, found.crf, "stream")

@@ -18,6 +18,7 @@ from pyvmaf.base.outputs import publishes
 from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import FEATURES
+from pyvmaf.features.skipped import check_skipped
 from pyvmaf.features.table import (
     LEADING,
     STRENGTH,
@@ -315,19 +316,22 @@ def build_shard(
 ) -> int:
     """Put the ladders of one corpus and codec into one shard, and complete their encode records.
 
+    The records of pairs that existed already, and the pairs that were skipped, are in the manifests of their ladders.
+
     Args:
         ladders: feature tables.
         records: encode records (.json), each beside its encode and the encode's manifest.
         output: the shard to write, parquet.
         rows_output: the complete corpus rows to write, one JSON object per line, with the measured times.
-        corpus: the corpus, whose opinion scores become columns; None for none.
+        corpus: the corpus, whose opinion scores become columns, and which says how many pairs may have been skipped; None
+            for none.
 
     Returns:
         The number of frame rows.
 
     Raises:
         InputError: a rung has a record but no features, or features but no record; the corpus has opinion scores, but none
-            of what the rows are of.
+            of what the rows are of; or more pairs were skipped than may be.
     """
     import json
 
@@ -340,9 +344,14 @@ def build_shard(
         for item in inputs:
             item.rate(ratings)
     _bring_to_one_scale(inputs, [""] * len(inputs), None, {})
+    notes = {path: read_manifest(path) for path in ladders}
+    failed = [item for path in sorted(ladders) for item in notes[path].get("details", {}).get("failed", [])]
     details = _merge(inputs, [None] * len(inputs), output)
-    rows = _complete_records(ladders, records)
-    write_text(rows_output, "".join(json.dumps(row.as_json(), sort_keys=True) + "\n" for row in rows))
+    rows = _complete_records(ladders, records, notes)
+    check_skipped(failed, len(rows), 0.0 if corpus is None else corpus.skipped, relative(output))
+    write_text(rows_output, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
+    if failed:
+        details["failed"] = failed
     write_manifest(
         output,
         verb="shard",
@@ -365,21 +374,21 @@ class _Measured(NamedTuple):
     seconds: float | None
 
 
-def _measurements(ladders: Sequence[Path]) -> dict[tuple[str, str, str], _Measured]:
+def _measurements(ladders: Sequence[Path], notes: Mapping[Path, Any]) -> dict[tuple[str, ...], _Measured]:
     """Return the measurements of every rung, by clip, codec and rung."""
     import numpy as np
 
     from pyvmaf.encodes.record import ROW_FEATURES
     from pyvmaf.features.table import read_table
 
-    measured = {}
+    measured: dict[tuple[str, ...], _Measured] = {}
     for path in ladders:
         table = read_table(path)
         spec = read_metadata(table.schema, path)
         frame = table.select(
             [*(n for n in ROW_FEATURES if n in table.column_names), "clip", "codec", "rung", TARGET]
         ).to_pandas()
-        run = read_manifest(path).get("run", {})
+        run = notes[path].get("run", {})
         for (clip, codec, rung), rows in frame.groupby(["clip", "codec", "rung"], observed=True, sort=False):
             # A ladder is measured in one pass; a rung's share of the time is its share of the rows.
             seconds = None if run.get("seconds") is None else run["seconds"] * len(rows) / len(frame)
@@ -393,33 +402,50 @@ def _measurements(ladders: Sequence[Path]) -> dict[tuple[str, str, str], _Measur
     return measured
 
 
-def _complete_records(ladders: Sequence[Path], records: Sequence[Path]) -> list[Record]:
-    from pyvmaf.encodes.record import Record, complete
+def _complete_records(
+    ladders: Sequence[Path], records: Sequence[Path], notes: Mapping[Path, Any]
+) -> list[dict[str, Any]]:
+    """Return the complete rows: of encodes in the order of their files, then of pairs that existed already."""
+    from pyvmaf.encodes.record import Record
 
-    measured = _measurements(ladders)
+    measured = _measurements(ladders, notes)
     completed = []
     for path in sorted(records):
         parts = layout.RECORD.parts(os.path.abspath(path))
-        key = (parts["clip"], parts["codec"], parts["rung"])
+        key = tuple(parts[name] for name in ENCODE_KEY)
         if key not in measured:
             raise InputError(f"{path} has no rows in the feature tables given ({', '.join(map(str, ladders))})")
-        rung = measured.pop(key)
         encoding = read_manifest(path.with_suffix(".mkv")).get("run", {})
-        completed.append(
-            complete(
-                Record.read(path),
-                vmaf=rung.vmaf,
-                vmaf_model=str(rung.spec["model"]),
-                features=rung.features,
-                vmaf_binary_version=str(rung.spec["engine"].get("libvmaf")),
-                encode_seconds=encoding.get("seconds"),
-                score_seconds=rung.seconds,
-                timestamp=encoding.get("finished_utc"),
-            )
-        )
+        completed.append(_completed(Record.read(path), measured.pop(key), encoding).as_json())
+    for path in sorted(ladders):
+        for pair in notes[path].get("details", {}).get("pairs", []):
+            names = {name: str(pair[name]) for name in ENCODE_KEY}
+            record = Record(**{name: value for name, value in pair.items() if name not in ENCODE_KEY})
+            rung = measured.pop(tuple(names.values()), None)
+            if rung is None:
+                raise InputError(
+                    f"{path} has no rows of {'/'.join(names.values())}, which its manifest lists: make it again"
+                )
+            completed.append({**_completed(record, rung, {}).as_json(), **names})
     if measured:
         raise InputError(f"rungs without an encode record: {', '.join('/'.join(key) for key in measured)}")
     return completed
+
+
+def _completed(record: Record, rung: _Measured, encoding: Mapping[str, Any]) -> Record:
+    """Complete a record with the measurements of its rung and the times of its encode."""
+    from pyvmaf.encodes.record import complete
+
+    return complete(
+        record,
+        vmaf=rung.vmaf,
+        vmaf_model=str(rung.spec["model"]),
+        features=rung.features,
+        vmaf_binary_version=str(rung.spec["engine"].get("libvmaf")),
+        encode_seconds=encoding.get("seconds"),
+        score_seconds=rung.seconds,
+        timestamp=encoding.get("finished_utc"),
+    )
 
 
 @publishes("combine")

@@ -136,8 +136,6 @@ class Reader:
         self._drop_alpha, self._luma_only = drop_alpha, luma_only
         self._check_file()
         self.coded, self.stated_frames = self._header()
-        if raw is not None and size is not None and size != (raw.width, raw.height):
-            raise InputError(f"{self.path} is raw video, which is not scaled: convert it with FFmpeg first")
 
     def __repr__(self) -> str:
         return f"Reader({str(self.path)!r}, {self.coded.size} {self.coded.pix_fmt})"

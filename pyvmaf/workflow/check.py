@@ -25,6 +25,8 @@ from pyvmaf.base.opinion import NATIVE
 from pyvmaf.base.roots import VARIABLE
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.corpora.keys import periodic
+from pyvmaf.corpora.pairs import Pair, measured_size
+from pyvmaf.corpora.pairs import Spec as Pairs
 from pyvmaf.corpora.prepare import plan as plan_clip
 from pyvmaf.corpora.spec import Entry, VideoCorpus, load_corpus
 from pyvmaf.encodes.encoder import EncoderRung
@@ -57,9 +59,10 @@ def check(plan: Plan) -> None:
     videos = {name: corpus for name, corpus in corpora.items() if isinstance(corpus, VideoCorpus)}
     clips = _Clips(videos)
     problems = [*_names(plan), *_settings(plan), *_present(plan), *clips.problems]
-    if videos:
+    if plan.encoded:
         problems += _tools(plan)
         problems += _rungs(plan, clips)
+    if videos:
         problems += _measurements(plan, clips)
     for name, model in plan.models.items():
         problems += _model(plan, model, specs[name], clips)
@@ -88,16 +91,21 @@ class _Clips:
     """The clips of the corpora, as far as their files tell what preparation will make of them.
 
     Attributes:
-        formats: format of each clip whose source was probed by a scan, by (corpus, clip).
+        formats: format of each clip that is encoded and whose source was probed by a scan, by (corpus, clip).
+        pairs: formats in which the pairs of each reference are measured, by (corpus, clip).
         entries: every clip by (corpus, clip).
         problems: why clips cannot be prepared.
     """
 
     def __init__(self, corpora: dict[str, VideoCorpus]) -> None:
         self.formats: dict[tuple[str, str], Format] = {}
+        self.pairs: dict[tuple[str, str], list[Format]] = {}
         self.entries: dict[tuple[str, str], Entry] = {}
         self.problems: list[Problem] = []
         for name, corpus in corpora.items():
+            if isinstance(corpus, Pairs):
+                self._add_pairs(corpus)
+                continue
             for entry in corpus.entries:
                 self.entries[name, entry.key] = entry
                 try:
@@ -109,6 +117,27 @@ class _Clips:
                     if form is not None:
                         self.formats[name, entry.key] = form
 
+    def _add_pairs(self, corpus: Pairs) -> None:
+        for entry in corpus.taken:
+            self.entries[corpus.name, entry.key] = entry
+            files: list[Entry | Pair] = [entry, *entry.pairs]
+            for item in files:
+                if item.path.lower().endswith(".yuv") and item.raw is None:
+                    self.problems.append(
+                        f"corpus {corpus.name}: {item.path} is a headerless file: it needs the key raw with size, pix_fmt "
+                        "and fps"
+                    )
+            reference = _stated(entry)
+            if reference is None:
+                continue
+            size = measured_size(corpus, entry, reference) or (reference.width, reference.height)
+            depths = {max(reference.bit_depth, form.bit_depth) for pair in entry.pairs if (form := _stated(pair))}
+            self.pairs[corpus.name, entry.key] = [
+                Format.planar(*size, reference.chroma, depth)
+                for depth in sorted(depths or {reference.bit_depth})
+                if reference.chroma != "rgb"
+            ]
+
     @cached_property
     def distinct(self) -> dict[Format, tuple[str, str]]:
         """Each format of clips, with one of them."""
@@ -116,6 +145,13 @@ class _Clips:
         for clip, form in self.formats.items():
             examples.setdefault(replace(form, rate=None), clip)
         return examples
+
+
+def _stated(item: Entry | Pair) -> Format | None:
+    """Format of a file as the corpus file states it; None if it does not."""
+    if item.probe is not None:
+        return Format(item.probe.width, item.probe.height, item.probe.pix_fmt).measurable
+    return item.raw.format() if item.raw else None
 
 
 def _prepared(entry: Entry) -> Format | None:
@@ -147,7 +183,7 @@ def _prepared(entry: Entry) -> Format | None:
 def _names(plan: Plan) -> Iterator[Problem]:
     """Names that Snakemake takes for the start of an endless recursion."""
     clips = [clip for _, clip in plan.clips()]
-    for name in dict.fromkeys((*plan.corpora, *clips, *plan.codecs, *plan.models, *plan.tables)):
+    for name in dict.fromkeys((*plan.corpora, *clips, *plan.all_codecs, *plan.models, *plan.tables)):
         if periodic(name):
             yield f"{name!r} ends in 20 repetitions, which Snakemake takes for an endless name: choose another one"
 
@@ -246,6 +282,10 @@ def _measured_formats(plan: Plan, clips: _Clips) -> dict[Format, tuple[str, str]
                 depths.add(max(form.bit_depth, made.bit_depth))
         for depth in depths:
             examples.setdefault(Format.planar(form.width, form.height, form.chroma, depth), clip)
+    for clip, forms in clips.pairs.items():
+        if plan.corpora[clip[0]].spec["on_error"] != "skip":
+            for form in forms:
+                examples.setdefault(form, clip)
     return examples
 
 
@@ -270,7 +310,7 @@ def _measurements(plan: Plan, clips: _Clips) -> Iterator[Problem]:
                 yield f"{where}{err}: take it out of `features`, or the clip out of the corpus"
         yield from _caught(lambda: teacher.check(engine, form), f"{where}teacher: ")  # noqa: B023
     for name, model in plan.models.items():
-        if any(corpus in plan.encoded for corpus, _ in plan.table(model.table)):
+        if any(corpus in plan.videos for corpus, _ in plan.table(model.table)):
             for feature in model.measured:
                 if reason := FEATURES[feature].unavailable or missing.get(feature):
                     yield f"model {name} reads {feature!r}, which cannot be computed on every clip: {reason}"
@@ -295,8 +335,8 @@ def _model(plan: Plan, model: Model, spec: ModelSpec, clips: _Clips) -> Iterator
         yield f"{where}{_absent(absent, model, unit, measured)}"
     if absent or imported:
         return
-    encoders = [_encoder(plan, codec) for _, codec in shards]
-    if reason := model.refused_encoder(list(dict.fromkeys(encoders))):
+    encoders = dict.fromkeys(encoder for corpus, codec in shards for encoder in _encoders(plan, corpus, codec))
+    if reason := model.refused_encoder(list(encoders)):
         yield f"{where}{reason}"
     if set(spec.split.columns) <= set(_KNOWN):
         yield from _caught(lambda: Division.of(spec.split, _rows(plan, model.table, clips)), where)
@@ -370,10 +410,18 @@ def _absent(names: Sequence[str], model: Model, unit: str, measured: set[str]) -
     return f"{text}: add it to `features`, or take it out of the model's file"
 
 
-def _encoder(plan: Plan, codec: str) -> str | None:
-    """The encoder of a ladder; None if no encoder makes it."""
+def _encoders(plan: Plan, corpus: str, codec: str) -> list[str | None]:
+    """The encoders of a shard; None stands for rungs that no encoder made, or of which nobody knows it."""
+    owner = plan.corpora[corpus]
+    if owner.paired:
+        pairs = (pair for codecs in owner.pairs.values() for pair in codecs.get(codec, {}).values())
+        return list(dict.fromkeys(_known_encoder(pair["encoder"]) for pair in pairs))
     rung = next(iter(plan.codecs[codec].values()))
-    return rung.encoder if isinstance(rung, EncoderRung) and rung.encoder in ENCODERS else None
+    return [_known_encoder(rung.encoder) if isinstance(rung, EncoderRung) else None]
+
+
+def _known_encoder(name: str | None) -> str | None:
+    return name if name in ENCODERS else None
 
 
 _KNOWN = ("corpus", "source", "group", "clip", "codec", "encoder")
@@ -394,10 +442,11 @@ class _Rows:
 
 def _rows(plan: Plan, table: str, clips: _Clips) -> _Rows:
     rows = [
-        (corpus, entry.source, entry.group, clip, codec, _encoder(plan, codec) or "")
+        (corpus, entry.source, entry.group, clip, codec, encoder or "")
         for corpus, codec in plan.table(table)
-        for (owner, clip), entry in clips.entries.items()
-        if owner == corpus
+        for encoder in _encoders(plan, corpus, codec)
+        for clip in plan.clips_with(corpus, codec)
+        if (entry := clips.entries.get((corpus, clip))) is not None
     ]
     columns = zip(*rows, strict=True)
     return _Rows(Path(f"table {table}"), {name: Coded.of(list(v)) for name, v in zip(_KNOWN, columns, strict=True)})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from pyvmaf.base.code import Uses, identity
 from pyvmaf.base.files import content_hash, read_yaml
 from pyvmaf.base.roots import is_movable, locate
 from pyvmaf.base.table import row_hash
+from pyvmaf.corpora import ladders
 from pyvmaf.encodes import distortion
 from pyvmaf.encodes.distortion import Distortion
 from pyvmaf.engines import engine_name
@@ -44,7 +45,7 @@ class Corpus:
         name: name of the corpus.
         path: path of the file.
         spec: its content, with defaults.
-        clips: its entries by key; empty if it does not hold videos.
+        clips: its entries by key, of pairs those that are used; empty if it does not hold videos.
     """
 
     name: str
@@ -73,14 +74,59 @@ class Corpus:
         return self.kind.gives == corpora.ROWS
 
     @property
+    def paired(self) -> bool:
+        """Whether it gives pairs that exist, for which no encode is made."""
+        return self.kind.gives == corpora.PAIRS
+
+    @property
     def uses(self) -> Uses:
         """What a verb that reads it uses in addition to its imports."""
         return self.kind.uses
 
+    @cached_property
+    def pairs(self) -> dict[str, dict[str, dict[str, Mapping[str, Any]]]]:
+        """The distorted versions that exist, by clip, codec and rung."""
+        return {clip: ladders.ladders(entry) for clip, entry in self.clips.items()} if self.paired else {}
+
+    @property
+    def distorted(self) -> Iterator[str]:
+        """The files of all distorted versions that exist."""
+        for codecs in self.pairs.values():
+            for rungs in codecs.values():
+                yield from (self.located(pair["path"]) for pair in rungs.values())
+
+    def pair_files(self, clip: str, codec: str) -> list[str]:
+        """Return the files of the distorted versions of a clip by one codec.
+
+        Raises:
+            InputError: the clip has none by this codec.
+        """
+        rungs = _get(f"ladder of clip {clip} of {self.name}", codec, self.pairs[clip])
+        return self.inputs([self.located(pair["path"]) for pair in rungs.values()])
+
+    def inputs(self, files: list[str]) -> list[str]:
+        """Return which files of pairs are inputs of rules.
+
+        Those in the movable folder of datasets are not, and where pairs that cannot be measured are skipped, neither are
+        those that are missing.
+        """
+        if self.movable:
+            return []
+        return [file for file in files if os.path.isfile(file)] if self.spec["on_error"] == "skip" else files
+
+    @property
+    def skipped(self) -> float:
+        """The largest share of a shard's pairs that may be skipped: 0 unless the corpus file says that pairs are."""
+        return float(self.spec["max_failed_share"]) if self.spec.get("on_error") == "skip" else 0.0
+
+    def pairs_made_from(self, clip: str, codec: str) -> dict[str, Any]:
+        """Return the keys that decide the features of the pairs of a clip by one codec."""
+        return dict(set_keys(ladders.made_from(self.spec, self.clips[clip], codec)))
+
     @property
     def files(self) -> list[str]:
         """Its files if it gives rows; a relative root starts from the corpus file."""
-        return [self._file(path) for path in sorted(_pinned(self.spec))] if self.imported else []
+        return [self.located(path) for path in sorted(_pinned(self.spec))] if self.imported else []
 
     @property
     def pinned(self) -> dict[str, Any]:
@@ -112,15 +158,24 @@ class Corpus:
 
     @cached_property
     def reads(self) -> dict[str, Any]:
-        """The keys of the whole file, but for those that say where a dataset comes from."""
-        return dict(set_keys({key: value for key, value in self.spec.items() if key != "dataset"}))
+        """The keys of the whole file, but for those that say where a dataset comes from, and for the pairs that exist."""
+        spec = {key: value for key, value in self.spec.items() if key != "dataset"}
+        if self.paired:
+            spec = {key: spec[key] for key in ("name", "license", "description", "on_error", "max_clips", "mos_scale")}
+            spec["entries"] = [{k: v for k, v in entry.items() if k != "pairs"} for entry in self.clips.values()]
+        return dict(set_keys(spec))
 
     def source(self, clip: str) -> str:
-        """Return the video file of a clip of a folder corpus; a relative root starts from the corpus file."""
-        return self._file(self.clips[clip]["path"])
+        """Return the video file of a clip that is not fetched; a relative root starts from the corpus file."""
+        return self.located(self.clips[clip]["path"])
 
-    def _file(self, path: str) -> str:
-        return os.path.normpath(locate(self.spec["root"], os.path.dirname(self.path)) / path)
+    def located(self, path: str) -> str:
+        """Return where a file of the corpus lies; a relative root starts from the corpus file."""
+        return os.path.normpath(os.path.join(self._home, path))
+
+    @cached_property
+    def _home(self) -> str:
+        return str(locate(self.spec["root"], os.path.dirname(self.path)))
 
 
 @dataclass(frozen=True)
@@ -251,9 +306,34 @@ class Plan:
         """Return every (corpus, clip) of the corpora that hold videos."""
         return [(name, clip) for name, corpus in self.corpora.items() for clip in corpus.clips]
 
+    def ladders(self, corpus: str, clip: str) -> list[str]:
+        """Return the codecs of which a clip has distorted versions.
+
+        Raises:
+            InputError: the corpus does not have the clip.
+        """
+        return list(self._ladders(corpus, clip))
+
+    def ladders_of(self, corpus: str) -> list[str]:
+        """Return the codecs of which some clip of a corpus has distorted versions."""
+        owner = self.corpus(corpus)
+        if not owner.paired:
+            return list(self.codecs)
+        return list(dict.fromkeys(codec for found in owner.pairs.values() for codec in found))
+
     def rungs(self, codec: str) -> list[str]:
-        """Return the names of a ladder's rungs."""
+        """Return the names of the rungs that a codec of the configuration makes of every clip."""
         return list(self._ladder(codec))
+
+    def clips_to_encode(self, corpus: str) -> list[str]:
+        """Return the clips of a corpus that are prepared and encoded; none of a corpus of pairs that exist."""
+        owner = self.corpus(corpus)
+        return [] if owner.paired else list(owner.clips)
+
+    def clips_with(self, corpus: str, codec: str) -> list[str]:
+        """Return the clips of a corpus that have a ladder of a codec."""
+        owner = self.corpus(corpus)
+        return [clip for clip in owner.clips if codec in owner.pairs[clip]] if owner.paired else list(owner.clips)
 
     def rung(self, codec: str, name: str) -> Distortion:
         """Return one rung of a ladder.
@@ -323,20 +403,23 @@ class Plan:
         """
         table = _get("table", name, self._config["tables"])
         # Imported rows are in a table only if it names their corpus.
-        names = [*self.encoded] if table["corpora"] is None else table["corpora"]
-        codecs = self.codecs if table["codecs"] is None else table["codecs"]
+        names = [*self.videos] if table["corpora"] is None else table["corpora"]
         for corpus in names:
             _get(f"corpus of table {name!r} (or not in `corpora`)", corpus, self.corpora)
-        for codec in codecs:
-            _get(f"codec of table {name!r} (or not in `codecs`)", codec, self.codecs)
+        for codec in table["codecs"] or ():
+            _get(f"codec of table {name!r} (or not in `codecs`)", codec, self.all_codecs)
         if not names:
             raise InputError(
                 f"table {name!r} has no corpora: the run uses {', '.join(self.corpora)} only, whose tables were imported, "
                 f"and a table has to name those. Write tables: {{{name}: {{corpora: [{next(iter(self.corpora))}]}}}}"
             )
-        return [
-            (corpus, codec) for corpus in names for codec in ((IMPORTED,) if self.corpora[corpus].imported else codecs)
-        ]
+        shards = [(corpus, codec) for corpus in names for codec in self._shards(corpus, table["codecs"])]
+        if not shards:
+            raise InputError(
+                f"table {name!r} has no rows: {', '.join(names)} have no ladders {', '.join(table['codecs'] or ())}: change "
+                "its `corpora` or its `codecs`"
+            )
+        return shards
 
     def mos_options(self, table: str) -> list[str]:
         """Return the options of ``combine`` that map a table's opinion scores; none if they stay as they are."""
@@ -352,9 +435,19 @@ class Plan:
         return str(_get("table", table, self._config["tables"])["unit"])
 
     @cached_property
-    def encoded(self) -> list[str]:
+    def videos(self) -> list[str]:
         """Corpora that hold videos."""
         return [name for name, corpus in self.corpora.items() if not corpus.imported]
+
+    @cached_property
+    def encoded(self) -> list[str]:
+        """Corpora whose clips are encoded."""
+        return [name for name in self.videos if not self.corpora[name].paired]
+
+    @cached_property
+    def paired(self) -> list[str]:
+        """Corpora of pairs that exist."""
+        return [name for name in self.videos if self.corpora[name].paired]
 
     @cached_property
     def imported(self) -> list[str]:
@@ -376,6 +469,23 @@ class Plan:
 
     def _ladder(self, codec: str) -> dict[str, Distortion]:
         return _get("codec", codec, self.codecs)
+
+    def _ladders(self, corpus: str, clip: str) -> Mapping[str, Mapping[str, Any]]:
+        self.entry(corpus, clip)
+        owner = self.corpora[corpus]
+        return owner.pairs[clip] if owner.paired else self.codecs
+
+    def _shards(self, corpus: str, codecs: Sequence[str] | None) -> Sequence[str]:
+        """The shards of a corpus by codec, those of `codecs` only if it is given."""
+        if self.corpora[corpus].imported:
+            return (IMPORTED,)
+        own = self.ladders_of(corpus)
+        return own if codecs is None else [codec for codec in codecs if codec in own]
+
+    @cached_property
+    def all_codecs(self) -> dict[str, None]:
+        """Codecs of the configuration, and of pairs that exist."""
+        return dict.fromkeys([*self.codecs, *(codec for corpus in self.paired for codec in self.ladders_of(corpus))])
 
     def _rungs(self, name: str) -> dict[str, Distortion]:
         keys = _get("ladder", name, self._config["ladders"])
@@ -401,15 +511,15 @@ class Plan:
         if spec["name"] != name:
             raise InputError(f"{path}: name is {spec['name']!r}, but the file is {name}.yaml: they have to be the same")
         clips: dict[str, Mapping[str, Any]] = {}
-        for entry in spec.get("entries", ()):
+        for entry in ladders.taken(spec):
             if entry["key"] in clips:
                 raise InputError(f"{path}: two entries have the key {entry['key']!r}")
             clips[entry["key"]] = entry
         corpus = Corpus(name, path, spec, clips)
         if not corpus.imported and not clips:
-            raise InputError(corpora.not_scanned(path, name, spec.get("dataset")))
+            raise InputError(corpora.not_scanned(path, spec))
         if not corpus.fetched:
-            for file in (*corpus.files, *map(corpus.source, clips)):
+            for file in (*corpus.files, *map(corpus.source, clips), *corpus.distorted):
                 if "{" in file and re.search(r"\{\s*\w", file):
                     raise InputError(
                         f"{path}: the file {file!r} has {{…}} in its name, which a rule takes for a wildcard: rename it"
@@ -445,9 +555,8 @@ def _pinned(spec: Any) -> dict[str, str]:
         return {path: sha256 for item in spec for path, sha256 in _pinned(item).items()}
     if not isinstance(spec, Mapping):
         return {}
-    if "path" in spec and "sha256" in spec:
-        return {spec["path"]: spec["sha256"]}
-    return {path: sha256 for item in spec.values() for path, sha256 in _pinned(item).items()}
+    own = {spec["path"]: spec["sha256"]} if "path" in spec and "sha256" in spec else {}
+    return own | {path: sha256 for item in spec.values() for path, sha256 in _pinned(item).items()}
 
 
 def set_keys(value: Any) -> Any:

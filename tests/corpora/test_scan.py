@@ -49,6 +49,13 @@ def folder(tmp_path: Path, make_video: Make) -> Path:
     return root
 
 
+def as_it_is(path: Path) -> Spec | None:
+    """The corpus of a folder that exists."""
+    found = read_existing(path)
+    assert found is None or isinstance(found, Spec)
+    return found
+
+
 def test_a_folder_becomes_a_corpus(folder: Path, tmp_path: Path) -> None:
     result = scan(folder, "mine", license_="CC0", base=tmp_path)
     entries = {entry.key: entry for entry in result.corpus.entries}
@@ -312,7 +319,7 @@ def test_every_name_is_read_back_from_a_corpus_file(names: list[str], text: str)
 
 
 def scanned(root: Path, path: Path, **more: Any) -> Scan:
-    result = scan(root, "mine", base=path.parent, existing=read_existing(path), **more)
+    result = scan(root, "mine", base=path.parent, existing=as_it_is(path), **more)
     write_corpus(result, path)
     return result
 
@@ -402,7 +409,7 @@ def test_a_scan_of_another_folder_or_name_is_refused(folder: Path, tmp_path: Pat
     with pytest.raises(InputError, match=r"describes .*My videos, not .*sub: choose another --output"):
         scanned(folder / "sub", path)
     with pytest.raises(InputError, match="is called 'mine', not 'other'"):
-        scan(folder, "other", base=tmp_path, existing=read_existing(path))
+        scan(folder, "other", base=tmp_path, existing=as_it_is(path))
 
 
 def test_files_of_the_same_bytes_have_one_source(folder: Path) -> None:

@@ -17,12 +17,13 @@ import pytest
 from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.base.manifest import manifest_path, read_manifest
 from pyvmaf.codecs.encoders import ENCODERS
+from pyvmaf.codecs.stated import stated
 from pyvmaf.encodes.distortion import Reference
 from pyvmaf.encodes.encode import Encoded
 from pyvmaf.encodes.encode import encode as make_rung
 from pyvmaf.encodes.encoder import bit_depth_for, encoder_rung, split_extra
 from pyvmaf.encodes.record import Record
-from pyvmaf.encodes.stated import check_record, stated
+from pyvmaf.encodes.stated import check_record
 from pyvmaf.encodes.transcode import IncompleteError, transcode
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
 from pyvmaf.scoring.origin import origin

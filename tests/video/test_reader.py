@@ -110,9 +110,11 @@ def test_scaling_is_ffmpegs(make_video: Make, pix_fmt: str) -> None:
         # The program places chroma samples at the left, PyAV in the middle.
         assert np.array_equal(frame[0], others[0])
         assert all(p.shape == q.shape for p, q in zip(frame, others, strict=True))
-    raw = make_video("s.yuv", "64x48", 3, "-pix_fmt", pix_fmt, "-f", "rawvideo")
-    with pytest.raises(InputError, match="raw video, which is not scaled"):
-        Reader(raw, raw=Format(64, 48, pix_fmt), size=(96, 40))
+    raw = make_video(f"s-{pix_fmt}.yuv", "64x48", 3, "-pix_fmt", pix_fmt, "-f", "rawvideo", source="testsrc")
+    for frame, planes in zip(
+        Reader(raw, raw=Format(64, 48, pix_fmt), size=(96, 40)).planes(), reader.planes(), strict=True
+    ):
+        assert all(np.array_equal(p, q) for p, q in zip(frame, planes, strict=True))
 
 
 CHANGES = {

@@ -12,6 +12,8 @@ def section(report: Report) -> Section | None:
     if not report.run.records:
         return None
     frame = measures.rate_quality(report.run.records, report.rows)
+    if frame.empty:
+        return None
     clips = sorted(set(frame["panel"]))
     values = table(
         "All rungs of all clips",
@@ -30,6 +32,8 @@ def section(report: Report) -> Section | None:
         "Mean VMAF of each encode against its bitrate (logarithmic, measured from the file), per clip and codec. The "
         "models are trained on these rungs."
     )
+    if frame.attrs["without_rate"]:
+        caption += f" Left out: {frame.attrs['without_rate']} raw files, of which the rate of the encode is unknown."
     if len(clips) > MOST_PANELS:
         caption += f" The chart shows the first {MOST_PANELS} of {len(clips)} clips, the table all of them."
     figure = Figure("rates", charts.curves("rates", report.codecs), caption, values)
