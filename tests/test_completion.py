@@ -28,7 +28,7 @@ def offered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         ("vmaf-train quan", {"quantize-int8"}),
         ("vmaf-train tune --ob", {"--objective"}),
         ("vmaf-train tune --backend ", {"optuna", "ray"}),
-        ("vmaf-train score --features canonical6,cam", {"canonical6,cambi"}),
+        ("vmaf-train score --features canonical6,cie", {"canonical6,ciede2000"}),
         ("vmaf-train subset-sweep --subsets canonical6,B-ssim", {"canonical6,B-ssimulacra2"}),
     ],
     indirect=["offered"],

@@ -43,7 +43,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "registry": ("register", "verify", "trace"),
     "reports": ("report", "card", "summary"),
     "checks": ("check-ops", "audit-compat", "validate-norm", "cross-backend", "profile", "bisect-model-quality"),
-    "studies": ("tune", "feature-correlation", "subset-sweep"),
+    "studies": ("tune", "feature-correlation", "signal-mix-audit", "subset-sweep"),
     "workflow": ("config", "code", "schema", "audit", "repair"),
 }
 """Modules of this package, in the order of the help text, and the verbs that each registers."""
@@ -55,7 +55,7 @@ _HELP = (
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
     "To score a pair of videos: score. "
     "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "
-    "bisect-model-quality. To choose a model: tune, feature-correlation, subset-sweep. "
+    "bisect-model-quality. To choose a model: tune, feature-correlation, signal-mix-audit, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"
     "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted."
 )
