@@ -43,7 +43,7 @@ from pyvmaf.video.ffmpeg import FFmpeg, ffmpeg
 from pyvmaf.video.format import Format
 
 if TYPE_CHECKING:
-    from pyvmaf.workflow.plan import Model, Plan
+    from pyvmaf.workflow.plan import Corpus, Model, Plan
 
 _SHOWN = 3
 
@@ -189,18 +189,29 @@ def _names(plan: Plan) -> Iterator[Problem]:
 
 
 def _present(plan: Plan) -> Iterator[Problem]:
-    """Files in the movable folder of datasets, which are no inputs of rules: they may be gone if their clips are made."""
+    """Files in the movable folder of datasets, which are no inputs of rules: they may be gone if what they give is made."""
     for name, corpus in plan.corpora.items():
-        if not corpus.movable:
+        if not corpus.movable or corpus.spec.get("on_error") == "skip":
             continue
-        made = (clip for clip in corpus.clips if os.path.exists(layout.CLIP.path(corpus=name, clip=clip)))
-        wanted = {corpus.source(clip): None for clip in corpus.clips.keys() - {*made}} | dict.fromkeys(corpus.files)
-        missing = sorted(file for file in wanted if not os.path.isfile(file))
+        missing = sorted(file for file in {*_files_to_read(corpus)} if not os.path.isfile(file))
         if missing:
             yield (
                 f"corpus {name}: {len(missing)} of its files do not exist, the first is {missing[0]}: put them there "
                 f"(vmaf-train fetch --corpus {name} gets them, or says where they are handed out), or set {VARIABLE}"
             )
+
+
+def _files_to_read(corpus: Corpus) -> Iterator[str]:
+    """The files of a corpus from which something is still to be made."""
+    yield from corpus.files
+    for clip, codecs in corpus.pairs.items():
+        for codec, rungs in codecs.items():
+            if not os.path.exists(layout.LADDER.path(corpus=corpus.name, clip=clip, codec=codec)):
+                yield corpus.source(clip)
+                yield from (corpus.located(pair["path"]) for pair in rungs.values())
+    for clip in () if corpus.paired else corpus.clips:
+        if not os.path.exists(layout.CLIP.path(corpus=corpus.name, clip=clip)):
+            yield corpus.source(clip)
 
 
 def _settings(plan: Plan) -> Iterator[Problem]:

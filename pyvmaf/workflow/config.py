@@ -299,7 +299,8 @@ def _is_generated(path: Path) -> bool:
     text = read_bytes(path).decode(errors="replace")
     first, _, rest = text.partition("\n")
     if first.startswith(_MARK):
-        return first == _MARK + sha256_bytes(rest.encode())[:_DIGITS]
+        # The mark alone is wrong where two branches were merged: then the lines are those that are generated now.
+        return first == _MARK + sha256_bytes(rest.encode())[:_DIGITS] or rest == default_yaml().partition("\n")[2]
     # The first versions did not mark what they generated.
     try:
         return Config.model_validate(read_yaml(path)) == Config()

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -28,10 +29,11 @@ from pyvmaf.corpora.spec import load_corpus, parse_corpus
 from pyvmaf.errors import InputError
 from tests.make.commands import Done, command, refusal
 from tests.make.servers import Served, Server, running_server
+from tests.make.workflows import snakemake
 
 Make = Callable[..., Path]
 REPOSITORY = Path(__file__).parents[2]
-DATASETS = ("konvid-1k", "live-vqc", "youtube-ugc", "bvi-dvc")
+DATASETS = ("nflx", "konvid-1k", "live-vqc", "youtube-ugc", "bvi-dvc")
 QUICK = Limits(connect_s=5, stall_s=0.3, pause_s=0.01, longest_pause_s=0.05, checkpoint=20_000)
 
 
@@ -524,8 +526,6 @@ def test_a_file_of_a_bucket_that_is_not_the_listed_one(place: Place, bucket: dic
 )
 def test_listings_that_are_none(place: Place, bucket: dict[str, bytes], page: bytes, words: str) -> None:
     place.server.files["/list/o"] = Served(page)
-    import re
-
     assert re.search(words, place.refusal("--accept-licence"))
 
 
@@ -548,6 +548,85 @@ def test_the_canonical_datasets(name: str, tmp_path: Path, monkeypatch: pytest.M
     assert "has no entries" in refusal(
         "prepare", "--corpus", REPOSITORY / "config" / "corpora" / f"{name}.yaml", cwd=tmp_path
     )
+
+
+def canonical(place: Place, name: str, *changes: tuple[str, str]) -> None:
+    """Put the file of a canonical dataset into the working folder, with the addresses of the test's server."""
+    text = (REPOSITORY / "config" / "corpora" / f"{name}.yaml").read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (place.folder / "config" / "corpora" / f"{name}.yaml").write_text(text)
+
+
+def planned(place: Place, name: str) -> set[str]:
+    """Plan a run on a dataset; return its rules."""
+    words = ("-n", "--quiet", "rules", "host", "--config", f"corpora=[{name}]", "codecs=[libx264]", "--", "all_tables")
+    done = snakemake(place.folder, *words)
+    return set(re.findall(r"^(\w+) +\d+$", done.stdout, re.MULTILINE))
+
+
+def test_konvid_1k_from_its_archives_to_a_plan(place: Place, video: bytes) -> None:
+    canonical(place, "konvid-1k", ("https://datasets.vqa.mmsp-kn.de/archives", place.server.url))
+    videos = {f"KoNViD_1k_videos/{number}.mp4": video + bytes(number % 7) for number in (2999049224, 3000113318)}
+    scores = b"flickr_id,mos,mos_std\n2999049224,3.1,0.6\n3000113318,2.2,0.5\n"
+    metadata = {"KoNViD_1k_metadata/KoNViD_1k_mos.csv": scores, "KoNViD_1k_metadata/readme.txt": b"r"}
+    place.server.serve("/KoNViD_1k_videos.zip", zipped({"KoNViD_1k_videos/": b"", **videos}))
+    place.server.serve("/KoNViD_1k_metadata.zip", zipped(metadata))
+    done = place.fetch("--accept-licence", name="konvid-1k")
+    assert done.returncode == 0, done.stderr
+    assert "note: konvid-1k should have 1200 videos, but 2 came" in done.stderr
+    root = place.data / "konvid-1k"
+    assert {path.relative_to(root).as_posix() for path in root.rglob("*.[mc][ps][4v]")} == {
+        *videos,
+        "KoNViD_1k_metadata/KoNViD_1k_mos.csv",
+    }
+    scanned = command("manifest-scan", "--dataset", "konvid-1k", cwd=place.folder)
+    assert scanned.returncode == 0, scanned.stderr
+    assert "konvid-1k should have 1200 videos, but 2 are there" in scanned.stderr
+    assert planned(place, "konvid-1k") >= {"prepare_clip", "encode_rung", "extract_features"}
+
+
+def test_youtube_ugc_from_its_bucket_to_a_plan(place: Place, bucket: dict[str, bytes]) -> None:
+    canonical(
+        place,
+        "youtube-ugc",
+        ("https://storage.googleapis.com/storage/v1/b/ugc-dataset/o", f"{place.server.url}/list/o"),
+        ("https://storage.googleapis.com/ugc-dataset/", f"{place.server.url}/bucket/"),
+        ("vp9_compressed_videos/", "v/"),
+    )
+    done = place.fetch("--accept-licence", "--n-stems", 3, name="youtube-ugc")
+    assert done.returncode == 0, done.stderr
+    scanned = command("manifest-scan", "--dataset", "youtube-ugc", cwd=place.folder)
+    assert scanned.returncode == 0, scanned.stderr
+    assert scanned.stdout == "config/corpora/youtube-ugc.yaml: 3 references with 9 pairs, 9 of them new\n"
+    rules = planned(place, "youtube-ugc")
+    assert "encode_rung" not in rules
+    assert "build_shard" in rules
+
+
+def test_netflix_from_its_folder_to_a_plan(place: Place) -> None:
+    """A folder as the authors hand it out: raw files of 1920x1080, here of one frame."""
+    canonical(place, "nflx")
+    root = place.data / "nflx"
+    frame = random.Random(3).randbytes(1920 * 1080 * 3 // 2)
+    for source, fps in (("BigBuckBunny", 25), ("Tennis", 24)):
+        for path in (f"ref/{source}_{fps}fps.yuv", f"dis/{source}_20_288_375.yuv", f"dis/{source}_70_720_1050.yuv"):
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            frame = frame[1:] + frame[:1]
+            (root / path).write_bytes(frame)
+    assert "nflx has no public address: Netflix hands it out" in place.refusal(name="nflx")
+    scanned = command("manifest-scan", "--dataset", "nflx", cwd=place.folder)
+    assert scanned.returncode == 0, scanned.stderr
+    assert scanned.stdout == "config/corpora/nflx.yaml: 2 references with 4 pairs, 4 of them new\n"
+    assert "nflx should have 79 videos, but 6 are in it" in scanned.stderr
+    # Nothing was invented before, and the remarks of the file stay.
+    assert (place.folder / "config" / "corpora" / "nflx.yaml").read_text().startswith("# Nobody has scanned")
+    assert place.fetch(name="nflx").stdout == "results/corpora/nflx/.packages/fetched.json: 6 files, all as pinned\n"
+    assert "build_shard" in planned(place, "nflx")
+    (root / "dis" / "Tennis_20_288_375.yuv").unlink()
+    refused = snakemake(place.folder, "-n", "--config", "corpora=[nflx]", check=False)
+    assert "corpus nflx: 1 of its files do not exist" in refused.stdout + refused.stderr
 
 
 @pytest.mark.parametrize(

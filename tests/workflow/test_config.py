@@ -56,7 +56,7 @@ def test_an_edited_configuration_is_not_replaced(tmp_path: Path) -> None:
     older = rest.replace("teacher: vmaf_v0.6.1\n", "teacher: vmaf_v0.6.1neg\n")
     assert older != rest
     digest = hashlib.sha256(older.encode()).hexdigest()[:16]
-    for text in (rest, f"{mark.rpartition(' ')[0]} {digest}\n{older}"):
+    for text in (rest, f"{mark.rpartition(' ')[0]} {digest}\n{older}", f"{mark.rpartition(' ')[0]} 0123\n{rest}"):
         path.write_text(text)
         write()
         assert path.read_text() == generated
