@@ -335,7 +335,7 @@ def encoded_rungs(wildcards):
         layout.ENCODE.path(corpus=corpus, clip=clip, codec=codec, rung=rung)
         for corpus in PLAN.encoded
         for clip in PLAN.clips_to_encode(corpus)
-        for codec in PLAN.codecs
+        for codec in PLAN.ladders_of(corpus)
         for rung in PLAN.rungs(codec)
     ]
 

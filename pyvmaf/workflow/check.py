@@ -11,7 +11,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +102,7 @@ class _Clips:
         self.pairs: dict[tuple[str, str], list[Format]] = {}
         self.entries: dict[tuple[str, str], Entry] = {}
         self.problems: list[Problem] = []
+        self._distinct: dict[frozenset[str], dict[Format, tuple[str, str]]] = {}
         for name, corpus in corpora.items():
             if isinstance(corpus, Pairs):
                 self._add_pairs(corpus)
@@ -138,13 +139,15 @@ class _Clips:
                 if reference.chroma != "rgb"
             ]
 
-    @cached_property
-    def distinct(self) -> dict[Format, tuple[str, str]]:
-        """Each format of clips, with one of them."""
-        examples: dict[Format, tuple[str, str]] = {}
-        for clip, form in self.formats.items():
-            examples.setdefault(replace(form, rate=None), clip)
-        return examples
+    def distinct(self, plan: Plan, codec: str) -> dict[Format, tuple[str, str]]:
+        """Each format of clips that have a ladder of a codec, with one of them."""
+        encoded = frozenset(corpus for corpus in plan.encoded if codec in plan.ladders_of(corpus))
+        if encoded not in self._distinct:
+            examples = self._distinct[encoded] = {}
+            for clip, form in self.formats.items():
+                if clip[0] in encoded:
+                    examples.setdefault(replace(form, rate=None), clip)
+        return self._distinct[encoded]
 
 
 def _stated(item: Entry | Pair) -> Format | None:
@@ -271,7 +274,7 @@ def _listed(tool: FFmpeg, option: str) -> frozenset[str]:
 def _rungs(plan: Plan, clips: _Clips) -> Iterator[Problem]:
     """Ladders that cannot be made of some clip."""
     for codec, rungs in plan.codecs.items():
-        for form, (corpus, clip) in clips.distinct.items():
+        for form, (corpus, clip) in clips.distinct(plan, codec).items():
             for rung in rungs.values():
                 problems = list(_caught(lambda: rung.pix_fmt(form, f"clip {clip} of corpus {corpus}")))  # noqa: B023
                 if problems:
@@ -282,17 +285,17 @@ def _rungs(plan: Plan, clips: _Clips) -> Iterator[Problem]:
 def _measured_formats(plan: Plan, clips: _Clips) -> dict[Format, tuple[str, str]]:
     """Formats in which clips are compared with their rungs: widened to the most bits of either."""
     examples: dict[Format, tuple[str, str]] = {}
-    for form, clip in clips.distinct.items():
-        depths = {form.bit_depth}
-        for rungs in plan.codecs.values():
+    for codec, rungs in plan.codecs.items():
+        for form, clip in clips.distinct(plan, codec).items():
+            depths = {form.bit_depth}
             for rung in rungs.values():
                 try:
                     made = replace(form, pix_fmt=rung.pix_fmt(form, ""))
                 except InputError:
                     continue
                 depths.add(max(form.bit_depth, made.bit_depth))
-        for depth in depths:
-            examples.setdefault(Format.planar(form.width, form.height, form.chroma, depth), clip)
+            for depth in depths:
+                examples.setdefault(Format.planar(form.width, form.height, form.chroma, depth), clip)
     for clip, forms in clips.pairs.items():
         if plan.corpora[clip[0]].spec["on_error"] != "skip":
             for form in forms:

@@ -50,6 +50,9 @@ class Ladder(Section):
         "for features that need no reference).",
     )
 
+    corpora: list[Name] | None = Field(
+        default=None, min_length=1, description="Corpora whose clips get this ladder; null: all that are encoded."
+    )
     encoder: str | None = Field(default=None, description="FFmpeg encoder; null: the ladder's own name is the encoder.")
     presets: list[str | int] = Field(default=[], description="Presets, as the encoder spells them.")
     crfs: list[int] = Field(default=[], description="Quality numbers (CRF; QP for libvvenc), lower is better.")

@@ -318,7 +318,7 @@ class Plan:
         """Return the codecs of which some clip of a corpus has distorted versions."""
         owner = self.corpus(corpus)
         if not owner.paired:
-            return list(self.codecs)
+            return list(self._made_of(corpus))
         return list(dict.fromkeys(codec for found in owner.pairs.values() for codec in found))
 
     def rungs(self, codec: str) -> list[str]:
@@ -333,7 +333,9 @@ class Plan:
     def clips_with(self, corpus: str, codec: str) -> list[str]:
         """Return the clips of a corpus that have a ladder of a codec."""
         owner = self.corpus(corpus)
-        return [clip for clip in owner.clips if codec in owner.pairs[clip]] if owner.paired else list(owner.clips)
+        if owner.paired:
+            return [clip for clip in owner.clips if codec in owner.pairs[clip]]
+        return list(owner.clips) if codec in self._made_of(corpus) else []
 
     def rung(self, codec: str, name: str) -> Distortion:
         """Return one rung of a ladder.
@@ -414,10 +416,11 @@ class Plan:
                 f"and a table has to name those. Write tables: {{{name}: {{corpora: [{next(iter(self.corpora))}]}}}}"
             )
         shards = [(corpus, codec) for corpus in names for codec in self._shards(corpus, table["codecs"])]
-        if not shards:
+        if missing := [corpus for corpus in names if corpus not in dict(shards)]:
+            wanted = ", ".join(self.codecs if table["codecs"] is None else table["codecs"])
             raise InputError(
-                f"table {name!r} has no rows: {', '.join(names)} have no ladders {', '.join(table['codecs'] or ())}: change "
-                "its `corpora` or its `codecs`"
+                f"table {name!r} has no rows of {', '.join(missing)}, of which there are no ladders {wanted}: change `corpora` "
+                "or `codecs` of the table, or `corpora` of the ladders"
             )
         return shards
 
@@ -473,7 +476,19 @@ class Plan:
     def _ladders(self, corpus: str, clip: str) -> Mapping[str, Mapping[str, Any]]:
         self.entry(corpus, clip)
         owner = self.corpora[corpus]
-        return owner.pairs[clip] if owner.paired else self.codecs
+        return owner.pairs[clip] if owner.paired else self._made_of(corpus)
+
+    def _made_of(self, corpus: str) -> Mapping[str, Mapping[str, Distortion]]:
+        """The ladders of the configuration that are made of the clips of a corpus."""
+        return self._made_of_each[corpus]
+
+    @cached_property
+    def _made_of_each(self) -> dict[str, dict[str, dict[str, Distortion]]]:
+        wanted = {codec: self._config["ladders"][codec]["corpora"] or self.encoded for codec in self.codecs}
+        return {
+            corpus: {codec: rungs for codec, rungs in self.codecs.items() if corpus in wanted[codec]}
+            for corpus in self.encoded
+        }
 
     def _shards(self, corpus: str, codecs: Sequence[str] | None) -> Sequence[str]:
         """The shards of a corpus by codec, those of `codecs` only if it is given."""

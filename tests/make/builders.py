@@ -18,6 +18,9 @@ from tests.make.workflows import PROFILE, SNAKEFILE, drive
 
 EXAMPLES = REPOSITORY / "docs" / "examples"
 
+SNAKEMAKE = ("--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--nolock", "-n", "-p")
+"""Words of a dry-run that prints commands."""
+
 _JOB = re.compile(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?Shell command: (.*)$", re.MULTILINE)
 _DIRNAME = re.compile(r"\$\(dirname (\S+?)\)")
 
@@ -50,8 +53,7 @@ class Jobs:
 
 def planned(folder: Path, cases: Mapping[str, Sequence[str]]) -> dict[str, Jobs]:
     """Dry-run Snakemake command lines in `folder`; each has to succeed."""
-    head = ["--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--nolock", "-n", "-p"]
-    answers = drive(folder, {name: [*head, *words] for name, words in cases.items()})
+    answers = drive(folder, {name: [*SNAKEMAKE, *words] for name, words in cases.items()})
     for name, (code, text) in answers.items():
         assert code == 0, f"{name}: {text}"
     return {name: Jobs(folder, _JOB.findall(text)) for name, (_, text) in answers.items()}
@@ -60,13 +62,23 @@ def planned(folder: Path, cases: Mapping[str, Sequence[str]]) -> dict[str, Jobs]
 def use_example(name: str, folder: Path) -> tuple[str, str]:
     """Copy an example of the pages into a working folder, and return the words that choose its configuration."""
     home = folder / "docs" / "examples" / name
-    shutil.copytree(EXAMPLES / name, home)
+    shutil.copytree(EXAMPLES / name, home, dirs_exist_ok=True)
     return "--configfile", os.path.relpath(home / "config.yaml", folder)
 
 
-def cut(source: Path, target: Path, frames: int, *options: str) -> Path:
-    """Write the first frames of a video, by default coded by x264 with hardly any loss; `options` are FFmpeg's."""
+def cut(source: Path, target: Path, frames: int, *options: str, before: Sequence[str] = ()) -> Path:
+    """Write the first frames of a video with hardly any loss.
+
+    Args:
+        source: the video.
+        target: the file to write; its folder is made.
+        frames: number of frames.
+        options: FFmpeg's of the output; x264 at CRF 8 unless they name an encoder or a format.
+        before: FFmpeg's of the input.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    words = [ffmpeg_program(), "-nostdin", "-v", "error", "-y", "-i", str(source), "-an", "-frames:v", str(frames)]
-    subprocess.run([*words, *(options or ("-c:v", "libx264", "-crf", "8")), str(target)], check=True)
+    words = [ffmpeg_program(), "-nostdin", "-v", "error", "-y", *before, "-i", str(source), "-an"]
+    own = {"-c:v", "-f"} & set(options) or target.suffix == ".yuv"
+    coded = () if own else ("-c:v", "libx264", "-crf", "8")
+    subprocess.run([*words, "-frames:v", str(frames), *options, *coded, str(target)], check=True)
     return target

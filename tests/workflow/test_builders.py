@@ -17,13 +17,17 @@ import yaml
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.corpora.keys import key_of
 from pyvmaf.corpora.spec import load_videos
-from pyvmaf.features.catalog import FULL
-from tests.make.builders import cut, planned, use_example
+from pyvmaf.features.catalog import CANONICAL6, FULL
+from tests.make.builders import SNAKEMAKE, Jobs, cut, planned, use_example
 from tests.make.commands import command
 from tests.make.runs import once
 from tests.make.videos import REPOSITORY
+from tests.make.workflows import drive
 
 pytestmark = pytest.mark.xdist_group("builders")
+
+
+QUIET = ("-x265-params", "log-level=none")
 
 
 def ran(*words: object, cwd: Path) -> None:
@@ -37,55 +41,247 @@ def records(folder: Path, corpus: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in files if "manifest" not in path.name]
 
 
-# --- KoNViD-1k: each video against its own encode ------------------------------------------------------------------------
+# --- corpora of frames, which the combined tables share ------------------------------------------------------------------
 
 # Names of four of the 1,200 files.
 KONVID = {"10053703034": "bikes_1", "5115335471": "carphone", "3521396571": "bikes_4", "12893008605": "bigbuckbunny"}
+# Two of the nine sources with their frames per second, and two of the versions of each.
+NFLX = {("Tennis", 24): "bikes_1", ("FoxBird", 25): "carphone"}
+NFLX_RUNGS = {"20_288_375": "40", "80_1080_3800": "20"}
+BVI = {
+    "BasketballGoalScoringS1Videvo": "carphone",
+    "BookcaseBVITexture": "bikes_1",
+    "BricksBushesStaticBVITexture": "bikes_4",
+}
+TIERS = {"A": "3840x2176", "B": "1920x1088", "C": "960x544", "D": "480x272"}
+UGC = {"Animation_360P-08c9": "bigbuckbunny", "Sports_480P-0c8e": "bikes_1"}
+UGC_RATES = {"cbr": "60k", "vod": "90k", "vodlb": "40k"}
+
+SMALL = "scale=320:180"
 
 
 @pytest.fixture(scope="module")
-def konvid(session_folder: Path, embedded_corpus: dict[str, Path]) -> Path:
+def datasets(session_folder: Path, embedded_corpus: dict[str, Path]) -> Path:
+    """A working folder with the scanned corpora of frames, and their videos in `data`."""
+
     def make(folder: Path) -> None:
+        shutil.copytree(REPOSITORY / "config" / "corpora", folder / "config" / "corpora")
+        data = folder / "data" / "datasets"
+        for name, clip in KONVID.items():
+            cut(embedded_corpus[clip], data / "konvid-1k" / "KoNViD_1k_videos" / f"{name}.mp4", 8, "-vf", SMALL)
+        for (name, rate), clip in NFLX.items():
+            reference = cut(embedded_corpus[clip], data / "nflx" / "ref" / f"{name}_{rate}fps.yuv", 6, "-vf", SMALL)
+            raw = ("-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", "320x180", "-r", str(rate))
+            for rung, crf in NFLX_RUNGS.items():
+                coded = cut(reference, folder / "coded.mkv", 6, "-c:v", "libx264", "-crf", crf, before=raw)
+                cut(coded, data / "nflx" / "dis" / f"{name}_{rung}.yuv", 6, "-f", "rawvideo")
+        for stem, clip in UGC.items():
+            # One is higher than 360 lines.
+            size = "scale=480:400" if "480P" in stem else SMALL
+            upload = cut(embedded_corpus[clip], data / "youtube-ugc" / f"{stem}_orig.mp4", 6, "-vf", size)
+            for version, kbps in UGC_RATES.items():
+                vp9 = ("-c:v", "libvpx-vp9", "-b:v", kbps, "-deadline", "realtime", "-cpu-used", "8")
+                cut(upload, data / "youtube-ugc" / f"{stem}_{version}.webm", 6, *vp9)
+        with zipfile.ZipFile(folder / "BVI-DVC.zip", "w") as archive:
+            for scene, clip in BVI.items():
+                for tier in TIERS if scene.startswith("Bask") else ("D",):
+                    name = f"{tier}{scene}_{TIERS[tier]}_25fps_10bit_420.mp4"
+                    scale = ("-vf", f"scale={TIERS[tier].replace('x', ':')}")
+                    fast = ("-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-preset", "ultrafast", "-crf", "10", *QUIET)
+                    video = cut(embedded_corpus[clip], folder / name, 2, *scale, *fast)
+                    archive.write(video, f"BVI-DVC/Videos/{name}")
+            archive.writestr("BVI-DVC/readme.txt", "not a video")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("VMAF_DATA_ROOT", str(folder / "data"))
-            root = folder / "data" / "datasets" / "konvid-1k"
-            size = ("-vf", "scale=320:180", "-c:v", "libx264", "-crf", "12")
-            for name, clip in KONVID.items():
-                cut(embedded_corpus[clip], root / "KoNViD_1k_videos" / f"{name}.mp4", 12, *size)
-            ran("manifest-scan", "--root", root, "--name", "konvid-1k", cwd=folder)
-            example = use_example("konvid_pairs", folder)
-            whole = planned(folder, {"table": (*example, "--", "results/tables/konvid.parquet")})
-            whole["table"].run()
+            change(folder / "config" / "corpora" / "nflx.yaml", "size: 1920x1080", "size: 320x180")
+            change(folder / "config" / "corpora" / "youtube-ugc.yaml", "max_frames: 300", "max_frames: 4")
+            for tier in "abcd":
+                words = ("--corpus", f"bvi-dvc-{tier}", "--archive", "BVI-DVC.zip", "--accept-licence")
+                ran("fetch", *words, "--output-dir", "fetched", cwd=folder)
+            for name in ("konvid-1k", "nflx", "youtube-ugc", *(f"bvi-dvc-{tier}" for tier in "abcd")):
+                ran("manifest-scan", "--dataset", name, cwd=folder)
 
-    return once(session_folder, "konvid_pairs", make)
+    return once(session_folder, "datasets", make)
 
 
-def test_konvid_pairs(konvid: Path, tmp_path: Path) -> None:
-    table = pd.read_parquet(konvid / "results" / "tables" / "konvid.parquet")
+@pytest.fixture
+def root(datasets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of the corpora. What an example makes stays: the combined tables are made of the same shards."""
+    monkeypatch.setenv("VMAF_DATA_ROOT", str(datasets / "data"))
+    return datasets
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def made(root: Path, example: str, table: str, *more: str) -> tuple[pd.DataFrame, Jobs]:
+    """Make a table of an example, and return it with the jobs of the whole example."""
+    words = use_example(example, root)
+    path = f"results/tables/{table}.parquet"
+    jobs = planned(root, {"whole": (*words, *more), "table": (*words, *more, "--", path)})
+    jobs["table"].run()
+    return pd.read_parquet(root / path), jobs["whole"]
+
+
+def test_konvid_pairs(root: Path, tmp_path: Path) -> None:
+    table, whole = made(root, "konvid_pairs", "konvid")
+    assert whole.rules["fit_model"] == 3
     assert set(FULL) <= set(table.columns)
     assert table.groupby(["clip", "encoder", "preset", "crf"], observed=True).size().to_dict() == {
-        (f"konvid_1k_videos_{name}", "libx264", "veryfast", 35): 12 for name in KONVID
+        (f"konvid_1k_videos_{name}", "libx264", "veryfast", 35): 8 for name in KONVID
     }
     assert table["vmaf"].between(0, 100).all()
-    model = konvid / "docs" / "examples" / "konvid_pairs" / "vmaf_tiny_konvid.yaml"
-    ran(
-        "fit",
-        "--config",
-        model,
-        "--table",
-        "results/tables/konvid.parquet",
-        "--output",
-        tmp_path,
-        "--epochs",
-        1,
-        cwd=konvid,
-    )
+    model = root / "docs" / "examples" / "konvid_pairs" / "vmaf_tiny_konvid.yaml"
+    words = ("--config", model, "--table", "results/tables/konvid.parquet", "--output", tmp_path, "--epochs", 1)
+    ran("fit", *words, cwd=root)
     folds = pd.read_parquet(tmp_path / "predictions.parquet").groupby("source", observed=True)["fold"].unique()
     for source, found in folds.items():
         digest = hashlib.sha256(f"vmaf-train-splits-v1:{source}".encode()).hexdigest()
         assert list(found) == [f"fold{int(digest[:16], 16) * 5 // 2**64}"]
     assert folds.size == len(KONVID)
-    assert read_manifest(konvid / "results" / "tables" / "konvid.parquet")["details"]["corpora"] == {"konvid-1k": 48}
+
+
+def test_nflx(root: Path) -> None:
+    table, whole = made(root, "nflx", "nflx")
+    assert whole.rules["fit_model"] == 5
+    assert "encode_rung" not in whole.rules
+    assert set(FULL) <= set(table.columns)
+    assert table.groupby(["source", "rung"], observed=True).size().to_dict() == {
+        (name, rung): 6 for name, _ in NFLX for rung in NFLX_RUNGS
+    }
+    means = table.groupby("rung", observed=True)["vmaf"].mean()
+    assert means["20_288_375"] < means["80_1080_3800"]
+
+
+def test_ugc(root: Path) -> None:
+    table, whole = made(root, "ugc", "ugc")
+    assert whole.rules["fit_model"] == 3
+    assert table.groupby(["source", "rung"], observed=True).size().to_dict() == {
+        (stem, version): 4 for stem in UGC for version in UGC_RATES
+    }
+    assert set(table["encoder"]) == {"libvpx-vp9"}
+
+
+def test_bvi_dvc(root: Path) -> None:
+    table, whole = made(root, "bvi_dvc", "bvi")
+    assert (whole.rules["fit_model"], whole.rules["prepare_clip"]) == (3, 3)
+    assert table.groupby("source", observed=True).size().to_dict() == {key_of(scene): 2 for scene in BVI}
+    assert {(row["pix_fmt"], row["preset"], row["crf"], row["width"]) for row in records(root, "bvi-dvc-d")} == {
+        ("yuv420p10le", "fast", 35, 480)
+    }
+    # A scene has one source in all tiers, so that no split has it on both sides.
+    other = load_videos(root / "config" / "corpora" / "bvi-dvc-c.yaml")
+    assert [entry.source for entry in other.entries] == [key_of("BasketballGoalScoringS1Videvo")]
+
+
+@pytest.mark.parametrize(("tier", "size"), TIERS.items())
+def test_each_tier_of_bvi_dvc_takes_its_own_members(tier: str, size: str) -> None:
+    corpus = yaml.safe_load((REPOSITORY / "config" / "corpora" / f"bvi-dvc-{tier.lower()}.yaml").read_text())
+    [item] = corpus["dataset"]["downloads"]
+    names = [f"{t}BookcaseBVITexture_{s}_120fps_10bit_420.mp4" for t, s in TIERS.items()]
+    assert [name for name in names if re.fullmatch(item["members"], f"Videos/{name}")] == [
+        f"{tier}BookcaseBVITexture_{size}_120fps_10bit_420.mp4"
+    ]
+
+
+MODES = {
+    "source": "netflix-source",
+    "holdout": "konvid-holdout",
+    "both": "netflix-source-and-konvid-holdout",
+    "netflix_only": "netflix-only",
+    "konvid_only": "konvid-only",
+}
+
+
+def test_combined_training_holds_out_what_each_mode_says(root: Path, tmp_path: Path) -> None:
+    table, whole = made(root, "nflx_konvid", "nflx_konvid")
+    assert whole.rules["fit_model"] == 3 * len(MODES)
+    assert table["corpus"].value_counts().to_dict() == {"nflx": 24, "konvid-1k": 32}
+    for short, mode in MODES.items():
+        model = root / "docs" / "examples" / "nflx_konvid" / f"mlp_small_{short}.yaml"
+        assert yaml.safe_load(model.read_text())["split"]["mode"] == mode
+        words = ("--config", model, "--table", "results/tables/nflx_konvid.parquet", "--epochs", 1)
+        ran("fit", *words, "--output", tmp_path / short, cwd=root)
+        held = set(pd.read_parquet(tmp_path / short / "predictions.parquet")["source"])
+        [fold] = json.loads((tmp_path / short / "loso.json").read_text())["folds"]
+        clips = {f"konvid_1k_videos_{name}" for name in KONVID}
+        # A tenth of four clips is one of them, of 8 frames; Tennis has two versions of 6 frames.
+        netflix, konvid = (
+            mode in ("netflix-source", "netflix-source-and-konvid-holdout", "netflix-only"),
+            "konvid" in mode,
+        )
+        assert ("Tennis" in held, len(held & clips)) == (netflix, int(konvid))
+        assert fold["n_val"] == 12 * netflix + 8 * konvid
+        trained = {"netflix-only": 24, "konvid-only": 32}.get(mode, 56) - fold["n_val"]
+        assert fold["n_train"] == trained
+
+
+def test_a_corpus_without_ladders_has_no_rows(root: Path) -> None:
+    words = use_example("combined", root)
+    config = yaml.safe_load((root / words[1]).read_text())
+    config["ladders"]["x264_crf35"]["corpora"] = ["konvid1k"]
+    (root / "misspelt.yaml").write_text(yaml.safe_dump(config))
+    code, text = drive(root, {"it": [*SNAKEMAKE, "--configfile", "misspelt.yaml"]})["it"]
+    assert code != 0
+    assert "has no rows of konvid-1k, of which there are no ladders x264_crf35, x264_fast_crf35" in text
+
+
+def test_combined_tables(root: Path) -> None:
+    words = use_example("combined", root)
+    config = yaml.safe_load((root / words[1]).read_text())
+    # The largest tiers are planned and not measured: a frame of theirs takes seconds.
+    corpora = ["nflx", "konvid-1k", "bvi-dvc-c", "bvi-dvc-d", "youtube-ugc"]
+    tables = {"three": [*corpora[:2], "bvi-dvc-d"], "four": corpora[:4], "five": corpora}
+    for name, of in tables.items():
+        assert set(of) <= set(config["tables"][name]["corpora"])
+    small = config | {"corpora": corpora, "tables": {name: {"corpora": of} for name, of in tables.items()}}
+    for ladder in small["ladders"].values():
+        ladder["corpora"] = [name for name in ladder["corpora"] if name in corpora]
+    (root / "small.yaml").write_text(yaml.safe_dump(small))
+    files = {name: f"results/tables/{name}.parquet" for name in tables}
+    cases = {
+        "whole": words,
+        "everything": (*words, "--forceall"),
+        "small": ("--configfile", "small.yaml", "--", *files.values()),
+    }
+    jobs = planned(root, cases)
+    # Each corpus has its own ladder: no clip of KoNViD is encoded as those of BVI-DVC are, nor the reverse.
+    assert jobs["whole"].rules["fit_model"] == 15
+    encodes = [line for rule, line in jobs["everything"].commands if rule == "encode_rung"]
+    assert len(encodes) == len(KONVID) + len(BVI) + len(TIERS) - 1
+    for line in encodes:
+        assert ("--preset veryfast" in line) == ("konvid-1k" in line)
+    jobs["small"].run()
+    counts = {"nflx": 24, "konvid-1k": 32, "bvi-dvc-c": 2, "bvi-dvc-d": 6, "youtube-ugc": 24}
+    for name, of in tables.items():
+        table = pd.read_parquet(root / files[name])
+        assert table["corpus"].value_counts().to_dict() == {corpus: counts[corpus] for corpus in of}
+        details = read_manifest(root / files[name])["details"]
+        assert details["corpora"] == {corpus: counts[corpus] for corpus in of}
+        assert details["filled_with_nan"] == {}
+    assert set(table[table["corpus"] == "konvid-1k"]["preset"]) == {"veryfast"}
+    assert set(table[table["corpus"] == "bvi-dvc-d"]["preset"]) == {"fast"}
+    # By hand, as published: a shard of fewer features is added to a table, and what it lacks is NaN and listed.
+    ran(
+        "extract-features",
+        "--corpus",
+        "youtube-ugc",
+        "--features",
+        "canonical6,motion",
+        "--output",
+        "ugc.parquet",
+        cwd=root,
+    )
+    ran("combine", "--output", "all.parquet", f"base={files['four']}", "ugc=ugc.parquet", cwd=root)
+    table = pd.read_parquet(root / "all.parquet")
+    assert table["corpus"].value_counts().to_dict() == {"base": 64, "ugc": 24}
+    lacking = [name for name in FULL if name not in (*CANONICAL6, "motion")]
+    assert read_manifest(root / "all.parquet")["details"]["filled_with_nan"] == {"ugc.parquet": lacking}
+    assert table[table["corpus"] == "ugc"][lacking].isna().all(axis=None)
+    assert table[table["corpus"] == "ugc"][list(CANONICAL6)].notna().all(axis=None)
 
 
 # --- KoNViD-150k and CHUG: features that need no reference, with opinion scores ------------------------------------------
@@ -189,59 +385,3 @@ def test_chug(tmp_path: Path, embedded_corpus: dict[str, Path], shared_data: Pat
     predictions = pd.read_parquet(tmp_path / "fit" / "predictions.parquet")
     sides = {name: side_of(name) for name in chosen["content_name"]}
     assert set(predictions["source"]) == {name for name, side in sides.items() if side == "test"}
-
-
-# --- BVI-DVC: 10 bit videos in four tiers, from the archive ---------------------------------------------------------------
-
-BVI = {
-    "BasketballGoalScoringS1Videvo": "carphone",
-    "BookcaseBVITexture": "bikes_1",
-    "BricksBushesStaticBVITexture": "bikes_4",
-}
-TIERS = {"A": "3840x2176", "B": "1920x1088", "C": "960x544", "D": "480x272"}
-
-
-def test_bvi_dvc(tmp_path: Path, embedded_corpus: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VMAF_DATA_ROOT", str(tmp_path / "data"))
-    with zipfile.ZipFile(tmp_path / "BVI-DVC.zip", "w") as archive:
-        for scene, clip in BVI.items():
-            for tier in ("C", "D") if scene.startswith("Bask") else ("D",):
-                name = f"{tier}{scene}_{TIERS[tier]}_25fps_10bit_420.mp4"
-                size = TIERS[tier].replace("x", ":")
-                coded = ("-vf", f"scale={size}", "-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-crf", "10")
-                file = cut(embedded_corpus[clip], tmp_path / name, 4, *coded, "-x265-params", "log-level=none")
-                archive.write(file, f"BVI-DVC/Videos/{name}")
-        archive.writestr("BVI-DVC/readme.txt", "not a video")
-    for tier in ("c", "d"):
-        corpus = ("--corpus", REPOSITORY / f"config/corpora/bvi-dvc-{tier}.yaml")
-        own = tmp_path / "config" / "corpora" / f"bvi-dvc-{tier}.yaml"
-        own.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(corpus[1], own)
-        ran("fetch", "--corpus", own, "--archive", "BVI-DVC.zip", "--accept-licence", "--output-dir", "x", cwd=tmp_path)
-        ran("manifest-scan", "--dataset", f"bvi-dvc-{tier}", cwd=tmp_path)
-    example = use_example("bvi_dvc", tmp_path)
-    table = "results/tables/bvi.parquet"
-    both = (*example, "--config", "corpora=[bvi-dvc-c, bvi-dvc-d]")
-    cases = {"whole": example, "table": (*example, "--", table), "both": (*both, "--", table)}
-    jobs = planned(tmp_path, cases)
-    assert jobs["whole"].rules["fit_model"] == 3
-    assert [jobs[name].rules["encode_rung"] for name in ("table", "both")] == [3, 4]
-    jobs["table"].run()
-    rows = pd.read_parquet(tmp_path / table)
-    assert rows.groupby("source", observed=True).size().to_dict() == {key_of(scene): 4 for scene in BVI}
-    assert {(row["pix_fmt"], row["preset"], row["crf"], row["width"]) for row in records(tmp_path, "bvi-dvc-d")} == {
-        ("yuv420p10le", "fast", 35, 480)
-    }
-    # A scene has one source in all tiers, so that no split has it on both sides.
-    other = load_videos(tmp_path / "config" / "corpora" / "bvi-dvc-c.yaml")
-    assert [entry.source for entry in other.entries] == [key_of("BasketballGoalScoringS1Videvo")]
-
-
-@pytest.mark.parametrize(("tier", "size"), TIERS.items())
-def test_each_tier_of_bvi_dvc_takes_its_own_members(tier: str, size: str) -> None:
-    corpus = yaml.safe_load((REPOSITORY / "config" / "corpora" / f"bvi-dvc-{tier.lower()}.yaml").read_text())
-    [item] = corpus["dataset"]["downloads"]
-    names = [f"{t}BookcaseBVITexture_{s}_120fps_10bit_420.mp4" for t, s in TIERS.items()]
-    assert [name for name in names if re.fullmatch(item["members"], f"Videos/{name}")] == [
-        f"{tier}BookcaseBVITexture_{size}_120fps_10bit_420.mp4"
-    ]

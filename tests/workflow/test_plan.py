@@ -123,6 +123,7 @@ LEAVES: dict[str, tuple[Any, set[str]]] = {
     "cache": ("elsewhere", set()),
     "corpora_folder": ("config/../config/corpora", set()),
     "models_folder": ("config/../config/models", set()),
+    "ladders.libx264.corpora": (["mine"], set()),
     "ladders.libx264.crfs": ([30, 44, 50], {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
     "ladders.libx264.presets": (["fast"], {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
     "ladders.libx264.encoder": ("libx265", {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
