@@ -117,7 +117,6 @@ class Spec(VideoCorpus, Section):
     entries: tuple[Reference, ...] = Field(
         default=(), description="The references; none in a file whose folder `manifest-scan` has not seen yet."
     )
-    max_clips: int | None = Field(default=None, ge=1, description="Use only so many references, the first ones.")
     max_frames: int | None = Field(
         default=None, ge=1, description="Measure only so many frames of each pair, the first ones."
     )

@@ -129,7 +129,7 @@ def scan(
             for key, value in (("license", license_), ("description", description))
             if value not in (_UNKNOWN, "", getattr(existing, key))
         ]
-        kept = {"license", "description", "extras", "dataset", *({"root"} if existing.entries else ())}
+        kept = {"license", "description", "extras", "dataset", "max_clips", *({"root"} if existing.entries else ())}
         keys |= existing.model_dump(mode="json", include=kept)
     if existing is None or not existing.entries:
         entries.sort(key=lambda entry: str(entry["key"]))

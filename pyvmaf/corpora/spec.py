@@ -202,6 +202,9 @@ class VideoCorpus(Corpus, Section):
 
     extras: tuple[Extra, ...] = Field(default=(), description="Files that are checked with the clips but are no clips.")
     entries: tuple[Entry, ...] = Field(min_length=1, description="The clips.")
+    max_clips: int | None = Field(
+        default=None, ge=1, description="Use only so many clips, of pairs so many references: the first ones."
+    )
     mos_scale: tuple[float, float] | None = Field(
         default=None,
         description="Ends of the scale of the opinion scores, [lowest, highest]: [1, 5] for absolute category rating. "
@@ -250,6 +253,11 @@ class VideoCorpus(Corpus, Section):
         """The videos of the clips, and the extras."""
         return (*self.entries, *self.extras)
 
+    @property
+    def taken(self) -> tuple[Entry, ...]:
+        """The clips that are used."""
+        return self.entries[: self.max_clips]
+
     def entry(self, key: str) -> Entry:
         """Return the clip with this key.
 
@@ -262,12 +270,12 @@ class VideoCorpus(Corpus, Section):
         raise unknown_name(f"clip of corpus {self.name}", key, [entry.key for entry in self.entries])
 
     def clip_paths(self, folder: Path, keys: Sequence[str] = ()) -> dict[str, Path]:
-        """Return the file of each clip in a folder of prepared clips, by key; of all clips if no keys are given.
+        """Return the file of each clip in a folder of prepared clips, by key; of all clips that are used if no keys are given.
 
         Raises:
             InputError: there is no such clip.
         """
-        return {key: folder / f"{self.entry(key).key}.mkv" for key in keys or [entry.key for entry in self.entries]}
+        return {key: folder / f"{self.entry(key).key}.mkv" for key in keys or [entry.key for entry in self.taken]}
 
     def collected(self, root: Path) -> tuple[dict[str, Path], dict[str, CorpusClip], dict[str, str]] | None:
         """Return the clips that are used where they lie, see `pyvmaf.corpora.references`; None if clips are prepared."""

@@ -107,7 +107,7 @@ class _Clips:
             if isinstance(corpus, Pairs):
                 self._add_pairs(corpus)
                 continue
-            for entry in corpus.entries:
+            for entry in corpus.taken:
                 self.entries[name, entry.key] = entry
                 try:
                     form = _prepared(entry)

@@ -144,6 +144,21 @@ def test_konvid_pairs(root: Path, tmp_path: Path) -> None:
     assert folds.size == len(KONVID)
 
 
+def test_the_first_clips_of_a_corpus(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "config", tmp_path / "config")
+    corpus = tmp_path / "config" / "corpora" / "konvid-1k.yaml"
+    change(corpus, "kind: folder\n", "kind: folder\nmax_clips: 2\n")
+    ran("manifest-scan", "--dataset", "konvid-1k", cwd=tmp_path)
+    words = (
+        *use_example("konvid_pairs", tmp_path),
+        "--",
+        "results/tables/konvid.parquet",
+        "results/corpora/konvid-1k/corpus.json",
+    )
+    rules = planned(tmp_path, {"first": words})["first"].rules
+    assert [rules[rule] for rule in ("prepare_clip", "encode_rung", "extract_features")] == [2, 2, 2]
+
+
 def test_nflx(root: Path) -> None:
     table, whole = made(root, "nflx", "nflx")
     assert whole.rules["fit_model"] == 5
