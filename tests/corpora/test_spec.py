@@ -50,7 +50,10 @@ def test_the_embedded_corpus_is_the_nine_scenes_of_four_films() -> None:
         ({"entry": {"raw": {"sizes": "4x4", "size": "4x4"}}}, r"'entries\.0\.raw\.sizes': did you mean 'size'\?"),
         ({"kind": "packages"}, "key 'packages' is missing; unknown key 'root'"),
         ({"kind": "foldr"}, "unknown kind of corpus 'foldr': did you mean 'folder'"),
-        ({"kind": None}, "key 'kind' is missing: it is one of packages, folder, feature-log, corpus-jsonl"),
+        (
+            {"kind": None},
+            "key 'kind' is missing: it is one of packages, folder, pairs, feature-log, corpus-jsonl, frame-table",
+        ),
         ({"packages": []}, "unknown key 'packages': valid are name, kind, license"),
         ({"root": None}, r"root: .*\(it is None\)"),
         ({"entries": []}, "entries are missing"),
