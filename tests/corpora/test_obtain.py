@@ -621,7 +621,11 @@ def test_netflix_from_its_folder_to_a_plan(place: Place) -> None:
     assert scanned.stdout == "config/corpora/nflx.yaml: 2 references with 4 pairs, 4 of them new\n"
     assert "nflx should have 79 videos, but 6 are in it" in scanned.stderr
     # Nothing was invented before, and the remarks of the file stay.
-    assert (place.folder / "config" / "corpora" / "nflx.yaml").read_text().startswith("# As it comes, this file has no hashes")
+    assert (
+        (place.folder / "config" / "corpora" / "nflx.yaml")
+        .read_text()
+        .startswith("# As it comes, this file has no hashes")
+    )
     assert place.fetch(name="nflx").stdout == "results/corpora/nflx/.packages/fetched.json: 6 files, all as pinned\n"
     assert "build_shard" in planned(place, "nflx")
     (root / "dis" / "Tennis_20_288_375.yuv").unlink()
