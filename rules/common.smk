@@ -85,6 +85,32 @@ def spec_file(kind):
     return lambda wildcards, output: getattr(PLAN, kind)(getattr(wildcards, kind)).path
 
 
+def untracked_of(function):
+    """As `untracked`, of a value that depends on the wildcards."""
+    return lambda wildcards, output: function(wildcards)
+
+
+def label_file(wildcards):
+    """The published label file of a dataset."""
+    return local(PLAN.labels(wildcards.dataset).file)
+
+
+def all_labels(wildcards):
+    return [layout.LABELS.path(dataset=dataset) for dataset in PLAN.datasets]
+
+
+def table_labels(wildcards):
+    """The labels that rows of a table get their opinion scores from."""
+    return [
+        (
+            layout.AGGREGATED_LABELS.path()
+            if dataset == layout.AGGREGATED
+            else layout.LABELS.path(dataset=dataset)
+        )
+        for dataset in PLAN.table_datasets(wildcards.table)
+    ]
+
+
 def clip_source(wildcards):
     """The file that a clip is made from: the receipt of the fetched packages, or the user's own video.
 

@@ -69,6 +69,7 @@ rule combine_table:
     input:
         shards=shards_of(layout.SHARD),
         records=table_records,
+        labels=table_labels,
     output:
         table=ensure(layout.TABLE.pattern, non_empty=True),
         manifest=layout.TABLE.manifest,
@@ -86,7 +87,10 @@ rule combine_table:
         ],
         unit=lambda wildcards: PLAN.unit(wildcards.table),
         scale=lambda wildcards: PLAN.mos_options(wildcards.table),
+        labels=lambda wildcards, input: PLAN.label_options(
+            wildcards.table, input.labels
+        ),
         code=identity("combine"),
     shell:
         "vmaf-train combine --output {output.table:q} --unit {params.unit:q} --code {params.code:q}"
-        " {params.scale:q} {params.shards:q} > {log:q} 2>&1"
+        " {params.scale:q} {params.labels:q} {params.shards:q} > {log:q} 2>&1"

@@ -24,6 +24,7 @@ RESULTS = "results"
 
 WILDCARDS: Row[dict[str, str]] = {
     "corpus": "[a-z0-9][a-z0-9_-]*",
+    "dataset": r"(?!aggregated\.)[a-z0-9][a-z0-9_-]*",
     "clip": "[a-z0-9][a-z0-9_]*",
     "codec": "[a-z0-9][a-z0-9_-]*",
     "rung": r"[A-Za-z0-9_-]+(\.[0-9]+)?",
@@ -122,6 +123,15 @@ CLIP: Row[ResultFile] = ResultFile("results/corpora/{corpus}/{clip}.mkv")
 
 COLLECTION: Row[ResultFile] = ResultFile("results/corpora/{corpus}/corpus.json")
 """The clips of a corpus with hashes, formats and labels."""
+
+LABELS: Row[ResultFile] = ResultFile("results/labels/{dataset}.jsonl")
+"""Opinion scores of a published label file, one row per video."""
+
+AGGREGATED = "aggregated"
+"""Name of the labels of all datasets together."""
+
+AGGREGATED_LABELS: Row[ResultFile] = ResultFile(f"results/labels/{AGGREGATED}.jsonl")
+"""Opinion scores of all datasets on one scale, each video once."""
 
 ENCODE: Row[ResultFile] = ResultFile("results/encodes/{corpus}/{clip}/{codec}/{rung}.mkv")
 """A distorted version of a clip."""

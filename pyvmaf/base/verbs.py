@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from pyvmaf.errors import unknown_name
 
-STAGES = ("corpora", "encodes", "features", "tables", "models", "quantized", "registry", "reports")
+STAGES = ("corpora", "labels", "encodes", "features", "tables", "models", "quantized", "registry", "reports")
 """Stages of the workflow, in the order in which data flows."""
 
-BY_HAND = ("labels", "checks", "studies", "workflow")
+BY_HAND = ("checks", "studies", "workflow")
 """Groups of verbs that no rule calls."""
 
 # Packages whose version can change the bytes of what a stage writes.
@@ -49,6 +49,7 @@ VERBS: dict[str, Verb] = {
     "hard-negatives": Verb("features", "pyvmaf.features.negatives", _FEATURES),
     "shard": Verb("tables", "pyvmaf.tables.build", _TABLES),
     "import-table": Verb("tables", "pyvmaf.tables.imports", _TABLES),
+    "merge": Verb("tables", "pyvmaf.tables.merge", ()),
     "combine": Verb("tables", "pyvmaf.tables.build", _TABLES),
     "fit": Verb("models", "pyvmaf.models.fit", _MODELS),
     "judge": Verb("models", "pyvmaf.models.judge", _MODELS),

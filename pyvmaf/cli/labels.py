@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command("labels")(labels)
     app.command("aggregate")(aggregate)
     app.command("join")(join)
+    app.command("materialize-mos-labels", hidden=True)(materialize_mos_labels)
 
 
 def labels(
@@ -86,9 +88,22 @@ def aggregate(
             say(f"{name}: {count}", err=True)
 
 
+FeatureRegex = Annotated[
+    str | None,
+    typer.Option("--feature-key-regex", metavar="REGEX", help="The part of it that is the key, one group."),
+]
+LabelRegex = Annotated[
+    str | None,
+    typer.Option("--label-key-regex", metavar="REGEX", help="The part of it that is the key, one group."),
+]
+
+
 def join(
     features: Annotated[Path, typer.Argument(metavar="TABLE.parquet", help="A feature table, of frames or of clips.")],
-    inputs: Annotated[list[Path], typer.Argument(metavar="LABELS.jsonl...", help="Labels, from labels or aggregate.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="LABELS...", help="Labels from labels or aggregate; with --columns, other tables."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to write (.parquet).")],
     report: Annotated[
         Path | None, typer.Option("--report", help="What matched (.json). [default: beside the table]")
@@ -96,31 +111,122 @@ def join(
     feature_key: Annotated[
         str, typer.Option("--feature-key", help="Column of the table that names the video.")
     ] = "clip",
-    feature_key_regex: Annotated[
+    feature_key_regex: FeatureRegex = None,
+    label_key: Annotated[
         str | None,
-        typer.Option("--feature-key-regex", metavar="REGEX", help="The part of it that is the key, one group."),
+        typer.Option(
+            "--label-key",
+            help="Key of the labels that names the video. [default: src; with --columns that of --feature-key]",
+        ),
     ] = None,
-    label_key: Annotated[str, typer.Option("--label-key", help="Key of the labels that names the video.")] = "src",
-    label_key_regex: Annotated[
+    label_key_regex: LabelRegex = None,
+    mos_scale: Annotated[
         str | None,
-        typer.Option("--label-key-regex", metavar="REGEX", help="The part of it that is the key, one group."),
+        typer.Option("--mos-scale", metavar="LOW,HIGH", help="Map the scores to this scale; native ones are kept."),
     ] = None,
+    label_scale: Annotated[
+        str | None, typer.Option("--label-scale", metavar="LOW,HIGH", help="Scale of labels that do not say theirs.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="NAME,…", help="Columns to join instead of opinion scores.")
+    ] = None,
+    prefix: Annotated[str, typer.Option("--prefix", help="With --columns: put before their names.")] = "",
+    frame_key: Annotated[
+        str | None,
+        typer.Option("--frame-key", help="With --columns of frames: column of the table with the frame's number."),
+    ] = None,
+    label_frame_key: Annotated[
+        str | None, typer.Option("--label-frame-key", help="The same of the other table. [default: --frame-key]")
+    ] = None,
+    split_by: Annotated[
+        str | None,
+        typer.Option("--split-by", help="With --columns: add a column split, 80/10/10 by a hash of this column."),
+    ] = None,
+    split_seed: Annotated[str, typer.Option("--split-seed", help="Seed of that hash.")] = "chug-hdr-v1",
     code: CodeOption = None,
 ) -> None:
-    """Put opinion scores beside the rows of a feature table: columns mos, mos_std_dev, n_ratings, mos_native.
+    """Put opinion scores, or columns of another table, beside the rows of a feature table.
 
-    Both sides name videos in their own ways; a regular expression with one group says which part counts. A key that stands
-    for several labels is an error, and so is a table of which no row matches. The report counts what matched on either side.
+    Opinion scores become mos, mos_std, n_ratings and mos_native. Other columns (--columns) are scores of another model,
+    saliency, or facts about the videos, from .parquet, .csv or .jsonl, by video or by video and frame. Both sides name
+    videos in their own ways; a regular expression with one group says which part counts. A key that stands for several
+    labels is an error, and so is a table of which no row matches. The report counts what matched on either side.
 
     Example: vmaf-train join konvid.parquet konvid-1k.jsonl -o rated.parquet --feature-key-regex '([0-9]{6,})'
     --label-key-regex '([0-9]{6,})'
+
+    Another metric: vmaf-train join rated.parquet nr.csv -o both.parquet --columns score --prefix nr_
     """
     check_code("join", code)
+    from pyvmaf.base.opinion import parse_scale
+    from pyvmaf.errors import InputError
+
+    target = report or output.with_suffix(".json")
+    if columns is None:
+        if prefix or frame_key or label_frame_key or split_by:
+            raise InputError(
+                "--prefix, --frame-key, --label-frame-key and --split-by go with --columns: name the columns"
+            )
+        from pyvmaf.labels.join import join as run
+
+        audit = run(
+            features,
+            inputs,
+            output,
+            target,
+            feature_key=feature_key,
+            feature_pattern=feature_key_regex,
+            label_key=label_key or "src",
+            label_pattern=label_key_regex,
+            mos_scale=None if mos_scale is None else parse_scale(mos_scale),
+            label_scale=None if label_scale is None else parse_scale(label_scale),
+        )
+        _say_joined(output, audit, "a score")
+        return
+    if mos_scale or label_scale:
+        raise InputError("--mos-scale and --label-scale are of opinion scores, which are joined without --columns")
+    from pyvmaf.labels.columns import Columns, Split
+    from pyvmaf.labels.join import join_columns
+
+    asked = Columns(
+        tuple(name.strip() for name in columns.split(",") if name.strip()),
+        prefix,
+        feature_key,
+        feature_key_regex,
+        label_key or feature_key,
+        label_key_regex,
+        frame_key,
+        label_frame_key or frame_key or "frame_index",
+        None if split_by is None else Split(split_by, split_seed),
+    )
+    _say_joined(output, join_columns(features, inputs, output, target, asked), "values")
+
+
+def materialize_mos_labels(
+    features: Annotated[Path, typer.Option("--features", help="A feature table (.parquet).")],
+    labels: Annotated[list[Path], typer.Option("--labels", help="Labels (.jsonl, .csv, .parquet).")],
+    output: Annotated[Path, typer.Option("--out", help="The table to write (.parquet).")],
+    report: Annotated[
+        Path | None, typer.Option("--audit-json", help="What matched (.json). [default: beside the table]")
+    ] = None,
+    feature_key: Annotated[
+        str, typer.Option("--feature-key-column", help="Column of the table that names the video.")
+    ] = "key",
+    label_key: Annotated[
+        str, typer.Option("--label-key-column", help="Key of the labels that names the video.")
+    ] = "src",
+    feature_key_regex: FeatureRegex = "([0-9]{6,})",
+    label_key_regex: LabelRegex = "([0-9]{6,})",
+) -> None:
+    """Put opinion scores beside the rows of a feature table: `join` with the option names of the training guide.
+
+    Example: vmaf-train materialize-mos-labels --features konvid.parquet --labels konvid-1k.jsonl --out rated.parquet
+    """
     from pyvmaf.labels.join import join as run
 
     audit = run(
         features,
-        inputs,
+        labels,
         output,
         report or output.with_suffix(".json"),
         feature_key=feature_key,
@@ -128,9 +234,12 @@ def join(
         label_key=label_key,
         label_pattern=label_key_regex,
     )
-    say(f"{output}: {audit['rows_matched']} of {audit['rows']} rows have a score, of {audit['keys_matched']} videos")
-    for what in ("rows_without_label", "labels_without_row"):
-        if audit[what]["keys"]:
-            say(
-                f"{what.replace('_', ' ')}: {audit[what]['keys']} keys, {', '.join(audit[what]['first'][:5])}", err=True
-            )
+    _say_joined(output, audit, "a score")
+
+
+def _say_joined(output: Path, audit: Mapping[str, Any], what: str) -> None:
+    say(f"{output}: {audit['rows_matched']} of {audit['rows']} rows have {what}, of {audit['keys_matched']} videos")
+    for side in ("rows_without_label", "labels_without_row"):
+        if audit[side]["keys"]:
+            names = ", ".join(audit[side]["first"][:5])
+            say(f"{side.replace('_', ' ')}: {audit[side]['keys']} keys, {names}", err=True)

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Add this stage's verbs."""
     app.command("shard")(shard)
     app.command("import-table")(import_table)
+    app.command("merge")(merge)
     app.command("combine")(combine)
 
 
@@ -99,6 +100,33 @@ def import_table(
         say(f"not usable: {line}", err=True)
 
 
+def merge(
+    inputs: Annotated[list[Path], typer.Argument(metavar="ROWS.jsonl...", help="Files of corpus rows, two or more.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The rows to write (.jsonl).")],
+    code: CodeOption = None,
+) -> None:
+    """Put rows of vmaf-tune's corpus together: of encodes with equal src_sha256, encoder, preset and crf the first stays.
+
+    Exit code 1: a row lacks a key of its schema version; nothing is written. 2: a file is not there.
+
+    Example: vmaf-train merge a.jsonl b.jsonl -o all.jsonl
+    """
+    check_code("merge", code)
+    from pyvmaf.tables.merge import RowError
+    from pyvmaf.tables.merge import merge as run
+
+    try:
+        counts = run(inputs, output)
+    except RowError as err:
+        say(f"error: {err}", err=True)
+        raise typer.Exit(1) from err
+    say(f"{output}: {counts['rows_out']} of {counts['rows_in']} rows of {len(counts['shards'])} files")
+    if counts["duplicates"]:
+        say(f"left out, of encodes that an earlier row has: {counts['duplicates']}", err=True)
+    if counts["conflicts"]:
+        say(f"of these with another vmaf_score: {counts['conflicts']}", err=True)
+
+
 def combine(
     inputs: Annotated[list[str], typer.Argument(metavar="LABEL=TABLE...", help="Tables, each with its corpus label.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The training table to write (.parquet).")],
@@ -117,6 +145,24 @@ def combine(
         str | None,
         typer.Option("--teacher", help="What computed the VMAF of tables of another program that do not state it."),
     ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option("--labels", help="Labels that rate the rows, from labels or aggregate; may be repeated."),
+    ] = None,
+    label_corpus: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label-corpus", metavar="LABEL", help="Rate the rows of this corpus label only; may be repeated."
+        ),
+    ] = None,
+    feature_key: Annotated[str, typer.Option("--feature-key", help="Column that names the video.")] = "clip",
+    feature_key_regex: Annotated[
+        str | None, typer.Option("--feature-key-regex", metavar="REGEX", help="The part of it that is the key.")
+    ] = None,
+    label_key: Annotated[str, typer.Option("--label-key", help="Key of the labels that names the video.")] = "src",
+    label_key_regex: Annotated[
+        str | None, typer.Option("--label-key-regex", metavar="REGEX", help="The part of it that is the key.")
+    ] = None,
     code: CodeOption = None,
 ) -> None:
     """Put shards into one training table. A label may repeat; a feature that an input lacks becomes NaN.
@@ -127,6 +173,7 @@ def combine(
     """
     check_code("combine", code)
     from pyvmaf.base.opinion import parse_scale
+    from pyvmaf.labels.scores import Labels
     from pyvmaf.tables.build import combine as run
 
     pairs = [(label, Path(path)) for label, path in (_pair(value, "LABEL=TABLE") for value in inputs)]
@@ -137,6 +184,11 @@ def combine(
         mos_scale=None if mos_scale is None else parse_scale(mos_scale),
         teacher=teacher,
         mos_maps=dict(_pair(value, "LABEL=MAP") for value in mos_map or ()),
+        labels_of=Labels(
+            tuple(labels), feature_key, feature_key_regex, label_key, label_key_regex, corpora=tuple(label_corpus or ())
+        )
+        if labels
+        else None,
     )
     say(f"{output}: {rows} rows of {len(pairs)} tables")
 

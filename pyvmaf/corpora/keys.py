@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from pathlib import PurePath
+
+from pyvmaf.corpora.find import SUFFIXES
 
 LONGEST = 90
 _HASH = 8
@@ -18,6 +21,14 @@ def periodic(name: str) -> bool:
 def clip_key(path: str) -> str:
     """Return the key of a clip: see `key_of`, of its relative path without suffix."""
     return key_of(re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path))
+
+
+def video_key(name: str) -> str:
+    """Return the key that the name of a video stands for; only suffixes of videos are taken off, because names may have
+    points in them.
+    """
+    suffix = PurePath(name).suffix
+    return key_of(name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name)
 
 
 def key_of(name: str) -> str:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyvmaf.corpora.find import SUFFIXES
-from pyvmaf.corpora.keys import LONGEST, clip_key, key_of
+from pyvmaf.corpora.keys import LONGEST, clip_key, key_of, video_key
 from pyvmaf.corpora.spec import LABEL_PATTERN
 from pyvmaf.errors import InputError, MissingFileError
 
@@ -73,7 +72,7 @@ def read_opinions(path: Path, source: str | None = None) -> list[Opinion]:
         raise InputError(f"{path} is not a file of opinion scores in UTF-8: {err}") from err
     scores: dict[str, Opinion] = {}
     for item in opinions:
-        _check_same(scores.setdefault(_key(item.name), item), item)
+        _check_same(scores.setdefault(video_key(item.name), item), item)
     return opinions
 
 
@@ -98,7 +97,7 @@ def join(opinions: list[Opinion], videos: Mapping[str, str]) -> tuple[dict[str, 
     scores: dict[str, Opinion] = {}
     unmatched: list[str] = []
     for item in opinions:
-        forms = (_key(item.name), clip_key(item.name))
+        forms = (video_key(item.name), clip_key(item.name))
         found = [form for form in forms if form in videos] or [alone[form] for form in forms if form in alone]
         if found:
             _check_same(scores.setdefault(found[0], item), item)
@@ -175,12 +174,6 @@ def _number(where: str, name: str, column: str, cell: str) -> float:
     if not math.isfinite(number):
         raise InputError(f"{where}: {column} of {name!r} is {text}, which is too large")
     return number
-
-
-def _key(name: str) -> str:
-    """The key that a name stands for; only suffixes of videos are taken off, because names may have points in them."""
-    suffix = Path(name).suffix
-    return key_of(name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name)
 
 
 def _check_same(first: Opinion, other: Opinion) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyvmaf.base.files import write_text
 from pyvmaf.base.manifest import write_manifest
-from pyvmaf.base.outputs import publishes, reading
-from pyvmaf.base.parse import parse_json
-from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.labels.scales import scale_map
+from pyvmaf.base.outputs import publishes
+from pyvmaf.errors import InputError, MissingFileError
+from pyvmaf.labels.rows import read_rows
+from pyvmaf.labels.scales import ScaleMap, scale_map
 from pyvmaf.labels.spec import LabelSpec, find_spec, load_labels
 
 REQUIRED = ("src", "mos", "corpus")
@@ -24,34 +24,6 @@ COUNTERS = (
 """What is counted."""
 
 _SLACK = 0.05
-
-
-def read_rows(path: Path, required: Sequence[str] = REQUIRED) -> Iterator[dict[str, Any]]:
-    """Give the rows of a file of labels.
-
-    Raises:
-        MissingFileError: there is no such file.
-        IntegrityError: a line is not a JSON object.
-        InputError: a row lacks a required key, or its score is no number.
-    """
-    reading(path)
-    if not path.is_file():
-        raise MissingFileError(f"no such file: {path}")
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            where = f"{path}, line {number}"
-            if not line.strip():
-                continue
-            row = parse_json(line, where)
-            if not isinstance(row, dict):
-                raise IntegrityError(f"{where} is no JSON object")
-            lacking = [key for key in required if row.get(key) in (None, "")]
-            if lacking:
-                raise InputError(f"{where} lacks {', '.join(lacking)}: it is no row of the verb labels")
-            mos = row.get("mos")
-            if "mos" in required and (isinstance(mos, bool) or not isinstance(mos, int | float)):
-                raise InputError(f"{where}: mos is {mos!r}, not a number")
-            yield row
 
 
 @publishes("aggregate")
@@ -79,7 +51,10 @@ def aggregate(inputs: Sequence[Path], output: Path) -> dict[str, int]:
     kept: dict[str, dict[str, Any]] = {}
     for path in inputs:
         counts["inputs_seen"] += 1
-        for row in read_rows(path):
+        for where, row in read_rows(path, REQUIRED):
+            mos = row["mos"]
+            if isinstance(mos, bool) or not isinstance(mos, int | float):
+                raise InputError(f"{where}: mos is {mos!r}, not a number")
             counts["rows_in"] += 1
             mapped = _mapped(row, specs)
             if isinstance(mapped, str):
@@ -113,16 +88,23 @@ def _mapped(row: Mapping[str, Any], specs: dict[str, LabelSpec | None]) -> dict[
             specs[corpus] = None
     spec = specs[corpus]
     if spec is None:
-        return "dropped_unknown_corpus"
-    to_common = scale_map(spec.aggregated)
+        # Of a dataset whose spec is not here, the row itself may say how it comes to the common scale.
+        if not isinstance(row.get("mos_map"), str):
+            return "dropped_unknown_corpus"
+        return _on_common_scale(row, corpus, scale_map(row["mos_map"]), row.get("mos_native_scale"))
+    return _on_common_scale(row, corpus, scale_map(spec.aggregated), list(spec.scale))
+
+
+def _on_common_scale(row: Mapping[str, Any], corpus: str, to_common: ScaleMap, native: Any) -> dict[str, Any] | str:
     if not to_common.low - _SLACK <= row["mos"] <= to_common.high + _SLACK:
         return "dropped_bad_scale"
     return {
-        **row,
+        **{key: value for key, value in row.items() if key != "mos_map"},
         "mos": to_common.value(row["mos"]),
         "mos_std_dev": to_common.deviation(row.get("mos_std_dev") or 0.0),
+        "mos_scale": list(to_common.to),
         "mos_native": row.get("mos_native", row["mos"]),
-        "mos_native_scale": row.get("mos_native_scale", list(spec.scale)),
+        "mos_native_scale": row.get("mos_native_scale", native),
         "corpus_source": corpus,
         "src_sha256": row.get("src_sha256"),
     }

@@ -136,6 +136,8 @@ def _row(spec: LabelSpec, label: Label, facts: dict[str, Any] | None) -> dict[st
         "mos": label.mos if stored is None else stored.value(label.mos),
         "mos_std_dev": label.deviation if stored is None else stored.deviation(label.deviation),
         "n_ratings": label.ratings,
+        "mos_scale": list(spec.scale if stored is None else stored.to),
+        "mos_map": spec.aggregated,
         "mos_native": label.mos,
         "mos_native_scale": list(spec.scale),
         "corpus": spec.name,

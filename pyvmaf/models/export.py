@@ -125,6 +125,7 @@ def export(
     if opset is not None and opset != spec.export.opset:
         raise InputError(f"--opset is {opset}, but {config} exports operator set {spec.export.opset} (export.opset)")
     weights = load_weights(checkpoint)
+    spec = weights.spec_of(spec)
     inputs = {"config": config, "checkpoint": checkpoint}
     if verdict is not None and table is not None:
         judged = _judged(spec, weights, verdict, table)

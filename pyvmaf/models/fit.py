@@ -77,6 +77,7 @@ def fit(
     for path in (table, *(() if negatives is None else (negatives,))):
         reading(path)
     claim(output / WEIGHTS, output / REPORT, output / PREDICTIONS)
+    spec = spec.on_table(table)
     fitted = fit_part(spec.kind).fit(spec, Run(table, seed, n_epochs, threads, on_epoch, on_held_out, negatives))
     weights = Weights(output / WEIGHTS, _info(spec, fitted, table, seed, n_epochs), fitted.tensors)
     predictions = output / PREDICTIONS

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
 from pyvmaf.base.families import DEFAULT_KIND, FAMILIES, load_part
 from pyvmaf.base.files import read_yaml
+from pyvmaf.base.opinion import MOS, read_scale, shown_scale
+from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.base.section import Section
 from pyvmaf.errors import InputError, shown, unknown_name
 from pyvmaf.splits import CONTENT_HASH_POLICY, CONTENT_HASH_SEED, HOLDOUT_MODES
@@ -25,7 +27,9 @@ class Target(Section):
     table: str = Field(default="default", description="Name of the table in results/tables that is trained on.")
     column: str = Field(default="vmaf", description="Column of the table to predict.")
     range: tuple[float, float] = Field(
-        default=(0.0, 100.0), description="Range that the target has, which is that of the scores."
+        default=(0.0, 100.0),
+        description="Range that the target has, which is that of the scores. Of a model of `mos` it is the scale that the "
+        "table states, and need not be written; another one is refused.",
     )
     clip: bool = Field(
         default=True,
@@ -37,6 +41,11 @@ class Target(Section):
         description="Fit (target - mean) / std of the training rows; the inverse is folded into the last layer. Raw "
         "targets of 0 to 100 leave small networks far from converged, and some with no unit alive.",
     )
+
+    @property
+    def states_range(self) -> bool:
+        """Whether the file states `range`."""
+        return "range" in self.model_fields_set
 
     @model_validator(mode="after")
     def _ordered(self) -> Target:
@@ -495,6 +504,31 @@ class ModelSpec(Section):
                 return candidate
         modes = ", ".join(q.mode for q in self.quantised) or "none"
         raise InputError(f"model {self.name} has no quantised mode {mode!r}; it has: {modes}")
+
+    def with_range(self, low: float, high: float) -> Self:
+        """Return the spec with this range of the target."""
+        return self.model_copy(update={"target": self.target.model_copy(update={"range": (low, high)})})
+
+    def on_table(self, table: Path) -> Self:
+        """Return the spec for a table that is to be trained on: a target of opinion scores has the range of their scale.
+
+        Raises:
+            MissingFileError, IntegrityError: the table is not there or is damaged.
+            InputError: the file states another range than the table's scale.
+        """
+        if self.target.column != MOS:
+            return self
+        with ParquetTable(table) as parquet:
+            scale = read_scale(parquet.block() or {}, str(table))
+        if scale is None or scale == self.target.range:
+            return self
+        if self.target.states_range:
+            low, high = self.target.range
+            raise InputError(
+                f"model {self.name} has target.range [{low:g}, {high:g}], but the opinion scores of {table} are on the scale "
+                f"{shown_scale(scale)}: leave target.range out, or map the table's scores (mos_scale of the table)"
+            )
+        return self.with_range(*scale)
 
     def training(self) -> dict[str, Any]:
         """Everything that shapes the weights, as JSON values; without the epochs, because a run may ask for others."""

@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.base.files import content_hash, sha256_file, write_bytes
+from pyvmaf.base.opinion import MOS
 from pyvmaf.base.outputs import reading
 from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
@@ -19,6 +20,8 @@ from pyvmaf.models.spec import ModelSpec
 
 WEIGHTS, REPORT, PREDICTIONS, MODEL = "weights.safetensors", "loso.json", "predictions.parquet", "model.onnx"
 """Names of the files in the folder of one seed."""
+
+_S = TypeVar("_S", bound=ModelSpec)
 
 SCHEMA = "pyvmaf-weights-v1"
 # One key only: safetensors keeps its metadata in a hash map, whose order differs from run to run.
@@ -68,6 +71,12 @@ class Weights:
     def sha256(self) -> str:
         """Hash of the file."""
         return sha256_file(self.path)
+
+    def spec_of(self, spec: _S) -> _S:
+        """Return a spec with the range of opinion scores that it had on the table, if its file does not state one."""
+        if spec.target.column != MOS or spec.target.states_range:
+            return spec
+        return spec.with_range(*self.info["training"]["target"]["range"])
 
     def check_made_for(self, spec: ModelSpec) -> None:
         """Refuse weights of another model.

@@ -256,6 +256,7 @@ def quantize(
     spec = load_spec(config)
     settings = _settings(spec, mode, overrides or {})
     trained = load_weights(weights)
+    spec = trained.spec_of(spec)
     fp32 = load_model(model)
     if fp32.sidecar["name"] != spec.name:
         raise InputError(f"{model} is model {fp32.sidecar['name']!r}, not {spec.name!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -16,7 +17,7 @@ from pyvmaf.base.opinion import COLUMNS as OPINIONS
 from pyvmaf.base.opinion import COUNTS, MOS, SCALE_KEY, read_scale
 from pyvmaf.base.outputs import publishes
 from pyvmaf.base.parquet import ParquetTable
-from pyvmaf.errors import InputError
+from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES
 from pyvmaf.features.skipped import check_skipped
 from pyvmaf.features.table import (
@@ -29,6 +30,7 @@ from pyvmaf.features.table import (
     schema,
     write_table,
 )
+from pyvmaf.labels.scores import Labels, Scores
 from pyvmaf.tables.adapters.frames import UNKNOWN, FrameTable, open_frames
 from pyvmaf.tables.clips import (
     CLIP,
@@ -205,6 +207,22 @@ def _rated(scales: OneScale, rows: int) -> dict[str, Any]:
     if scales.scale is None:
         return {}
     return {SCALE_KEY: list(scales.scale), "mos_maps": scales.names(), "rows_rated": rows}
+
+
+def _rate(inputs: Sequence[_Input], labels: Sequence[str], asked: Labels) -> Scores:
+    """Give the rows of the corpora that labels are for their scores.
+
+    Raises:
+        InputError: a corpus is not among the inputs, or its rows have scores; as `Scores`.
+    """
+    for corpus in asked.corpora:
+        if corpus not in labels:
+            raise unknown_name("corpus that labels are for", corpus, labels)
+    scores = Scores(asked)
+    for item, label in zip(inputs, labels, strict=True):
+        if not asked.corpora or label in asked.corpora:
+            item.rate(scores)
+    return scores
 
 
 def _bring_to_one_scale(
@@ -457,6 +475,7 @@ def combine(
     teacher: str | None = None,
     mos_scale: Scale | None = None,
     mos_maps: Mapping[str, str] = MappingProxyType({}),
+    labels_of: Labels | None = None,
 ) -> int:
     """Put tables into one training table; the rows of each input get its corpus label.
 
@@ -471,6 +490,7 @@ def combine(
         teacher: what computed the VMAF of tables of another program that do not state it.
         mos_scale: scale that opinion scores are mapped to, by `pyvmaf.labels.scales`; the native ones are kept. None to
             leave them as they are.
+        labels_of: label files that rate the rows; their scores are mapped to `mos_scale`, too.
         mos_maps: name of the map by label, for inputs whose scores do not take the usual one.
 
     Returns:
@@ -488,9 +508,13 @@ def combine(
     if not sum(item.file.rows for item in files):
         raise InputError(f"no rows: {', '.join(os.fspath(path) for _, path in pairs)} are empty")
     labels = [label for label, _ in pairs]
+    scores = None if labels_of is None else _rate(files, labels, replace(labels_of, scale=mos_scale))
     _bring_to_one_scale(files, labels, mos_scale, mos_maps)
     details = _merge(files, labels, output) if unit == FRAME else _merge_clips(files, labels, output)
     details |= _made_elsewhere(files)
+    if scores is not None:
+        scores.lookup.check(" or ".join(os.fspath(path) for _, path in pairs))
+        details["labels"] = scores.lookup.audit()
     write_manifest(
         output,
         verb="combine",
@@ -499,8 +523,12 @@ def combine(
             "unit": unit,
             **({} if teacher is None else {"teacher": teacher}),
             **({} if mos_scale is None else {"mos_scale": list(mos_scale), "mos_maps": dict(mos_maps)}),
+            **({} if labels_of is None else labels_of.args()),
         },
-        inputs={"tables": [path for _, path in pairs]},
+        inputs={
+            "tables": [path for _, path in pairs],
+            **({} if labels_of is None else {"labels": list(labels_of.paths)}),
+        },
         outputs={"table": output},
         details=details,
         seconds=time.monotonic() - started,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,47 +13,15 @@ import numpy as np
 from pyvmaf.base.opinion import COLUMNS, COUNTS, MOS, NATIVE, SPREADS, shown_scale
 from pyvmaf.corpora import Ratings
 from pyvmaf.errors import InputError
+from pyvmaf.labels.keyed import keyed_columns
 from pyvmaf.labels.scales import ScaleMap, default_map, fitting_map
 from pyvmaf.tables.clips import ENCODE_KEY
-from pyvmaf.tables.columns import coded_names, floats
+from pyvmaf.tables.columns import floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Scale = tuple[float, float]
-
-
-def opinion_columns(
-    table: pa.Table,
-    keys: Sequence[str],
-    find: Callable[[tuple[str, ...]], Mapping[str, Any] | None],
-    names: Sequence[str],
-) -> dict[str, pa.Array[Any]]:
-    """Return a column of each of `names` for the rows of a table.
-
-    Args:
-        table: rows.
-        keys: text columns that together name what was rated.
-        find: the scores by column for the values of `keys` of a row; None if it was not rated.
-        names: the columns of opinion scores.
-    """
-    import pyarrow as pa
-
-    codes = np.zeros(table.num_rows, np.int64)
-    parts = [coded_names(table, name) for name in keys]
-    for values, index in parts:
-        codes = codes * values.size + index
-    distinct, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    rated = [find(tuple(str(values[index[row]]) for values, index in parts)) or {} for row in first.tolist()]
-    columns: dict[str, pa.Array[Any]] = {}
-    for name in names:
-        cells = [rating.get(name) for rating in rated]
-        if name in COUNTS:
-            known: pa.Array[Any] = pa.array(cells, pa.int64())
-        else:
-            known = pa.array([float("nan") if cell is None else float(cell) for cell in cells], pa.float64())
-        columns[name] = known.take(inverse) if distinct.size else known
-    return columns
 
 
 class Rating(Protocol):
@@ -92,7 +60,10 @@ class CorpusRatings:
 
     def columns(self, table: pa.Table) -> Mapping[str, pa.Array[Any]]:
         """Return the columns of the rows of a table of frames."""
-        return opinion_columns(table, ENCODE_KEY, self._find, self.names)
+        import pyarrow as pa
+
+        fields = {name: pa.int64() if name in COUNTS else pa.float64() for name in self.names}
+        return keyed_columns(table, ENCODE_KEY, self._find, fields)
 
     def _find(self, key: tuple[str, ...]) -> Mapping[str, Any] | None:
         clip, codec, rung = key

@@ -21,7 +21,8 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 from pyvmaf import engines
 from pyvmaf.base import layout
 from pyvmaf.base.coded import Coded
-from pyvmaf.base.opinion import NATIVE
+from pyvmaf.base.layout import AGGREGATED
+from pyvmaf.base.opinion import MOS, NATIVE, shown_scale
 from pyvmaf.base.roots import VARIABLE
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.corpora.keys import periodic
@@ -34,6 +35,8 @@ from pyvmaf.errors import InputError, PyvmafError, UnavailableError, unknown_nam
 from pyvmaf.features.catalog import CONTEXT, FEATURES, TEACHER, pooled_column, select
 from pyvmaf.features.requests import Teacher, usable
 from pyvmaf.features.table import LEADING as FRAME_COLUMNS
+from pyvmaf.labels.scores import NAMES
+from pyvmaf.labels.spec import load_labels
 from pyvmaf.models.crossval import Division
 from pyvmaf.models.spec import ModelSpec, load_spec
 from pyvmaf.tables.clips import LEADING as CLIP_COLUMNS
@@ -64,6 +67,10 @@ def check(plan: Plan) -> None:
         problems += _rungs(plan, clips)
     if videos:
         problems += _measurements(plan, clips)
+    for dataset in plan.datasets:
+        problems += _caught(lambda: load_labels(Path(plan.labels(dataset).path)), f"labels.{dataset}: ")  # noqa: B023
+        if dataset == AGGREGATED:
+            problems.append(f"labels.{dataset}: this name is that of all datasets together: choose another one")
     for name, model in plan.models.items():
         problems += _model(plan, model, specs[name], clips)
     if not problems:
@@ -335,7 +342,7 @@ def _model(plan: Plan, model: Model, spec: ModelSpec, clips: _Clips) -> Iterator
     shards = plan.table(model.table)
     unit = plan.unit(model.table)
     yield from _units(plan, model.table, unit)
-    yield from _scales(plan, model.table)
+    yield from _scales(plan, model.table, spec)
     leading = FRAME_COLUMNS if unit == "frame" else CLIP_COLUMNS
     measured = {*select(plan.config["features"]).names, TEACHER}
     leading = (*leading, *_opinions(plan, model.table))
@@ -359,21 +366,36 @@ def _model(plan: Plan, model: Model, spec: ModelSpec, clips: _Clips) -> Iterator
 def _opinions(plan: Plan, table: str) -> set[str]:
     """Return the columns of opinion scores that a table gets from corpus files."""
     given = {name for corpus, _ in plan.table(table) for name in plan.corpora[corpus].rated}
+    given |= set(NAMES) if plan.table_datasets(table) else set()
     return given | ({NATIVE} if given and plan.config["tables"][table]["mos_scale"] is not None else set())
 
 
-def _scales(plan: Plan, table: str) -> Iterator[Problem]:
-    """Opinion scores of corpus files that cannot be put on one scale."""
+def _scales(plan: Plan, table: str, spec: ModelSpec) -> Iterator[Problem]:
+    """Opinion scores of corpus files that cannot be put on one scale, or not on that of the model."""
     keys = plan.config["tables"][table]
     wanted = None if keys["mos_scale"] is None else (float(keys["mos_scale"][0]), float(keys["mos_scale"][1]))
-    corpora = dict.fromkeys(corpus for corpus, _ in plan.table(table))
-    rated = [
-        (name, Path(plan.corpora[name].path), plan.corpora[name].scale) for name in corpora if plan.corpora[name].rated
-    ]
-    if any(plan.corpora[name].imported for name in corpora):
+    corpora = {corpus: plan.corpora[corpus] for corpus, _ in plan.table(table)}
+    rated = [(name, Path(corpus.path), corpus.scale) for name, corpus in corpora.items() if corpus.rated]
+    labels = keys["labels"]
+    for name, path, _ in rated if labels is not None else ():
+        if name in (labels["corpora"] or corpora):
+            yield (
+                f"table {table!r} gets opinion scores from labels, but {path} has some, too: leave corpus {name} out of "
+                "labels.corpora, or the scores out of the file"
+            )
+    if labels is not None or not rated or any(corpus.imported for corpus in corpora.values()):
         return  # the scores of imported tables are known when they are read
-    if rated:
-        yield from _caught(lambda: OneScale.of(rated, wanted, keys["mos_maps"]), f"table {table!r}: ")
+    try:
+        scale = OneScale.of(rated, wanted, keys["mos_maps"]).scale
+    except InputError as err:
+        yield f"table {table!r}: {err}"
+        return
+    if spec.target.column == MOS and spec.target.states_range and spec.target.range != scale and scale is not None:
+        low, high = spec.target.range
+        yield (
+            f"model {spec.name}: target.range is [{low:g}, {high:g}], but the opinion scores of table {table!r} are on the "
+            f"scale {shown_scale(scale)}: leave it out, or set mos_scale of the table"
+        )
 
 
 def _units(plan: Plan, table: str, unit: str) -> Iterator[Problem]:

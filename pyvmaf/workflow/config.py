@@ -25,6 +25,7 @@ from pyvmaf.encodes import distortion
 from pyvmaf.engines import engine_name
 from pyvmaf.errors import InputError, shown
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
+from pyvmaf.labels.keyed import Key
 from pyvmaf.labels.scales import scale_map
 
 _MOST_THREADS = 1024
@@ -69,6 +70,48 @@ class Ladder(Section):
     )
 
 
+class LabelFile(Section):
+    """A published file of opinion scores, and the videos that it is of."""
+
+    file: str = Field(
+        min_length=1, description="The label file, as its authors publish it; relative to the working folder."
+    )
+    dataset: Name | None = Field(
+        default=None, description="The dataset: a file in `config/labels`. null: the name here is that of the dataset."
+    )
+    videos: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder of the dataset's videos; each is hashed and its header read. null: rows say nothing of files.",
+    )
+    max_missing_share: float = Field(
+        default=0.1, ge=0, le=1, description="Largest share of the videos that may be absent or unreadable."
+    )
+
+
+class TableLabels(Section):
+    """Labels that rate the rows of a table."""
+
+    datasets: list[Name] = Field(
+        min_length=1, description="Names from `labels`, or `aggregated`: all of them on 0 to 100, each video once."
+    )
+    corpora: list[Name] | None = Field(
+        default=None, min_length=1, description="Corpora whose rows are rated; null: all of the table."
+    )
+    feature_key: str = Field(default="clip", min_length=1, description="Column of the table that names the video.")
+    feature_key_regex: str | None = Field(
+        default=None, description="The part of it that is the key: a regular expression with one group."
+    )
+    label_key: str = Field(default="src", min_length=1, description="Key of the labels that names the video.")
+    label_key_regex: str | None = Field(default=None, description="The part of it that is the key.")
+
+    @model_validator(mode="after")
+    def _keys_with_one_group(self) -> Self:
+        Key.of(self.feature_key, self.feature_key_regex)
+        Key.of(self.label_key, self.label_key_regex)
+        return self
+
+
 class Table(Section):
     """Which shards a training table is put together from."""
 
@@ -92,6 +135,13 @@ class Table(Section):
         default={},
         description="Corpora whose scores do not take the usual map: corpus to the name of one in "
         "`pyvmaf/labels/scales.py` (`0-100-dmos` for scores where higher is worse).",
+    )
+
+    labels: TableLabels | None = Field(
+        default=None,
+        description="Opinion scores from label files, `{datasets: [konvid-1k]}`: datasets (names from `labels`, or "
+        "`aggregated`), corpora, feature_key (`clip`) and label_key (`src`), feature_key_regex and label_key_regex. null: "
+        "those of the corpora.",
     )
 
     @model_validator(mode="after")
@@ -198,6 +248,10 @@ class Config(Section):
     tables: dict[Name, Table] = Field(
         default={"default": Table()},
         description="Training tables by name. Only the tables that a model asks for are made.",
+    )
+    labels: dict[Name, LabelFile] = Field(
+        default={},
+        description="Published files of opinion scores by dataset. Only those that a table asks for are read.",
     )
     report: Report = Field(default=Report(), description="What the page shows.")
     threads: Threads = Field(default=Threads(), description="Threads per rule; `--cores` caps them.")
@@ -423,7 +477,7 @@ def default_yaml() -> str:
         elif isinstance(value, dict):
             for key, inner in section.model_fields.items():
                 lines += _comment(f"{key} ({_default(inner)}): {inner.description}", "  ")
-            lines.append(f"{name}:")
+            lines.append(f"{name}:" if value else f"{name}: {{}}")
             lines += [f"  {key}: {_flow(item.model_dump(exclude_defaults=True))}" for key, item in value.items()]
         else:
             lines.append(f"{name}:")

@@ -179,6 +179,38 @@ class Corpus:
 
 
 @dataclass(frozen=True)
+class LabelFile:
+    """One label file of the configuration.
+
+    Attributes:
+        path: of the dataset's spec.
+        spec: its content.
+        keys: the configuration's keys.
+    """
+
+    path: str
+    spec: Mapping[str, Any]
+    keys: Mapping[str, Any]
+
+    @property
+    def file(self) -> str:
+        """The label file."""
+        return str(self.keys["file"])
+
+    @property
+    def reads(self) -> dict[str, Any]:
+        """The keys of the spec."""
+        return dict(set_keys(self.spec))
+
+    @property
+    def options(self) -> list[str]:
+        """Options of the verb ``labels``."""
+        if self.keys["videos"] is None:
+            return []
+        return ["--videos", str(self.keys["videos"]), "--max-missing-share", f"{self.keys['max_missing_share']:g}"]
+
+
+@dataclass(frozen=True)
 class Model:
     """One model file.
 
@@ -279,6 +311,10 @@ class Plan:
         }
         self.corpora: dict[str, Corpus] = {name: self._corpus(name) for name in _distinct(config, "corpora")}
         self.models: dict[str, Model] = {name: self._model(name) for name in _distinct(config, "models")}
+        for dataset in config["labels"]:
+            self.labels(dataset)
+        for table in self.tables:
+            self.table_datasets(table)
         measured = select(config["features"]).names
         for model in self.models.values():
             shards = self.table(model.table)
@@ -432,6 +468,61 @@ class Plan:
         low, high = keys["mos_scale"]
         maps = [word for label, name in keys["mos_maps"].items() for word in ("--mos-map", f"{label}={name}")]
         return ["--mos-scale", f"{low:g},{high:g}", *maps]
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """Datasets whose label files the configuration names."""
+        return list(self._config["labels"])
+
+    def labels(self, dataset: str) -> LabelFile:
+        """Return one label file of the configuration.
+
+        Raises:
+            InputError: the configuration does not name it, or there is no spec of its dataset.
+        """
+        keys = _get("dataset of `labels`", dataset, self._config["labels"])
+        name = keys["dataset"] or dataset
+        folders = [Path("config") / "labels", self._bundled / "labels"]
+        found = next((path for folder in folders if (path := folder / f"{name}.yaml").is_file()), None)
+        if found is None:
+            names = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+            raise unknown_name(f"dataset of `labels.{dataset}` (no {name}.yaml in config/labels)", name, names)
+        return LabelFile(_from_here(found), read_yaml(found), keys)
+
+    def table_datasets(self, table: str) -> list[str]:
+        """Return the datasets whose labels rate the rows of a table; none if it gets no labels.
+
+        Raises:
+            InputError: the configuration does not name one.
+        """
+        keys = _get("table", table, self._config["tables"])["labels"]
+        names = [] if keys is None else list(keys["datasets"])
+        for name in names:
+            if name != layout.AGGREGATED:
+                _get(f"dataset of table {table!r} (or not in `labels`)", name, self._config["labels"])
+            elif not self.datasets:
+                raise InputError(
+                    f"table {table!r} has the labels of all datasets, but `labels` names none: add their files"
+                )
+        return names
+
+    def label_options(self, table: str, files: Sequence[str]) -> list[str]:
+        """Return the options of ``combine`` that rate the rows of a table by labels.
+
+        Args:
+            table: its name.
+            files: the labels' files.
+        """
+        keys = _get("table", table, self._config["tables"])["labels"]
+        if keys is None:
+            return []
+        words = [word for file in files for word in ("--labels", str(file))]
+        words += [word for corpus in keys["corpora"] or () for word in ("--label-corpus", corpus)]
+        words += ["--feature-key", keys["feature_key"], "--label-key", keys["label_key"]]
+        for option in ("feature_key_regex", "label_key_regex"):
+            if keys[option] is not None:
+                words += [f"--{option.replace('_', '-')}", keys[option]]
+        return words
 
     def unit(self, table: str) -> str:
         """Return what a row of a table is: "frame" or "clip"."""

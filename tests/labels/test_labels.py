@@ -97,6 +97,8 @@ def test_rows_say_what_files_are(home: Path, videos: Path) -> None:
         "mos": 4.5,
         "mos_std_dev": 0.5,
         "n_ratings": 0,
+        "mos_scale": [1, 5],
+        "mos_map": "1-5-acr",
         "mos_native": 4.5,
         "mos_native_scale": [1, 5],
         "corpus": "small",
@@ -166,7 +168,7 @@ def test_videos_that_are_not_there_are_counted_and_limited(home: Path, videos: P
 
 def test_one_scale_and_each_video_once(home: Path, videos: Path) -> None:
     run(videos)
-    rows = rows_of(Path("out.jsonl"))
+    rows = [{key: value for key, value in row.items() if key != "mos_map"} for row in rows_of(Path("out.jsonl"))]
     better = [{**rows[0], "corpus": "other", "mos": 70.0, "mos_std_dev": 4.0}]
     strange = [{**rows[1], "corpus": "nobody"}, {**rows[1], "mos": 7}, {**rows[3], "src_sha256": None, "src": "x"}]
     Path("b.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*better, *strange]))
@@ -185,6 +187,11 @@ def test_one_scale_and_each_video_once(home: Path, videos: Path) -> None:
     assert (found["100001.mkv"]["mos"], found["100001.mkv"]["corpus_source"]) == (70.0, "other")
     assert (found["100002_540p.mkv"]["mos"], found["100002_540p.mkv"]["mos_std_dev"]) == (56.25, 12.5)
     assert (found["100002_540p.mkv"]["mos_native"], found["x"]["mos"]) == (3.25, 0.0)
+    assert all(row["mos_scale"] == [0, 100] for row in found.values())
+    # A row may itself say how it comes to the common scale.
+    Path("e.jsonl").write_text(json.dumps({**rows[1], "corpus": "nobody", "mos_map": "1-5-acr"}) + "\n")
+    aggregate([Path("e.jsonl")], Path("f.jsonl"))
+    assert [row["mos"] for row in rows_of(Path("f.jsonl"))] == [56.25]
     Path("c.jsonl").write_text('{"src": "a", "corpus": "small"}\n')
     with pytest.raises(InputError, match="line 1 lacks mos"):
         aggregate([Path("c.jsonl")], Path("d.jsonl"))
@@ -233,7 +240,7 @@ def test_scores_are_put_beside_rows(home: Path) -> None:
         ({"label_key": "name"}, "line 1 lacks name"),
     ],
 )
-def test_joins_that_are_refused_write_nothing(home: Path, options: dict[str, str], message: str) -> None:
+def test_joins_that_are_refused_write_nothing(home: Path, options: dict[str, Any], message: str) -> None:
     run(None)
     with pytest.raises(InputError, match=message):
         join(write_table(CLIPS), [Path("out.jsonl")], Path("rated.parquet"), Path("rated.json"), **options)

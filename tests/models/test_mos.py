@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -25,6 +26,7 @@ from pyvmaf.scoring.find import load_model
 from pyvmaf.tables.build import combine
 from pyvmaf.tables.imports import import_table
 from tests.make.logs import EXAMPLE, SHARED, Log
+from tests.make.tables import table_columns, write_table
 
 MODELS = Path(__file__).parents[2] / "config" / "models"
 SMALL: dict[str, Any] = {
@@ -36,7 +38,8 @@ SMALL: dict[str, Any] = {
         "guard": "clamp",
         "transforms": {"bitrate_kbps": "log"},
     },
-    "target": {"table": "fr_mos", "column": "mos", "range": [1, 5]},
+    # Its range is the scale that the table states.
+    "target": {"table": "fr_mos", "column": "mos"},
     "split": {"by": "group"},
     "epochs": 60,
     "gates": {
@@ -110,11 +113,11 @@ def test_from_a_log_to_the_registry(table: Path, tmp_path: Path, monkeypatch: py
     assert verdict["verdict"] == "PROMOTE"
     assert set(verdict["gates_not_judged"]) == {"hard_negatives", "monotonicity", "extrapolation", "spread over seeds"}
 
-    onnx = seed / "model.onnx"
-    sidecar = export(config, done.weights, Path("results/models/opinion/verdict.json"), table, onnx)
+    exported = seed / "model.onnx"
+    sidecar = export(config, done.weights, Path("results/models/opinion/verdict.json"), table, exported)
     assert (sidecar["kind"], sidecar["target"], sidecar["expected_output_range"]) == ("mos", "mos", [1, 5])
-    assert evaluate(onnx, table, split="all")["srocc"] > 0.8
-    model = load_model(onnx)
+    assert evaluate(exported, table, split="all")["srocc"] > 0.8
+    model = load_model(exported)
     rows = pq.read_table(table).to_pandas()
     scores = model.predict(rows, ("h264", None, None)).scores
     assert scores.shape == (48,)
@@ -123,14 +126,58 @@ def test_from_a_log_to_the_registry(table: Path, tmp_path: Path, monkeypatch: py
         model.predict(rows.drop(columns=["height", "bitrate_kbps"]))
 
     int8 = Path("results/quantized/opinion/seed0/static_qdq.onnx")
-    report = quantize(config, onnx, done.weights, table, int8, mode="static_qdq")
+    report = quantize(config, exported, done.weights, table, int8, mode="static_qdq")
     assert report["passed"]
     registry = Path("results/registry/registry.json")
     register(
-        [Path("results/models/opinion/verdict.json"), onnx.with_suffix(".json"), int8.with_suffix(".json")], registry
+        [Path("results/models/opinion/verdict.json"), exported.with_suffix(".json"), int8.with_suffix(".json")],
+        registry,
     )
     entry = json.loads(registry.read_text())["models"][0]
     assert (entry["id"], entry["kind"]) == ("opinion", "mos")
+
+
+def test_a_range_that_is_not_the_scale_of_the_table_is_refused(table: Path, tmp_path: Path) -> None:
+    stated = write_spec(tmp_path, target=SMALL["target"] | {"range": [0, 100]})
+    with pytest.raises(
+        InputError, match=r"target.range \[0, 100\], but the opinion scores of .* are on the scale 1 to 5"
+    ):
+        fit(stated, table, tmp_path / "seed0", seed=0)
+    assert not (tmp_path / "seed0").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*model opinion")
+def test_frames_are_trained_on_the_scores_of_their_clips(tmp_path: Path) -> None:
+    columns = table_columns(sources=4, frames=6)
+    names = sorted(set(columns["clip"]))
+    # The fourth clip was not rated.
+    mos = dict(zip(names, [22.0, 45.0, 71.0, float("nan")], strict=True))
+    columns["mos"] = [mos[clip] for clip in columns["clip"]]
+    block = {"features": ["adm2"], "unavailable": {}, "model": "vmaf_v0.6.1", "engine": {}, "mos_scale": [0, 80]}
+    shard = write_table(tmp_path / "shard.parquet", columns, **block)
+    combine([("made", shard)], tmp_path / "frames.parquet")
+    changes = {
+        "inputs": {"features": ["adm2", "motion2"]},
+        "target": {"table": "frames", "column": "mos"},
+        "split": {"by": "source"},
+    }
+    with pytest.raises(InputError, match=r"54 of 216 rows lack .*\(mos: 54 rows\).* if rows.max_dropped_share allows"):
+        fit(write_spec(tmp_path, **changes), tmp_path / "frames.parquet", tmp_path / "seed0", seed=0)
+    config = write_spec(tmp_path, **changes, rows={"max_dropped_share": 0.3}, epochs=0)
+    done = fit(config, tmp_path / "frames.parquet", tmp_path / "seed0", seed=0)
+    report = json.loads(done.report.read_text())
+    assert (report["table"]["rows"], report["table"]["rows_used"]) == (216, 162)
+    assert report["table"]["dropped"]["by_column"]["mos"] == 54
+    sidecar = export(config, done.weights, None, None, tmp_path / "model.onnx")
+    assert sidecar["expected_output_range"] == [0, 80]
+    # The ends of the scale are those of the Clip in the graph: far inputs do not leave it.
+    far = {"adm2": [1e6, -1e6], "motion2": [1e6, -1e6]}
+    scores = load_model(tmp_path / "model.onnx").predict(far).scores
+    assert scores.min() >= 0
+    assert scores.max() <= 80
+    nodes = [node for node in onnx.load(tmp_path / "model.onnx").graph.node if node.op_type == "Clip"]
+    ends = {i.name: onnx.numpy_helper.to_array(i) for i in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    assert [float(ends[name]) for name in nodes[-1].input[1:]] == [0, 80]
 
 
 def test_a_limit_on_all_held_out_rows_holds_a_model(table: Path, tmp_path: Path) -> None:

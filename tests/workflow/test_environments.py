@@ -114,6 +114,33 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: linked.make(folder / name, {*pins[name], "pip"}) for name in ENVIRONMENTS}
 
 
+def write_label_files(folder: Path) -> str:
+    """Write the spec of a rated dataset and its labels in two forms; return the key `labels` of a configuration."""
+    from openpyxl import Workbook  # type: ignore[import-untyped]
+    from scipy.io import savemat
+
+    form = {"name": "scores", "key": ["video"], "mos": ["mos"], "rows": [2, 2]}
+    spec = {
+        "name": "rated",
+        "description": "Two videos",
+        "license": "none",
+        "version": "1",
+        "scale": [1, 5],
+        "aggregated": "1-5-acr",
+        "videos": ["{key}.mkv"],
+        "layouts": [form | {"form": "xlsx", "sheet": "MOS"}, form | {"form": "mat"}],
+    }
+    write_yaml(folder / "config" / "labels" / "rated.yaml", spec)
+    rows = {"carphone": 4.25, "bikes_1": 2.5}
+    book = Workbook()
+    book.active.title = "MOS"
+    for row in (("video", "mos"), *rows.items()):
+        book.active.append(row)
+    book.save(folder / "book.xlsx")
+    savemat(folder / "matrix.mat", {"video": [[name] for name in rows], "mos": [[mos] for mos in rows.values()]})
+    return "{book: {dataset: rated, file: book.xlsx, videos: videos}}"
+
+
 def questions(folder: Path, log: Path) -> dict[str, Job]:
     """Plan one job of every rule: of the finished run, a corpus of packages, tables, an ensemble, and QAT."""
     shutil.copytree(log.parent, folder / "tables")
@@ -125,9 +152,20 @@ def questions(folder: Path, log: Path) -> dict[str, Job]:
     model["quantised"] = [{"mode": mode, "budget": 2, "rmse_max": 1000} for mode in ("qat", "static_qdq")]
     write_yaml(folder / "more" / "small.yaml", model)
     write_yaml(folder / "kfold" / "small.yaml", model | {"split": {"protocol": "kfold", "by": "source", "k": 2}})
-    more = ["--config", "corpora=[mine, logged, embedded]", "models_folder=more", "tables={default: {corpora: [mine]}}"]
+    labels = write_label_files(folder)
+    more = [
+        "--config",
+        f"labels={labels}",
+        "corpora=[mine, logged, embedded]",
+        "models_folder=more",
+        "tables={default: {corpora: [mine]}}",
+    ]
     targets = ["results/shards/logged/imported.parquet", "results/corpora/embedded/.packages/fetched.json"]
-    targets += ["results/models/small/ensemble.json", "results/quantized/small/seed0/qat.onnx"]
+    targets += [
+        "results/labels/aggregated.jsonl",
+        "results/models/small/ensemble.json",
+        "results/quantized/small/seed0/qat.onnx",
+    ]
     head = [
         "--snakefile",
         str(SNAKEFILE),
@@ -145,14 +183,24 @@ def questions(folder: Path, log: Path) -> dict[str, Job]:
         assert code == 0, f"{name}: {text}"
     run, further = (planned(answers[name][1]) for name in ("run", "more"))
     # First the jobs of the run: its pages would show the additions, such as an ensemble.
-    found = {**run, **{rule: further[rule] for rule in sorted(JOBS - set(run))}}
+    # Labels are read before they are put together.
+    rest = sorted(JOBS - set(run), key=lambda rule: (rule == "aggregate_labels", rule))
+    found = {**run, **{rule: further[rule] for rule in rest}}
     fit = found["fit_model"]
     kfold = fit.command.replace("config/models/small.yaml", "kfold/small.yaml").replace(
         "results/models", "kfold/models"
     )
     assert kfold.count("kfold") == 2
     command = f"{kfold.partition(' > ')[0]} > kfold.log 2>&1"
+    book = found["read_labels"].command
+    matrix = (
+        book.replace("book.xlsx", "matrix.mat")
+        .replace("labels/book", "labels/matrix")
+        .replace("_labels/book", "_labels/matrix")
+    )
+    assert matrix.count("matrix") == 3
     return found | {
+        "read_labels (matrix)": Job("read_labels", (), matrix),
         "quantize_model (qat)": further["quantize_model"],
         "fit_model (kfold)": Job("fit_model", (), command),
     }
@@ -179,7 +227,7 @@ IN_GROUP = pytest.mark.xdist_group("workflow")
 
 @IN_GROUP
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*sorted(JOBS), "fit_model (kfold)", "quantize_model (qat)"])
+@pytest.mark.parametrize("name", [*sorted(JOBS), "read_labels (matrix)", "fit_model (kfold)", "quantize_model (qat)"])
 def test_a_verb_runs_with_the_packages_of_its_environment(name: str, ran: Ran) -> None:
     done = ran.ended[name]
     if name == "fetch_corpus" and "cannot download" in done.stdout and "PYVMAF_REQUIRE_NETWORK" not in os.environ:

@@ -134,6 +134,7 @@ LEAVES: dict[str, tuple[Any, set[str]]] = {
     "tables.default.unit": ("clip", {"combine_table"} | FROM_TABLE),
     "tables.default.mos_scale": ([0, 100], {"combine_table"} | FROM_TABLE),
     "tables.default.mos_maps": ({"mine": "phase-f"}, {"combine_table"} | FROM_TABLE),
+    "labels": ({"konvid-1k": {"file": "KoNViD_1k_mos.csv"}}, set()),
     "report.points": (100, {"render_report", "render_card"}),
     "threads.encode_rung": (2, {"encode_rung"} | FROM_LADDERS | FROM_TABLE),
     "threads.extract_features": (1, set()),
@@ -151,6 +152,8 @@ def test_every_key_states_what_it_rebuilds() -> None:
     inside = {f"{place}.{key}" for place, section in sections.items() for key in section.model_fields}
     # Keys of a ladder without an encoder: see `test_one_more_distortion_leaves_the_others_alone`.
     inside -= {f"ladders.libx264.{key}" for key in BLUR}
+    # Labels are refused for corpora that have scores: see tests/workflow/test_labels.py.
+    inside -= {"tables.default.labels"}
     assert set(LEAVES) == inside | (set(Config.model_fields) - {place.partition(".")[0] for place in sections})
 
 

@@ -38,6 +38,7 @@ def scores(spec: RegressorSpec, seed: Seed, pairs: Pairs) -> Mapping[str, Scored
     are scored by that fold's member, all others by the model that would ship.
     """
     weights = load_weights(seed.beside(WEIGHTS))
+    spec = weights.spec_of(spec)
     members = held_out_by(seed, weights, pairs)
     blocks = _codecs(spec, seed)
     held_out = int(np.count_nonzero(members != "")) if weights.info.get("negatives") else None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.base.coded import Coded
 from pyvmaf.base.files import sha256_file
+from pyvmaf.base.opinion import MOS
 from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.chunks import CHUNK_ROWS, Scratch, chunks, release
 from pyvmaf.codecs.vocabularies import vocabulary
@@ -354,6 +355,8 @@ class _Rows:
         texts = []
         if self._lacking[self._in_range]:
             texts.append(f"; target.range is to be the scale of {self._spec.target.column}")
+        if self._spec.target.column == MOS and self._lacking[MOS]:
+            texts.append("; rows without an opinion score are left out if rows.max_dropped_share allows for them")
         joined = [name for name in self._features if name in CONTEXT and CONTEXT[name].of == "joined"]
         if any(self._lacking[name] for name in joined):
             texts.append(f"; {', '.join(joined)} come from another table, by vmaf-train join")
