@@ -177,7 +177,7 @@ def test_frames_are_trained_on_the_scores_of_their_clips(tmp_path: Path) -> None
     assert scores.max() <= 80
     nodes = [node for node in onnx.load(tmp_path / "model.onnx").graph.node if node.op_type == "Clip"]
     ends = {i.name: onnx.numpy_helper.to_array(i) for i in onnx.load(tmp_path / "model.onnx").graph.initializer}
-    assert [float(ends[name]) for name in nodes[-1].input[1:]] == [0, 80]
+    assert [ends[name].item() for name in nodes[-1].input[1:]] == [0, 80]
 
 
 def test_a_limit_on_all_held_out_rows_holds_a_model(table: Path, tmp_path: Path) -> None:
