@@ -140,7 +140,7 @@ def test_from_a_log_to_the_registry(table: Path, tmp_path: Path, monkeypatch: py
 def test_a_range_that_is_not_the_scale_of_the_table_is_refused(table: Path, tmp_path: Path) -> None:
     stated = write_spec(tmp_path, target=SMALL["target"] | {"range": [0, 100]})
     with pytest.raises(
-        InputError, match=r"target.range \[0, 100\], but the opinion scores of .* are on the scale 1 to 5"
+        InputError, match=r"target\.range \[0, 100\], but the opinion scores of .* are on the scale 1 to 5"
     ):
         fit(stated, table, tmp_path / "seed0", seed=0)
     assert not (tmp_path / "seed0").exists()

@@ -210,7 +210,9 @@ def test_tables_with_rows_of_other_programs() -> None:
 def test_opinion_scores_of_corpora_are_columns_of_tables() -> None:
     corpus(entry("a", mos=3), entry("b"), mos_scale=[1, 5])
     model(target={"column": "mos", "range": [0, 100]})
-    with pytest.raises(InputError, match=r"target.range is \[0, 100\], but the opinion scores of table 'default' are on"):
+    with pytest.raises(
+        InputError, match=r"target\.range is \[0, 100\], but the opinion scores of table 'default' are on"
+    ):
         checked()
     model(target={"column": "mos"})
     checked()
