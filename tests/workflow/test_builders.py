@@ -400,3 +400,103 @@ def test_chug(tmp_path: Path, embedded_corpus: dict[str, Path], shared_data: Pat
     predictions = pd.read_parquet(tmp_path / "fit" / "predictions.parquet")
     sides = {name: side_of(name) for name in chosen["content_name"]}
     assert set(predictions["source"]) == {name for name, side in sides.items() if side == "test"}
+
+
+# --- BVI-DVC: 10 bit videos in four tiers, from the archive ---------------------------------------------------------------
+
+BVI = {
+    "BasketballGoalScoringS1Videvo": "carphone",
+    "BookcaseBVITexture": "bikes_1",
+    "BricksBushesStaticBVITexture": "bikes_4",
+}
+TIERS = {"A": "3840x2176", "B": "1920x1088", "C": "960x544", "D": "480x272"}
+
+
+def test_bvi_dvc(tmp_path: Path, embedded_corpus: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMAF_DATA_ROOT", str(tmp_path / "data"))
+    with zipfile.ZipFile(tmp_path / "BVI-DVC.zip", "w") as archive:
+        for scene, clip in BVI.items():
+            for tier in ("C", "D") if scene.startswith("Bask") else ("D",):
+                name = f"{tier}{scene}_{TIERS[tier]}_25fps_10bit_420.mp4"
+                size = TIERS[tier].replace("x", ":")
+                coded = ("-vf", f"scale={size}", "-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-crf", "10")
+                file = cut(embedded_corpus[clip], tmp_path / name, 4, *coded, "-x265-params", "log-level=none")
+                archive.write(file, f"BVI-DVC/Videos/{name}")
+        archive.writestr("BVI-DVC/readme.txt", "not a video")
+    for tier in ("c", "d"):
+        corpus = ("--corpus", REPOSITORY / f"config/corpora/bvi-dvc-{tier}.yaml")
+        own = tmp_path / "config" / "corpora" / f"bvi-dvc-{tier}.yaml"
+        own.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(corpus[1], own)
+        ran("fetch", "--corpus", own, "--archive", "BVI-DVC.zip", "--accept-licence", "--output-dir", "x", cwd=tmp_path)
+        ran("manifest-scan", "--dataset", f"bvi-dvc-{tier}", cwd=tmp_path)
+    example = use_example("bvi_dvc", tmp_path)
+    table = "results/tables/bvi.parquet"
+    both = (*example, "--config", "corpora=[bvi-dvc-c, bvi-dvc-d]")
+    cases = {"whole": example, "table": (*example, "--", table), "both": (*both, "--", table)}
+    jobs = planned(tmp_path, cases)
+    assert jobs["whole"].rules["fit_model"] == 3
+    assert [jobs[name].rules["encode_rung"] for name in ("table", "both")] == [3, 4]
+    jobs["table"].run()
+    rows = pd.read_parquet(tmp_path / table)
+    assert rows.groupby("source", observed=True).size().to_dict() == {key_of(scene): 4 for scene in BVI}
+    assert {(row["pix_fmt"], row["preset"], row["crf"], row["width"]) for row in records(tmp_path, "bvi-dvc-d")} == {
+        ("yuv420p10le", "fast", 35, 480)
+    }
+    # A scene has one source in all tiers, so that no split has it on both sides.
+    other = load_videos(tmp_path / "config" / "corpora" / "bvi-dvc-c.yaml")
+    assert [entry.source for entry in other.entries] == [key_of("BasketballGoalScoringS1Videvo")]
+
+
+@pytest.mark.parametrize(("tier", "size"), TIERS.items())
+def test_each_tier_of_bvi_dvc_takes_its_own_members(tier: str, size: str) -> None:
+    corpus = yaml.safe_load((REPOSITORY / "config" / "corpora" / f"bvi-dvc-{tier.lower()}.yaml").read_text())
+    [item] = corpus["dataset"]["downloads"]
+    names = [f"{t}BookcaseBVITexture_{s}_120fps_10bit_420.mp4" for t, s in TIERS.items()]
+    assert [name for name in names if re.fullmatch(item["members"], f"Videos/{name}")] == [
+        f"{tier}BookcaseBVITexture_{size}_120fps_10bit_420.mp4"
+    ]
+
+
+# --- vmaf-tune: rows of encodes that were measured before ----------------------------------------------------------------
+
+
+def test_vmaf_tune(tmp_path: Path, embedded_corpus: dict[str, Path]) -> None:
+    """fr_regressor_v2 on rows that a small run left: four scenes, two encoders, four CRFs."""
+    scenes = {"bikes_1": "bikes", "carphone": "carphone", "bikes_4": "street", "bigbuckbunny": "bunny"}
+    for clip, name in scenes.items():
+        cut(embedded_corpus[clip], tmp_path / "films" / f"{name}.mkv", 12, "-vf", "scale=320:180", "-c:v", "ffv1")
+    ran("manifest-scan", "--root", "films", "--name", "films", "--output", "config/corpora/films.yaml", cwd=tmp_path)
+    ladder = {"presets": ["ultrafast"], "crfs": [18, 28, 36, 46]}
+    config = {"corpora": ["films"], "codecs": ["libx264", "libx265"], "ladders": {"libx264": ladder, "libx265": ladder}}
+    (tmp_path / "films.yaml").write_text(yaml.safe_dump(config))
+    shards = [f"results/shards/films/{codec}.parquet" for codec in ("libx264", "libx265")]
+    planned(tmp_path, {"rows": ("--configfile", "films.yaml", "--", *shards)})["rows"].run()
+    rows = b"".join((tmp_path / shard).with_suffix(".jsonl").read_bytes() for shard in shards)
+    assert len(rows.splitlines()) == 32
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "vmaf_tune_corpus.jsonl").write_bytes(rows)
+
+    example = use_example("vmaf_tune", tmp_path)
+    corpus = tmp_path / "docs" / "examples" / "vmaf_tune" / "phase_a.yaml"
+    corpus.write_text(corpus.read_text().replace("0" * 64, hashlib.sha256(rows).hexdigest()))
+    exported = "results/models/fr_regressor_v2_tune/seed0/model.onnx"
+    jobs = planned(tmp_path, {"model": (*example, "--", exported)})["model"]
+    assert jobs.rules["fit_model"] == 3
+    assert not {"encode", "extract_features"} & set(jobs.rules)
+    jobs.run()
+    sidecar = json.loads((tmp_path / exported).with_suffix(".json").read_text())
+    assert (sidecar["n_params"], sidecar["codec"]["layout"][-2:]) == (2625, ["preset_norm", "crf_norm"])
+    report = json.loads((tmp_path / exported).with_name("loso.json").read_text())
+    assert {fold["held_out"] for fold in report["folds"]} == set(scenes.values())
+    # Each row once, by the member that did not see its scene, with the score that the run measured.
+    predictions = pd.read_parquet((tmp_path / exported).with_name("predictions.parquet"))
+    measured = {
+        (row["encoder"], row["crf"], Path(row["src"]).stem): row["vmaf_score"]
+        for row in map(json.loads, rows.splitlines())
+    }
+    assert len(predictions) == 32
+    for row in predictions.to_dict("records"):
+        assert row["fold"] == row["source"]
+        assert row["target"] == pytest.approx(measured[row["codec"], row["crf"], row["source"]])
+    assert predictions["prediction"].corr(predictions["target"]) > 0.8
