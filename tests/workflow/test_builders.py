@@ -402,62 +402,6 @@ def test_chug(tmp_path: Path, embedded_corpus: dict[str, Path], shared_data: Pat
     assert set(predictions["source"]) == {name for name, side in sides.items() if side == "test"}
 
 
-# --- BVI-DVC: 10 bit videos in four tiers, from the archive ---------------------------------------------------------------
-
-BVI = {
-    "BasketballGoalScoringS1Videvo": "carphone",
-    "BookcaseBVITexture": "bikes_1",
-    "BricksBushesStaticBVITexture": "bikes_4",
-}
-TIERS = {"A": "3840x2176", "B": "1920x1088", "C": "960x544", "D": "480x272"}
-
-
-def test_bvi_dvc(tmp_path: Path, embedded_corpus: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VMAF_DATA_ROOT", str(tmp_path / "data"))
-    with zipfile.ZipFile(tmp_path / "BVI-DVC.zip", "w") as archive:
-        for scene, clip in BVI.items():
-            for tier in ("C", "D") if scene.startswith("Bask") else ("D",):
-                name = f"{tier}{scene}_{TIERS[tier]}_25fps_10bit_420.mp4"
-                size = TIERS[tier].replace("x", ":")
-                coded = ("-vf", f"scale={size}", "-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-crf", "10")
-                file = cut(embedded_corpus[clip], tmp_path / name, 4, *coded, "-x265-params", "log-level=none")
-                archive.write(file, f"BVI-DVC/Videos/{name}")
-        archive.writestr("BVI-DVC/readme.txt", "not a video")
-    for tier in ("c", "d"):
-        corpus = ("--corpus", REPOSITORY / f"config/corpora/bvi-dvc-{tier}.yaml")
-        own = tmp_path / "config" / "corpora" / f"bvi-dvc-{tier}.yaml"
-        own.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(corpus[1], own)
-        ran("fetch", "--corpus", own, "--archive", "BVI-DVC.zip", "--accept-licence", "--output-dir", "x", cwd=tmp_path)
-        ran("manifest-scan", "--dataset", f"bvi-dvc-{tier}", cwd=tmp_path)
-    example = use_example("bvi_dvc", tmp_path)
-    table = "results/tables/bvi.parquet"
-    both = (*example, "--config", "corpora=[bvi-dvc-c, bvi-dvc-d]")
-    cases = {"whole": example, "table": (*example, "--", table), "both": (*both, "--", table)}
-    jobs = planned(tmp_path, cases)
-    assert jobs["whole"].rules["fit_model"] == 3
-    assert [jobs[name].rules["encode_rung"] for name in ("table", "both")] == [3, 4]
-    jobs["table"].run()
-    rows = pd.read_parquet(tmp_path / table)
-    assert rows.groupby("source", observed=True).size().to_dict() == {key_of(scene): 4 for scene in BVI}
-    assert {(row["pix_fmt"], row["preset"], row["crf"], row["width"]) for row in records(tmp_path, "bvi-dvc-d")} == {
-        ("yuv420p10le", "fast", 35, 480)
-    }
-    # A scene has one source in all tiers, so that no split has it on both sides.
-    other = load_videos(tmp_path / "config" / "corpora" / "bvi-dvc-c.yaml")
-    assert [entry.source for entry in other.entries] == [key_of("BasketballGoalScoringS1Videvo")]
-
-
-@pytest.mark.parametrize(("tier", "size"), TIERS.items())
-def test_each_tier_of_bvi_dvc_takes_its_own_members(tier: str, size: str) -> None:
-    corpus = yaml.safe_load((REPOSITORY / "config" / "corpora" / f"bvi-dvc-{tier.lower()}.yaml").read_text())
-    [item] = corpus["dataset"]["downloads"]
-    names = [f"{t}BookcaseBVITexture_{s}_120fps_10bit_420.mp4" for t, s in TIERS.items()]
-    assert [name for name in names if re.fullmatch(item["members"], f"Videos/{name}")] == [
-        f"{tier}BookcaseBVITexture_{size}_120fps_10bit_420.mp4"
-    ]
-
-
 # --- vmaf-tune: rows of encodes that were measured before ----------------------------------------------------------------
 
 
