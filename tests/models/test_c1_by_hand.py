@@ -30,8 +30,8 @@ def commands() -> list[list[str]]:
 def raw(source: Path, target: Path, *words: str) -> None:
     """Decode the first frames of a video to a raw one."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = [ffmpeg_program(), "-nostdin", "-v", "error", "-y", "-i", source, "-frames:v", "12", *words]
-    subprocess.run([*made, "-pix_fmt", "yuv420p", "-f", "rawvideo", target], check=True)
+    made = [ffmpeg_program(), "-nostdin", "-v", "error", "-y", "-i", str(source), "-frames:v", "12", *words]
+    subprocess.run([*made, "-pix_fmt", "yuv420p", "-f", "rawvideo", str(target)], check=True)
 
 
 def netflix(folder: Path, clips: dict[str, Path]) -> None:
@@ -55,7 +55,7 @@ def netflix(folder: Path, clips: dict[str, Path]) -> None:
                 "-crf",
                 str(crf),
             ]
-            subprocess.run([ffmpeg_program(), "-nostdin", "-v", "error", "-y", *words, coded], check=True)
+            subprocess.run([ffmpeg_program(), "-nostdin", "-v", "error", "-y", *words, str(coded)], check=True)
             raw(coded, folder / "dis" / f"{scene}_{quality}_180_{10 * quality}.yuv")
             coded.unlink()
 
