@@ -49,11 +49,11 @@ def netflix(folder: Path, clips: dict[str, Path]) -> None:
                 "-r",
                 "25",
                 "-i",
-                reference,
+                str(reference),
                 "-c:v",
                 "libx264",
                 "-crf",
-                str(crf),
+                f"{crf}",
             ]
             subprocess.run([ffmpeg_program(), "-nostdin", "-v", "error", "-y", *words, str(coded)], check=True)
             raw(coded, folder / "dis" / f"{scene}_{quality}_180_{10 * quality}.yuv")
