@@ -12,6 +12,7 @@ from typing import Any
 
 from pyvmaf.base.table import Table
 from pyvmaf.corpora.keys import key_of
+from pyvmaf.corpora.spec import LABEL_PATTERN
 from pyvmaf.errors import InputError, MissingFileError
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -165,4 +166,4 @@ def _candidate(where: str, row: Mapping[str, str], reference: str, distorted: st
 
 def label(text: str) -> str:
     """Return a text as a label of the corpus file: as it is if it can be one, else as a key."""
-    return text if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text) else key_of(text)
+    return text if len(text) <= 100 and re.fullmatch(LABEL_PATTERN.strip("^$"), text) else key_of(text)
