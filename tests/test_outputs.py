@@ -32,6 +32,7 @@ INPUTS = frozenset(
         "file",
         "files",
         "inputs",
+        "labels",
         "model",
         "model_dir",
         "mos_csv",
