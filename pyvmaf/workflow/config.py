@@ -52,7 +52,9 @@ class Ladder(Section):
     )
 
     corpora: list[Name] | None = Field(
-        default=None, min_length=1, description="Corpora whose clips get this ladder; null: all that are encoded."
+        default=None,
+        min_length=1,
+        description="Corpora of the run whose clips get this ladder; null: all that are encoded.",
     )
     encoder: str | None = Field(default=None, description="FFmpeg encoder; null: the ladder's own name is the encoder.")
     presets: list[str | int] = Field(default=[], description="Presets, as the encoder spells them.")

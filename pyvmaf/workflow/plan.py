@@ -576,6 +576,9 @@ class Plan:
     @cached_property
     def _made_of_each(self) -> dict[str, dict[str, dict[str, Distortion]]]:
         wanted = {codec: self._config["ladders"][codec]["corpora"] or self.encoded for codec in self.codecs}
+        for codec, named in wanted.items():
+            for corpus in named:
+                _get(f"corpus of ladder {codec!r} (or not encoded by this run)", corpus, dict.fromkeys(self.encoded))
         return {
             corpus: {codec: rungs for codec, rungs in self.codecs.items() if corpus in wanted[codec]}
             for corpus in self.encoded

@@ -237,11 +237,18 @@ def test_combined_training_holds_out_what_each_mode_says(root: Path, tmp_path: P
 def test_a_corpus_without_ladders_has_no_rows(root: Path) -> None:
     words = use_example("combined", root)
     config = yaml.safe_load((root / words[1]).read_text())
-    config["ladders"]["x264_crf35"]["corpora"] = ["konvid1k"]
-    (root / "misspelt.yaml").write_text(yaml.safe_dump(config))
-    code, text = drive(root, {"it": [*SNAKEMAKE, "--configfile", "misspelt.yaml"]})["it"]
-    assert code != 0
-    assert "has no rows of konvid-1k, of which there are no ladders x264_crf35, x264_fast_crf35" in text
+    cases = {}
+    for name in ("konvid1k", "nflx", "bvi-dvc-c"):
+        config["ladders"]["x264_crf35"]["corpora"] = [name]
+        (root / f"{name}.yaml").write_text(yaml.safe_dump(config))
+        cases[name] = [*SNAKEMAKE, "--configfile", f"{name}.yaml"]
+    answers = drive(root, cases)
+    assert all(code != 0 for code, _ in answers.values())
+    unknown = "unknown corpus of ladder 'x264_crf35' (or not encoded by this run) {!r}"
+    assert f"{unknown.format('konvid1k')}: did you mean 'konvid-1k'?" in answers["konvid1k"][1]
+    assert unknown.format("nflx") in answers["nflx"][1]
+    rows = "has no rows of konvid-1k, of which there are no ladders x264_crf35, x264_fast_crf35"
+    assert rows in answers["bvi-dvc-c"][1]
 
 
 def test_combined_tables(root: Path) -> None:
