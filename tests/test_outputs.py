@@ -39,6 +39,8 @@ INPUTS = frozenset(
         "negatives",
         "normalization",
         "packages",
+        "pairs",
+        "pairs_csv",
         "reference",
         "registry",
         "reports",

@@ -47,8 +47,8 @@ class CorpusClip(Part):
     source: Name = Field(description="The scene that a split keeps together.")
     group: Name = Field(description="The film or recording session.")
     mos: float | None = Field(description="Mean opinion score; null if viewers did not rate the video.")
-    mos_std: float | None = Field(default=None, description="Standard deviation of the ratings; null if unknown.")
-    n_ratings: Positive | None = Field(default=None, description="Number of ratings; null if unknown.")
+    mos_std: OptionalKey[float] = Field(default=None, description="Standard deviation of the ratings, if it is known.")
+    n_ratings: OptionalKey[Positive] = Field(default=None, description="Number of ratings, if it is known.")
     source_path: Name = Field(description="The file that the clip was made from, below the root of the corpus.")
     source_sha256: Sha256
     source_frames: FrameRange | None = Field(description="The frames that were taken; null for all.")
@@ -70,8 +70,8 @@ class CorpusManifest(Document):
     name: Name
     license: str
     description: str
-    mos_scale: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
-        default=None, description="Lowest and highest opinion score; null if no clip is rated."
+    mos_scale: OptionalKey[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(
+        default=None, description="Lowest and highest opinion score, if a clip is rated."
     )
     sources: list[Name]
     groups: dict[str, Positive] = Field(description="Number of clips by group.")

@@ -41,8 +41,8 @@ def test_the_example_encodes_nothing(tmp_path: Path) -> None:
     assert {rule: example[rule] for rule in ("import_table", "combine_table", "fit_model", "judge_model")} == {
         "import_table": 1,
         "combine_table": 1,
-        "fit_model": 10,
-        "judge_model": 2,
+        "fit_model": 15,
+        "judge_model": 3,
     }
     videos = {"fetch_corpus", "prepare_clip", "collect_corpus", "encode_rung", "extract_features", "build_shard"}
     assert not (videos | {"hard_negatives"}) & found["example"].rules

@@ -170,7 +170,7 @@ class Network(Section):
     )
 
 
-class RowExport(Export):
+class RowExport(Export, Section):
     """The ONNX file of a regressor."""
 
     codec_name: str = Field(
