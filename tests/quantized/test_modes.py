@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 from onnx import numpy_helper
@@ -26,6 +25,7 @@ from pyvmaf.quantized.qat import fine_tune
 from pyvmaf.runtime.session import run, session
 from pyvmaf.splits import rows_used
 from tests.make.lines import VARIANTS, Line
+from tests.make.runtimes import exact_session
 
 NAMES = sorted(VARIANTS)
 QDQ = ("static", "static_qdq", "qat")
@@ -93,7 +93,7 @@ def test_each_product_is_what_integer_arithmetic_gives(lines: dict[str, Line], n
         model.graph.output.append(onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, None))
     made = material(line, mode)
     feeds = made.feeds(made.train[:150])
-    runtime = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    runtime = exact_session(model.SerializeToString())
     values = dict(zip(wanted, runtime.run(wanted, feeds), strict=True))
     for gemm, quantiser in zip(gemms, quantisers, strict=True):
         scale, zero = (constants[k].astype(np.float64) for k in quantiser.input[1:])

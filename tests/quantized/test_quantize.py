@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +29,7 @@ from pyvmaf.runtime.load import load_model
 from tests.make.commands import command
 from tests.make.lines import MODES, VARIANTS, Line
 from tests.make.runs import build_run
+from tests.make.runtimes import exact_session
 from tests.make.tables import table_columns, write_table
 
 NAMES = sorted(VARIANTS)
@@ -94,7 +94,7 @@ def test_the_drop_is_that_of_models_which_saw_neither_source_nor_rows(
             inputs = {"features": X[test].astype(np.float32)}
             if codec is not None:
                 inputs["codec"] = codec[test].astype(np.float32)
-            session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+            session = exact_session(data)
             scores.append(session.run(None, inputs)[0].astype(np.float64))
         before, after = (stats.pearsonr(s, y[test]).statistic for s in scores)
         assert fold["plcc_fp32"] == pytest.approx(before, abs=1e-9)

@@ -52,7 +52,7 @@ def test_another_workflow_imports_this_one(
     assert jobs["encode_rung"] == "8"
     assert jobs["fit_model"] == "2"
     assert set(jobs) == {*SOURCES} - {
-        *("fetch_corpus", "import_table", "ensemble_models"),
+        *("fetch_corpus", "import_table", "ensemble_models", "read_labels", "aggregate_labels"),
         *(rule for rule in SOURCES if rule.startswith("all_")),
     }
 
