@@ -168,8 +168,8 @@ def test_a_sample_and_pooled_columns(tmp_path: Path) -> None:
 
 
 def test_on_the_command_line(known: Path, tmp_path: Path) -> None:
-    words = ("signal-mix-audit", "--features", known, "--out-json", "m.json", "--plot", "m.svg", "--group", "nr=nr_*")
-    words += ("--max-rows", "300")
+    words = ["signal-mix-audit", "--features", known, "--out-json", "m.json", "--plot", "m.svg", "--group", "nr=nr_*"]
+    words += ["--max-rows", "300"]
     bytes_of = []
     for threads in (1, 2):
         done = command(*words, "--threads", threads, cwd=tmp_path)
