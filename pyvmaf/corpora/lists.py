@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pyvmaf.base.table import Table
+from pyvmaf.corpora.cells import NUMBER, check_once, read_cells
 from pyvmaf.corpora.keys import key_of
 from pyvmaf.corpora.spec import LABEL_PATTERN
-from pyvmaf.errors import InputError, MissingFileError
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+from pyvmaf.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def _text(cell: str) -> str:
 
 
 def _number(cell: str) -> float:
-    value = float(cell) if _NUMBER.fullmatch(cell) else math.nan
+    value = float(cell) if NUMBER.fullmatch(cell) else math.nan
     if not math.isfinite(value):
         raise ValueError("a number")
     return value
@@ -102,46 +100,27 @@ def read_pairs(path: Path, reference: str, distorted: str) -> tuple[list[Candida
         MissingFileError: there is no such file.
         InputError: a column is missing or doubled, a cell has a value that is not allowed, or the file has no rows.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            candidates, unused = _rows(path, stream, reference, distorted)
-    except FileNotFoundError as err:
-        raise MissingFileError(f"no such file: {path}") from err
-    except OSError as err:
-        raise InputError(f"{path} cannot be read: {err.strerror}") from err
-    except (UnicodeDecodeError, csv.Error) as err:
-        raise InputError(f"{path} is not a CSV file in UTF-8: {err}") from err
+    candidates, unused = _rows(path, reference, distorted)
     if not candidates:
         raise InputError(f"{path} has no rows: there is one for each pair")
     return candidates, [f"not used: the columns {', '.join(unused)} of {path}"] if unused else []
 
 
-def _rows(path: Path, stream: Iterator[str], reference: str, distorted: str) -> tuple[list[Candidate], list[str]]:
-    reader = csv.reader(stream, skipinitialspace=True, strict=True)
-    columns = [name.strip() for name in next(reader, [])]
-    missing = [name for name in (reference, distorted) if name not in columns]
-    if missing or reference == distorted:
-        raise InputError(
-            f"{path} must have a column for the references and one for the distorted versions, but has {', '.join(columns) or 'none'} "
-            f"and not {' and '.join(missing) or 'two different ones'}: name them with --reference-column and "
-            "--distorted-column"
-        )
+def _rows(path: Path, reference: str, distorted: str) -> tuple[list[Candidate], list[str]]:
     used = {reference, distorted, *_PAIR, *_REFERENCE, *_RAW}
-    for name in used:
-        if columns.count(name) > 1:
-            raise InputError(f"{path} has the column {name} twice: leave one out")
-    candidates = []
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        where = f"{path} line {reader.line_num}"
-        if len(cells) > len(columns):
+
+    def check(columns: list[str]) -> None:
+        missing = [name for name in (reference, distorted) if name not in columns]
+        if missing or reference == distorted:
             raise InputError(
-                f"{where} has {len(cells)} cells, but the file has {len(columns)} columns: write numbers with a point and put "
-                "names with commas in quotation marks"
+                f"{path} must have a column for the references and one for the distorted versions, but has {', '.join(columns) or 'none'} "
+                f"and not {' and '.join(missing) or 'two different ones'}: name them with --reference-column and "
+                "--distorted-column"
             )
-        row = {name: cell.strip() for name, cell in zip(columns, cells, strict=False)}
-        candidates.append(_candidate(where, row, reference, distorted))
+        check_once(path, columns, used)
+
+    columns, rows = read_cells(path, check)
+    candidates = [_candidate(where, row, reference, distorted) for where, row in rows]
     return candidates, [name for name in columns if name not in used]
 
 

@@ -4,8 +4,6 @@ rows (.jsonl) that ``vmaf-train labels`` writes.
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -13,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyvmaf.base.files import read_bytes
+from pyvmaf.base.parse import parse_json
+from pyvmaf.corpora.cells import NUMBER, check_once, read_cells
 from pyvmaf.corpora.keys import LONGEST, clip_key, key_of, video_key
 from pyvmaf.corpora.spec import LABEL_PATTERN
-from pyvmaf.errors import InputError, MissingFileError
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+from pyvmaf.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -61,15 +60,7 @@ def read_opinions(path: Path, source: str | None = None) -> list[Opinion]:
             ratings is not one, a scene is missing, or a key has two scores.
     """
     read = _label_rows if path.suffix == ".jsonl" else _opinions
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            opinions = list(read(path, stream, source))
-    except FileNotFoundError as err:
-        raise MissingFileError(f"no such file: {path}") from err
-    except OSError as err:
-        raise InputError(f"{path} cannot be read: {err.strerror}") from err
-    except (UnicodeDecodeError, csv.Error) as err:
-        raise InputError(f"{path} is not a file of opinion scores in UTF-8: {err}") from err
+    opinions = list(read(path, source))
     scores: dict[str, Opinion] = {}
     for item in opinions:
         _check_same(scores.setdefault(video_key(item.name), item), item)
@@ -106,14 +97,11 @@ def join(opinions: list[Opinion], videos: Mapping[str, str]) -> tuple[dict[str, 
     return scores, unmatched
 
 
-def _label_rows(path: Path, stream: Iterator[str], source: str | None) -> Iterator[Opinion]:
+def _label_rows(path: Path, source: str | None) -> Iterator[Opinion]:
     """Read the rows of ``vmaf-train labels``; a deviation or number of ratings of 0 is not known there."""
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(read_bytes(path).splitlines(), start=1):
         where = f"{path} line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as err:
-            raise InputError(f"{where} is not JSON: {err}") from err
+        row = parse_json(line, where)
         if not isinstance(row, dict) or not {"src", "mos"} <= set(row):
             raise InputError(f"{where} is not a row of vmaf-train labels: it does not have the keys src and mos")
         known = {"key": row["src"], "mos": row["mos"]}
@@ -124,24 +112,13 @@ def _label_rows(path: Path, stream: Iterator[str], source: str | None) -> Iterat
         yield _opinion(where, text, source)
 
 
-def _opinions(path: Path, stream: Iterator[str], source: str | None) -> Iterator[Opinion]:
-    reader = csv.reader(stream, skipinitialspace=True, strict=True)
-    columns = [name.strip() for name in next(reader, [])]
-    if not {"key", "mos"} <= set(columns):
-        raise InputError(f"{path} must have the columns key and mos, but has {', '.join(columns) or 'none'}")
-    for name in ("key", "mos", "mos_std", "n_ratings", source):
-        if name and columns.count(name) > 1:
-            raise InputError(f"{path} has the column {name} twice: leave one out")
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        where = f"{path} line {reader.line_num}"
-        if len(cells) > len(columns):
-            raise InputError(
-                f"{where} has {len(cells)} cells, but the file has {len(columns)} columns: write numbers with a point "
-                "and put names with commas in quotation marks"
-            )
-        row = dict(zip(columns, cells, strict=False))
+def _opinions(path: Path, source: str | None) -> Iterator[Opinion]:
+    def check(columns: list[str]) -> None:
+        if not {"key", "mos"} <= set(columns):
+            raise InputError(f"{path} must have the columns key and mos, but has {', '.join(columns) or 'none'}")
+        check_once(path, columns, ["key", "mos", "mos_std", "n_ratings", *([source] if source else [])])
+
+    for where, row in read_cells(path, check)[1]:
         yield _opinion(where, row, source)
 
 
@@ -168,7 +145,7 @@ def _number(where: str, name: str, column: str, cell: str) -> float:
     text = cell.strip()
     if text.lower() in ("nan", "inf", "-inf", "infinity", "-infinity"):
         raise InputError(f"{where}: {column} of {name!r} is {text}: leave the line out")
-    if not _NUMBER.fullmatch(text):
+    if not NUMBER.fullmatch(text):
         raise InputError(f"{where}: {column} {text!r} of {name!r} is not a number")
     number = float(text)
     if not math.isfinite(number):

@@ -138,7 +138,10 @@ def test_rows_of_the_verb_labels_are_joined_by_file_name_with_scenes(folder: Pat
     with pytest.raises(InputError, match=r"line 1 is not a row of vmaf-train labels: .* the keys src and mos"):
         read_opinions(labels)
     labels.write_text("key,mos\n")
-    with pytest.raises(InputError, match="line 1 is not JSON"):
+    with pytest.raises(IntegrityError, match="line 1 is not JSON"):
+        read_opinions(labels)
+    labels.write_text("[" * 100_000 + "\n")
+    with pytest.raises(IntegrityError, match="line 1 "):
         read_opinions(labels)
 
 
@@ -171,7 +174,7 @@ def test_spread_and_number_of_ratings_come_with_labels(folder: Path, tmp_path: P
         ("key;mos\na;3,5\n", "must have the columns key and mos, but has key;mos"),
         ("key,mos,mos\na,1,2\n", "has the column mos twice"),
         ("key,mos\n,1\n", "line 2 has no key"),
-        ('key,mos\n"a,1\n', "is not a file of opinion scores"),
+        ('key,mos\n"a,1\n', "is not a CSV file in UTF-8"),
         ("key,mos,mos_std\na,1,-1\n", "line 2: mos_std of 'a' is -1, but a deviation is 0 or more"),
         ("key,mos,n_ratings\na,1,2.5\n", "line 2: n_ratings of 'a' is 2.5, which is not a number of ratings"),
         ("key,mos,n_ratings\na,1,0\n", "line 2: n_ratings of 'a' is 0, which is not a number of ratings"),

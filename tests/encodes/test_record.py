@@ -12,35 +12,9 @@ from jsonschema import Draft202012Validator
 from pyvmaf.encodes.record import INTERNALS, KEYS, MEASURED, ROW_FEATURES, Record, complete, unavailable
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.catalog import CANONICAL6
+from tests.make.schema import VERSION_1
 
-# The keys of the published corpus schema, version by version.
-VERSION_1 = [
-    "schema_version",
-    "run_id",
-    "timestamp",
-    "src",
-    "src_sha256",
-    "width",
-    "height",
-    "pix_fmt",
-    "framerate",
-    "duration_s",
-    "encoder",
-    "encoder_version",
-    "preset",
-    "crf",
-    "extra_params",
-    "encode_path",
-    "encode_size_bytes",
-    "bitrate_kbps",
-    "encode_time_ms",
-    "vmaf_score",
-    "vmaf_model",
-    "score_time_ms",
-    "ffmpeg_version",
-    "vmaf_binary_version",
-    "exit_status",
-]
+# The keys that version 3 of the published corpus schema adds.
 VERSION_3 = [
     "hdr_transfer",
     "hdr_primaries",

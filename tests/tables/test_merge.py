@@ -13,34 +13,7 @@ from pyvmaf.encodes.record import KEYS
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.tables.merge import RowError, merge, required_keys
 from tests.make.commands import command
-
-V1 = [
-    "schema_version",
-    "run_id",
-    "timestamp",
-    "src",
-    "src_sha256",
-    "width",
-    "height",
-    "pix_fmt",
-    "framerate",
-    "duration_s",
-    "encoder",
-    "encoder_version",
-    "preset",
-    "crf",
-    "extra_params",
-    "encode_path",
-    "encode_size_bytes",
-    "bitrate_kbps",
-    "encode_time_ms",
-    "vmaf_score",
-    "vmaf_model",
-    "score_time_ms",
-    "ffmpeg_version",
-    "vmaf_binary_version",
-    "exit_status",
-]
+from tests.make.schema import VERSION_1
 
 
 def row(sha: str, crf: int = 23, vmaf: float = 90.0, version: int = 1, **changes: Any) -> dict[str, Any]:
@@ -55,8 +28,8 @@ def write(path: Path, *rows: Any) -> Path:
 
 
 def test_the_keys_of_each_version() -> None:
-    assert required_keys(1) == set(V1)
-    assert required_keys(2) == {*V1, "clip_mode"}
+    assert required_keys(1) == set(VERSION_1)
+    assert required_keys(2) == {*VERSION_1, "clip_mode"}
     assert required_keys(3) == set(KEYS)
     assert [len(required_keys(version)) for version in (1, 2, 3)] == [25, 26, 54]
 
@@ -81,7 +54,7 @@ def test_of_equal_encodes_the_first_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({key: 0 for key in V1 if key != "crf"} | {"schema_version": 1}, "b.jsonl, line 2 lacks crf"),
+        ({key: 0 for key in VERSION_1 if key != "crf"} | {"schema_version": 1}, "b.jsonl, line 2 lacks crf"),
         (
             row("x", version=2) | {"schema_version": 3},
             "line 2 lacks adm2_mean, adm2_std, enc_internal_bits_mean, .*, …",
