@@ -347,11 +347,13 @@ class Reader:
             except av.FFmpegError as err:
                 raise IntegrityError(f"{self.path} is damaged: {plain(err)}") from err
 
-    def frames(self, *, threads: int = 1) -> Generator[av.VideoFrame]:
+    def frames(self, *, threads: int = 1, since: int | None = None) -> Generator[av.VideoFrame]:
         """Iterate over the decoded frames in display order.
 
         Args:
             threads: threads of the decoder, 0 for as many as there are cores. More hold more frames in memory.
+            since: begin at the last key frame at or before this time stamp, in units of the stream's time base, as far as
+                the file has an index; None for the first frame.
 
         Raises:
             InputError: there are no frames, or one differs from the first one in size (unless planes are scaled), pixel
@@ -359,9 +361,11 @@ class Reader:
             IntegrityError: FFmpeg reports damage, or bytes are missing at the end of the file.
         """
         index = 0
-        first: _Facts | None = None
+        first: _Facts | None = None if since is None or self.raw is not None else self._first
         self.interlaced = 0
         with self._open() as container:
+            if since is not None:
+                self._seek(container, since)
             for frame in self._decode(container, threads, grain=self._film_grain):
                 facts = _Facts.of(frame)
                 first = first or facts
@@ -372,6 +376,19 @@ class Reader:
                 index += 1
             if self._missing(container):
                 raise self._damaged(container, index, "")
+
+    def _seek(self, container: av.container.InputContainer, stamp: int) -> None:
+        """Go to the last key frame at or before a time stamp.
+
+        Raises:
+            InputError: the file does not allow it.
+        """
+        import av
+
+        try:
+            container.seek(stamp, stream=container.streams.video[self.index], backward=True)
+        except av.FFmpegError as err:
+            raise InputError(f"{self.path} cannot be read from a place within: {plain(err)}") from err
 
     def _decode(
         self, container: av.container.InputContainer, threads: int = 1, *, grain: bool

@@ -1,4 +1,4 @@
-"""Frames as arrays for networks: gray, RGB or BGR, cropped, resized, in a stated range of values."""
+"""Frames as arrays for networks: gray, RGB or BGR, with alpha or without, cropped, resized, in a stated range of values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,21 @@ if TYPE_CHECKING:
 Tensor = NDArray[np.float32] | NDArray[np.uint8]
 """Pictures of shape [n, c, h, w]."""
 
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+"""One picture of shape [h, w], or [h, w, c] if it has several channels."""
+
 # FFmpeg's names of the formats for videos of 8 bits and of more, and the order of the channels in the result. RGB of
 # 16 bits is left out: FFmpeg 8.1 converts YUV to it with white at 65280 instead of 65535.
 _FORMATS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "gray": ("gray", "gray16le", (0,)),
     "rgb24": ("rgb24", "rgb24", (0, 1, 2)),
     "bgr24": ("rgb24", "rgb24", (2, 1, 0)),
+    "rgba": ("rgba", "rgba", (0, 1, 2, 3)),
+    "bgra": ("rgba", "rgba", (2, 1, 0, 3)),
 }
+COLOURS: dict[str, int] = {name: len(order) for name, (_, _, order) in _FORMATS.items()}
+"""Channels of each pixel format that pictures have, by FFmpeg's name."""
+
 SCALERS = ("bilinear", "bicubic", "area", "lanczos")
 """Scalers of FFmpeg."""
 
@@ -49,10 +57,13 @@ class Box:
 
 @dataclass(frozen=True)
 class Picture:
-    """How a network takes a frame as players show it. Steps are done in this order: conversion, crop, resize, range.
+    """How a network takes a frame as players show it. Steps are done in this order: conversion and scaling, crop, resize,
+    range.
 
     Attributes:
-        pix_fmt: "gray" (luma, expanded to full range), "rgb24" or "bgr24".
+        pix_fmt: "gray" (luma, expanded to full range), "rgb24", "bgr24", "rgba" or "bgra" (opaque where a frame does not
+            have transparency).
+        scaled: (width, height) to which whole frames are scaled before the crop; None for their own size.
         crop: a `Box`, or (width, height) about the centre, rounded to the left and to the top; None for all.
         size: (width, height) to resize to; None for the size after the crop.
         scaler: one of `SCALERS`.
@@ -65,6 +76,7 @@ class Picture:
     """
 
     pix_fmt: str = "rgb24"
+    scaled: tuple[int, int] | None = None
     crop: Box | tuple[int, int] | None = None
     size: tuple[int, int] | None = None
     scaler: str = "bicubic"
@@ -77,8 +89,9 @@ class Picture:
                 raise unknown_name(kind, name, valid)
         if self.matrix is not None and self.matrix not in MATRICES:
             raise unknown_name("matrix", self.matrix, MATRICES)
-        if self.size is not None and min(self.size) < 1:
-            raise InputError(f"a picture cannot be resized to {self.size[0]}x{self.size[1]}: sizes are 1 or more")
+        for size in (self.scaled, self.size):
+            if size is not None and min(size) < 1:
+                raise InputError(f"a picture cannot be resized to {size[0]}x{size[1]}: sizes are 1 or more")
 
     def box(self, width: int, height: int) -> Box:
         """Return the rectangle that is kept of a frame.
@@ -120,7 +133,7 @@ def tensors(
         IntegrityError: as `Reader.frames`.
     """
     wanted = None if indices is None else set(indices)
-    converter = _Converter(picture, reader)
+    converter = Converter(picture, reader)
     pictures: list[NDArray[Any]] = []
     for index, frame in enumerate(reader.frames()):
         if wanted is not None and index not in wanted:
@@ -139,9 +152,13 @@ def tensors(
         yield np.stack(pictures)
 
 
-class _Converter:
-    """Makes pictures [c, h, w] of frames with FFmpeg's filters, which take the colour and the chroma siting of a frame
-    into account.
+class Converter:
+    """Makes pictures of decoded frames with FFmpeg's filters, which take the colour and the chroma siting of a frame into
+    account.
+
+    Args:
+        picture: what a picture is.
+        reader: the video that the frames come from.
     """
 
     def __init__(self, picture: Picture, reader: Reader) -> None:
@@ -151,6 +168,18 @@ class _Converter:
         self._graphs: dict[tuple[int, int, str], av.filter.Graph] = {}
 
     def __call__(self, frame: av.VideoFrame) -> Tensor:
+        """Return the picture of a frame, of shape [c, h, w], in the range of values of the `Picture`."""
+        planes: NDArray[Any] = np.atleast_3d(self.pixels(frame)).transpose(2, 0, 1)
+        if self._picture.values is None:
+            return np.ascontiguousarray(planes)
+        low, high = self._picture.values
+        scale = np.float32((high - low) / np.iinfo(planes.dtype).max)
+        return np.ascontiguousarray(planes * scale + np.float32(low), dtype=np.float32)
+
+    def pixels(self, frame: av.VideoFrame) -> Pixels:
+        """Return the samples of the picture of a frame, of shape [h, w] or [h, w, c]: uint8, or uint16 for gray of more
+        bits where the `Picture` asks for floating-point values.
+        """
         picture = self._picture
         shallow, deep, order = _FORMATS[picture.pix_fmt]
         key = frame.width, frame.height, frame.format.name
@@ -159,25 +188,23 @@ class _Converter:
             self._graphs[key] = self._graph(frame, deep if is_deep else shallow)
         graph = self._graphs[key]
         graph.push(frame)
-        pixels: NDArray[Any] = graph.pull().to_ndarray()
-        planes = np.atleast_3d(pixels).transpose(2, 0, 1)[list(order)]
-        if picture.values is None:
-            return np.ascontiguousarray(planes)
-        low, high = picture.values
-        scale = np.float32((high - low) / np.iinfo(planes.dtype).max)
-        return np.ascontiguousarray(planes * scale + np.float32(low), dtype=np.float32)
+        pixels: Any = graph.vpull().to_ndarray()
+        ordered: Pixels = pixels if order == tuple(range(len(order))) else pixels[..., list(order)]
+        return ordered
 
     def _graph(self, frame: av.VideoFrame, pix_fmt: str) -> av.filter.Graph:
         import av.filter
 
         picture = self._picture
         shown = self._presentation.format(Format(frame.width, frame.height, frame.format.name))
-        box = picture.box(shown.width, shown.height)
+        box = picture.box(*(picture.scaled or (shown.width, shown.height)))
         matrix = f":in_color_matrix={picture.matrix}" if picture.matrix else ""
+        whole = "" if picture.scaled is None else f"{picture.scaled[0]}:{picture.scaled[1]}:"
+        scaler = "bicubic" if picture.scaled is None else picture.scaler
         chain = [
             *self._shown,
             # Chroma is interpolated across, too, instead of repeated.
-            ("scale", f"flags=bicubic+{_EXACT}+full_chroma_int{matrix}"),
+            ("scale", f"{whole}flags={scaler}+{_EXACT}+full_chroma_int{matrix}"),
             ("format", pix_fmt),
             ("crop", f"{box.width}:{box.height}:{box.left}:{box.top}:exact=1"),
         ]

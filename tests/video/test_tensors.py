@@ -122,7 +122,7 @@ def test_batches_and_chosen_frames(make_video: Make) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pix_fmt": "rgb"}, "unknown pixel format 'rgb': did you mean 'rgb24'"),
+        ({"pix_fmt": "rgb"}, "unknown pixel format 'rgb': did you mean"),
         ({"scaler": "cubic"}, "unknown scaler 'cubic': did you mean 'bicubic'"),
         ({"matrix": "601"}, "unknown matrix '601'"),
         ({"size": (0, 4)}, "cannot be resized to 0x4"),
