@@ -378,6 +378,94 @@ def training_tables(wildcards):
     return [layout.TABLE.path(table=table) for table in PLAN.tables]
 
 
+def has_pictures(table):
+    return PLAN.unit(table) == "picture"
+
+
+def picture_file(file, table, corpus, clip, codec):
+    name = PLAN.table_pictures(table)
+    return file.path(pictures=name, corpus=corpus, clip=clip, codec=codec)
+
+
+def pictures_of(video, image):
+    """Files of one kind, one for each ladder of a table of pictures and one for each of its folders of images."""
+
+    def paths(wildcards):
+        table = wildcards.table
+        name = PLAN.table_pictures(table)
+        ladders = [
+            picture_file(video, table, *parts) for parts in PLAN.picture_ladders(table)
+        ]
+        images = PLAN.table_images(table)
+        return [*ladders, *(image.path(pictures=name, images=key) for key in images)]
+
+    return paths
+
+
+def all_pictures(wildcards):
+    """Pictures of all tables that a model is trained on."""
+    found = []
+    for table in filter(has_pictures, PLAN.tables):
+        name = PLAN.table_pictures(table)
+        found += [
+            picture_file(layout.FRAMES, table, *parts)
+            for parts in PLAN.picture_ladders(table)
+        ]
+        found += [
+            layout.IMAGES.path(pictures=name, images=images)
+            for images in PLAN.table_images(table)
+        ]
+    return list(dict.fromkeys(found))
+
+
+def picture_rungs(wildcards):
+    """The encodes whose pictures are taken; none where the pictures are those of the clip itself."""
+    return [] if wildcards.codec == layout.REFERENCE else ladder_rungs(wildcards)
+
+
+def picture_records(wildcards):
+    return [] if wildcards.codec == layout.REFERENCE else ladder_records(wildcards)
+
+
+@cache
+def pictures_made_of(corpus, clip, codec):
+    """Everything that pictures are made of, as of a ladder's features."""
+    if codec != layout.REFERENCE or PLAN.corpus(corpus).paired:
+        return ladder_made_of(corpus, clip, codec)
+    return made_of(clip_made_of(corpus, clip))
+
+
+def picture_subject(wildcards, input):
+    """What pictures are taken of, as options; untracked, as those of `ladder_subject`."""
+    corpus = PLAN.corpus(wildcards.corpus)
+    if corpus.paired:
+        return ["--corpus", corpus.path]
+    labels = clip_labels(wildcards)
+    return [
+        *("--reference", input.reference, "--corpus", corpus.name),
+        *("--group", labels["group"], "--source", labels["source"]),
+    ]
+
+
+def picture_words(wildcards, input):
+    if PLAN.corpus(wildcards.corpus).paired:
+        return []
+    return [f"{Path(rung).stem}={rung}" for rung in input.rungs]
+
+
+def picture_code(wildcards):
+    """Identity of the code that takes pictures; that of pairs uses their kind of corpus, too."""
+    corpus = PLAN.corpus(wildcards.corpus)
+    return identity("extract-frames", *([corpus.uses] if corpus.paired else []))
+
+
+def image_files(wildcards):
+    """The list or folder of images, their masks and scores."""
+    keys = PLAN.images(wildcards.images)
+    named = (keys.get(key) for key in ("source", "root", "masks", "mos"))
+    return [local(path) for path in dict.fromkeys(named) if path]
+
+
 def all_shards(file):
     """Files of one kind, one for each shard of the corpora that hold videos."""
     return lambda wildcards: [
@@ -461,7 +549,9 @@ def together(*lists):
 
 
 through_features = together(fetched_packages, collected_corpora, measured_ladders)
-through_tables = together(through_features, all_shards(layout.SHARD), training_tables)
+through_tables = together(
+    through_features, all_shards(layout.SHARD), all_pictures, training_tables
+)
 through_models = together(
     through_tables,
     judged_negatives,

@@ -75,6 +75,9 @@ rule combine_table:
         manifest=layout.TABLE.manifest,
     log:
         "logs/combine_table/{table}.log",
+    wildcard_constraints:
+        # Not a table of pictures, which `combine_pictures` makes.
+        table="|".join(t for t in config["tables"] if not has_pictures(t)) or "-",
     conda:
         "../envs/video.yaml"
     threads: 1
@@ -94,3 +97,39 @@ rule combine_table:
     shell:
         "vmaf-train combine --output {output.table:q} --unit {params.unit:q} --code {params.code:q}"
         " {params.scale:q} {params.labels:q} {params.shards:q} > {log:q} 2>&1"
+
+
+rule combine_pictures:
+    """A training table whose rows are pictures, with the scores of their frames."""
+    input:
+        tables=pictures_of(layout.FRAMES_TABLE, layout.IMAGES_TABLE),
+        pictures=pictures_of(layout.FRAMES, layout.IMAGES),
+        shards=shards_of(layout.SHARD),
+        labels=table_labels,
+    output:
+        table=ensure(layout.TABLE.pattern, non_empty=True),
+        manifest=layout.TABLE.manifest,
+    log:
+        "logs/combine_pictures/{table}.log",
+    wildcard_constraints:
+        table="|".join(PLAN.picture_tables) or "-",
+    conda:
+        "../envs/video.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        shards=lambda wildcards, input: [
+            word
+            for shard in input.shards
+            for word in ("--shard", f"{Path(shard).parent.name}={shard}")
+        ],
+        scale=lambda wildcards: PLAN.mos_options(wildcards.table),
+        labels=lambda wildcards, input: PLAN.label_options(
+            wildcards.table, input.labels
+        ),
+        code=identity("combine-pictures"),
+    shell:
+        "vmaf-train combine-pictures --output {output.table:q} --code {params.code:q}"
+        " {params.scale:q} {params.labels:q} {params.shards:q} {input.tables:q} > {log:q} 2>&1"

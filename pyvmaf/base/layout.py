@@ -28,6 +28,8 @@ WILDCARDS: Row[dict[str, str]] = {
     "clip": "[a-z0-9][a-z0-9_]*",
     "codec": "[a-z0-9][a-z0-9_-]*",
     "rung": r"[A-Za-z0-9_-]+(\.[0-9]+)?",
+    "pictures": "[a-z0-9][a-z0-9_-]*",
+    "images": "[a-z0-9][a-z0-9_-]*",
     "table": "[a-z0-9][a-z0-9_-]*",
     "model": "[a-z0-9][a-z0-9_-]*",
     "seed": "[0-9]+",
@@ -144,6 +146,21 @@ LADDER: Row[ResultFile] = ResultFile("results/features/{corpus}/{clip}/{codec}.p
 
 NEGATIVES: Row[ResultFile] = ResultFile("results/features/hard_negatives.parquet")
 """Features of pairs that no ladder holds."""
+
+FRAMES: Row[ResultFile] = ResultFile("results/frames/{pictures}/{corpus}/{clip}/{codec}.safetensors")
+"""Pictures of all rungs of a ladder; of the codec `REFERENCE`, those of the clip itself."""
+
+FRAMES_TABLE: Row[ResultFile] = ResultFile("results/frames/{pictures}/{corpus}/{clip}/{codec}.parquet")
+"""The table of these pictures."""
+
+IMAGES: Row[ResultFile] = ResultFile("results/frames/{pictures}/{images}.safetensors")
+"""Pictures of a folder or list of images."""
+
+IMAGES_TABLE: Row[ResultFile] = ResultFile("results/frames/{pictures}/{images}.parquet")
+"""The table of these pictures."""
+
+REFERENCE = "reference"
+"""In the place of a codec, and of a rung: the pristine version."""
 
 SHARD: Row[ResultFile] = ResultFile("results/shards/{corpus}/{codec}.parquet")
 """The rows of a corpus and codec."""

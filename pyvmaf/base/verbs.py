@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pyvmaf.errors import unknown_name
 
-STAGES = ("corpora", "labels", "encodes", "features", "tables", "models", "quantized", "registry", "reports")
+STAGES = ("corpora", "labels", "encodes", "features", "frames", "tables", "models", "quantized", "registry", "reports")
 """Stages of the workflow, in the order in which data flows."""
 
 BY_HAND = ("checks", "studies", "workflow")
@@ -47,10 +47,12 @@ VERBS: dict[str, Verb] = {
     "encode": Verb("encodes", "pyvmaf.encodes.encode", _VIDEO),
     "extract-features": Verb("features", "pyvmaf.features.stage", _FEATURES),
     "hard-negatives": Verb("features", "pyvmaf.features.negatives", _FEATURES),
+    "extract-frames": Verb("frames", "pyvmaf.frames.verb", (*_FEATURES, "safetensors")),
     "shard": Verb("tables", "pyvmaf.tables.build", _TABLES),
     "import-table": Verb("tables", "pyvmaf.tables.imports", _TABLES),
     "merge": Verb("tables", "pyvmaf.tables.merge", ()),
     "combine": Verb("tables", "pyvmaf.tables.build", _TABLES),
+    "combine-pictures": Verb("tables", "pyvmaf.tables.pictures", (*_TABLES, "pandas", "safetensors")),
     "fit": Verb("models", "pyvmaf.models.fit", _MODELS),
     "judge": Verb("models", "pyvmaf.models.judge", _MODELS),
     "export": Verb("models", "pyvmaf.models.export", _MODELS),

@@ -36,8 +36,9 @@ VERBS: dict[str, tuple[str, ...]] = {
     "labels": ("labels", "aggregate", "join", "materialize-mos-labels"),
     "encodes": ("encode",),
     "features": ("extract-features", "hard-negatives", "features"),
+    "frames": ("extract-frames",),
     "scoring": ("score",),
-    "tables": ("shard", "import-table", "merge", "combine"),
+    "tables": ("shard", "import-table", "merge", "combine", "combine-pictures"),
     "models": ("fit", "judge", "export", "ensemble", "eval"),
     "quantized": ("quantize-int8", "quantize"),
     "registry": ("register", "verify", "trace"),
@@ -51,7 +52,8 @@ VERBS: dict[str, tuple[str, ...]] = {
 _HELP = (
     "From raw clips to registered, gated, quantised video-quality models.\n\n"
     "The stages, in order: corpora (fetch, prepare, manifest-scan), labels (labels, aggregate, join), encodes (encode), features "
-    "(extract-features, hard-negatives, features), tables (shard, merge, combine), models (fit, judge, export, ensemble, eval), "
+    "(extract-features, hard-negatives, features), frames (extract-frames), tables (shard, merge, combine, combine-pictures), "
+    "models (fit, judge, export, ensemble, eval), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
     "To score a pair of videos: score. "
     "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "

@@ -157,7 +157,7 @@ def extract_features(
     with progress(f"{labels['clip']} {labels['codec']}") as advance:
         ladder = run(
             reference,
-            _named_files(rungs or []),
+            named_files(rungs or []),
             output,
             labels=labels,
             features=features,
@@ -250,7 +250,7 @@ def _extract_pairs(
     )
 
 
-def _named_files(arguments: list[str]) -> dict[str, Path]:
+def named_files(arguments: list[str]) -> dict[str, Path]:
     """Read arguments of the form RUNG=FILE."""
     from pyvmaf.errors import InputError
 

@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("import-table")(import_table)
     app.command("merge")(merge)
     app.command("combine")(combine)
+    app.command("combine-pictures")(combine_pictures)
 
 
 def shard(
@@ -191,6 +192,68 @@ def combine(
         else None,
     )
     say(f"{output}: {rows} rows of {len(pairs)} tables")
+
+
+def combine_pictures(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="TABLE.parquet...", help="Tables of pictures, of extract-frames.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The training table to write (.parquet).")],
+    shard: Annotated[
+        list[str] | None,
+        typer.Option("--shard", metavar="CORPUS=SHARD", help="Scores of the frames of ladders; may be repeated."),
+    ] = None,
+    mos_scale: Annotated[
+        str | None, typer.Option("--mos-scale", metavar="LOW,HIGH", help="Map opinion scores of videos to this scale.")
+    ] = None,
+    mos_map: Annotated[
+        list[str] | None,
+        typer.Option("--mos-map", metavar="CORPUS=MAP", help="Map of the scores of a corpus, if not the usual one."),
+    ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option("--labels", help="Labels that rate the rows, from labels or aggregate; may be repeated."),
+    ] = None,
+    label_corpus: Annotated[
+        list[str] | None,
+        typer.Option("--label-corpus", metavar="CORPUS", help="Rate the rows of this corpus only; may be repeated."),
+    ] = None,
+    feature_key: Annotated[str, typer.Option("--feature-key", help="Column that names the video.")] = "clip",
+    feature_key_regex: Annotated[
+        str | None, typer.Option("--feature-key-regex", metavar="REGEX", help="The part of it that is the key.")
+    ] = None,
+    label_key: Annotated[str, typer.Option("--label-key", help="Key of the labels that names the video.")] = "src",
+    label_key_regex: Annotated[
+        str | None, typer.Option("--label-key-regex", metavar="REGEX", help="The part of it that is the key.")
+    ] = None,
+    code: CodeOption = None,
+) -> None:
+    """Put tables of pictures into one training table, with VMAF and opinion scores of their frames.
+
+    Distorted pictures find the pristine picture of their frame, if its table is among the inputs. The pictures themselves stay
+    where they are: below the folder of the table, or of the folder around it if that is called tables.
+
+    Example: vmaf-train combine-pictures results/frames/gray/mine/*/*.parquet -o results/tables/pixels.parquet
+    --shard mine=results/shards/mine/libx264.parquet
+    """
+    check_code("combine-pictures", code)
+    from pyvmaf.base.opinion import parse_scale
+    from pyvmaf.labels.scores import Labels
+    from pyvmaf.tables.pictures import combine_pictures as run
+
+    shards = [(label, Path(path)) for label, path in (_pair(value, "CORPUS=SHARD") for value in shard or ())]
+    rated = labels and Labels(
+        tuple(labels), feature_key, feature_key_regex, label_key, label_key_regex, corpora=tuple(label_corpus or ())
+    )
+    rows = run(
+        inputs,
+        shards,
+        output,
+        mos_scale=None if mos_scale is None else parse_scale(mos_scale),
+        mos_maps=dict(_pair(value, "CORPUS=MAP") for value in mos_map or ()),
+        labels_of=rated or None,
+    )
+    say(f"{output}: {rows} pictures of {len(inputs)} tables")
 
 
 def _pair(value: str, form: str) -> tuple[str, str]:

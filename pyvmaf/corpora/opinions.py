@@ -109,7 +109,7 @@ def _label_rows(path: Path, source: str | None) -> Iterator[Opinion]:
         text = {key: str(value) for key, value in known.items() if value is not None}
         if source is not None and row.get(source) is not None:
             text[source] = str(row[source])
-        yield _opinion(where, text, source)
+        yield opinion(where, text, source)
 
 
 def _opinions(path: Path, source: str | None) -> Iterator[Opinion]:
@@ -119,10 +119,20 @@ def _opinions(path: Path, source: str | None) -> Iterator[Opinion]:
         check_once(path, columns, ["key", "mos", "mos_std", "n_ratings", *([source] if source else [])])
 
     for where, row in read_cells(path, check)[1]:
-        yield _opinion(where, row, source)
+        yield opinion(where, row, source)
 
 
-def _opinion(where: str, row: Mapping[str, str], source: str | None) -> Opinion:
+def opinion(where: str, row: Mapping[str, str], source: str | None) -> Opinion:
+    """Read the opinion score of a row.
+
+    Args:
+        where: file and line, for messages.
+        row: its cells by column.
+        source: the column that names the scene; None if nothing does.
+
+    Raises:
+        InputError: as `read_opinions`.
+    """
     name = row.get("key", "").strip()
     if not name:
         raise InputError(f"{where} has no key")

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 PICTURE = "picture"
 """Value of ``unit`` in the metadata: a row is a picture."""
 
-REFERENCE = "reference"
-"""Rung, and name of the file, of the pristine pictures of a clip."""
-
 REFERENCE_VMAF = 100.0
 """Score that stands for a pristine picture, which no encoder made."""
 

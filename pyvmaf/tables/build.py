@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from pyvmaf.encodes.record import Record
 
 
-class _Input:
+class Input:
     """One parquet input: its file, its metadata, and the number of rows taken from it."""
 
     def __init__(self, path: Path, teacher: str | None = None) -> None:
@@ -148,7 +148,7 @@ class _Input:
         yield left
 
 
-def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path) -> dict[str, Any]:
+def _merge(inputs: Sequence[Input], labels: Sequence[str | None], output: Path) -> dict[str, Any]:
     """Write the rows of all inputs, and return the details for the manifest. Memory holds one row group at a time."""
     import pyarrow.parquet as pq
 
@@ -158,7 +158,7 @@ def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path)
             f"a row of {', '.join(os.fspath(item.path) for item in of_clips)} is a clip, not a frame: make a table of "
             "clips (unit: clip in the configuration's table, --unit clip), or leave it out"
         )
-    teacher, scales = _teacher(inputs), inputs[0].scales
+    teacher, scales = teacher_of(inputs), inputs[0].scales
     features = [name for name in FEATURES if any(name in item.features for item in inputs)]
     filled = {relative(item.path): [n for n in features if n not in item.features] for item in inputs}
     unavailable: dict[str, dict[str, Any]] = {}
@@ -196,7 +196,7 @@ def _merge(inputs: Sequence[_Input], labels: Sequence[str | None], output: Path)
     }
 
 
-def _opinions(inputs: Sequence[_Input]) -> list[str]:
+def _opinions(inputs: Sequence[Input]) -> list[str]:
     """Return the columns of opinion scores that any input has, on the common scale."""
     present = {name for item in inputs for name in (*item.opinions, *item.scales.added)}
     return [name for name in OPINIONS if name in present]
@@ -209,7 +209,7 @@ def _rated(scales: OneScale, rows: int) -> dict[str, Any]:
     return {SCALE_KEY: list(scales.scale), "mos_maps": scales.names(), "rows_rated": rows}
 
 
-def _rate(inputs: Sequence[_Input], labels: Sequence[str], asked: Labels) -> Scores:
+def rate(inputs: Sequence[Input], labels: Sequence[str], asked: Labels) -> Scores:
     """Give the rows of the corpora that labels are for their scores.
 
     Raises:
@@ -225,8 +225,8 @@ def _rate(inputs: Sequence[_Input], labels: Sequence[str], asked: Labels) -> Sco
     return scores
 
 
-def _bring_to_one_scale(
-    inputs: Sequence[_Input], labels: Sequence[str], wanted: Scale | None, maps: Mapping[str, str]
+def bring_to_one_scale(
+    inputs: Sequence[Input], labels: Sequence[str], wanted: Scale | None, maps: Mapping[str, str]
 ) -> None:
     """Choose how the opinion scores of all inputs come to one scale; see `OneScale.of`."""
     rated = [(label, item.path, item.scale) for label, item in zip(labels, inputs, strict=True) if MOS in item.opinions]
@@ -235,13 +235,13 @@ def _bring_to_one_scale(
         item.scales, item.label = scales, label
 
 
-def _made_elsewhere(inputs: Sequence[_Input]) -> dict[str, Any]:
+def _made_elsewhere(inputs: Sequence[Input]) -> dict[str, Any]:
     """Return what the manifest says of tables that another program wrote."""
     found = {relative(item.path): item.file.details() for item in inputs if isinstance(item.file, FrameTable)}
     return {"made_elsewhere": found} if found else {}
 
 
-def _teacher(inputs: Sequence[_Input]) -> str:
+def teacher_of(inputs: Sequence[Input]) -> str:
     """Return the teacher of all inputs."""
     models = {str(item.spec["model"]) for item in inputs}
     if len(models) > 1:
@@ -253,14 +253,14 @@ def _teacher(inputs: Sequence[_Input]) -> str:
     return models.pop()
 
 
-def _notes(inputs: Sequence[_Input]) -> list[str]:
+def _notes(inputs: Sequence[Input]) -> list[str]:
     """Return what was noted when the videos of all inputs were read, each once."""
     return list(dict.fromkeys(note for item in inputs for note in item.spec.get("notes", [])))
 
 
-def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) -> dict[str, Any]:
+def _merge_clips(inputs: Sequence[Input], labels: Sequence[str], output: Path) -> dict[str, Any]:
     """Write the clips of all inputs, frames pooled, and return the details for the manifest."""
-    teacher, scales = _teacher(inputs), inputs[0].scales
+    teacher, scales = teacher_of(inputs), inputs[0].scales
     parts, without = [], []
     for item, label in zip(inputs, labels, strict=True):
         if item.unit == CLIP:
@@ -301,7 +301,7 @@ def _merge_clips(inputs: Sequence[_Input], labels: Sequence[str], output: Path) 
     }
 
 
-def _pooled(item: _Input, records: Mapping[tuple[str, ...], Mapping[str, Any]]) -> dict[str, list[Any]]:
+def _pooled(item: Input, records: Mapping[tuple[str, ...], Mapping[str, Any]]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
     for frames in item.encodes():
         for name, values in pool_frames(frames, records, os.fspath(item.path)).items():
@@ -356,12 +356,12 @@ def build_shard(
     started = time.monotonic()
     if not ladders:
         raise InputError(f"no feature tables were given for {output}")
-    inputs = [_Input(path) for path in sorted(ladders)]
+    inputs = [Input(path) for path in sorted(ladders)]
     ratings = None if corpus is None else CorpusRatings(corpus.ratings())
     if ratings is not None:
         for item in inputs:
             item.rate(ratings)
-    _bring_to_one_scale(inputs, [""] * len(inputs), None, {})
+    bring_to_one_scale(inputs, [""] * len(inputs), None, {})
     notes = {path: read_manifest(path) for path in ladders}
     failed = [item for path in sorted(ladders) for item in notes[path].get("details", {}).get("failed", [])]
     details = _merge(inputs, [None] * len(inputs), output)
@@ -504,12 +504,12 @@ def combine(
     pairs = list(inputs.items()) if isinstance(inputs, Mapping) else list(inputs)
     if not pairs:
         raise InputError(f"no tables were given for {output}")
-    files = [_Input(path, teacher) for _, path in pairs]
+    files = [Input(path, teacher) for _, path in pairs]
     if not sum(item.file.rows for item in files):
         raise InputError(f"no rows: {', '.join(os.fspath(path) for _, path in pairs)} are empty")
     labels = [label for label, _ in pairs]
-    scores = None if labels_of is None else _rate(files, labels, replace(labels_of, scale=mos_scale))
-    _bring_to_one_scale(files, labels, mos_scale, mos_maps)
+    scores = None if labels_of is None else rate(files, labels, replace(labels_of, scale=mos_scale))
+    bring_to_one_scale(files, labels, mos_scale, mos_maps)
     details = _merge(files, labels, output) if unit == FRAME else _merge_clips(files, labels, output)
     details |= _made_elsewhere(files)
     if scores is not None:

@@ -287,19 +287,24 @@ class Reader:
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the planes: the bytes of the file, and what is done to its frames."""
+        key = {**self.origin(), "as": f"{self.format.size} {self.format.pix_fmt}"}
+        if self._fills:
+            key["range"] = "pc"
+        if self._way.rgb:
+            key["rgb"] = RGB_MATRIX
+        return key
+
+    def origin(self) -> dict[str, Any]:
+        """Return what decides the frames, and how players show them."""
         raw = f"{self.raw.size} {self.raw.pix_fmt}" if self.raw else None
-        key = {"sha256": self._digest(), "raw": raw, "as": f"{self.format.size} {self.format.pix_fmt}"}
+        key: dict[str, Any] = {"sha256": self._digest(), "raw": raw}
         # The bytes decide the rest; most files have one stream, and are shown as they are.
         if self.index:
             key["stream"] = str(self.index)
         if not self.presentation.plain:
             key["shown"] = self.presentation.words
-        if self._fills:
-            key["range"] = "pc"
         if not self._film_grain:
             key["film_grain"] = "off"
-        if self._way.rgb:
-            key["rgb"] = RGB_MATRIX
         return key
 
     def _digest(self) -> str:

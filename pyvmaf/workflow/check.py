@@ -35,6 +35,9 @@ from pyvmaf.errors import InputError, PyvmafError, UnavailableError, unknown_nam
 from pyvmaf.features.catalog import CONTEXT, FEATURES, TEACHER, pooled_column, select
 from pyvmaf.features.requests import Teacher, usable
 from pyvmaf.features.table import LEADING as FRAME_COLUMNS
+from pyvmaf.frames.spec import PictureSet
+from pyvmaf.frames.table import PICTURE
+from pyvmaf.frames.table import columns as picture_columns
 from pyvmaf.labels.scores import NAMES
 from pyvmaf.labels.spec import load_labels
 from pyvmaf.models.crossval import Division
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
     from pyvmaf.workflow.plan import Corpus, Model, Plan
 
 _SHOWN = 3
+
+_LEADING = {"frame": FRAME_COLUMNS, "clip": CLIP_COLUMNS, PICTURE: tuple(picture_columns())}
 
 
 def check(plan: Plan) -> None:
@@ -71,6 +76,9 @@ def check(plan: Plan) -> None:
         problems += _caught(lambda: load_labels(Path(plan.labels(dataset).path)), f"labels.{dataset}: ")  # noqa: B023
         if dataset == AGGREGATED:
             problems.append(f"labels.{dataset}: this name is that of all datasets together: choose another one")
+    for table in plan.tables:
+        if plan.unit(table) == PICTURE:
+            problems += _pictures(plan, table, clips)
     for name, model in plan.models.items():
         problems += _model(plan, model, specs[name], clips)
     if not problems:
@@ -343,7 +351,7 @@ def _model(plan: Plan, model: Model, spec: ModelSpec, clips: _Clips) -> Iterator
     unit = plan.unit(model.table)
     yield from _units(plan, model.table, unit)
     yield from _scales(plan, model.table, spec)
-    leading = FRAME_COLUMNS if unit == "frame" else CLIP_COLUMNS
+    leading = _LEADING[unit]
     measured = {*select(plan.config["features"]).names, TEACHER}
     leading = (*leading, *_opinions(plan, model.table))
     where = f"model {model.name}: "
@@ -359,7 +367,7 @@ def _model(plan: Plan, model: Model, spec: ModelSpec, clips: _Clips) -> Iterator
     encoders = dict.fromkeys(encoder for corpus, codec in shards for encoder in _encoders(plan, corpus, codec))
     if reason := model.refused_encoder(list(encoders)):
         yield f"{where}{reason}"
-    if set(spec.split.columns) <= set(_KNOWN):
+    if set(spec.split.columns) <= set(_KNOWN) and not (unit == PICTURE and plan.table_images(model.table)):
         yield from _caught(lambda: Division.of(spec.split, _rows(plan, model.table, clips)), where)
 
 
@@ -398,6 +406,27 @@ def _scales(plan: Plan, table: str, spec: ModelSpec) -> Iterator[Problem]:
         )
 
 
+def _pictures(plan: Plan, table: str, clips: _Clips) -> Iterator[Problem]:
+    """Pictures that cannot be taken, as far as the files of corpora tell."""
+    name = plan.table_pictures(table)
+    try:
+        pictures = PictureSet.of(**plan.pictures(name))
+    except InputError as err:
+        yield f"pictures.{name}: {err}"
+        return
+    for corpus, clip, codec in plan.picture_ladders(table):
+        if codec == layout.REFERENCE and (form := clips.formats.get((corpus, clip))) is not None:
+            size, where = (form.width, form.height), f"clip {clip} of corpus {corpus}"
+            yield from _caught(lambda: pictures.picture(*size, size, where), f"pictures.{name}: ")  # noqa: B023
+    choices = (pictures.every, pictures.count, pictures.per_second, pictures.frames)
+    if plan.table(table) and all(choice is None for choice in choices):
+        yield f"pictures.{name} does not say which frames are taken of videos: give every, count, per_second or frames"
+    for images in plan.table_images(table):
+        source = plan.images(images)["source"]
+        if not os.path.exists(source):
+            yield f"images.{images}: {source} does not exist: correct the path, which starts from the working folder"
+
+
 def _units(plan: Plan, table: str, unit: str) -> Iterator[Problem]:
     """Imported tables of clips in a table of frames."""
     for corpus, _ in plan.table(table):
@@ -413,8 +442,8 @@ def _has(name: str, unit: str, leading: Sequence[str], measured: set[str]) -> bo
     """Return whether a table of encoded corpora has a column."""
     if name in leading or (unit == "clip" and name in SHOTS):
         return True
-    if unit == "frame":
-        return name in measured
+    if unit != "clip":
+        return unit == "frame" and name in measured
     pooled = pooled_column(name)
     return pooled is not None and pooled[0] in measured
 
@@ -422,6 +451,8 @@ def _has(name: str, unit: str, leading: Sequence[str], measured: set[str]) -> bo
 def _absent(names: Sequence[str], model: Model, unit: str, measured: set[str]) -> str:
     name = names[0]
     text = f"its table {model.table!r} will have no column {name!r}"
+    if unit == PICTURE:
+        return f"{text}, because a row of it is a picture: name a table of frames or clips in target.table"
     if unit == "clip" and name in {*measured, *FEATURES}:
         return (
             f"{text}, because a row of it is a clip, whose columns are {name}_mean, {name}_min, …: name those in the model's "

@@ -25,6 +25,7 @@ from pyvmaf.encodes import distortion
 from pyvmaf.engines import engine_name
 from pyvmaf.errors import InputError, shown
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
+from pyvmaf.frames.spec import PictureSet
 from pyvmaf.labels.keyed import Key
 from pyvmaf.labels.scales import scale_map
 
@@ -114,13 +115,36 @@ class TableLabels(Section):
         return self
 
 
+class Images(Section):
+    """Images that become pictures."""
+
+    source: str = Field(
+        min_length=1,
+        description="A folder of images, or a list (.csv) with the column image and perhaps mask, source, group, mos, "
+        "mos_std, n_ratings; relative to the working folder.",
+    )
+    root: str | None = Field(
+        default=None, description="Folder from which the paths in a list start; null: that of the list."
+    )
+    masks: str | None = Field(
+        default=None,
+        description="Folder of masks with the stems of a folder's images; null: none, or that of a data set laid out as DUTS.",
+    )
+    mos: str | None = Field(
+        default=None, description="Opinion scores of a folder's images, with the columns key and mos."
+    )
+    mos_scale: tuple[float, float] | None = Field(
+        default=None, description="Scale of the opinion scores, [lowest, highest]."
+    )
+
+
 class Table(Section):
     """Which shards a training table is put together from."""
 
     corpora: list[Name] | None = Field(
         default=None,
-        min_length=1,
-        description="Corpora; null: all of `corpora` that hold videos. Imported tables have to be named.",
+        description="Corpora; null: all of `corpora` that hold videos. Imported tables have to be named. Only a table of "
+        "images may have none.",
     )
     codecs: list[Name] | None = Field(
         default=None, min_length=1, description="Ladders of those that hold videos; null: all of `codecs`."
@@ -139,12 +163,28 @@ class Table(Section):
         "`pyvmaf/labels/scales.py` (`0-100-dmos` for scores where higher is worse).",
     )
 
+    pictures: Name | None = Field(
+        default=None, description="Rows are pictures, those of this name in `pictures`; null: they are frames or clips."
+    )
+    images: list[Name] = Field(
+        default=[], description="Names from `images` whose pictures are in the table, too; with `corpora: []` alone."
+    )
     labels: TableLabels | None = Field(
         default=None,
         description="Opinion scores from label files, `{datasets: [konvid-1k]}`: datasets (names from `labels`, or "
         "`aggregated`), corpora, feature_key (`clip`) and label_key (`src`), feature_key_regex and label_key_regex. null: "
         "those of the corpora.",
     )
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> Self:
+        if self.images and self.pictures is None:
+            raise ValueError("images are pictures: say which, pictures: a name from `pictures`")
+        if self.pictures is not None and self.unit != "frame":
+            raise ValueError(f"rows are pictures, not {self.unit}s: leave unit out")
+        if self.corpora == [] and not self.images:
+            raise ValueError("a table needs corpora, or images")
+        return self
 
     @model_validator(mode="after")
     def _maps_to_a_scale(self) -> Self:
@@ -246,6 +286,14 @@ class Config(Section):
     ladders: dict[Name, Ladder] = Field(
         default=_LADDERS,
         description="How each codec encodes. Only the ladders named in `codecs` are made.",
+    )
+    pictures: dict[Name, PictureSet] = Field(
+        default={},
+        description="Pictures for models that look at pixels: which frames, their size, crop and colour, by name. Only those "
+        "that a table asks for are taken.",
+    )
+    images: dict[Name, Images] = Field(
+        default={}, description="Folders and lists of images by name. Only those that a table asks for are read."
     )
     tables: dict[Name, Table] = Field(
         default={"default": Table()},

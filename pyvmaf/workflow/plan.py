@@ -315,6 +315,10 @@ class Plan:
             self.labels(dataset)
         for table in self.tables:
             self.table_datasets(table)
+        for table in self.picture_tables:
+            self.pictures(self.table_pictures(table))
+            for name in self.table_images(table):
+                self.images(name)
         measured = select(config["features"]).names
         for model in self.models.values():
             shards = self.table(model.table)
@@ -440,6 +444,8 @@ class Plan:
                 names, or the table has no corpora.
         """
         table = _get("table", name, self._config["tables"])
+        if table["corpora"] == [] and table["images"]:
+            return []
         # Imported rows are in a table only if it names their corpus.
         names = [*self.videos] if table["corpora"] is None else table["corpora"]
         for corpus in names:
@@ -525,8 +531,76 @@ class Plan:
         return words
 
     def unit(self, table: str) -> str:
-        """Return what a row of a table is: "frame" or "clip"."""
-        return str(_get("table", table, self._config["tables"])["unit"])
+        """Return what a row of a table is: "frame", "clip" or "picture"."""
+        keys = _get("table", table, self._config["tables"])
+        return str(keys["unit"]) if keys["pictures"] is None else "picture"
+
+    @cached_property
+    def picture_tables(self) -> list[str]:
+        """Tables of the configuration whose rows are pictures."""
+        return [name for name, keys in self._config["tables"].items() if keys["pictures"] is not None]
+
+    def pictures(self, name: str) -> dict[str, Any]:
+        """Return the keys of pictures that are set.
+
+        Raises:
+            InputError: the configuration does not have such pictures.
+        """
+        return dict(set_keys(_get("pictures", name, self._config["pictures"])))
+
+    def picture_options(self, name: str) -> list[str]:
+        """Return the options of ``extract-frames`` that say which pictures are taken."""
+        words: list[str] = []
+        for key, value in self.pictures(name).items():
+            text = ",".join(map(str, value)) if isinstance(value, list) else f"{value}"
+            words += [f"--{key.replace('_', '-')}", text]
+        return words
+
+    def images(self, name: str) -> dict[str, Any]:
+        """Return the keys of a folder or list of images that are set.
+
+        Raises:
+            InputError: the configuration does not name it.
+        """
+        return dict(set_keys(_get("images", name, self._config["images"])))
+
+    def image_options(self, pictures: str, name: str) -> list[str]:
+        """Return the options of ``extract-frames`` for images: those of the pictures that do not concern frames."""
+        keys = self.images(name)
+        options = self.picture_options(pictures)
+        words = [
+            word
+            for option, value in zip(options[::2], options[1::2], strict=True)
+            if option not in ("--every", "--count", "--per-second", "--frames")
+            for word in (option, value)
+        ]
+        for key in ("root", "masks", "mos"):
+            words += [f"--{key}", str(keys[key])] if key in keys else []
+        if "mos_scale" in keys:
+            words += ["--mos-scale", ",".join(f"{end:g}" for end in keys["mos_scale"])]
+        return words
+
+    def picture_ladders(self, table: str) -> list[tuple[str, str, str]]:
+        """Return corpus, clip and codec of the files of pictures of a table; the codec of pristine ones is `REFERENCE`.
+
+        Raises:
+            InputError: a corpus holds no videos.
+        """
+        found: dict[tuple[str, str, str], None] = {}
+        for corpus, codec in self.table(table):
+            if self.corpora[corpus].imported:
+                raise InputError(f"table {table!r} is of pictures, but corpus {corpus} holds tables of other programs")
+            for clip in self.clips_with(corpus, codec):
+                found |= {(corpus, clip, layout.REFERENCE): None, (corpus, clip, codec): None}
+        return list(found)
+
+    def table_pictures(self, table: str) -> str:
+        """Return the name of the pictures of a table."""
+        return str(_get("table", table, self._config["tables"])["pictures"])
+
+    def table_images(self, table: str) -> list[str]:
+        """Return the names of the images of a table."""
+        return list(_get("table", table, self._config["tables"])["images"])
 
     @cached_property
     def videos(self) -> list[str]:
@@ -603,8 +677,9 @@ class Plan:
             module = distortion.kind(keys["distortion"])
         except InputError as err:
             raise InputError(f"{where}: {err}") from err
-        if name == IMPORTED:
-            raise InputError(f"{where} is called as the shards of imported tables are: choose another name")
+        if name in (IMPORTED, layout.REFERENCE):
+            what = "the shards of imported tables" if name == IMPORTED else "the pictures of pristine clips"
+            raise InputError(f"{where} is called as {what} are: choose another name")
         rungs: dict[str, Distortion] = {}
         for rung in module.ladder(name, keys):
             if not re.fullmatch(layout.WILDCARDS["rung"], rung.name):
@@ -625,6 +700,12 @@ class Plan:
                 raise InputError(f"{path}: two entries have the key {entry['key']!r}")
             clips[entry["key"]] = entry
         corpus = Corpus(name, path, spec, clips)
+        for clip, codecs in corpus.pairs.items():
+            if layout.REFERENCE in codecs:
+                raise InputError(
+                    f"{path}: a pair of {clip} has the codec {layout.REFERENCE!r}, as the pictures of pristine clips are called: "
+                    "choose another name"
+                )
         if not corpus.imported and not clips:
             raise InputError(corpora.not_scanned(path, spec))
         if not corpus.fetched:
