@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,13 +20,14 @@ from pyvmaf.base.opinion import SCALE_KEY
 from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.errors import InputError
 from pyvmaf.features.table import TARGET, schema, write_table
-from pyvmaf.frames.table import FILES, File, PictureTable, metadata, name_in, picture_table
+from pyvmaf.frames.table import FILES, SIZES, File, PictureTable, metadata, name_in, picture_table
 from pyvmaf.labels.scores import Labels, Scores
-from pyvmaf.tables.build import Input, bring_to_one_scale, teacher_of
+from pyvmaf.tables.build import Input, bring_to_one_scale, rate, teacher_of
 from pyvmaf.tables.opinions import Scale
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 _KEY = ("corpus", "clip", "codec", "rung", "frame_index")
 _TEXT = ("corpus", "group", "source", "clip", "codec", "encoder", "preset", "rung", *FILES)
@@ -89,25 +90,43 @@ def _read(paths: Sequence[Path], output: Path) -> _Rows:
     return _Rows(data, tables[0].colour, files, next(iter(scales), None), opinions)
 
 
+class _Place(NamedTuple):
+    """Where a picture is, and of which frame."""
+
+    corpus: str
+    clip: str
+    codec: str | None
+    rung: str | None
+    frame_index: int
+    file: str
+    row: int
+    width: int
+    height: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Corpus, clip and frame."""
+        return self.corpus, self.clip, self.frame_index
+
+
 def _add_references(data: pd.DataFrame) -> int:
     """Name the pristine picture of each distorted one, and return how many have one."""
-    pristine = (data["rung"] == REFERENCE) & data["codec"].isna()
-    places = {
-        (row.corpus, row.clip, row.frame_index): (row.file, row.row, row.width, row.height)
-        for row in data[pristine].itertuples()
-    }
+    columns = (
+        data[name].tolist() for name in ("corpus", "clip", "codec", "rung", "frame_index", "file", "row", *SIZES)
+    )
+    pictures = [_Place(*values) for values in zip(*columns, strict=True)]
+    pristine = {item.key: item for item in pictures if item.rung == REFERENCE and item.codec is None}
     names: list[str | None] = []
     rows: list[int | None] = []
-    for row in data.itertuples():
-        distorted = row.codec is not None
-        found = places.get((row.corpus, row.clip, row.frame_index)) if distorted else None
-        if found is not None and found[2:] != (row.width, row.height):
+    for item in pictures:
+        found = pristine.get(item.key) if item.codec is not None else None
+        if found is not None and (found.width, found.height) != (item.width, item.height):
             raise InputError(
-                f"pictures of {row.clip} by {row.codec} have {row.width}x{row.height}, the pristine ones "
-                f"{found[2]}x{found[3]}: take both with the same settings"
+                f"pictures of {item.clip} by {item.codec} have {item.width}x{item.height}, the pristine ones "
+                f"{found.width}x{found.height}: take both with the same settings"
             )
-        names.append(None if found is None else found[0])
-        rows.append(None if found is None else found[1])
+        names.append(None if found is None else found.file)
+        rows.append(None if found is None else found.row)
     data["reference_file"] = np.array(names, object)
     data["reference_row"] = np.array(rows, object)
     return sum(name is not None for name in names)
@@ -128,9 +147,10 @@ def _add_scores(rows: _Rows, shards: Sequence[Input]) -> int:
     keys["position"] = wanted.index
     names = [TARGET, *(name for name in OPINIONS if any(name in item.opinions for item in shards))]
     names += [name for name in (item for shard in shards for item in shard.scales.added) if name not in names]
-    for name in names:
-        if name not in data:
-            data[name] = np.array([None] * len(data), object)
+    values: dict[str, NDArray[Any]] = {
+        name: data[name].to_numpy(object, copy=True) if name in data else np.full(len(data), None, object)
+        for name in names
+    }
     found = np.zeros(len(data), bool)
     target = schema((), [name for name in names if name != TARGET])
     for item in shards:
@@ -142,8 +162,10 @@ def _add_scores(rows: _Rows, shards: Sequence[Input]) -> int:
             at = merged["position"].to_numpy(np.int64)
             found[at] = True
             for name in names:
-                values = merged[name].astype(object).to_numpy()
-                data.loc[at, name] = np.where(merged[name].isna(), None, values)
+                column = merged[name]
+                values[name][at] = column.astype(object).where(column.notna(), None).to_numpy(object)
+    for name in names:
+        data[name] = values[name]
     rows.opinions = [name for name in OPINIONS if name in names or name in rows.opinions]
     missing = wanted.index[~found[wanted.index]]
     return _drop_skipped(rows, missing, shards)
@@ -159,10 +181,11 @@ def _drop_skipped(rows: _Rows, missing: Any, shards: Sequence[Input]) -> int:
         if manifest_path(item.path).is_file()
         for pair in read_manifest(item.path).get("details", {}).get("failed", [])
     }
-    for row in rows.data.loc[missing].itertuples():
-        if (row.corpus, row.clip, row.codec, row.rung) not in skipped:
+    absent = rows.data.loc[missing]
+    for corpus, clip, codec, rung, frame in zip(*(absent[name].tolist() for name in _KEY), strict=True):
+        if (corpus, clip, codec, rung) not in skipped:
             raise InputError(
-                f"frame {row.frame_index} of clip {row.clip}, codec {row.codec}, rung {row.rung} of corpus {row.corpus} was not "
+                f"frame {frame} of clip {clip}, codec {codec}, rung {rung} of corpus {corpus} was not "
                 f"measured: it is not in {', '.join(os.fspath(item.path) for item in shards) or 'any shard'}: measure the ladders that "
                 "the pictures are of"
             )
@@ -203,11 +226,7 @@ def combine_pictures(
     rows = _read(tables, output)
     inputs = [Input(path) for _, path in shards]
     labels = [label for label, _ in shards]
-    scores = None
-    if labels_of is not None:
-        from pyvmaf.tables.build import rate
-
-        scores: Scores | None = rate(inputs, labels, replace(labels_of, scale=mos_scale))
+    scores = None if labels_of is None else rate(inputs, labels, replace(labels_of, scale=mos_scale))
     bring_to_one_scale(inputs, labels, mos_scale, mos_maps)
     scale = _scale(rows, inputs)
     paired = _add_references(rows.data)
@@ -278,4 +297,4 @@ def _scale(rows: _Rows, shards: Sequence[Input]) -> Scale | None:
 
 def _listed(column: pd.Series[Any]) -> list[Any]:
     """Return values as Python's, with None for what is missing."""
-    return [None if value is None or value != value else value for value in column]
+    return [None if missing else value for value, missing in zip(column.tolist(), column.isna(), strict=True)]
