@@ -34,6 +34,10 @@ class UnavailableError(PyvmafError, RuntimeError):
     """This build or machine does not have what was asked for."""
 
 
+class StoppedError(PyvmafError):
+    """A program that was started was ended from outside, by a signal."""
+
+
 class NativeError(PyvmafError, RuntimeError):
     """libvmaf failed. `errno` is its positive error number, or 0 if it gave none."""
 

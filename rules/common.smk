@@ -123,7 +123,7 @@ def clip_source(wildcards):
         raise InputError(f"{corpus.name} has pairs: no clip is made of a reference")
     if corpus.fetched:
         return layout.RECEIPT.path(corpus=corpus.name)
-    return [] if corpus.movable else local(corpus.source(wildcards.clip))
+    return [local(path) for path in corpus.inputs([corpus.source(wildcards.clip)])]
 
 
 def imported_files(wildcards):
@@ -238,7 +238,13 @@ def ladder_subject(wildcards, input, output):
     return [
         *(*words, "--match-depth"),
         *("--group", labels["group"], "--source", labels["source"]),
+        *skip_option(wildcards),
     ]
+
+
+def skip_option(wildcards):
+    """Whether a clip that cannot be encoded or measured is skipped; untracked, because the shard decides how many may be."""
+    return ["--skip-broken"] if PLAN.corpus(wildcards.corpus).skips else []
 
 
 def ladder_words(wildcards, input):

@@ -23,7 +23,9 @@ rule encode_rung:
         options=rung_options,
         rows=rung_rows,
         made_of=lambda wildcards: clip_made_of(wildcards.corpus, wildcards.clip),
+        skip=untracked_of(skip_option),
         code=ladder_code("encode"),
     shell:
         "vmaf-train encode {input:q} {output.video:q} {params.options:q}"
+        " {params.skip:q}"
         " --code {params.code:q} > {log:q} 2>&1"

@@ -11,6 +11,7 @@ from pyvmaf.errors import unknown_name
 
 DOCUMENTS: Table[str] = {
     "corpus": "pyvmaf.corpora.manifest.CorpusManifest",
+    "failure": "pyvmaf.corpora.failure.Failure",
     "fetch": "pyvmaf.corpora.fetched.FetchManifest",
     "licence": "pyvmaf.corpora.fetched.LicenceAccepted",
     "fit": "pyvmaf.models.verdicts.FitReport",

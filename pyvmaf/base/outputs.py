@@ -192,6 +192,13 @@ def claim(*paths: Path) -> None:
         check_output(path.with_name(path.name + MANIFEST_SUFFIX), work.read, None)
 
 
+def discard() -> None:
+    """Remove what the running verb has written so far, because it writes something else in its place."""
+    work = _RUN.get()
+    if work is not None:
+        work.discard()
+
+
 def place(path: str | os.PathLike[str]) -> Path:
     """Return where the bytes of a file are: those of an output of the running verb are in its temporary file."""
     work = _RUN.get()

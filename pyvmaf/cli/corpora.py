@@ -132,8 +132,9 @@ def prepare(
     One clip: vmaf-train prepare --corpus embedded --clip bikes_1 --output bikes_1.mkv --packages results/corpora/embedded/.packages
     """
     from pyvmaf.corpora import PAIRS, kind
+    from pyvmaf.corpora.failure import Failure
     from pyvmaf.corpora.fetch import PACKAGES_FOLDER
-    from pyvmaf.corpora.prepare import prepare as run
+    from pyvmaf.corpora.prepare import prepare_or_skip as run
     from pyvmaf.corpora.spec import find_corpus, load_videos
     from pyvmaf.errors import InputError
 
@@ -153,6 +154,9 @@ def prepare(
     for key, target in wanted.items():
         with progress(key) as advance:
             done = run(spec, key, root, target, program=ffmpeg, advance=advance)
+        if isinstance(done, Failure):
+            say(f"skipped: {done.path}: {done.why}", err=True)
+            continue
         form = done.video.format
         say(
             f"{done.path}: {done.video.frames} frames {form.width}x{form.height} {form.pix_fmt}"

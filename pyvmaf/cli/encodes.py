@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,15 @@ from pyvmaf.errors import InputError
 
 FFmpegOption = Annotated[
     str, typer.Option("--ffmpeg", metavar="WHICH", help="FFmpeg to use: embedded, system, or a path.")
+]
+
+
+SkipOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-broken",
+        help="Leave the reason in the place of what cannot be made of a broken clip, and end without error.",
+    ),
 ]
 
 
@@ -58,6 +67,7 @@ def encode(
         ),
     ] = None,
     ffmpeg: FFmpegOption = "embedded",
+    skip_broken: SkipOption = False,
     code: CodeOption = None,
 ) -> None:
     """Make a distorted version of a clip, and write its record and manifest beside it.
@@ -71,13 +81,19 @@ def encode(
     --strength 2
     """
     check_code("encode", code, uses(distortion))
-    from pyvmaf.encodes.encode import encode as run
+    from pyvmaf.corpora.failure import Failure
+    from pyvmaf.encodes.encode import Encoded, encode_or_skip
+    from pyvmaf.encodes.encode import encode as make
 
     options = {"codec": codec, "preset": preset, "crf": crf, "bit_depth": bit_depth, "extra": extra or None}
     settings = {name: str(value) for name, value in options.items() if value is not None}
     rung = kind(distortion).rung(strength, settings | _settings(setting or ()))
+    run: Callable[..., Encoded | Failure] = encode_or_skip if skip_broken else make
     with progress(rung.name) as advance:
         done = run(reference, output, rung, threads=encoder_threads, program=ffmpeg, advance=advance)
+    if isinstance(done, Failure):
+        say(f"skipped: {done.path}: {done.why}", err=True)
+        return
     row = done.record
     how = f"{row.encoder} {row.preset} crf {row.crf}" if row.encoder else f"{distortion} {rung.strength:g}"
     say(

@@ -129,6 +129,10 @@ def extract_features(
     match_depth: MatchDepthOption = False,
     scale: Annotated[bool, typer.Option("--scale", help="Scale encodes of another size to the reference's.")] = False,
     film_grain: FilmGrainOption = Grain.ON,
+    skip_broken: Annotated[
+        bool,
+        typer.Option("--skip-broken", help="With --reference: leave out encodes that cannot be measured, and say why."),
+    ] = False,
     backend: BackendOption = engines.CPU,
     threads: ThreadsOption = 1,
     code: CodeOption = None,
@@ -147,6 +151,7 @@ def extract_features(
     if reference is None:
         refused: dict[str, Any] = {"RUNG=FILE": rungs, "--source": source, "--group": group}
         refused |= {"--match-depth": match_depth, "--scale": scale, "--film-grain off": film_grain is Grain.OFF}
+        refused["--skip-broken"] = skip_broken
         _extract_pairs(corpus, output, clip, codec, refused, (features, model, cache, backend, threads), code)
         return
     check_code("extract-features", code, engines.uses(backend))
@@ -155,7 +160,7 @@ def extract_features(
 
     labels = _labels({"corpus": corpus, "group": group, "source": source, "clip": clip, "codec": codec})
     with progress(f"{labels['clip']} {labels['codec']}") as advance:
-        ladder = run(
+        done = run(
             reference,
             named_files(rungs or []),
             output,
@@ -164,7 +169,13 @@ def extract_features(
             model=model,
             reading=Reading(match_depth=match_depth, scale=scale, film_grain=film_grain is Grain.ON),
             compute=Compute(backend=backend, threads=threads, cache=cache, progress=advance),
+            skip=skip_broken,
         )
+    for item in done.failed:
+        say(f"skipped: {item.rung}: {item.path}: {item.why}", err=True)
+    if (ladder := done.ladder) is None:
+        say(f"{output}: no rows, {len(done.failed)} rungs skipped")
+        return
     _say_ladder(ladder)
     say(
         f"{output}: {len(ladder.rungs)} rungs of {ladder.frames} frames; {len(ladder.computed)} extractor runs, "

@@ -9,7 +9,9 @@ from pyvmaf.base.document import Call, publish
 from pyvmaf.base.files import relative, sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.base.outputs import publishes
+from pyvmaf.corpora.failure import failure_at
 from pyvmaf.corpora.manifest import CorpusClip, CorpusManifest, VideoFacts
+from pyvmaf.corpora.skipped import check_skipped
 from pyvmaf.corpora.spec import VideoCorpus
 from pyvmaf.errors import IntegrityError
 
@@ -26,11 +28,21 @@ def collect(corpus: VideoCorpus, folder: Path, output: Path) -> CorpusManifest:
     Raises:
         MissingFileError: a clip or its manifest does not exist.
         IntegrityError: the SHA-256 of a clip differs from its manifest.
+        InputError: more clips could not be prepared than may be skipped.
     """
     in_place = corpus.collected(folder)
     if in_place is None:
         paths = corpus.clip_paths(folder)
-        clips, failed = {key: _clip(corpus, key, path) for key, path in paths.items()}, None
+        failures = {key: failure for key, path in paths.items() if (failure := failure_at(path))}
+        clips = {key: _clip(corpus, key, path) for key, path in paths.items() if key not in failures}
+        check_skipped(
+            [failure.as_dict() for failure in failures.values()],
+            len(clips),
+            corpus.skipped,
+            f"corpus {corpus.name}",
+            "clips",
+        )
+        failed = {key: failure.why for key, failure in failures.items()}
     else:
         paths, clips, failed = in_place
     used = [corpus.entry(key) for key in clips]

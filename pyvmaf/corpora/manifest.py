@@ -77,5 +77,6 @@ class CorpusManifest(Document):
     groups: dict[str, Positive] = Field(description="Number of clips by group.")
     clips: dict[str, CorpusClip]
     failed: OptionalKey[dict[str, str]] = Field(
-        default=None, description="References that cannot be read and are skipped, with the reason."
+        default=None,
+        description="Clips that cannot be prepared, or references that cannot be read, and are skipped, with the reason.",
     )

@@ -126,13 +126,6 @@ class Spec(VideoCorpus, Section):
         multiple_of=2,
         description="Measure at this height at most: both sides of higher pairs are scaled to it (bicubic).",
     )
-    on_error: Literal["stop", "skip"] = Field(
-        default="stop",
-        description="Files that cannot be measured: stop the run, or skip them and list each with its reason.",
-    )
-    max_failed_share: float = Field(
-        default=0.05, ge=0, lt=1, description="With `on_error: skip`, the largest share of pairs that may be skipped."
-    )
 
     @model_validator(mode="after")
     def _one_reference_each(self) -> Self:
@@ -162,11 +155,6 @@ class Spec(VideoCorpus, Section):
         yield from ((pair.path, pair) for entry in self.entries for pair in entry.pairs)
 
     @property
-    def skipped(self) -> float:
-        """The largest share of a shard's pairs that may have been skipped."""
-        return self.max_failed_share if self.on_error == "skip" else 0.0
-
-    @property
     def taken(self) -> tuple[Reference, ...]:
         """The references that are used."""
         return self.entries[: self.max_clips]
@@ -190,7 +178,7 @@ class Spec(VideoCorpus, Section):
         """Return the references with their descriptions; see `pyvmaf.corpora.references.collect_references`."""
         from pyvmaf.corpora.references import collect_references
 
-        return collect_references(self.taken, root, skip=self.on_error == "skip")
+        return collect_references(self.taken, root, skip=self.skips)
 
 
 def measured_size(corpus: Spec, entry: Reference, form: Format) -> tuple[int, int] | None:

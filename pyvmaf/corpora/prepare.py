@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from pyvmaf.base.files import atomic_path, confined, sha256_file
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.corpora import CLIP_LABELS
+from pyvmaf.corpora.failure import Failure
 from pyvmaf.corpora.pinned import check_file
+from pyvmaf.corpora.skipped import is_of_file, portable
 from pyvmaf.corpora.spec import Entry, VideoCorpus
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.video.agree import Side, compare_colours, refuse_interlaced
@@ -174,11 +177,66 @@ def prepare(
         IntegrityError: the source is not the pinned file, or it is damaged.
         PyvmafError: FFmpeg failed.
     """
+    entry = corpus.entry(key)
+    claim(output)
+    return _make(corpus, entry, confined(root, entry.path), output, program, advance)
+
+
+@publishes("prepare")
+def prepare_or_skip(
+    corpus: VideoCorpus,
+    key: str,
+    root: Path,
+    output: Path,
+    *,
+    program: str = "embedded",
+    advance: Advance | None = None,
+) -> Prepared | Failure:
+    """Make one clip as `prepare` does or, if that fails and the corpus skips such clips, leave the reason in its place.
+
+    Raises:
+        PyvmafError: as `prepare`, if the corpus does not skip such clips, or it is not the fault of the file.
+    """
     started = time.perf_counter()
     entry = corpus.entry(key)
     source = confined(root, entry.path)
-    check_file(source, entry.sha256)
     claim(output)
+    try:
+        return _make(corpus, entry, source, output, program, advance)
+    except PyvmafError as err:
+        if not corpus.skips or not is_of_file(err):
+            raise
+        ffmpeg(program)  # one that does not exist is not the fault of the file
+        failure = Failure(path=entry.path, why=portable(str(err), root))
+    failure.leave(output)
+    write_manifest(
+        output,
+        verb="prepare",
+        uses=corpus.uses,
+        args=_arguments(corpus, entry),
+        inputs={"source": source},
+        outputs={"clip": output},
+        details={"failed": failure.as_dict()},
+        seconds=time.perf_counter() - started,
+    )
+    return failure
+
+
+def _arguments(corpus: VideoCorpus, entry: Entry) -> dict[str, Any]:
+    return {"corpus": corpus.name, "entry": entry.model_dump(exclude_none=True, exclude=set(CLIP_LABELS))}
+
+
+def _make(
+    corpus: VideoCorpus,
+    entry: Entry,
+    source: Path,
+    output: Path,
+    program: str,
+    advance: Advance | None,
+) -> Prepared:
+    """Make a clip and its manifest."""
+    started = time.perf_counter()
+    check_file(source, entry.sha256)
     raw = entry.raw.format() if entry.raw else None
     reader = Reader(source, raw=raw, stream=entry.stream)
     shown = reader.presentation.format(reader.coded)
@@ -203,7 +261,7 @@ def prepare(
         output,
         verb="prepare",
         uses=corpus.uses,
-        args={"corpus": corpus.name, "entry": entry.model_dump(exclude_none=True, exclude=set(CLIP_LABELS))},
+        args=_arguments(corpus, entry),
         inputs={"source": source},
         outputs={"clip": output},
         details={

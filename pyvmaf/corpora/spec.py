@@ -9,7 +9,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -180,8 +180,13 @@ class Corpus(Section):
 
     @property
     def skipped(self) -> float:
-        """The largest share of a shard's pairs that may have been skipped because they cannot be measured."""
+        """The largest share of a shard's encodes or pairs that may be skipped because they cannot be measured."""
         return 0.0
+
+    @property
+    def skips(self) -> bool:
+        """Whether files that cannot be measured are skipped."""
+        return False
 
     def ratings(self) -> Ratings:
         """Return the opinion scores of its clips and their rungs; none by default."""
@@ -205,11 +210,33 @@ class VideoCorpus(Corpus, Section):
     max_clips: int | None = Field(
         default=None, ge=1, description="Use only so many clips, of pairs so many references: the first ones."
     )
+    on_error: Literal["stop", "skip"] = Field(
+        default="stop",
+        description="Files that cannot be prepared, encoded or measured: stop the run, or skip them and list each with its "
+        "reason.",
+    )
+    max_failed_share: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="With `on_error: skip`, the largest share of clips, and of the encodes or pairs of a codec, that may be "
+        "skipped.",
+    )
     mos_scale: tuple[float, float] | None = Field(
         default=None,
         description="Ends of the scale of the opinion scores, [lowest, highest]: [1, 5] for absolute category rating. "
         "Required if a video has a score. Higher is better.",
     )
+
+    @property
+    def skipped(self) -> float:
+        """The largest share of a shard's encodes or pairs that may be skipped."""
+        return self.max_failed_share if self.skips else 0.0
+
+    @property
+    def skips(self) -> bool:
+        """Whether files that cannot be measured are skipped."""
+        return self.on_error == "skip"
 
     def ratings(self) -> Ratings:
         """Return the opinion scores of its clips and their rungs."""

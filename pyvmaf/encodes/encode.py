@@ -11,9 +11,11 @@ from pyvmaf.base.files import atomic_path, content_hash, relative
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import claim, place, publishes
 from pyvmaf.corpora.clip import clip_video
+from pyvmaf.corpora.failure import Failure, failure_at, refuse_failure
+from pyvmaf.corpora.skipped import is_of_file, portable
 from pyvmaf.encodes.distortion import Distortion, Made, Reference, uses
 from pyvmaf.encodes.record import Record, Transfer, shot_facts, unavailable
-from pyvmaf.errors import InputError
+from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.video.ffmpeg import Advance, FFmpeg, ffmpeg
 from pyvmaf.video.probe import Video
 
@@ -66,12 +68,66 @@ def encode(
         PyvmafError: FFmpeg failed.
         OSError: ENOSPC, the disk is full.
     """
+    _claim(output)
+    if (failure := failure_at(reference)) is not None:
+        raise refuse_failure(reference, failure)
+    return _make(reference, output, distortion, threads, ffmpeg(program), advance)
+
+
+@publishes("encode")
+def encode_or_skip(
+    reference: Path,
+    output: Path,
+    distortion: Distortion,
+    *,
+    threads: int = 1,
+    program: str = "embedded",
+    advance: Advance | None = None,
+) -> Encoded | Failure:
+    """Encode as `encode` does or, if the clip cannot be encoded, leave the reason in the place of the encode and its record.
+
+    Raises:
+        PyvmafError: as `encode`, if it is not the fault of the clip.
+    """
+    _claim(output)
+    tool = ffmpeg(program)
+    failure = failure_at(reference)
+    if failure is None:
+        try:
+            return _make(reference, output, distortion, threads, tool, advance)
+        except PyvmafError as err:
+            if not is_of_file(err):
+                raise
+            failure = Failure(path=relative(reference), why=portable(str(err)))
+    failure.leave(output, output.with_suffix(".json"))
+    write_manifest(
+        output,
+        verb="encode",
+        uses=uses(distortion.kind),
+        args=_arguments(distortion, threads),
+        inputs={"reference": reference},
+        outputs={"encode": output, "record": output.with_suffix(".json")},
+        details={"failed": failure.as_dict()},
+    )
+    return failure
+
+
+def _claim(output: Path) -> None:
     if output.suffix != ".mkv":
         raise InputError(f"encodes are Matroska files, but {output} ends in {output.suffix or 'nothing'!r}: use .mkv")
+    claim(output, output.with_suffix(".json"))
+
+
+def _arguments(distortion: Distortion, threads: int) -> dict[str, Any]:
+    return {"distortion": distortion.kind, **distortion.settings, "encoder_threads": threads}
+
+
+def _make(
+    reference: Path, output: Path, distortion: Distortion, threads: int, tool: FFmpeg, advance: Advance | None
+) -> Encoded:
+    """Make an encode, its record and its manifest."""
     video, sha256 = clip_video(reference)
     video.check(reference)
-    claim(output, output.with_suffix(".json"))
-    tool = ffmpeg(program)
     with atomic_path(output) as temporary:
         made = distortion.make(Reference(reference, video), temporary, tool=tool, threads=threads, advance=advance)
     record = _record(reference, sha256, video, output, made, tool)
@@ -81,7 +137,7 @@ def encode(
         output,
         verb="encode",
         uses=uses(distortion.kind),
-        args={"distortion": distortion.kind, **distortion.settings, "encoder_threads": threads},
+        args=_arguments(distortion, threads),
         inputs={"reference": reference},
         outputs={"encode": output, "record": record_path},
         details=_details(video, made, record, distortion.strength, tool),

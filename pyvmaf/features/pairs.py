@@ -15,14 +15,14 @@ from pyvmaf.base.manifest import engine_block, write_manifest
 from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.corpora.pairs import Pair, Reference, Spec, measured_size
 from pyvmaf.corpora.pinned import check_file
+from pyvmaf.corpora.skipped import Failed, check_skipped, is_of_file, portable, sound_ones
 from pyvmaf.encodes.pair import pair_record
 from pyvmaf.engines.libvmaf.models import model_name
-from pyvmaf.errors import InputError, PyvmafError, UnavailableError, unknown_name
+from pyvmaf.errors import InputError, PyvmafError, unknown_name
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import ALL, ON_CPU, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher
-from pyvmaf.features.skipped import check_skipped
 from pyvmaf.features.table import ladder_table, metadata, schema
 from pyvmaf.video.probe import Video, inspect
 from pyvmaf.video.reader import Reader
@@ -33,27 +33,6 @@ if TYPE_CHECKING:
     from pyvmaf.encodes.record import Record
 
 _SCALED = "distorted versions of another size than the reference were scaled to it (bicubic)"
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A pair that could not be measured.
-
-    Attributes:
-        clip, codec, rung: its names.
-        path: its file, below the root of the corpus.
-        why: the reason.
-    """
-
-    clip: str
-    codec: str
-    rung: str
-    path: str
-    why: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the values as a manifest holds them."""
-        return {"clip": self.clip, "codec": self.codec, "rung": self.rung, "path": self.path, "why": self.why}
 
 
 @dataclass
@@ -102,11 +81,6 @@ class Pairs:
     model: str = DEFAULT_MODEL
     compute: Compute = ON_CPU
 
-    @property
-    def skips(self) -> bool:
-        """Whether pairs that cannot be measured are skipped."""
-        return self.corpus.on_error == "skip"
-
     def ladders(self, clips: Sequence[str] = (), codecs: Sequence[str] = ()) -> list[tuple[str, str]]:
         """Return clip and codec of the ladders, of all if no clips and codecs are given.
 
@@ -150,16 +124,10 @@ class Pairs:
         used = {entry.path: reference.reader, **{ladder[rung].path: files[rung] for rung in done.records}}
         done.scaled = {path: size for path, reader in used.items() if (size := _scaled(reader))}
         if done.ladder is not None:
-            notes = [self.without_root(note) for note in done.ladder.notes]
+            notes = [portable(note, self.root) for note in done.ladder.notes]
             others = [path for path in done.scaled if path != entry.path]
             done.ladder = replace(done.ladder, notes=[*notes, *([_SCALED] if others else [])])
         return done
-
-    def without_root(self, text: str) -> str:
-        """Return a message without the root of the corpus in its paths, which differs from machine to machine."""
-        for folder in (self.root.resolve(), self.root):
-            text = text.replace(f"{folder}/", "")
-        return text
 
     def _fail(self, done: Measured, pairs: Mapping[str, Pair], err: PyvmafError) -> None:
         """Note that pairs cannot be measured.
@@ -167,9 +135,9 @@ class Pairs:
         Raises:
             PyvmafError: such pairs are not skipped, or it is not the fault of the files.
         """
-        if not self.skips or isinstance(err, UnavailableError):
+        if not self.corpus.skips or not is_of_file(err):
             raise err
-        why = self.without_root(str(err))
+        why = portable(str(err), self.root)
         done.failed += [Failed(done.clip, done.codec, rung, pair.path, why) for rung, pair in pairs.items()]
 
     def _reference(self, entry: Reference) -> _Reference:
@@ -199,21 +167,12 @@ class Pairs:
         self, reference: _Reference, files: Mapping[str, Reader], done: Measured, ladder: Mapping[str, Pair]
     ) -> Ladder | None:
         """Measure the pairs that could be opened; if that fails and pairs may be skipped, find out which ones fail."""
-        if not files:
-            return None
-        try:
-            return self._extract(reference, files)
-        except PyvmafError as err:
-            if not self.skips or isinstance(err, UnavailableError):
-                raise
-        sound: dict[str, Reader] = {}
-        for rung, reader in files.items():
-            try:
-                self._extract(reference, {rung: reader})
-                sound[rung] = reader
-            except PyvmafError as err:
-                self._fail(done, {rung: ladder[rung]}, err)
-        return self._extract(reference, sound) if sound else None
+        return sound_ones(
+            files,
+            lambda some: self._extract(reference, some),
+            lambda rung, err: self._fail(done, {rung: ladder[rung]}, err),
+            skip=self.corpus.skips,
+        )
 
     def _extract(self, reference: _Reference, files: Mapping[str, Reader]) -> Ladder:
         reading = Reading(match_depth=True, window=reference.window)

@@ -100,6 +100,12 @@ def ladder_table(
     )
 
 
+def empty_table(features: Sequence[str], model: str, engine: Mapping[str, Any]) -> pa.Table:
+    """Build the table of a ladder of which nothing can be measured; the arguments are those of `ladder_table`."""
+    block = metadata(features=features, unavailable={}, model=model, engine=engine)
+    return schema(features).with_metadata(block).empty_table()
+
+
 def repeated(text: str | None, n: int) -> pa.StringArray:
     """Return a text column of `n` equal values; None is a missing value."""
     import numpy as np

@@ -17,9 +17,9 @@ from pyvmaf.base.opinion import COLUMNS as OPINIONS
 from pyvmaf.base.opinion import COUNTS, MOS, SCALE_KEY, read_scale
 from pyvmaf.base.outputs import publishes
 from pyvmaf.base.parquet import ParquetTable
+from pyvmaf.corpora.skipped import check_skipped
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES
-from pyvmaf.features.skipped import check_skipped
 from pyvmaf.features.table import (
     LEADING,
     STRENGTH,
@@ -334,22 +334,23 @@ def build_shard(
 ) -> int:
     """Put the ladders of one corpus and codec into one shard, and complete their encode records.
 
-    The records of pairs that existed already, and the pairs that were skipped, are in the manifests of their ladders.
+    The records of pairs that existed already, and the encodes and pairs that were skipped, are in the manifests of their
+    ladders.
 
     Args:
         ladders: feature tables.
         records: encode records (.json), each beside its encode and the encode's manifest.
         output: the shard to write, parquet.
         rows_output: the complete corpus rows to write, one JSON object per line, with the measured times.
-        corpus: the corpus, whose opinion scores become columns, and which says how many pairs may have been skipped; None
-            for none.
+        corpus: the corpus, whose opinion scores become columns, and which says how many encodes or pairs may be
+            skipped; None for none.
 
     Returns:
         The number of frame rows.
 
     Raises:
         InputError: a rung has a record but no features, or features but no record; the corpus has opinion scores, but none
-            of what the rows are of; or more pairs were skipped than may be.
+            of what the rows are of; or more encodes or pairs were skipped than may be.
     """
     import json
 
@@ -365,8 +366,9 @@ def build_shard(
     notes = {path: read_manifest(path) for path in ladders}
     failed = [item for path in sorted(ladders) for item in notes[path].get("details", {}).get("failed", [])]
     details = _merge(inputs, [None] * len(inputs), output)
-    rows = _complete_records(ladders, records, notes)
-    check_skipped(failed, len(rows), 0.0 if corpus is None else corpus.skipped, relative(output))
+    rows = _complete_records(ladders, records, notes, failed)
+    limit = 0.0 if corpus is None else corpus.skipped
+    check_skipped(failed, len(rows), limit, relative(output), "encodes" if records else "pairs")
     write_text(rows_output, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
     if failed:
         details["failed"] = failed
@@ -421,16 +423,22 @@ def _measurements(ladders: Sequence[Path], notes: Mapping[Path, Any]) -> dict[tu
 
 
 def _complete_records(
-    ladders: Sequence[Path], records: Sequence[Path], notes: Mapping[Path, Any]
+    ladders: Sequence[Path], records: Sequence[Path], notes: Mapping[Path, Any], failed: Sequence[Mapping[str, str]]
 ) -> list[dict[str, Any]]:
-    """Return the complete rows: of encodes in the order of their files, then of pairs that existed already."""
+    """Return the complete rows: of encodes in the order of their files, then of pairs that existed already.
+
+    An encode that was skipped has no row.
+    """
     from pyvmaf.encodes.record import Record
 
     measured = _measurements(ladders, notes)
     completed = []
+    skipped = {tuple(item[name] for name in ENCODE_KEY) for item in failed}
     for path in sorted(records):
         parts = layout.RECORD.parts(os.path.abspath(path))
         key = tuple(parts[name] for name in ENCODE_KEY)
+        if key in skipped:
+            continue
         if key not in measured:
             raise InputError(f"{path} has no rows in the feature tables given ({', '.join(map(str, ladders))})")
         encoding = read_manifest(path.with_suffix(".mkv")).get("run", {})

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from pyvmaf.errors import InputError, MissingFileError, PyvmafError, UnavailableError
+from pyvmaf.errors import InputError, MissingFileError, PyvmafError, StoppedError, UnavailableError
 from pyvmaf.video.opening import file_url
 
 Advance = Callable[[int, int], None]
@@ -62,6 +62,7 @@ class FFmpeg:
 # Versions of the programs that this process ran.
 _VERSIONS: dict[Path, str] = {}
 _VERSION = re.compile(r"ffmpeg version (\S+)")
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 # First lines of FFmpeg's log: its version, and indented lines about its build.
 _BANNER = re.compile(_VERSION.pattern + r".*\n(?:  .*\n)*")
 
@@ -191,6 +192,7 @@ def run(
     Raises:
         OSError: ENOSPC, the disk is full.
         UnavailableError: this FFmpeg was built without the encoder or filter.
+        StoppedError: FFmpeg was ended by a signal.
         PyvmafError: FFmpeg failed; the message has the first errors of its log.
     """
     command = [
@@ -252,7 +254,8 @@ def _fail(program: FFmpeg, what: str, code: int, log: str) -> NoReturn:
     if missing:
         name = missing.group(1) or missing.group(2)
         raise UnavailableError(f"cannot {what}: FFmpeg {program.version} was built without {name}; use another FFmpeg")
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    # Addresses of contexts differ from run to run.
+    lines = [_ADDRESS.sub("", line.strip()) for line in log.splitlines() if line.strip()]
     errors = [
         line
         for line in lines
@@ -260,5 +263,6 @@ def _fail(program: FFmpeg, what: str, code: int, log: str) -> NoReturn:
     ]
     # The first errors are the causes; those after them say that the work could not go on.
     tail = "; ".join(errors[:3] or lines[-3:]) or "its log is empty"
-    ending = f"was ended by signal {-code}" if code < 0 else f"exited with status {code}"
-    raise PyvmafError(f"cannot {what}: FFmpeg {program.version} {ending}: {tail}")
+    if code < 0:
+        raise StoppedError(f"cannot {what}: FFmpeg {program.version} was ended by signal {-code}: {tail}")
+    raise PyvmafError(f"cannot {what}: FFmpeg {program.version} exited with status {code}: {tail}")

@@ -209,7 +209,7 @@ def _names(plan: Plan) -> Iterator[Problem]:
 def _present(plan: Plan) -> Iterator[Problem]:
     """Files in the movable folder of datasets, which are no inputs of rules: they may be gone if what they give is made."""
     for name, corpus in plan.corpora.items():
-        if not corpus.movable or corpus.spec.get("on_error") == "skip":
+        if not corpus.movable or corpus.skips:
             continue
         missing = sorted(file for file in {*_files_to_read(corpus)} if not os.path.isfile(file))
         if missing:
@@ -312,7 +312,7 @@ def _measured_formats(plan: Plan, clips: _Clips) -> dict[Format, tuple[str, str]
             for depth in depths:
                 examples.setdefault(Format.planar(form.width, form.height, form.chroma, depth), clip)
     for clip, forms in clips.pairs.items():
-        if plan.corpora[clip[0]].spec["on_error"] != "skip":
+        if not plan.corpora[clip[0]].skips:
             for form in forms:
                 examples.setdefault(form, clip)
     return examples

@@ -105,19 +105,24 @@ class Corpus:
         return self.inputs([self.located(pair["path"]) for pair in rungs.values()])
 
     def inputs(self, files: list[str]) -> list[str]:
-        """Return which files of pairs are inputs of rules.
+        """Return which files of the user's are inputs of rules.
 
-        Those in the movable folder of datasets are not, and where pairs that cannot be measured are skipped, neither are
+        Those in the movable folder of datasets are not, and where files that cannot be measured are skipped, neither are
         those that are missing.
         """
         if self.movable:
             return []
-        return [file for file in files if os.path.isfile(file)] if self.spec["on_error"] == "skip" else files
+        return [file for file in files if os.path.isfile(file)] if self.skips else files
+
+    @property
+    def skips(self) -> bool:
+        """Whether files that cannot be measured are skipped."""
+        return self.spec.get("on_error") == "skip"
 
     @property
     def skipped(self) -> float:
-        """The largest share of a shard's pairs that may be skipped: 0 unless the corpus file says that pairs are."""
-        return float(self.spec["max_failed_share"]) if self.spec.get("on_error") == "skip" else 0.0
+        """The largest share of a shard's encodes or pairs that may be skipped: 0 unless the corpus file says that they are."""
+        return float(self.spec["max_failed_share"]) if self.skips else 0.0
 
     def pairs_made_from(self, clip: str, codec: str) -> dict[str, Any]:
         """Return the keys that decide the features of the pairs of a clip by one codec."""
@@ -163,6 +168,8 @@ class Corpus:
         if self.paired:
             spec = {key: spec[key] for key in ("name", "license", "description", "on_error", "max_clips", "mos_scale")}
             spec["entries"] = [{k: v for k, v in entry.items() if k != "pairs"} for entry in self.clips.values()]
+        elif not self.skips:
+            spec = {key: value for key, value in spec.items() if key not in ("on_error", "max_failed_share")}
         return dict(set_keys(spec))
 
     def source(self, clip: str) -> str:

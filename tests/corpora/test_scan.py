@@ -496,7 +496,8 @@ def test_any_name_works_from_scan_to_features(
     for name in names:
         target = Path(name).with_name(f"{Path(name).stem}.out.mkv")
         encode(Path(name), target, encoder_rung("libx264", "ultrafast", 40))
-        ladder = extract_features(Path(name), {"r": target}, tmp_path / "t.parquet", labels=labels)
+        ladder = extract_features(Path(name), {"r": target}, tmp_path / "t.parquet", labels=labels).ladder
+        assert ladder is not None
         assert ladder.frames == 5
 
 

@@ -148,22 +148,10 @@ def artefacts(results: Path) -> dict[str, str]:
     return hashes
 
 
-def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
-    """Write a configuration with two real, rated clips as a folder corpus, a model of few epochs, two codecs, two rungs each."""
-    videos = folder / "videos"
-    videos.mkdir(parents=True)
-    for name in ("carphone", "bikes_1"):
-        shutil.copyfile(clips[name], videos / f"{name}.mkv")
-    scan = ["manifest-scan", "--root", str(videos), "--name", "mine", "--output", "config/corpora/mine.yaml"]
-    assert command(*scan, cwd=folder).returncode == 0
-    corpus = folder / "config" / "corpora" / "mine.yaml"
-    data = yaml.safe_load(corpus.read_text())
-    data["mos_scale"] = [1, 5]
-    for entry, mos in zip(data["entries"], (4.25, 2.75), strict=True):
-        entry |= {"frames": [0, 15], "mos": mos, "mos_std": 0.5, "n_ratings": 24}
-    write_yaml(corpus, data)
+def write_small_model(folder: Path, **changes: Any) -> None:
+    """Write a model of few epochs and easy gates, `small`; keyword arguments replace top-level keys."""
     model = yaml.safe_load((REPOSITORY / "config" / "models" / "vmaf_tiny_v2.yaml").read_text())
-    model.update(name="small", epochs=20, batch_size=16, seeds=[0, 1])
+    model.update({"name": "small", "epochs": 20, "batch_size": 16, "seeds": [0, 1], **changes})
     # Two sources with few frames teach a model too little for real limits.
     model["gates"] = {
         "mean_plcc_min": -1,
@@ -182,6 +170,23 @@ def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
     }
     model["quantised"] = [{"mode": "static_qdq", "budget": 2, "rmse_max": 1000}]
     write_yaml(folder / "config" / "models" / "small.yaml", model)
+
+
+def prepare_small_run(folder: Path, clips: Mapping[str, Path]) -> None:
+    """Write a configuration with two real, rated clips as a folder corpus, a model of few epochs, two codecs, two rungs each."""
+    videos = folder / "videos"
+    videos.mkdir(parents=True)
+    for name in ("carphone", "bikes_1"):
+        shutil.copyfile(clips[name], videos / f"{name}.mkv")
+    scan = ["manifest-scan", "--root", str(videos), "--name", "mine", "--output", "config/corpora/mine.yaml"]
+    assert command(*scan, cwd=folder).returncode == 0
+    corpus = folder / "config" / "corpora" / "mine.yaml"
+    data = yaml.safe_load(corpus.read_text())
+    data["mos_scale"] = [1, 5]
+    for entry, mos in zip(data["entries"], (4.25, 2.75), strict=True):
+        entry |= {"frames": [0, 15], "mos": mos, "mos_std": 0.5, "n_ratings": 24}
+    write_yaml(corpus, data)
+    write_small_model(folder)
     write_yaml(
         folder / "small.yaml",
         {

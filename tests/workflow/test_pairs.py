@@ -1,20 +1,23 @@
-"""Pairs that exist in the workflow: alone, beside clips that are encoded, with files that cannot be measured."""
+"""Pairs that exist in the workflow: alone, beside clips that are encoded; and files of both that cannot be measured."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from pyvmaf.base.files import read_json, read_yaml, sha256_file
-from tests.make.commands import command
+from tests.make.builders import planned
+from tests.make.commands import command, refusal
 from tests.make.runs import once
 from tests.make.videos import make_video
-from tests.make.workflows import PROFILE, SNAKEFILE, Case, Planned, plan_once, snakemake, write_yaml
+from tests.make.workflows import PROFILE, SNAKEFILE, Case, Planned, plan_once, snakemake, write_small_model, write_yaml
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -101,9 +104,27 @@ def test_a_corpus_that_nobody_scanned_is_refused_with_the_command(plans: Mapping
     assert "vmaf-train manifest-scan --kind pairs --dataset empty" in plans["empty"].text
 
 
+def write_clips(folder: Path) -> None:
+    """Write a corpus of videos to encode: two that can be read, one that is cut off, and one that is a text."""
+    entries = []
+    for name, picture in (("good_1", "testsrc2"), ("good_2", "testsrc"), ("cut", "rgbtestsrc"), ("words", "")):
+        path = folder / "clips" / f"{name}.mp4"
+        if picture:
+            make_video(path, "64x64", 6, *X264, "-crf", "10", source=picture)
+        else:
+            path.write_text("This is a text.\n" * 50)
+        if name == "cut":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+        entry = {"key": name, "path": path.name, "sha256": sha256_file(path), "source": name, "group": name}
+        entries.append(entry)
+    skip = {"on_error": "skip", "max_failed_share": 0.5}
+    head = {"name": "clips", "kind": "folder", "license": "CC0-1.0", "root": "../../clips"}
+    write_yaml(folder / "config" / "corpora" / "clips.yaml", {**head, **skip, "entries": entries})
+
+
 @pytest.fixture(scope="module")
 def measured(session_folder: Path) -> Path:
-    """A folder in which the pairs were measured to a table, one of them cut off and one missing, and skipped."""
+    """A folder in which pairs and encoded clips became one table, with broken and missing files that were skipped."""
 
     def run(folder: Path) -> None:
         corpus = write_pairs(folder)
@@ -113,7 +134,11 @@ def measured(session_folder: Path) -> Path:
         broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
         value["entries"][0]["pairs"][1]["sha256"] = sha256_file(broken)
         write_yaml(corpus, value | {"on_error": "skip", "max_failed_share": 0.7})
-        write_yaml(folder / "pairs.yaml", {"corpora": ["found"], "models": ["vmaf_tiny_v2"], "seeds": [0]})
+        write_clips(folder)
+        ladder = {"presets": ["medium"], "crfs": [40]}
+        config = {"corpora": ["found", "clips"], "codecs": ["libx264"], "ladders": {"libx264": ladder}}
+        write_small_model(folder, epochs=5, seeds=[0])
+        write_yaml(folder / "pairs.yaml", config | {"models": ["small"], "features": "canonical6"})
         snakemake(folder, "--configfile", "pairs.yaml", "--cores", "2", "all_tables")
 
     return once(session_folder, "measured-pairs", run)
@@ -127,6 +152,78 @@ def test_failing_pairs_do_not_stop_the_others(measured: Path) -> None:
     assert failed[0]["why"].startswith("one_b.mp4 is ")
     assert failed[1]["why"].startswith("no such file: ")
     assert "failed" not in read_json(measured / "results/shards/found/phone.parquet.manifest.json")["details"]
+
+
+def test_failing_clips_do_not_stop_the_others(measured: Path) -> None:
+    collection = read_json(measured / "results/corpora/clips/corpus.json")
+    assert set(collection["clips"]) == {"good_1", "good_2"}
+    assert collection["failed"] == {
+        "cut": "cut.mp4 has no video stream, only data",
+        "words": "words.mp4 is not a video that FFmpeg can read (Invalid data found when processing input)",
+    }
+    details = read_json(measured / "results/shards/clips/libx264.parquet.manifest.json")["details"]
+    assert [(item["clip"], item["rung"], item["why"]) for item in details["failed"]] == [
+        (clip, "medium-crf40", why) for clip, why in collection["failed"].items()
+    ]
+    rows = (
+        pd.read_parquet(measured / "results/tables/default.parquet").groupby(["corpus", "clip"], observed=True).size()
+    )
+    assert rows.to_dict() == {("clips", "good_1"): 6, ("clips", "good_2"): 6, ("found", "one"): 20}
+
+
+def test_too_many_failing_clips_are_an_error_that_names_them(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    path = Path("config/corpora/clips.yaml")
+    write_yaml(path, read_yaml(path) | {"max_failed_share": 0.4})
+    # Labels and limits concern what counts, and no clip, encode or feature.
+    again = planned(tmp_path, {"limit": ("--configfile", "pairs.yaml", "all_tables")})["limit"]
+    assert again.rules == {"collect_corpus": 1, "build_shard": 1, "combine_table": 1}
+    lines = {rule: shlex.split(line.partition(" > ")[0])[1:] for rule, line in again.commands}
+    why = (
+        "cannot be measured, more than the share 0.4 that max_failed_share allows: cut.mp4: cut.mp4 has no video stream"
+    )
+    words = [word.replace("$(dirname", "results/corpora/clips").rstrip(")") for word in lines["collect_corpus"]]
+    words.remove("results/corpora/clips/corpus.json")
+    assert f"2 of 4 clips of corpus clips {why}" in refusal(*words)
+    assert f"2 of 4 encodes of results/shards/clips/libx264.parquet {why}" in refusal(*lines["build_shard"])
+    write_yaml(path, {**read_yaml(path), "on_error": "stop"})
+    assert "without on_error: skip" in refusal("manifest", "--corpus", path)
+
+
+def test_pairs_and_encodes_of_one_table_reach_the_registry(
+    measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    target = "results/registry/registry.json"
+    jobs = planned(tmp_path, {"rest": ("--configfile", "pairs.yaml", "--", target)})["rest"]
+    assert jobs.rules == dict.fromkeys(
+        ("hard_negatives", "fit_model", "judge_model", "export_model", "quantize_model", "register_models"), 1
+    )
+    jobs.run()
+    assert [entry["id"] for entry in read_json(Path(target))["models"]] == ["small", "small.int8"]
+    predictions = pd.read_parquet("results/models/small/seed0/predictions.parquet")
+    assert set(predictions["corpus"]) == {"found", "clips"}
+    negatives = pd.read_parquet("results/features/hard_negatives.parquet", columns=["corpus", "clip"])
+    assert set(map(tuple, negatives.drop_duplicates().to_numpy())) == {
+        *(("found", name) for name in ("one", "two")),
+        *(("clips", name) for name in ("good_1", "good_2")),
+    }
+    assert command("verify").returncode == 0
+    words = ("--snakefile", SNAKEFILE, "--profile", PROFILE, "--configfile", "pairs.yaml")
+    done = command("audit", *words, "--", target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nothing to be done" in done.stdout
+    # A pair that is another file than the one that was measured; the others are not concerned.
+    pair = Path("found/one_a.mp4")
+    pair.write_bytes(pair.read_bytes() + b"\0")
+    done = command("audit", *words, "--json", "audit.json", "--", target)
+    assert done.returncode == 1
+    report = read_json(Path("audit.json"))
+    assert {job["rule"]: job["wildcards"] for job in report["jobs"]}["extract_features"] == {}
 
 
 def test_too_many_failing_pairs_are_an_error_that_names_them(measured: Path, tmp_path: Path) -> None:
