@@ -35,6 +35,7 @@ DOCUMENTS: Table[str] = {
     "feature-correlation": "pyvmaf.studies.reports.FeatureCorrelation",
     "signal-mix-audit": "pyvmaf.studies.reports.SignalMixAudit",
     "subset-sweep": "pyvmaf.studies.reports.SubsetSweep",
+    "join-batch": "pyvmaf.labels.batch.JoinBatch",
     "audit": "pyvmaf.workflow.audit.report.Audit",
 }
 """Dotted name of the class, by the name of the document."""

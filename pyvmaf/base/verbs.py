@@ -44,6 +44,7 @@ VERBS: dict[str, Verb] = {
     "labels": Verb("labels", "pyvmaf.labels.labels", ("av", "openpyxl", "scipy")),
     "aggregate": Verb("labels", "pyvmaf.labels.aggregate", ()),
     "join": Verb("labels", "pyvmaf.labels.join", _TABLES),
+    "join-batch": Verb("labels", "pyvmaf.labels.batch", _TABLES),
     "encode": Verb("encodes", "pyvmaf.encodes.encode", _VIDEO),
     "extract-features": Verb("features", "pyvmaf.features.stage", _FEATURES),
     "hard-negatives": Verb("features", "pyvmaf.features.negatives", _FEATURES),

@@ -33,7 +33,7 @@ _LONGEST = 4_000
 
 VERBS: dict[str, tuple[str, ...]] = {
     "corpora": ("fetch", "prepare", "manifest", "manifest-scan"),
-    "labels": ("labels", "aggregate", "join", "materialize-mos-labels"),
+    "labels": ("labels", "aggregate", "join", "join-batch", "materialize-mos-labels"),
     "encodes": ("encode",),
     "features": ("extract-features", "hard-negatives", "features"),
     "frames": ("extract-frames",),

@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command("labels")(labels)
     app.command("aggregate")(aggregate)
     app.command("join")(join)
+    app.command("join-batch")(join_batch)
     app.command("materialize-mos-labels", hidden=True)(materialize_mos_labels)
 
 
@@ -158,48 +159,65 @@ def join(
     Another metric: vmaf-train join rated.parquet nr.csv -o both.parquet --columns score --prefix nr_
     """
     check_code("join", code)
-    from pyvmaf.base.opinion import parse_scale
-    from pyvmaf.errors import InputError
+    from pyvmaf.labels.request import JoinRequest
 
-    target = report or output.with_suffix(".json")
-    if columns is None:
-        if prefix or frame_key or label_frame_key or split_by:
-            raise InputError(
-                "--prefix, --frame-key, --label-frame-key and --split-by go with --columns: name the columns"
-            )
-        from pyvmaf.labels.join import join as run
-
-        audit = run(
-            features,
-            inputs,
-            output,
-            target,
-            feature_key=feature_key,
-            feature_pattern=feature_key_regex,
-            label_key=label_key or "src",
-            label_pattern=label_key_regex,
-            mos_scale=None if mos_scale is None else parse_scale(mos_scale),
-            label_scale=None if label_scale is None else parse_scale(label_scale),
-        )
-        _say_joined(output, audit, "a score")
-        return
-    if mos_scale or label_scale:
-        raise InputError("--mos-scale and --label-scale are of opinion scores, which are joined without --columns")
-    from pyvmaf.labels.columns import Columns, Split
-    from pyvmaf.labels.join import join_columns
-
-    asked = Columns(
-        tuple(name.strip() for name in columns.split(",") if name.strip()),
-        prefix,
+    request = JoinRequest(
+        str(features),
+        tuple(map(str, inputs)),
+        str(output),
+        None if report is None else str(report),
         feature_key,
         feature_key_regex,
-        label_key or feature_key,
+        label_key,
         label_key_regex,
+        mos_scale,
+        label_scale,
+        tuple(name.strip() for name in (columns or "").split(",") if name.strip()),
+        prefix,
         frame_key,
-        label_frame_key or frame_key or "frame_index",
-        None if split_by is None else Split(split_by, split_seed),
+        label_frame_key,
+        split_by,
+        split_seed,
     )
-    _say_joined(output, join_columns(features, inputs, output, target, asked), "values")
+    _say_joined(output, request.run(), "values" if request.columns else "a score")
+
+
+def join_batch(
+    manifest: Annotated[
+        Path, typer.Option("--manifest", "-m", help="The joins, one a row (.jsonl, .csv): keys are options of join.")
+    ],
+    base_dir: Annotated[
+        Path | None, typer.Option("--base-dir", help="Folder that relative paths start from. [default: the manifest's]")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report (.json).")] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Leave out the rows after one that fails.")] = False,
+    allow_row_failure: Annotated[
+        bool, typer.Option("--allow-row-failure", help="Exit 0 if one row at least was joined.")
+    ] = False,
+    code: CodeOption = None,
+) -> None:
+    """Join many tables by one list: each row is a call of join, with its options as keys.
+
+    A row has features, labels and output, and the options of join with _ for -: feature_key_regex, columns, frame_key. In a
+    .csv several labels are divided by ; and several columns by a comma. A row that fails leaves no output and does not
+    concern the others; the report has the result of each. Exits 0 if all rows were joined, 1 if one failed, and 2, before
+    anything is joined, if the list is not usable.
+
+    Example: vmaf-train join-batch --manifest joins.jsonl --base-dir runs --output joins.json
+    """
+    check_code("join-batch", code)
+    from pyvmaf.labels.batch import join_batch as run
+
+    with progress("join-batch", unit="tables") as advance:
+        done = run(
+            manifest, output, base=base_dir, fail_fast=fail_fast, allow_failures=allow_row_failure, advance=advance
+        )
+    for row in done.rows:
+        matched = "" if row.rows is None else f": {row.rows_matched} of {row.rows} rows"
+        say(f"{row.state}: {row.output}{matched}{f': {row.error}' if row.error else ''}", err=row.state != "joined")
+    say(f"{done.joined} of {len(done.rows)} tables joined, {done.failed} failed, {done.left_out} left out")
+    if not done.passed:
+        raise typer.Exit(1)
 
 
 def materialize_mos_labels(

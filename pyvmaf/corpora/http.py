@@ -15,17 +15,20 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from pyvmaf.base.files import read_json, sha256_bytes, write_json
 from pyvmaf.corpora.find import begins_as_video, is_video_name
 from pyvmaf.corpora.space import check_space
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError, shown
+
+if TYPE_CHECKING:
+    from pyvmaf.corpora.guard import Guard
 
 Say = Callable[[str], None]
 Advance = Callable[[int, int], None]
@@ -44,6 +47,7 @@ class Limits:
 
     Attributes:
         connect_s: seconds to wait for a connection.
+        answer_s: seconds in which the whole head of an answer has to come, with the connection.
         stall_s: seconds in which at least `least_bytes` have to come.
         least_bytes: see `stall_s`.
         attempts: failures in a row, without `least_bytes` new ones, after which a download ends.
@@ -55,6 +59,7 @@ class Limits:
     """
 
     connect_s: float = 20.0
+    answer_s: float = 120.0
     stall_s: float = 60.0
     least_bytes: int = 1024
     attempts: int = 6
@@ -147,6 +152,7 @@ class _Answer:
     headers: Any
     raw: Any
     url: str
+    guard: Guard
     hosts: tuple[str, ...] = field(default=())
 
 
@@ -160,8 +166,12 @@ class Client:
     def __init__(self, limits: Limits = Limits()) -> None:
         import requests
 
+        from pyvmaf.corpora.guard import GuardedAdapter
+
         self.limits = limits
         self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, GuardedAdapter())
         # Addresses are public: no password of the user is sent to a server.
         self._session.auth = lambda request: request
 
@@ -173,34 +183,40 @@ class Client:
             InputError: a redirect leads where it must not.
             _AgainError: there was no answer.
         """
+        from pyvmaf.corpora.guard import Guard
+
         url, hosts = remote.url, list[str]()
         for _ in range(self.limits.redirects + 1):
-            response = self._send(url, headers or {})
-            try:
+            with Guard(self.limits.answer_s) as guard, closing(self._send(url, headers or {}, guard)) as response:
                 location = response.headers.get("Location")
                 if response.status_code in _REDIRECTS and location:
                     url = _redirect(remote, url, location)
                     if (host := _host(url)) != _host(remote.url) and host not in hosts:
                         hosts.append(host)
                     continue
-                yield _Answer(response.status_code, response.headers, response.raw, url, tuple(hosts))
+                yield _Answer(response.status_code, response.headers, response.raw, url, guard, tuple(hosts))
                 return
-            finally:
-                response.close()
         raise InputError(f"{remote.url} redirects more than {self.limits.redirects} times: nothing was fetched")
 
-    def _send(self, url: str, headers: dict[str, str]) -> Any:
+    def _send(self, url: str, headers: dict[str, str], guard: Guard) -> Any:
         import requests
 
         try:
-            return self._session.get(
+            response = self._session.get(
                 url,
                 headers={"Accept-Encoding": "identity", "User-Agent": "vmaf-train", **headers},
                 stream=True,
                 allow_redirects=False,
                 timeout=(self.limits.connect_s, self.limits.stall_s),
             )
+            if guard.expired:
+                # A head that is cut off counts as a whole one.
+                response.close()
+                raise self._too_slow(url)
+            return response
         except requests.exceptions.SSLError as err:
+            if guard.expired:
+                raise self._too_slow(url) from err
             raise PyvmafError(
                 f"{_host(url)} cannot prove that it is the server of this name ({_reason(err)}): nothing was fetched; get the "
                 "file another way, and put it into the folder of the dataset"
@@ -208,7 +224,12 @@ class Client:
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as err:
             raise InputError(f"{url!r} is not an address that can be fetched: {err}") from err
         except requests.exceptions.RequestException as err:
+            if guard.expired:
+                raise self._too_slow(url) from err
             raise _AgainError(f"{_host(url)} does not answer ({_reason(err)})") from err
+
+    def _too_slow(self, url: str) -> _AgainError:
+        return _AgainError(f"{_host(url)} has not sent the head of an answer in {self.limits.answer_s:g} s")
 
 
 def get_text(client: Client, remote: Remote, most_bytes: int) -> bytes:
@@ -600,13 +621,19 @@ def _blocks(limits: Limits, remote: Remote, answer: _Answer, most: int | None) -
 
     received, since, window = 0, time.monotonic(), 0
     while True:
+        # A read that gets nothing ends after half of that; this ends one that gets a byte of something else now and then.
+        answer.guard.extend(2 * limits.stall_s)
         try:
             block: bytes = answer.raw.read1(_BLOCK, decode_content=False)
         except ReadTimeoutError as err:
             raise _AgainError(f"nothing came for {limits.stall_s:g} s") from err
         except (HTTPError, OSError) as err:
+            if answer.guard.expired:
+                raise _AgainError(f"no byte of the file came in {2 * limits.stall_s:g} s") from err
             raise _AgainError(f"the connection broke ({_reason(err)})") from err
         if not block:
+            if answer.guard.expired:
+                raise _AgainError(f"no byte of the file came in {2 * limits.stall_s:g} s")
             return
         received += len(block)
         window += len(block)

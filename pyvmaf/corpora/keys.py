@@ -35,12 +35,13 @@ def key_of(name: str) -> str:
     """Return the key of a name: in lower case without accents, with "_" for everything but letters a to z and digits.
 
     If letters of other scripts or the end of a long name are lost, eight digits of a hash tell such names apart. A name
-    that a workflow takes for an endless one gets them, too.
+    that a workflow takes for an endless one gets them, too. Names that differ only in case and punctuation have one key,
+    long ones, too.
     """
     plain = unicodedata.normalize("NFKD", name)
     key = re.sub(r"[^a-z0-9]+", "_", "".join(c for c in plain if not unicodedata.combining(c)).lower()).strip("_")
     lost = any(c.isalnum() and not c.isascii() for c in plain)
     if key and not lost and len(key) <= LONGEST and not periodic(key):
         return key
-    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:_HASH]
+    digest = hashlib.sha256((name if lost or not key else key).encode(errors="surrogatepass")).hexdigest()[:_HASH]
     return f"{key[: LONGEST - _HASH - 1].strip('_') or 'clip'}_{digest}"

@@ -102,6 +102,33 @@ def test_a_server_that_always_breaks_off_at_the_same_byte(fetcher: Fetcher) -> N
     assert len(fetcher.server.asked) == 6
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("status", r"has not sent the head of an answer in 0\.3 s"),
+        ("head", r"has not sent the head of an answer in 0\.3 s"),
+        ("chunk", r"no byte of the file came in 0\.4 s"),
+    ],
+)
+def test_a_server_that_never_ends_what_is_not_the_file(fetcher: Fetcher, part: str, words: str) -> None:
+    fetcher.server.serve("/a.zip", DATA, endless=part)
+    # Each byte comes in time for the time-out of a read.
+    limits = Limits(connect_s=5, answer_s=0.3, stall_s=0.2, attempts=2, pause_s=0, longest_pause_s=0.01)
+    before = threading.active_count()
+    fetcher.refused(PyvmafError, words, path="/a.zip", name="a.zip", limits=limits)
+    assert len(fetcher.server.asked) == 2
+    # The clocks have ended; what is left are threads of the server.
+    assert sum(thread.name.endswith("(_wait)") for thread in threading.enumerate()) == 0
+    assert threading.active_count() <= before + 2
+
+
+def test_a_long_download_is_not_limited_as_a_whole(fetcher: Fetcher) -> None:
+    data = DATA[:60]
+    fetcher.server.serve("/a.bin", data, trickle_s=0.02)
+    got = fetcher(Limits(answer_s=0.5, stall_s=0.4, least_bytes=4))
+    assert (got.size, fetcher.target.read_bytes()) == (60, data)
+
+
 def test_a_server_that_stalls(fetcher: Fetcher) -> None:
     fetcher.server.serve("/a.bin", DATA, stall_after=[100_000, 0])
     started = time.monotonic()

@@ -69,18 +69,18 @@ def test_the_whole_line_by_hand(tmp_path: Path, make_video: Make) -> None:
             damaged.write_bytes(damaged.read_bytes()[:-100])
         ladders.append(f"results/features/mine/{clip}/libx264.parquet")
         labels = ("--corpus", "mine", "--clip", clip, "--codec", "libx264", "--source", clip, "--group", clip)
-        words = ("--reference", reference, *labels, "--features", "canonical6", "--skip-broken")
-        ran("extract-features", *words, "-o", ladders[-1], *(f"{a}={b}" for a, b in rungs.items()), cwd=tmp_path)
+        measured = ("--reference", reference, *labels, "--features", "canonical6", "--skip-broken")
+        ran("extract-features", *measured, "-o", ladders[-1], *(f"{a}={b}" for a, b in rungs.items()), cwd=tmp_path)
     assert [read_table(tmp_path / path).num_rows for path in ladders] == [6, 0]
     records = sorted(results.glob("encodes/mine/*/libx264/*-crf??.json"))
     assert len(records) == 4
     shard = "results/shards/mine/libx264"
     outputs = ("--output", f"{shard}.parquet", "--records", f"{shard}.jsonl")
-    words = ("shard", "--corpus", "mine.yaml", *outputs, *ladders, *records)
+    call: tuple[object, ...] = ("shard", "--corpus", "mine.yaml", *outputs, *ladders, *records)
     # Three of four are more than the half that may fail.
-    assert refusal(*words, cwd=tmp_path).startswith("3 of 4 encodes of results/shards/mine/libx264.parquet cannot")
+    assert refusal(*call, cwd=tmp_path).startswith("3 of 4 encodes of results/shards/mine/libx264.parquet cannot")
     write_yaml(tmp_path / "all.yaml", {**read_yaml_of(tmp_path), "max_failed_share": 0.8})
-    ran(*words[:2], "all.yaml", *words[3:], cwd=tmp_path)
+    ran(*call[:2], "all.yaml", *call[3:], cwd=tmp_path)
     failed = read_json(results / "shards/mine/libx264.parquet.manifest.json")["details"]["failed"]
     assert [(item["clip"], item["rung"], item["path"]) for item in failed] == [
         ("good", "medium-crf45", "results/encodes/mine/good/libx264/medium-crf45.mkv"),

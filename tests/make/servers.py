@@ -31,6 +31,8 @@ class Served:
         next: what is served under the same name after the first answer.
         trickle_s: seconds between bytes, one at a time.
         chunked: send whole answers in chunks.
+        endless: send bytes of this part of an answer for ever, one every hundredth of a second: "head" a header line,
+            "status" the first line, "chunk" the length of a chunk.
     """
 
     data: bytes
@@ -46,6 +48,7 @@ class Served:
     next: Served | None = None
     trickle_s: float = 0
     chunked: bool = False
+    endless: str = ""
 
 
 class Server(ThreadingHTTPServer):
@@ -106,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
         served = entry(self.path) if callable(entry) else entry
         if served is None:
             self._answer(404, {}, b"no such file")
+        elif served.endless:
+            self._endless(served)
         elif served.statuses:
             self._answer(*served.statuses.pop(0))
         else:
@@ -121,6 +126,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def _endless(self, served: Served) -> None:
+        self.server.asked.append((self.path, self.headers.get("Range"), 200))
+        begin = {
+            "status": b"HTTP/1.1 200 ",
+            "head": b"HTTP/1.1 200 OK\r\nX-Padding: ",
+            "chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nPK\x03\x04!\r\n",
+        }
+        self.wfile.write(begin[served.endless])
+        while not self.server.ended.wait(0.01):
+            self.wfile.write(b"0")
+            self.wfile.flush()
 
     def _file(self, served: Served) -> None:
         data, status, headers = served.data, 200, dict(served.headers)

@@ -179,8 +179,8 @@ def test_too_many_failing_clips_are_an_error_that_names_them(
     path = Path("config/corpora/clips.yaml")
     write_yaml(path, read_yaml(path) | {"max_failed_share": 0.4})
     # Labels and limits concern what counts, and no clip, encode or feature.
-    again = planned(tmp_path, {"limit": ("--configfile", "pairs.yaml", "all_tables")})["limit"]
-    assert again.rules == {"collect_corpus": 1, "build_shard": 1, "combine_table": 1}
+    again = planned(tmp_path, {"limit": ("--configfile", "pairs.yaml", "--", "all_tables")})["limit"]
+    assert again.rules == {"collect_corpus": 1, "build_shard": 1, "combine_table": 1, "all_tables": 1}
     lines = {rule: shlex.split(line.partition(" > ")[0])[1:] for rule, line in again.commands}
     why = (
         "cannot be measured, more than the share 0.4 that max_failed_share allows: cut.mp4: cut.mp4 has no video stream"
@@ -204,9 +204,9 @@ def test_pairs_and_encodes_of_one_table_reach_the_registry(
         ("hard_negatives", "fit_model", "judge_model", "export_model", "quantize_model", "register_models"), 1
     )
     jobs.run()
-    assert [entry["id"] for entry in read_json(Path(target))["models"]] == ["small", "small.int8"]
+    assert [entry["id"] for entry in read_json(Path(target))["models"]] == ["small"]
     predictions = pd.read_parquet("results/models/small/seed0/predictions.parquet")
-    assert set(predictions["corpus"]) == {"found", "clips"}
+    assert set(predictions["source"]) == {"one", "good_1", "good_2"}
     negatives = pd.read_parquet("results/features/hard_negatives.parquet", columns=["corpus", "clip"])
     assert set(map(tuple, negatives.drop_duplicates().to_numpy())) == {
         *(("found", name) for name in ("one", "two")),
@@ -222,8 +222,10 @@ def test_pairs_and_encodes_of_one_table_reach_the_registry(
     pair.write_bytes(pair.read_bytes() + b"\0")
     done = command("audit", *words, "--json", "audit.json", "--", target)
     assert done.returncode == 1
-    report = read_json(Path("audit.json"))
-    assert {job["rule"]: job["wildcards"] for job in report["jobs"]}["extract_features"] == {}
+    groups = [group for group in read_json(Path("audit.json"))["groups"] if group["rule"] == "extract_features"]
+    assert [(group["jobs"], group["examples"]) for group in groups] == [
+        (1, ["results/features/found/one/libx264.parquet"])
+    ]
 
 
 def test_too_many_failing_pairs_are_an_error_that_names_them(measured: Path, tmp_path: Path) -> None:
