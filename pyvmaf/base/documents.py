@@ -16,6 +16,8 @@ DOCUMENTS: Table[str] = {
     "licence": "pyvmaf.corpora.fetched.LicenceAccepted",
     "fit": "pyvmaf.models.verdicts.FitReport",
     "verdict": "pyvmaf.models.verdicts.Verdict",
+    "conversion": "pyvmaf.models.imported.conversion.Conversion",
+    "shots": "pyvmaf.scoring.shots.ShotReport",
     "sidecar": "pyvmaf.runtime.sidecar.Sidecar",
     "ensemble": "pyvmaf.runtime.manifest.EnsembleManifest",
     "int8": "pyvmaf.quantized.report.Int8Report",

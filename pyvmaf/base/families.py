@@ -18,8 +18,12 @@ from pyvmaf.errors import unknown_name
 FAMILIES: Table[str] = {
     "fr": "pyvmaf.models.regressor",
     "mos": "pyvmaf.models.regressor",
+    "imported": "pyvmaf.models.imported",
 }
 """Dotted name of the package or module of each kind."""
+
+CONVERTED = ("imported",)
+"""Kinds whose models are converted from published checkpoints, and neither trained nor judged on a table."""
 
 DEFAULT_KIND = "fr"
 """Kind of a model whose YAML file does not name one."""
@@ -30,6 +34,8 @@ VERB_PARTS: Table[tuple[str, ...]] = {
     "export": ("spec", "graph", "trials", "describe", "predictor"),
     "ensemble": ("spec", "predictor"),
     "quantize-int8": ("spec", "graph", "trials", "int8", "predictor"),
+    "convert": ("spec", "predictor"),
+    "fetch-checkpoint": ("spec",),
     "eval": ("predictor",),
     "tune": ("spec", "fit"),
     "subset-sweep": ("spec", "fit"),

@@ -198,6 +198,21 @@ SIDECAR: Row[ResultFile] = ResultFile("results/models/{model}/seed{seed}/model.j
 VERDICT: Row[ResultFile] = ResultFile("results/models/{model}/verdict.json")
 """The outcome of a model's gates."""
 
+CHECKPOINT: Row[ResultFile] = ResultFile("results/models/{model}/converted/checkpoint")
+"""A published checkpoint, as it was taken out of its package."""
+
+CONVERTED: Row[ResultFile] = ResultFile("results/models/{model}/converted/model.onnx")
+"""A published checkpoint as ONNX."""
+
+CONVERTED_SIDECAR: Row[ResultFile] = ResultFile("results/models/{model}/converted/model.json")
+"""The description of a converted checkpoint."""
+
+CONVERTED_WEIGHTS: Row[ResultFile] = ResultFile("results/models/{model}/converted/weights.safetensors")
+"""The weights of a published checkpoint."""
+
+CONVERSION: Row[ResultFile] = ResultFile("results/models/{model}/converted/conversion.json")
+"""The report of a conversion, with its gates."""
+
 ENSEMBLE: Row[ResultFile] = ResultFile("results/models/{model}/ensemble.json")
 """The description of an ensemble of all seeds."""
 

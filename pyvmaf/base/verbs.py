@@ -9,7 +9,7 @@ from pyvmaf.errors import unknown_name
 STAGES = ("corpora", "labels", "encodes", "features", "frames", "tables", "models", "quantized", "registry", "reports")
 """Stages of the workflow, in the order in which data flows."""
 
-BY_HAND = ("checks", "studies", "workflow")
+BY_HAND = ("checks", "scoring", "studies", "workflow")
 """Groups of verbs that no rule calls."""
 
 # Packages whose version can change the bytes of what a stage writes.
@@ -59,6 +59,9 @@ VERBS: dict[str, Verb] = {
     "export": Verb("models", "pyvmaf.models.export", _MODELS),
     "ensemble": Verb("models", "pyvmaf.models.ensemble", _MODELS),
     "eval": Verb("models", "pyvmaf.checks.evaluate", _MODELS),
+    "fetch-checkpoint": Verb("models", "pyvmaf.models.imported.checkpoint", ()),
+    "convert": Verb("models", "pyvmaf.models.imported.convert", (*_MODELS, "safetensors")),
+    "shots": Verb("scoring", "pyvmaf.scoring.shots", ("av", "numpy", "onnxruntime")),
     "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", (*_MODELS, "torchao")),
     "register": Verb("registry", "pyvmaf.registry.register", ()),
     "verify": Verb("registry", "pyvmaf.registry.verify", ()),

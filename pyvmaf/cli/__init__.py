@@ -37,9 +37,10 @@ VERBS: dict[str, tuple[str, ...]] = {
     "encodes": ("encode",),
     "features": ("extract-features", "hard-negatives", "features"),
     "frames": ("extract-frames",),
-    "scoring": ("score",),
+    "scoring": ("score", "shots"),
     "tables": ("shard", "import-table", "merge", "combine", "combine-pictures"),
     "models": ("fit", "judge", "export", "ensemble", "eval"),
+    "imported": ("fetch-checkpoint", "convert"),
     "quantized": ("quantize-int8", "quantize"),
     "registry": ("register", "verify", "trace"),
     "reports": ("report", "card", "summary"),
@@ -53,9 +54,9 @@ _HELP = (
     "From raw clips to registered, gated, quantised video-quality models.\n\n"
     "The stages, in order: corpora (fetch, prepare, manifest-scan), labels (labels, aggregate, join), encodes (encode), features "
     "(extract-features, hard-negatives, features), frames (extract-frames), tables (shard, merge, combine, combine-pictures), "
-    "models (fit, judge, export, ensemble, eval), "
+    "models (fit, judge, export, ensemble, eval; fetch-checkpoint, convert), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
-    "To score a pair of videos: score. "
+    "To score a pair of videos: score; to find the shots of one: shots. "
     "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "
     "bisect-model-quality. To choose a model: tune, feature-correlation, signal-mix-audit, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"

@@ -223,7 +223,13 @@ def manifest_scan(
     mos_scale: Annotated[
         str | None, typer.Option("--mos-scale", metavar="LOW,HIGH", help="Scale of these scores, for example 1,5.")
     ] = None,
-    cut: Annotated[bool, typer.Option("--cut", help="Split videos at hard cuts; each shot becomes a source.")] = False,
+    cut: Annotated[
+        bool,
+        typer.Option(
+            "--cut",
+            help="Split videos at cuts, by the registered model for shots if there is one; each shot becomes a source.",
+        ),
+    ] = False,
     min_frames: Annotated[int, typer.Option(min=2, help="With --cut: leave shorter shots out.")] = 24,
     size: Annotated[str | None, typer.Option(metavar="WxH", help="Size of headerless .yuv files.")] = None,
     pix_fmt: Annotated[str, typer.Option(help="Pixel format of headerless .yuv files.")] = "yuv420p",
@@ -296,7 +302,9 @@ def manifest_scan(
     _refuse({**given, "--pairs-csv": pairs_csv}, "--kind folder")
     from pyvmaf.corpora.folder import Spec
     from pyvmaf.corpora.scan import Options, scan
+    from pyvmaf.scoring.shots import finder
 
+    detector, shots = (finder() if cut else None) or (None, None)
     with progress("scan", unit="videos") as advance:
         result = scan(
             target.root,
@@ -307,7 +315,7 @@ def manifest_scan(
             labels=mos_csv,
             labels_source=mos_source,
             mos_scale=scale,
-            options=Options(cut=cut, min_frames=min_frames, raw=raw, skip_broken=skip_broken),
+            options=Options(cut=cut, min_frames=min_frames, raw=raw, skip_broken=skip_broken, shots=shots),
             existing=target.of(Spec),
             advance=advance,
         )
@@ -316,6 +324,8 @@ def manifest_scan(
     clips, sources = len(corpus.entries), len({entry.source for entry in corpus.entries})
     news = "" if target.existing is None else f", {len(result.added)} of them new" if changed else ", nothing to add"
     say(f"{target.path}: {clips} clips of {sources} sources{news}")
+    if detector is not None:
+        say(f"cut by the registered model {detector}")
     for line in result.remarks:
         say(line, err=True)
 

@@ -1,4 +1,4 @@
-"""The verb score."""
+"""The verbs score and shots."""
 
 from __future__ import annotations
 
@@ -57,8 +57,9 @@ ModelsOption = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the verbs."""
     app.command("score")(score)
+    app.command("shots")(shots)
 
 
 def score(
@@ -308,3 +309,58 @@ def _print_pools(pools: Mapping[str, Mapping[str, float]], title: str) -> None:
         digits = 4 if name in FEATURES else 3
         table.add_row(name, *(f"{pools[name][pool]:.{digits}f}" for pool in POOLS))
     print_whole(table)
+
+
+def shots(
+    video: Annotated[Path, typer.Argument(help="The video.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="JSON", help="Write the report.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="Id of a registered model, or path of an ONNX file; 'thumbnails': changes between small grey pictures. "
+            "[default: the registered model for shots, else thumbnails]",
+            show_default=False,
+        ),
+    ] = None,
+    registry: Annotated[Path | None, typer.Option("--registry", help="The registry of the ids.")] = None,
+    threshold: Annotated[
+        float, typer.Option("--threshold", help="Probability from which on a frame is the last of its shot.")
+    ] = 0.5,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="Size of a headerless .yuv file.")] = None,
+    pix_fmt: Annotated[str, typer.Option(help="Pixel format of a headerless .yuv file.")] = "yuv420p",
+    fps: Annotated[str, typer.Option(help="Frames per second of a headerless .yuv file.")] = "25",
+    threads: ThreadsOption = 1,
+) -> None:
+    """Find the cuts and shots of a video.
+
+    Example: vmaf-train shots film.mkv --output shots.json
+    """
+    from pyvmaf.cli.show import figure, new_table
+    from pyvmaf.scoring.shots import shots as run
+    from pyvmaf.video.format import Format
+
+    raw = Format.parse(size, pix_fmt, fps) if size else None
+    with progress("shots") as advance:
+        report = run(
+            video,
+            output,
+            model=model,
+            registry=registry,
+            threshold=threshold,
+            raw=raw,
+            threads=threads,
+            advance=advance,
+        )
+    method = report.method if report.model is None else report.model.id
+    table = new_table(
+        f"{report.video}: {report.frames} frames, by {method}", (), ("first", "last", "seconds", "probability")
+    )
+    chances = [None, *(cut.probability for cut in report.cuts)]
+    for (first, last), (start, end), chance in zip(report.shots, report.seconds, chances, strict=True):
+        table.add_row(f"{first:g}", f"{last:g}", f"{start:.2f} to {end:.2f}", figure(chance, 3))
+    print_whole(table)
+    if output is not None:
+        say(f"wrote {output}")

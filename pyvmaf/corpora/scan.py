@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -34,6 +34,8 @@ class Options:
         min_frames: number of frames of the shortest shot that becomes a clip (with `cut`).
         raw: format of headerless files.
         skip_broken: leave out broken files instead of failing.
+        shots: finds the shots of a video with `cut`, given its path and, if it is headerless, its format; None for the
+            changes between its thumbnails.
         scenes: regular expression of names of files whose first group is the scene; each file is one by default.
     """
 
@@ -41,6 +43,7 @@ class Options:
     min_frames: int = 24
     raw: Format | None = None
     skip_broken: bool = False
+    shots: Callable[[Path, Format | None], tuple[tuple[int, int], ...]] | None = None
     scenes: str | None = None
 
 
@@ -276,6 +279,8 @@ class _Work:
         try:
             video = inspect(path, raw)
             video.check(path)
+            if self._options.cut and self._options.shots is not None:
+                video = replace(video, shots=self._options.shots(path, raw))
         except (InputError, IntegrityError) as err:
             self._leave_out(relative, err, named=named, sound=video is not None)
             return

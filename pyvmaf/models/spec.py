@@ -429,13 +429,23 @@ class Ensemble(Section):
     )
 
 
-class ModelSpec(Section):
-    """One file of config/models: the keys that every kind has."""
+class CommonSpec(Section):
+    """The keys that each file of config/models has."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Also the file's name and the registry id.")
     kind: str = Field(description="The family of the model.")
     description: str = Field(max_length=256, description="One sentence for the registry.")
     license: str = Field(default="BSD-2-Clause-Patent", max_length=128, description="Licence of the weights.")
+
+    @classmethod
+    def reads(cls) -> dict[str, list[str]]:
+        """Keys that each verb reads: a change of another key does not concern the verb."""
+        raise NotImplementedError
+
+
+class ModelSpec(CommonSpec, Section):
+    """One file of config/models of a model that is trained: the keys that every such kind has."""
+
     target: Target = Target()
     optimiser: Optimiser = Optimiser()
     epochs: int = Field(ge=0, le=100_000, description="Passes over the training rows; 0 keeps the initial weights.")
@@ -567,16 +577,21 @@ def explain(err: ValidationError, model: type[BaseModel], where: str) -> InputEr
     return InputError(f"{where}: " + "; ".join(problems))
 
 
-def spec_class(kind: str) -> type[ModelSpec]:
+def spec_class(kind: str) -> type[CommonSpec]:
     """The class of the YAML files of a kind.
 
     Raises:
         InputError: unknown kind.
     """
-    return cast(type[ModelSpec], load_part(kind, "spec").SPEC)
+    return cast(type[CommonSpec], load_part(kind, "spec").SPEC)
 
 
 def parse_spec(data: Any, where: str) -> ModelSpec:
+    """Read the spec of a model that is trained from plain data; arguments and errors are those of `parse_any`."""
+    return _trained(parse_any(data, where), where)
+
+
+def parse_any(data: Any, where: str) -> CommonSpec:
     """Read a spec from plain data.
 
     Args:
@@ -602,13 +617,30 @@ def parse_spec(data: Any, where: str) -> ModelSpec:
 
 
 def load_spec(path: Path) -> ModelSpec:
+    """Read the spec of a model that is trained.
+
+    Raises:
+        MissingFileError, InputError: as `load_any`; also for a model that is converted.
+    """
+    return _trained(load_any(path), str(path))
+
+
+def load_any(path: Path) -> CommonSpec:
     """Read the spec in a YAML file; its `name` must be the file's name.
 
     Raises:
         MissingFileError: there is no such file.
         InputError: it is not YAML or not a spec.
     """
-    spec = parse_spec(read_yaml(path), str(path))
+    spec = parse_any(read_yaml(path), str(path))
     if spec.name != path.stem:
         raise InputError(f"{path}: name is {spec.name!r}, but the file is called {path.stem!r}: make them the same")
+    return spec
+
+
+def _trained(spec: CommonSpec, where: str) -> ModelSpec:
+    if not isinstance(spec, ModelSpec):
+        raise InputError(
+            f"{where} is a model of kind {spec.kind!r}, which is not trained: convert it (vmaf-train convert)"
+        )
     return spec

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from pyvmaf.base.code import Uses
 from pyvmaf.base.document import Call, Document, problems
-from pyvmaf.base.families import FAMILIES
+from pyvmaf.base.families import CONVERTED, FAMILIES
 from pyvmaf.base.files import dumps, sha256_bytes, sha256_file, write_json
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import publishes
@@ -102,7 +102,7 @@ def register_model(
     path = Path(model)
     target = Path(registry) if registry is not None else path.with_name(REGISTRY_NAME)
     beside = path.with_suffix(".json")
-    kinds = {**FOREIGN_KINDS, **FAMILIES}
+    kinds = {**FOREIGN_KINDS, **{name: home for name, home in FAMILIES.items() if name not in CONVERTED}}
     if kind not in kinds:
         raise unknown_name("kind", kind, kinds)
     graph = Graph.of(allowlist.read_model(path), str(path))

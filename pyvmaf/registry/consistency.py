@@ -10,8 +10,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pyvmaf.base import layout
 from pyvmaf.base.files import dumps, sha256_file
 from pyvmaf.errors import IntegrityError, MissingFileError, PyvmafError
+from pyvmaf.models.imported.conversion import Conversion
 from pyvmaf.models.verdicts import HOLD, PROMOTE, Verdict
 from pyvmaf.quantized.report import Int8Report
 from pyvmaf.registry.entry import Entry, Gate, Held, Registry
@@ -124,7 +126,8 @@ def _verdict_problems(model: Entry | Held, home: Path) -> Iterator[str]:
     if model.verdict is None:
         return
     path = _normal(home / model.verdict)
-    verdict = Verdict.read(path)
+    converted = layout.CONVERSION.match(os.path.abspath(path)) is not None
+    verdict: Verdict | Conversion = Conversion.read(path) if converted else Verdict.read(path)
     ships = isinstance(model, Entry)
     expected = PROMOTE if ships else HOLD
     if verdict.verdict != expected:
@@ -133,6 +136,16 @@ def _verdict_problems(model: Entry | Held, home: Path) -> Iterator[str]:
     if model.gate is not None and model.gate.as_json() != Gate(**verdict.gate.as_json()).as_json():
         yield f"its gate is not that of {path}"
     if not isinstance(model, Entry):
+        return
+    if isinstance(verdict, Conversion):
+        yield from _differences(
+            str(path),
+            (
+                ("sha256", model.sha256, "onnx_sha256", verdict.onnx_sha256),
+                ("sidecar_sha256", model.sidecar_sha256, "sidecar_sha256", verdict.sidecar_sha256),
+                ("weights_sha256", model.weights_sha256, "weights_sha256", verdict.weights_sha256),
+            ),
+        )
         return
     fit = verdict.per_seed.get(str(model.selection.seed)) if model.selection is not None else None
     if model.selection is not None and fit is None:

@@ -18,6 +18,7 @@ from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.models.imported.conversion import Conversion
 from pyvmaf.models.verdicts import PROMOTE, Verdict
 from pyvmaf.quantized.report import Int8Report
 from pyvmaf.registry.entry import (
@@ -75,7 +76,7 @@ def find_artefacts(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            kinds = (layout.VERDICT, layout.SIDECAR, layout.ENSEMBLE, layout.INT8_REPORT)
+            kinds = (layout.VERDICT, layout.SIDECAR, layout.ENSEMBLE, layout.INT8_REPORT, layout.CONVERSION)
             files += [file for kind in kinds for file in kind.files(path)]
         elif path.exists():
             files.append(path)
@@ -94,10 +95,18 @@ class _Artefacts:
         self.sidecars: dict[tuple[str, int], tuple[Path, Sidecar]] = {}
         self.int8: dict[tuple[str, int], list[tuple[Path, Int8Report]]] = {}
         self.ensembles: dict[str, tuple[Path, EnsembleManifest]] = {}
+        self.conversions: dict[str, tuple[Path, Conversion]] = {}
         for path in paths:
             self._add(path)
-        if not self.verdicts:
-            raise InputError("there is no verdict.json among the files: a model without a verdict is not registered")
+        if not self.verdicts and not self.conversions:
+            raise InputError(
+                "there is no verdict.json or conversion.json among the files: a model without a verdict is not registered"
+            )
+        if twice := sorted(self.verdicts.keys() & self.conversions.keys()):
+            raise InputError(
+                f"{self.verdicts[twice[0]][0]} and {self.conversions[twice[0]][0]} are both of the model {twice[0]}: name one "
+                "of them"
+            )
 
     def _add(self, path: Path) -> None:
         """Read a file as the kind of document that its path in the layout of results states."""
@@ -105,6 +114,9 @@ class _Artefacts:
         if layout.VERDICT.match(absolute):
             verdict = Verdict.read(path)
             self._add_once(self.verdicts, verdict.model, path, verdict)
+        elif layout.CONVERSION.match(absolute):
+            conversion = Conversion.read(path)
+            self._add_once(self.conversions, conversion.model, path, conversion)
         elif layout.ENSEMBLE.match(absolute):
             ensemble = EnsembleManifest.read(path)
             self._add_once(self.ensembles, ensemble.id, path, ensemble)
@@ -115,7 +127,8 @@ class _Artefacts:
         else:
             raise InputError(
                 f"{path} is not a verdict (…/<model>/verdict.json), a sidecar (…/<model>/seed<number>/model.json), an "
-                "ensemble (…/<model>/ensemble.json) or an int8 report (…/<model>/seed<number>/<mode>.json)"
+                "ensemble (…/<model>/ensemble.json), an int8 report (…/<model>/seed<number>/<mode>.json) or the report of a "
+                "conversion (…/<model>/converted/conversion.json)"
             )
 
     @staticmethod
@@ -137,19 +150,22 @@ class _Builder:
 
     def build(self) -> Registry:
         models, held = [], []
-        for model in sorted(self.artefacts.verdicts):
-            path, verdict = self.artefacts.verdicts[model]
-            if verdict.verdict == PROMOTE:
+        judged: dict[str, tuple[Path, Verdict | Conversion]] = {**self.artefacts.verdicts, **self.artefacts.conversions}
+        for model in sorted(judged):
+            path, verdict = judged[model]
+            if verdict.verdict != PROMOTE:
+                held.append(self._held(model, path, verdict))
+            elif isinstance(verdict, Verdict):
                 models.append(self._entry(model, path, verdict))
             else:
-                held.append(self._held(model, path, verdict))
+                models.append(self._converted(model, path, verdict))
         return Registry(models=models, held=held)
 
     def _name(self, path: Path) -> str:
         self.files.append(path)
         return relative_to(path, self.registry)
 
-    def _held(self, model: str, path: Path, verdict: Verdict) -> Held:
+    def _held(self, model: str, path: Path, verdict: Verdict | Conversion) -> Held:
         gate = Gate(**verdict.gate.as_json())
         return Held(
             id=model, reason=gate.why_held(), gate=gate, verdict=self._name(path), verdict_sha256=sha256_file(path)
@@ -191,6 +207,33 @@ class _Builder:
             **files,
             **self._int8(model, seed, files["sha256"]),
             **self._ensemble(model, path),
+        )
+
+    def _converted(self, model: str, path: Path, report: Conversion) -> Entry:
+        """Build the entry of a published checkpoint; the report of its conversion is its verdict."""
+        sidecar_path = path.with_name("model.json")
+        sidecar_sha256 = pinned(sidecar_path, report.sidecar_sha256, path)
+        sidecar = Sidecar.read(sidecar_path)
+        onnx, weights = path.with_name(sidecar.onnx), path.with_name("weights.safetensors")
+        return Entry(
+            id=model,
+            kind=report.kind,
+            onnx=self._name(onnx),
+            sha256=pinned(onnx, report.onnx_sha256, path),
+            opset=report.opset,
+            license=report.license,
+            dataset=sidecar.dataset,
+            train_commit=sidecar.train_commit,
+            smoke=False,
+            description=report.description or None,
+            gate=Gate(**report.gate.as_json()),
+            sidecar=self._name(sidecar_path),
+            sidecar_sha256=sidecar_sha256,
+            weights=self._name(weights),
+            weights_sha256=pinned(weights, report.weights_sha256, path),
+            verdict=self._name(path),
+            verdict_sha256=sha256_file(path),
+            quant_mode="fp32",
         )
 
     def _sidecar(self, model: str, seed: int) -> tuple[Path, Sidecar]:
@@ -300,7 +343,7 @@ def register(paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[
 
     Args:
         paths: ``verdict.json`` of each model, ``model.json`` of each model and seed, ``ensemble.json`` if there is
-            one, and the JSON report of each int8 variant, in any order; or a results folder, which stands for all of
+            one, ``conversion.json`` of each converted checkpoint, and the JSON report of each int8 variant, in any order; or a results folder, which stands for all of
             those below it.
         output: the registry, written with a manifest beside it. A previous one is replaced.
 

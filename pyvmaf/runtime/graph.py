@@ -27,8 +27,14 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 29
 """Limit on the bytes of all values of one run together, beside the file's own."""
 
+MAX_PICTURE_BYTES = 1 << 32
+"""The same for models that look at pixels, whose inner values are many times as large as their inputs."""
+
 MAX_OPERATIONS = 1 << 36
 """Limit on the multiplications and additions of one run; some ten seconds on one core."""
+
+MAX_PICTURE_OPERATIONS = 1 << 38
+"""The same for models that look at pixels."""
 
 MAX_STEPS = 1 << 20
 """Limit on the nodes that one run computes; each round of a loop counts."""
@@ -144,11 +150,12 @@ class Graph:
         found = next((tensor for tensor in self.proto.graph.initializer if tensor.name == name), None)
         return None if found is None else np.asarray(numpy_helper.to_array(found))
 
-    def check_extent(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
+    def check_extent(self, shapes: Mapping[str, Sequence[int]], *, pictures: bool = False) -> dict[str, Tensor]:
         """Establish the size of every value for inputs of given shapes, and hold the sums against the limits.
 
         Args:
             shapes: of all inputs.
+            pictures: whether the limits are those of models that look at pixels.
 
         Returns:
             The outputs by name.
@@ -156,7 +163,7 @@ class Graph:
         Raises:
             InputError: the size of a value cannot be established, or a limit is exceeded.
         """
-        walk = _Walk(self.where, self.opset)
+        walk = _Walk(self.where, self.opset, pictures=pictures)
         outputs = walk.model(self.proto.graph, shapes)
         return dict(zip(self.outputs, outputs, strict=True))
 
@@ -207,9 +214,11 @@ Scope = dict[str, _Value]
 class _Walk:
     """One walk through a graph in the order of its nodes, graphs inside nodes included."""
 
-    def __init__(self, where: str, opset: int) -> None:
+    def __init__(self, where: str, opset: int, *, pictures: bool = False) -> None:
         self._where = where
         self._opset = opset
+        self._most_bytes = MAX_PICTURE_BYTES if pictures else MAX_BYTES
+        self._most_operations = MAX_PICTURE_OPERATIONS if pictures else MAX_OPERATIONS
         self._bytes = self._operations = self._steps = 0
 
     def model(self, graph: GraphProto, shapes: Mapping[str, Sequence[int]]) -> list[Tensor]:
@@ -355,8 +364,8 @@ class _Walk:
         self._operations += times * operations
         self._steps += times
         for total, limit, what in (
-            (self._bytes, MAX_BYTES, "bytes of memory"),
-            (self._operations, MAX_OPERATIONS, "multiplications and additions"),
+            (self._bytes, self._most_bytes, "bytes of memory"),
+            (self._operations, self._most_operations, "multiplications and additions"),
             (self._steps, MAX_STEPS, "nodes computed"),
         ):
             if total > limit:

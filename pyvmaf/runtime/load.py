@@ -240,13 +240,13 @@ def load_described(
         raise IntegrityError(f"{given} has sha256 {actual}, but {pinned} is pinned: it is not the file that was judged")
     graph = Graph.of(data, str(given))
     if actual == parsed.sha256:
-        _check_described(graph, parsed, where)
+        check_described(graph, parsed, where)
     family = predictor_part(parsed.kind).predictor(graph, described, block, where, threads)
     _check_rows(family, str(given), parsed.expected_output_range)
     return Model(family, described, graph)
 
 
-def _check_described(graph: Graph, sidecar: Sidecar, where: str) -> None:
+def check_described(graph: Graph, sidecar: Sidecar, where: str) -> None:
     """Compare a graph with the keys of its own sidecar; an int8 variant has that of its fp32 model."""
     for key, stated, actual in (
         ("onnx_opset", sidecar.onnx_opset, graph.opset),

@@ -72,9 +72,14 @@ class Sidecar(Document):
     expected_output_range: Bounds
     target: OptionalKey[str] = None
     dataset: Name
-    dataset_sha256: Sha256 | None = Field(description="Of the training table; null: not known (UNJUDGED)")
+    dataset_sha256: Sha256 | None = Field(
+        description="Of the training table; null: not known (UNJUDGED, or made of a checkpoint)"
+    )
     train_commit: Name
-    train_config_hash: ConfigHash | None = Field(description="null: not known (UNJUDGED)")
+    train_config_hash: ConfigHash | None = Field(description="null: not known (UNJUDGED, or made of a checkpoint)")
+    checkpoint_sha256: OptionalKey[Sha256] = Field(
+        default=None, description="Of the published checkpoint that it was made of"
+    )
     seed: OptionalKey[Count] = None
     epochs: OptionalKey[Count] = None
     license: License
@@ -99,7 +104,8 @@ class Sidecar(Document):
             )
         if self.verdict == UNTRAINED and self.epochs not in (0, None):
             raise ValueError(f"verdict {UNTRAINED} after {self.epochs} epochs")
-        if self.verdict != UNJUDGED and None in (self.dataset_sha256, self.train_config_hash):
+        trained = self.verdict != UNJUDGED and self.checkpoint_sha256 is None
+        if trained and None in (self.dataset_sha256, self.train_config_hash):
             raise ValueError(f"verdict {self.verdict} without the hashes of its training table and settings")
         low, high = self.expected_output_range
         if not low < high:

@@ -1,0 +1,48 @@
+"""The table of networks that published checkpoints are loaded into.
+
+Each is a module that defines, beside the network:
+
+===========  ==================================================================================================
+``TASK``     what the model is for (`pyvmaf.runtime.tensors.TASKS`).
+``INPUTS``   shape of each input of the graph by name.
+``OUTPUTS``  shape of each output.
+``RANGES``   smallest and largest value of each input.
+``WHOLE``    whether inputs are whole numbers.
+``Network``  the torch module; its state dict has the names of the published one.
+===========  ==================================================================================================
+
+A module may also define ``adapt``, which maps what a published file holds to the state dict of the network.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pyvmaf.base.table import Table
+from pyvmaf.errors import unknown_name
+
+ARCHITECTURES: Table[str] = {
+    "transnet_v2": "pyvmaf.models.imported.transnet_v2",
+}
+"""Dotted name of the module of each network."""
+
+
+def check_known(name: str) -> str:
+    """Return the name of a network of the table.
+
+    Raises:
+        InputError: it is unknown.
+    """
+    if name not in ARCHITECTURES:
+        raise unknown_name("architecture", name, ARCHITECTURES)
+    return name
+
+
+def architecture(name: str) -> Any:
+    """Import the module of a network.
+
+    Raises:
+        InputError: it is unknown.
+    """
+    return importlib.import_module(ARCHITECTURES[check_known(name)])
