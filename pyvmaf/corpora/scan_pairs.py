@@ -11,7 +11,7 @@ from typing import Any, cast
 from pyvmaf.base.files import confined, sha256_file
 from pyvmaf.codecs.encoders import encoder as find_encoder
 from pyvmaf.codecs.encoders import rung_name
-from pyvmaf.codecs.stated import stated
+from pyvmaf.codecs.stated import Stated, stated
 from pyvmaf.corpora.find import clean_name, find_videos
 from pyvmaf.corpora.keys import clip_key, key_of
 from pyvmaf.corpora.ladders import GIVEN
@@ -264,6 +264,13 @@ class _Work:
         self._keys = {entry["key"]: path for path, entry in self.references.items()}
         self._files: dict[str, _File] = {}
         self._by_hash: dict[str, str] = {}
+        # Path of a distorted version and hash of its reference, by its own hash.
+        self._versions: dict[str, tuple[str, str]] = {
+            pair["sha256"]: (pair["path"], entry["sha256"])
+            for entry in self.references.values()
+            for pair in entry["pairs"]
+            if pair["sha256"] != entry["sha256"]
+        }
         self.added: list[str] = []
         self.pairs = 0
         self.remarks: list[str] = []
@@ -280,6 +287,7 @@ class _Work:
                 reference = self._file(item.reference, item.reference_raw)
                 distorted = self._file(item.distorted, {**_rate(reference), **item.distorted_raw})
                 self._check_pair(item, reference, distorted)
+                self._check_contents(item, reference, distorted)
             except (PyvmafError, OSError) as err:
                 self._leave_out(item, err)
                 continue
@@ -444,17 +452,58 @@ class _Work:
             if claimed != found.encoder:
                 raise InputError(
                     f"{item.where}: codec is {text!r}, but the stream of {item.distorted} is of {found.encoder}"
+                    + self._of_reference(item, str(claimed), known.get("crf"))
                 )
             maker.setdefault("codec", found.encoder)
             if found.crf is not None and found.crf == int(found.crf):
                 maker["crf"] = int(found.crf)
-        if "crf" in known and maker.setdefault("crf", known["crf"]) != known["crf"]:
-            raise InputError(
-                f"{item.where}: CRF is {known['crf']}, but the stream of {item.distorted} says {maker['crf']}"
-            )
+        if "crf" in known:
+            maker["crf"] = self._crf(item, known["crf"], found, maker.get("encoder"))
         if "preset" in known:
             maker["preset"] = known["preset"]
         return maker
+
+    def _crf(self, item: Candidate, crf: int, found: Stated | None, encoder: str | None) -> int:
+        """Return the CRF of the list, after it was compared with what the stream states."""
+        swapped = self._of_reference(item, encoder, crf)
+        if found is not None and not found.agrees(crf):
+            raise InputError(
+                f"{item.where}: CRF is {crf}, but the stream of {item.distorted} says {found.settings}{swapped}"
+            )
+        if swapped and (found is None or found.rate_control is None):
+            raise InputError(f"{item.where}: CRF is {crf}, which {item.distorted} does not state{swapped}")
+        return crf
+
+    def _of_reference(self, item: Candidate, encoder: str | None, crf: int | None) -> str:
+        """Say that the reference is what the list says of the distorted version; empty if it is not, or does not state it."""
+        found = stated(self._root / _norm(item.reference))
+        same = found is not None and found.encoder == (encoder or found.encoder)
+        if found is None or not same or (crf is not None and found.crf != crf):
+            return ""
+        what = found.encoder if crf is None else f"{found.encoder} with CRF {crf}"
+        return f"; that of {item.reference} is of {what}: are the two columns swapped?"
+
+    def _check_contents(self, item: Candidate, reference: _File, distorted: _File) -> None:
+        """Refuse a distorted version whose bytes are those of another row's reference, or of its distorted version.
+
+        Names alone do not show it if the same file lies there several times.
+        """
+        path, own = _norm(item.distorted), reference.digest
+        if own == distorted.digest:
+            return
+        twice = self._versions.get(distorted.digest, ("", own))
+        if twice[1] != own:
+            raise InputError(
+                f"{item.where}: {path} has the bytes of {twice[0]}, a distorted version of another reference: are the two "
+                "columns swapped?"
+            )
+        side = self._by_hash.get(distorted.digest) or self._versions.get(own, ("", ""))[0]
+        if side:
+            raise InputError(
+                f"{item.where}: one of {item.reference} and {path} has the bytes of {side}, which is on the other side "
+                "elsewhere: are the two columns swapped?"
+            )
+        self._versions[distorted.digest] = (path, own)
 
 
 def _rate(reference: _File) -> dict[str, str]:

@@ -353,7 +353,8 @@ def hard_negatives(
         output,
         verb="hard-negatives",
         args={"features": features, "model": model, "frames": frames, "backend": compute.backend},
-        inputs={"corpora": list(collections), "clips": [clip.path for clip in clips]},
+        # Of the corpus manifests only the labels were read, which are columns: their opinion scores may change.
+        inputs={"clips": [clip.path for clip in clips]},
         outputs={"table": output},
         details={"rows": table.num_rows, "cases": dict(CASES), "swapped": swaps, "unavailable": unavailable},
         seconds=time.monotonic() - started,

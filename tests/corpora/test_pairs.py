@@ -324,6 +324,45 @@ def test_swapped_columns_of_single_pairs_are_noticed(listed: Path) -> None:
     assert "every reference has fewer bytes than its distorted version: if the two sides are swapped" in done.stderr
 
 
+def test_swapped_columns_are_refused_where_the_list_describes_the_other_side(listed: Path, make_video: Make) -> None:
+    """The list says what the streams of the references say, and those of the distorted versions do not."""
+    rows = [
+        pair("one_b.mp4", "one.mkv", codec="libx264", crf=45),
+        pair("two_a.mp4", "two.mkv", codec="libx264", crf=40),
+    ]
+    message = refused(listed, "--pairs-csv", table(listed, *rows))
+    assert "CRF is 45, but the stream of one.mkv says a constant quantiser of 0" in message
+    assert "that of one_b.mp4 is of libx264 with CRF 45: are the two columns swapped?" in message
+    # A distorted version that states nothing.
+    shutil.copy(make_video("r1_ffv1.mkv", "64x48", 8, "-pix_fmt", "yuv420p", "-c:v", "ffv1"), listed / "one_ffv1.mkv")
+    message = refused(listed, "--pairs-csv", table(listed, pair("one_b.mp4", "one_ffv1.mkv", crf=45)))
+    assert "which one_ffv1.mkv does not state; that of one_b.mp4 is of libx264 with CRF 45" in message
+    # The other way round the list is right.
+    rows = [pair("one_ffv1.mkv", "one_b.mp4", codec="libx264", crf=45)]
+    assert len(scan(listed, "--pairs-csv", table(listed, *rows)).entries) == 1
+
+
+def test_swapped_columns_are_refused_where_bytes_repeat(listed: Path) -> None:
+    """One reference that lies there under several names becomes a distorted version of several references."""
+    shutil.copy(listed / "one.mkv", listed / "one_again.mkv")
+    path = table(listed, pair("one_a.mp4", "one.mkv"), pair("one_b.mp4", "one_again.mkv"))
+    message = refused(listed, "--pairs-csv", path)
+    assert "one_again.mkv has the bytes of one.mkv, a distorted version of another reference: are the two" in message
+    # The right way round two references of one content have one source.
+    path = table(listed, pair("one.mkv", "one_a.mp4"), pair("one_again.mkv", "one_b.mp4"))
+    assert len({entry.source for entry in scan(listed, "--pairs-csv", path).entries}) == 1
+
+
+def test_a_file_on_both_sides_under_two_names_is_refused(listed: Path) -> None:
+    shutil.copy(listed / "one.mkv", listed / "copy.mkv")
+    for rows in (
+        [pair("one.mkv", "one_a.mp4"), pair("one_b.mp4", "copy.mkv")],
+        [pair("one_b.mp4", "copy.mkv"), pair("one.mkv", "one_a.mp4")],
+    ):
+        message = refused(listed, "--pairs-csv", table(listed, *rows))
+        assert "on the other side elsewhere: are the two columns swapped?" in message
+
+
 def test_files_that_changed_or_are_gone_are_named(netflix: Path) -> None:
     scan(netflix, *LAYOUT)
     (netflix / "dis" / "Tennis_20_288_375.yuv").unlink()
