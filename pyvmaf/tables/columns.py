@@ -23,15 +23,26 @@ ENCODE_COLUMNS = ("encoder", "preset", "crf")
 
 
 def read_columns(path: Path, columns: list[str]) -> pa.Table:
-    """Columns of a parquet file, in the order asked for.
+    """Columns of a parquet file, in the order and by the names asked for; it may have the other names of `clip_columns`.
 
     Raises:
         MissingFileError: there is no such file.
         IntegrityError: it is not a readable parquet file.
         InputError: it lacks a column.
     """
-    with open_table(path, columns) as parquet:
-        return parquet.read(columns)
+    stored = clip_columns(columns, read_schema(path))
+    names = [stored.get(name, name) for name in columns]
+    with open_table(path, names) as parquet:
+        return _renamed(parquet.read(list(dict.fromkeys(names))), names, columns)
+
+
+def _renamed(table: pa.Table, stored: Sequence[str], columns: Sequence[str]) -> pa.Table:
+    """Columns of a table by other names."""
+    if list(stored) == list(columns):
+        return table.select(list(columns))
+    import pyarrow as pa
+
+    return pa.table([table.column(name) for name in stored], names=list(columns))
 
 
 def read_schema(path: Path) -> list[str]:
@@ -63,7 +74,7 @@ def open_table(path: Path, columns: list[str]) -> ParquetTable:
 
 
 def select_columns(rows: pa.Table | pd.DataFrame, columns: Sequence[str]) -> pa.Table:
-    """Columns of a table in memory, in the order asked for.
+    """Columns of a table in memory, in the order and by the names asked for, as `read_columns`.
 
     Raises:
         InputError: it lacks a column, has one of them twice, or a column holds mixed values.
@@ -71,15 +82,18 @@ def select_columns(rows: pa.Table | pd.DataFrame, columns: Sequence[str]) -> pa.
     import pyarrow as pa
 
     names = [str(name) for name in (rows.column_names if isinstance(rows, pa.Table) else rows.columns)]
-    _check_present("the table", names, columns)
-    twice = [name for name in columns if names.count(name) > 1]
+    other = clip_columns(columns, names)
+    stored = [other.get(name, name) for name in columns]
+    _check_present("the table", names, stored)
+    twice = [name for name in dict.fromkeys(stored) if names.count(name) > 1]
     if twice:
         raise InputError(f"the table has the column {', '.join(map(repr, twice))} twice: rename one of each")
     try:
-        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows[list(columns)], preserve_index=False)
+        wanted = list(dict.fromkeys(stored))
+        table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows[wanted], preserve_index=False)
     except pa.ArrowException as err:
         raise InputError(f"the table cannot be read ({' '.join(str(err).split())})") from err
-    return table.select(list(columns))
+    return _renamed(table, stored, columns)
 
 
 def _check_present(where: str, present: Sequence[str], columns: Sequence[str]) -> None:

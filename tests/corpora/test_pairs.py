@@ -279,7 +279,7 @@ def test_lists_that_are_wrong(listed: Path, rows: list[tuple[str, str]], message
     ("more", "message"),
     [
         ({"codec": "libx265"}, "codec is 'libx265', but the stream of one_a.mp4 is of libx264"),
-        ({"crf": 31}, "CRF is 31, but the stream of one_a.mp4 says 30"),
+        ({"crf": 31}, "CRF is 31, but the stream of one_a.mp4 says CRF 30"),
         ({"crf": "x"}, "crf is 'x', but it has to be a number"),
         ({"bitrate": 0}, "bitrate is '0', but it has to be a number above 0"),
         ({"mos": 6}, "MOS 6 lies outside of its scale, 1 to 5"),

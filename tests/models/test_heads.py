@@ -15,6 +15,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from pyvmaf.base.files import sha256_file
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import shot_columns
@@ -32,6 +33,7 @@ from pyvmaf.quantized.quantize import quantize
 from pyvmaf.registry.register import register
 from pyvmaf.scoring.find import load_model
 from pyvmaf.tables.clips import clip_table
+from tests.make.commands import command
 
 MODELS = Path(__file__).parents[2] / "config" / "models"
 HEADS = ("konvid_mos_head_v1", "chug_hdr_mos_head_v1")
@@ -231,6 +233,15 @@ def test_from_a_table_to_the_registry(tmp_path: Path, monkeypatch: pytest.Monkey
     wild = model.predict(rows.assign(**{name: 1e9 * rows[name] - 1e9 for name in names})).scores
     assert ((wild >= 1) & (wild <= 5)).all()
 
+    # Every verb and call that reads the table takes the other names of its means, too.
+    other = Path("other.parquet")
+    renamed = with_other_names(pq.read_table(table))
+    pq.write_table(renamed, other)
+    np.testing.assert_array_equal(model.predict(renamed.to_pandas()).scores, scores)
+    for words in (("eval", "--split", "all"), ("validate-norm",), ("cross-backend",)):
+        first, second = (report_of(onnx, name, *words) for name in (table, other))
+        assert first == second
+
     int8 = Path("results/quantized") / HEADS[0] / "seed0" / "static_qdq.onnx"
     assert quantize(config, onnx, done.weights, table, int8, mode="static_qdq")["passed"]
     registry = Path("results/registry/registry.json")
@@ -270,12 +281,27 @@ def test_a_table_without_saliency_is_refused_with_what_to_do(tmp_path: Path, lac
     assert read_table(table, load_regressor(write_spec(tmp_path, inputs={"context": context}))).X.shape == (80, 10)
 
 
+def with_other_names(table: pa.Table) -> pa.Table:
+    """Give means the names that tables made elsewhere have for them."""
+    other = {"saliency_mean": "saliency_mean_mean", "shot_cut_density": "shot_cut_density_mean", "adm2_mean": "adm2"}
+    return table.rename_columns([other.get(name, name) for name in table.column_names])
+
+
+def report_of(model: Path, table: Path, verb: str, *words: str) -> str:
+    """Run a verb on a model and a table, and return its report without what names the table or is measured in time."""
+    done = command(verb, "--model", model, "--features", table, *words, "--json", f"{table.stem}.json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(Path(f"{table.stem}.json").read_text())
+    other = ("run_provenance", "trained_on_this_table")
+    kept = {name: value for name, value in report.items() if name not in other and "latency" not in name}
+    return json.dumps(kept).replace(sha256_file(table), "").replace(table.stem, "")
+
+
 def test_means_have_either_name(tmp_path: Path) -> None:
     spec = load_regressor(write_spec(tmp_path))
     table = pq.read_table(write_table(tmp_path / "t.parquet", clips()))
     expected = read_table(tmp_path / "t.parquet", spec).X
-    other = {"saliency_mean": "saliency_mean_mean", "shot_cut_density": "shot_cut_density_mean", "adm2_mean": "adm2"}
-    renamed = table.rename_columns([other.get(name, name) for name in table.column_names])
+    renamed = with_other_names(table)
     pq.write_table(renamed, tmp_path / "other.parquet")
     np.testing.assert_array_equal(read_table(tmp_path / "other.parquet", spec).X, expected)
     frames = renamed.append_column("frame_index", pa.array(range(80)))

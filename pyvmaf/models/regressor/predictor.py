@@ -296,7 +296,16 @@ class RowPredictor:
             present = list(features if columns is None else columns)
             missing = [n for n in names if n not in present]
             if missing:
-                raise InputError(f"model {self._name} needs {', '.join(names)}, but the rows lack {', '.join(missing)}")
+                from pyvmaf.tables.columns import clip_columns
+
+                # Tables made elsewhere have other names for means of clips.
+                stored = clip_columns(names, present)
+                missing = [n for n in missing if n not in stored]
+                names = tuple(stored.get(n, n) for n in names)
+            if missing:
+                raise InputError(
+                    f"model {self._name} needs {', '.join(self.features)}, but the rows lack {', '.join(missing)}"
+                )
             return np.column_stack([np.asarray(features[n], dtype=np.float64) for n in names])
         matrix = np.asarray(features, dtype=np.float64)
         if matrix.ndim == 1:
