@@ -289,12 +289,13 @@ def with_other_names(table: pa.Table) -> pa.Table:
 
 def report_of(model: Path, table: Path, verb: str, *words: str) -> str:
     """Run a verb on a model and a table, and return its report without what names the table or is measured in time."""
-    done = command(verb, "--model", model, "--features", table, *words, "--json", f"{table.stem}.json")
+    done = command(verb, "--model", model, "--features", table, *words, "--json", f"{verb}-{table.stem}.json")
     assert done.returncode == 0, done.stderr
-    report = json.loads(Path(f"{table.stem}.json").read_text())
+    report = json.loads(Path(f"{verb}-{table.stem}.json").read_text())
     other = ("run_provenance", "trained_on_this_table")
     kept = {name: value for name, value in report.items() if name not in other and "latency" not in name}
-    return json.dumps(kept).replace(sha256_file(table), "").replace(table.stem, "")
+    text = json.dumps(kept).replace(sha256_file(table), "")
+    return text.replace(table.name, "").replace(f'"{table.stem}"', '""')
 
 
 def test_means_have_either_name(tmp_path: Path) -> None:
