@@ -200,6 +200,9 @@ CORPUS_LEAVES: dict[str, tuple[Any, set[str]]] = {
     "entries.source": ("street", {"collect_corpus"} | FROM_FEATURES | FROM_TABLE),
     "entries.group": ("film", {"collect_corpus"} | FROM_FEATURES | FROM_TABLE),
     "mos_scale": ([0, 5], RATED),
+    # How many files may be skipped is the shard's business; no clip, encode or feature is made again.
+    "on_error": ("skip", RATED),
+    "max_failed_share": (0.2, set()),
     "entries.mos": (3.5, RATED),
     "entries.mos_std": (0.75, RATED),
     "entries.n_ratings": (30, RATED),
