@@ -114,6 +114,14 @@ def rmse(x: ArrayLike, y: ArrayLike) -> float:
     return float(np.sqrt(np.mean((a - b) ** 2)))
 
 
+def psnr(x: NDArray[np.uint8], y: NDArray[np.uint8], *, cap: float) -> float:
+    """Compute the peak signal-to-noise ratio of two pictures of 8 bits in dB, at most `cap`, which equal pictures have."""
+    if x.shape != y.shape:
+        raise InputError(f"pictures of one size are compared, not {x.shape} and {y.shape}")
+    error = float(np.square(x.astype(np.float32) - y.astype(np.float32)).mean(dtype=np.float64))
+    return min(cap, 10 * math.log10(255**2 / error)) if error else cap
+
+
 def agreement(x: ArrayLike, y: ArrayLike) -> Agreement:
     """Compute all four figures for predictions `x` and targets `y`, 1-D arrays of the same length."""
     a, b = _pair(x, y)

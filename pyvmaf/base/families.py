@@ -19,6 +19,7 @@ FAMILIES: Table[str] = {
     "fr": "pyvmaf.models.regressor",
     "mos": "pyvmaf.models.regressor",
     "imported": "pyvmaf.models.imported",
+    "image": "pyvmaf.models.image",
 }
 """Dotted name of the package or module of each kind."""
 

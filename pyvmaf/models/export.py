@@ -40,7 +40,7 @@ def parity(spec: ModelSpec, weights: Weights, data: bytes, held_out: str | None 
     Raises:
         PyvmafError: it exceeds the spec's tolerance.
     """
-    span = spec.target.range[1] - spec.target.range[0]
+    width = spec.target.range[1] - spec.target.range[0]
     where = f"the export of {spec.name}"
     runtime = None
     errors = []
@@ -56,6 +56,7 @@ def parity(spec: ModelSpec, weights: Weights, data: bytes, held_out: str | None 
                 raise PyvmafError(
                     f"{where} answers with shape {answer.shape}, but the trained network with {expected.shape}"
                 )
+            span = width if trial.span is None else trial.span
             errors.append(np.max(np.abs(answer - expected) / np.maximum(span, np.abs(expected))))
     worst = float(np.max(errors))  # numpy's maximum keeps NaN, Python's may lose it
     if not worst <= spec.export.tolerance:

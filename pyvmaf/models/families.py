@@ -58,6 +58,8 @@ class Run:
         negatives: table of hard negatives to train on as well; None for none.
         on_epoch: called after each epoch.
         on_held_out: called about ten times on the way; an exception that it raises ends the fit.
+        checkpoints: folder where a family may keep the state of an unfinished fit, to go on from; None for none. The caller
+            removes it after the fit.
     """
 
     table: Path
@@ -67,6 +69,7 @@ class Run:
     on_epoch: OnEpoch | None = None
     on_held_out: OnHeldOut | None = None
     negatives: Path | None = None
+    checkpoints: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -121,11 +124,13 @@ class Trial:
         feeds: float32 arrays by input name.
         expected: float64, of the output's shape.
         inner: float64 by name, the same for tensors inside of the graph.
+        span: width of the range of the answers; None for that of the target.
     """
 
     feeds: Feeds
     expected: NDArray[np.float64]
     inner: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    span: float | None = None
 
 
 class FitPart(Protocol):
@@ -190,8 +195,28 @@ class Int8Part(Protocol):
     def read_rows(self, spec: Any, table: Path) -> Int8Rows:
         """Read the rows that a model was trained on."""
 
-    def feeds(self, spec: Any, weights: Weights, held_out: str | None, table: Any, rows: NDArray[np.int64]) -> Feeds:
-        """Give rows as the graph of a member takes them."""
+    def batches(
+        self, spec: Any, weights: Weights, held_out: str | None, table: Any, rows: NDArray[np.int64]
+    ) -> Iterator[Feeds]:
+        """Give rows as the graph of a member takes them, in parts, to measure activations on."""
+
+    def answers(
+        self,
+        spec: Any,
+        weights: Weights,
+        held_out: str | None,
+        table: Any,
+        rows: NDArray[np.int64],
+        run: Callable[[Feeds], NDArray[np.float64]],
+    ) -> NDArray[np.float64]:
+        """Score rows [n] with a graph of a member; `run` gives its output for its inputs."""
+
+    def example(self, spec: Any) -> tuple[Feeds, str] | None:
+        """Give inputs to time a graph with, and say what they are; None for rows of zeros."""
+
+
+class TrainableInt8Part(Int8Part, Protocol):
+    """The part ``int8`` of a family whose variants can be trained on (mode ``qat``)."""
 
     def network_inputs(
         self, spec: Any, weights: Weights, held_out: str | None, table: Any, rows: NDArray[np.int64]
@@ -230,6 +255,11 @@ def gates(kind: str) -> tuple[Gate, ...]:
 def int8_part(kind: str) -> Int8Part:
     """The part that int8 variants are made with."""
     return cast(Int8Part, _having(kind, "int8", "read_rows"))
+
+
+def trainable_int8_part(kind: str) -> TrainableInt8Part:
+    """The part that int8 variants are trained with."""
+    return cast(TrainableInt8Part, _having(kind, "int8", "network"))
 
 
 def _having(kind: str, part: str, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from pyvmaf.models.spec import ModelSpec, load_spec
 from pyvmaf.models.verdicts import FitReport
 from pyvmaf.models.weights import PREDICTIONS, REPORT, WEIGHTS, Weights, save_weights
 from pyvmaf.splits import TRAIN
+
+CHECKPOINTS = ".unfinished"
+"""Folder in the output where a family keeps the state of an unfinished fit."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ def fit(
 ) -> FitResult:
     """Train one seed and leave ``weights.safetensors``, ``loso.json`` and ``predictions.parquet`` in `output`.
 
-    Every fold's member predicts the rows that it did not train on; the verdict rests on these predictions.
+    Every fold's member predicts the rows that it did not train on; the verdict rests on these predictions. A fit of a
+    family that keeps its state goes on where an interrupted one with the same settings, table and seed ended.
 
     Args:
         config: the model's YAML file.
@@ -78,7 +83,9 @@ def fit(
         reading(path)
     claim(output / WEIGHTS, output / REPORT, output / PREDICTIONS)
     spec = spec.on_table(table)
-    fitted = fit_part(spec.kind).fit(spec, Run(table, seed, n_epochs, threads, on_epoch, on_held_out, negatives))
+    unfinished = output / CHECKPOINTS
+    run = Run(table, seed, n_epochs, threads, on_epoch, on_held_out, negatives, checkpoints=unfinished)
+    fitted = fit_part(spec.kind).fit(spec, run)
     weights = Weights(output / WEIGHTS, _info(spec, fitted, table, seed, n_epochs), fitted.tensors)
     predictions = output / PREDICTIONS
     save_weights(weights)
@@ -108,6 +115,7 @@ def fit(
         outputs={**outputs, "report": output / REPORT},
         seconds=time.perf_counter() - started,
     )
+    shutil.rmtree(unfinished, ignore_errors=True)
     without = spec.rows.negatives and negatives is None
     return FitResult(weights.path, output / REPORT, predictions, report.as_json(), without)
 

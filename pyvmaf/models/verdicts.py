@@ -120,6 +120,26 @@ class NegativeTable(Part):
     rows_used: Count
 
 
+class PictureCrops(Part):
+    """The squares that a picture's score is the mean of."""
+
+    judge: Positive
+    views: Positive
+
+
+class PictureFigures(Part):
+    """Figures of a model of pictures beside those of its folds."""
+
+    per_source: dict[str, CountedFigures] = Field(description="Over the held-out rows of each source")
+    within: dict[Literal["mean_srocc", "min_srocc"], Correlation | None] = Field(
+        description="SROCC over the rows of a source, mean and least of the sources"
+    )
+    constant: dict[Literal["rmse"], Size | None] = Field(
+        description="Of a predictor that answers the mean of a fold's training rows"
+    )
+    crops: PictureCrops
+
+
 class FitReport(Folds, Document):
     """Figures of one seed's fit on the rows that each fold did not train on."""
 
@@ -149,6 +169,9 @@ class FitReport(Folds, Document):
     weight_decay: Size
     num_codecs: Count = 0
     encoder_vocab_version: str | None = None
+    pictures: OptionalKey[PictureFigures] = Field(
+        default=None, description="Further figures of a model of pictures; not stated by others"
+    )
     note: str
     run_provenance: RunProvenance
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from pyvmaf.quantized.material import Material
 from pyvmaf.quantized.quiet import quiet
 
 _PRODUCTS = ("Gemm", "MatMul")
+_CONVOLUTION = "Conv"
+_ACTIVATIONS = ("Relu", "Clip")
+"""Kept inside of a convolution's int8 output, where its range does the same."""
 
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -26,7 +29,7 @@ Ranges = Mapping[str, tuple[float, float]]
 
 def static(
     data: bytes,
-    feeds: Feeds,
+    batches: Iterable[Feeds],
     *,
     per_channel: bool,
     ranges: Ranges | None = None,
@@ -36,7 +39,7 @@ def static(
 
     Args:
         data: the fp32 file of a member.
-        feeds: calibration rows as the graph takes them.
+        batches: calibration rows as the graph takes them, in parts.
         per_channel: whether each output of a layer has a weight scale of its own, or the layer one for all.
         ranges: of activations whose range is already known; the rows do not count for these.
 
@@ -47,25 +50,28 @@ def static(
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Gives one batch, then nothing."""
+        """Gives the parts, then nothing."""
 
         def __init__(self) -> None:
-            self._batches = iter([feeds])
+            self._batches = iter(batches)
 
         def get_next(self) -> Feeds | None:
             return next(self._batches, None)
 
+    model = onnx.load_model_from_string(data)
+    kinds, left_out = _quantised(model)
     overrides = {
         name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in (ranges or {}).items()
     }
     with tempfile.TemporaryDirectory(prefix="pyvmaf-int8-") as folder, quiet():
         target = os.path.join(folder, "int8.onnx")
         quantize_static(
-            onnx.load_model_from_string(data),
+            model,
             target,
             Reader(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_PRODUCTS),
+            op_types_to_quantize=kinds,
+            nodes_to_exclude=left_out,
             per_channel=per_channel,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
@@ -80,6 +86,19 @@ def static(
         with open(target, "rb") as stream:
             model = onnx.load_model_from_string(stream.read())
     return _stripped(model, onnx.load_model_from_string(data))
+
+
+def _quantised(model: Any) -> tuple[list[str], list[str]]:
+    """The kinds of nodes that are quantised, and the names of nodes of these kinds that are not.
+
+    The output of a convolution is int8, too, unless it is the graph's answer in all but its range: convolutions follow
+    each other then without a conversion in between.
+    """
+    convolved = {node.output[0] for node in model.graph.node if node.op_type == _CONVOLUTION}
+    if not convolved:
+        return list(_PRODUCTS), []
+    others = [n.name for n in model.graph.node if n.op_type in _ACTIVATIONS and n.input[0] not in convolved]
+    return [*_PRODUCTS, _CONVOLUTION, *_ACTIVATIONS], others
 
 
 def dynamic(data: bytes) -> bytes:
@@ -132,11 +151,11 @@ def _dynamic(material: Material) -> bytes:
 
 
 def _static(material: Material) -> bytes:
-    return static(material.fp32, material.feeds(material.calibration), per_channel=False)
+    return static(material.fp32, material.batches(material.calibration), per_channel=False)
 
 
 def _static_qdq(material: Material) -> bytes:
-    return static(material.fp32, material.feeds(material.calibration), per_channel=True)
+    return static(material.fp32, material.batches(material.calibration), per_channel=True)
 
 
 def _qat(material: Material) -> bytes:
@@ -144,7 +163,7 @@ def _qat(material: Material) -> bytes:
 
     tuned = fine_tune(material)
     # Every range was learned, so the calibration needs no more than a row to run on.
-    return static(tuned.fp32, material.feeds(material.train[:1]), per_channel=True, ranges=tuned.ranges)
+    return static(tuned.fp32, material.batches(material.train[:1]), per_channel=True, ranges=tuned.ranges)
 
 
 MODES: dict[str, Callable[[Material], bytes]] = {

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyvmaf.errors import PyvmafError
-from pyvmaf.models.families import int8_part
+from pyvmaf.models.families import trainable_int8_part
 from pyvmaf.models.regressor.trainer import stream, torch_threads
 from pyvmaf.models.spec import Optimiser
 from pyvmaf.quantized.material import Material
@@ -175,7 +175,7 @@ def fine_tune(material: Material) -> Tuned:
     steps, done = settings.epochs * -(-n // size), 0
     losses = np.zeros(settings.epochs)
     with torch_threads(1), quiet():
-        network = int8_part(material.spec.kind).network(material.spec, material.weights, material.held_out)
+        network = trainable_int8_part(material.spec.kind).network(material.spec, material.weights, material.held_out)
         prepared = _Prepared(network, inputs, material.fp32)
         prepared.observe(inputs)
         adam = _optimiser(prepared.module.parameters(), optimiser, lr)

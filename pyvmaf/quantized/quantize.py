@@ -30,8 +30,9 @@ from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.metrics import agreement, finite, rmse
 from pyvmaf.models.crossval import make_folds
-from pyvmaf.models.families import Int8Rows, int8_part
+from pyvmaf.models.families import Feeds, Int8Rows, int8_part
 from pyvmaf.models.graphs import check_file, member_graph
+from pyvmaf.models.sampling import evenly
 from pyvmaf.models.spec import ModelSpec, Quantised, explain, load_spec
 from pyvmaf.models.weights import Weights, load_weights
 from pyvmaf.quantized.material import Material
@@ -54,33 +55,7 @@ from pyvmaf.splits import Fold, rows_used
 OnFold = Callable[[int, int], None]
 """Called with (folds done, folds in all)."""
 
-_LATENCY_ROWS, _LATENCY_RUNS = 240, 50
-
-
-def calibration_rows(groups: NDArray[np.str_], train: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """Those of the training rows that activation ranges are measured on: up to `n`, evenly spaced over the rows of
-    each source, as equally many of each source as there are.
-
-    The rule draws no random numbers, so that the rows can be named again from the table alone.
-
-    Args:
-        groups: source of each row of the table.
-        train: indices of the training rows, ascending.
-        n: how many rows.
-    """
-    mine = groups[train]
-    chosen: list[NDArray[np.int64]] = []
-    left = n
-    names, counts = np.unique(mine, return_counts=True)
-    # Small sources first: the rows that they lack are shared among the others.
-    by_size = np.argsort(counts, kind="stable")
-    for place, index in enumerate(by_size):
-        rows = train[mine == names[index]]
-        take = min(rows.size, -(-left // (len(by_size) - place)))
-        if take:
-            chosen.append(rows[np.linspace(0, rows.size - 1, take).round().astype(np.int64)])
-        left -= take
-    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
+_LATENCY_ROWS, _LATENCY_RUNS, _LATENCY_RUNS_OF_PICTURES = 240, 50, 12
 
 
 def check_int8(data: bytes, spec: ModelSpec) -> tuple[dict[str, int], str | None]:
@@ -115,7 +90,7 @@ class _Maker:
             held_out=held_out,
             table=self._table,
             train=train,
-            calibration=calibration_rows(np.asarray(self._table.groups), train, self._settings.calibration_rows),
+            calibration=evenly(np.asarray(self._table.groups), train, self._settings.calibration_rows),
         )
 
     def fold(self, fold: Fold) -> Int8Fold:
@@ -123,8 +98,8 @@ class _Maker:
         material = self.material(fold.held_out, fold.train)
         int8 = MODES[self._settings.mode](material)
         check_int8(int8, self._spec)
-        feeds, target = material.feeds(fold.test), self._table.y[fold.test]
-        a, b = run(session(material.fp32), feeds), run(session(int8), feeds)
+        target = self._table.y[fold.test]
+        a, b = (material.answers(data, fold.test) for data in (material.fp32, int8))
         before, after = agreement(a, target), agreement(b, target)
         return Int8Fold(
             held_out=fold.held_out,
@@ -148,14 +123,16 @@ def _mean(folds: Sequence[Int8Fold], key: str) -> float | None:
     return None if None in values else float(np.mean(values))
 
 
-def latency(data: bytes) -> dict[str, float]:
-    """Milliseconds per clip of 240 rows on one thread, median and 95th percentile of 50 runs."""
+def latency(data: bytes, example: Feeds | None = None) -> dict[str, float]:
+    """Milliseconds of a run on one thread, median and 95th percentile of 50 runs over a clip of 240 rows, or of fewer over an
+    example of another kind.
+    """
     runtime = session(data)
-    feeds = {
+    feeds = example or {
         value.name: np.zeros((_LATENCY_ROWS, *value.shape[1:]), dtype=np.float32) for value in runtime.get_inputs()
     }
     times = []
-    for _ in range(_LATENCY_RUNS + 5):
+    for _ in range((_LATENCY_RUNS if example is None else _LATENCY_RUNS_OF_PICTURES) + 5):
         start = time.perf_counter()
         run(runtime, feeds)
         times.append(1e3 * (time.perf_counter() - start))
@@ -208,14 +185,15 @@ def _size_note(int8: int, fp32: int) -> str:
     return f"int8 is smaller than fp32: {int8} bytes against {fp32} ({int8 / fp32:.2f} of it)"
 
 
-def latency_note(measured: Mapping[str, Any]) -> str:
+def latency_note(measured: Mapping[str, Any], of: str = f"{_LATENCY_ROWS} rows") -> str:
     """In one sentence, whether int8 is slower or faster than fp32.
 
     Args:
         measured: ``run.measured`` of an int8 file's manifest.
+        of: what was timed.
     """
     int8, fp32 = (1e3 * measured[key]["p50_ms"] for key in ("latency_int8", "latency_fp32"))
-    times = f"{int8:.0f} µs against {fp32:.0f} µs for {_LATENCY_ROWS} rows on one thread"
+    times = f"{int8:.0f} µs against {fp32:.0f} µs for {of} on one thread"
     if int8 > fp32:
         return f"int8 is SLOWER than fp32: {times} ({int8 / fp32:.2f} times)"
     return f"int8 is no slower than fp32: {times} ({fp32 / int8:.2f} times as fast)"
@@ -300,7 +278,8 @@ def quantize(
         run_provenance=call.provenance({"int8": output}),
     )
     document.write(destination)
-    measured = {"latency_fp32": latency(shipped.fp32), "latency_int8": latency(int8)}
+    example, of = int8_part(spec.kind).example(spec) or (None, f"{_LATENCY_ROWS} rows")
+    measured = {"latency_fp32": latency(shipped.fp32, example), "latency_int8": latency(int8, example)}
     write_manifest(
         output,
         verb=call.verb,
@@ -309,7 +288,7 @@ def quantize(
         inputs=inputs,
         outputs={"int8": output, "report": destination},
         seconds=time.perf_counter() - started,
-        measured={**measured, "note": latency_note(measured)},
+        measured={**measured, "note": latency_note(measured, of)},
     )
     return document.as_json()
 
@@ -317,14 +296,14 @@ def quantize(
 def _of_file(shipped: Material, int8: bytes, output: Path) -> dict[str, Any]:
     """The report's keys about the file that ships."""
     operators, refusal = check_int8(int8, shipped.spec)
-    fp32, feeds = shipped.fp32, shipped.feeds(shipped.train)
+    fp32, tried = shipped.fp32, shipped.train
     return {
         "int8": Int8Facts(path=output.name, sha256=sha256_bytes(int8), bytes=len(int8), operators=operators),
         "allowlist": Allowlist(passed=refusal is None, reason=refusal),
         "size_ratio": len(int8) / len(fp32),
         "larger_than_fp32": len(int8) > len(fp32),
         "size_note": _size_note(len(int8), len(fp32)),
-        "rmse_int8_fp32_shipped": rmse(run(session(fp32), feeds), run(session(int8), feeds)),
+        "rmse_int8_fp32_shipped": rmse(shipped.answers(fp32, tried), shipped.answers(int8, tried)),
     }
 
 

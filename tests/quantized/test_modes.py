@@ -92,7 +92,7 @@ def test_each_product_is_what_integer_arithmetic_gives(lines: dict[str, Line], n
     for tensor in wanted:
         model.graph.output.append(onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, None))
     made = material(line, mode)
-    feeds = made.feeds(made.train[:150])
+    feeds = next(made.batches(made.train[:150]))
     runtime = exact_session(model.SerializeToString())
     values = dict(zip(wanted, runtime.run(wanted, feeds), strict=True))
     for gemm, quantiser in zip(gemms, quantisers, strict=True):
@@ -126,11 +126,11 @@ def test_torchao_converts_to_the_same_function(lines: dict[str, Line], name: str
     """The file against the network that torchao itself converts: they differ where a value lies between two steps."""
     made = material(lines[name], "qat", epochs=2, batch_size=64)
     tuned = fine_tune(made)
-    ours = run(session(MODES["qat"](made)), made.feeds(made.train))
+    ours = run(session(MODES["qat"](made)), next(made.batches(made.train)))
     with torch.inference_mode():
         inputs = torch.from_numpy(made.network_inputs(made.train).astype(np.float32))
         theirs = tuned.network(inputs)[:, 0].double().numpy()
-    fp32 = run(session(tuned.fp32), made.feeds(made.train))
+    fp32 = run(session(tuned.fp32), next(made.batches(made.train)))
     assert np.quantile(np.abs(ours - theirs), 0.95) < 1e-3
     assert rmse(ours, theirs) < 0.25 * rmse(ours, fp32)
 
@@ -146,7 +146,7 @@ def test_training_for_int8_recovers_what_rounding_costs(lines: dict[str, Line]) 
     out.reshape(8, 17)[:, :16] /= factors
     weights = replace(made.weights, tensors={**made.weights.tensors, "parameters": parameters})
     made = replace(made, weights=weights, fp32=member_graph(made.spec, weights).data)
-    inputs, target = made.feeds(made.train), made.table.y[made.train]
+    inputs, target = next(made.batches(made.train)), made.table.y[made.train]
     assert np.allclose(
         run(session(made.fp32), inputs), run(session(lines["baked"].onnx.read_bytes()), inputs), atol=1e-3
     )
@@ -162,7 +162,7 @@ def test_ranges_that_training_saw_hold_every_training_row(lines: dict[str, Line]
     low, high = tuned.ranges["inputs"]
     assert (low, high) == (first.min(), first.max())
     model = onnx.load_model_from_string(
-        static(made.fp32, made.feeds(made.train[:1]), per_channel=True, ranges=tuned.ranges)
+        static(made.fp32, made.batches(made.train[:1]), per_channel=True, ranges=tuned.ranges)
     )
     constants = _constants(model)
     (quantiser,) = (n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == "inputs")
@@ -212,7 +212,7 @@ def test_the_fold_of_a_report_is_of_a_member_that_never_saw_its_rows(lines: dict
             train=train,
             calibration=train,
         )
-        inputs = made.feeds(fold.test)
+        inputs = next(made.batches(fold.test))
         return rmse(run(session(made.fp32), inputs), run(session(MODES["qat"](made)), inputs))
 
     assert figures(fold.train) == pytest.approx(reported["rmse_int8_fp32"], abs=1e-12)

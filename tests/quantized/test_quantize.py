@@ -22,8 +22,9 @@ from pyvmaf.models.regressor.inputs import feeds
 from pyvmaf.models.regressor.spec import load_regressor
 from pyvmaf.models.spec import DROP_BUDGETS, Quantised
 from pyvmaf.models.weights import load_weights
+from pyvmaf.models.sampling import evenly
 from pyvmaf.quantized.modes import static
-from pyvmaf.quantized.quantize import calibration_rows, latency_note, missed, quantize
+from pyvmaf.quantized.quantize import latency_note, missed, quantize
 from pyvmaf.quantized.report import Allowlist
 from pyvmaf.runtime.load import load_model
 from tests.make.commands import command
@@ -48,7 +49,7 @@ def test_calibration_rows_are_training_rows_only_and_shared_fairly(
     groups = np.repeat([f"s{i}" for i in range(len(sizes))], sizes)
     np.random.default_rng(seed).shuffle(groups)
     train = np.flatnonzero(groups != f"s{held}").astype(np.int64)
-    chosen = calibration_rows(groups, train, n)
+    chosen = evenly(groups, train, n)
     assert len(set(chosen.tolist())) == chosen.size == min(n, train.size)
     assert set(chosen.tolist()) <= set(train.tolist())
     counts = {s: int(np.count_nonzero(groups[chosen] == s)) for s in set(groups[train].tolist())}
@@ -86,8 +87,8 @@ def test_the_drop_is_that_of_models_which_saw_neither_source_nor_rows(
     for fold in report["folds"]:
         source, y, X, codec = _rows(line, fold["held_out"])
         fp32 = member_graph(spec, weights, fold["held_out"]).data
-        rows = calibration_rows(source, np.flatnonzero(source != fold["held_out"]), 90)
-        int8 = static(fp32, feeds(X[rows], None if codec is None else codec[rows]), per_channel=mode == "static_qdq")
+        rows = evenly(source, np.flatnonzero(source != fold["held_out"]), 90)
+        int8 = static(fp32, [feeds(X[rows], None if codec is None else codec[rows])], per_channel=mode == "static_qdq")
         test = source == fold["held_out"]
         scores = []
         for data in (fp32, int8):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,29 @@ def feeds(
     prepare = inputs.of_member(spec, weights, weights.index(held_out))
     codec = None if table.codec is None else table.codec[rows]
     return inputs.feeds(prepare.graph_inputs(table.X[rows]), codec, spec.export.codec_name)
+
+
+def batches(
+    spec: RegressorSpec, weights: Weights, held_out: str | None, table: TrainingTable, rows: NDArray[np.int64]
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Give rows of a table as the graph of a member takes them, all at once."""
+    yield feeds(spec, weights, held_out, table, rows)
+
+
+def answers(
+    spec: RegressorSpec,
+    weights: Weights,
+    held_out: str | None,
+    table: TrainingTable,
+    rows: NDArray[np.int64],
+    run: Callable[[dict[str, NDArray[np.float32]]], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Score rows of a table with a graph of a member."""
+    return run(feeds(spec, weights, held_out, table, rows))
+
+
+def example(spec: RegressorSpec) -> None:
+    """Rows of zeros are as good as any."""
 
 
 def network_inputs(

@@ -1,0 +1,116 @@
+"""The networks, as torch modules of layers that have an ONNX form (`pyvmaf.models.image.onnx_form`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pyvmaf.models.image.spec import Network
+
+
+class Separable(nn.Sequential):
+    """A depthwise 3x3 convolution and a pointwise one, each with batch normalisation and ReLU6."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False),
+            nn.BatchNorm2d(inputs),
+            nn.ReLU6(),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU6(),
+        )
+
+
+class MobileNetTiny(nn.Module):
+    """Score of gray pictures: [n, 1, h, w] in [0, 1] to [n, 1].
+
+    A convolution of 16 channels and five separable ones to 128, then the mean over the picture and a linear layer: 19,105
+    trained numbers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6())
+        self.blocks = nn.Sequential(
+            Separable(16, 32, 2),
+            Separable(32, 32, 1),
+            Separable(32, 64, 2),
+            Separable(64, 64, 1),
+            Separable(64, 128, 2),
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.head = nn.Linear(128, 1)
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """Score pictures."""
+        answers: Tensor = self.head(self.flatten(self.pool(self.blocks(self.stem(frame)))))
+        return answers
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions whose result is added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, 1, 1)
+        self.relu = nn.ReLU()
+        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the convolutions of x to it."""
+        change: Tensor = self.second(self.relu(self.first(x)))
+        return x + change
+
+
+class ResidualFilter(nn.Module):
+    """Pictures to pictures of the same size: [n, 1, h, w] in [0, 1], whose last layer starts at zero.
+
+    Training sees what the network answers before it is kept inside [0, 1] (`forward`); `Clamped` is what ships.
+    """
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.inwards = nn.Conv2d(1, channels, 3, 1, 1)
+        self.relu = nn.ReLU()
+        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
+        self.outwards = nn.Conv2d(channels, 1, 3, 1, 1)
+        nn.init.zeros_(self.outwards.weight)
+        assert self.outwards.bias is not None
+        nn.init.zeros_(self.outwards.bias)
+
+    def forward(self, degraded: Tensor) -> Tensor:
+        """Filter pictures."""
+        residual: Tensor = self.outwards(self.blocks(self.relu(self.inwards(degraded))))
+        return torch.clamp(degraded + residual, 0.0, 1.0)
+
+
+class Scaled(nn.Module):
+    """A network whose answers are mapped to a range: low + (answer + 2) / 4 of its width, kept inside if asked."""
+
+    def __init__(self, network: nn.Module, bounds: tuple[float, float], clip: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.bounds = bounds
+        self.clip = clip
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """Score pictures: [n]."""
+        low, high = self.bounds
+        answers: Tensor = self.network(frame) * ((high - low) / 4) + (low + high) / 2
+        if self.clip:
+            answers = torch.clamp(answers, low, high)
+        return torch.squeeze(answers, 1)
+
+
+def build(network: Network) -> nn.Module:
+    """Make a network that is trained whole, with torch's initial weights."""
+    if network.is_filter:
+        return ResidualFilter(network.channels, network.blocks)
+    return MobileNetTiny()
+
+
+def n_parameters(module: nn.Module) -> int:
+    """Count the trained numbers of a module."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,242 @@
+"""The spec of a model that looks at pictures: a score without a reference, or a filter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pyvmaf.base.section import Section
+from pyvmaf.errors import InputError
+from pyvmaf.models.spec import Ensemble, Export, ModelSpec, Optimiser, Pooled, Quantised, Split, Target, load_spec
+
+REFERENCE = "reference"
+"""The target of a filter: the pristine picture."""
+
+
+class Network(Section):
+    """The network."""
+
+    type: Literal["mobilenet_tiny", "efficientnet_lite0", "residual"] = Field(
+        description="mobilenet_tiny: depthwise-separable convolutions, trained whole. efficientnet_lite0: the stages of a "
+        "published network, which stay as they are, and a head on the means and deviations of their channels. residual: "
+        "picture in, picture out; the network computes what is added to it."
+    )
+    channels: int = Field(default=16, ge=4, le=128, description="residual: channels of the convolutions.")
+    blocks: int = Field(default=4, ge=1, le=32, description="residual: blocks of two convolutions each.")
+    penalty: float = Field(
+        default=1.0,
+        gt=0,
+        description="efficientnet_lite0: penalty on the weights of the head, a kernel ridge regression, against the squared "
+        "errors of standardised targets.",
+    )
+    width: float = Field(
+        default=1.0,
+        gt=0,
+        description="efficientnet_lite0: width of the head's Gaussian kernel, in units of the root of the number of features.",
+    )
+
+    @property
+    def is_filter(self) -> bool:
+        """Whether it answers with a picture."""
+        return self.type == "residual"
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether only a head is trained, on features that are computed once."""
+        return self.type == "efficientnet_lite0"
+
+
+class Crops(Section):
+    """The parts of a picture that a network sees, at the picture's own scale."""
+
+    train: int = Field(default=128, ge=16, le=1024, description="Side of the random squares that are trained on.")
+    judge: int = Field(
+        default=224, ge=32, le=1024, description="Side of the squares that a score is computed from: the graph's input."
+    )
+    views: Literal[1, 3, 5] = Field(
+        default=5,
+        description="Squares of a picture whose scores are averaged. 1: the centre. 3: with the corners top left and bottom "
+        "right. 5: with all corners.",
+    )
+
+
+class Augmentation(Section):
+    """Changes of training crops that do not change their quality."""
+
+    flip: bool = Field(default=True, description="Mirror half of the crops.")
+    transpose: bool = Field(default=False, description="Also swap rows and columns of half of the crops.")
+
+
+class Loss(Section):
+    """The loss of a crop."""
+
+    name: Literal["smooth_l1", "relative_l1"] = Field(
+        default="smooth_l1",
+        description="smooth_l1: of scores. relative_l1: of pictures, the mean absolute error divided by that of the crop as it "
+        "came in, so that good crops count as much as bad ones.",
+    )
+    beta: float = Field(
+        default=0.5, gt=0, description="smooth_l1: where it turns linear, with a target range that is 4 wide."
+    )
+    floor: float = Field(default=0.002, gt=0, description="relative_l1: added to the error that is divided by.")
+    power: float = Field(
+        default=1.0, ge=0, le=1, description="relative_l1: exponent of the divisor; 0 for the plain absolute error."
+    )
+
+
+class Schedule(Section):
+    """The learning rate over the steps of a training."""
+
+    name: Literal["constant", "cosine", "one_cycle"] = Field(
+        default="one_cycle",
+        description="cosine: falls from optimiser.lr to 0. one_cycle: rises from a 25th of optimiser.lr to it, and falls to "
+        "0 (Smith & Topin 2018).",
+    )
+    rise: float = Field(default=0.3, gt=0, lt=1, description="one_cycle: share of the steps on which it rises.")
+
+
+class EarlyStopping(Section):
+    """When a training ends before its last epoch."""
+
+    patience: int = Field(default=15, ge=1, description="Epochs without a smaller validation loss.")
+    share: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Share of the training values of split.by that are validated on instead, at least one; chosen by a hash "
+        "of the value.",
+    )
+
+
+class QualityWeight(Section):
+    """A weight of rows of low quality."""
+
+    below: float = Field(description="Rows whose teacher score lies below this.")
+    weight: float = Field(gt=0, description="The weight of their loss, against 1.")
+
+
+class Sampling(Section):
+    """Which pictures are trained on, and how much each counts."""
+
+    max_rows: int | None = Field(
+        default=None, ge=1, description="Pictures at most, evenly spaced over those of each source; null: all."
+    )
+    weights: tuple[QualityWeight, ...] = Field(
+        default=(), description="Weights per quality; of several that a row falls under the first one counts."
+    )
+    references: bool = Field(default=True, description="Also train on pristine pictures, which have the best score.")
+
+
+class Within(Section):
+    """Limits on the order of the pictures of one source, where the content does not differ."""
+
+    mean_min: float | None = Field(default=None, ge=-1, le=1, description="Mean over the sources; null: no limit.")
+    worst_min: float | None = Field(default=None, ge=-1, le=1, description="Of each source; null: no limit.")
+    rows_min: int = Field(default=8, ge=3, description="Sources with fewer held-out pictures are not judged.")
+
+
+class Constant(Section):
+    """Limit against a predictor that answers the mean of its training rows for every picture."""
+
+    rmse_share_max: float = Field(
+        default=0.9, gt=0, description="Largest RMSE over all held-out rows, as a share of the constant's."
+    )
+
+
+class Gain(Section):
+    """Limits on what a filter does to the PSNR of held-out pictures, per cell of codec and rung."""
+
+    cell_min: float = Field(default=0.0, description="Mean gain of every cell, dB.")
+    mean_min: float = Field(default=0.03, description="Mean over the cells, dB.")
+    worst_min: float = Field(default=-0.1, description="Mean gain of each clip in each cell, dB.")
+
+
+class ImageGates(Section):
+    """Limits that a model must keep to be promoted."""
+
+    pooled: Pooled | None = Field(
+        default=None,
+        description="Limits on the figures over the held-out rows of all folds together; null: not judged.",
+    )
+    within: Within | None = Field(default=None, description="Limits on the order within sources; null: not judged.")
+    constant: Constant | None = Field(default=None, description="Limit against a constant predictor; null: not judged.")
+    gain: Gain | None = Field(default=None, description="Limits on the gain of a filter; null: not judged.")
+
+
+class ImageExport(Export, Section):
+    """The ONNX file of a model that looks at pictures."""
+
+    tolerance: float = Field(
+        default=1e-5,
+        gt=0,
+        le=1e-4,
+        description="Largest |torch - onnxruntime|, relative to the width of the output's range.",
+    )
+
+
+class ImageSpec(ModelSpec, Section):
+    """A model of pictures: of a score, or of the pristine picture."""
+
+    kind: Literal["image"] = Field(default="image", description="Pictures in; a score or a picture out.")
+    network: Network
+    crops: Crops = Crops()
+    augmentation: Augmentation = Augmentation()
+    loss: Loss = Loss()
+    schedule: Schedule = Schedule()
+    early_stopping: EarlyStopping | None = Field(default=None, description="null: every epoch is trained.")
+    sampling: Sampling = Sampling()
+    precision: Literal["32", "16-mixed"] = Field(
+        default="32", description="Numbers that a training computes with; 16-mixed needs device: cuda."
+    )
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Device of the training.")
+    target: Target = Target(table="pictures")
+    optimiser: Optimiser = Optimiser(name="adamw", lr=3e-3, weight_decay=1e-4)
+    batch_size: int = Field(default=32, ge=1, le=4096, description="Crops per step.")
+    split: Split = Split(protocol="kfold", k=6, by="source")
+    gates: ImageGates = ImageGates()  # type: ignore[assignment]
+    export: ImageExport = ImageExport()
+    quantised: tuple[Quantised, ...] = (Quantised(mode="static_qdq", calibration_rows=64),)
+    ensemble: Ensemble | None = Field(default=None, description="Ensembles of models of pictures are not made: null.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        filters = self.network.is_filter
+        if filters != (self.target.column == REFERENCE):
+            raise ValueError(
+                f"network.type: {self.network.type} answers with a {'picture' if filters else 'score'}, so target.column must "
+                f"{'' if filters else 'not '}be {REFERENCE}"
+            )
+        if filters != (self.loss.name == "relative_l1"):
+            raise ValueError(f"loss.name: {self.loss.name} is not a loss of a {'picture' if filters else 'score'}")
+        if self.network.is_frozen and self.early_stopping is not None:
+            raise ValueError("network.type: efficientnet_lite0 is solved at once: leave early_stopping out")
+        if self.precision != "32" and self.device == "cpu":
+            raise ValueError(f"precision: {self.precision} needs device: cuda")
+        if self.ensemble is not None:
+            raise ValueError("ensembles of models of pictures are not made: set ensemble: null")
+        if self.rows.negatives:
+            raise ValueError("rows.negatives are rows of features, not pictures: leave it out")
+        if self.split.beside is not None:
+            raise ValueError("split.beside trains more members than the protocol's: leave it out")
+        for entry in self.quantised:
+            if entry.mode not in ("static", "static_qdq"):
+                raise ValueError(f"quantised mode {entry.mode} is not for convolutions: static or static_qdq")
+        return self
+
+
+SPEC = ImageSpec
+
+
+def load_image(path: Path) -> ImageSpec:
+    """Read the spec of a model that looks at pictures.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is not YAML, not a spec, or that of another family.
+    """
+    spec = load_spec(path)
+    if not isinstance(spec, ImageSpec):
+        raise InputError(f"{path} is a model of kind {spec.kind!r}, which does not look at pictures")
+    return spec
