@@ -56,7 +56,7 @@ def restore(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     return {restore(key, tensors): restore(item, tensors) for key, item in content}
 
 
-class SafetensorsIO(CheckpointIO):  # type: ignore[misc]
+class SafetensorsIO(CheckpointIO):
     """Lightning's checkpoints in safetensors files."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:

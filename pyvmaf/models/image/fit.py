@@ -151,7 +151,7 @@ def scores(
 
 def in_levels(picture: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Round a picture in [0, 1] to 8 bits."""
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8))
 
 
 def _filtered_psnr(answer: Callable[[NDArray[np.float32]], NDArray[np.float64]], data: PictureRows, row: int) -> float:

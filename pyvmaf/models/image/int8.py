@@ -64,4 +64,6 @@ def example(spec: ImageSpec) -> tuple[Feeds, str]:
     if spec.network.is_filter:
         return {input_name(spec): np.zeros((1, 1, 360, 640), dtype=np.float32)}, "a picture of 640x360"
     side, views = spec.crops.judge, spec.crops.views
-    return {input_name(spec): np.zeros((views, 1, side, side), dtype=np.float32)}, f"a picture ({views} squares of {side}x{side})"
+    return {
+        input_name(spec): np.zeros((views, 1, side, side), dtype=np.float32)
+    }, f"a picture ({views} squares of {side}x{side})"

@@ -73,24 +73,25 @@ class _Writer:
             raise _unknown(type(module).__name__)
 
     def function(self, node: fx.Node) -> None:
-        target, arguments, name = node.target, list(node.args), node.name
+        target, name = node.target, node.name
+        arguments: list[Any] = list(node.args)
         if target in _TWO:
             self.node(_TWO[target], [self._operand(each, name) for each in arguments[:2]], name)
         elif target in _ONE_TENSOR:
             self.node(_ONE_TENSOR[target], [str(arguments[0])], name)
         elif target is torch.clamp:
-            self._clip(str(arguments[0]), name, float(arguments[1]), float(arguments[2]))  # type: ignore[arg-type]
+            self._clip(str(arguments[0]), name, float(arguments[1]), float(arguments[2]))
         elif target is torch.squeeze:
             axes = self.constant(f"{name}.axes", np.array([arguments[1]], dtype=np.int64))
             self.node("Squeeze", [str(arguments[0]), axes], name)
         elif target is torch.cat:
-            self.node("Concat", [str(each) for each in arguments[0]], name, axis=int(arguments[1]))  # type: ignore[arg-type, union-attr]
+            self.node("Concat", [str(each) for each in arguments[0]], name, axis=int(arguments[1]))
         elif target is torch.mean:
             self.node(
                 "ReduceMean", [str(arguments[0])], name, axes=list(arguments[1]), keepdims=int(bool(arguments[2]))
-            )  # type: ignore[arg-type]
+            )
         elif target is torch.nn.functional.pad:
-            left, right, top, bottom = arguments[1]  # type: ignore[misc]
+            left, right, top, bottom = arguments[1]
             pads = self.constant(f"{name}.pads", np.array([0, 0, top, left, 0, 0, bottom, right], dtype=np.int64))
             self.node("Pad", [str(arguments[0]), pads], name)
         else:
@@ -112,7 +113,8 @@ class _Writer:
         weight = _array(module.weight)
         bias = np.zeros(len(weight), dtype=np.float32) if module.bias is None else _array(module.bias)
         inputs = [self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)]
-        top, left = (int(p) for p in module.padding)  # type: ignore[union-attr]
+        padding: Any = module.padding
+        top, left = (int(side) for side in padding)
         self.node(
             "Conv",
             [given, *inputs],

@@ -107,7 +107,7 @@ def shown_size(picture: NDArray[Any]) -> str:
 
 
 def open_pictures(path: Path) -> Pictures:
-    """Open a table of pictures.
+    """Open a table of pictures (`pyvmaf.frames`).
 
     Raises:
         MissingFileError, IntegrityError: a file is not there or is damaged.

@@ -220,6 +220,8 @@ class ImageSpec(ModelSpec, Section):
             raise ValueError("rows.negatives are rows of features, not pictures: leave it out")
         if self.split.beside is not None:
             raise ValueError("split.beside trains more members than the protocol's: leave it out")
+        if not any(getattr(self.gates, key) for key in type(self.gates).model_fields):
+            raise ValueError("gates: nothing would be judged, and the model promoted: set limits, such as constant: {}")
         for entry in self.quantised:
             if entry.mode not in ("static", "static_qdq"):
                 raise ValueError(f"quantised mode {entry.mode} is not for convolutions: static or static_qdq")

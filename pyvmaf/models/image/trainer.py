@@ -83,7 +83,7 @@ def rate(schedule: Schedule, share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (share - schedule.rise) / (1 - schedule.rise)))
 
 
-class Module(pl.LightningModule):  # type: ignore[misc]
+class Module(pl.LightningModule):
     """A network with its loss, optimiser and batches."""
 
     def __init__(
@@ -165,7 +165,7 @@ class Module(pl.LightningModule):  # type: ignore[misc]
         return DataLoader(RandomCrops(self._spec, self._data, self._member.validation, *words), batch_size=None)
 
 
-class _Progress(pl.callbacks.Checkpoint):  # type: ignore[misc]
+class _Progress(pl.callbacks.Checkpoint):
     """Calls the caller after each epoch, and keeps the state of the training."""
 
     # Lightning runs callbacks of this base last, so that the state holds what early stopping decided.
@@ -173,7 +173,7 @@ class _Progress(pl.callbacks.Checkpoint):  # type: ignore[misc]
     def __init__(self, on_epoch: OnMemberEpoch | None, checkpoint: Path | None) -> None:
         self._on_epoch, self._checkpoint = on_epoch, checkpoint
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Report and keep an epoch."""
         if self._checkpoint is not None:
             trainer.save_checkpoint(self._checkpoint)

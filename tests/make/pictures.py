@@ -1,0 +1,102 @@
+"""Small tables of real-looking pictures: textures that a block transform compressed, with the PSNR that it left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dctn, idctn
+
+from pyvmaf.features.table import write_table
+from pyvmaf.frames.storage import writing
+from pyvmaf.frames.table import REFERENCE, File, metadata, name_in, picture_table
+from pyvmaf.metrics import psnr
+
+STEPS = (8, 24, 60, 140)
+"""Steps of the quantiser, the strengths of the ladder."""
+
+
+def texture(seed: int, height: int, width: int, frame: int = 0) -> NDArray[np.uint8]:
+    """Draw a picture of waves, an edge and grain, which moves from frame to frame."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width].astype(float)
+    scale, angle, edge = rng.uniform(3, 14), rng.uniform(0, 3), rng.uniform(0.3, 0.7)
+    waves = np.sin((x * np.cos(angle) + y * np.sin(angle) + 2 * frame) / scale) * np.cos(y / (2 * scale))
+    light = np.where(x + frame > edge * width, 40, -20)
+    grain = np.random.default_rng((seed, frame)).normal(0, 6, (height, width))
+    return np.asarray(np.clip(120 + 60 * waves + light + grain, 0, 255).astype(np.uint8))
+
+
+def compressed(picture: NDArray[np.uint8], step: float) -> NDArray[np.uint8]:
+    """Quantise the cosine transform of blocks of 8x8, as JPEG does."""
+    height, width = (side // 8 * 8 for side in picture.shape)
+    out = picture.copy()
+    blocks = picture[:height, :width].reshape(height // 8, 8, width // 8, 8).transpose(0, 2, 1, 3).astype(float)
+    ramp = 1 + np.add.outer(np.arange(8), np.arange(8)) / 4
+    coded = np.rint(dctn(blocks, axes=(2, 3), norm="ortho") / (step * ramp)) * step * ramp
+    back = idctn(coded, axes=(2, 3), norm="ortho").transpose(0, 2, 1, 3).reshape(height, width)
+    out[:height, :width] = np.clip(np.rint(back), 0, 255)
+    return out
+
+
+def write_pictures(
+    path: Path,
+    *,
+    sources: int = 4,
+    frames: int = 2,
+    size: tuple[int, int] = (72, 88),
+    colour: str = "gray",
+    **columns: list[Any],
+) -> Path:
+    """Write a table of pictures and its file: each frame of each source as it is, and at every step of `STEPS`.
+
+    Args:
+        path: the table.
+        sources, frames: how many.
+        size: height and width.
+        colour: stated by the table; the pictures are gray, or repeated per channel.
+        columns: other values of columns.
+    """
+    rows: list[dict[str, Any]] = []
+    file = path.with_name(f"{path.stem}.safetensors")
+    pristine: dict[tuple[int, int], int] = {}
+    with writing(file, colour) as writer:
+        for source in range(sources):
+            for frame in range(frames):
+                original = texture(source, *size, frame)
+                for step in (0, *STEPS):
+                    picture = compressed(original, step) if step else original
+                    pixels = picture if colour == "gray" else np.repeat(picture[..., None], 3, axis=2)
+                    number = writer.add(pixels, "texture")
+                    if not step:
+                        pristine[source, frame] = number
+                    quality = 100.0 if not step else float(np.clip(4 * psnr(picture, original, cap=60) - 80, 0, 99))
+                    rows.append(_row(source, frame, step, size, file.name, number, pristine[source, frame], quality))
+    data = {name: [row[name] for row in rows] for name in rows[0]} | columns
+    files = {name_in(path, file): File.of(file)}
+    write_table(picture_table(data, metadata(colour=colour, files=files, model="vmaf_v0.6.1", engine={})), path)
+    return path
+
+
+def _row(
+    source: int, frame: int, step: int, size: tuple[int, int], file: str, number: int, pristine: int, quality: float
+) -> dict[str, Any]:
+    return {
+        "corpus": "drawn",
+        "group": f"film{source // 2}",
+        "source": f"scene{source}",
+        "clip": f"scene{source}",
+        "codec": "blocks" if step else None,
+        "rung": f"step{step}" if step else REFERENCE,
+        "strength": float(step) if step else None,
+        "frame_index": frame,
+        "width": size[1],
+        "height": size[0],
+        "vmaf": quality,
+        "file": file,
+        "row": number,
+        "reference_file": file,
+        "reference_row": pristine,
+    }

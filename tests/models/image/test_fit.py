@@ -1,0 +1,171 @@
+"""Training of models of pictures: determinism, folds, figures, resuming, and refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from pyvmaf.errors import InputError
+from pyvmaf.models.families import Run
+from pyvmaf.models.fit import CHECKPOINTS, fit
+from pyvmaf.models.image.fit import fit as fit_family
+from pyvmaf.models.image.networks import MobileNetTiny, ResidualFilter, n_parameters
+from pyvmaf.models.image.spec import load_image
+from pyvmaf.models.weights import load_weights
+from tests.make.pictures import write_pictures
+from tests.models.image.conftest import FILTER, SCORE, write_spec
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    folder = tmp_path_factory.mktemp("fit")
+    fit(write_spec(folder, SCORE), pictures, folder / "seed0", seed=0)
+    return folder / "seed0"
+
+
+def test_networks_have_the_published_sizes() -> None:
+    assert n_parameters(MobileNetTiny()) == 19_105
+    assert n_parameters(ResidualFilter(16, 4)) == 18_865
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path, pictures: Path, fitted: Path) -> None:
+    again = fit(write_spec(tmp_path, SCORE), pictures, tmp_path / "seed0", seed=0).weights
+    assert again.read_bytes() == (fitted / "weights.safetensors").read_bytes()
+    other = fit(write_spec(tmp_path, SCORE), pictures, tmp_path / "seed1", seed=1).weights
+    assert not np.array_equal(
+        load_weights(again).tensors["head.weight"],
+        load_weights(other).tensors["head.weight"],
+    )
+
+
+def test_folds_hold_out_whole_sources_and_figures_are_of_them(fitted: Path) -> None:
+    report = json.loads((fitted / "loso.json").read_text())
+    rows = pq.read_table(fitted / "predictions.parquet").to_pandas()
+    assert report["n_folds"] == 2
+    assert len(rows) == 40
+    assert rows.groupby("source")["fold"].nunique().max() == 1
+    for source, figures in report["pictures"]["per_source"].items():
+        part = rows[rows["source"] == source]
+        assert figures["n"] == len(part) == 10
+        assert figures["srocc"] == pytest.approx(stats.spearmanr(part["prediction"], part["target"]).statistic)
+    errors = []
+    for fold in rows["fold"].unique():
+        inside = rows["fold"] == fold
+        errors.append(rows[inside]["target"] - rows[~inside]["target"].mean())
+    constant = np.sqrt(np.mean(np.square(np.concatenate(errors))))
+    assert report["pictures"]["constant"]["rmse"] == pytest.approx(constant)
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_weights(tmp_path: Path, pictures: Path, fitted: Path) -> None:
+    config, output = write_spec(tmp_path, SCORE), tmp_path / "seed0"
+    steps: list[int] = []
+
+    def interrupt(done: int, total: int, loss: float) -> None:
+        steps.append(done)
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, pictures, output, seed=0, on_epoch=interrupt)
+    assert not (output / "weights.safetensors").exists()
+    kept = sorted((output / CHECKPOINTS).iterdir())
+    assert len(kept) == 2
+    assert all(path.suffix == ".safetensors" for path in kept)
+    later: list[int] = []
+    result = fit(config, pictures, output, seed=0, on_epoch=lambda done, total, loss: later.append(done))
+    assert steps == [1, 2, 3]
+    assert later == [4, 5, 6]
+    assert result.weights.read_bytes() == (fitted / "weights.safetensors").read_bytes()
+    assert not (output / CHECKPOINTS).exists()
+
+
+def test_a_filter_is_judged_by_the_psnr_of_what_it_makes(tmp_path: Path, pictures: Path) -> None:
+    result = fit(write_spec(tmp_path, FILTER), pictures, tmp_path / "seed0", seed=0)
+    rows = pq.read_table(result.predictions).to_pandas()
+    assert len(rows) == 32  # pristine pictures are not filtered
+    gain = rows["prediction"] - rows["target"]
+    assert gain.abs().max() > 0
+    initial = fit(write_spec(tmp_path, FILTER), pictures, tmp_path / "seed1", seed=0, epochs=0)
+    untouched = pq.read_table(initial.predictions).to_pandas()
+    assert (untouched["prediction"] == untouched["target"]).all()  # the last layer starts at zero
+
+
+def test_early_stopping_ends_before_the_last_epoch(tmp_path: Path, pictures: Path) -> None:
+    spec = load_image(
+        write_spec(tmp_path, SCORE, early_stopping={"patience": 1, "share": 0.5}, optimiser={"name": "adam", "lr": 0.5})
+    )
+    epochs: list[int] = []
+    fit_family(spec, Run(pictures, 0, 30, on_epoch=lambda done, total, loss: epochs.append(done)))
+    assert 0 < len(epochs) < 90
+
+
+def test_weights_and_max_rows_change_what_is_trained_on(tmp_path: Path, pictures: Path) -> None:
+    few = fit(write_spec(tmp_path, SCORE, sampling={"max_rows": 12}), pictures, tmp_path / "few", seed=0, epochs=1).loso
+    assert (few["table"]["rows"], few["table"]["rows_used"]) == (40, 12)
+    assert {figures["n"] for figures in few["pictures"]["per_source"].values()} == {3}
+    plain, weighted = (
+        load_weights(fit(write_spec(tmp_path, SCORE, sampling=s), pictures, tmp_path / n, seed=0, epochs=1).weights)
+        for n, s in (("plain", {}), ("weighted", {"weights": [{"below": 50, "weight": 4.0}]}))
+    )
+    assert not np.array_equal(plain.tensors["head.weight"], weighted.tensors["head.weight"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "columns", "message"),
+    [
+        ({"crops": {"train": 32, "judge": 96}}, {}, r"40 of 40 pictures are smaller than the crops of 96x96"),
+        ({"target": {"column": "mos"}}, {}, r"no column mos \(the target of small_nr\)"),
+        ({}, {"vmaf": [None] * 40}, r"none of 40 pictures can be trained on \(40 lack vmaf\)"),
+        (
+            {},
+            {"vmaf": [None] * 10 + [50.0] * 30},
+            r"10 of 40 pictures have no vmaf, more than rows.max_dropped_share 0.05",
+        ),
+        ({"target": {"range": [0, 50]}}, {}, r"have a vmaf outside of target.range \[0, 50\]"),
+        ({"split": {"protocol": "kfold", "k": 2, "by": "nothing"}}, {}, r"has no column nothing, which split needs"),
+    ],
+)
+def test_tables_that_cannot_be_trained_on(
+    tmp_path: Path, changes: dict[str, Any], columns: dict[str, Any], message: str
+) -> None:
+    table = write_pictures(tmp_path / "t.parquet", **columns)
+    with pytest.raises(InputError, match=message):
+        fit(write_spec(tmp_path, SCORE, **changes), table, tmp_path / "out", seed=0, epochs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_in_colour_are_refused(tmp_path: Path) -> None:
+    table = write_pictures(tmp_path / "t.parquet", colour="rgb24")
+    with pytest.raises(InputError, match="holds pictures of pixel format rgb24, but small_nr takes gray ones"):
+        fit(write_spec(tmp_path, SCORE), table, tmp_path / "out", seed=0, epochs=1)
+
+
+def test_a_filter_needs_pristine_pictures(tmp_path: Path) -> None:
+    nothing: list[Any] = [None] * 40
+    table = write_pictures(tmp_path / "t.parquet", reference_file=nothing, reference_row=nothing)
+    with pytest.raises(InputError, match="row 1 has no pristine picture, which a filter is trained on"):
+        fit(write_spec(tmp_path, FILTER), table, tmp_path / "out", seed=0, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target": {"column": "reference"}}, "answers with a score, so target.column must not be reference"),
+        ({"loss": {"name": "relative_l1"}}, "relative_l1 is not a loss of a score"),
+        ({"precision": "16-mixed"}, "precision: 16-mixed needs device: cuda"),
+        ({"ensemble": {}}, "set ensemble: null"),
+        ({"rows": {"negatives": True}}, "rows.negatives are rows of features"),
+        ({"quantised": [{"mode": "qat"}]}, "quantised mode qat is not for convolutions"),
+        ({"gates": {}}, "gates: nothing would be judged"),
+        ({"network": {"type": "resnet"}}, "network.type = 'resnet'"),
+    ],
+)
+def test_specs_that_contradict_themselves(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_image(write_spec(tmp_path, SCORE, **changes))
