@@ -20,9 +20,9 @@ from pyvmaf.models.fit import fit
 from pyvmaf.models.graphs import member_graph
 from pyvmaf.models.regressor.inputs import feeds
 from pyvmaf.models.regressor.spec import load_regressor
+from pyvmaf.models.sampling import evenly
 from pyvmaf.models.spec import DROP_BUDGETS, Quantised
 from pyvmaf.models.weights import load_weights
-from pyvmaf.models.sampling import evenly
 from pyvmaf.quantized.modes import static
 from pyvmaf.quantized.quantize import latency_note, missed, quantize
 from pyvmaf.quantized.report import Allowlist
