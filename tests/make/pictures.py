@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
+from pyvmaf.base.layout import REFERENCE
 from pyvmaf.features.table import write_table
 from pyvmaf.frames.storage import writing
-from pyvmaf.frames.table import REFERENCE, File, metadata, name_in, picture_table
+from pyvmaf.frames.table import File, metadata, name_in, picture_table
 from pyvmaf.metrics import psnr
 
 STEPS = (8, 24, 60, 140)

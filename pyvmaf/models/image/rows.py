@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.base.coded import Coded
 from pyvmaf.base.files import sha256_file
+from pyvmaf.base.layout import REFERENCE as PRISTINE
 from pyvmaf.chunks import Scratch
 from pyvmaf.errors import InputError
 from pyvmaf.metrics import psnr
@@ -185,7 +186,7 @@ def _used(spec: ImageSpec, table: pa.Table, path: Path) -> tuple[NDArray[np.int6
     """Rows that can be trained on, and for how many others each column was the reason."""
     names, reasons = table.column_names, {}
     keep = np.ones(table.num_rows, dtype=bool)
-    pristine = _text(table, "rung") == "reference" if "rung" in names else np.zeros(table.num_rows, dtype=bool)
+    pristine = _text(table, "rung") == PRISTINE if "rung" in names else np.zeros(table.num_rows, dtype=bool)
     if spec.network.is_filter or not spec.sampling.references:
         reasons["rung"] = int(np.count_nonzero(pristine))
         keep &= ~pristine
