@@ -8,6 +8,7 @@ from pathlib import Path
 from pyvmaf.base.files import confined
 from pyvmaf.corpora.manifest import CorpusClip, RawFacts, VideoFacts
 from pyvmaf.corpora.pinned import check_file
+from pyvmaf.corpora.skipped import is_of_file, portable
 from pyvmaf.corpora.spec import Entry
 from pyvmaf.errors import PyvmafError
 from pyvmaf.video.probe import inspect
@@ -39,9 +40,9 @@ def collect_references(
             clips[entry.key] = _clip(entry, path)
             files[entry.key] = path
         except PyvmafError as err:
-            if not skip:
+            if not skip or not is_of_file(err):
                 raise
-            failed[entry.key] = str(err).replace(f"{root.resolve()}/", "")
+            failed[entry.key] = portable(str(err), root)
     return files, clips, failed
 
 

@@ -58,6 +58,7 @@ UGC = {"Animation_360P-08c9": "bigbuckbunny", "Sports_480P-0c8e": "bikes_1"}
 UGC_RATES = {"cbr": "60k", "vod": "90k", "vodlb": "40k"}
 
 SMALL = "scale=320:180"
+REGISTRY = "results/registry/registry.json"
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +170,20 @@ def test_nflx(root: Path) -> None:
     }
     means = table.groupby("rung", observed=True)["vmaf"].mean()
     assert means["20_288_375"] < means["80_1080_3800"]
+    # To the registry: two sources and six frames teach a model less than its gates ask for.
+    model = root / "docs" / "examples" / "nflx" / "vmaf_tiny_nflx.yaml"
+    spec = yaml.safe_load(model.read_text())
+    spec["seeds"], spec["gates"] = (
+        [0, 1],
+        spec["gates"] | {"plcc_spread_max": 0.2, "per_seed_min": 0.5, "mean_plcc_min": 0.5},
+    )
+    spec["gates"]["hard_negatives"] = spec["gates"]["monotonicity"] = None
+    model.write_text(yaml.safe_dump(spec))
+    words = ("--configfile", "docs/examples/nflx/config.yaml", "--", REGISTRY)
+    planned(root, {"registry": words})["registry"].run()
+    shipped = json.loads((root / REGISTRY).read_text())["models"]
+    assert [entry["id"] for entry in shipped] == ["vmaf_tiny_nflx"]
+    (root / REGISTRY).unlink()
 
 
 def test_ugc(root: Path) -> None:
@@ -346,6 +361,10 @@ def test_k150k(tmp_path: Path, embedded_corpus: dict[str, Path], shared_data: Pa
         assert rows[name].nunique() == len(K150K), name
     # SpEED is a difference between the two sides.
     assert (rows[["speed_chroma_uv_mean", "speed_temporal_mean"]] == 0).all(axis=None)
+    # Three videos are too few for the gates: the registry says so, and ships nothing.
+    planned(tmp_path, {"registry": (*example, "--", REGISTRY)})["registry"].run()
+    registry = json.loads((tmp_path / REGISTRY).read_text())
+    assert (registry["models"], [entry["id"] for entry in registry["held"]]) == ([], ["k150k_nr"])
 
 
 def side_of(content: str) -> str:
