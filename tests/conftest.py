@@ -9,10 +9,12 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests import schedule
 from tests.make.runs import build_run, once
 from tests.make.videos import ffmpeg_program, make_video, prepare_embedded
 
@@ -23,6 +25,26 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # An example that takes long on a busy machine is not a failure.
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: schedule.rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        """Sends pieces of work in the order of the tests to the process that is free."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return schedule.piece(nodeid)
+
+    config.option.loadscopereorder = False
+    return Files(config, log)
 
 
 @pytest.fixture(scope="session")

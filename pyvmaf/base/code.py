@@ -208,6 +208,7 @@ def _resources(closure: Mapping[str, _Module], root: Path) -> list[Path]:
     return sorted(files)
 
 
+@cache
 def _source(name: str, root: Path) -> Path | None:
     """The file of a dotted name; None if it is not a module of this package, or a compiled one."""
     base = root.joinpath(*name.split(".")[1:])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import yaml
 from pyvmaf.workflow.audit.planned import Change
 from pyvmaf.workflow.audit.reasons import UPSTREAM, describe
 from pyvmaf.workflow.audit.report import Audit
+from tests.make import warm
 from tests.make.documents import read_as
 
 SNAKEFILE = """
@@ -42,7 +42,7 @@ CONFIG: dict[str, Any] = {"parts": [1, 2, 3], "settings": {"rate": 1, "epochs": 
 
 def snakemake(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+        [warm.python(), "-m", "snakemake", "--cores", "2", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -69,7 +69,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 
 def audit(folder: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    command = [sys.executable, "-m", "pyvmaf", "audit", "--output", str(folder.parent / "audit.json"), *arguments]
+    command = [warm.python(), "-m", "pyvmaf", "audit", "--output", str(folder.parent / "audit.json"), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     report = folder.parent / "audit.json"
     return done.returncode, read_as(Audit, report).as_json() if report.is_file() else {}, done.stdout + done.stderr

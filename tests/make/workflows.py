@@ -17,6 +17,7 @@ import yaml
 
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.outputs import MANIFEST_SUFFIX
+from tests.make import warm
 from tests.make.commands import command
 from tests.make.runs import once
 from tests.make.videos import REPOSITORY
@@ -70,10 +71,13 @@ class Case:
     libvmaf: str | None = None
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in `folder`, which is not the checkout."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+def snakemake(
+    folder: Path, *arguments: str, check: bool = True, forked: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in `folder`, which is not the checkout; it and its jobs are forks (`tests.make.warm`) or new processes."""
+    python, environment = (warm.python(), warm.environment()) if forked else (sys.executable, None)
+    command = [python, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -86,7 +90,7 @@ def drive(
 ) -> dict[str, tuple[int, str]]:
     """Run Snakemake command lines in `folder` by one process; return exit status and output of each. See `Case`."""
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "tests" / "workflow" / "driver.py")],
+        [warm.python(), str(REPOSITORY / "tests" / "workflow" / "driver.py")],
         input=json.dumps({"cwd": str(folder), "edits": edits, "libvmaf": libvmaf, "cases": cases}),
         stdout=subprocess.PIPE,
         text=True,

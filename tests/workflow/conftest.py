@@ -12,7 +12,7 @@ from tests.make.workflows import prepare_small_run, snakemake
 
 @pytest.fixture(scope="session")
 def finished_run(session_folder: Path, embedded_corpus: dict[str, Path]) -> Path:
-    """A folder in which the whole line has run on two clips. Nothing in it may be run again: others plan there."""
+    """A folder in which the whole line has run on two clips. Read-only: it is shared by all test processes."""
 
     def run(folder: Path) -> None:
         prepare_small_run(folder, embedded_corpus)

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import patch
@@ -53,13 +54,25 @@ def _children(cases: dict[str, list[str]], width: int) -> Iterator[tuple[str, in
         yield name, os.waitstatus_to_exitcode(status), text
 
 
+def _prepare() -> None:
+    """Load and work out what each plan needs of the code, which is the same for all of them."""
+    from pyvmaf.base import families
+    from pyvmaf.base.code import identity
+    from pyvmaf.base.verbs import VERBS
+
+    for module in ("pyvmaf.workflow.plan", "pyvmaf.workflow.check"):
+        import_module(module)
+    for verb in VERBS:
+        identity(verb, families.uses(verb, "fr"))
+
+
 def _use_a_copy(folder: Path, edits: list[list[str]]) -> None:
     """Import the package from a copy of the checkout in which `old` stands as `new`.
 
     An empty `old` is the end of the file; a file that does not exist is made. Generated files are generated again.
     """
     for name in ("pyvmaf", "workflow", "rules", "config", "envs"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("*.so"))
     native = find_spec("pyvmaf._native")
     assert native is not None
     assert native.origin is not None
@@ -97,6 +110,7 @@ def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
         if libvmaf is not None:
             stack.enter_context(patch("pyvmaf.engines.libvmaf.build.identity", lambda: libvmaf))
         os.chdir(cwd)
+        _prepare()
         return {name: (code, text) for name, code, text in _children(cases, len(os.sched_getaffinity(0)))}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,6 @@ import pytest
 import yaml
 
 from tests.make.workflows import Case, Planned, plan_once
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 SMALL = ("--configfile", "small.yaml")
 LADDERS = {"encode_rung", "extract_features", "build_shard", "combine_table"}
@@ -151,21 +150,22 @@ ADDITIONS: dict[str, Addition] = {
 
 
 @pytest.fixture(scope="module")
-def plans(session_folder: Path, finished_run: Path) -> Mapping[str, Planned]:
+def plans(session_folder: Path, finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Planned]:
     """Plans in a folder in which everything has run, each from a copy of the checkout with one addition."""
 
     def prepare() -> tuple[Path, Mapping[str, Case]]:
-        mine = (finished_run / "config" / "corpora" / "mine.yaml").read_text()
+        folder = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("additions") / "run"))
+        mine = (folder / "config" / "corpora" / "mine.yaml").read_text()
         listed = mine.replace("name: mine", "name: listed").replace("kind: folder", "kind: list")
-        (finished_run / "config" / "corpora" / "listed.yaml").write_text(listed)
+        (folder / "config" / "corpora" / "listed.yaml").write_text(listed)
         near = {"name": "near", "kind": "nearest", "description": "A table of one feature", "quantised": []}
-        (finished_run / "config" / "models" / "near.yaml").write_text(yaml.safe_dump(near))
+        (folder / "config" / "models" / "near.yaml").write_text(yaml.safe_dump(near))
         cases: dict[str, Case] = {}
         for name, addition in ADDITIONS.items():
             cases[name] = Case(SMALL, addition.edits)
             if addition.planned is not None:
                 cases[f"use of {name}"] = Case((*SMALL, *addition.use), addition.edits)
-        return finished_run, cases
+        return folder, cases
 
     return plan_once(session_folder, "plans-additions", prepare)
 

@@ -6,15 +6,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.make import warm
 from tests.make.workflows import PROFILE, SNAKEFILE
 
-pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def audit(folder: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
     report = folder.parent / "audit.json"
     own = ["--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), "--configfile", "small.yaml"]
     done = subprocess.run(
-        [sys.executable, "-m", "pyvmaf", "audit", "--output", str(report), *own, *arguments],
+        [warm.python(), "-m", "pyvmaf", "audit", "--output", str(report), *own, *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -24,9 +24,6 @@ from tests.make.runs import once
 from tests.make.videos import REPOSITORY
 from tests.make.workflows import drive
 
-pytestmark = pytest.mark.xdist_group("builders")
-
-
 QUIET = ("-x265-params", "log-level=none")
 
 

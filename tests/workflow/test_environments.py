@@ -222,10 +222,6 @@ def ran(finished_run: Path, programs: Mapping[str, Path], tmp_path_factory: pyte
     return Ran(folder, ended, jobs, noted)
 
 
-IN_GROUP = pytest.mark.xdist_group("workflow")
-
-
-@IN_GROUP
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*sorted(JOBS), "read_labels (matrix)", "fit_model (kfold)", "quantize_model (qat)"])
 def test_a_verb_runs_with_the_packages_of_its_environment(name: str, ran: Ran) -> None:
@@ -235,7 +231,6 @@ def test_a_verb_runs_with_the_packages_of_its_environment(name: str, ran: Ran) -
     assert done.returncode == 0, f"{environment_of(ran.jobs[name].rule)}.yaml: {done.stdout}{done.stderr}"
 
 
-@IN_GROUP
 def test_results_do_not_depend_on_the_environment(ran: Ran, finished_run: Path) -> None:
     before, after = artefacts(finished_run / "results"), artefacts(ran.folder / "results")
     compared = set(before) & set(after) - timings(ran.folder / "results")
@@ -243,7 +238,6 @@ def test_results_do_not_depend_on_the_environment(ran: Ran, finished_run: Path) 
     assert {name for name in compared if before[name] != after[name]} == set()
 
 
-@IN_GROUP
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_holds_no_more_than_its_verbs_import(name: str, ran: Ran) -> None:
     """Every pin is a dependency of the project that some verb loaded, builds this package, or is needed by such a one."""
@@ -257,7 +251,6 @@ def test_an_environment_holds_no_more_than_its_verbs_import(name: str, ran: Ran)
     assert loaded <= pinned | {"pip", "setuptools"}
 
 
-@IN_GROUP
 def test_an_environment_without_a_package_fails(ran: Ran, tmp_path: Path) -> None:
     job = ran.jobs["collect_corpus"]
     pins = set(linked.pins(REPOSITORY / "envs" / "video.yaml"))
@@ -277,7 +270,6 @@ def test_only_the_conda_profile_asks_for_conda() -> None:
         assert asks == (path.parent.name == "conda"), path
 
 
-@IN_GROUP
 def test_a_plan_needs_no_conda(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = os.pathsep.join((str(Path(sys.executable).parent), "/usr/bin", "/bin"))
     assert not any(shutil.which(name, path=programs) for name in ("conda", "mamba", "micromamba"))

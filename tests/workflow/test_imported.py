@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.make.videos import REPOSITORY
 from tests.make.workflows import Case, plan, write_yaml
 
-pytestmark = pytest.mark.xdist_group("workflow")
 EXAMPLE = REPOSITORY / "docs" / "examples" / "fr_mos"
 
 

@@ -16,8 +16,6 @@ from pyvmaf.errors import InputError
 from tests.make.logs import Log
 from tests.make.workflows import snakemake, write_yaml
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 FORM = {"name": "scores.csv", "key": ["video"], "mos": ["mos"], "deviation": ["sd"], "rows": [2, 100]}
 SPEC = {
     "name": "rated",

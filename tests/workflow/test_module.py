@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.make import warm
 from tests.make.videos import REPOSITORY
 from tests.make.workflows import PROFILE, artefacts, prepare_small_run, snakemake
 from tests.workflow.loaded import SOURCES, rules
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def example() -> str:
@@ -29,8 +27,8 @@ def example() -> str:
 
 
 def outer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "--workflow-profile", str(PROFILE), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    command = [warm.python(), "-m", "snakemake", "--workflow-profile", str(PROFILE), *arguments]
+    done = subprocess.run(command, cwd=folder, env=warm.environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 

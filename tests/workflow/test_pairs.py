@@ -19,8 +19,6 @@ from tests.make.runs import once
 from tests.make.videos import make_video
 from tests.make.workflows import PROFILE, SNAKEFILE, Case, Planned, plan_once, snakemake, write_small_model, write_yaml
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 SMALL = ("--configfile", "small.yaml")
 BOTH = ("--config", "corpora=[mine, found]")
 X264 = ("-pix_fmt", "yuv420p", "-c:v", "libx264")
@@ -54,14 +52,15 @@ def write_pairs(folder: Path, size: str = "176x144", frames: int = 10) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plans(session_folder: Path, finished_run: Path) -> Mapping[str, Planned]:
+def plans(session_folder: Path, finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Planned]:
     """Plans in a folder in which everything has run on encoded clips."""
 
     def prepare() -> tuple[Path, Mapping[str, Case]]:
-        value = read_yaml(write_pairs(finished_run))
+        folder = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("pairs") / "run"))
+        value = read_yaml(write_pairs(folder))
         names = {"reference": "{source}.mkv", "distorted": ["{source}_*.mp4"]}
         empty = value | {"name": "empty", "entries": [], "layout": names}
-        write_yaml(finished_run / "config" / "corpora" / "empty.yaml", empty)
+        write_yaml(folder / "config" / "corpora" / "empty.yaml", empty)
         cases = {
             "nothing": Case(SMALL),
             "both": Case((*SMALL, *BOTH)),
@@ -70,7 +69,7 @@ def plans(session_folder: Path, finished_run: Path) -> Mapping[str, Planned]:
             "no such codec": Case((*SMALL, *BOTH, "tables={default: {codecs: [telephone]}}")),
             "empty": Case((*SMALL, "--config", "corpora=[empty]")),
         }
-        return finished_run, cases
+        return folder, cases
 
     return plan_once(session_folder, "plans-pairs", prepare)
 

@@ -17,8 +17,6 @@ from pyvmaf.workflow.config import Config, Ladder, Report, Table, Threads
 from tests.make.videos import REPOSITORY, ffmpeg_program
 from tests.make.workflows import Case, Planned, plan, plan_once, write_yaml
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 MAKE_VIDEO = {"fetch_corpus", "prepare_clip", "collect_corpus", "encode_rung"}
 FROM_LADDERS = {"extract_features", "build_shard", "combine_table"}
 FROM_FEATURES = FROM_LADDERS | {"hard_negatives"}
@@ -348,16 +346,21 @@ def _flipped(config: Mapping[str, Any], place: str, value: Any) -> dict[str, Any
 
 
 @pytest.fixture(scope="module")
-def after(session_folder: Path, finished_run: Path) -> Mapping[str, Planned]:
+def after(session_folder: Path, finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Planned]:
     """Plans in a folder in which everything has run, each with one thing changed."""
-    return plan_once(session_folder, "plans-after", lambda: (finished_run, _changes(finished_run)))
+
+    def prepare() -> tuple[Path, Mapping[str, Case]]:
+        folder = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("after") / "run"))
+        return folder, _changes(folder)
+
+    return plan_once(session_folder, "plans-after", prepare)
 
 
-def _changes(finished_run: Path) -> dict[str, Case]:
-    config = yaml.safe_load((finished_run / "small.yaml").read_text())
-    model = yaml.safe_load((finished_run / "config" / "models" / "small.yaml").read_text())
-    corpus = yaml.safe_load((finished_run / "config" / "corpora" / "mine.yaml").read_text())
-    flips = finished_run / "flips"
+def _changes(folder: Path) -> dict[str, Case]:
+    config = yaml.safe_load((folder / "small.yaml").read_text())
+    model = yaml.safe_load((folder / "config" / "models" / "small.yaml").read_text())
+    corpus = yaml.safe_load((folder / "config" / "corpora" / "mine.yaml").read_text())
+    flips = folder / "flips"
     cases = {"nothing": Case(SMALL)}
     for place, (value, _) in LEAVES.items():
         write_yaml(flips / f"{place}.yaml", _flipped(config, place, value))
@@ -373,7 +376,7 @@ def _changes(finished_run: Path) -> dict[str, Case]:
         "target": {"column": "vmaf_mean"},
         "rows": {},
     }
-    write_yaml(finished_run / "config" / "models" / "clips.yaml", clips)
+    write_yaml(folder / "config" / "models" / "clips.yaml", clips)
     cases["tables.default.unit"] = Case((*cases["tables.default.unit"].arguments, "--config", "models=[clips]"))
     for key, (value, _) in MODEL_LEAVES.items():
         changed = {**model[key], **value} if isinstance(value, dict) and isinstance(model.get(key), dict) else value
@@ -383,13 +386,13 @@ def _changes(finished_run: Path) -> dict[str, Case]:
     for place, (value, _) in CORPUS_LEAVES.items():
         write_yaml(flips / f"clip {place}" / "mine.yaml", _flipped(corpus, place, value))
         cases[f"clip {place}"] = Case((*SMALL, "--config", f"corpora_folder=flips/clip {place}"))
-    for folder in (flips / "clip root" / "elsewhere", finished_run / "videos" / "elsewhere"):
-        shutil.copytree(finished_run / "videos", folder, ignore=shutil.ignore_patterns("elsewhere"))
+    for copy_of_videos in (flips / "clip root" / "elsewhere", folder / "videos" / "elsewhere"):
+        shutil.copytree(folder / "videos", copy_of_videos, ignore=shutil.ignore_patterns("elsewhere"))
     write_yaml(flips / "clip root" / "mine.yaml", {**corpus, "root": "elsewhere"})
 
-    write_yaml(finished_run / "config" / "models" / "second.yaml", {**model, "name": "second"})
+    write_yaml(folder / "config" / "models" / "second.yaml", {**model, "name": "second"})
     write_yaml(
-        finished_run / "config" / "corpora" / "other.yaml",
+        folder / "config" / "corpora" / "other.yaml",
         {**corpus, "name": "other", "entries": corpus["entries"][:1]},
     )
     (flips / "comment").mkdir()

@@ -126,7 +126,6 @@ def folder(tmp_path: Path, embedded_corpus: Mapping[str, Path]) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("workflow")
 def test_a_dry_run_with_the_generic_profile_submits_nothing(cluster: Path, folder: Path) -> None:
     whole = generic(folder, "--dry-run", "--quiet", "rules", "host")
     assert whole.returncode == 0, whole.stderr
@@ -135,7 +134,6 @@ def test_a_dry_run_with_the_generic_profile_submits_nothing(cluster: Path, folde
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("workflow")
 def test_the_generic_profile_submits_a_job_with_its_resources(cluster: Path, folder: Path, finished_run: Path) -> None:
     clip = "results/corpora/mine/carphone.mkv"
     done = generic(folder, clip)
@@ -147,7 +145,6 @@ def test_the_generic_profile_submits_a_job_with_its_resources(cluster: Path, fol
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("workflow")
 def test_a_failed_job_is_submitted_again_with_more_memory_and_time(cluster: Path, folder: Path) -> None:
     (folder / "videos" / "bikes_1.mkv").write_bytes(b"no video")
     failed = generic(folder, "results/corpora/mine/bikes_1.mkv")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from snakemake_logger_plugin_pyvmaf import Run
+from tests.make import warm
 
 SNAKEFILE = """
 rule all:
@@ -53,7 +53,7 @@ def test_time_left_is_what_the_jobs_of_each_rule_took() -> None:
 
 def command(folder: Path) -> list[str]:
     (folder / "Snakefile").write_text(SNAKEFILE)
-    return [sys.executable, "-m", "snakemake", "--cores", "1", "--show-failed-logs", "--logger", "pyvmaf"]
+    return [warm.python(), "-m", "snakemake", "--cores", "1", "--show-failed-logs", "--logger", "pyvmaf"]
 
 
 def test_a_failed_job_shows_its_log_though_rules_are_quiet(tmp_path: Path) -> None:

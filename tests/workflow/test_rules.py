@@ -147,7 +147,6 @@ def test_parsing_the_workflow_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("workflow")
 @pytest.mark.parametrize(("given", "limit"), [((), "None"), (("--max-jobs-per-timespan", "7/2s"), "7 in 2")])
 def test_jobs_are_limited_per_time_span_only_on_request(
     embedded_corpus: Mapping[str, Path], tmp_path: Path, given: tuple[str, ...], limit: str
