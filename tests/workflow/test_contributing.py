@@ -61,7 +61,7 @@ def checkout(tmp_path: Path, embedded_corpus: Mapping[str, Path]) -> Path:
     for name in COPIED:
         source = REPOSITORY / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("*.so"))
         else:
             shutil.copyfile(source, folder / name)
     built = Path(str(pyvmaf._native.__file__))
@@ -88,8 +88,9 @@ def follow(section: str, checkout: Path, programs: Path) -> dict[str, str]:
         **os.environ,
         "PATH": os.pathsep.join((str(programs), os.environ["PATH"])),
         "PYTHONPATH": str(checkout),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
+    # The commands of a section share what Python has compiled.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     printed = {}
     for command in commands(section):
         done = subprocess.run(["bash", "-c", command], cwd=checkout, env=variables, capture_output=True, text=True)

@@ -278,21 +278,22 @@ def test_a_damaged_cache_entry_is_computed_again(run: Path, finished_run: Path) 
     assert "damaged" in (run / "logs/extract_features/mine/bikes_1/libx264.log").read_text(), done.stdout
 
 
-def test_a_second_run_in_the_same_folder_is_refused(
-    embedded_corpus: Mapping[str, Path], finished_run: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "shared"
-    prepare_small_run(folder, embedded_corpus)
-    first = start(folder)
-    while not list(working(folder)):
+def test_a_second_run_in_the_same_folder_is_refused(run: Path, finished_run: Path) -> None:
+    first = start(run, "--forcerun", "judge_model", "--until", "judge_model")
+    while not (found := list(working(run))):
         assert first.poll() is None
-        time.sleep(0.02)
-    second = snakemake(folder, *OPTIONS[4:], "--cores", "1", check=False)
+        time.sleep(0.01)
+    # The first run goes on when the second has ended, however long that takes.
+    [(pid, verb)] = found
+    assert verb == "judge"
+    os.kill(pid, signal.SIGSTOP)
+    second = snakemake(run, *OPTIONS[4:], "--cores", "1", check=False)
+    os.kill(pid, signal.SIGCONT)
     assert second.returncode == 1
     assert "locked" in second.stdout + second.stderr
     said = first.communicate()[0]
     assert first.returncode == 0, said
-    as_undisturbed(folder, finished_run)
+    as_undisturbed(run, finished_run)
 
 
 def test_a_source_that_changes_under_the_same_name_is_refused(run: Path, finished_run: Path) -> None:
