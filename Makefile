@@ -1,10 +1,12 @@
 # setup: make this checkout ready · demo: the whole workflow on real clips · audit: what a run would do, and why
 # test: every check · test-slurm: the workflow on a real SLURM of one node · bench: benchmarks and their bars
-# fuzz: damaged inputs in thousands, with the seed that repeats them
+# fuzz: damaged inputs and drawn examples in thousands, with the seed that repeats them
 # sanitize: the native tests and hostile model files on a build with AddressSanitizer and UndefinedBehaviorSanitizer
 cores ?= $(shell nproc)
 bin := .venv/bin
 export PATH := $(CURDIR)/$(bin):$(PATH)
+# The hundreds of Pythons that a run or a test starts share what one has compiled.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo audit test test-slurm sanitize lint bench fuzz clean
 
@@ -45,6 +47,7 @@ bench: setup
 # A fixed seed repeats a run: make fuzz seed=7 share=0.1
 fuzz: setup
 	python -m tests.fuzz --share $(or $(share),1) $(if $(seed),--seed $(seed))
+	pytest -n $(cores) --dist loadgroup -m hypothesis --hypothesis-profile thorough $(if $(seed),--hypothesis-seed $(seed))
 
 clean:
 	rm -rf build .cache results/*/ logs benchmarks .snakemake

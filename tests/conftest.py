@@ -22,8 +22,9 @@ from tests.make.videos import ffmpeg_program, make_video, prepare_embedded
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# An example that takes long on a busy machine is not a failure.
-settings.register_profile("shared machine", deadline=None)
+# An example that takes long on a busy machine is not a failure. `make fuzz` takes the thorough profile.
+settings.register_profile("shared machine", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("shared machine")
 
 
