@@ -58,8 +58,8 @@ def _become(request: dict[str, object], streams: list[int]) -> None:
     # Ctrl-C goes to the group of the client; a client in another session keeps its own.
     with suppress(OSError):
         os.setpgid(0, group)
-    for number in (signal.SIGTERM, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+    for name in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(name, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(cwd)
     os.environ.clear()
@@ -69,9 +69,9 @@ def _become(request: dict[str, object], streams: list[int]) -> None:
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False, errors="backslashreplace", buffering=1)  # noqa: SIM115
     # So that tests find the fork of a verb.
-    name = words[1] if words[0] != "-m" and len(words) > 1 else words[0]
-    with open("/proc/self/comm", "w") as stream:
-        stream.write(os.path.basename(name)[:15])
+    verb = words[1] if words[0] != "-m" and len(words) > 1 else words[0]
+    with open("/proc/self/comm", "w") as own_name:
+        own_name.write(os.path.basename(verb)[:15])
 
 
 def _run(words: list[str]) -> int:
@@ -89,7 +89,7 @@ def _run(words: list[str]) -> int:
     except SystemExit as stopped:
         code = stopped.code
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
         code = 1
     if code is not None and not isinstance(code, int):
         print(code, file=sys.stderr)
