@@ -87,14 +87,34 @@ if ! "$venv/bin/python" -c '' 2>/dev/null; then
     "$python" -m venv "$venv"
 fi
 locked=$venv/.lock-stamp
-if [ "$(cat "$locked" 2>/dev/null)" != "$(sha256sum <requirements/lock.txt)" ]; then
+pip() { "$venv/bin/python" -m pip "$@" --quiet --disable-pip-version-check; }
+
+# Entries of the lock, with their hashes.
+entries() {
+    awk -v names="$*" 'BEGIN { split(names, list); for (i in list) wanted[list[i]] }
+        /^[^ #]/ { split($1, pin, "=="); keep = pin[1] in wanted } keep' requirements/lock.txt
+}
+
+build() {
+    say "building the extension (libvmaf from its pinned source; about half a minute)"
+    PATH="$PWD/$venv/bin:$PATH" pip install --no-build-isolation --no-deps --editable .
+}
+
+if [ "$(cat "$locked" 2>/dev/null)" = "$(sha256sum <requirements/lock.txt)" ]; then
+    build
+else
+    # What builds the extension comes first: it is built while the rest is downloaded and unpacked.
+    entries cmake meson ninja packaging pathspec pybind11 scikit-build-core >"$venv/tools.txt"
+    pip install --require-hashes --no-deps -r "$venv/tools.txt"
+    build &
+    building=$!
     say "installing requirements/lock.txt (about 6 GB with torch; a few minutes)"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lock.txt
+    pip install --no-compile --require-hashes -r requirements/lock.txt || { wait "$building"; exit 1; }
+    # pip compiles on one core. A package may have files for another Python, which is no error.
+    "$venv/bin/python" -m compileall -q -q -j 0 "$venv"/lib/python3*/site-packages || true
+    wait "$building"
     sha256sum <requirements/lock.txt >"$locked"
 fi
-say "building the extension (libvmaf from its pinned source; about half a minute)"
-PATH="$PWD/$venv/bin:$PATH" "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --no-build-isolation --no-deps --editable .
 "$venv/bin/python" -c 'import pyvmaf; pyvmaf.engine()'
 inputs | sha256sum >"$stamp"
 say "ready: $venv/bin/vmaf-train"

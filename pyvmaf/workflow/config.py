@@ -369,10 +369,17 @@ def documents() -> dict[str, str]:
     return {
         CONFIGURATION: default_yaml(),
         "config/README.md": readme(),
+        **schemas(),
+        **{f"docs/schemas/{name}.schema.json": table.schema_json(name) for name in table.DOCUMENTS},
+    }
+
+
+def schemas() -> dict[str, str]:
+    """The schemas that a plan checks its files against: path below the repository → content."""
+    return {
         "workflow/schemas/config.schema.yaml": schema_yaml(Config, "Configuration of the workflow"),
         "workflow/schemas/corpus.schema.yaml": corpus_schema_yaml(),
         "workflow/schemas/model.schema.yaml": model_schema_yaml(),
-        **{f"docs/schemas/{name}.schema.json": table.schema_json(name) for name in table.DOCUMENTS},
     }
 
 

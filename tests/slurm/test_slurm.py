@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.make.videos import REPOSITORY
-from tests.make.workflows import SNAKEFILE, artefacts, prepare_small_run, snakemake
+from tests.make.workflows import SNAKEFILE, artefacts, prepare_small_run, snakemake, write_yaml
 
 pytestmark = [
     pytest.mark.slurm,
@@ -54,16 +55,23 @@ def wait_until(seen: Callable[[], bool], run: subprocess.Popen[bytes], log: Path
         time.sleep(0.2)
 
 
+def prepare(folder: Path, clips: Mapping[str, Path]) -> None:
+    """Write a small run with jobs of every rule and arrays of four; each job starts Snakemake, which takes seconds."""
+    prepare_small_run(folder, clips)
+    run = yaml.safe_load((folder / "small.yaml").read_text())
+    write_yaml(folder / "small.yaml", run | {"codecs": ["libx264"], "seeds": [0]})
+
+
 def test_a_run_with_a_lost_job_and_an_interruption_gives_the_bytes_of_a_local_run(
     embedded_corpus: Mapping[str, Path], tmp_path: Path
 ) -> None:
     local, cluster = tmp_path / "local", tmp_path / "cluster"
-    prepare_small_run(local, embedded_corpus)
+    prepare(local, embedded_corpus)
     begin = time.monotonic()
     snakemake(local, "--configfile", "small.yaml", "--cores", str(os.cpu_count()))
     seconds = {"local": time.monotonic() - begin}
 
-    prepare_small_run(cluster, embedded_corpus)
+    prepare(cluster, embedded_corpus)
     log = tmp_path / "first.log"
     begin = time.monotonic()
     run = start(cluster, log)

@@ -89,11 +89,10 @@ def _use_a_copy(folder: Path, edits: list[list[str]]) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "pyvmaf"]:
         del sys.modules[name]
     sys.path.insert(0, str(folder))
-    from pyvmaf.workflow.config import documents
+    from pyvmaf.workflow.config import schemas
 
-    for name, text in documents().items():
-        if name.startswith("workflow/"):
-            (folder / name).write_text(text, encoding="utf-8")
+    for name, text in schemas().items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
@@ -110,7 +109,8 @@ def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
         if libvmaf is not None:
             stack.enter_context(patch("pyvmaf.engines.libvmaf.build.identity", lambda: libvmaf))
         os.chdir(cwd)
-        _prepare()
+        if len(cases) > 1:
+            _prepare()
         return {name: (code, text) for name, code, text in _children(cases, len(os.sched_getaffinity(0)))}
 
 

@@ -28,14 +28,16 @@ def default(**changes: Any) -> dict[str, Any]:
     return conform(config, read_yaml(SCHEMAS / "config.schema.yaml"), "configuration")
 
 
+DOCUMENTS = configuration.documents()
+
+
 def plan(**changes: Any) -> Plan:
     return Plan(default(**changes), BUNDLED, SCHEMAS)
 
 
-@pytest.mark.parametrize("name", sorted(configuration.documents()))
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
 def test_generated_files_are_up_to_date(name: str) -> None:
-    expected = configuration.documents()[name]
-    assert (REPOSITORY / name).read_text() == expected, f"{name} drifted: run `vmaf-train config --write .`"
+    assert (REPOSITORY / name).read_text() == DOCUMENTS[name], f"{name} drifted: run `vmaf-train config --write .`"
 
 
 def test_the_default_file_holds_the_defaults() -> None:
