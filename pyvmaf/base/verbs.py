@@ -62,6 +62,8 @@ VERBS: dict[str, Verb] = {
     "fetch-checkpoint": Verb("models", "pyvmaf.models.imported.checkpoint", ()),
     "convert": Verb("models", "pyvmaf.models.imported.convert", (*_MODELS, "safetensors")),
     "shots": Verb("scoring", "pyvmaf.scoring.shots", ("av", "numpy", "onnxruntime")),
+    "saliency": Verb("scoring", "pyvmaf.scoring.saliency", ("av", "numpy", "onnxruntime", "pyarrow")),
+    "eval-saliency-per-mb": Verb("checks", "pyvmaf.checks.saliency", ("av", "numpy", "onnxruntime")),
     "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", (*_MODELS, "torchao")),
     "register": Verb("registry", "pyvmaf.registry.register", ()),
     "verify": Verb("registry", "pyvmaf.registry.verify", ()),

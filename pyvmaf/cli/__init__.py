@@ -37,14 +37,22 @@ VERBS: dict[str, tuple[str, ...]] = {
     "encodes": ("encode",),
     "features": ("extract-features", "hard-negatives", "features"),
     "frames": ("extract-frames",),
-    "scoring": ("score", "shots"),
+    "scoring": ("score", "shots", "saliency"),
     "tables": ("shard", "import-table", "merge", "combine", "combine-pictures"),
     "models": ("fit", "judge", "export", "ensemble", "eval"),
     "imported": ("fetch-checkpoint", "convert"),
     "quantized": ("quantize-int8", "quantize"),
     "registry": ("register", "verify", "trace"),
     "reports": ("report", "card", "summary"),
-    "checks": ("check-ops", "audit-compat", "validate-norm", "cross-backend", "profile", "bisect-model-quality"),
+    "checks": (
+        "check-ops",
+        "audit-compat",
+        "validate-norm",
+        "cross-backend",
+        "profile",
+        "bisect-model-quality",
+        "eval-saliency-per-mb",
+    ),
     "studies": ("tune", "feature-correlation", "signal-mix-audit", "subset-sweep"),
     "workflow": ("config", "code", "schema", "audit", "repair"),
 }
@@ -56,9 +64,9 @@ _HELP = (
     "(extract-features, hard-negatives, features), frames (extract-frames), tables (shard, merge, combine, combine-pictures), "
     "models (fit, judge, export, ensemble, eval; fetch-checkpoint, convert), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
-    "To score a pair of videos: score; to find the shots of one: shots. "
+    "To score a pair of videos: score; to find the shots of one: shots; to measure saliency: saliency. "
     "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "
-    "bisect-model-quality. To choose a model: tune, feature-correlation, signal-mix-audit, subset-sweep. "
+    "bisect-model-quality, eval-saliency-per-mb. To choose a model: tune, feature-correlation, signal-mix-audit, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"
     "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted."
 )

@@ -58,6 +58,7 @@ def register(app: typer.Typer) -> None:
     app.command("cross-backend")(cross_backend)
     app.command("profile")(profile)
     app.command("bisect-model-quality")(bisect_model_quality)
+    app.command("eval-saliency-per-mb")(eval_saliency_per_mb)
 
 
 def check_ops(
@@ -378,3 +379,42 @@ def _print_series(report: Bisection) -> None:
         say(f"first bad: {report.first_bad_path}, the {report.first_bad + 1}. of {report.n_models}")
     for note in report.notes:
         say(f"note: {note}")
+
+
+def eval_saliency_per_mb(
+    predicted: Annotated[Path, typer.Argument(metavar="MAPS", help="Folder of maps, or of pictures with --model.")],
+    truth: Annotated[Path, typer.Argument(metavar="MASKS", help="Folder of masks of the same names.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "--out-json", "-o", metavar="JSON", help="Write the report.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Id of a registered model, or path of an ONNX file, that makes the maps."),
+    ] = None,
+    registry: Annotated[Path | None, typer.Option("--registry", help="The registry of the ids.")] = None,
+    block_size: Annotated[int, typer.Option("--block-size", min=1, help="Side of a block.")] = 16,
+    threshold: Annotated[float, typer.Option("--threshold", help="Above which a pixel or a block is salient.")] = 0.5,
+    threads: ThreadsOption = 1,
+) -> None:
+    """Compare saliency maps with masks, per macroblock and per pixel.
+
+    Example: vmaf-train eval-saliency-per-mb frames masks --model u2netp
+    """
+    from pyvmaf.checks.saliency import eval_saliency
+
+    with progress("saliency", unit="pictures") as advance:
+        report = eval_saliency(
+            predicted,
+            truth,
+            output,
+            model=model,
+            registry=registry,
+            block=block_size,
+            threshold=threshold,
+            threads=threads,
+            advance=advance,
+        )
+    say(
+        f"{report.n_pairs} pairs: IoU of blocks {report.macro_iou:.4f} (all together {report.micro_iou:.4f}), of pixels "
+        f"{report.macro_pixel_iou:.4f} ({report.micro_pixel_iou:.4f}), mean absolute error {report.mean_absolute_error:.4f}"
+    )

@@ -1,4 +1,4 @@
-"""The verbs score and shots."""
+"""The verbs score, shots and saliency."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command("score")(score)
     app.command("shots")(shots)
+    app.command("saliency")(saliency)
 
 
 def score(
@@ -364,3 +365,43 @@ def shots(
     print_whole(table)
     if output is not None:
         say(f"wrote {output}")
+
+
+def saliency(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", help="The videos; the stem of each names its clip.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PARQUET", help="The table.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="Id of a registered model, or path of an ONNX file. [default: u2netp, else the first registered one]",
+            show_default=False,
+        ),
+    ] = None,
+    registry: Annotated[Path | None, typer.Option("--registry", help="The registry of the ids.")] = None,
+    every: Annotated[int, typer.Option("--every", min=1, help="Measure each of so many frames only.")] = 1,
+    per_clip: Annotated[
+        bool, typer.Option("--per-clip", help="A row per video, with the means over its measured frames.")
+    ] = False,
+    threads: ThreadsOption = 1,
+) -> None:
+    """Measure mean and variance of the saliency map of each frame, for vmaf-train join.
+
+    Example: vmaf-train saliency clips/*.mkv --every 8 --per-clip --output saliency.parquet
+    """
+    from pyvmaf.scoring.saliency import saliency as run
+
+    with progress("saliency", unit="videos") as advance:
+        rows = run(
+            videos,
+            output,
+            model=model,
+            registry=registry,
+            every=every,
+            per_clip=per_clip,
+            threads=threads,
+            advance=advance,
+        )
+    say(f"{output}: {rows} rows")

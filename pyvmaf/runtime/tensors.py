@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,14 @@ TASKS: Table[str] = {
 Shape = Annotated[list[Positive], Field(min_length=1)]
 
 
+class Preparation(Part):
+    """How RGB samples of 8 bits become an input: divided, then (x - mean) / std per channel."""
+
+    divide_by: Literal["255", "largest"] = Field(description="largest: by the largest sample of the picture")
+    mean: list[float] = Field(min_length=3, max_length=3)
+    std: list[Annotated[float, Field(gt=0)]] = Field(min_length=3, max_length=3)
+
+
 class CheckpointFacts(Part):
     """The published file that a model was made of."""
 
@@ -52,6 +60,7 @@ class TensorBlock(OpenPart):
     inputs: dict[str, Shape] = Field(min_length=1)
     input_ranges: dict[str, Bounds]
     outputs: dict[str, Shape] = Field(min_length=1)
+    preparation: OptionalKey[Preparation] = None
     checkpoint: OptionalKey[CheckpointFacts] = None
 
 

@@ -11,7 +11,9 @@ Each is a module that defines, beside the network:
 ``Network``  the torch module; its state dict has the names of the published one.
 ===========  ==================================================================================================
 
-A module may also define ``adapt``, which maps what a published file holds to the state dict of the network.
+A module may also define ``read``, which gives the state dict from the bytes of a published file that is none; ``PREPARATION``,
+how pictures become inputs (`pyvmaf.runtime.tensors.Preparation`); ``OUTPUT_RANGE``, the range of the first output; and
+``MIRROR``, where the weights come from, for a manifest of a mirrored model.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pyvmaf.errors import unknown_name
 
 ARCHITECTURES: Table[str] = {
     "transnet_v2": "pyvmaf.models.imported.transnet_v2",
+    "u2netp": "pyvmaf.models.imported.u2netp",
 }
 """Dotted name of the module of each network."""
 

@@ -21,6 +21,7 @@ from pyvmaf.models.gates.gate import Row
 from pyvmaf.models.imported.architectures import ARCHITECTURES, architecture
 from pyvmaf.models.imported.checkpoint import Say, obtain, read_pinned, read_tensors
 from pyvmaf.models.imported.conversion import Conversion, Parity
+from pyvmaf.models.imported.mirror import MirrorManifest, MirrorOutput, OnnxMetadata, Upstream
 from pyvmaf.models.imported.spec import ImportedSpec, load_imported_spec
 from pyvmaf.models.verdicts import GateReport
 from pyvmaf.runtime.graph import Graph
@@ -65,6 +66,11 @@ class Files:
         """Its description."""
         return self._beside(layout.CONVERTED_SIDECAR.pattern)
 
+    @property
+    def mirror(self) -> Path:
+        """The manifest of a mirrored model."""
+        return self.report.with_name("mirror.json")
+
     def _beside(self, pattern: str) -> Path:
         return self.report.with_name(pattern.rpartition("/")[2])
 
@@ -106,7 +112,8 @@ def convert(
     spec = load_imported_spec(config)
     used = uses(spec.architecture)
     files = Files(output)
-    claim(output, files.weights, files.onnx, files.sidecar)
+    mirrored = [files.mirror] if hasattr(architecture(spec.architecture), "MIRROR") else []
+    claim(output, files.weights, files.onnx, files.sidecar, *mirrored)
     inputs = {"config": config} | ({} if weights is None else {"weights": weights})
     call = Call("convert", args={**inputs, "sha256": sha256}, inputs=inputs, uses=used)
     made = _make(spec, config, weights, sha256, say)
@@ -147,6 +154,9 @@ def convert(
         run_provenance=call.provenance({"weights": files.weights, "onnx": files.onnx, "sidecar": files.sidecar}),
     )
     beside = {"weights": files.weights, "onnx": files.onnx, "sidecar": files.sidecar}
+    if mirrored:
+        _mirror(spec, made, call, files).write(files.mirror)
+        beside["mirror"] = files.mirror
     return publish(report, output, call, beside=beside)
 
 
@@ -308,6 +318,7 @@ def _sidecar(spec: ImportedSpec, made: _Made) -> dict[str, Any]:
             "input_ranges": {name: list(bounds) for name, bounds in module.RANGES.items()},
             "outputs": {name: list(shape) for name, shape in module.OUTPUTS.items()},
             "checkpoint": made.facts.as_json(),
+            **({"preparation": module.PREPARATION} if hasattr(module, "PREPARATION") else {}),
         },
         spec.name,
     )
@@ -335,3 +346,19 @@ def _sidecar(spec: ImportedSpec, made: _Made) -> dict[str, Any]:
         "roundtrip": {"error": made.parity.error, "tolerance": made.parity.limit},
         **block.as_json(),
     }
+
+
+def _mirror(spec: ImportedSpec, made: _Made, call: Call, files: Files) -> MirrorManifest:
+    """The manifest of a model whose weights another project publishes."""
+    origin, graph = made.module.MIRROR, made.graph
+    keys = sorted(entry.key for entry in graph.proto.metadata_props)
+    return MirrorManifest(
+        model=spec.name,
+        upstream=Upstream(repository=origin["repository"], commit=origin["commit"]),
+        checkpoint=made.facts,
+        license=spec.license,
+        notice=origin["notice"],
+        output=MirrorOutput(file=files.onnx.name, sha256=sha256_bytes(graph.data), bytes=len(graph.data)),
+        onnx_metadata=OnnxMetadata(status="present" if keys else "none", keys=keys),
+        run_provenance=call.provenance({"onnx": files.onnx}),
+    )

@@ -1,0 +1,56 @@
+"""Maps of salient objects in pictures, by any model of the task."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyvmaf.errors import InputError
+from pyvmaf.runtime.tensors import TensorModel
+
+COLUMNS = ("saliency_mean", "saliency_var")
+"""Mean and variance of the map of a frame."""
+
+
+def picture_size(model: TensorModel) -> tuple[int, int]:
+    """Width and height of the pictures that a model takes.
+
+    Raises:
+        InputError: it does not take pictures of three channels, or its sidecar does not say how.
+    """
+    shapes = list(model.block.inputs.values())
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 3 or model.block.preparation is None:
+        raise InputError(
+            f"model {model.name} takes {shapes}, but a model for saliency takes one picture [1, 3, height, width], and its sidecar "
+            "states their preparation"
+        )
+    return shapes[0][3], shapes[0][2]
+
+
+def prepared(model: TensorModel, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Give inputs [n, 3, h, w] for RGB pictures [n, 3, h, w], as the sidecar says."""
+    preparation = model.block.preparation
+    assert preparation is not None
+    values = pictures.astype(np.float32)
+    if preparation.divide_by == "largest":
+        # A black picture has nothing to scale.
+        values /= np.maximum(values.max(axis=(1, 2, 3), keepdims=True), 1)
+    else:
+        values /= 255
+    mean, std = (np.array(one, np.float32)[:, None, None] for one in (preparation.mean, preparation.std))
+    return np.asarray((values - mean) / std, dtype=np.float32)
+
+
+def maps(model: TensorModel, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Give the maps [n, h, w], 0 to 1, of RGB pictures [n, 3, h, w] of the model's size."""
+    inputs = prepared(model, pictures)
+    name = next(iter(model.block.inputs))
+    output = next(iter(model.block.outputs))
+    # One at a time: the graphs have a batch of one, and memory is that of one.
+    return np.stack([model(**{name: inputs[index : index + 1]})[output][0, 0] for index in range(len(inputs))])
+
+
+def iou(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks; 1 if both are empty."""
+    union = int(np.count_nonzero(one | two))
+    return 1.0 if union == 0 else float(np.count_nonzero(one & two) / union)
