@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,14 +167,14 @@ def read_map(path: Path) -> NDArray[np.float64]:
     """Read a map or mask [h, w], 0 to 1."""
     if path.suffix.lower() != ".npy":
         batch = next(tensors(Reader(path), Picture("gray"), indices=[0]))
-        return batch[0, 0].astype(np.float64)
+        return np.asarray(batch[0, 0], dtype=np.float64)
     if path.stat().st_size > _MOST_NPY:
         raise InputError(f"{path} has {path.stat().st_size} bytes, but a map may have at most {_MOST_NPY}")
     try:
-        values = np.load(path, allow_pickle=False)
+        values: NDArray[Any] = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as err:
         raise IntegrityError(f"{path} is not a readable .npy file of numbers: {err}") from err
-    array = np.squeeze(values).astype(np.float64) / (255 if values.dtype == np.uint8 else 1)
+    array = np.asarray(np.squeeze(values), dtype=np.float64) / (255 if values.dtype == np.uint8 else 1)
     if array.ndim != 2 or not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
         raise InputError(
             f"{path} is not a map: it holds {values.dtype} {list(values.shape)}, not one picture of 0 to 1"

@@ -83,7 +83,8 @@ class _Shape(nn.Module):
             beside = levels[level - 1]
             x = x if x.shape == beside.shape else _resized(x, beside)
             x = getattr(self, f"rebnconv{level}d")(torch.cat([x, beside], dim=1))
-        return x + whole
+        total: Tensor = x + whole
+        return total
 
 
 class Network(nn.Module):
@@ -102,7 +103,7 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give the map."""
-        levels = []
+        levels: list[Tensor] = []
         for name in _DOWN:
             x = getattr(self, name)(_halved(x) if levels else x)
             levels.append(x)
