@@ -10,6 +10,7 @@ import typer
 from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import ThreadsOption, progress
 from pyvmaf.cli.show import figure, new_table, print_whole, yes_no
+from pyvmaf.features.catalog import DEFAULT_FEATURES, named_columns
 
 if TYPE_CHECKING:
     from pyvmaf.checks.bisect import Bisection
@@ -311,11 +312,11 @@ def bisect_model_quality(
         typer.Option("--target", help="Column to compare with. Default: the target of the model's training."),
     ] = None,
     columns: Annotated[
-        str | None,
+        str,
         typer.Option(
-            "--columns", metavar="A,B,…", help="Columns fed to a model without a sidecar. Default: canonical6."
+            "--columns", metavar="A,B,…", help="Columns, or sets of features, fed to a model without a sidecar."
         ),
-    ] = None,
+    ] = DEFAULT_FEATURES,
     input_name: Annotated[
         str | None,
         typer.Option("--input-name", help="Required input name of a model without a sidecar. Default: any."),
@@ -332,7 +333,6 @@ def bisect_model_quality(
     Example: vmaf-train bisect-model-quality --features table.parquet --min-plcc 0.95 monday.onnx tuesday.onnx today.onnx
     """
     from pyvmaf.checks.bisect import bisect_model_quality as run
-    from pyvmaf.features.catalog import CANONICAL6
 
     with progress("bisect", unit="models") as advance:
         report = run(
@@ -342,7 +342,7 @@ def bisect_model_quality(
             min_srocc=min_srocc,
             max_rmse=max_rmse,
             target=target,
-            columns=CANONICAL6 if columns is None else columns.split(","),
+            columns=named_columns(columns),
             input_name=input_name,
             every=every,
             registry=registry,

@@ -10,6 +10,7 @@ import typer
 from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress
 from pyvmaf.cli.show import figure, new_table, print_whole
+from pyvmaf.features.catalog import DEFAULT_FEATURES, named_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -339,11 +340,11 @@ def evaluate(
         typer.Option("--against", metavar="MODEL", help="Another model for the same rows (repeatable)."),
     ] = None,
     columns: Annotated[
-        str | None,
+        str,
         typer.Option(
-            "--columns", metavar="A,B,…", help="Columns fed to a model without a sidecar. Default: canonical6."
+            "--columns", metavar="A,B,…", help="Columns, or sets of features, fed to a model without a sidecar."
         ),
-    ] = None,
+    ] = DEFAULT_FEATURES,
     input_name: Annotated[
         str | None,
         typer.Option("--input-name", help="Required input name of a model without a sidecar. Default: any."),
@@ -374,7 +375,6 @@ def evaluate(
     """
     check_code("eval", code)
     from pyvmaf.checks.evaluate import evaluate as run
-    from pyvmaf.features.catalog import CANONICAL6
 
     report = run(
         model,
@@ -384,7 +384,7 @@ def evaluate(
         only=only or (),
         n_rows=rows,
         target=target,
-        columns=CANONICAL6 if columns is None else columns.split(","),
+        columns=named_columns(columns),
         input_name=input_name,
         min_plcc=min_plcc,
         min_srocc=min_srocc,

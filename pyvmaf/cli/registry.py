@@ -12,6 +12,7 @@ import typer
 from pyvmaf.base.terminal import printable, say
 from pyvmaf.cli.common import CodeOption, check_code, progress
 from pyvmaf.errors import InputError
+from pyvmaf.features.catalog import named_columns
 
 if TYPE_CHECKING:
     from pyvmaf.registry.trace import Step
@@ -63,7 +64,9 @@ def register_command(
     features: Annotated[
         str | None,
         typer.Option(
-            metavar="A,B,…", help="By hand: names of the input columns. [default: canonical6]", show_default=False
+            metavar="A,B,…",
+            help="By hand: the input columns, or sets of features. [default: canonical6]",
+            show_default=False,
         ),
     ] = None,
     output_range: Annotated[
@@ -113,7 +116,7 @@ def register_command(
         name=name,
         description=description,
         normalization=normalization,
-        features=None if features is None else features.split(","),
+        features=None if features is None else named_columns(features),
         output_range=output_range,
     )
     say(f"{model} is in {written}, described by {model.with_suffix('.json')}")

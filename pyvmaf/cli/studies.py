@@ -13,6 +13,7 @@ from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import ThreadsOption, progress
 from pyvmaf.cli.models import ConfigOption, TableOption
 from pyvmaf.cli.show import figure, new_table, print_whole
+from pyvmaf.features.catalog import named_columns
 
 if TYPE_CHECKING:
     from pyvmaf.studies.reports import FeatureCorrelation, SignalMixAudit, SubsetSweep, Tuning
@@ -184,7 +185,10 @@ def feature_correlation(
     ] = None,
     target: Annotated[str, typer.Option("--target", help="Column that the features explain.")] = "vmaf",
     columns: Annotated[
-        str | None, typer.Option("--columns", metavar="LIST", help="Columns to examine. Default: every feature.")
+        str | None,
+        typer.Option(
+            "--columns", metavar="LIST", help="Columns, or sets of features, to examine. Default: every feature."
+        ),
     ] = None,
     redundancy_threshold: Annotated[
         float, typer.Option("--redundancy-threshold", help="|r| from which two features are redundant.")
@@ -215,7 +219,7 @@ def feature_correlation(
             features,
             output,
             target=target,
-            columns=[c.strip() for c in (columns or "").split(",") if c.strip()],
+            columns=() if columns is None else named_columns(columns),
             redundancy_threshold=redundancy_threshold,
             top_k=top_k,
             by=by,
@@ -294,7 +298,7 @@ def signal_mix_audit(
         name, equals, patterns = word.partition("=")
         if not equals or not name or not patterns:
             raise InputError(f"--group {word!r} is not of the form NAME=COLUMN,COLUMN")
-        groups[name] = [pattern.strip() for pattern in patterns.split(",") if pattern.strip()]
+        groups[name] = named_columns(patterns)
     with progress("signal-mix-audit", unit="fits") as advance:
         report = run(
             features,

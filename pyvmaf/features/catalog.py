@@ -244,6 +244,23 @@ def resolve(value: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def named_columns(text: str) -> tuple[str, ...]:
+    """List the columns that a text with commas names. The name of a set stands for its features.
+
+    Other names are columns of any table, so that they are not compared with the catalog.
+
+    Raises:
+        InputError: no column is named, or one twice.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    names = [name for word in words for name in SETS.get(word, (word,))]
+    if not names:
+        raise InputError(f"{text!r} names no column; sets: {', '.join(SETS)}")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"{text!r} names the column {twice} twice")
+    return tuple(names)
+
+
 @dataclass(frozen=True)
 class Selection:
     """Features that were asked for.

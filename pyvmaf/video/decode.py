@@ -56,6 +56,7 @@ class Decoding:
         options: further options of the decoder.
 
     Attributes:
+        keys: number of key frames.
         early: number of pictures before the first key frame.
         said: what FFmpeg reported about those.
     """
@@ -80,7 +81,7 @@ class Decoding:
         self._packets = container.demux(stream)
         self._container = container.format.name
         self._alone = threads == 1
-        self._keys = 0
+        self.keys = 0
         self._cut = False
         self.early = 0
         self.said = ""
@@ -107,8 +108,8 @@ class Decoding:
                 error = plain(err)
         gap = any(is_gap(message.text, self._container) for message in messages)
         messages = [message for message in messages if not is_gap(message.text, self._container)]
-        early = packet is not None and packet.size > 0 and not self._keys
-        excused = _BEFORE if early or (self._cut and self._keys < 2 and not error) else None
+        early = packet is not None and packet.size > 0 and not self.keys
+        excused = _BEFORE if early or (self._cut and self.keys < 2 and not error) else None
         said = reported(messages, self._context.name, self._container, excused)
         broken = any(frame.is_corrupt for frame in frames)
         broken = broken or (packet is not None and packet.is_corrupt and self._container != "mpegts")
@@ -121,15 +122,15 @@ class Decoding:
             return Step([], said, failed=False, gap=gap)
         if frames:
             # Formats that mark no key frames.
-            self._keys = self._keys or 1
+            self.keys = self.keys or 1
         return Step(frames, said or error, bool(error) or broken, gap)
 
     def _look(self, packet: av.Packet[Any]) -> None:
         """Note the key frames, from the first of which on frames are shown."""
         if not packet.is_keyframe or not packet.size:
             return
-        self._keys += 1
-        if self._keys == 1:
+        self.keys += 1
+        if self.keys == 1:
             self._cut = self.early > 0 or (self._context.name == "h264" and not _has_idr(packet, self._context))
             if self.said and self._context.name in ("hevc", "vvc"):
                 # These decoders leave out what refers to pictures before, but only where they begin.

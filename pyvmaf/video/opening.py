@@ -36,6 +36,8 @@ _DEVICES = (
 # Takes % and * in a name for a pattern of many files, unless it is told that the name is one file's.
 _IMAGES = "image2"
 
+_REMEDIES = {"Header too large": ": its first line is longer than 127 characters: leave out fields that begin with X"}
+
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".dpx", ".exr", ".tga", ".jp2")
 _NUMBER = re.compile(r"%0?([0-9]{0,2})d")
 
@@ -134,12 +136,14 @@ def open_video(
         return _open(path, container_options={"format_whitelist": _single_files()})
     except av.error.ArgumentError as err:
         kind = _probe(path)
+        if kind in _single_files().split(","):
+            raise _unreadable(path, err) from err
         if kind != _IMAGES:
             raise _refusal(path, kind) from err
     except av.error.PermissionError as err:
         raise InputError(f"no permission to read {path}") from err
     except (av.FFmpegError, ValueError) as err:
-        raise InputError(f"{path} is not a video that FFmpeg can read ({plain(err)})") from err
+        raise _unreadable(path, err) from err
     try:
         return _open(path, format=_IMAGES, container_options={"pattern_type": "none"})
     except av.FFmpegError as err:
@@ -192,6 +196,17 @@ def _probe(path: Path) -> str:
         _open(path, container_options={"format_whitelist": "none"}).close()
     # The context of the message is the format that was found.
     return next((part for _, part, text in messages if text.startswith("Format not on whitelist")), "")
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    """Return the error for a file that FFmpeg does not open, with the first thing that its reader complains of."""
+    import av
+
+    with heard() as messages, suppress(av.FFmpegError, ValueError):
+        _open(path, container_options={"format_whitelist": _single_files()}).close()
+    reasons = list(dict.fromkeys((plain(error), *(" ".join(text.split()).rstrip(".") for _, _, text in messages[:1]))))
+    remedy = next((words for reason, words in _REMEDIES.items() if reason in reasons), "")
+    return InputError(f"{path} is not a video that FFmpeg can read ({': '.join(reasons)}){remedy}")
 
 
 def _refusal(path: Path, kind: str) -> InputError:

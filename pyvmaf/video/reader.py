@@ -429,11 +429,19 @@ class Reader:
         finally:
             decoding.close()
         if index == 0:
-            raise (
-                self._damaged(container, 0, decoding.said)
-                if decoding.said
-                else InputError(f"{self.path} holds no frames")
+            raise self._without_frames(container, decoding)
+
+    def _without_frames(self, container: av.container.InputContainer, decoding: Decoding) -> PyvmafError:
+        """Return the error for a file of which not a single frame was decoded."""
+        if decoding.said and not decoding.keys and not self._missing(container):
+            return InputError(
+                f"{self.path} holds no key frame, so that none of its {decoding.early} coded pictures can be decoded "
+                f"({decoding.said}): it seems to be cut out of a group of pictures; cut it again where one begins (FFmpeg's "
+                "option -ss before -i does so), or encode that part anew"
             )
+        if decoding.said:
+            return self._damaged(container, 0, decoding.said)
+        return InputError(f"{self.path} holds no frames")
 
     def _check_transport(self, container: av.container.InputContainer, index: int) -> None:
         """Refuse a transport stream that lost packets, but not one that was joined of several."""

@@ -26,6 +26,7 @@ from pyvmaf.base.opinion import MOS, NATIVE, shown_scale
 from pyvmaf.base.roots import VARIABLE
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.corpora.keys import periodic
+from pyvmaf.corpora.manifest import CorpusClip, CorpusManifest
 from pyvmaf.corpora.pairs import Pair, measured_size
 from pyvmaf.corpora.pairs import Spec as Pairs
 from pyvmaf.corpora.prepare import plan as plan_clip
@@ -46,7 +47,7 @@ from pyvmaf.tables.clips import LEADING as CLIP_COLUMNS
 from pyvmaf.tables.clips import SHOTS
 from pyvmaf.tables.opinions import OneScale
 from pyvmaf.video.ffmpeg import FFmpeg, ffmpeg
-from pyvmaf.video.format import Format
+from pyvmaf.video.format import Format, parse_size
 
 if TYPE_CHECKING:
     from pyvmaf.workflow.plan import Corpus, Model, Plan
@@ -106,7 +107,8 @@ class _Clips:
     """The clips of the corpora, as far as their files tell what preparation will make of them.
 
     Attributes:
-        formats: format of each clip that is encoded and whose source was probed by a scan, by (corpus, clip).
+        formats: format of each clip that is encoded, if a scan probed its source or the clip was prepared, by (corpus, clip).
+        sizes: width and height of the other clips whose entries state them, by (corpus, clip).
         pairs: formats in which the pairs of each reference are measured, by (corpus, clip).
         entries: every clip by (corpus, clip).
         problems: why clips cannot be prepared.
@@ -114,6 +116,7 @@ class _Clips:
 
     def __init__(self, corpora: dict[str, VideoCorpus]) -> None:
         self.formats: dict[tuple[str, str], Format] = {}
+        self.sizes: dict[tuple[str, str], tuple[int, int]] = {}
         self.pairs: dict[tuple[str, str], list[Format]] = {}
         self.entries: dict[tuple[str, str], Entry] = {}
         self.problems: list[Problem] = []
@@ -122,6 +125,7 @@ class _Clips:
             if isinstance(corpus, Pairs):
                 self._add_pairs(corpus)
                 continue
+            collected = _collected(name)
             for entry in corpus.taken:
                 self.entries[name, entry.key] = entry
                 try:
@@ -130,8 +134,11 @@ class _Clips:
                     stated = " (its probe says what was found by the scan)" if entry.probe else ""
                     self.problems.append(f"corpus {name}: {err}{stated}")
                 else:
+                    form = form or _made_before(entry, collected.get(entry.key))
                     if form is not None:
                         self.formats[name, entry.key] = form
+                    elif stated := entry.scale or entry.crop:
+                        self.sizes[name, entry.key] = parse_size(stated)
 
     def _add_pairs(self, corpus: Pairs) -> None:
         for entry in corpus.taken:
@@ -196,6 +203,26 @@ def _prepared(entry: Entry) -> Format | None:
     steps = plan_clip(entry, source, "matroska")
     width, height = steps.scale or (steps.crop or (source.width, source.height))[:2]
     return Format(width, height, steps.pix_fmt)
+
+
+def _collected(corpus: str) -> Mapping[str, CorpusClip]:
+    """Return the clips of a corpus that was prepared and collected before; none of one that was not."""
+    path = layout.COLLECTION.path(corpus=corpus)
+    try:
+        return CorpusManifest.read(path).clips if os.path.isfile(path) else {}
+    except PyvmafError:
+        # The rule that writes it makes it again, or says what is wrong with it.
+        return {}
+
+
+def _made_before(entry: Entry, clip: CorpusClip | None) -> Format | None:
+    """Format of a clip that was prepared before; None if it was made in another way than the entry asks for."""
+    if clip is None or clip.source_sha256 != entry.sha256:
+        return None
+    size = clip.video.width, clip.video.height
+    stated = entry.scale or entry.crop
+    same = parse_size(stated) == size if stated else clip.scale is None
+    return Format(*size, clip.video.pix_fmt) if same else None
 
 
 def _names(plan: Plan) -> Iterator[Problem]:
@@ -311,6 +338,10 @@ def _measured_formats(plan: Plan, clips: _Clips) -> dict[Format, tuple[str, str]
                 depths.add(max(form.bit_depth, made.bit_depth))
             for depth in depths:
                 examples.setdefault(Format.planar(form.width, form.height, form.chroma, depth), clip)
+    for clip, size in clips.sizes.items():
+        if clip[0] in plan.encoded:
+            # The format with the fewest obstacles.
+            examples.setdefault(Format(*size, "yuv420p"), clip)
     for clip, forms in clips.pairs.items():
         if not plan.corpora[clip[0]].skips:
             for form in forms:

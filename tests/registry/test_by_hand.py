@@ -18,6 +18,7 @@ from pyvmaf.checks.evaluate import evaluate
 from pyvmaf.checks.profile import profile
 from pyvmaf.checks.validate_norm import validate_norm
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
+from pyvmaf.features.catalog import CANONICAL6
 from pyvmaf.registry.by_hand import register_model
 from pyvmaf.registry.consistency import check_registry
 from pyvmaf.registry.entry import Registry
@@ -98,6 +99,28 @@ def test_a_scaling_is_applied_and_compared(foreign: Path, results: Path) -> None
     expected = ((X - mean) / std) @ np.arange(1, 7)
     np.testing.assert_allclose(model.predict(X).scores, expected, rtol=1e-4)
     assert [feature.train_mean for feature in validate_norm(bare, table).features] == mean
+
+
+def test_a_set_of_features_stands_for_its_columns_in_every_verb(foreign: Path) -> None:
+    """`--features` and `--columns` take sets, as those of score do."""
+    given = [word for key, value in GIVEN.items() for word in (f"--{key.replace('_', '-')}", value)]
+    done = command("register", "--model", foreign, *given, "--features", "canonical6")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(foreign.with_suffix(".json").read_text())["features"] == list(CANONICAL6)
+    done = command("register", "--model", foreign, *given, "--features", "canonical6,adm2")
+    assert done.returncode == 2
+    assert "names the column adm2 twice" in " ".join(done.stderr.split())
+    bare, table = write_vector(Path("bare.onnx"), [1.0, 2, 3, 4, 5, 6]), "results/tables/default.parquet"
+    written = ("adm2", "vif_scale0", "vif_scale1", "vif_scale2", "vif_scale3", "motion2")
+    reports = []
+    for columns in ("canonical6", ", ".join(written)):
+        done = command("eval", "-m", bare, "--features", table, "--split", "all", "--columns", columns, "-o", "e.json")
+        assert done.returncode == 0, done.stderr
+        reports.append(json.loads(Path("e.json").read_text()))
+    assert [report["srocc"] for report in reports] == [reports[0]["srocc"]] * 2
+    done = command("eval", "-m", bare, "--features", table, "--split", "all", "--columns", " , ")
+    assert done.returncode == 2
+    assert "names no column" in " ".join(done.stderr.split())
 
 
 def write_vector(path: Path, weights: list[float], **more: Any) -> Path:

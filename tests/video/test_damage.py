@@ -213,6 +213,19 @@ def test_a_damaged_first_key_frame_is_not_a_file_that_begins_later(
     assert told
 
 
+@pytest.mark.parametrize("codec", ["libx265", "libvvenc", "libvpx-vp9"])
+def test_a_cut_without_a_key_frame_is_refused_for_that(codec: str, make_video: Make, tmp_path: Path) -> None:
+    options = {"libx265": ("-x265-params", "log-level=none"), "libvvenc": ("-qp", "40", "-preset", "faster")}
+    depth = "yuv420p10le" if codec == "libvvenc" else "yuv420p"
+    whole = make_video(
+        f"{codec}.mp4", "64x48", 12, "-c:v", codec, *options.get(codec, ()), "-g", "16", "-pix_fmt", depth
+    )
+    path = tmp_path / "tail.mkv"
+    run("-i", whole, "-c", "copy", "-bsf:v", "noise=drop='lt(n,5)'", path)
+    with pytest.raises(InputError, match=r"tail\.mkv holds no key frame, .* 7 coded pictures .* -ss before -i"):
+        Reader(path)
+
+
 def test_a_stated_length_that_lies_is_not_believed(make_video: Make, tmp_path: Path) -> None:
     data = make_video("honest.mkv", "64x48", 12, *X264).read_bytes()
     at = data.rindex(b"DURATION")

@@ -153,6 +153,25 @@ def test_a_list_of_other_files_is_not_a_video(name: str, film: Path, tmp_path: P
         Reader(tmp_path / name)
 
 
+def test_a_header_that_ffmpeg_does_not_read_is_refused_in_its_words(make_video: Make, tmp_path: Path) -> None:
+    head, line, frames = make_video("plain.y4m", "64x48", 3, "-pix_fmt", "yuv420p").read_bytes().partition(b"\n")
+    path = tmp_path / "head.y4m"
+    # The longest line that is read.
+    path.write_bytes(head + b" X" + b"a" * (125 - len(head)) + line + frames)
+    assert Reader(path).count_frames() == 3
+    path.write_bytes(head + b" X" + b"a" * 200 + line + frames)
+    with pytest.raises(InputError, match=r"head\.y4m .*Header too large.*longer than 127 characters: leave out fields"):
+        Reader(path)
+    path.write_bytes(head.replace(b" C420", b" C4:1:1 X420") + line + frames)
+    with pytest.raises(InputError, match=r"head\.y4m .*unknown pixel format"):
+        Reader(path)
+    film = make_video("film.mp4", "64x48", 5).read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(film[: film.index(b"moov")])
+    with pytest.raises(InputError, match=r"cut\.mp4 .*moov atom not found"):
+        Reader(cut)
+
+
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder", "loop"])
 def test_what_is_no_file_is_refused_for_what_it_is(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "x.y4m"

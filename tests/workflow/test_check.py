@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,30 @@ def test_clips_that_an_encoder_takes_are_taken() -> None:
         entry("c", {"pix_fmt": "rgb24"}, pix_fmt="yuv420p"),
     )
     checked(codecs=["libx264", "libx265", "libvpx-vp9"])
+
+
+@pytest.mark.parametrize("known", ["scale", "crop", "collected"])
+def test_a_size_that_no_scan_found_is_known_from_the_entry_or_the_prepared_clip(known: str) -> None:
+    keys = {} if known == "collected" else {known: "64x64"}
+    corpus(entry("a"), entry("b") | keys | {"probe": None})
+    wanted: dict[str, Any] = {"features": ["canonical6", "float_ms_ssim"], "codecs": ["libx264"]}
+    if known == "collected":
+        checked(**wanted)
+        video = {"width": 64, "height": 64, "pix_fmt": "yuv420p", "chroma": "420", "bit_depth": 8, "fps": "25", "codec": "h264",
+                 "container": "matroska,webm", "transfer": "", "primaries": "", "frames": 3, "shots": [[0, 2]]}  # fmt: skip
+        clip = {"path": "b.mkv", "sha256": "b" * 64, "source": "b", "group": "film", "mos": None, "source_path": "b.mkv",
+                "source_sha256": "a" * 64, "source_frames": None, "crop": None, "scale": None, "own_bytes": True,
+                "video": video}  # fmt: skip
+        document = {"schema_version": 1, "name": "mine", "license": "", "description": "", "sources": ["b"],
+                    "groups": {"film": 1}, "clips": {"b": clip}}  # fmt: skip
+        path = Path("results/corpora/mine/corpus.json")
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="clip b of corpus mine: feature 'float_ms_ssim' cannot be computed on 64x64"):
+        checked(**wanted)
+    # A clip of another source file says nothing of this one.
+    corpus(entry("a"), entry("b") | {"probe": None, "sha256": "c" * 64})
+    checked(**wanted)
 
 
 def test_a_feature_that_a_clip_is_too_small_for() -> None:
