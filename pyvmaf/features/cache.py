@@ -46,6 +46,9 @@ def read(path: Path) -> tuple[dict[str, Any], Scores]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        if not path.is_file():
+            # A pipe would never end.
+            raise IntegrityError("it is not a file")
         with safe_open(path, framework="numpy") as entry:
             header = parse_json((entry.metadata() or {})[_ENTRY], "its header")
             scores = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118  # not a mapping

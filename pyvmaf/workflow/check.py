@@ -137,8 +137,8 @@ class _Clips:
                     form = form or _made_before(entry, collected.get(entry.key))
                     if form is not None:
                         self.formats[name, entry.key] = form
-                    elif stated := entry.scale or entry.crop:
-                        self.sizes[name, entry.key] = parse_size(stated)
+                    elif size := entry.scale or entry.crop:
+                        self.sizes[name, entry.key] = parse_size(size)
 
     def _add_pairs(self, corpus: Pairs) -> None:
         for entry in corpus.taken:

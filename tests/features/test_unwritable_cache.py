@@ -63,6 +63,34 @@ def test_the_run_goes_on_without_it(pair: tuple[Path, Path], tmp_path: Path, pla
     assert measured.cached == 0
 
 
+def pipe(entry: Path) -> None:
+    os.mkfifo(entry)
+
+
+def link_to_itself(entry: Path) -> None:
+    entry.symlink_to(entry)
+
+
+def endless(entry: Path) -> None:
+    entry.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("kind", [pipe, link_to_itself, endless, Path.mkdir], ids=lambda f: f.__name__)
+def test_an_entry_that_is_no_file_is_computed_again(
+    pair: tuple[Path, Path], tmp_path: Path, kind: Callable[[Path], None]
+) -> None:
+    cache = tmp_path / "cache"
+    expected = measure(pair, cache)
+    for entry in list(cache.rglob("*.scores")):
+        entry.unlink()
+        kind(entry)
+    measured = measure(pair, cache)
+    np.testing.assert_array_equal(measured.rungs["d"].vmaf, expected.rungs["d"].vmaf)
+    assert "it is not a file): it will be computed again" in measured.damaged[0]
+    # All but a folder is replaced.
+    assert (measure(pair, cache).damaged == []) == (kind is not Path.mkdir)
+
+
 def test_a_folder_that_is_deleted_meanwhile(pair: tuple[Path, Path], tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
