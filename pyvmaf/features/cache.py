@@ -132,8 +132,11 @@ class Cache:
         plain = {name: np.ascontiguousarray(values, dtype="<f8") for name, values in scores.items()}
         header = {"key": {"schema": SCHEMA, **key}, "sha256": _digest(plain)}
         data = save(plain, metadata={_ENTRY: json.dumps(header, sort_keys=True)})
+        path = self.path(key)
         try:
-            write_bytes(self.path(key), data, at_once=True)
+            if os.path.lexists(path) and not path.is_file() and not path.is_dir():
+                path.unlink()
+            write_bytes(path, data, at_once=True)
         except (OSError, InputError) as err:
             self._usable = False
             self.damaged.append(
