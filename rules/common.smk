@@ -480,10 +480,11 @@ def picture_words(wildcards, input):
     return [f"{Path(rung).stem}={rung}" for rung in input.rungs]
 
 
-def picture_code(wildcards):
+def picture_code(verb):
     """Identity of the code that takes pictures; that of pairs uses their kind of corpus, too."""
-    corpus = PLAN.corpus(wildcards.corpus)
-    return identity("extract-frames", *([corpus.uses] if corpus.paired else []))
+    encoded = identity(verb)
+    codes = {name: identity(verb, PLAN.corpus(name).uses) for name in PLAN.paired}
+    return lambda wildcards: codes.get(wildcards.corpus, encoded)
 
 
 def image_files(wildcards):

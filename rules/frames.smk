@@ -30,7 +30,7 @@ rule extract_frames:
         rungs=picture_words,
         subject=picture_subject,
         cache=untracked(config["cache"]),
-        code=picture_code,
+        code=picture_code("extract-frames"),
     shell:
         "vmaf-train extract-frames {params.subject:q} --clip {wildcards.clip:q} --codec {wildcards.codec:q}"
         " {params.pictures:q} --cache {params.cache:q} --code {params.code:q} --output {output.pictures:q}"
