@@ -17,7 +17,7 @@ def ffmpeg() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def _make(target: Path, *options: str) -> Path:
+def make(target: Path, *options: str) -> Path:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f"part.{target.name}")
@@ -42,7 +42,7 @@ def ladder() -> tuple[Path, dict[str, Path]]:
     """Return the film and four x264 rungs of it, 1280x720."""
     reference = film()
     rungs = {
-        f"crf{crf}": _make(
+        f"crf{crf}": make(
             CACHE / f"bigbuckbunny_{crf}.mkv", "-i", str(reference), "-an", "-c:v", "libx264", "-crf", str(crf)
         )
         for crf in CRFS
@@ -54,8 +54,8 @@ def long_pair(frames: int) -> tuple[Path, Path]:
     """Return the film at 640x360, repeated until it has `frames` frames, and an encode of that."""
     shared = ["-stream_loop", "-1", "-i", str(film()), "-frames:v", str(frames), "-an"]
     shared += ["-vf", "scale=640:360", "-c:v", "libx264"]
-    reference = _make(CACHE / f"long_{frames}.mkv", *shared, "-preset", "ultrafast", "-crf", "10")
-    return reference, _make(CACHE / f"long_{frames}_35.mkv", *shared, "-preset", "ultrafast", "-crf", "35")
+    reference = make(CACHE / f"long_{frames}.mkv", *shared, "-preset", "ultrafast", "-crf", "10")
+    return reference, make(CACHE / f"long_{frames}_35.mkv", *shared, "-preset", "ultrafast", "-crf", "35")
 
 
 def report(what: str, figure: str, met: bool) -> bool:
