@@ -226,7 +226,7 @@ def test_pictures_that_are_not_found_again_are_taken_from_the_start(
         entry = original(self, part)
         again = self._frames is not None and self._next - 1 == part[-1] and part[0] == 24 and not calls
         calls.append(part)
-        return type(entry)(entry.pixels ^ 1, entry.stamps) if again else entry
+        return type(entry)(np.invert(entry.pixels), entry.stamps) if again else entry
 
     calls: list[tuple[int, ...]] = []
     monkeypatch.setattr(sampling._Sampler, "_decode", other)
@@ -289,16 +289,16 @@ def test_a_version_of_another_size_is_scaled_to_that_of_the_reference(
 
 
 def test_pairs_that_exist(make_video: Make, tmp_path: Path) -> None:
-    for name, codec in (("one.mkv", ("ffv1",)), ("one_a.mkv", ("libx264", "-crf", "40"))):
-        words = ("-c:v", *codec, "-pix_fmt", "yuv420p")
-        shutil.copy(make_video(f"frames-{name}", "64x48", 12, *words), tmp_path / name)
+    for name, encoder in {"one.mkv": ["ffv1"], "one_a.mkv": ["libx264", "-crf", "40"]}.items():
+        made = make_video(f"frames-{name}", "64x48", 12, "-c:v", *encoder, "-pix_fmt", "yuv420p")
+        shutil.copy(made, tmp_path / name)
     (tmp_path / "list.csv").write_text("reference,distorted\none.mkv,one_a.mkv\n")
     corpus = tmp_path / "found.yaml"
     words = ("--pairs-csv", tmp_path / "list.csv", "--name", "found", "--output", corpus)
     assert command("manifest-scan", "--kind", "pairs", "--root", tmp_path, *words).returncode == 0
     for codec in ("libx264", "reference"):
-        words = ("--clip", "one", "--codec", codec, "--count", 2, "-o", tmp_path / f"{codec}.safetensors")
-        done = command("extract-frames", "--corpus", corpus, *words, cwd=tmp_path)
+        options = ("--clip", "one", "--codec", codec, "--count", 2, "-o", tmp_path / f"{codec}.safetensors")
+        done = command("extract-frames", "--corpus", corpus, *options, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     take(tmp_path / "one.mkv", tmp_path / "alone.safetensors", frames=[3, 9])
     assert np.array_equal(pictures_of(tmp_path / "reference.safetensors"), pictures_of(tmp_path / "alone.safetensors"))
