@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _VP8 = "vp8"
 
 # Frames that nobody uses are looked for after so many bytes of frames, and after so many of these looks among old ones, too.
-_HELD_BYTES, _MOST_HELD, _MOST_OLD = 24 << 20, 64, 10
+_HELD_BYTES, _MOST_HELD, _MOST_OLD = 48 << 20, 64, 16
 
 Plane: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 Planes: TypeAlias = "tuple[Plane, ...]"
@@ -582,7 +582,7 @@ class _Garbage:
     """
 
     def __init__(self, context: av.VideoCodecContext) -> None:
-        self._every = max(1, min(_MOST_HELD, _HELD_BYTES // max(1, 4 * context.width * context.height)))
+        self._every = max(1, min(_MOST_HELD, _HELD_BYTES // max(1, 2 * context.width * context.height)))
         self._frames = 0
 
     def step(self) -> None:
