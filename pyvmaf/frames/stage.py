@@ -13,6 +13,7 @@ from pyvmaf.base.files import confined, sha256_file
 from pyvmaf.base.layout import REFERENCE
 from pyvmaf.base.manifest import engine_block, write_manifest
 from pyvmaf.base.outputs import Watch, claim, publishes
+from pyvmaf.corpora.failure import failure_at, refuse_failure
 from pyvmaf.errors import InputError, PyvmafError, UnavailableError
 from pyvmaf.features.table import write_table
 from pyvmaf.frames.cache import PictureCache
@@ -114,6 +115,7 @@ def video_subject(path: Path, pictures: PictureSet, labels: Mapping[str, str], *
     Raises:
         InputError: it is not a video, or does not have the frames.
     """
+    _check_sound(path)
     video = Reader(path)
     shown = video.presentation.format(video.coded)
     rung, vmaf = (REFERENCE, REFERENCE_VMAF) if pristine else (None, None)
@@ -138,11 +140,16 @@ def ladder_subject(
         labels: corpus, group, source, clip and codec.
 
     Raises:
-        InputError: a record belongs to another encode, or a video does not have the frames of the reference.
+        InputError: the reference is one that could not be prepared, a record belongs to another encode, or a video does not have the frames of the reference.
         MissingFileError: a record is missing.
+
+    Encodes that could not be made are left out.
     """
     from pyvmaf.features.stage import read_records, read_strengths
 
+    failures = {rung: failure for rung, path in rungs.items() if (failure := failure_at(path)) is not None}
+    rungs = {rung: path for rung, path in rungs.items() if rung not in failures}
+    _check_sound(reference)
     records = read_records(rungs)
     strengths = read_strengths(rungs, records)
     digest = sha256_file(reference)
@@ -167,7 +174,20 @@ def ladder_subject(
         "rungs": list(rungs.values()),
         "records": [path.with_suffix(".json") for path in rungs.values()],
     }
-    return Subject(versions, (shown.width, shown.height), pictures.indices(frames, shown.rate, reference), inputs)
+    names = {"clip": labels["clip"], "codec": labels["codec"]}
+    failed = [{**names, "rung": rung, "path": item.path, "why": item.why} for rung, item in failures.items()]
+    indices = pictures.indices(frames, shown.rate, reference)
+    return Subject(versions, (shown.width, shown.height), indices, inputs, failed)
+
+
+def _check_sound(path: Path) -> None:
+    """Refuse a file that stands in the place of a broken video.
+
+    Raises:
+        InputError: it is one; the message has the reason.
+    """
+    if (failure := failure_at(path)) is not None:
+        raise refuse_failure(path, failure)
 
 
 def _strength(value: float) -> float | None:
