@@ -37,7 +37,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "encodes": ("encode",),
     "features": ("extract-features", "hard-negatives", "features"),
     "frames": ("extract-frames",),
-    "scoring": ("score", "shots", "saliency"),
+    "scoring": ("score", "filter", "shots", "saliency"),
     "tables": ("shard", "import-table", "merge", "combine", "combine-pictures"),
     "models": ("fit", "judge", "export", "ensemble", "eval"),
     "imported": ("fetch-checkpoint", "convert"),
@@ -46,6 +46,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "reports": ("report", "card", "summary"),
     "checks": (
         "check-ops",
+        "audit-learned-filter",
         "audit-compat",
         "validate-norm",
         "cross-backend",
@@ -64,8 +65,9 @@ _HELP = (
     "(extract-features, hard-negatives, features), frames (extract-frames), tables (shard, merge, combine, combine-pictures), "
     "models (fit, judge, export, ensemble, eval; fetch-checkpoint, convert), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
-    "To score a pair of videos: score; to find the shots of one: shots; to measure saliency: saliency. "
-    "Questions to finished models: check-ops, audit-compat, validate-norm, cross-backend, profile, "
+    "To score a video, against its reference or alone: score; to restore one: filter; to find its shots: shots; to measure "
+    "saliency: saliency. "
+    "Questions to finished models: check-ops, audit-learned-filter, audit-compat, validate-norm, cross-backend, profile, "
     "bisect-model-quality, eval-saliency-per-mb. To choose a model: tune, feature-correlation, signal-mix-audit, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"
     "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted."

@@ -1,4 +1,4 @@
-"""``check-ops``, ``audit-compat``, ``validate-norm``, ``cross-backend``, ``profile``, ``bisect-model-quality``."""
+"""``check-ops``, ``audit-learned-filter``, ``audit-compat``, ``validate-norm``, ``cross-backend``, ``profile``, ``bisect-model-quality``."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ REGISTRY = Path("results/registry/registry.json")
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command("check-ops")(check_ops)
+    app.command("audit-learned-filter")(audit_learned_filter)
     app.command("audit-compat")(audit_compat)
     app.command("validate-norm")(validate_norm)
     app.command("cross-backend")(cross_backend)
@@ -80,6 +81,56 @@ def check_ops(
         for problem in scanned.problems:
             say(f"        {problem}")
     if not report.passed:
+        raise typer.Exit(1)
+
+
+def audit_learned_filter(
+    model: ModelOption,
+    frames: Annotated[
+        Path,
+        typer.Option(
+            "--frames", "--table", metavar="FILE", help="A table of pictures (.parquet), or gray frames (.npy)."
+        ),
+    ],
+    registry: RegistryOption = None,
+    peak: Annotated[float, typer.Option("--peak", help="The value of white in a .npy file.")] = 1.0,
+    ssim_min: Annotated[
+        float, typer.Option("--ssim-min", help="Least SSIM of a picture with its filtered version.")
+    ] = 0.6,
+    mean_shift_max: Annotated[
+        float, typer.Option("--mean-shift-max", help="Largest change of the mean, as a share of the range.")
+    ] = 0.05,
+    std_ratio_max: Annotated[
+        float, typer.Option("--std-ratio-max", help="Largest ratio of standard deviations, either way.")
+    ] = 2.0,
+    clip_fraction_max: Annotated[
+        float, typer.Option("--clip-fraction-max", help="Largest share of samples moved to black or white.")
+    ] = 0.01,
+    gain_min: Annotated[float, typer.Option("--gain-min", help="Least mean gain in PSNR of a cell, dB.")] = 0.0,
+    json: ReportOption = None,
+    fail_on_warning: FailOnWarning = False,
+) -> None:
+    """Compare pictures with what a learned filter makes of them, and tell its gain per codec and range of quality.
+
+    Example: vmaf-train audit-learned-filter --model learned_filter_v1 --frames results/tables/pictures.parquet
+    """
+    from pyvmaf.checks.audit_filter import Limits, audit_filter
+
+    limits = Limits(ssim_min, mean_shift_max, std_ratio_max, clip_fraction_max, gain_min)
+    report = audit_filter(model, frames, registry=registry, peak=peak, limits=limits, output=json)
+    worst = report.extremes
+    say(
+        f"{report.model} on {report.pictures} pictures: least SSIM {worst.ssim:.4f}, largest mean shift {worst.mean_shift:.5f}, "
+        f"ratio of deviations {worst.std_ratio:.4f}, share of clipped samples {worst.clip_fraction:.5f}"
+    )
+    if report.cells:
+        table = new_table("gain in PSNR, dB", ("codec", "quality"), ("pictures", "mean", "worst picture"))
+        for cell in report.cells:
+            table.add_row(cell.codec, cell.quality, str(cell.pictures), f"{cell.gain:+.4f}", f"{cell.worst:+.4f}")
+        print_whole(table)
+    for warning in report.warnings:
+        say(f"warning: {warning}", err=True)
+    if fail_on_warning and report.warnings:
         raise typer.Exit(1)
 
 

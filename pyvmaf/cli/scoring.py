@@ -1,4 +1,4 @@
-"""The verbs score, shots and saliency."""
+"""The verbs score, filter, shots and saliency."""
 
 from __future__ import annotations
 
@@ -59,13 +59,16 @@ ModelsOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command("score")(score)
+    app.command("filter")(filter_)
     app.command("shots")(shots)
     app.command("saliency")(saliency)
 
 
 def score(
-    reference: Annotated[Path, typer.Argument(help="The pristine video.")],
-    distorted: Annotated[Path, typer.Argument(help="The video to judge.")],
+    reference: Annotated[
+        Path, typer.Argument(help="The pristine video; alone, the video to judge with models that need no reference.")
+    ],
+    distorted: Annotated[Path | None, typer.Argument(help="The video to judge.", show_default=False)] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -161,7 +164,7 @@ def score(
     ] = "yuv420p",
     backend: BackendOption = engines.CPU,
 ) -> None:
-    """Score a video against its reference: print a pooled summary, and write every frame to a file.
+    """Score a video against its reference, or alone: print a pooled summary, and write every frame to a file.
 
     Any two files that FFmpeg reads, of equal size and length. Nothing is converted unless you ask for it.
 
@@ -175,6 +178,8 @@ def score(
       vmaf-train score master.mov 540p.mp4 --scale reference --features canonical6,psnr_y,cambi
 
       vmaf-train score reference.mkv distorted.mkv --model vmaf_v0.6.1 --model fr_regressor_v2_ensemble
+
+      vmaf-train score distorted.mkv --model nr_metric_v1
     """
     import warnings
 
@@ -190,11 +195,12 @@ def score(
         format_ = output_format(output, format_)
     elif format_ is not None:
         raise InputError(f"--format {format_} is that of a file: name it with --output, or - for standard output")
-    with progress(distorted.name) as advance, warnings.catch_warnings(record=True) as caught:
+    video = reference if distorted is None else distorted
+    with progress(video.name) as advance, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ModelWarning)
         scores = run(
-            reference,
-            distorted,
+            None if distorted is None else reference,
+            video,
             features=features,
             model=model or DEFAULT_MODEL,
             registry=registry,
@@ -222,7 +228,8 @@ def score(
     models = ", ".join([*own, *scores.summaries])
     # A program that reads the rows from standard output gets nothing else.
     with redirect_stdout(sys.stderr if output is not None and is_stream(output) else sys.stdout):
-        _print_pools(scores.pooled(), f"{distorted.name} against {reference.name}, {len(scores)} frames, {models}")
+        title = video.name if distorted is None else f"{video.name} against {reference.name}"
+        _print_pools(scores.pooled(), f"{title}, {len(scores)} frames, {models}")
         _print_summaries(scores.summaries)
     _print_left_out(scores)
     for message in [*(str(warning.message) for warning in caught), *warnings_of(scores.summaries)]:
@@ -310,6 +317,36 @@ def _print_pools(pools: Mapping[str, Mapping[str, float]], title: str) -> None:
         digits = 4 if name in FEATURES else 3
         table.add_row(name, *(f"{pools[name][pool]:.{digits}f}" for pool in POOLS))
     print_whole(table)
+
+
+def filter_(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video, of 8 bits.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The filtered video: .mkv, .nut or .avi, lossless (FFV1).")
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="NAME", help="Id of a registered filter, or path of its ONNX file.")
+    ] = "learned_filter_v1",
+    reference: Annotated[
+        Path | None, typer.Option("--reference", "-r", help="The pristine video: also print the gain per metric.")
+    ] = None,
+    registry: Annotated[Path | None, typer.Option("--registry", help="The registry of the ids.")] = None,
+) -> None:
+    """Restore the luma of a compressed video with a learned filter.
+
+    Example: vmaf-train filter distorted.mkv filtered.mkv --model learned_filter_v1 --reference pristine.mkv
+    """
+    from pyvmaf.cli.show import new_table
+    from pyvmaf.scoring.filtering import filter_video
+
+    with progress(source.name, unit="frames") as advance:
+        done = filter_video(source, output, model=model, reference=reference, registry=registry, advance=advance)
+    say(f"wrote {output}: {done.frames} frames, luma changed by {done.changed:.3f} levels in the mean")
+    if done.gains:
+        table = new_table(f"{output.name} against {reference}", ("metric",), ("before", "after", "gain"))
+        for name, (before, after) in done.gains.items():
+            table.add_row(name, f"{before:.4f}", f"{after:.4f}", f"{after - before:+.4f}")
+        print_whole(table)
 
 
 def shots(

@@ -120,29 +120,37 @@ def predict(model: AnyModel, pair: Pair) -> tuple[dict[str, NDArray[np.float64]]
     values = (prediction.scores, prediction.sigma, prediction.low, prediction.high)
     columns = {name: column for name, column in zip(_columns(model.name), values, strict=True) if column is not None}
     counted = _finite_frames(model, pair) if of_clip else usable
-    summary = _summary(model, prediction, of_clip, bounds=list(columns)[1:], left_out=int(np.count_nonzero(~counted)))
+    summary = summary_of(model, prediction, of_clip, bounds=list(columns)[1:], left_out=int(np.count_nonzero(~counted)))
     if reads_codec:
         summary["codec"] = str(pair.origin)
     context = {name: float(rows[name][0]) for name in model.features if name in CONTEXT}
     if context:
         summary["context"] = context
-    summary["unlike_training"] = list(_unlike_training(model, pair))
+    summary["unlike_training"] = list(unlike_training(model, pair))
     frames = np.ones(len(pair.scores), dtype=np.bool_) if of_clip else usable
     return {name: _spread_out(values, frames) for name, values in columns.items()}, summary
 
 
-def _unlike_training(model: AnyModel, pair: Pair) -> Iterator[str]:
+def unlike_training(model: AnyModel, pair: Pair) -> Iterator[str]:
     """Say in what the distorted video differs from all videos that a model was trained on, as far as its sidecar tells."""
     codecs, encoder = model.sidecar.get("trained_codecs"), pair.origin.encoder
     if (
         codecs
         and encoder not in (None, UNKNOWN)
-        and encoder_name(str(encoder)) not in {encoder_name(codec) for codec in codecs}
+        and _encoder(str(encoder)) not in {_encoder(codec) for codec in codecs}
     ):
         yield f"the video is of {encoder}, and the training data of {', '.join(codecs)}"
     if pair.hdr and not model.sidecar.get("trained_hdr"):
         known = "trained_hdr" in model.sidecar
         yield f"the video is HDR, and the training data {'has no HDR' if known else 'is not known to have any'}"
+
+
+def _encoder(name: str) -> str:
+    """Return the name of an encoder; a ladder that no encoder made keeps its own."""
+    try:
+        return encoder_name(name)
+    except InputError:
+        return name
 
 
 def _rows(model: AnyModel, pair: Pair, count: int) -> dict[str, NDArray[np.float64]]:
@@ -177,9 +185,18 @@ def _spread_out(values: NDArray[np.float64], frames: NDArray[np.bool_]) -> NDArr
     return column
 
 
-def _summary(
+def summary_of(
     model: AnyModel, prediction: Prediction, of_clip: bool, *, bounds: Sequence[str], left_out: int
 ) -> dict[str, Any]:
+    """Sum up a model's scores of a clip as JSON values.
+
+    Args:
+        model: the model.
+        prediction: its scores of the frames, or of the whole clip.
+        of_clip: which of both.
+        bounds: columns that hold spreads and ends of intervals.
+        left_out: frames without a score.
+    """
     summary: dict[str, Any] = {
         "kind": model.sidecar["kind"],
         "of": "clip" if of_clip else "frames",

@@ -17,6 +17,7 @@ from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import Compute, Reading, Window
 from pyvmaf.runtime.ensemble import AnyModel as LoadedModel
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
+from pyvmaf.scoring.looked import look, looks
 from pyvmaf.scoring.predict import Pair, columns_of, predict
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format
@@ -126,7 +127,7 @@ def _registered(name: str, registry: Path) -> LoadedModel:
 
 
 def score(
-    reference: str | os.PathLike[str],
+    reference: str | os.PathLike[str] | None,
     distorted: str | os.PathLike[str],
     *,
     features: str | Iterable[str] | None = None,
@@ -149,10 +150,11 @@ def score(
     backend: str = "cpu",
     advance: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """Score a distorted video against its reference, in process and without temporary files.
+    """Score a distorted video against its reference, or without one, in process and without temporary files.
 
     Args:
-        reference, distorted: video files of equal size, bit depth and frame count.
+        reference, distorted: video files of equal size, bit depth and frame count; `reference` is None for models that look
+            at the distorted video alone.
         features: training names and names of sets ("canonical6", "full"), as a list or with commas. By default the
             features that the models read, and canonical6 if all of them are libvmaf's.
         model: one model or several, each a built-in model of libvmaf, the path of its JSON, the id of a registered
@@ -199,6 +201,7 @@ def score(
         >>> scores = pyvmaf.score("reference.mkv", "distorted.mkv", threads=2)
         >>> scores["vmaf"].mean(), scores.pooled()["vmaf"]["p5"]
         >>> pyvmaf.score("reference.mkv", "distorted.mkv", model=["vmaf_v0.6.1", "vmaf_tiny_v2"])["vmaf_tiny_v2"]
+        >>> pyvmaf.score(None, "distorted.mkv", model="nr_metric_v1")["nr_metric_v1"].mean()
     """
     models = find_models(
         (model,) if isinstance(model, str | os.PathLike | LoadedModel) else tuple(model or ()), registry
@@ -219,6 +222,10 @@ def score(
         luma_only=luma_only,
         fps=fps,
     )
+    looking = [learned for learned in models.learned if looks(learned)]
+    if reference is None:
+        _without_reference(models, words, looking)
+        return look(looking, Path(distorted), reading, codec=codec, advance=advance)
     compute = Compute(backend=backend, threads=threads, progress=advance)
     ladder = extract_ladder(
         reference,
@@ -233,11 +240,36 @@ def score(
         return scores
     pair = Pair(scores, Path(distorted), codec, dict(context or {}), raw, stream)
     columns, summaries = dict(scores.columns), {}
+    if looking:
+        looked = look(looking, Path(distorted), reading, codec=codec)
+        columns |= {name: _on_frames(values, looked.frame_index, scores) for name, values in looked.columns.items()}
+        summaries |= looked.summaries
     for learned in models.learned:
+        if learned in looking:
+            continue
         prediction, summary = predict(learned, pair)
         columns |= prediction
         summaries[learned.name] = summary
     return replace(scores, columns=columns, summaries=summaries)
+
+
+def _without_reference(models: Models, features: Sequence[str], looking: Sequence[LoadedModel]) -> None:
+    """Refuse what a score without a reference cannot have."""
+    others = [*map(str, models.teachers), *(learned.name for learned in models.learned if learned not in looking)]
+    if others or features or not looking:
+        what = ", ".join([*others, *features]) or "features"
+        raise InputError(
+            f"{what} cannot be computed without a reference: name the reference first, or only models that look at pictures "
+            "(--model nr_metric_v1)"
+        )
+
+
+def _on_frames(values: NDArray[np.float64], indices: NDArray[np.int64], scores: Scores) -> NDArray[np.float64]:
+    """Put the scores of frames beside the rows of the same frames; NaN where a video ended earlier."""
+    column = np.full(len(scores), np.nan)
+    _, rows, found = np.intersect1d(scores.frame_index, indices, assume_unique=True, return_indices=True)
+    column[rows] = values[found]
+    return column
 
 
 def _scores(ladder: Ladder, names: Mapping[str, str]) -> Scores:

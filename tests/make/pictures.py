@@ -1,4 +1,4 @@
-"""Small tables of real-looking pictures: textures that a block transform compressed, with the PSNR that it left."""
+"""Small tables of pictures, textures that a block transform compressed, and small models that are trained on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
@@ -14,9 +15,63 @@ from pyvmaf.features.table import write_table
 from pyvmaf.frames.storage import writing
 from pyvmaf.frames.table import File, metadata, name_in, picture_table
 from pyvmaf.metrics import psnr
+from pyvmaf.models.export import export
+from pyvmaf.models.fit import fit
+from pyvmaf.models.judge import judge
 
 STEPS = (8, 24, 60, 140)
 """Steps of the quantiser, the strengths of the ladder."""
+
+
+SCORE: dict[str, Any] = {
+    "name": "small_nr",
+    "kind": "image",
+    "description": "Scores of small pictures",
+    "network": {"type": "mobilenet_tiny"},
+    "crops": {"train": 32, "judge": 64, "views": 3},
+    "epochs": 2,
+    "batch_size": 8,
+    "seeds": [0],
+    "split": {"protocol": "kfold", "k": 2, "by": "source"},
+    "gates": {"constant": {"rmse_share_max": 5}, "within": {"mean_min": -1}, "pooled": {"srocc_min": -1}},
+    "quantised": [{"mode": "static_qdq", "calibration_rows": 8, "srocc_min": -1, "rmse_max": 50, "budget": 1}],
+}
+FILTER: dict[str, Any] = {
+    "name": "small_filter",
+    "kind": "image",
+    "description": "Filters small pictures",
+    "network": {"type": "residual", "channels": 8, "blocks": 1},
+    "crops": {"train": 32, "judge": 64, "views": 1},
+    "augmentation": {"flip": True, "transpose": True},
+    "target": {"table": "pictures", "column": "reference", "range": [0, 100]},
+    "loss": {"name": "relative_l1"},
+    "optimiser": {"name": "adam", "lr": 0.002},
+    "schedule": {"name": "cosine"},
+    "epochs": 6,
+    "batch_size": 8,
+    "seeds": [0],
+    "split": {"protocol": "kfold", "k": 2, "by": "source"},
+    "gates": {"gain": {"cell_min": -9, "mean_min": -9, "worst_min": -9}},
+    "quantised": [{"mode": "static_qdq", "calibration_rows": 8, "rmse_max": 5, "budget": 1}],
+}
+
+
+def write_spec(folder: Path, spec: dict[str, Any], **changes: Any) -> Path:
+    """Write the YAML file of a model, with other values of some keys."""
+    data = {**spec, **changes}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{data['name']}.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def shipped(folder: Path, spec: dict[str, Any], pictures: Path, seed: int = 0) -> Path:
+    """Fit, judge and export a model; give the folder of its files."""
+    config, out = write_spec(folder, spec), folder / f"seed{seed}"
+    fit(config, pictures, out, seed=seed)
+    judge(config, [out / "loso.json"], folder / "verdict.json", seeds=[seed])
+    export(config, out / "weights.safetensors", folder / "verdict.json", pictures, out / "model.onnx")
+    return out
 
 
 def texture(seed: int, height: int, width: int, frame: int = 0) -> NDArray[np.uint8]:

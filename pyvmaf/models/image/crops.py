@@ -51,12 +51,21 @@ class RandomCrops(IterableDataset[Batch]):
         for start in range(0, order.size, self._spec.batch_size):
             rows = order[start : start + self._spec.batch_size]
             parts = [self._part(int(row), rng) for row in rows]
-            inputs = _tensor([first for first, _ in parts])
+            inputs = self._lit(_tensor([first for first, _ in parts]), rng)
             if self._spec.network.is_filter:
                 targets = _tensor([second for _, second in parts if second is not None])
             else:
                 targets = torch.from_numpy(self._targets[rows])
             yield inputs, targets, torch.from_numpy(self._data.weights[rows])
+
+    def _lit(self, crops: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        """Change contrast and mean of each crop."""
+        light = self._spec.augmentation.light
+        if not light:
+            return crops
+        contrast, shift = rng.uniform(-light, light, (2, len(crops), 1, 1, 1)).astype(np.float32)
+        mean = crops.mean(dim=(2, 3), keepdim=True)
+        return torch.clamp((crops - mean) * torch.from_numpy(1 + contrast) + mean + torch.from_numpy(shift / 4), 0, 1)
 
     def _part(self, row: int, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any] | None]:
         picture, side = self._data.picture(row), self._spec.crops.train

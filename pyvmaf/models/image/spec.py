@@ -18,34 +18,17 @@ REFERENCE = "reference"
 class Network(Section):
     """The network."""
 
-    type: Literal["mobilenet_tiny", "efficientnet_lite0", "residual"] = Field(
-        description="mobilenet_tiny: depthwise-separable convolutions, trained whole. efficientnet_lite0: the stages of a "
-        "published network, which stay as they are, and a head on the means and deviations of their channels. residual: "
-        "picture in, picture out; the network computes what is added to it."
+    type: Literal["mobilenet_tiny", "residual"] = Field(
+        description="mobilenet_tiny: depthwise-separable convolutions; a score. residual: picture in, picture out; the "
+        "network computes what is added to it."
     )
     channels: int = Field(default=16, ge=4, le=128, description="residual: channels of the convolutions.")
     blocks: int = Field(default=4, ge=1, le=32, description="residual: blocks of two convolutions each.")
-    penalty: float = Field(
-        default=1.0,
-        gt=0,
-        description="efficientnet_lite0: penalty on the weights of the head, a kernel ridge regression, against the squared "
-        "errors of standardised targets.",
-    )
-    width: float = Field(
-        default=1.0,
-        gt=0,
-        description="efficientnet_lite0: width of the head's Gaussian kernel, in units of the root of the number of features.",
-    )
 
     @property
     def is_filter(self) -> bool:
         """Whether it answers with a picture."""
         return self.type == "residual"
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether only a head is trained, on features that are computed once."""
-        return self.type == "efficientnet_lite0"
 
 
 class Crops(Section):
@@ -67,6 +50,13 @@ class Augmentation(Section):
 
     flip: bool = Field(default=True, description="Mirror half of the crops.")
     transpose: bool = Field(default=False, description="Also swap rows and columns of half of the crops.")
+    light: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="Of scores: multiply the contrast of a crop by up to 1 +- this, and shift its mean by up to this share of a "
+        "quarter of the range, so that neither stands for quality.",
+    )
 
 
 class Loss(Section):
@@ -210,8 +200,8 @@ class ImageSpec(ModelSpec, Section):
             )
         if filters != (self.loss.name == "relative_l1"):
             raise ValueError(f"loss.name: {self.loss.name} is not a loss of a {'picture' if filters else 'score'}")
-        if self.network.is_frozen and self.early_stopping is not None:
-            raise ValueError("network.type: efficientnet_lite0 is solved at once: leave early_stopping out")
+        if filters and self.augmentation.light:
+            raise ValueError("augmentation.light is for scores: a filter learns the light of the pristine picture")
         if self.precision != "32" and self.device == "cpu":
             raise ValueError(f"precision: {self.precision} needs device: cuda")
         if self.ensemble is not None:

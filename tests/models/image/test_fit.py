@@ -18,8 +18,7 @@ from pyvmaf.models.image.fit import fit as fit_family
 from pyvmaf.models.image.networks import MobileNetTiny, ResidualFilter, n_parameters
 from pyvmaf.models.image.spec import load_image
 from pyvmaf.models.weights import load_weights
-from tests.make.pictures import write_pictures
-from tests.models.image.conftest import FILTER, SCORE, write_spec
+from tests.make.pictures import FILTER, SCORE, write_pictures, write_spec
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +158,7 @@ def test_a_filter_needs_pristine_pictures(tmp_path: Path) -> None:
         ({"target": {"column": "reference"}}, "answers with a score, so target.column must not be reference"),
         ({"loss": {"name": "relative_l1"}}, "relative_l1 is not a loss of a score"),
         ({"precision": "16-mixed"}, "precision: 16-mixed needs device: cuda"),
+        (FILTER | {"augmentation": {"light": 0.1}}, "augmentation.light is for scores"),
         ({"ensemble": {}}, "set ensemble: null"),
         ({"rows": {"negatives": True}}, "rows.negatives are rows of features"),
         ({"quantised": [{"mode": "qat"}]}, "quantised mode qat is not for convolutions"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -12,32 +13,16 @@ import onnx
 import pytest
 import torch
 
-from pyvmaf.base.families import FAMILIES
 from pyvmaf.errors import InputError, IntegrityError, PyvmafError
-from pyvmaf.models.export import export
-from pyvmaf.models.fit import fit
 from pyvmaf.models.image.graph import member_state, network_of
 from pyvmaf.models.image.networks import ResidualFilter
 from pyvmaf.models.image.onnx_form import write
 from pyvmaf.models.image.predictor import PicturePredictor
 from pyvmaf.models.image.spec import load_image
-from pyvmaf.models.judge import judge
 from pyvmaf.models.weights import load_weights
 from pyvmaf.quantized.quantize import quantize
 from pyvmaf.runtime.load import Model, load_model
-from tests.make.pictures import compressed, texture
-from tests.models.image.conftest import FILTER, SCORE, write_spec
-
-assert FAMILIES["image"] == "pyvmaf.models.image"
-
-
-def shipped(folder: Path, spec: dict[str, Any], pictures: Path, seed: int = 0) -> Path:
-    """Fit, judge and export a model; give its folder."""
-    config, out = write_spec(folder, spec), folder / f"seed{seed}"
-    fit(config, pictures, out, seed=seed)
-    judge(config, [out / "loso.json"], folder / "verdict.json", seeds=[seed])
-    export(config, out / "weights.safetensors", folder / "verdict.json", pictures, out / "model.onnx")
-    return out
+from tests.make.pictures import FILTER, SCORE, compressed, shipped, texture
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +114,6 @@ def test_pictures_that_a_model_does_not_take(score: Path, given: Any, message: s
 def test_a_graph_that_is_not_the_declared_one_is_refused(tmp_path: Path, score: Path, filters: Path) -> None:
     sidecar = json.loads((score / "model.json").read_text())
     other = (filters / "model.onnx").read_bytes()
-    import hashlib
-
     (tmp_path / "model.onnx").write_bytes(other)
     sidecar |= {"sha256": hashlib.sha256(other).hexdigest(), "bytes": len(other)}
     sidecar["operators"] = json.loads((filters / "model.json").read_text())["operators"]
