@@ -137,8 +137,8 @@ def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     import torch
     from torchmetrics.functional.image import structural_similarity_index_measure as measure
 
-    pair = [torch.from_numpy(picture.astype(np.float32) / 255)[None, None] for picture in (a, b)]
-    return float(measure(*pair, data_range=1.0))  # type: ignore[arg-type]
+    first, second = (torch.from_numpy(picture.astype(np.float32) / 255)[None, None] for picture in (a, b))
+    return float(measure(first, second, data_range=1.0))  # type: ignore[arg-type]
 
 
 def quality_cell(quality: float | None) -> str:

@@ -153,7 +153,7 @@ def _frames(family: Any, reader: Reader) -> Iterator[tuple[av.VideoFrame, float]
                 f"{reader.path}: a frame has the pixel format {frame.format.name}: convert the video first"
             )
         full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith(("yuvj", "gray"))
-        plane = frame.planes[0]
+        plane: Any = frame.planes[0]
         lines = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
         luma = lines[:, : plane.width].copy()
         answer = filtered_luma(family, luma, full=full)

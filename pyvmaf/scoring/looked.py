@@ -27,7 +27,7 @@ _BATCH = 8
 
 def looks(model: AnyModel) -> bool:
     """Tell whether a model looks at pictures instead of reading rows of features."""
-    return model.sidecar["kind"] == KIND
+    return bool(model.sidecar["kind"] == KIND)
 
 
 def gray_pictures(path: Path, reading: Reading) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:

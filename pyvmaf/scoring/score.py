@@ -239,7 +239,7 @@ def score(
     if not models.learned:
         return scores
     pair = Pair(scores, Path(distorted), codec, dict(context or {}), raw, stream)
-    columns, summaries = dict(scores.columns), {}
+    columns, summaries = dict(scores.columns), dict(scores.summaries)
     if looking:
         looked = look(looking, Path(distorted), reading, codec=codec)
         columns |= {name: _on_frames(values, looked.frame_index, scores) for name, values in looked.columns.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from pyvmaf.scoring.predict import warnings_of
 from pyvmaf.video.reader import Reader
 from tests.make.commands import command
 from tests.make.pictures import FILTER, SCORE, shipped, write_pictures
-from tests.make.videos import ffmpeg_program, make_video
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,9 @@ def test_what_needs_a_reference_says_so(pair: tuple[Path, Path], models: tuple[P
 
 
 def test_a_filtered_video_differs_in_luma_only(
-    tmp_path: Path, pair: tuple[Path, Path], models: tuple[Path, Path]
+    tmp_path: Path, pair: tuple[Path, Path], models: tuple[Path, Path], convert: Callable[..., Path]
 ) -> None:
-    short = make_video(tmp_path / "short.mkv", pair[1], "-frames:v", "4", "-c:v", "ffv1")
+    short = convert(pair[1], "four.mkv", "-frames:v", "4", "-c:v", "ffv1")
     done = filter_video(short, tmp_path / "out.mkv", model=models[1], reference=None)
     before, after = Reader(short), Reader(tmp_path / "out.mkv")
     assert after.coded.pix_fmt == before.coded.pix_fmt
@@ -72,7 +72,7 @@ def test_a_filtered_video_differs_in_luma_only(
     family = find_filter(models[1]).family
     changes = []
     for old, new in zip(before.frames(), after.frames(), strict=True):
-        planes = old.to_ndarray(), new.to_ndarray()
+        planes = [frame.to_ndarray().astype(np.uint8) for frame in (old, new)]
         height = old.height
         assert np.array_equal(planes[0][height:], planes[1][height:])
         assert np.array_equal(planes[1][:height], filtered_luma(family, planes[0][:height], full=False))
@@ -83,8 +83,10 @@ def test_a_filtered_video_differs_in_luma_only(
     assert (tmp_path / "again.mkv").read_bytes() == (tmp_path / "out.mkv").read_bytes()
 
 
-def test_videos_that_are_not_filtered(tmp_path: Path, pair: tuple[Path, Path], models: tuple[Path, Path]) -> None:
-    deep = make_video(tmp_path / "deep.mkv", pair[1], "-frames:v", "2", "-pix_fmt", "yuv420p10le", "-c:v", "ffv1")
+def test_videos_that_are_not_filtered(
+    tmp_path: Path, pair: tuple[Path, Path], models: tuple[Path, Path], convert: Callable[..., Path]
+) -> None:
+    deep = convert(pair[1], "deep.mkv", "-frames:v", "2", "-pix_fmt", "yuv420p10le", "-c:v", "ffv1")
     with pytest.raises(InputError, match="has the pixel format yuv420p10le, but luma of 8 bits is filtered"):
         filter_video(deep, tmp_path / "out.mkv", model=models[1])
     with pytest.raises(InputError, match=r"out\.mp4 is to hold lossless FFV1: end its name in \.mkv"):
@@ -94,12 +96,13 @@ def test_videos_that_are_not_filtered(tmp_path: Path, pair: tuple[Path, Path], m
     assert not (tmp_path / "out.mkv").exists()
 
 
-def test_the_commands(tmp_path: Path, pair: tuple[Path, Path], models: tuple[Path, Path]) -> None:
+def test_the_commands(
+    tmp_path: Path, pair: tuple[Path, Path], models: tuple[Path, Path], convert: Callable[..., Path]
+) -> None:
     shown = command("score", pair[1], "--model", models[0], "--frames", "0:2", "-o", tmp_path / "s.csv")
     assert "small_nr" in shown.stdout
     assert (tmp_path / "s.csv").read_text().startswith("frame_index,small_nr\n")
-    short = [make_video(tmp_path / f"{n}.mkv", one, "-frames:v", "3", "-c:v", "ffv1") for n, one in enumerate(pair)]
+    short = [convert(one, f"three{n}.mkv", "-frames:v", "3", "-c:v", "ffv1") for n, one in enumerate(pair)]
     filtered = command("filter", short[1], tmp_path / "out.mkv", "--model", models[1], "--reference", short[0])
     for metric in ("vmaf", "psnr_y", "float_ssim"):
         assert metric in filtered.stdout
-    assert ffmpeg_program()
