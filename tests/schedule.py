@@ -11,6 +11,11 @@ from __future__ import annotations
 LONGEST = (
     "tests/workflow/test_recovery.py",
     "tests/workflow/test_plan.py",
+    "tests/workflow/test_environments.py",
+    "tests/workflow/test_end_to_end.py",
+    "tests/workflow/test_builders.py",
+    "tests/workflow/test_contributing.py",
+    "tests/workflow/test_additions.py",
 )
 # Files whose tests share only fixtures that all processes share: each test is a piece of work.
 DIVISIBLE = ("tests/workflow/test_recovery.py",)

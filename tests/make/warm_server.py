@@ -25,6 +25,7 @@ import signal
 import socket
 import sys
 import threading
+import types
 from contextlib import suppress
 
 LIBRARIES = (
@@ -69,7 +70,7 @@ def _become(request: dict[str, object], streams: list[int]) -> None:
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False, errors="backslashreplace", buffering=1)  # noqa: SIM115
     # So that tests find the fork of a verb.
-    verb = words[1] if words[0] != "-m" and len(words) > 1 else words[0]
+    verb = words[1] if not words[0].startswith("-") and len(words) > 1 else words[0]
     with open("/proc/self/comm", "w") as own_name:
         own_name.write(os.path.basename(verb)[:15])
 
@@ -82,6 +83,11 @@ def _run(words: list[str]) -> int:
             sys.argv = words[1:]
             sys.path.insert(0, os.getcwd())
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        elif words[0] == "-c":
+            sys.argv = ["-c", *words[2:]]
+            sys.path.insert(0, "")
+            sys.modules["__main__"] = main_module = types.ModuleType("__main__")
+            exec(compile(words[1], "<string>", "exec"), main_module.__dict__)  # noqa: S102 - as Python does
         else:
             sys.argv = words
             sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))

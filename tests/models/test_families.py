@@ -22,6 +22,7 @@ from pyvmaf.errors import InputError
 from pyvmaf.models.spec import parse_spec, spec_class
 from pyvmaf.workflow.config import model_schema_yaml
 from pyvmaf.workflow.plan import conform, read_numbers
+from tests.make import warm
 from tests.make.runs import once
 from tests.make.tables import table_columns, write_table
 
@@ -56,15 +57,19 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory.mktemp("families"), "copy", make)
 
 
-def python(copy: Path, program: str, *words: object) -> str:
-    """Run a program that imports the copy."""
+def python(copy: Path, program: str, *words: object, forked: bool = True) -> str:
+    """Run a program that imports the copy, in a fork that has the libraries or in a new process."""
     start = (
         "import sys\n"
         "sys.meta_path[:] = [f for f in sys.meta_path if not type(f).__module__.startswith('_editable')]\n"
         f"sys.path.insert(0, {str(copy)!r})\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", start + program, *map(str, words)], cwd=copy, capture_output=True, text=True, check=False
+        [warm.python() if forked else sys.executable, "-c", start + program, *map(str, words)],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -219,7 +224,7 @@ def test_loading_a_model_imports_no_trainer_judge_or_exporter(copy: Path, reques
         "load_model(sys.argv[1])\n"
         "print(json.dumps([name for name in sys.modules if name.startswith(('pyvmaf', 'torch'))]))\n"
     )
-    loaded = set(json.loads(python(copy, program, onnx)))
+    loaded = set(json.loads(python(copy, program, onnx, forked=False)))
     assert "pyvmaf.models.regressor.predictor" in loaded
     assert not {name for name in loaded if name.partition(".")[0] == "torch"}
     ends = {name.rpartition(".")[2] for name in loaded if not name.startswith("pyvmaf.runtime.")}

@@ -39,6 +39,15 @@ def test_a_fork_is_as_a_new_process(tmp_path: Path, program: str) -> None:
     assert (forked.returncode, forked.stdout, forked.stderr) == (new.returncode, new.stdout, new.stderr)
 
 
+def test_a_program_can_be_given_as_text() -> None:
+    text = "import sys; value = 1\ndef read(): return value\nprint(sys.argv, __name__, read())"
+    forked, new = (
+        subprocess.run([python, "-c", text, "a"], capture_output=True, text=True, check=True).stdout
+        for python in (warm.python(), sys.executable)
+    )
+    assert forked == new
+
+
 def test_an_exception_is_shown(tmp_path: Path) -> None:
     done = run(tmp_path, "1 / 0", python=warm.python())
     assert done.returncode == 1
