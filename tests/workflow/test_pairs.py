@@ -213,13 +213,13 @@ def test_pairs_and_encodes_of_one_table_reach_the_registry(
     }
     assert command("verify").returncode == 0
     words = ("--snakefile", SNAKEFILE, "--profile", PROFILE, "--configfile", "pairs.yaml")
-    done = command("audit", *words, "--", target)
+    done = command("audit", target, *words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Nothing to be done" in done.stdout
     # A pair that is another file than the one that was measured; the others are not concerned.
     pair = Path("found/one_a.mp4")
     pair.write_bytes(pair.read_bytes() + b"\0")
-    done = command("audit", *words, "--json", "audit.json", "--", target)
+    done = command("audit", target, "--json", "audit.json", *words)
     assert done.returncode == 1
     groups = [group for group in read_json(Path("audit.json"))["groups"] if group["rule"] == "extract_features"]
     assert [(group["jobs"], group["examples"]) for group in groups] == [
