@@ -330,29 +330,8 @@ def collected_corpora(wildcards):
 
 
 def clip_collections(wildcards):
-    """Collections that only say which clips there are: `ancient`, because a new opinion score changes them, too."""
     corpora = dict.fromkeys(corpus for corpus, _ in PLAN.clips())
-    return [ancient(layout.COLLECTION.path(corpus=corpus)) for corpus in corpora]
-
-
-def clips_made_of(wildcards):
-    """What the clips of all corpora are made of, with the labels that hard negatives have."""
-    return made_of(
-        {
-            f"{corpus}/{clip}": [
-                labels_of(corpus, clip),
-                reference_made_of(corpus, clip),
-            ]
-            for corpus, clip in PLAN.clips()
-        }
-    )
-
-
-def reference_made_of(corpus, clip):
-    """What decides the pictures of a clip, or of the reference of pairs."""
-    if PLAN.corpus(corpus).paired:
-        return PLAN.corpus(corpus).reference_made_from(clip)
-    return clip_made_of(corpus, clip)
+    return [layout.COLLECTION.path(corpus=corpus) for corpus in corpora]
 
 
 def fetched_packages(wildcards):

@@ -67,7 +67,6 @@ rule hard_negatives:
             "backend": config["backend"],
         },
         rows=PLAN.feature_rows,
-        made_of=clips_made_of,
         pairs=untracked(pairs_options()),
         cache=untracked(config["cache"]),
         code=identity("hard-negatives", MEASURED_WITH),

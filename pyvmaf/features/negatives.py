@@ -353,8 +353,7 @@ def hard_negatives(
         output,
         verb="hard-negatives",
         args={"features": features, "model": model, "frames": frames, "backend": compute.backend},
-        # Of the corpus manifests only the labels were read, which are columns: their opinion scores may change.
-        inputs={"clips": [clip.path for clip in clips]},
+        inputs={"corpora": list(collections), "clips": [clip.path for clip in clips]},
         outputs={"table": output},
         details={"rows": table.num_rows, "cases": dict(CASES), "swapped": swaps, "unavailable": unavailable},
         seconds=time.monotonic() - started,
