@@ -329,9 +329,39 @@ def collected_corpora(wildcards):
     return [layout.COLLECTION.path(corpus=corpus) for corpus in PLAN.videos]
 
 
-def clip_collections(wildcards):
-    corpora = dict.fromkeys(corpus for corpus, _ in PLAN.clips())
-    return [layout.COLLECTION.path(corpus=corpus) for corpus in corpora]
+def clips_made_of(wildcards):
+    """What the clips of all corpora are made of, with the labels that hard negatives have."""
+    return made_of(
+        {
+            f"{corpus}/{clip}": [
+                labels_of(corpus, clip),
+                reference_made_of(corpus, clip),
+            ]
+            for corpus, clip in PLAN.clips()
+        }
+    )
+
+
+def reference_made_of(corpus, clip):
+    """What decides the pictures of a clip, or of the reference of pairs."""
+    if PLAN.corpus(corpus).paired:
+        return PLAN.corpus(corpus).reference_made_from(clip)
+    return clip_made_of(corpus, clip)
+
+
+def corpora_of_clips(wildcards, input, output):
+    """The files of all corpora with the folders of their prepared clips; untracked, because what they say is a parameter."""
+    words = []
+    for name in PLAN.videos:
+        corpus = PLAN.corpus(name)
+        if corpus.paired:
+            words += ["--corpus", corpus.path]
+            continue
+        # The prefix of a module is before the paths of the layout.
+        clip = layout.CLIP.path(corpus=name, clip=next(iter(corpus.clips)))
+        made = next(path for path in input.clips if str(path).endswith(clip))
+        words += ["--corpus", f"{corpus.path}={Path(made).parent}"]
+    return words
 
 
 def fetched_packages(wildcards):
@@ -353,13 +383,6 @@ def prepared_clips(wildcards):
 def all_clips(wildcards):
     """The clips of all corpora, prepared ones and references of pairs."""
     return [path for corpus in PLAN.videos for path in clips_of(corpus)]
-
-
-def pairs_options():
-    """Files of the corpora of pairs, which say where their references are."""
-    return [
-        word for name in PLAN.paired for word in ("--pairs", PLAN.corpus(name).path)
-    ]
 
 
 def encoded_rungs(wildcards):

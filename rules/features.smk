@@ -45,7 +45,6 @@ rule extract_features:
 rule hard_negatives:
     """Features of frozen, black, flat and swapped pictures, as a test of models."""
     input:
-        corpora=clip_collections,
         clips=all_clips,
     output:
         table=ensure(layout.NEGATIVES.pattern, non_empty=True),
@@ -67,10 +66,11 @@ rule hard_negatives:
             "backend": config["backend"],
         },
         rows=PLAN.feature_rows,
-        pairs=untracked(pairs_options()),
+        made_of=clips_made_of,
+        corpora=corpora_of_clips,
         cache=untracked(config["cache"]),
         code=identity("hard-negatives", MEASURED_WITH),
     shell:
         "vmaf-train hard-negatives --features {params.what[features]:q} --model {params.what[teacher]:q}"
         " --backend {params.what[backend]:q} --cache {params.cache:q} --code {params.code:q}"
-        " --threads {threads} --output {output.table:q} {params.pairs:q} {input.corpora:q} > {log:q} 2>&1"
+        " --threads {threads} --output {output.table:q} {params.corpora:q} > {log:q} 2>&1"

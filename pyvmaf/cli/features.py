@@ -277,11 +277,19 @@ def named_files(arguments: list[str]) -> dict[str, Path]:
 
 
 def hard_negatives(
-    corpora: Annotated[
-        list[Path],
-        typer.Argument(metavar="CORPUS.json...", help="Manifests of prepared corpora, clips beside them."),
-    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table to write (.parquet).")],
+    corpora: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="CORPUS.json...", help="Manifests of prepared corpora, clips beside them."),
+    ] = None,
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--corpus",
+            metavar="CORPUS.yaml[=FOLDER]",
+            help="File of a corpus and the folder of its prepared clips; of pairs its file alone (repeatable).",
+        ),
+    ] = None,
     features: FeaturesOption = DEFAULT_FEATURES,
     model: ModelOption = DEFAULT_MODEL,
     frames: Annotated[
@@ -303,17 +311,31 @@ def hard_negatives(
     Example: vmaf-train hard-negatives results/corpora/embedded/corpus.json -o hard_negatives.parquet
     """
     check_code("hard-negatives", code, engines.uses(backend))
-    from pyvmaf.corpora.spec import load_corpus
+    from pyvmaf.corpora.spec import load_corpus, load_videos
     from pyvmaf.features.negatives import hard_negatives as run
     from pyvmaf.features.negatives import summary
     from pyvmaf.features.options import Compute
 
     specs = {path: load_corpus(path) for path in pairs or ()}
     roots = {spec.name: spec.home(path, Path()) for path, spec in specs.items()}
+    named = []
+    for word in corpus or ():
+        path, _, folder = word.partition("=")
+        spec = load_videos(path)
+        named.append((spec, Path(folder) if folder else spec.home(Path(path), Path())))
     with progress("hard negatives", unit="clips") as advance:
         compute = Compute(backend=backend, threads=threads, cache=cache, progress=advance)
         rows = summary(
-            run(corpora, output, features=features, model=model, frames=frames, compute=compute, roots=roots)
+            run(
+                corpora or [],
+                output,
+                features=features,
+                model=model,
+                frames=frames,
+                compute=compute,
+                roots=roots,
+                corpora=named,
+            )
         )
     from rich import box
     from rich.table import Table

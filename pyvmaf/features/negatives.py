@@ -18,19 +18,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pyvmaf import engines
+from pyvmaf.base.files import confined
 from pyvmaf.base.outputs import publishes
-from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.corpora.clip import clip_video
+from pyvmaf.corpora.failure import failure_at
+from pyvmaf.corpora.pinned import check_file
+from pyvmaf.corpora.skipped import is_of_file
+from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.features.cache import CacheWarning
 from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, select
 from pyvmaf.features.options import ON_CPU, Compute, Reading, Window
 from pyvmaf.video.format import Format
 from pyvmaf.video.made import KINDS, Chosen, Held, Made
+from pyvmaf.video.probe import inspect
 from pyvmaf.video.reader import FrameSource, Reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pyvmaf.corpora.spec import Entry, VideoCorpus
     from pyvmaf.features.ladder import Ladder
 
 FLAT = "flat"
@@ -82,7 +89,7 @@ def read_clips(collections: Sequence[Path], roots: Mapping[str, Path] | None = N
         InputError: the root of a corpus of pairs is not given.
         IntegrityError: a file is not a corpus manifest, or the SHA-256 of a clip differs from its manifest.
     """
-    from pyvmaf.base.files import confined, sha256_file
+    from pyvmaf.base.files import sha256_file
     from pyvmaf.corpora.manifest import CorpusManifest
 
     clips = []
@@ -108,6 +115,51 @@ def read_clips(collections: Sequence[Path], roots: Mapping[str, Path] | None = N
             raw = Format.parse(entry.raw.size, entry.raw.pix_fmt, entry.raw.fps) if entry.raw else None
             clips.append(Clip(*labels, path, digest, entry.video.frames, raw, entry.stream))
     return clips
+
+
+def clips_of(corpus: VideoCorpus, folder: Path) -> list[Clip]:
+    """Return the clips of a corpus by its file, without those that were skipped.
+
+    What the file says of opinion scores is not read: it may change.
+
+    Args:
+        corpus: the corpus.
+        folder: the folder of its prepared clips; of pairs that exist that of their files.
+
+    Raises:
+        MissingFileError, IntegrityError, InputError: a clip is missing, not the one of its manifest or corpus file, or cannot
+            be read, and the corpus does not skip such clips.
+    """
+    from pyvmaf.corpora import PAIRS, kind
+
+    in_place = kind(corpus.kind).gives == PAIRS
+    clips = []
+    for entry in corpus.taken:
+        labels = (corpus.name, entry.key, entry.source, entry.group)
+        try:
+            clip = _in_place(entry, labels, folder) if in_place else _prepared(labels, folder / f"{entry.key}.mkv")
+        except PyvmafError as err:
+            if not in_place or not corpus.skips or not is_of_file(err):
+                raise
+            continue
+        clips += [clip] if clip is not None else []
+    return clips
+
+
+def _in_place(entry: Entry, labels: tuple[str, str, str, str], root: Path) -> Clip:
+    path = confined(root, entry.path)
+    check_file(path, entry.sha256)
+    raw = entry.raw.format() if entry.raw else None
+    video = inspect(path, raw, stream=entry.stream)
+    video.check(path)
+    return Clip(*labels, path, entry.sha256, video.frames, raw, entry.stream)
+
+
+def _prepared(labels: tuple[str, str, str, str], path: Path) -> Clip | None:
+    if failure_at(path) is not None:
+        return None
+    video, digest = clip_video(path)
+    return Clip(*labels, path, digest, video.frames)
 
 
 def partner(clip: Clip, clips: Sequence[Clip], formats: Mapping[Path, Format]) -> Clip | None:
@@ -292,6 +344,7 @@ def hard_negatives(
     frames: int = DEFAULT_FRAMES,
     compute: Compute = ON_CPU,
     roots: Mapping[str, Path] | None = None,
+    corpora: Sequence[tuple[VideoCorpus, Path]] = (),
 ) -> pa.Table:
     """Measure the hard negatives of every clip of some corpora, and write their table with a manifest.
 
@@ -300,6 +353,7 @@ def hard_negatives(
         output: the parquet file, a row per frame: the columns of `pyvmaf.features.cases`.
         features, model, frames, compute: as in `measure`; progress counts clips.
         roots: as in `read_clips`.
+        corpora: further corpora, by their files, with the folders of `clips_of`.
 
     Returns:
         The table.
@@ -317,9 +371,10 @@ def hard_negatives(
     uses = engines.uses(compute.backend)
     if frames < 2:
         raise InputError(f"--frames must be 2 or more, because motion needs a frame before, not {frames}")
-    clips = read_clips(collections, roots)
+    clips = [*read_clips(collections, roots), *(clip for item in corpora for clip in clips_of(*item))]
     if not clips:
-        raise InputError(f"{', '.join(map(str, collections))} list no clips: there is nothing to make negatives of")
+        names = [*map(str, collections), *(corpus.name for corpus, _ in corpora)]
+        raise InputError(f"{', '.join(names) or 'no corpora'} list no clips: there is nothing to make negatives of")
     formats = {clip.path: clip.open().format for clip in clips}
     parts: list[pa.Table] = []
     unavailable: dict[str, str] = {}
@@ -353,7 +408,7 @@ def hard_negatives(
         output,
         verb="hard-negatives",
         args={"features": features, "model": model, "frames": frames, "backend": compute.backend},
-        inputs={"corpora": list(collections), "clips": [clip.path for clip in clips]},
+        inputs={**({"corpora": list(collections)} if collections else {}), "clips": [clip.path for clip in clips]},
         outputs={"table": output},
         details={"rows": table.num_rows, "cases": dict(CASES), "swapped": swaps, "unavailable": unavailable},
         seconds=time.monotonic() - started,

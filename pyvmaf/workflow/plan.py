@@ -143,6 +143,10 @@ class Corpus:
         entry = self.clips[clip]
         return dict(set_keys({key: entry[key] for key in sorted(entry) if key not in corpora.CLIP_LABELS}))
 
+    def reference_made_from(self, clip: str) -> dict[str, Any]:
+        """Return the keys that decide the pictures of the reference of pairs."""
+        return {key: value for key, value in self.made_from(clip).items() if key != "pairs"}
+
     def opinions(self, codec: str) -> dict[str, Any]:
         """Return the opinion scores of the rows of a codec, with their scale; empty if there are none."""
         return self._ratings.parameter(codec)

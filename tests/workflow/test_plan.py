@@ -179,12 +179,12 @@ MODEL_LEAVES: dict[str, tuple[Any, set[str]]] = {
 }
 
 FROM_VIDEO = {"prepare_clip", "collect_corpus", "encode_rung"} | FROM_FEATURES | FROM_TABLE
-COLLECTED = {"collect_corpus", "hard_negatives"} | FROM_TABLE
-RATED = COLLECTED | {"build_shard", "combine_table"}
+# Hard negatives are of clips and their scenes, and not of how they were rated.
+RATED = {"collect_corpus", "build_shard", "combine_table"} | FROM_TABLE
 # Every key of a clip in a corpus file, and three of the file itself. What is cut out and how is the video's business,
 # labels are not: no encode is made again for a scene that was named wrongly.
 CORPUS_LEAVES: dict[str, tuple[Any, set[str]]] = {
-    "license": ("CC0-1.0", COLLECTED),
+    "license": ("CC0-1.0", {"collect_corpus"}),
     "root": ("elsewhere", FROM_VIDEO),
     "entries.path": ("elsewhere/bikes_1.mkv", FROM_VIDEO),
     "entries.sha256": ("0" * 64, FROM_VIDEO),
@@ -204,7 +204,7 @@ CORPUS_LEAVES: dict[str, tuple[Any, set[str]]] = {
     "entries.mos": (3.5, RATED),
     "entries.mos_std": (0.75, RATED),
     "entries.n_ratings": (30, RATED),
-    "entries.probe": (None, COLLECTED),
+    "entries.probe": (None, {"collect_corpus"}),
 }
 
 ENCODER = (
