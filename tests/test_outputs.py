@@ -22,6 +22,7 @@ from tests.make.commands import refusal
 INPUTS = frozenset(
     [
         "archive",
+        "base_dir",
         "cache",
         "checkpoint",
         "clips",
@@ -33,6 +34,7 @@ INPUTS = frozenset(
         "files",
         "inputs",
         "labels",
+        "manifest",
         "masks",
         "model",
         "mos",

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -179,3 +180,18 @@ def test_the_share_is_that_of_all(skipped: int, measured: int, limit: float) -> 
             check_skipped(items, measured, limit, "x", "clips")
     elif not skipped or skipped / (skipped + measured) < limit - 1e-12:
         check_skipped(items, measured, limit, "x", "clips")
+
+
+def test_hard_negatives_are_of_the_clips_that_were_made(tmp_path: Path, make_video: Make) -> None:
+    corpus(tmp_path, make_video)
+    ran("prepare", "--corpus", "mine.yaml", cwd=tmp_path)
+    ran("manifest", "--corpus", "mine.yaml", cwd=tmp_path)
+    options = ("--features", "adm2,motion2", "--frames", "3")
+    folder = "results/corpora/mine"
+    ran("hard-negatives", f"{folder}/corpus.json", "-o", "one.parquet", *options, cwd=tmp_path)
+    ran("hard-negatives", "--corpus", f"mine.yaml={folder}", "-o", "two.parquet", *options, cwd=tmp_path)
+    one, two = (pq.read_table(tmp_path / name) for name in ("one.parquet", "two.parquet"))
+    assert set(one["clip"].to_pylist()) == {"good"}
+    assert one.equals(two)
+    inputs = read_json(tmp_path / "two.parquet.manifest.json")["inputs"]
+    assert set(inputs) == {"clips"}
