@@ -10,4 +10,5 @@ PYBIND11_MODULE(_native, module) {
   pyvmaf::bind::bind_predict(module);
   pyvmaf::bind::bind_settings(module);
   pyvmaf::bind::bind_build(module);
+  pyvmaf::bind::bind_kernels(module);
 }

@@ -8,10 +8,6 @@ namespace pyvmaf {
 
 namespace {
 
-std::string size_text(std::size_t width, std::size_t height) {
-  return std::to_string(width) + "x" + std::to_string(height);
-}
-
 std::string plane_text(const char* side, std::size_t index) {
   return "plane " + std::to_string(index) + " of the " + side + " frame";
 }
@@ -26,30 +22,30 @@ Sample sample_at(const Plane& plane, std::size_t row, std::size_t column) {
   return value;
 }
 
-[[noreturn]] void throw_out_of_range(const Plane& plane, unsigned bpc, std::size_t width,
-                                     std::size_t height, const char* side, std::size_t index) {
-  const unsigned limit = 1U << bpc;
-  for (std::size_t row = 0; row < height; ++row) {
-    for (std::size_t column = 0; column < width; ++column) {
+[[noreturn]] void throw_out_of_range(const Plane& plane, const Samples& target,
+                                     const std::string& name) {
+  const unsigned limit = 1U << target.bpc;
+  for (std::size_t row = 0; row < target.height; ++row) {
+    for (std::size_t column = 0; column < target.width; ++column) {
       const unsigned value = sample_at<std::uint16_t>(plane, row, column);
       if (value >= limit) {
-        throw std::invalid_argument(
-            plane_text(side, index) + " holds " + std::to_string(value) + " at row " +
-            std::to_string(row) + ", column " + std::to_string(column) + ": more than the " +
-            std::to_string(limit - 1) + " that " + std::to_string(bpc) + " bits allow");
+        throw std::invalid_argument(name + " holds " + std::to_string(value) + " at row " +
+                                    std::to_string(row) + ", column " + std::to_string(column) +
+                                    ": more than the " + std::to_string(limit - 1) + " that " +
+                                    std::to_string(target.bpc) + " bits allow");
       }
     }
   }
-  throw std::invalid_argument(plane_text(side, index) + " changed while it was read");
+  throw std::invalid_argument(name + " changed while it was read");
 }
 
 // Copies the samples and returns the OR of all, which shows whether any needs too many bits.
-unsigned copy_rows_16(const Plane& plane, std::uint8_t* target, std::ptrdiff_t target_stride,
-                      std::size_t width, std::size_t height) {
+unsigned copy_rows_16(const Plane& plane, const Samples& target) {
+  const std::size_t width = target.width;
   unsigned all_bits = 0;
-  for (std::size_t row = 0; row < height; ++row) {
-    auto* out =
-        reinterpret_cast<std::uint16_t*>(target + static_cast<std::ptrdiff_t>(row) * target_stride);
+  for (std::size_t row = 0; row < target.height; ++row) {
+    auto* out = reinterpret_cast<std::uint16_t*>(target.data + static_cast<std::ptrdiff_t>(row) *
+                                                                   target.row_stride);
     const std::uint8_t* in = plane.data + static_cast<std::ptrdiff_t>(row) * plane.row_stride;
     std::uint16_t bits = 0;
     if (plane.column_stride == 2) {
@@ -68,10 +64,10 @@ unsigned copy_rows_16(const Plane& plane, std::uint8_t* target, std::ptrdiff_t t
   return all_bits;
 }
 
-void copy_rows_8(const Plane& plane, std::uint8_t* target, std::ptrdiff_t target_stride,
-                 std::size_t width, std::size_t height) {
-  for (std::size_t row = 0; row < height; ++row) {
-    std::uint8_t* out = target + static_cast<std::ptrdiff_t>(row) * target_stride;
+void copy_rows_8(const Plane& plane, const Samples& target) {
+  const std::size_t width = target.width;
+  for (std::size_t row = 0; row < target.height; ++row) {
+    std::uint8_t* out = target.data + static_cast<std::ptrdiff_t>(row) * target.row_stride;
     const std::uint8_t* in = plane.data + static_cast<std::ptrdiff_t>(row) * plane.row_stride;
     if (plane.column_stride == 1) {
       std::memcpy(out, in, width);
@@ -90,6 +86,27 @@ bool fits(std::size_t length, std::size_t expected, std::size_t luma_length, boo
 
 }  // namespace
 
+std::string size_text(std::size_t width, std::size_t height) {
+  return std::to_string(width) + "x" + std::to_string(height);
+}
+
+void check_sample_size(const Plane& plane, unsigned bpc, const std::string& name) {
+  const std::size_t item_size = bpc > 8 ? 2 : 1;
+  if (plane.item_size != item_size) {
+    throw std::invalid_argument(name + " holds uint" + std::to_string(8 * plane.item_size) +
+                                " samples, a " + std::to_string(bpc) + "-bit context needs uint" +
+                                std::to_string(8 * item_size));
+  }
+}
+
+void copy_samples(const Plane& plane, const Samples& target, const std::string& name) {
+  if (target.bpc <= 8) {
+    copy_rows_8(plane, target);
+  } else if (copy_rows_16(plane, target) >> target.bpc) {
+    throw_out_of_range(plane, target, name);
+  }
+}
+
 void copy_frame(const Planes& planes, VmafPicture& picture, const char* side) {
   const std::size_t plane_count = picture.pix_fmt == VMAF_PIX_FMT_YUV400P ? 1 : 3;
   if (planes.size() < plane_count) {
@@ -97,17 +114,11 @@ void copy_frame(const Planes& planes, VmafPicture& picture, const char* side) {
                                 std::to_string(planes.size()) + " planes, the context needs " +
                                 std::to_string(plane_count));
   }
-  const std::size_t item_size = picture.bpc > 8 ? 2 : 1;
   for (std::size_t index = 0; index < plane_count; ++index) {
     const Plane& plane = planes[index];
     const std::size_t width = picture.w[index];
     const std::size_t height = picture.h[index];
-    if (plane.item_size != item_size) {
-      throw std::invalid_argument(plane_text(side, index) + " holds uint" +
-                                  std::to_string(8 * plane.item_size) + " samples, a " +
-                                  std::to_string(picture.bpc) + "-bit context needs uint" +
-                                  std::to_string(8 * item_size));
-    }
+    check_sample_size(plane, picture.bpc, plane_text(side, index));
     const bool half_width = index > 0 && picture.pix_fmt != VMAF_PIX_FMT_YUV444P;
     const bool half_height = index > 0 && picture.pix_fmt == VMAF_PIX_FMT_YUV420P;
     if (!fits(plane.width, width, picture.w[0], half_width) ||
@@ -118,15 +129,10 @@ void copy_frame(const Planes& planes, VmafPicture& picture, const char* side) {
     }
   }
   for (std::size_t index = 0; index < plane_count; ++index) {
-    const Plane& plane = planes[index];
-    const std::size_t width = picture.w[index];
-    const std::size_t height = picture.h[index];
-    auto* target = static_cast<std::uint8_t*>(picture.data[index]);
-    if (item_size == 1) {
-      copy_rows_8(plane, target, picture.stride[index], width, height);
-    } else if (copy_rows_16(plane, target, picture.stride[index], width, height) >> picture.bpc) {
-      throw_out_of_range(plane, picture.bpc, width, height, side, index);
-    }
+    copy_samples(planes[index],
+                 {static_cast<std::uint8_t*>(picture.data[index]), picture.stride[index],
+                  picture.w[index], picture.h[index], picture.bpc},
+                 plane_text(side, index));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace pyvmaf {
@@ -19,6 +20,25 @@ struct Plane {
 };
 
 using Planes = std::vector<Plane>;
+
+// Where the samples of a plane are copied to.
+struct Samples {
+  std::uint8_t* data;
+  std::ptrdiff_t row_stride;  // in bytes
+  std::size_t width;
+  std::size_t height;
+  unsigned bpc;  // bits per sample; 8 stands for bytes, more for uint16
+};
+
+// Copies the samples of a plane of the same shape. Throws std::invalid_argument if a sample has
+// more bits; `name` names the plane in messages.
+void copy_samples(const Plane& plane, const Samples& target, const std::string& name);
+
+// Throws std::invalid_argument if the samples of a plane are not those of frames with `bpc` bits.
+void check_sample_size(const Plane& plane, unsigned bpc, const std::string& name);
+
+// "WIDTHxHEIGHT".
+std::string size_text(std::size_t width, std::size_t height);
 
 // Copies a frame into a picture of libvmaf. Chroma of odd frames may be rounded up (as FFmpeg does)
 // or down (as libvmaf does): the samples that libvmaf has room for are copied. Throws

@@ -1,0 +1,83 @@
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bind/bind.hpp"
+#include "bind/convert.hpp"
+#include "kernels/vif.hpp"
+
+namespace py = pybind11;
+
+namespace pyvmaf::bind {
+
+namespace {
+
+namespace vif = kernels::vif;
+
+py::array_t<float> measure(vif::Measure& kernel, const py::object& reference,
+                           const py::sequence& distorted) {
+  const Frame ref(py::make_tuple(reference), "reference");
+  const Frame versions(distorted, "distorted");
+  const std::size_t count = versions.planes().size();
+  py::array_t<float> ratios(
+      {count, kernel.limit_count(), std::size_t{vif::scale_count}, std::size_t{2}});
+  static_assert(sizeof(vif::Ratio) == 2 * sizeof(float));
+  auto* data = reinterpret_cast<vif::Ratio*>(ratios.mutable_data());
+  {
+    const py::gil_scoped_release released;
+    kernel.measure(ref.planes()[0], versions.planes(), data);
+  }
+  return ratios;
+}
+
+}  // namespace
+
+void bind_kernels(py::module_& module) {
+  module.def("instruction_sets", &vif::instruction_sets,
+             R"(Return the instruction sets that the kernels can use here, the fastest first.
+
+"portable" is the last: plain C++.
+)");
+  py::class_<vif::Measure>(
+      module, "Vif",
+      R"(Visual information fidelity of luma at four scales, of a reference and distorted versions.
+
+The results equal those of libvmaf's extractor "vif" in plain C to the last bit. Memory is taken at
+the start. Use an object from one thread at a time.
+)")
+      .def(py::init<int, int, int, int, std::vector<double>, const std::string&>(),
+           py::arg("width"), py::arg("height"), py::arg("bpc"), py::arg("most_distorted"),
+           py::arg("gain_limits"), py::arg("instruction_set"), R"(Take the memory.
+
+Args:
+    width: of the frames, 33 or more.
+    height: of the frames, 33 or more.
+    bpc: bits per sample: 8 (uint8 planes), 10 or 12 (uint16 planes).
+    most_distorted: distorted versions in one call, at most.
+    gain_limits: one or two limits of the enhancement gain, each 1 to 100.
+    instruction_set: a name of `instruction_sets`.
+
+Raises:
+    ValueError: an argument out of range.
+)")
+      .def("measure", &measure, py::arg("reference"), py::arg("distorted"),
+           R"(Measure a frame and its distorted versions.
+
+Args:
+    reference: the luma plane, a 2-D buffer of shape (height, width) with any strides.
+    distorted: luma planes as of the reference.
+
+Returns:
+    float32 of shape (distorted, gain limits, 4 scales, 2): numerators and denominators. A score is
+    their quotient in float32.
+
+Raises:
+    TypeError: a plane is not a buffer, or not of uint8 or uint16.
+    ValueError: a plane does not fit, or a sample is greater than 2**bpc - 1.
+)");
+}
+
+}  // namespace pyvmaf::bind

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/vif_arithmetic.hpp"
+
+// What an implementation of VIF for one instruction set offers. Files compiled for an instruction
+// set define nothing that other files could link to but their table.
+namespace pyvmaf::kernels::vif {
+
+// Samples that can be read before and after each line of a picture, whatever they hold.
+inline constexpr int margin = 64;
+
+// A picture of uint8 samples (scale 0 of 8-bit frames) or uint16 samples (all others). Lines are
+// `pitch` samples apart.
+struct Picture {
+  const void* samples;
+  std::ptrdiff_t pitch;
+  int width;
+  int height;
+};
+
+// A reference and its distorted versions at one scale. All pictures have one size; those of the
+// distorted versions have one pitch.
+struct Ladder {
+  int scale;
+  int bits;
+  Picture reference;
+  const Picture* distorted;
+  int count;
+  const double* gain_limits;
+  int limit_count;  // 1 or 2
+};
+
+struct Kernels {
+  const char* name;
+  // Bytes of scratch memory that the functions need, aligned to 64.
+  std::size_t (*scratch_size)(int width);
+  // Adds the sums of each distorted version.
+  void (*statistics)(const Ladder& ladder, void* scratch, Sums* sums);
+  // Writes the picture of the next scale, of half the size: filtered, then every second sample.
+  void (*decimate)(int scale, int bits, const Picture& source, std::uint16_t* target,
+                   std::ptrdiff_t target_pitch, void* scratch);
+};
+
+const Kernels& portable();
+
+#if defined(PYVMAF_AVX2)
+const Kernels& avx2();
+#endif
+
+}  // namespace pyvmaf::kernels::vif
