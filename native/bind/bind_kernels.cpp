@@ -41,6 +41,15 @@ void bind_kernels(py::module_& module) {
 
 "portable" is the last: plain C++.
 )");
+  module.def("logarithms_agree", &vif::logarithms_agree, py::arg("instruction_set"),
+             py::call_guard<py::gil_scoped_release>(),
+             R"(Return whether the logarithms of an instruction set equal those of plain C++.
+
+All 2**15 mantissas are tried, which takes about a millisecond.
+
+Raises:
+    ValueError: the instruction set is not one of `instruction_sets`.
+)");
   py::class_<vif::Measure>(
       module, "Vif",
       R"(Visual information fidelity of luma at four scales, of a reference and distorted versions.

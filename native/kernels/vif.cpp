@@ -147,4 +147,21 @@ std::vector<std::string> instruction_sets() {
   return names;
 }
 
+bool logarithms_agree(const std::string& instruction_set) {
+  // The lowest and the highest value of each mantissa, between 2^17 and 2^18: what is left out
+  // below the 16 highest bits must not count.
+  constexpr int mantissas = 1 << 15;
+  std::vector<double> values;
+  for (int i = 0; i < mantissas; ++i) {
+    values.push_back(4.0 * (mantissas + i));
+    values.push_back(4.0 * (mantissas + i) + 3.0);
+  }
+  const auto count = static_cast<int>(values.size());
+  std::vector<std::int32_t> expected(values.size());
+  std::vector<std::int32_t> found(values.size());
+  portable().logarithms(values.data(), expected.data(), count);
+  kernels_of(instruction_set).logarithms(values.data(), found.data(), count);
+  return found == expected;
+}
+
 }  // namespace pyvmaf::kernels::vif

@@ -62,4 +62,8 @@ class Measure {
 // Names of the instruction sets that this processor has, the fastest first; "portable" is the last.
 std::vector<std::string> instruction_sets();
 
+// Whether the logarithms of an instruction set equal those of plain C++ for each of the 2^15
+// mantissas that count. Throws std::invalid_argument for an unknown instruction set.
+bool logarithms_agree(const std::string& instruction_set);
+
 }  // namespace pyvmaf::kernels::vif

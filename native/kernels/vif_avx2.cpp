@@ -6,7 +6,7 @@
 namespace pyvmaf::kernels::vif {
 
 const Kernels& avx2() {
-  static constexpr Kernels kernels{"avx2", scratch_size, statistics, decimate};
+  static constexpr Kernels kernels{"avx2", logarithms, scratch_size, statistics, decimate};
   return kernels;
 }
 

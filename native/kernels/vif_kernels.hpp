@@ -35,6 +35,8 @@ struct Ladder {
 
 struct Kernels {
   const char* name;
+  // Writes 2048 log2 of count values from 2^17 on, as the statistics have it.
+  void (*logarithms)(const double* values, std::int32_t* logarithms, int count);
   // Bytes of scratch memory that the functions need, aligned to 64.
   std::size_t (*scratch_size)(int width);
   // Adds the sums of each distorted version.

@@ -189,10 +189,16 @@ void decimate(int scale, int bits, const Picture& source, std::uint16_t* target,
   }
 }
 
+void logarithms(const double* values, std::int32_t* logarithms, int count) {
+  for (int i = 0; i < count; ++i) {
+    logarithms[i] = static_cast<std::int32_t>(log2_2048(static_cast<std::uint64_t>(values[i])));
+  }
+}
+
 }  // namespace
 
 const Kernels& portable() {
-  static constexpr Kernels kernels{"portable", scratch_size, statistics, decimate};
+  static constexpr Kernels kernels{"portable", logarithms, scratch_size, statistics, decimate};
   return kernels;
 }
 

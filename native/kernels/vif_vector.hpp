@@ -389,6 +389,15 @@ PYVMAF_INLINE Ints log2_2048(Ints high_words_of_values) {
                left32<11>(right32<20>(high_words_of_values)));
 }
 
+void logarithms(const double* values, std::int32_t* logarithms, int count) {
+  for (int i = 0; i < count; ++i) {
+    const Doubles value = all(values[i]);
+    alignas(64) std::int32_t lanes[lanes32];
+    store(lanes, subtract32(log2_2048(high_words(value, value)), all32(2048 * 1023)));
+    logarithms[i] = lanes[0];
+  }
+}
+
 // ---- energies ----
 
 // Energies of the reference, kept for its distorted versions, and their logarithms.

@@ -12,7 +12,7 @@ from pyvmaf.errors import UnavailableError, unknown_name
 if TYPE_CHECKING:
     from pyvmaf.engines.protocol import Engine
 
-ENGINES: Table[str] = {"libvmaf": "pyvmaf.engines.libvmaf.engine"}
+ENGINES: Table[str] = {"libvmaf": "pyvmaf.engines.libvmaf.engine", "kernels": "pyvmaf.engines.kernels.engine"}
 """Dotted module of each engine, which holds it as ``ENGINE``, by the engine's name."""
 
 CPU = "cpu"

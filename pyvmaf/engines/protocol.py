@@ -77,6 +77,18 @@ class Batch(Protocol):
             NativeError: the engine failed.
         """
 
+    def read_versions(self, index: int, reference: Planes, distorted: Sequence[Planes]) -> None:
+        """Read a frame of the reference with several distorted versions of it, as pairs from `index` on.
+
+        Here they are read one after another; an engine may compute what the reference alone decides once. No request is
+        ordered.
+
+        Raises:
+            NativeError: the engine failed.
+        """
+        for place, planes in enumerate(distorted):
+            self.read(index + place, reference, planes)
+
     def harvest(self) -> Scores:
         """Finish, and return each score with one float64 value per frame, in order of reading.
 
@@ -113,10 +125,16 @@ class Engine(Protocol):
     """Computes scores of frame pairs.
 
     Attributes:
-        name: its row in `pyvmaf.engines.ENGINES`; part of every cache key.
+        name: its row in `pyvmaf.engines.ENGINES`.
+        equals: name of the engine whose numbers it gives to the last bit, its own for most; part of every cache key.
     """
 
     name: str
+
+    @property
+    def equals(self) -> str:
+        """Name of the engine whose numbers this one gives."""
+        return self.name
 
     def identity(self) -> str:
         """Return what decides the numbers on every machine, such as a commit. Manifests hold it.

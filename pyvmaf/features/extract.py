@@ -85,12 +85,12 @@ class _Blocks:
 
 
 class _Item(NamedTuple):
-    """One pair of frames to compute."""
+    """A frame of the reference, and its versions in the rungs that have the same requests."""
 
-    rung: int
+    rungs: Sequence[int]
     frame: int
     reference: Planes
-    distorted: Planes
+    distorted: Sequence[Planes]
 
 
 class _Shared:
@@ -102,13 +102,13 @@ class _Shared:
         self.rungs: list[int] = []
 
     def read(self, item: _Item) -> None:
-        self.batch.read(len(self.indices), item.reference, item.distorted)
-        self.indices.append(item.frame)
-        self.rungs.append(item.rung)
+        self.batch.read_versions(len(self.indices), item.reference, item.distorted)
+        self.indices += [item.frame] * len(item.rungs)
+        self.rungs += item.rungs
 
 
 class _Pool:
-    """Worker threads that compute pairs of frames, in any order.
+    """Worker threads that compute frames, in any order.
 
     An interrupt (Ctrl-C) may come at any place of the thread that reads. The queues are C code that no interrupt leaves
     locked, as it may leave the locks of `threading` and `queue.Queue`; and the flag that ends the threads is a plain value.
@@ -156,15 +156,15 @@ class _Pool:
                 if item is None:
                     break
                 self._places.put(None)
-                requests = self._tasks[item.rung].requests
+                requests = self._tasks[item.rungs[0]].requests
                 key = tuple(requests)
                 shared = batches.get(key)
                 if shared is None:
                     shared = batches[key] = _Shared(self._engine.open(requests, self._form))
                 shared.read(item)
-                del item
                 with self._lock:
-                    self.done += 1
+                    self.done += len(item.rungs)
+                del item
                 if len(shared.indices) >= BLOCK:
                     self._harvest(batches.pop(key))
             while batches and not self._stop:
@@ -282,6 +282,7 @@ def run(
         Task(task.video, {r: keys for r, keys in task.requests.items() if r not in paced.requests})
         for task, paced in zip(tasks, ordered, strict=True)
     ]
+    groups = _groups(free)
     watch = _Watch(videos) if reading.related else None
     indices: list[int] = []
     notes: list[str] = []
@@ -302,9 +303,8 @@ def run(
                 paced.read(index, frames[0], planes)
             if index in window:
                 indices.append(index)
-                for rung, task in enumerate(free):
-                    if task.requests:
-                        pool.put(_Item(rung, index, frames[0], frames[1 + rung]))
+                for rungs in groups:
+                    pool.put(_Item(rungs, index, frames[0], [frames[1 + rung] for rung in rungs]))
                 if advance is not None:
                     advance(pool.done, total)
             del frames
@@ -325,6 +325,15 @@ def run(
         ],
         notes=[*notes, *(watch.notes() if watch is not None else [])],
     )
+
+
+def _groups(tasks: Sequence[Task]) -> list[list[int]]:
+    """Return the tasks that have the same requests, by number; those without requests are left out."""
+    groups: dict[tuple[Request, ...], list[int]] = {}
+    for number, task in enumerate(tasks):
+        if task.requests:
+            groups.setdefault(tuple(task.requests), []).append(number)
+    return list(groups.values())
 
 
 class _Watch:

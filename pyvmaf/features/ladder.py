@@ -337,7 +337,7 @@ class _Entries:
 
     def _key(self, subject: Request | Teacher, name: str | None) -> dict[str, Any]:
         key = {
-            "engine": self._engine.name,
+            "engine": self._engine.equals,
             "machine": self._engine.machine(self._format),
             "frames": self._window,
             "reference": self._reference,

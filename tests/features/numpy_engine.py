@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.engines.protocol import Engine, Request, Requests
+from pyvmaf.engines.protocol import Batch, Engine, Request, Requests
 from pyvmaf.video.format import Format
 from pyvmaf.video.reader import Plane, Planes
 
 PSNR = Request("psnr")
 
 
-class NumpyBatch:
+class NumpyBatch(Batch):
     """Collects the PSNR of each pair."""
 
     def __init__(self, keys: list[str], bits: int) -> None:

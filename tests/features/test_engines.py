@@ -126,6 +126,33 @@ def test_the_verb_computes_with_it_and_its_manifest_names_it(
     assert "copied" not in read_manifest(tmp_path / "cpu.parquet")["engine"]
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_kernels_give_the_scores_of_libvmaf_and_share_its_cache_entries(
+    pair: tuple[Path, Path], clips: dict[str, Path], tmp_path: Path, threads: int
+) -> None:
+    def measured(backend: str, cache: Path | None = None) -> Ladder:
+        compute = Compute(backend=backend, threads=threads, cache=cache)
+        return extract_ladder(
+            pair[0],
+            clips,
+            features=["canonical6", "vif_scale1", "psnr_y"],
+            model=["vmaf_v0.6.1", "vmaf_v0.6.1neg"],
+            reading=Reading(window=Window(0, 20, 3)),
+            compute=compute,
+        )
+
+    expected, found = measured("libvmaf", tmp_path / "cache"), measured("kernels")
+    assert sorted(found.computed) == sorted(expected.computed)
+    for name, rung in expected.rungs.items():
+        own = found.rungs[name]
+        assert own.indices.tolist() == rung.indices.tolist()
+        for columns, others in ((own.features, rung.features), (own.models, rung.models)):
+            assert list(columns) == list(others)
+            for column, values in columns.items():
+                np.testing.assert_array_equal(values, others[column], err_msg=column)
+    assert measured("kernels", tmp_path / "cache").computed == []
+
+
 def test_another_engine_changes_the_code_of_no_run_that_does_not_use_it(tmp_path: Path) -> None:
     root = Path(pyvmaf.__file__).parent
     copy = tmp_path / "pyvmaf"

@@ -10,7 +10,7 @@ import numpy as np
 from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.context import Context
 from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, check_frames, parse_options, repairs_of, score_keys
-from pyvmaf.engines.protocol import Engine, Needs, Request, Requests, Stream
+from pyvmaf.engines.protocol import Batch, Engine, Needs, Request, Requests, Stream
 from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class _Part(NamedTuple):
     keys: list[str]
 
 
-class LibvmafBatch:
+class LibvmafBatch(Batch):
     """One context, or several for requests that file scores of one name, and the scores that are wanted of them."""
 
     def __init__(self, requests: Requests, form: Format) -> None:

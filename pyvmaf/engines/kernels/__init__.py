@@ -1,0 +1,1 @@
+"""Own kernels for features of libvmaf: equal to its plain C to the last bit, and faster."""

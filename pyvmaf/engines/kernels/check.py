@@ -1,0 +1,58 @@
+"""Which instruction set the kernels use here: the fastest one whose results equal libvmaf's on this machine."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+
+from pyvmaf.engines.libvmaf.build import native
+from pyvmaf.engines.libvmaf.context import Context
+
+GAIN_LIMITS = (100.0, 1.0)
+"""Limits of VIF's enhancement gain that are tried: libvmaf's default, and that of the NEG models."""
+
+_WIDTH, _HEIGHT = 97, 65
+
+
+@cache
+def instruction_set() -> str | None:
+    """Return the instruction set to use; None if libvmaf has to compute, which a warning then says.
+
+    A fault of a processor, a compiler or a mathematical library shows here, before a wrong number exists: each
+    instruction set has to give all logarithms of plain C++, and libvmaf's scores of a frame with detail, noise and
+    clipped samples, at 8 and 10 bits.
+    """
+    names: list[str] = native().instruction_sets()
+    for name in names:
+        if native().logarithms_agree(name) and all(_frame_agrees(name, bits) for bits in (8, 10)):
+            return name
+        warnings.warn(
+            f"the kernels for {name} differ from libvmaf on this machine and are not used: please report it with "
+            "`vmaf-train engine`",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return None
+
+
+def _frame_agrees(name: str, bits: int) -> bool:
+    import numpy as np
+
+    peak = 2**bits - 1
+    y, x = np.mgrid[:_HEIGHT, :_WIDTH]
+    # A linear congruential sequence: the same noise with every version of NumPy.
+    noise = (np.arange(y.size, dtype=np.uint64) * 2862933555777941757 + 3037000493 >> np.uint64(40)) % 61
+    detail = peak * (0.5 + 0.7 * np.sin(x / 5.0) * np.cos(y / 7.0))
+    sample = np.uint8 if bits == 8 else np.uint16
+    reference = np.clip(detail, 0, peak).astype(sample)
+    distorted = np.clip(detail + peak / 255 * (noise.reshape(y.shape).astype(float) - 30), 0, peak).astype(sample)
+    ratios = native().Vif(_WIDTH, _HEIGHT, bits, 1, list(GAIN_LIMITS), name).measure(reference, [distorted])[0]
+    for limit, (numerators, denominators) in zip(GAIN_LIMITS, np.moveaxis(ratios, -1, 1), strict=True):
+        with Context(_WIDTH, _HEIGHT, "400", bits) as context:
+            context.use_feature("vif", {} if limit == GAIN_LIMITS[0] else {"vif_enhn_gain_limit": limit})
+            context.read([reference], [distorted], 0)
+            context.flush()
+            expected = [context.feature_scores(key, [0])[0] for key in context.keys]
+        if not np.array_equal(numerators / denominators, np.asarray(expected, dtype=np.float32)):
+            return False
+    return True

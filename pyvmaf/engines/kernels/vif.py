@@ -1,0 +1,72 @@
+"""VIF by kernels: which requests they compute, and the scores of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pyvmaf.engines.libvmaf.build import native
+from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, parse_options, score_keys
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pyvmaf import _native
+    from pyvmaf.engines.protocol import Request, Requests
+    from pyvmaf.video.format import Format
+    from pyvmaf.video.reader import Planes
+
+BIT_DEPTHS = (8, 10, 12)
+
+_GAIN = "vif_enhn_gain_limit"
+MOST = 2
+"""Requests that are computed together."""
+
+
+def computes(request: Request, form: Format) -> bool:
+    """Tell whether the kernels compute a request on frames of this format, from 33x33 on."""
+    return (
+        request.extractor == "vif"
+        and {name for name, _ in request.options} <= {_GAIN}
+        and form.bit_depth in BIT_DEPTHS
+        and min(form.width, form.height) >= 33
+    )
+
+
+class VifScores:
+    """VIF of frames that are measured one after another, for one or two limits of the gain."""
+
+    def __init__(self, requests: Requests, form: Format, instruction_set: str) -> None:
+        """Prepare for at most two requests that `computes` accepts."""
+        self._form, self._instruction_set = form, instruction_set
+        self._limits: list[float] = []
+        self._wanted: list[tuple[str, int, int]] = []
+        for index, (request, keys) in enumerate(requests.items()):
+            options = parse_options(request.extractor, dict(request.options))
+            self._limits.append(float(str(options.get(_GAIN, EXTRACTORS["vif"].options[_GAIN].default))))
+            scales = score_keys(request.extractor, options)
+            self._wanted += [(key, index, scales.index(key)) for key in keys]
+        self._kernel: _native.Vif | None = None
+        self._most = 0
+        self._scores: list[NDArray[np.float32]] = []
+
+    def read(self, reference: Planes, distorted: Sequence[Planes]) -> None:
+        """Measure distorted versions of a frame."""
+        ratios = self._kernel_for(len(distorted)).measure(reference[0], [planes[0] for planes in distorted])
+        self._scores.append(ratios[..., 0] / ratios[..., 1])
+
+    def _kernel_for(self, count: int) -> _native.Vif:
+        if self._kernel is None or count > self._most:
+            form, self._most = self._form, count
+            self._kernel = native().Vif(
+                form.width, form.height, form.bit_depth, count, self._limits, self._instruction_set
+            )
+        return self._kernel
+
+    def scores(self) -> dict[str, NDArray[np.float64]]:
+        """Return the scores that are wanted, of all distorted frames in the order of reading."""
+        import numpy as np
+
+        rows = np.concatenate(self._scores) if self._scores else np.empty((0, len(self._limits), 4), np.float32)
+        return {key: rows[:, limit, scale].astype(np.float64) for key, limit, scale in self._wanted}
