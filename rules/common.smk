@@ -519,6 +519,11 @@ def verdicts(wildcards):
     return [layout.VERDICT.path(model=model) for model in PLAN.models]
 
 
+def converted(file):
+    """Files of one kind, one for each published checkpoint of the configuration."""
+    return lambda wildcards: [file.path(model=model) for model in PLAN.checkpoints]
+
+
 def per_seed(file):
     """Files of one kind, one for each seed of the model that a rule is about, or of all models."""
     return lambda wildcards: [

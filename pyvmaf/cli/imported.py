@@ -66,8 +66,8 @@ def convert(
 
     Example: vmaf-train convert --config config/models/transnet_v2.yaml
     """
+    from pyvmaf.models.imported.architectures import uses
     from pyvmaf.models.imported.convert import convert as run
-    from pyvmaf.models.imported.convert import uses
     from pyvmaf.models.imported.spec import load_imported_spec
 
     if code is not None:

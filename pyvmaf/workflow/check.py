@@ -42,7 +42,7 @@ from pyvmaf.frames.table import columns as picture_columns
 from pyvmaf.labels.scores import NAMES
 from pyvmaf.labels.spec import load_labels
 from pyvmaf.models.crossval import Division
-from pyvmaf.models.spec import ModelSpec, load_spec
+from pyvmaf.models.spec import ModelSpec, load_any, load_spec
 from pyvmaf.tables.clips import LEADING as CLIP_COLUMNS
 from pyvmaf.tables.clips import SHOTS
 from pyvmaf.tables.opinions import OneScale
@@ -65,6 +65,8 @@ def check(plan: Plan) -> None:
     """
     corpora = {name: load_corpus(corpus.path) for name, corpus in plan.corpora.items()}
     specs = {name: load_spec(Path(model.path)) for name, model in plan.models.items()}
+    for checkpoint in plan.checkpoints.values():
+        load_any(Path(checkpoint.path))
     videos = {name: corpus for name, corpus in corpora.items() if isinstance(corpus, VideoCorpus)}
     clips = _Clips(videos)
     problems = [*_names(plan), *_settings(plan), *_present(plan), *clips.problems]

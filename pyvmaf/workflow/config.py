@@ -250,6 +250,11 @@ class Config(Section):
         min_length=1,
         description="Models to train: names of files in `models_folder`, or of those that come with the workflow.",
     )
+    checkpoints: list[Name] = Field(
+        default=[],
+        description="Published checkpoints to convert and register: names of model files of kind `imported`, such as "
+        "transnet_v2 and u2netp.",
+    )
     seeds: list[Annotated[int, Field(ge=0, lt=1 << 32)]] | None = Field(
         default=None, min_length=1, description="Seeds to train each model with; null: what each model's file says."
     )

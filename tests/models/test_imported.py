@@ -291,3 +291,45 @@ def test_a_safetensors_file_is_a_checkpoint(tmp_path: Path) -> None:
     weights.write_bytes(buffer.getvalue()[:-3])
     with pytest.raises(IntegrityError, match="not a readable safetensors file"):
         convert(pinned(tmp_path, weights), tmp_path / "conversion.json", weights=weights)
+
+
+def test_fastdvdnet_of_seeded_weights_is_converted_and_held(tmp_path: Path) -> None:
+    """The published weights cannot be had: a seeded state dict of their layout shows the converter."""
+    from pyvmaf.models.imported.fastdvdnet import Network as FastDVDnet
+    from tests.make.checkpoints import CONFIG
+
+    torch.manual_seed(0)
+    network = FastDVDnet().eval()
+    names = network.state_dict()
+    assert len(names) == 162
+    assert sum(value.numel() for value in network.parameters()) == 2_479_096
+    assert sum(value.numel() for value in names.values()) == 2_483_578
+    assert tuple(names["temp1.inc.convblock.0.weight"].shape) == (90, 4, 3, 3)
+    weights = saved(tmp_path, {f"module.{name}": value for name, value in names.items()}, "model.pth")
+    report = tmp_path / "results/models/fastdvdnet_pre/converted/conversion.json"
+    outcome = convert(CONFIG / "fastdvdnet_pre.yaml", report, weights=weights, sha256=sha256(weights))
+    assert outcome.verdict == "HOLD"
+    assert outcome.parity.error <= 1e-4
+    assert outcome.checkpoint.entries == 162
+    assert "nobody has tried these weights" in outcome.gate.reasons[0]
+    model = load_tensor_model(report.with_name("model.onnx"), task="denoise")
+    frames = np.random.default_rng(0).uniform(0, 1, (1, 5, 64, 64)).astype(np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(frames)).numpy()
+    np.testing.assert_allclose(model(frames=frames)["denoised"], expected, atol=1e-4)
+
+
+def test_pictures_are_doubled_as_torch_does() -> None:
+    from pyvmaf.models.imported.fastdvdnet import _Doubled
+
+    x = torch.arange(2 * 8 * 3 * 5, dtype=torch.float32).reshape(2, 8, 3, 5)
+    assert torch.equal(_Doubled()(x), torch.nn.PixelShuffle(2)(x))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 9])
+def test_windows_repeat_the_edges(n: int) -> None:
+    from pyvmaf.runtime.denoise import windows
+
+    frames = [np.full((1, 1), index, np.float32) for index in range(n)]
+    found = [window[:, 0, 0].tolist() for window in windows(frames)]
+    assert found == [[float(np.clip(t + step, 0, n - 1)) for step in range(-2, 3)] for t in range(n)]

@@ -21,12 +21,15 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from pyvmaf.base import families
+from pyvmaf.base.code import Uses
 from pyvmaf.base.table import Table
 from pyvmaf.errors import unknown_name
 
 ARCHITECTURES: Table[str] = {
     "transnet_v2": "pyvmaf.models.imported.transnet_v2",
     "u2netp": "pyvmaf.models.imported.u2netp",
+    "fastdvdnet": "pyvmaf.models.imported.fastdvdnet",
 }
 """Dotted name of the module of each network."""
 
@@ -49,3 +52,16 @@ def architecture(name: str) -> Any:
         InputError: it is unknown.
     """
     return importlib.import_module(ARCHITECTURES[check_known(name)])
+
+
+def uses(name: str) -> Uses:
+    """Return what ``convert`` uses for a network in addition to its imports.
+
+    Args:
+        name: of a row of `ARCHITECTURES`.
+
+    Raises:
+        InputError: it is unknown.
+    """
+    family = families.uses("convert", "imported")
+    return Uses(modules=tuple(sorted({*family.modules, ARCHITECTURES[check_known(name)]})))

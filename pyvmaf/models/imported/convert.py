@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pyvmaf.base import layout
-from pyvmaf.base.code import Uses, identity
+from pyvmaf.base.code import identity
 from pyvmaf.base.document import Call, publish
-from pyvmaf.base.families import uses as family_uses
 from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes, write_json
 from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.models.gates.gate import Row
-from pyvmaf.models.imported.architectures import ARCHITECTURES, architecture
+from pyvmaf.models.imported.architectures import architecture, uses
 from pyvmaf.models.imported.checkpoint import Say, obtain, read_pinned, read_tensors
 from pyvmaf.models.imported.conversion import Conversion, Parity
 from pyvmaf.models.imported.mirror import MirrorManifest, MirrorOutput, OnnxMetadata, Upstream
@@ -33,16 +32,6 @@ if TYPE_CHECKING:
     from pyvmaf.models.imported.onnx import Arrays
 
 _SHOWN = 3
-
-
-def uses(name: str) -> Uses:
-    """What ``convert`` uses for a network in addition to its imports.
-
-    Args:
-        name: of a row of `ARCHITECTURES`.
-    """
-    family = family_uses("convert", "imported")
-    return Uses(modules=tuple(sorted({*family.modules, ARCHITECTURES[name]})))
 
 
 @dataclass(frozen=True)
