@@ -149,5 +149,5 @@ class Network(nn.Module):
         colours = [torch.cat([frames[:, index : index + 1]] * 3, dim=1) for index in range(WINDOW)]
         triples = [self.temp1(*colours[start : start + 3], noise) for start in range(3)]
         denoised = self.temp2(*triples, noise).clamp(0, 1)
-        luma = (denoised * torch.tensor(_LUMA)[None, :, None, None]).sum(dim=1, keepdim=True)
+        luma: Tensor = (denoised * torch.tensor(_LUMA)[None, :, None, None]).sum(dim=1, keepdim=True)
         return luma[:, :, :height, :width]
