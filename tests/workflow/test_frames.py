@@ -38,7 +38,8 @@ def prepare(folder: Path, clips: Mapping[str, Path]) -> None:
         make_video(folder / "masks" / f"{number}.png", "64x48", 1, "-update", "1", "-pix_fmt", "gray")
     model = read_yaml(REPOSITORY / "config" / "models" / "nr_metric_v1.yaml")
     model |= {"name": "tiny", "epochs": 1, "crops": {"train": 64, "judge": 64, "views": 1}, "quantised": []}
-    model |= {"split": {"protocol": "kfold", "k": 2, "by": "source"}, "gates": {}}
+    model |= {"split": {"protocol": "kfold", "k": 2, "by": "source"}}
+    model["gates"] = {"constant": {"rmse_share_max": 1000}}
     write_yaml(folder / "config" / "models" / "tiny.yaml", model)
     write_yaml(
         folder / "pixels.yaml",
@@ -83,7 +84,9 @@ def plans(session_folder: Path, trained: Path) -> Mapping[str, Planned]:
             "too large": Case((*SMALL, "--config", "pictures={gray: {count: 2, crop: 300x80}}", *target)),
             "no frames": Case((*SMALL, "--config", "pictures={gray: {count: null}}", *target)),
             "unknown": Case((*SMALL, "--config", "tables={pictures: {pictures: grey}}", *target)),
-            "called reference": Case((*SMALL, "--config", "codecs=[reference]", "ladders={reference: {}}", *target)),
+            "called reference": Case(
+                (*SMALL, "--config", "codecs=[reference]", "ladders={reference: {encoder: libx264}}", *target)
+            ),
         }
 
     return plan_once(session_folder, "plans-pictures", cases)
