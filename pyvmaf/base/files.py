@@ -27,8 +27,13 @@ def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _open(path: str | os.PathLike[str]) -> BufferedReader:
-    """Open a regular file; others may block for ever, or have no end."""
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a regular file for reading; others may block for ever, or have no end.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is a device, a pipe or a socket.
+    """
     try:
         handle = os.open(place(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except (FileNotFoundError, NotADirectoryError) as err:
@@ -56,7 +61,7 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
         InputError: it is a device, a pipe or a socket, whose bytes may have no end.
         IntegrityError: it was changed while it was read.
     """
-    with _open(path) as stream:
+    with open_regular(path) as stream:
         stamp = Stamp.of(os.fstat(stream.fileno()))
         if (known := known_hash(path, stamp)) is not None:
             return known
@@ -205,7 +210,7 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> byte
         InputError: it is a device, a pipe or a socket.
     """
     reading(path)
-    with _open(path) as stream:
+    with open_regular(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > max_bytes:
             raise IntegrityError(

@@ -12,8 +12,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pyvmaf.base.document import Document, Name
+from pyvmaf.base.files import open_regular
 from pyvmaf.base.outputs import discard
-from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.errors import InputError, PyvmafError
 
 _LARGEST = 100_000
 
@@ -43,11 +44,11 @@ class Failure(Document):
 def failure_at(path: Path) -> Failure | None:
     """Return the failure that stands in the place of a clip or encode; None if it is anything else, or missing."""
     try:
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             if stream.read(1) != b"{":
                 return None
         return Failure.read(path)
-    except (OSError, IntegrityError, InputError):
+    except (OSError, PyvmafError):
         return None
 
 

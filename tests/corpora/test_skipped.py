@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -145,6 +146,9 @@ def test_other_files_are_no_failures(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "clip.mkv").write_bytes(content)
     assert failure_at(tmp_path / "clip.mkv") is None
     assert failure_at(tmp_path / "missing.mkv") is None
+    # It does not wait for somebody who writes to a pipe.
+    os.mkfifo(tmp_path / "pipe.mkv")
+    assert failure_at(tmp_path / "pipe.mkv") is None
     Failure(path="a", why="b").write(tmp_path / "failure.mkv")
     assert failure_at(tmp_path / "failure.mkv") == Failure(path="a", why="b")
 
