@@ -167,11 +167,13 @@ def judge(
 
     verdict = run(config, reports, output, negatives=negatives, seeds=_seeds(seeds))
     gate = verdict["gate"]
-    say(
-        f"{verdict['verdict']} {verdict['model']}: mean PLCC {figure(gate['mean_plcc'], 5)} "
-        f"(at least {gate['mean_plcc_threshold']}), spread over {len(verdict['seeds'])} seeds "
-        f"{figure(gate['plcc_spread'], 5)} (at most {gate['plcc_spread_max']}), {verdict['recommendation']}"
-    )
+    correlation = ""
+    if "mean_plcc" in gate:  # a gate that not every family has
+        correlation = (
+            f"mean PLCC {figure(gate['mean_plcc'], 5)} (at least {gate['mean_plcc_threshold']}), spread over "
+            f"{len(verdict['seeds'])} seeds {figure(gate['plcc_spread'], 5)} (at most {gate['plcc_spread_max']}), "
+        )
+    say(f"{verdict['verdict']} {verdict['model']}: {correlation}{verdict['recommendation']}")
     _print_gates(gate)
     if verdict["seeds_not_judged"]:
         say(f"not judged: seeds {verdict['seeds_not_judged']}, which {config} also names", err=True)

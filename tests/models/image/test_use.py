@@ -22,6 +22,7 @@ from pyvmaf.models.image.spec import load_image
 from pyvmaf.models.weights import load_weights
 from pyvmaf.quantized.quantize import quantize
 from pyvmaf.runtime.load import Model, load_model
+from tests.make.commands import command
 from tests.make.pictures import FILTER, SCORE, compressed, shipped, texture
 
 
@@ -45,6 +46,14 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path, pictures: Path, score
     assert (shipped(tmp_path / "b", FILTER, pictures) / "model.onnx").read_bytes() == (
         filters / "model.onnx"
     ).read_bytes()
+
+
+def test_judge_prints_the_gates_of_the_family(tmp_path: Path, score: Path) -> None:
+    config = score.parent / "small_nr.yaml"
+    shown = command("judge", "--config", config, "--output", tmp_path / "verdict.json", score / "loso.json").stdout
+    assert "PROMOTE small_nr: ship the model" in shown
+    for row in ("SROCC of all held-out rows", "mean SROCC within sources", "RMSE as a share of a constant's"):
+        assert row in shown
 
 
 def test_signatures_and_operators(score: Path, filters: Path) -> None:
