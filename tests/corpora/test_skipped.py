@@ -55,7 +55,9 @@ def ran(*words: object, cwd: Path) -> str:
 
 def test_the_whole_line_by_hand(tmp_path: Path, make_video: Make) -> None:
     corpus(tmp_path, make_video)
-    why = "words.mp4 is not a video that FFmpeg can read (Invalid data found when processing input)"
+    why = (
+        "words.mp4 is not a video that FFmpeg can read (Invalid data found when processing input: moov atom not found)"
+    )
     assert ran("prepare", "--corpus", "mine.yaml", cwd=tmp_path).strip() == f"skipped: words.mp4: {why}"
     assert ran("manifest", "--corpus", "mine.yaml", cwd=tmp_path).strip() == f"skipped: words: {why}"
     results, ladders = tmp_path / "results", []
