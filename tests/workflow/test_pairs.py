@@ -158,7 +158,7 @@ def test_failing_clips_do_not_stop_the_others(measured: Path) -> None:
     assert set(collection["clips"]) == {"good_1", "good_2"}
     assert collection["failed"] == {
         "cut": "cut.mp4 has no video stream, only data",
-        "words": "words.mp4 is not a video that FFmpeg can read (Invalid data found when processing input)",
+        "words": "words.mp4 is not a video that FFmpeg can read (Invalid data found when processing input: moov atom not found)",
     }
     details = read_json(measured / "results/shards/clips/libx264.parquet.manifest.json")["details"]
     assert [(item["clip"], item["rung"], item["why"]) for item in details["failed"]] == [
