@@ -154,7 +154,7 @@ def test_every_key_states_what_it_rebuilds() -> None:
     # Labels are refused for corpora that have scores: see tests/workflow/test_labels.py.
     inside -= {"tables.default.labels"}
     # What pictures rebuild: see tests/workflow/test_frames.py.
-    pictures = {"pictures", "images", "tables.default.pictures"}
+    pictures = {"pictures", "images", "tables.default.pictures", "tables.default.images"}
     keys = inside | (set(Config.model_fields) - {place.partition(".")[0] for place in sections})
     assert set(LEAVES) == keys - pictures
 
