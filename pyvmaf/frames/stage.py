@@ -14,7 +14,8 @@ from pyvmaf.base.layout import REFERENCE
 from pyvmaf.base.manifest import engine_block, write_manifest
 from pyvmaf.base.outputs import Watch, claim, publishes
 from pyvmaf.corpora.failure import failure_at, refuse_failure
-from pyvmaf.errors import InputError, PyvmafError, UnavailableError
+from pyvmaf.corpora.skipped import Failed, is_of_file, portable
+from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.features.table import write_table
 from pyvmaf.frames.cache import PictureCache
 from pyvmaf.frames.sampling import frame_count, sample
@@ -238,7 +239,9 @@ def pairs_subject(corpus: PairsSpec, root: Path, clip: str, codec: str, pictures
     if codec == REFERENCE:
         subject.versions.append(Version(first, REFERENCE, {**labels, "codec": None}, vmaf=REFERENCE_VMAF))
         return subject
-    _add_pairs(subject, corpus, entry, {**labels, "codec": codec}, lambda pair: _same_frames(opened(pair), frames))
+    _add_pairs(
+        subject, corpus, root, entry, {**labels, "codec": codec}, lambda pair: _same_frames(opened(pair), frames)
+    )
     return subject
 
 
@@ -250,6 +253,7 @@ def _same_frames(video: Reader, frames: int) -> Reader:
 def _add_pairs(
     subject: Subject,
     corpus: PairsSpec,
+    root: Path,
     entry: Reference,
     labels: Mapping[str, str],
     opened: Callable[[Any], Reader],
@@ -266,10 +270,9 @@ def _add_pairs(
         try:
             video = opened(pair)
         except PyvmafError as err:
-            if corpus.on_error != "skip" or isinstance(err, UnavailableError):
+            if corpus.on_error != "skip" or not is_of_file(err):
                 raise
-            failed = {"clip": entry.key, "codec": codec, "rung": rung, "path": pair.path, "why": str(err)}
-            subject.failed.append(failed)
+            subject.failed.append(Failed(entry.key, codec, rung, pair.path, portable(str(err), root)).as_dict())
             continue
         strength = _strength(strengths[rung])
         subject.versions.append(Version(video, rung, labels, pair.encoder, pair.preset, pair.crf, strength))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,18 @@ from pyvmaf.base.code import identity
 from pyvmaf.base.coded import Coded
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import content_hash
-from pyvmaf.metrics import agreement, finite, psnr
+from pyvmaf.metrics import agreement, finite
 from pyvmaf.models.crossval import Division, Validation, figures, validate
 from pyvmaf.models.families import Fit, Run
 from pyvmaf.models.image.graph import file_of, input_name
 from pyvmaf.models.image.networks import build, n_parameters
-from pyvmaf.models.image.rows import PSNR_CAP, PictureRows, read_rows
+from pyvmaf.models.image.rows import PictureRows, read_rows
+from pyvmaf.models.image.scores import scores
 from pyvmaf.models.image.spec import ImageSpec
 from pyvmaf.models.image.statistics import ranges
 from pyvmaf.models.image.trainer import Member, Trained, train
-from pyvmaf.models.image.views import squares
 from pyvmaf.runtime import session as runtimes
 from pyvmaf.splits import VAL, Fold, hash_sides
-
-PICTURES_AT_A_TIME = 16
-"""Pictures that are judged together."""
 
 
 def fit(spec: ImageSpec, run: Run) -> Fit:
@@ -121,42 +118,6 @@ def predict(
     where, name = f"the graph of {spec.name}", input_name(spec)
     runtime = runtimes.session(file_of(spec, state), where=where)
     return scores(spec, lambda pictures: runtimes.run(runtime, {name: pictures}, where), data, rows)
-
-
-def scores(
-    spec: ImageSpec,
-    answer: Callable[[NDArray[np.float32]], NDArray[np.float64]],
-    data: PictureRows,
-    rows: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Score some rows [n] with any runtime of the network.
-
-    Args:
-        spec: the model.
-        answer: the network: [n, 1, h, w] in [0, 1] to [n] or [n, 1, h, w].
-        data: all rows.
-        rows: which of them.
-    """
-    if spec.network.is_filter:
-        return np.array([_filtered_psnr(answer, data, int(row)) for row in rows])
-    found = []
-    for start in range(0, rows.size, PICTURES_AT_A_TIME):
-        part = rows[start : start + PICTURES_AT_A_TIME]
-        answers = answer(
-            np.concatenate([squares(data.picture(int(row)), spec.crops.judge, spec.crops.views) for row in part])
-        )
-        found.append(answers.reshape(part.size, -1).mean(axis=1))
-    return np.concatenate(found) if found else np.empty(0)
-
-
-def in_levels(picture: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Round a picture in [0, 1] to 8 bits."""
-    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8))
-
-
-def _filtered_psnr(answer: Callable[[NDArray[np.float32]], NDArray[np.float64]], data: PictureRows, row: int) -> float:
-    picture = data.picture(row)[None, None].astype(np.float32) / np.float32(255)
-    return psnr(in_levels(answer(picture)[0, 0]), data.reference(row), cap=PSNR_CAP)
 
 
 def _codecs(data: PictureRows) -> list[str]:

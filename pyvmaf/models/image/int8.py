@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from pyvmaf.models.families import Feeds
 from pyvmaf.models.image import rows as picture_rows
-from pyvmaf.models.image.fit import scores
 from pyvmaf.models.image.graph import input_name
 from pyvmaf.models.image.rows import PictureRows
+from pyvmaf.models.image.scores import scores
 from pyvmaf.models.image.spec import ImageSpec
 from pyvmaf.models.image.views import squares
 from pyvmaf.models.weights import Weights

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -114,3 +117,14 @@ def build(network: Network) -> nn.Module:
 def n_parameters(module: nn.Module) -> int:
     """Count the trained numbers of a module."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

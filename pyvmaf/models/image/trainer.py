@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader
 from pyvmaf.errors import PyvmafError, UnavailableError
 from pyvmaf.models.image.checkpoints import SafetensorsIO
 from pyvmaf.models.image.crops import Batch, RandomCrops, stream
-from pyvmaf.models.image.networks import build
+from pyvmaf.models.image.networks import build, one_thread
 from pyvmaf.models.image.rows import PictureRows
 from pyvmaf.models.image.spec import ImageSpec, Schedule
 
@@ -59,17 +59,6 @@ class Trained:
 
     state: dict[str, NDArray[Any]]
     losses: list[float]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute with one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def rate(schedule: Schedule, share: float) -> float:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pyvmaf.models.families import Trial
 from pyvmaf.models.image.graph import input_name, member_state, network_of
+from pyvmaf.models.image.networks import one_thread
 from pyvmaf.models.image.spec import ImageSpec
-from pyvmaf.models.image.trainer import one_thread
 from pyvmaf.models.weights import Weights
 
 
