@@ -494,16 +494,21 @@ class _Work:
         twice = self._versions.get(distorted.digest, ("", own))
         if twice[1] != own:
             raise InputError(
-                f"{item.where}: {path} has the bytes of {twice[0]}, a distorted version of another reference: are the two "
-                "columns swapped?"
+                f"{item.where}: {path} has the bytes of {twice[0]}, a distorted version of another reference: {_doubt(item)}"
             )
         side = self._by_hash.get(distorted.digest) or self._versions.get(own, ("", ""))[0]
         if side:
             raise InputError(
                 f"{item.where}: one of {item.reference} and {path} has the bytes of {side}, which is on the other side "
-                "elsewhere: are the two columns swapped?"
+                f"elsewhere: {_doubt(item)}"
             )
         self._versions[distorted.digest] = (path, own)
+
+
+def _doubt(item: Candidate) -> str:
+    """Say what may be wrong with a pair whose bytes contradict it: a list may have swapped columns, names may be wrong."""
+    by_name = item.where == item.distorted
+    return "one of the two is not what its name says" if by_name else "are the two columns swapped?"
 
 
 def _rate(reference: _File) -> dict[str, str]:

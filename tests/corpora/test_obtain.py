@@ -415,7 +415,8 @@ def bucket(place: Place, make_video: Make) -> dict[str, bytes]:
     rng = random.Random(5)
     for number in range(40):
         for ending in PARTS.values():
-            data = (mp4 if ending.endswith("mp4") else webm) + bytes(rng.randrange(50))
+            # Each stem has bytes of its own, as real videos do.
+            data = (mp4 if ending.endswith("mp4") else webm) + bytes(rng.randrange(50)) + bytes([number])
             files[f"Gaming_360P-{number:04x}{ending}"] = data
     for number in (3, 8):
         del files[f"Gaming_360P-{number:04x}_vod.webm"]

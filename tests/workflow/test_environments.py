@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.make.logs import Log
-from tests.make.videos import REPOSITORY
+from tests.make.videos import REPOSITORY, make_video
 from tests.make.workflows import PROFILE, SNAKEFILE, artefacts, drive, snakemake, timings, write_yaml
 from tests.workflow import linked
 from tests.workflow.loaded import JOBS, SOURCES
@@ -141,6 +141,33 @@ def write_label_files(folder: Path) -> str:
     return "{book: {dataset: rated, file: book.xlsx, videos: videos}}"
 
 
+def write_pictures(folder: Path) -> None:
+    """Write rated images, a model of them, a published checkpoint, and pictures.yaml, a configuration with these."""
+    rows = ["image,source,mos"]
+    for number in range(4):
+        make_video(folder / "images" / f"{number}.png", "96x80", 1, "-update", "1")
+        rows.append(f"{number}.png,scene{number},{number + 1}")
+    (folder / "images" / "list.csv").write_text("\n".join(rows) + "\n")
+    model = yaml.safe_load((REPOSITORY / "config" / "models" / "nr_metric_v1.yaml").read_text())
+    model |= {"name": "pictures", "epochs": 1, "crops": {"train": 64, "judge": 64, "views": 1}, "quantised": []}
+    model |= {"split": {"protocol": "kfold", "k": 2, "by": "source"}, "gates": {"constant": {"rmse_share_max": 1000}}}
+    model["target"] = {"table": "pictures", "column": "mos", "range": [1, 5]}
+    write_yaml(folder / "more" / "pictures.yaml", model)
+    shutil.copyfile(REPOSITORY / "config" / "models" / "u2netp.yaml", folder / "more" / "u2netp.yaml")
+    write_yaml(
+        folder / "pictures.yaml",
+        {
+            "pictures": {"gray": {"count": 2, "crop": "96x80"}},
+            "images": {"rated": {"source": "images/list.csv", "mos_scale": [1, 5]}},
+            "tables": {
+                "default": {"corpora": ["mine"]},
+                "pictures": {"pictures": "gray", "corpora": [], "images": ["rated"]},
+            },
+            "checkpoints": ["u2netp"],
+        },
+    )
+
+
 def questions(folder: Path, log: Path) -> dict[str, Job]:
     """Plan one job of every rule: of the finished run, a corpus of packages, tables, an ensemble, and QAT."""
     shutil.copytree(log.parent, folder / "tables")
@@ -158,33 +185,43 @@ def questions(folder: Path, log: Path) -> dict[str, Job]:
         f"labels={labels}",
         "corpora=[mine, logged, embedded]",
         "models_folder=more",
-        "tables={default: {corpora: [mine]}}",
     ]
+    write_pictures(folder)
     targets = ["results/shards/logged/imported.parquet", "results/corpora/embedded/.packages/fetched.json"]
     targets += [
         "results/labels/aggregated.jsonl",
         "results/models/small/ensemble.json",
         "results/quantized/small/seed0/qat.onnx",
+        "results/frames/gray/mine/carphone/libx264.safetensors",
+        "results/models/u2netp/converted/conversion.json",
     ]
+    looked = ["results/models/pictures/seed0/weights.safetensors"]
     head = [
         "--snakefile",
         str(SNAKEFILE),
         "--profile",
         str(PROFILE),
         "--nolock",
-        "--configfile",
-        "small.yaml",
         "-n",
         "-p",
+        "--configfile",
+        "small.yaml",
     ]
-    cases = {"run": [*head, "--forceall"], "more": [*head, "-R", "ensemble_models", *more, "--", *targets]}
+    further_head = [*head, "pictures.yaml"]
+    cases = {
+        "run": [*head, "--forceall"],
+        "more": [*further_head, "-R", "ensemble_models", *more, "--", *targets],
+        "pictures": [*further_head, *more, "models=[small, pictures]", "--", *looked],
+    }
     answers = drive(folder, cases)
     for name, (code, text) in answers.items():
         assert code == 0, f"{name}: {text}"
-    run, further = (planned(answers[name][1]) for name in ("run", "more"))
+    run, further, of_pictures = (planned(answers[name][1]) for name in cases)
+    further |= {name: job for name, job in of_pictures.items() if name not in further}
     # First the jobs of the run: its pages would show the additions, such as an ensemble.
-    # Labels are read before they are put together.
-    rest = sorted(JOBS - set(run), key=lambda rule: (rule == "aggregate_labels", rule))
+    # Labels, pictures and checkpoints are read before they are put together and converted.
+    last = {"aggregate_labels", "combine_pictures", "convert_checkpoint"}
+    rest = sorted(JOBS - set(run), key=lambda rule: (rule in last, rule))
     found = {**run, **{rule: further[rule] for rule in rest}}
     fit = found["fit_model"]
     kfold = fit.command.replace("config/models/small.yaml", "kfold/small.yaml").replace(
@@ -203,6 +240,7 @@ def questions(folder: Path, log: Path) -> dict[str, Job]:
         "read_labels (matrix)": Job("read_labels", (), matrix),
         "quantize_model (qat)": further["quantize_model"],
         "fit_model (kfold)": Job("fit_model", (), command),
+        "fit_model (pictures)": of_pictures["fit_model"],
     }
 
 
@@ -222,8 +260,11 @@ def ran(finished_run: Path, programs: Mapping[str, Path], tmp_path_factory: pyte
     return Ran(folder, ended, jobs, noted)
 
 
+MORE_JOBS = ("read_labels (matrix)", "fit_model (kfold)", "fit_model (pictures)", "quantize_model (qat)")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*sorted(JOBS), "read_labels (matrix)", "fit_model (kfold)", "quantize_model (qat)"])
+@pytest.mark.parametrize("name", [*sorted(JOBS), *MORE_JOBS])
 def test_a_verb_runs_with_the_packages_of_its_environment(name: str, ran: Ran) -> None:
     done = ran.ended[name]
     if name == "fetch_corpus" and "cannot download" in done.stdout and "PYVMAF_REQUIRE_NETWORK" not in os.environ:

@@ -51,6 +51,7 @@ def test_another_workflow_imports_this_one(
     assert jobs["fit_model"] == "2"
     assert set(jobs) == {*SOURCES} - {
         *("fetch_corpus", "import_table", "ensemble_models", "read_labels", "aggregate_labels"),
+        *("extract_frames", "extract_images", "combine_pictures", "fetch_checkpoint", "convert_checkpoint"),
         *(rule for rule in SOURCES if rule.startswith("all_")),
     }
 
