@@ -1,4 +1,4 @@
-// VIF in plain C++: the words that the other implementations have to repeat.
+// VIF in plain C++: the definition that the other implementations reproduce to the last bit.
 #include <cmath>
 #include <initializer_list>
 

@@ -24,6 +24,14 @@ CodeOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", "-t", min=1, help="Worker threads.")]
+FeatureRegex = Annotated[
+    str | None,
+    typer.Option("--feature-key-regex", metavar="REGEX", help="The part of it that is the key, one group."),
+]
+LabelRegex = Annotated[
+    str | None,
+    typer.Option("--label-key-regex", metavar="REGEX", help="The part of it that is the key, one group."),
+]
 
 
 class Advance(Protocol):

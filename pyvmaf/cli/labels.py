@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pyvmaf.base.terminal import say
-from pyvmaf.cli.common import CodeOption, check_code, progress
+from pyvmaf.cli.common import CodeOption, FeatureRegex, LabelRegex, check_code, progress
 
 
 def register(app: typer.Typer) -> None:
@@ -87,16 +87,6 @@ def aggregate(
     for name, count in counts.items():
         if count and name not in ("rows_in", "rows_out", "inputs_seen"):
             say(f"{name}: {count}", err=True)
-
-
-FeatureRegex = Annotated[
-    str | None,
-    typer.Option("--feature-key-regex", metavar="REGEX", help="The part of it that is the key, one group."),
-]
-LabelRegex = Annotated[
-    str | None,
-    typer.Option("--label-key-regex", metavar="REGEX", help="The part of it that is the key, one group."),
-]
 
 
 def join(

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pyvmaf.base.code import NOTHING
 from pyvmaf.base.terminal import say
-from pyvmaf.cli.common import CodeOption, check_code
+from pyvmaf.cli.common import CodeOption, FeatureRegex, LabelRegex, check_code
+
+if TYPE_CHECKING:
+    from pyvmaf.labels.scores import Labels
+
+LabelsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--labels", help="Labels that rate the rows, from labels or aggregate; may be repeated."),
+]
+LabelCorpus = Annotated[
+    list[str] | None,
+    typer.Option("--label-corpus", metavar="LABEL", help="Rate the rows of this corpus label only; may be repeated."),
+]
+FeatureKey = Annotated[str, typer.Option("--feature-key", help="Column that names the video.")]
+LabelKey = Annotated[str, typer.Option("--label-key", help="Key of the labels that names the video.")]
 
 
 class Unit(Enum):
@@ -146,24 +160,12 @@ def combine(
         str | None,
         typer.Option("--teacher", help="What computed the VMAF of tables of another program that do not state it."),
     ] = None,
-    labels: Annotated[
-        list[Path] | None,
-        typer.Option("--labels", help="Labels that rate the rows, from labels or aggregate; may be repeated."),
-    ] = None,
-    label_corpus: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label-corpus", metavar="LABEL", help="Rate the rows of this corpus label only; may be repeated."
-        ),
-    ] = None,
-    feature_key: Annotated[str, typer.Option("--feature-key", help="Column that names the video.")] = "clip",
-    feature_key_regex: Annotated[
-        str | None, typer.Option("--feature-key-regex", metavar="REGEX", help="The part of it that is the key.")
-    ] = None,
-    label_key: Annotated[str, typer.Option("--label-key", help="Key of the labels that names the video.")] = "src",
-    label_key_regex: Annotated[
-        str | None, typer.Option("--label-key-regex", metavar="REGEX", help="The part of it that is the key.")
-    ] = None,
+    labels: LabelsOption = None,
+    label_corpus: LabelCorpus = None,
+    feature_key: FeatureKey = "clip",
+    feature_key_regex: FeatureRegex = None,
+    label_key: LabelKey = "src",
+    label_key_regex: LabelRegex = None,
     code: CodeOption = None,
 ) -> None:
     """Put shards into one training table. A label may repeat; a feature that an input lacks becomes NaN.
@@ -174,7 +176,6 @@ def combine(
     """
     check_code("combine", code)
     from pyvmaf.base.opinion import parse_scale
-    from pyvmaf.labels.scores import Labels
     from pyvmaf.tables.build import combine as run
 
     pairs = [(label, Path(path)) for label, path in (_pair(value, "LABEL=TABLE") for value in inputs)]
@@ -185,11 +186,7 @@ def combine(
         mos_scale=None if mos_scale is None else parse_scale(mos_scale),
         teacher=teacher,
         mos_maps=dict(_pair(value, "LABEL=MAP") for value in mos_map or ()),
-        labels_of=Labels(
-            tuple(labels), feature_key, feature_key_regex, label_key, label_key_regex, corpora=tuple(label_corpus or ())
-        )
-        if labels
-        else None,
+        labels_of=_labels(labels, label_corpus, feature_key, feature_key_regex, label_key, label_key_regex),
     )
     say(f"{output}: {rows} rows of {len(pairs)} tables")
 
@@ -210,22 +207,12 @@ def combine_pictures(
         list[str] | None,
         typer.Option("--mos-map", metavar="CORPUS=MAP", help="Map of the scores of a corpus, if not the usual one."),
     ] = None,
-    labels: Annotated[
-        list[Path] | None,
-        typer.Option("--labels", help="Labels that rate the rows, from labels or aggregate; may be repeated."),
-    ] = None,
-    label_corpus: Annotated[
-        list[str] | None,
-        typer.Option("--label-corpus", metavar="CORPUS", help="Rate the rows of this corpus only; may be repeated."),
-    ] = None,
-    feature_key: Annotated[str, typer.Option("--feature-key", help="Column that names the video.")] = "clip",
-    feature_key_regex: Annotated[
-        str | None, typer.Option("--feature-key-regex", metavar="REGEX", help="The part of it that is the key.")
-    ] = None,
-    label_key: Annotated[str, typer.Option("--label-key", help="Key of the labels that names the video.")] = "src",
-    label_key_regex: Annotated[
-        str | None, typer.Option("--label-key-regex", metavar="REGEX", help="The part of it that is the key.")
-    ] = None,
+    labels: LabelsOption = None,
+    label_corpus: LabelCorpus = None,
+    feature_key: FeatureKey = "clip",
+    feature_key_regex: FeatureRegex = None,
+    label_key: LabelKey = "src",
+    label_key_regex: LabelRegex = None,
     code: CodeOption = None,
 ) -> None:
     """Put tables of pictures into one training table, with VMAF and opinion scores of their frames.
@@ -238,22 +225,33 @@ def combine_pictures(
     """
     check_code("combine-pictures", code)
     from pyvmaf.base.opinion import parse_scale
-    from pyvmaf.labels.scores import Labels
     from pyvmaf.tables.pictures import combine_pictures as run
 
     shards = [(label, Path(path)) for label, path in (_pair(value, "CORPUS=SHARD") for value in shard or ())]
-    rated = labels and Labels(
-        tuple(labels), feature_key, feature_key_regex, label_key, label_key_regex, corpora=tuple(label_corpus or ())
-    )
     rows = run(
         inputs,
         shards,
         output,
         mos_scale=None if mos_scale is None else parse_scale(mos_scale),
         mos_maps=dict(_pair(value, "CORPUS=MAP") for value in mos_map or ()),
-        labels_of=rated or None,
+        labels_of=_labels(labels, label_corpus, feature_key, feature_key_regex, label_key, label_key_regex),
     )
     say(f"{output}: {rows} pictures of {len(inputs)} tables")
+
+
+def _labels(
+    paths: list[Path] | None,
+    corpora: list[str] | None,
+    feature_key: str,
+    feature_pattern: str | None,
+    label_key: str,
+    label_pattern: str | None,
+) -> Labels | None:
+    from pyvmaf.labels.scores import Labels
+
+    if not paths:
+        return None
+    return Labels(tuple(paths), feature_key, feature_pattern, label_key, label_pattern, corpora=tuple(corpora or ()))
 
 
 def _pair(value: str, form: str) -> tuple[str, str]:

@@ -87,7 +87,7 @@ def _watch(connection: Any) -> None:
         guard.watch(connection)
 
 
-class _Connection(HTTPConnection):
+class _Watched(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         connection = super()._new_conn()
         _watch(connection)
@@ -99,23 +99,16 @@ class _Connection(HTTPConnection):
         return super().getresponse()
 
 
-class _SecureConnection(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        connection = super()._new_conn()
-        _watch(connection)
-        return connection
-
-    def getresponse(self) -> Any:
-        _watch(self.sock)
-        return super().getresponse()
+class _WatchedSecure(_Watched, HTTPSConnection):
+    pass
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls = _Watched
 
 
 class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+    ConnectionCls = _WatchedSecure
 
 
 def _guarded(manager: PoolManager) -> PoolManager:

@@ -77,6 +77,14 @@ class Observed(Keyed, Protocol):
         """Where further arrays of n values may lie."""
 
 
+def codecs_of(data: Observed) -> list[str]:
+    """Codecs of the rows, sorted; none if the table does not name them. Rows without a codec add none."""
+    column = data.rows.get("codec")
+    if not isinstance(column, Coded):
+        return []
+    return sorted(str(column.names[code]) for code in np.unique(column.codes).tolist() if column.names[code])
+
+
 @dataclass(frozen=True)
 class Division:
     """The folds of a model.

@@ -7,6 +7,7 @@ own. `load_spec` reads a file with the class of its kind.
 from __future__ import annotations
 
 import difflib
+from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -438,9 +439,9 @@ class CommonSpec(Section):
     license: str = Field(default="BSD-2-Clause-Patent", max_length=128, description="Licence of the weights.")
 
     @classmethod
+    @abstractmethod
     def reads(cls) -> dict[str, list[str]]:
         """Keys that each verb reads: a change of another key does not concern the verb."""
-        raise NotImplementedError
 
 
 class ModelSpec(CommonSpec, Section):

@@ -17,7 +17,9 @@ from pyvmaf.frames.table import File, metadata, name_in, picture_table
 from pyvmaf.metrics import psnr
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
+from pyvmaf.models.image.spec import ImageSpec
 from pyvmaf.models.judge import judge
+from pyvmaf.models.spec import load_spec
 
 STEPS = (8, 24, 60, 140)
 """Steps of the quantiser, the strengths of the ladder."""
@@ -63,6 +65,13 @@ def write_spec(folder: Path, spec: dict[str, Any], **changes: Any) -> Path:
     path = folder / f"{data['name']}.yaml"
     path.write_text(yaml.safe_dump(data))
     return path
+
+
+def image_spec(path: Path) -> ImageSpec:
+    """Read the spec of a model that looks at pictures."""
+    spec = load_spec(path)
+    assert isinstance(spec, ImageSpec)
+    return spec
 
 
 def shipped(folder: Path, spec: dict[str, Any], pictures: Path, seed: int = 0) -> Path:

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from pyvmaf import _native
 from pyvmaf.engines.kernels.check import GAIN_LIMITS, instruction_set
+from pyvmaf.engines.kernels.vif import computes
 from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.context import Context
+from pyvmaf.engines.protocol import Request
+from pyvmaf.video.format import Format
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -121,6 +124,17 @@ def test_the_self_check_chooses_the_fastest() -> None:
     assert _native.instruction_sets()[-1] == "portable"
     assert all(_native.logarithms_agree(name) for name in _native.instruction_sets())
     assert instruction_set() == _native.instruction_sets()[0]
+
+
+@pytest.mark.parametrize("size", [(32, 64), (64, 32), (33, 33)])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_the_engine_asks_the_kernels_for_what_they_take(size: tuple[int, int], bits: int) -> None:
+    try:
+        _native.Vif(*size, bits, 1, [100.0], _native.instruction_sets()[0])
+        taken = True
+    except ValueError:
+        taken = False
+    assert computes(Request("vif"), Format.planar(*size, "420", bits)) == taken
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -27,8 +27,8 @@ def instruction_set() -> str | None:
         if native().logarithms_agree(name) and all(_frame_agrees(name, bits) for bits in (8, 10)):
             return name
         warnings.warn(
-            f"the kernels for {name} differ from libvmaf on this machine and are not used: please report it with "
-            "`vmaf-train engine`",
+            f"the kernels for {name} differ from libvmaf on this machine and are not used: please report it with what "
+            "pyvmaf.engine() returns",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.base.code import identity
-from pyvmaf.base.coded import Coded
 from pyvmaf.base.families import uses
 from pyvmaf.base.files import content_hash
 from pyvmaf.metrics import agreement, finite
-from pyvmaf.models.crossval import Division, Validation, figures, validate
+from pyvmaf.models.crossval import Division, Validation, codecs_of, figures, validate
 from pyvmaf.models.families import Fit, Run
 from pyvmaf.models.image.graph import file_of, input_name
 from pyvmaf.models.image.networks import build, n_parameters
@@ -52,7 +51,7 @@ def fit(spec: ImageSpec, run: Run) -> Fit:
         dropped=data.dropped,
         validation=validation,
         tensors={name: np.stack([one.state[name] for one in trained]) for name in trained[0].state},
-        info={"codecs": _codecs(data), "levels": ranges(data.picture(row) for row in range(data.y.size))},
+        info={"codecs": codecs_of(data), "levels": ranges(data.picture(row) for row in range(data.y.size))},
         held_out=[*(fold.held_out for fold in division.folds), None],
         n_parameters=n_parameters(build(spec.network)),
         facts={"pictures": facts(spec, data, validation)},
@@ -118,12 +117,6 @@ def predict(
     where, name = f"the graph of {spec.name}", input_name(spec)
     runtime = runtimes.session(file_of(spec, state), where=where)
     return scores(spec, lambda pictures: runtimes.run(runtime, {name: pictures}, where), data, rows)
-
-
-def _codecs(data: PictureRows) -> list[str]:
-    """Codecs of the rows; none if the table does not name them."""
-    column = data.rows.get("codec")
-    return [] if not isinstance(column, Coded) else sorted(name for name in column.names.tolist() if name)
 
 
 def facts(spec: ImageSpec, data: PictureRows, validation: Validation) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from pyvmaf.base.section import Section
-from pyvmaf.errors import InputError
-from pyvmaf.models.spec import Ensemble, Export, ModelSpec, Optimiser, Pooled, Quantised, Split, Target, load_spec
+from pyvmaf.models.spec import Ensemble, Export, ModelSpec, Optimiser, Pooled, Quantised, Split, Target
 
 REFERENCE = "reference"
 """The target of a filter: the pristine picture."""
@@ -219,16 +217,3 @@ class ImageSpec(ModelSpec, Section):
 
 
 SPEC = ImageSpec
-
-
-def load_image(path: Path) -> ImageSpec:
-    """Read the spec of a model that looks at pictures.
-
-    Raises:
-        MissingFileError: there is no such file.
-        InputError: it is not YAML, not a spec, or that of another family.
-    """
-    spec = load_spec(path)
-    if not isinstance(spec, ImageSpec):
-        raise InputError(f"{path} is a model of kind {spec.kind!r}, which does not look at pictures")
-    return spec

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyvmaf.base.coded import Coded
 from pyvmaf.chunks import chunks, release
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import TEACHER, pooled_column
-from pyvmaf.models.crossval import Division, Predict, figures, summarise, validate
+from pyvmaf.models.crossval import Division, Predict, codecs_of, figures, summarise, validate
 from pyvmaf.models.families import Fit, Run
 from pyvmaf.models.regressor.base import TENSORS
 from pyvmaf.models.regressor.networks import Mlp, build
@@ -72,7 +71,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
         dropped=data.dropped,
         validation=validation,
         tensors=_tensors(fitted),
-        info={"features": list(data.features), "codec": codec, "codecs": _codecs(data)} | negatives,
+        info={"features": list(data.features), "codec": codec, "codecs": codecs_of(data)} | negatives,
         held_out=[m.held_out for m in members],
         n_parameters=network.n_parameters,
         facts={
@@ -81,14 +80,6 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
         }
         | negatives,
     )
-
-
-def _codecs(data: TrainingTable) -> list[str]:
-    """Codecs of the rows; none if the table does not name them."""
-    column = data.rows.get("codec")
-    if not isinstance(column, Coded):
-        return []
-    return sorted(str(column.names[code]) for code in np.unique(column.codes).tolist() if column.names[code])
 
 
 def _baselines(data: TrainingTable, fitted: list[Fitted]) -> dict[str, Predict]:

@@ -16,9 +16,8 @@ from pyvmaf.models.families import Run
 from pyvmaf.models.fit import CHECKPOINTS, fit
 from pyvmaf.models.image.fit import fit as fit_family
 from pyvmaf.models.image.networks import MobileNetTiny, ResidualFilter, n_parameters
-from pyvmaf.models.image.spec import load_image
 from pyvmaf.models.weights import load_weights
-from tests.make.pictures import FILTER, SCORE, write_pictures, write_spec
+from tests.make.pictures import FILTER, SCORE, image_spec, write_pictures, write_spec
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +95,7 @@ def test_a_filter_is_judged_by_the_psnr_of_what_it_makes(tmp_path: Path, picture
 
 
 def test_early_stopping_ends_before_the_last_epoch(tmp_path: Path, pictures: Path) -> None:
-    spec = load_image(
+    spec = image_spec(
         write_spec(tmp_path, SCORE, early_stopping={"patience": 1, "share": 0.5}, optimiser={"name": "adam", "lr": 0.5})
     )
     epochs: list[int] = []
@@ -168,4 +167,4 @@ def test_a_filter_needs_pristine_pictures(tmp_path: Path) -> None:
 )
 def test_specs_that_contradict_themselves(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        load_image(write_spec(tmp_path, SCORE, **changes))
+        image_spec(write_spec(tmp_path, SCORE, **changes))

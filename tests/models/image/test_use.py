@@ -18,12 +18,11 @@ from pyvmaf.models.image.graph import member_state, network_of
 from pyvmaf.models.image.networks import ResidualFilter
 from pyvmaf.models.image.onnx_form import write
 from pyvmaf.models.image.predictor import PicturePredictor
-from pyvmaf.models.image.spec import load_image
 from pyvmaf.models.weights import load_weights
 from pyvmaf.quantized.quantize import quantize
 from pyvmaf.runtime.load import Model, load_model
 from tests.make.commands import command
-from tests.make.pictures import FILTER, SCORE, compressed, shipped, texture
+from tests.make.pictures import FILTER, SCORE, compressed, image_spec, shipped, texture
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,7 @@ def test_signatures_and_operators(score: Path, filters: Path) -> None:
 
 def test_a_score_is_the_mean_of_the_networks_answers_to_its_squares(score: Path) -> None:
     model = load_model(score / "model.onnx")
-    spec, weights = load_image(score.parent / "small_nr.yaml"), load_weights(score / "weights.safetensors")
+    spec, weights = image_spec(score.parent / "small_nr.yaml"), load_weights(score / "weights.safetensors")
     network = network_of(spec, member_state(weights, None))
     picture = compressed(texture(3, 80, 100), 30)
     squares = [picture[8:72, 18:82], picture[:64, :64], picture[-64:, -64:]]
@@ -90,7 +89,7 @@ def test_a_tiled_picture_is_that_filtered_whole(filters: Path, monkeypatch: pyte
     whole = model.filtered(picture)
     monkeypatch.setattr(model, "_tile", 32)
     assert np.abs(model.filtered(picture) - whole).max() < 1e-6
-    spec, weights = load_image(filters.parent / "small_filter.yaml"), load_weights(filters / "weights.safetensors")
+    spec, weights = image_spec(filters.parent / "small_filter.yaml"), load_weights(filters / "weights.safetensors")
     with torch.inference_mode():
         answer = network_of(spec, member_state(weights, None))(torch.from_numpy(picture[None, None] / np.float32(255)))
     assert np.abs(answer[0, 0].numpy() - whole).max() < 1e-6
