@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from pyvmaf.encodes.record import Record
 
 
+def check_reference(path: Path, record: Record, reference: Path, digest: str) -> None:
+    """Check that an encode was made from the reference with this SHA-256.
+
+    Raises:
+        InputError: its record names another one.
+    """
+    if record.src_sha256 != digest:
+        raise InputError(
+            f"{path} was encoded from a reference with SHA-256 {record.src_sha256}, but {reference} has {digest}: encode it "
+            "again from this reference"
+        )
+
+
 def read_records(rungs: Mapping[str, Path]) -> dict[str, Record]:
     """Read the encode record beside each rung.
 
@@ -143,11 +156,7 @@ class _Ladder:
 
     def _record(self, rung: str, path: Path, digest: str) -> dict[str, Record]:
         record = read_records({rung: path})
-        if (of := record[rung].src_sha256) != digest:
-            raise InputError(
-                f"{path} was encoded from a reference with SHA-256 {of}, but {self.reference} has {digest}: encode it again "
-                "from this reference"
-            )
+        check_reference(path, record[rung], self.reference, digest)
         return record
 
     def _extract(self, rungs: Mapping[str, Path]) -> Ladder:

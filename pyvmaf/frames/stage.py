@@ -146,7 +146,7 @@ def ladder_subject(
 
     Encodes that could not be made are left out.
     """
-    from pyvmaf.features.stage import read_records, read_strengths
+    from pyvmaf.features.stage import check_reference, read_records, read_strengths
 
     failures = {rung: failure for rung, path in rungs.items() if (failure := failure_at(path)) is not None}
     rungs = {rung: path for rung, path in rungs.items() if rung not in failures}
@@ -155,11 +155,7 @@ def ladder_subject(
     strengths = read_strengths(rungs, records)
     digest = sha256_file(reference)
     for rung, record in records.items():
-        if record.src_sha256 != digest:
-            raise InputError(
-                f"{rungs[rung]} was encoded from a reference with SHA-256 {record.src_sha256}, but {reference} has "
-                f"{digest}: encode it again from this reference"
-            )
+        check_reference(rungs[rung], record, reference, digest)
     first = Reader(reference)
     shown = first.presentation.format(first.coded)
     frames = frame_count(first)
