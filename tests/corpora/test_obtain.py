@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -366,7 +367,7 @@ def test_it_goes_on_after_it_was_killed(place: Place, video: bytes) -> None:
     """Killed again and again, it comes to the same files and the same record as in one go."""
     payload = {f"V/{number}.mp4": video + random.Random(number).randbytes(60_000) for number in range(6)}
     archive = zipped(payload)
-    served = place.server.serve("/videos.zip", archive)
+    place.server.serve("/videos.zip", archive)
     files = {f"f{number}.csv": f"a,b\n{number},".encode() + b"1" * 50_000 for number in range(5)}
     for name, data in files.items():
         place.server.serve(f"/{name}", data)
@@ -379,26 +380,37 @@ def test_it_goes_on_after_it_was_killed(place: Place, video: bytes) -> None:
     assert place.fetch("--accept-licence").returncode == 0
     expected = {name: data for name, data in place.files().items() if not name.endswith(".manifest.json")}
     shutil.rmtree(place.data)
-    served.trickle_s, served.data = 0, archive
     words = [sys.executable, "-m", "pyvmaf", "fetch", "--corpus", "small", "--accept-licence"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    kills = 0
-    for delay in (0.6, 0.8, 0.9, 1.0, 1.1, 1.3, 60):
+    whole = {**payload, **files, "videos.zip": archive}
+
+    def killed(path: str, after_s: float) -> int | None:
+        """The exit status of a run that is killed so long after it asked for a file."""
+        asked = len(place.server.asked)
         process = subprocess.Popen(
             words, cwd=place.folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        try:
-            process.communicate(timeout=delay)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            kills += 1
-            whole = {**payload, **files, "videos.zip": archive}
-            for name, data in place.files().items():
-                if name in whole:
-                    assert data == whole[name], f"{name} is not whole"
-    assert process.returncode == 0
-    assert kills
+        while process.poll() is None and not any(entry[0] == path for entry in place.server.asked[asked:]):
+            time.sleep(0.001)
+        time.sleep(after_s)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        for name, data in place.files().items():
+            if name in whole:
+                assert data == whole[name], f"{name} is not whole"
+        return process.returncode
+
+    # While a file is on its way, and then anywhere between the archive's first byte and the end.
+    stalls = [("/f2.csv", 100), ("/f4.csv", 40_000), ("/videos.zip", 5_000), ("/videos.zip", len(archive) // 2)]
+    for path, length in stalls:
+        stalled = place.server.files[path]
+        assert isinstance(stalled, Served)
+        stalled.stall_after[:] = [length]
+        assert killed(path, 0.05) == -signal.SIGKILL
+        stalled.stall_after.clear()
+    for after_s in (0, 0.01, 0.03, 0.1):
+        killed("/videos.zip", after_s)
+    assert place.fetch("--accept-licence").returncode == 0
     assert {name: data for name, data in place.files().items() if not name.endswith(".manifest.json")} == expected
 
 
