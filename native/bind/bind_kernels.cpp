@@ -7,6 +7,7 @@
 
 #include "bind/bind.hpp"
 #include "bind/convert.hpp"
+#include "kernels/motion.hpp"
 #include "kernels/vif.hpp"
 
 namespace py = pybind11;
@@ -15,7 +16,14 @@ namespace pyvmaf::bind {
 
 namespace {
 
+namespace motion = kernels::motion;
 namespace vif = kernels::vif;
+
+std::uint64_t difference(motion::Measure& kernel, const py::object& reference) {
+  const Frame frame(py::make_tuple(reference), "reference");
+  const py::gil_scoped_release released;
+  return kernel.measure(frame.planes()[0]);
+}
 
 py::array_t<float> measure(vif::Measure& kernel, const py::object& reference,
                            const py::sequence& distorted) {
@@ -86,6 +94,38 @@ Returns:
 Raises:
     TypeError: a plane is not a buffer, or not of uint8 or uint16.
     ValueError: a plane does not fit, or a sample is greater than 2**bpc - 1.
+)");
+  py::class_<motion::Measure>(module, "Motion",
+                              R"(Differences of the blurred luma of the frames of a video.
+
+They are those of libvmaf's extractor "motion". Memory is taken at the start. Use an object from one
+thread at a time.
+)")
+      .def(py::init<int, int, int, int, const std::string&>(), py::arg("width"), py::arg("height"),
+           py::arg("bpc"), py::arg("distance"), py::arg("instruction_set"), R"(Take the memory.
+
+Args:
+    width: of the frames, 33 or more.
+    height: of the frames, 33 or more.
+    bpc: bits per sample: 8 (uint8 planes), 10 or 12 (uint16 planes).
+    distance: 1 for differences to the frame before, 2 for those to the one before that.
+    instruction_set: a name of `instruction_sets`.
+
+Raises:
+    ValueError: an argument out of range.
+)")
+      .def("measure", &difference, py::arg("reference"), R"(Measure the next frame.
+
+Args:
+    reference: the luma plane, a 2-D buffer of shape (height, width) with any strides.
+
+Returns:
+    Sum of the absolute differences of all samples, of unit 2**-8 in samples of 8 bits; 0 for the
+    first `distance` frames.
+
+Raises:
+    TypeError: the plane is not a buffer, or not of uint8 or uint16.
+    ValueError: the plane does not fit, or a sample is greater than 2**bpc - 1.
 )");
 }
 

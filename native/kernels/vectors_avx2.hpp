@@ -42,6 +42,8 @@ PYVMAF_INLINE Ints interleave_low(Ints a, Ints b) { return _mm256_unpacklo_epi16
 PYVMAF_INLINE Ints interleave_high(Ints a, Ints b) { return _mm256_unpackhi_epi16(a, b); }
 // 32-bit lanes of at most 16 bits to 16-bit lanes.
 PYVMAF_INLINE Ints narrow(Ints low, Ints high) { return _mm256_packus_epi32(low, high); }
+// The same of lanes with sign.
+PYVMAF_INLINE Ints narrow_signed(Ints low, Ints high) { return _mm256_packs_epi32(low, high); }
 // Stores 8 lanes of at most 16 bits as uint16.
 PYVMAF_INLINE void store_narrow(std::uint16_t* p, Ints v) {
   const Ints packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(v, v), 0xD8);
@@ -59,11 +61,18 @@ PYVMAF_INLINE Ints multiply_add(Ints sum, Ints a, Ints b) {
 }
 PYVMAF_INLINE Ints add32(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
 PYVMAF_INLINE Ints subtract32(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
+PYVMAF_INLINE Ints subtract16(Ints a, Ints b) { return _mm256_sub_epi16(a, b); }
+PYVMAF_INLINE Ints absolute32(Ints a) { return _mm256_abs_epi32(a); }
 PYVMAF_INLINE Ints larger32(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
 PYVMAF_INLINE Ints greater32(Ints a, Ints b) { return _mm256_cmpgt_epi32(a, b); }
 template <int count>
 PYVMAF_INLINE Ints right32(Ints a) {
   return _mm256_srli_epi32(a, count);
+}
+// Copies of the sign move in.
+template <int count>
+PYVMAF_INLINE Ints signed_right32(Ints a) {
+  return _mm256_srai_epi32(a, count);
 }
 template <int count>
 PYVMAF_INLINE Ints left32(Ints a) {

@@ -2,18 +2,14 @@
 
 #include <cstdint>
 
+#include "kernels/common.hpp"
+
 // Integer arithmetic of visual information fidelity (Sheikh and Bovik, "Image information and
 // visual quality", 2006) at four scales, as libvmaf rounds it. The functions stand here once, for
 // every implementation; a compiler for devices can read this file, too.
 //
 // Fixed point: samples of b bits have the unit 2^-(b - 8) after the vertical pass, means have 24
 // bits (8 before the point), and energies (sigma1^2, sigma2^2, sigma12) the unit 2^-16.
-
-#if defined(__CUDACC__)
-#define PYVMAF_ANYWHERE __host__ __device__
-#else
-#define PYVMAF_ANYWHERE
-#endif
 
 namespace pyvmaf::kernels::vif {
 
@@ -46,13 +42,6 @@ struct Rounding {
 // `bits` of the frames counts at scale 0 only: pictures of the other scales have 16 bits.
 PYVMAF_ANYWHERE constexpr Rounding rounding(int scale, int bits) {
   return scale == 0 ? Rounding{bits, 2 * (bits - 8)} : Rounding{16, 16};
-}
-
-// Index of the sample that stands for one outside of a line: reflected without repeating the edge.
-// Defined for at least -(length - 1) to 2 * (length - 1), and clamped beyond.
-PYVMAF_ANYWHERE constexpr int reflected(int index, int length) {
-  const int inside = index < 0 ? -index : index >= length ? 2 * (length - 1) - index : index;
-  return inside < 0 ? 0 : inside >= length ? length - 1 : inside;
 }
 
 PYVMAF_ANYWHERE constexpr std::uint64_t rounded(std::uint64_t sum, int shift) {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from pyvmaf.engines.libvmaf import build
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 Pair = tuple[list[Plane], list[Plane]]
@@ -70,3 +72,11 @@ def golden() -> Path:
     if not (folder / "index.tsv").is_file():
         pytest.skip(f"no golden values at {folder}")
     return folder
+
+
+@pytest.fixture
+def plain_c() -> Iterator[None]:
+    """Let libvmaf use no vector code: its C is the definition of right."""
+    build.set_cpu_mask(2**64 - 1)
+    yield
+    build.set_cpu_mask(0)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,40 +11,12 @@ from numpy.typing import NDArray
 from pyvmaf import _native
 from pyvmaf.engines.kernels.check import GAIN_LIMITS, instruction_set
 from pyvmaf.engines.kernels.vif import computes
-from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.context import Context
 from pyvmaf.engines.protocol import Request
 from pyvmaf.video.format import Format
+from tests.make.planes import CONTENTS, Plane, content
 
-Plane = NDArray[np.uint8] | NDArray[np.uint16]
-
-CONTENTS = ("texture", "noise", "black and white", "stripes", "grey", "white", "ramp")
-
-
-@pytest.fixture(autouse=True)
-def plain_c() -> Iterator[None]:
-    """Let libvmaf use no vector code: its C is the definition of right."""
-    build.set_cpu_mask(2**64 - 1)
-    yield
-    build.set_cpu_mask(0)
-
-
-def content(kind: str, width: int, height: int, bits: int, seed: int) -> Plane:
-    rng, peak = np.random.default_rng(seed), 2**bits - 1
-    y, x = np.mgrid[:height, :width]
-    made: dict[str, Callable[[], NDArray[Any]]] = {
-        "texture": lambda: np.asarray(
-            peak * (0.5 + 0.4 * np.sin(x / 5 + seed) * np.cos(y / 9)) + rng.normal(0, peak / 40, x.shape)
-        ),
-        "noise": lambda: rng.integers(0, peak + 1, x.shape),
-        "black and white": lambda: rng.integers(0, 2, x.shape) * peak,
-        "stripes": lambda: x // (1 + seed % 3) % 2 * peak,
-        "grey": lambda: np.full(x.shape, peak // 2),
-        "white": lambda: np.full(x.shape, peak),
-        "ramp": lambda: x * peak // (width - 1),
-    }
-    values = np.clip(made[kind](), 0, peak)
-    return np.asarray(values, np.uint8) if bits == 8 else np.asarray(values, np.uint16)
+pytestmark = pytest.mark.usefixtures("plain_c")
 
 
 def libvmaf_ratios(reference: Plane, distorted: Plane, bits: int, limit: float) -> NDArray[np.float64]:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
+from typing import TYPE_CHECKING
 
 from pyvmaf.engines.libvmaf.build import native
 from pyvmaf.engines.libvmaf.context import Context
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
 GAIN_LIMITS = (100.0, 1.0)
 """Limits of VIF's enhancement gain that are tried: libvmaf's default, and that of the NEG models."""
@@ -19,8 +26,8 @@ def instruction_set() -> str | None:
     """Return the instruction set to use; None if libvmaf has to compute, which a warning then says.
 
     A fault of a processor, a compiler or a mathematical library shows here, before a wrong number exists: each
-    instruction set has to give all logarithms of plain C++, and libvmaf's scores of a frame with detail, noise and
-    clipped samples, at 8 and 10 bits.
+    instruction set has to give all logarithms of plain C++, and libvmaf's scores of frames with detail, noise and clipped
+    samples, at 8 and 10 bits.
     """
     names: list[str] = native().instruction_sets()
     for name in names:
@@ -36,6 +43,12 @@ def instruction_set() -> str | None:
 
 
 def _frame_agrees(name: str, bits: int) -> bool:
+    reference, distorted = _frames(bits)
+    return _vif_agrees(name, bits, reference, distorted) and _motion_agrees(name, bits, [reference, distorted])
+
+
+def _frames(bits: int) -> tuple[Plane, Plane]:
+    """Return a frame with detail and clipped samples, and the same with noise."""
     import numpy as np
 
     peak = 2**bits - 1
@@ -46,6 +59,12 @@ def _frame_agrees(name: str, bits: int) -> bool:
     sample = np.uint8 if bits == 8 else np.uint16
     reference = np.clip(detail, 0, peak).astype(sample)
     distorted = np.clip(detail + peak / 255 * (noise.reshape(y.shape).astype(float) - 30), 0, peak).astype(sample)
+    return reference, distorted
+
+
+def _vif_agrees(name: str, bits: int, reference: Plane, distorted: Plane) -> bool:
+    import numpy as np
+
     ratios = native().Vif(_WIDTH, _HEIGHT, bits, 1, list(GAIN_LIMITS), name).measure(reference, [distorted])[0]
     for limit, (numerators, denominators) in zip(GAIN_LIMITS, np.moveaxis(ratios, -1, 1), strict=True):
         with Context(_WIDTH, _HEIGHT, "400", bits) as context:
@@ -56,3 +75,15 @@ def _frame_agrees(name: str, bits: int) -> bool:
         if not np.array_equal(numerators / denominators, np.asarray(expected, dtype=np.float32)):
             return False
     return True
+
+
+def _motion_agrees(name: str, bits: int, frames: list[Plane]) -> bool:
+    kernel = native().Motion(_WIDTH, _HEIGHT, bits, 1, name)
+    sums = [kernel.measure(frame) for frame in frames]
+    with Context(_WIDTH, _HEIGHT, "400", bits) as context:
+        context.use_feature("motion")
+        for index, frame in enumerate(frames):
+            context.read([frame], None, index)
+        context.flush()
+        expected = context.feature_scores("VMAF_integer_feature_motion_sad_score", [0, 1])
+    return bool((expected == [value / 256.0 / (_WIDTH * _HEIGHT) for value in sums]).all())

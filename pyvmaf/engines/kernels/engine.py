@@ -5,10 +5,9 @@ Its numbers are libvmaf's, so results of the two share cache entries.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from pyvmaf.engines.kernels import vif
+from pyvmaf.engines.kernels import motion, vif
 from pyvmaf.engines.kernels.check import instruction_set
 from pyvmaf.engines.libvmaf.engine import ENGINE as LIBVMAF
 from pyvmaf.engines.protocol import Batch, Engine
@@ -50,7 +49,7 @@ class Kernels(Engine):
     def open(self, requests: Requests, form: Format) -> Batch:
         """Open kernels for the requests that have one, and libvmaf for the others."""
         level = instruction_set()
-        own = {r: keys for r, keys in requests.items() if level is not None and vif.computes(r, form)}
+        own = {r: keys for r, keys in requests.items() if level is not None and _computes(r, form)}
         if level is None or not own:
             return LIBVMAF.open(requests, form)
         return KernelBatch(own, {r: keys for r, keys in requests.items() if r not in own}, form, level)
@@ -62,6 +61,12 @@ class Kernels(Engine):
 
 ENGINE = Kernels()
 
+_KERNELS = (vif, motion)
+
+
+def _computes(request: Request, form: Format) -> bool:
+    return any(kernel.computes(request, form) for kernel in _KERNELS)
+
 
 class KernelBatch(Batch):
     """Kernels and a batch of libvmaf that read the same frames."""
@@ -69,14 +74,18 @@ class KernelBatch(Batch):
     def __init__(self, own: Requests, others: Requests, form: Format, level: str) -> None:
         """Open both."""
         self._rest = LIBVMAF.open(others, form) if others else None
-        items = iter(own.items())
         self._kernels = [
-            vif.VifScores(dict(part), form, level) for part in iter(lambda: list(islice(items, vif.MOST)), [])
+            scores
+            for kernel in _KERNELS
+            for scores in kernel.open_scores({r: own[r] for r in own if kernel.computes(r, form)}, form, level)
         ]
 
     def read(self, index: int, reference: Planes, distorted: Planes | None) -> None:
-        """Read a pair of frames. Without a distorted one, every request is libvmaf's and `open` gives its batch."""
-        self.read_versions(index, reference, [] if distorted is None else [distorted])
+        """Read a pair of frames, or one of the reference alone."""
+        for kernel in self._kernels:
+            kernel.read(reference, [] if distorted is None else [distorted])
+        if self._rest is not None:
+            self._rest.read(index, reference, distorted)
 
     def read_versions(self, index: int, reference: Planes, distorted: Sequence[Planes]) -> None:
         """Read a frame with several distorted versions; the kernels compute what the reference alone decides once."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from pyvmaf.engines.kernels.frames import accepts
 from pyvmaf.engines.libvmaf.build import native
 from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, parse_options, score_keys
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from pyvmaf.video.format import Format
     from pyvmaf.video.reader import Planes
 
-BIT_DEPTHS = (8, 10, 12)
-
 _GAIN = "vif_enhn_gain_limit"
 MOST = 2
 """Requests that are computed together."""
@@ -26,12 +26,13 @@ MOST = 2
 
 def computes(request: Request, form: Format) -> bool:
     """Tell whether the kernels compute a request on frames of this format, from 33x33 on."""
-    return (
-        request.extractor == "vif"
-        and {name for name, _ in request.options} <= {_GAIN}
-        and form.bit_depth in BIT_DEPTHS
-        and min(form.width, form.height) >= 33
-    )
+    return request.extractor == "vif" and {name for name, _ in request.options} <= {_GAIN} and accepts(form)
+
+
+def open_scores(requests: Requests, form: Format, instruction_set: str) -> list[VifScores]:
+    """Prepare for the requests that `computes` accepts, a few of them together."""
+    items = iter(requests.items())
+    return [VifScores(dict(part), form, instruction_set) for part in iter(lambda: list(islice(items, MOST)), [])]
 
 
 class VifScores:

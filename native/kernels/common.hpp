@@ -1,0 +1,20 @@
+#pragma once
+
+// What the arithmetic of all kernels shares. A compiler for devices can read this file, too.
+
+#if defined(__CUDACC__)
+#define PYVMAF_ANYWHERE __host__ __device__
+#else
+#define PYVMAF_ANYWHERE
+#endif
+
+namespace pyvmaf::kernels {
+
+// Index of the sample that stands for one outside of a line: reflected without repeating the edge.
+// Defined for at least -(length - 1) to 2 * (length - 1), and clamped beyond.
+PYVMAF_ANYWHERE constexpr int reflected(int index, int length) {
+  const int inside = index < 0 ? -index : index >= length ? 2 * (length - 1) - index : index;
+  return inside < 0 ? 0 : inside >= length ? length - 1 : inside;
+}
+
+}  // namespace pyvmaf::kernels

@@ -1,0 +1,12 @@
+// Motion for processors with AVX2; as vif_avx2.cpp.
+#include "kernels/motion_vector.hpp"
+#include "kernels/vectors_avx2.hpp"
+
+namespace pyvmaf::kernels::motion {
+
+const Kernels& avx2() {
+  static constexpr Kernels kernels{"avx2", scratch_size, difference};
+  return kernels;
+}
+
+}  // namespace pyvmaf::kernels::motion
