@@ -19,6 +19,7 @@ DOCUMENTS: Table[str] = {
     "mirror": "pyvmaf.models.imported.mirror.MirrorManifest",
     "conversion": "pyvmaf.models.imported.conversion.Conversion",
     "eval-saliency-per-mb": "pyvmaf.checks.saliency.SaliencyEvaluation",
+    "score": "pyvmaf.scoring.report.ScoreReport",
     "shots": "pyvmaf.scoring.shots.ShotReport",
     "sidecar": "pyvmaf.runtime.sidecar.Sidecar",
     "ensemble": "pyvmaf.runtime.manifest.EnsembleManifest",

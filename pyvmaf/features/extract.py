@@ -273,7 +273,7 @@ def run(
     videos = [reference, *(task.video for task in tasks)]
     form, window = reference.format, reading.window
     check_formats(reference, videos[1:])
-    total = window.count(_expected_frames(videos, reading)) * max(1, len(tasks))
+    total = window.count(expected_frames(videos, reading)) * max(1, len(tasks))
     needs = [engine.needs(request) for request in shared]
     start = max(0, window.first - max((need.before for need in needs), default=0))
     batch = engine.open(shared, form) if shared else None
@@ -283,7 +283,7 @@ def run(
         for task, paced in zip(tasks, ordered, strict=True)
     ]
     groups = _groups(free)
-    watch = _Watch(videos) if reading.related else None
+    watch = Look(videos) if reading.related else None
     indices: list[int] = []
     notes: list[str] = []
     advance = compute.progress
@@ -293,7 +293,7 @@ def run(
         seen = 0
         luma = form.chroma == "400" or not any(engine.needs(r).chroma for task in tasks for r in task.requests)
         after = max((need.after for need in needs), default=0)
-        for index, frames in _side_by_side(videos, luma=luma, reading=reading, after=after, notes=notes):
+        for index, frames in side_by_side(videos, luma=luma, reading=reading, after=after, notes=notes):
             seen = index + 1
             if watch is not None:
                 watch.see(index, frames)
@@ -336,7 +336,7 @@ def _groups(tasks: Sequence[Task]) -> list[list[int]]:
     return list(groups.values())
 
 
-class _Watch:
+class Look:
     """Looks at the frames of videos that show the same scene, as they are read side by side."""
 
     def __init__(self, videos: Sequence[FrameSource]) -> None:
@@ -373,12 +373,14 @@ class _Watch:
         ]
 
 
-def _expected_frames(videos: Sequence[FrameSource], reading: Reading) -> int:
+def expected_frames(videos: Sequence[FrameSource], reading: Reading) -> int:
     """Return the frames of the shortest video, as its header or its packets state them.
 
     Raises:
         InputError: lengths differ, and neither a range nor --shortest allows it.
     """
+    # The length of a pipe is known at its end.
+    videos = [video for video in videos if not video.once]
     counts = [video.stated_frames for video in videos]
     if None in counts or len(set(counts)) > 1:
         counts = [video.count_packets() for video in videos]
@@ -386,7 +388,7 @@ def _expected_frames(videos: Sequence[FrameSource], reading: Reading) -> int:
             _compare_all_rates(videos)
         if len(set(counts)) > 1 and not reading.shortest and reading.window.stop is None:
             _compare_counts(videos)
-    return min(count for count in counts if count is not None)
+    return min((count for count in counts if count is not None), default=0)
 
 
 def compare_rates(reference: FrameSource, distorted: FrameSource) -> list[str]:
@@ -406,7 +408,7 @@ def compare_rates(reference: FrameSource, distorted: FrameSource) -> list[str]:
         return agree.compare_rates(*sides, (reference.count_frames(), distorted.count_frames()))
 
 
-def _side_by_side(
+def side_by_side(
     videos: Sequence[FrameSource], *, luma: bool, reading: Reading, after: int, notes: list[str]
 ) -> Iterator[tuple[int, list[Planes]]]:
     """Read frames of all videos together, to the end of the window and `after` frames more.
@@ -421,6 +423,8 @@ def _side_by_side(
         frames: list[Planes | None] = [next(stream, None) for stream in streams]
         ended = [video for video, planes in zip(videos, frames, strict=True) if planes is None]
         if ended:
+            if reading.related and any(video.once for video in videos):
+                notes += [note for video in videos[1:] for note in compare_rates(videos[0], video)]
             if window.stop is not None and index < window.stop:
                 raise InputError(f"frames {window.first}:{window.stop} were asked for, but {ended[0].path} has {index}")
             if index <= window.first:
@@ -453,7 +457,7 @@ def _compare_counts(videos: Sequence[FrameSource]) -> None:
     reference, *others = [(video.path, video.count_frames()) for video in videos]
     different = [f"{path} has {frames}" for path, frames in others if frames != reference[1]]
     if different:
-        shifts = shift.hints(videos[0], videos[1:]) if all(video.side for video in videos) else []
+        shifts = shift.hints(videos[0], videos[1:]) if all(video.side and not video.once for video in videos) else []
         advice = "give clips of one length, or stop at the shortest with --shortest if they start at the same frame"
         raise InputError(
             f"frame counts differ: the reference {reference[0]} has {reference[1]}, {', '.join(different)}: "

@@ -23,6 +23,7 @@ from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher, requests_of, usable
 from pyvmaf.video import agree, shift
 from pyvmaf.video.format import Format, parse_size
+from pyvmaf.video.piped import Piped, is_piped
 from pyvmaf.video.reader import FrameSource, Reader
 
 Clip = str | os.PathLike[str] | FrameSource
@@ -90,7 +91,7 @@ def open_pair(
         if not isinstance(clip, str | os.PathLike):
             return clip
         raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
-        return Reader(
+        return (Piped if is_piped(clip) else Reader)(
             clip,
             raw=raw,
             size=size,
@@ -138,7 +139,9 @@ def compare_sides(reference: FrameSource, distorted: Iterable[FrameSource]) -> l
             raise agree.shapes_differ(ours, theirs)
         notes |= dict.fromkeys(agree.compare(ours, theirs))
         notes |= dict.fromkeys(_converted(reference, video))
-        # Counting may read a whole file, and is needed only for rates that are not one.
+        # Counting may read a whole file, and is needed only for rates that are not one. A pipe is counted at its end.
+        if video.once or reference.once:
+            continue
         if ours.rates[:1] != theirs.rates[:1]:
             notes |= dict.fromkeys(compare_rates(reference, video))
     return list(notes)
@@ -146,7 +149,7 @@ def compare_sides(reference: FrameSource, distorted: Iterable[FrameSource]) -> l
 
 def _converted(reference: FrameSource, distorted: FrameSource) -> list[str]:
     """Look at the colours of a side that states no matrix, which may have been converted."""
-    if reference.side is None or distorted.side is None:
+    if reference.side is None or distorted.side is None or reference.once or distorted.once:
         return []
     matrices = agree.unstated_matrix(reference.side, distorted.side)
     stated, silent = (reference, distorted) if reference.side.colour.matrix else (distorted, reference)
@@ -188,7 +191,7 @@ def extract_ladder(
     if not distorted:
         raise InputError(f"no distorted clips were given for {reference}")
     # A video that is replaced meanwhile must not give scores under the hash of the other one.
-    watch = Watch(path for clip in (reference, *distorted.values()) if (path := _file(clip)) is not None)
+    watch = Watch(path for clip in (reference, *distorted.values()) if (path := file_of(clip)) is not None)
     engine = engines.load(compute.backend)
     selection = features if isinstance(features, Selection) else select(features)
     names = (model,) if isinstance(model, str) else model or ()
@@ -251,18 +254,18 @@ def extract_ladder(
         ],
         cached=cache.hits if cache else 0,
         damaged=cache.damaged if cache else [],
-        notes=[*notes, *_grain([first, *videos.values()], reading)],
+        notes=[*notes, *grain_notes([first, *videos.values()], reading)],
     )
 
 
-def _file(clip: Clip) -> str | os.PathLike[str] | None:
+def file_of(clip: Clip) -> str | os.PathLike[str] | None:
     """Return the file that frames are read from; None of made frames."""
     if isinstance(clip, Reader):
         return clip.path
     return clip if isinstance(clip, str | os.PathLike) else None
 
 
-def _grain(videos: Iterable[FrameSource], reading: Reading) -> list[str]:
+def grain_notes(videos: Iterable[FrameSource], reading: Reading) -> list[str]:
     """Say which videos ask decoders for film grain, and whether it is part of what was measured."""
     text = (
         "asks decoders for film grain, which was added as players do: score the pictures without it with --film-grain off"

@@ -6,15 +6,17 @@ numbers: ``hmean`` is ``harmonic_mean``, and ``p50`` is ``median``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyvmaf.errors import InputError
+from pyvmaf.errors import InputError, shown
 from pyvmaf.features.catalog import STATS
 
-__all__ = ["COUNT", "POOLS", "STATS", "pool"]
+__all__ = ["COUNT", "POOLS", "STATS", "check_pools", "pool"]
 
 COUNT = "count"
 """Figure beside the others: the number of frames with a finite value, which the others are figures of."""
@@ -36,7 +38,30 @@ _FIGURES: dict[str, Callable[[NDArray[np.float64]], float]] = {
     "max": lambda values: float(values.max()),
     COUNT: len,
 }
-_PERCENTILES = {"p1": 1, "p5": 5, "p10": 10, "p50": 50, "median": 50}
+
+
+def check_pools(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of figures that `pool` computes.
+
+    Raises:
+        InputError: there is no such figure.
+    """
+    checked = tuple(names)
+    for name in checked:
+        if name not in _FIGURES and _rank(name) is None:
+            raise InputError(
+                f"unknown figure {shown(name)}: valid: {', '.join(_FIGURES)}, median, and percentiles from p0 to p100 (p5, p99.9)"
+            )
+    return checked
+
+
+@cache
+def _rank(name: str) -> float | None:
+    """Return the rank of a percentile by its name; None for another figure."""
+    if name == "median":
+        return 50.0
+    rank = float(name[1:]) if re.fullmatch(r"p[0-9]{1,3}(\.[0-9]{1,6})?", name) else None
+    return rank if rank is not None and rank <= 100 else None
 
 
 def pool(values: ArrayLike, names: Sequence[str] = STATS) -> dict[str, float]:
@@ -51,18 +76,18 @@ def pool(values: ArrayLike, names: Sequence[str] = STATS) -> dict[str, float]:
 
     Args:
         values: one value per frame.
-        names: the figures to compute, of `STATS`, `POOLS` and `COUNT`.
+        names: the figures to compute, of `STATS`, `POOLS` and `COUNT`, and any percentile ("p25", "p99.9").
 
     Raises:
-        InputError: the values are not a single column.
+        InputError: the values are not a single column, or there is no such figure.
     """
+    names = check_pools(names)
     column = np.asarray(values, dtype=np.float64)
     if column.ndim != 1:
         raise InputError(f"pooling takes one column of frames, not an array of shape {column.shape}")
     finite = column[np.isfinite(column)]
     if not finite.size:
         return {name: 0 if name == COUNT else float("nan") for name in names}
-    ranks = [name for name in names if name in _PERCENTILES]
-    percentiles = np.percentile(finite, [_PERCENTILES[name] for name in ranks])
-    ranked = dict(zip(ranks, percentiles.tolist(), strict=True))
+    ranks = {name: rank for name in names if (rank := _rank(name)) is not None}
+    ranked = dict(zip(ranks, np.percentile(finite, list(ranks.values())).tolist(), strict=True))
     return {name: ranked[name] if name in ranked else _FIGURES[name](finite) for name in names}

@@ -19,6 +19,7 @@ from pyvmaf.runtime.predictor import Prediction
 from pyvmaf.scoring.origin import Origin, origin, properties, shots
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format
+from pyvmaf.video.piped import is_piped
 
 
 class Pair:
@@ -44,6 +45,8 @@ class Pair:
     @cached_property
     def origin(self) -> Origin:
         """Encoder, preset and CRF of the distorted video."""
+        if self._codec is None and is_piped(self._distorted):
+            return Origin(None, None, None, "unknown")
         if self._codec is None:
             return origin(self._distorted, self._stream)
         encoder, preset, crf = self._codec
@@ -54,6 +57,8 @@ class Pair:
         """Whether the distorted video states a transfer function of HDR."""
         from pyvmaf.video.reader import Reader
 
+        if is_piped(self._distorted):
+            return False
         if self._raw is not None and self._distorted.suffix.lower() == ".yuv":
             return False
         return Reader(self._distorted, stream=self._stream).stream.colour.hdr
@@ -72,6 +77,11 @@ class Pair:
         """
         if name in self._context:
             return self._context[name]
+        if is_piped(self._distorted):
+            raise InputError(
+                f"model {model} reads {name} ({CONTEXT[name].about}), which the pipe {self._distorted} does not say: give it, with "
+                f"--context {name}=NUMBER on the command line"
+            )
         if self._properties is None:
             self._properties = properties(self._distorted, self._raw, self._stream)
         if CONTEXT[name].of == "shots" and name not in self._properties:

@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 from pyvmaf.engines.libvmaf.models import ALIASES, MODELS, ModelName, model_name
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
-from pyvmaf.features.catalog import CONTEXT, DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, pooled_column
+from pyvmaf.features.catalog import CONTEXT, DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, pooled_column, select
 from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import Compute, Reading, Window
 from pyvmaf.runtime.ensemble import AnyModel as LoadedModel
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
+from pyvmaf.scoring.live import Take, comes_live, live_ladder
 from pyvmaf.scoring.looked import look, looks
 from pyvmaf.scoring.predict import Pair, columns_of, predict
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format
+from pyvmaf.video.piped import STANDARD_INPUT, is_piped
 
 AnyModel = str | os.PathLike[str] | LoadedModel
 
@@ -149,12 +151,13 @@ def score(
     film_grain: bool = True,
     backend: str = "cpu",
     advance: Callable[[int, int], None] | None = None,
+    take: Take | None = None,
 ) -> Scores:
     """Score a distorted video against its reference, or without one, in process and without temporary files.
 
     Args:
         reference, distorted: video files of equal size, bit depth and frame count; `reference` is None for models that look
-            at the distorted video alone.
+            at the distorted video alone. A pipe with y4m, or "-" for standard input, is read once, as it comes.
         features: training names and names of sets ("canonical6", "full"), as a list or with commas. By default the
             features that the models read, and canonical6 if all of them are libvmaf's.
         model: one model or several, each a built-in model of libvmaf, the path of its JSON, the id of a registered
@@ -181,6 +184,9 @@ def score(
         film_grain: let decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.
         backend: "cpu", or the name of another engine.
         advance: called with (frames done, total or 0).
+        take: called with each row (``frame_index`` and the columns) while the frames come, one frame late. Rows come after
+            the last frame if another model than libvmaf's scores them, of a part of the frames, and of features that need
+            more than the next frame.
 
     Returns:
         One row per scored frame at full double precision: the features, ``vmaf`` for the (first) model of libvmaf, a
@@ -223,21 +229,23 @@ def score(
         fps=fps,
     )
     looking = [learned for learned in models.learned if looks(learned)]
+    _check_pipes(reference, distorted, looking)
     if reference is None:
         _without_reference(models, words, looking)
-        return look(looking, Path(distorted), reading, codec=codec, advance=advance)
+        return handed_over(look(looking, Path(distorted), reading, codec=codec, advance=advance), take)
     compute = Compute(backend=backend, threads=threads, progress=advance)
-    ladder = extract_ladder(
-        reference,
-        {"distorted": distorted},
-        features=[*words, *inputs] or DEFAULT_FEATURES,
-        model=[str(name) for name in models.needed_teachers],
-        reading=reading,
-        compute=compute,
-    )
+    selection = select([*words, *inputs] or DEFAULT_FEATURES)
+    names = [str(name) for name in models.needed_teachers]
+    live = take is not None and not models.learned and comes_live(selection, names, reading, compute)
+    if take is not None and live:
+        ladder = live_ladder(reference, distorted, selection, models.columns, reading, compute, take)
+    else:
+        ladder = extract_ladder(
+            reference, {"distorted": distorted}, features=selection, model=names, reading=reading, compute=compute
+        )
     scores = replace(_scores(ladder, models.columns), reading=reading.described())
     if not models.learned:
-        return scores
+        return scores if live else handed_over(scores, take)
     pair = Pair(scores, Path(distorted), codec, dict(context or {}), raw, stream)
     columns, summaries = dict(scores.columns), dict(scores.summaries)
     if looking:
@@ -250,7 +258,28 @@ def score(
         prediction, summary = predict(learned, pair)
         columns |= prediction
         summaries[learned.name] = summary
-    return replace(scores, columns=columns, summaries=summaries)
+    return handed_over(replace(scores, columns=columns, summaries=summaries), take)
+
+
+def handed_over(scores: Scores, take: Take | None) -> Scores:
+    """Hand over every row of finished scores, and return them."""
+    if take is not None:
+        for row in scores.rows():
+            take(row)
+    return scores
+
+
+def _check_pipes(
+    reference: str | os.PathLike[str] | None, distorted: str | os.PathLike[str], looking: Sequence[LoadedModel]
+) -> None:
+    """Refuse to read a pipe twice."""
+    if reference is not None and os.fspath(reference) == os.fspath(distorted) == STANDARD_INPUT:
+        raise InputError("both videos are - (standard input), which holds one: name the other one's file or pipe")
+    if looking and is_piped(distorted):
+        raise InputError(
+            f"model {looking[0].name} reads pictures in a pass of its own, and {distorted} is a pipe, which can be read only "
+            "once: save the video to a file first"
+        )
 
 
 def _without_reference(models: Models, features: Sequence[str], looking: Sequence[LoadedModel]) -> None:

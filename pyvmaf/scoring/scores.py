@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-FORMATS: tuple[str, ...] = (".json", ".csv", ".parquet")
+SCHEMA = "pyvmaf-score-v1"
+"""Name and version of the JSON form, in its key ``schema``."""
+
+FORMATS: tuple[str, ...] = (".json", ".csv", ".parquet", ".ndjson")
 """Suffixes of files that scores can be written to."""
 
 
@@ -41,6 +47,7 @@ class Scores:
         notes: what was done to frames to show them as players do, and doubts about the scores, a line each.
         reading: the options of `pyvmaf.features.options.Reading` that were asked for (scaling, a part of the frames, film
             grain), as JSON values.
+        pools: the figures of `pooled`.
     """
 
     frame_index: NDArray[np.int64]
@@ -50,6 +57,7 @@ class Scores:
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
+    pools: tuple[str, ...] = POOLS
 
     def __len__(self) -> int:
         return int(self.frame_index.size)
@@ -64,8 +72,29 @@ class Scores:
         """The model of libvmaf behind ``vmaf``; None if there is none."""
         return self.libvmaf_models.get(TEACHER)
 
+    @property
+    def headline(self) -> str:
+        """The column that a single number is taken of: ``vmaf``, or that of the first registered model, or the first one."""
+        return TEACHER if TEACHER in self.libvmaf_models else next(iter((*self.summaries, *self.columns)))
+
+    def figure(self, name: str = "mean") -> float:
+        """Return one number for the pair: a figure of the column `headline`.
+
+        Args:
+            name: the figure, as in `pyvmaf.features.pool.pool`.
+
+        Raises:
+            InputError: there is no such figure; a score of a whole clip has its mean only.
+        """
+        summary = self.summaries.get(self.headline)
+        if summary is None or summary["of"] != "clip":
+            return pool(self.columns[self.headline], [name])[name]
+        if name != "mean":
+            raise InputError(f"model {self.headline} scores whole clips: it has no {name} of frames, only a mean")
+        return float(summary["score"])
+
     def pooled(self) -> dict[str, dict[str, float]]:
-        """Pool every column that has values and is measured per frame to the figures `POOLS`.
+        """Pool every column that has values and is measured per frame to the figures `pools`.
 
         They are of the frames with a finite value, whose number is the figure "count"; `left_out` describes the others.
         Spreads and ends of intervals are left out: the mean of the frames' intervals is not an interval of the mean,
@@ -74,7 +103,9 @@ class Scores:
         skipped = {name for summary in self.summaries.values() for name in summary["bounds"]}
         skipped |= {name for name, summary in self.summaries.items() if summary["of"] == "clip"}
         skipped |= set(self.unavailable)
-        return {name: pool(values, (*POOLS, COUNT)) for name, values in self.columns.items() if name not in skipped}
+        return {
+            name: pool(values, (*self.pools, COUNT)) for name, values in self.columns.items() if name not in skipped
+        }
 
     def left_out(self) -> dict[str, dict[str, int]]:
         """Count the frames that are in no figure of `pooled`, of every column that has some.
@@ -90,6 +121,12 @@ class Scores:
             for name in self.pooled()
         }
         return {name: count for name, count in counts.items() if any(count.values())}
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield ``frame_index`` and the columns of each frame."""
+        values = zip(self.frame_index.tolist(), *(v.tolist() for v in self.columns.values()), strict=True)
+        names = ("frame_index", *self.columns)
+        return (dict(zip(names, row, strict=True)) for row in values)
 
     def to_arrow(self) -> pa.Table:
         """Return an arrow table with one row per frame: ``frame_index`` and the columns."""
@@ -113,14 +150,14 @@ class Scores:
         return pd.DataFrame({"frame_index": self.frame_index, **self.columns})
 
     def write(self, path: str | os.PathLike[str], form: str | None = None) -> None:
-        """Write one row per frame as .json (with the pooled figures), .csv or .parquet.
+        """Write one row per frame as .json (with the pooled figures), .ndjson, .csv or .parquet.
 
         All digits are kept: values that are read back equal those that were computed. NaN is null in JSON and empty in
         CSV.
 
         Args:
             path: the file; ``-`` for standard output, or a pipe.
-            form: json, csv or parquet; by default that of the file's suffix, and json without a suffix.
+            form: json, ndjson, csv or parquet; by default that of the file's suffix, and json without a suffix.
 
         Raises:
             InputError: see `output_format`.
@@ -132,19 +169,18 @@ class Scores:
 
             with atomic_path(target) as temporary:
                 pq.write_table(self.to_arrow(), temporary, compression="zstd")
-        elif os.fspath(path) in ("-", "/dev/stdout"):
-            sys.stdout.write(self.text(form))
-            sys.stdout.flush()
         elif is_stream(target):
-            with open(target, "w", encoding="utf-8") as stream:
+            with open_stream(target) as stream:
                 stream.write(self.text(form))
         else:
             write_text(target, self.text(form))
 
     def text(self, form: str) -> str:
-        """Return one row per frame as text, "csv" or "json"."""
+        """Return one row per frame as text: "csv", "json", or "ndjson", a line of JSON per row with a last one as `rest`."""
         if form == "json":
             return dumps(self.as_json())
+        if form == "ndjson":
+            return "".join([*map(row_line, self.rows()), self.last_line()])
         names = ",".join(["frame_index", *self.columns])
         rows = zip(self.frame_index.tolist(), *(v.tolist() for v in self.columns.values()), strict=True)
         lines = [",".join([str(i), *("" if v != v else repr(v) for v in values)]) for i, *values in rows]
@@ -154,8 +190,12 @@ class Scores:
         """Return the content of a .json file: frames, pooled figures and what they leave out, models, unavailable features,
         notes.
         """
-        rows = zip(self.frame_index.tolist(), *(v.tolist() for v in self.columns.values()), strict=True)
+        return {**self.rest(), "frames": [_row(row) for row in self.rows()]}
+
+    def rest(self) -> dict[str, object]:
+        """Return what a .json file holds beside the frames."""
         return {
+            "schema": SCHEMA,
             "model": self.model,
             "libvmaf_models": self.libvmaf_models,
             **({"models": self.summaries} if self.summaries else {}),
@@ -164,15 +204,35 @@ class Scores:
             "notes": self.notes,
             "pooled": {c: {p: _json(v) for p, v in pools.items()} for c, pools in self.pooled().items()},
             "left_out": self.left_out(),
-            "frames": [
-                {"frame_index": i, **{n: _json(v) for n, v in zip(self.columns, values, strict=True)}}
-                for i, *values in rows
-            ],
         }
+
+    def last_line(self) -> str:
+        """Return the last line of NDJSON, after the rows: `rest`."""
+        return json.dumps(self.rest(), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@contextmanager
+def open_stream(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Open standard output or a pipe (`pyvmaf.base.outputs.is_stream`) for text; what is written is sent at the end."""
+    if os.fspath(path) in ("-", "/dev/stdout"):
+        yield sys.stdout
+        sys.stdout.flush()
+    else:
+        with open(path, "w", encoding="utf-8") as stream:
+            yield stream
+
+
+def row_line(row: Mapping[str, Any]) -> str:
+    """Return a row as a line of NDJSON."""
+    return json.dumps(_row(row), allow_nan=False) + "\n"
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _json(value) for name, value in row.items()}
 
 
 def output_format(path: str | os.PathLike[str], form: str | None = None) -> str:
-    """Return the format in which scores are written to a path: json, csv or parquet.
+    """Return the format in which scores are written to a path: json, ndjson, csv or parquet.
 
     Args:
         path: the file; ``-`` for standard output, or a pipe.
@@ -190,7 +250,7 @@ def output_format(path: str | os.PathLike[str], form: str | None = None) -> str:
     if is_stream(target):
         form = form or (suffix.removeprefix(".") if suffix in FORMATS else "json")
         if form == "parquet":
-            raise InputError(f"cannot write parquet to {target}, which is not a file: use --format csv or json")
+            raise InputError(f"cannot write parquet to {target}, which is not a file: use --format csv, json or ndjson")
         return form
     if form is None:
         if suffix not in FORMATS:
@@ -211,8 +271,9 @@ def _holds_scores(path: Path, form: str) -> bool:
         if form == "json":
             body = read_json(path)
             return isinstance(body, dict) and {"pooled", "frames"} <= body.keys()
+        start = b'{"frame_index"' if form == "ndjson" else b"frame_index"
         with open(path, "rb") as stream:
-            return stream.read(11) == b"frame_index"
+            return stream.read(len(start)) == start
     except PyvmafError:
         return False
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from pyvmaf import engines
-from pyvmaf.engines.protocol import Stream
 from pyvmaf.errors import InputError, NativeError
-from pyvmaf.features.adapt import Traits
-from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
-from pyvmaf.features.requests import Teacher, requests_of, usable
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, TEACHER, select
+from pyvmaf.features.requests import Teacher
 from pyvmaf.scoring.handed import Facts, Handed, Taking, read_frame
-from pyvmaf.scoring.pairs import Pairs, open_pairs
+from pyvmaf.scoring.rows import Rows
 from pyvmaf.video.agree import FRAMES, compare_colours, refuse_fields
 from pyvmaf.video.format import Colour, Format
 
@@ -103,8 +98,6 @@ class Session:
         self._taking, self._threads = Taking(layout, bits, drop_alpha, luma_only), threads
         self._form: Format | None = None
         self._facts: tuple[Facts | None, Facts | None] = (None, None)
-        self._count = 0
-        self._emitted = 0
         self._closed = False
         # The call that is inside, and why no later one may follow. Both change under the lock, or back to None by a plain
         # assignment that is followed by nothing but `return`: there an interrupt cannot come between.
@@ -112,9 +105,7 @@ class Session:
         self._inside: _Call | None = None
         self._failed: str | None = None
         self._process = os.getpid()
-        self._pairs: Pairs | None = None
-        self._reference: Stream | None = None
-        self._reference_rows: deque[dict[str, float]] = deque()
+        self._rows: Rows | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -145,12 +136,7 @@ class Session:
             self._enter(call)
             self._accept(left, right)
             call.touched = True
-            if self._reference is not None:
-                self._reference.push(left.planes, None)
-            if self._pairs is not None:
-                self._pairs.put(left.planes, right.planes)
-            self._count += 1
-            rows = list(self._complete(ended=False))
+            rows = self._push(left, right)
         except BaseException as err:
             self._leave(call, err)
             raise
@@ -167,7 +153,7 @@ class Session:
         try:
             self._enter(call)
             call.touched = True
-            rows = list(self._complete(ended=True))
+            rows = list(self._rows.complete(ended=True)) if self._rows is not None else []
             self.close()
         except BaseException as err:
             self._leave(call, err)
@@ -190,9 +176,13 @@ class Session:
     def close(self) -> None:
         """Free the engine's memory. Closing twice does nothing."""
         self._closed = True
-        for part in (self._pairs, self._reference):
-            if part is not None:
-                part.close()
+        if self._rows is not None:
+            self._rows.close()
+
+    @property
+    def _count(self) -> int:
+        """Number of pairs that were read."""
+        return 0 if self._rows is None else self._rows.count
 
     def _enter(self, call: _Call) -> None:
         """Begin a call that changes the session, unless another is inside or none may follow."""
@@ -272,39 +262,15 @@ class Session:
         return [note for note in notes if note not in self.notes]
 
     def _start(self, form: Format) -> None:
-        features, unavailable = usable(self._selection, self._engine, form, Traits())
-        if self._teacher:
-            self._teacher.check(self._engine, form)
-        requests = requests_of(features, [self._teacher] if self._teacher else [], form, Traits())
-        shared = {request: keys for request, keys in requests.items() if self._engine.needs(request).reference_only}
-        paired = {request: keys for request, keys in requests.items() if request not in shared}
-        reference = self._engine.stream(shared, form) if shared else None
-        pairs = open_pairs(self._engine, paired, form, self._threads) if paired else None
-        self._keys = {feature.name: feature.key for feature in features}
-        self.unavailable, self._reference, self._pairs = unavailable, reference, pairs
+        teachers = {TEACHER: self._teacher} if self._teacher else {}
+        self._rows = Rows(self._engine, self._selection, teachers, form, self._threads)
+        self.unavailable = self._rows.unavailable
         self._form = form
 
-    def _complete(self, *, ended: bool) -> Iterator[dict[str, Any]]:
-        """Yield the rows whose scores are complete."""
-        if self._reference is not None:
-            while (scores := self._reference.pop(ended=ended)) is not None:
-                self._reference_rows.append(scores)
-        while self._emitted < self._count and (self._reference is None or self._reference_rows):
-            row: dict[str, float] | None = {}
-            if self._pairs is not None:
-                row = self._pairs.take(wait=ended or self._count - self._emitted > self._threads)
-            if row is None:
-                return
-            yield self._row({**row, **(self._reference_rows.popleft() if self._reference else {})})
-
-    def _row(self, scores: dict[str, float]) -> dict[str, Any]:
-        row: dict[str, Any] = {"frame_index": self._emitted}
-        for name in self._selection.names:
-            row[name] = scores[self._keys[name]] if name in self._keys else float("nan")
-        if self._teacher:
-            row["vmaf"] = float(self._teacher.predict({key: np.asarray([value]) for key, value in scores.items()})[0])
-        self._emitted += 1
-        return row
+    def _push(self, reference: Handed, distorted: Handed) -> list[dict[str, Any]]:
+        assert self._rows is not None
+        self._rows.push(reference.planes, distorted.planes)
+        return list(self._rows.complete(ended=False))
 
 
 @dataclass

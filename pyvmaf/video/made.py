@@ -100,6 +100,8 @@ class Chosen:
         frames: frame numbers, in the order of the frames to be.
     """
 
+    once = False
+
     def __init__(self, held: Held, frames: Sequence[int]) -> None:
         self.path = held.video.path
         self.stated_frames: int | None = len(frames)
@@ -145,6 +147,8 @@ class Made:
     Raises:
         InputError: the kind is unknown.
     """
+
+    once = False
 
     def __init__(self, like: FrameSource, kind: str) -> None:
         if kind not in KINDS:

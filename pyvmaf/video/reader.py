@@ -56,10 +56,12 @@ class FrameSource(Protocol):
 
     Attributes:
         path: the file that the frames come from, for messages.
+        once: whether the frames can be read only once.
         stated_frames: number of frames that the file's header states, None if it does not.
         interlaced: number of frames of the latest pass that are flagged as interlaced.
     """
 
+    once: bool
     path: Path
     stated_frames: int | None
     interlaced: int
@@ -115,6 +117,8 @@ class Reader:
         InputError: it is not a video, or its length is not a multiple of a frame of `raw`, or a conversion would lose
             samples.
     """
+
+    once = False
 
     def __init__(
         self,

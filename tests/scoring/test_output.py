@@ -63,7 +63,10 @@ class TestStandardOutput:
         (tmp_path / "mine.csv").write_text("key,mos\na,1\n")
         (tmp_path / "mine.parquet").write_text("x")
         for words, reason in (
-            (("-o", "x.txt"), r"the suffix '\.txt' is none of \.json, \.csv, \.parquet; name a format with --format"),
+            (
+                ("-o", "x.txt"),
+                r"the suffix '\.txt' is none of \.json, \.csv, \.parquet, \.ndjson; name a format with --format",
+            ),
             (("-o", "-", "--format", "parquet"), "cannot write parquet to -, which is not a file"),
             (("-o", "-", "--format", "xml"), "unknown format 'xml'"),
             (("--format", "csv"), "--format csv is that of a file"),

@@ -1,0 +1,422 @@
+"""The verb score."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pyvmaf import engines
+from pyvmaf.base.terminal import say
+from pyvmaf.cli.common import ThreadsOption, progress
+from pyvmaf.cli.features import (
+    BackendOption,
+    FilmGrainOption,
+    Grain,
+    MatchDepthOption,
+    complete_features,
+    complete_model,
+)
+from pyvmaf.cli.show import print_whole
+from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import TextIO
+
+    from pyvmaf.scoring.limit import Limit
+    from pyvmaf.scoring.scores import Scores
+
+
+def _complete_models(incomplete: str) -> list[str]:
+    from pyvmaf.errors import PyvmafError
+    from pyvmaf.registry.entry import Registry
+    from pyvmaf.scoring.find import registry_path
+
+    try:
+        registered = [entry.id for entry in Registry.read(registry_path()).models]
+    except PyvmafError:
+        registered = []
+    return [name for name in registered if name.startswith(incomplete)] + complete_model(incomplete)
+
+
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="Repeatable: a model of libvmaf (or its JSON; with options, as vmaf_v0.6.1:enable_transform), the id of a registered model (ID.int8 for its int8 variant), "
+        f"or the path of a model.onnx or ensemble.json. [default: {DEFAULT_MODEL}]",
+        autocompletion=_complete_models,
+        show_default=False,
+    ),
+]
+
+
+def score(
+    reference: Annotated[
+        Path,
+        typer.Argument(
+            help="The pristine video; alone, the video to judge with models that need no reference. Pipes with y4m, and - for "
+            "y4m on standard input, are read once."
+        ),
+    ],
+    distorted: Annotated[Path | None, typer.Argument(help="The video to judge.", show_default=False)] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write one row per frame to a .json, .ndjson, .csv or .parquet file, or to standard output (-); the summary "
+            "then goes to standard error.",
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="json|csv|ndjson|parquet",
+            help="Format of the output; ndjson has a line per frame, which to a pipe or - comes while the frames are read. "
+            "[default: that of its suffix; json for -]",
+            show_default=False,
+        ),
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(
+            "--pool",
+            metavar="NAMES",
+            help="Further figures of each column, with commas: std, max, and percentiles such as p25 or p99.9.",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Print a single number: the mean of the first model, or the figure of --fail-under.",
+        ),
+    ] = False,
+    fail_under: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-under",
+            metavar="LOWEST[:FIGURE]",
+            help="Exit with status 1 if the mean of the first model, or another figure (90:p5), is under this.",
+            show_default=False,
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            metavar="NAMES",
+            help="Training names and sets (canonical6, full), with commas; `vmaf-train features` lists them. "
+            f"[default: the features that the models read, {DEFAULT_FEATURES} for libvmaf's]",
+            autocompletion=complete_features,
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelsOption = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option(
+            help="Registry of the ids. [default: $PYVMAF_REGISTRY, else results/registry/registry.json]",
+            show_default=False,
+        ),
+    ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoder of the distorted video, for models that read it, or `unknown`. [default: read from the file]",
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Its preset.", show_default=False)] = None,
+    crf: Annotated[float | None, typer.Option(help="Its CRF.", show_default=False)] = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER",
+            help="Height, fps or bitrate_kbps of the distorted video, for models that read them (repeatable). "
+            "[default: read from the file]",
+            show_default=False,
+        ),
+    ] = None,
+    threads: ThreadsOption = 2,
+    frames: Annotated[
+        str | None,
+        typer.Option("--frames", metavar="A:B", help="Score frames A to B-1 only; the rows equal those of the whole."),
+    ] = None,
+    subsample: Annotated[int, typer.Option("--subsample", min=1, help="Score every n-th frame only.")] = 1,
+    shortest: Annotated[bool, typer.Option("--shortest", help="Stop at the end of the shorter video.")] = False,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            "--scale",
+            metavar="reference|WxH",
+            help="Scale the distorted video to the reference's size (`reference`), or both to WxH; bicubic.",
+        ),
+    ] = None,
+    match_depth: MatchDepthOption = False,
+    film_grain: FilmGrainOption = Grain.ON,
+    stream: Annotated[
+        int | None,
+        typer.Option(
+            "--stream",
+            min=0,
+            metavar="N",
+            help="Video stream of files that have several, counted from 0. [default: as FFmpeg chooses]",
+            show_default=False,
+        ),
+    ] = None,
+    drop_alpha: Annotated[bool, typer.Option("--drop-alpha", help="Leave out transparency, as FFmpeg does.")] = False,
+    luma_only: Annotated[
+        bool, typer.Option("--luma-only", help="Compare luma alone, for example of a gray video with one in colours.")
+    ] = False,
+    fps: Annotated[
+        str, typer.Option("--fps", help="Frames per second of numbered pictures (frame_%04d.png), a fraction.")
+    ] = "25",
+    size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Frame size of raw .yuv files.")] = None,
+    pix_fmt: Annotated[
+        str, typer.Option("--pix-fmt", help="Pixel format of raw .yuv files, by FFmpeg's name.")
+    ] = "yuv420p",
+    backend: BackendOption = engines.CPU,
+) -> None:
+    """Score a video against its reference, or alone: print a pooled summary, and write every frame to a file.
+
+    Any two files that FFmpeg reads, of equal size and length. Nothing is converted unless you ask for it.
+
+    Examples:
+      vmaf-train score reference.mkv distorted.mkv -o frames.csv
+
+      vmaf-train score reference.mkv distorted.mkv -o - | jq .pooled.vmaf
+
+      vmaf-train score reference.mkv distorted.mkv --quiet --fail-under 90:p5
+
+      ffmpeg -i distorted.mkv -f yuv4mpegpipe - | vmaf-train score reference.mkv - -o - --format ndjson
+
+      vmaf-train score ref.yuv dis.yuv --size 1920x1080 --pix-fmt yuv420p10le
+
+      vmaf-train score master.mov 540p.mp4 --scale reference --features canonical6,psnr_y,cambi
+
+      vmaf-train score reference.mkv distorted.mkv --model vmaf_v0.6.1 --model fr_regressor_v2_ensemble
+
+      vmaf-train score distorted.mkv --model nr_metric_v1
+    """
+    from pyvmaf.errors import InputError
+    from pyvmaf.features.pool import POOLS, check_pools
+    from pyvmaf.scoring.limit import Limit
+    from pyvmaf.scoring.scores import output_format
+    from pyvmaf.video.format import Format
+
+    if output is not None:
+        format_ = output_format(output, format_)
+    elif format_ is not None:
+        raise InputError(f"--format {format_} is that of a file: name it with --output, or - for standard output")
+    asked = _Asked(
+        output=output,
+        form=format_ or "",
+        pools=tuple(dict.fromkeys([*POOLS, *check_pools(pool.split(",") if pool else [])])),
+        quiet=quiet,
+        limit=None if fail_under is None else Limit.parse(fail_under),
+    )
+    options = {
+        "features": features,
+        "model": model or DEFAULT_MODEL,
+        "registry": registry,
+        "codec": None if (codec, preset, crf) == (None, None, None) else (codec, preset, crf),
+        "context": _numbers(context or []),
+        "threads": threads,
+        "frames": _frames(frames),
+        "subsample": subsample,
+        "shortest": shortest,
+        "stream": stream,
+        "drop_alpha": drop_alpha,
+        "luma_only": luma_only,
+        "fps": fps,
+        "raw": Format.parse(size, pix_fmt) if size else None,
+        "scale": True if scale == "reference" else scale or False,
+        "match_depth": match_depth,
+        "film_grain": film_grain is Grain.ON,
+        "backend": backend,
+    }
+    _score_one(None if distorted is None else reference, reference if distorted is None else distorted, asked, options)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be done with scores.
+
+    Attributes:
+        output, form: file of the rows, and its format.
+        pools: figures of the summary.
+        quiet: print a single number.
+        limit: the lowest score that is accepted.
+    """
+
+    output: Path | None
+    form: str
+    pools: tuple[str, ...]
+    quiet: bool
+    limit: Limit | None
+
+    @property
+    def to_stream(self) -> bool:
+        """Whether a program reads the rows from standard output or a pipe."""
+        from pyvmaf.base.outputs import is_stream
+
+        return self.output is not None and is_stream(self.output)
+
+    @contextmanager
+    def streamed(self) -> Iterator[TextIO | None]:
+        """Open the stream to which rows are written while they come; None if they are not."""
+        from pyvmaf.scoring.scores import open_stream
+
+        with ExitStack() as stack:
+            live = self.output is not None and self.to_stream and self.form == "ndjson"
+            yield stack.enter_context(open_stream(self.output)) if live and self.output is not None else None
+
+
+def _score_one(reference: Path | None, distorted: Path, asked: _Asked, options: Mapping[str, Any]) -> None:
+    """Score a pair, and print a summary."""
+    from pyvmaf.runtime.predictor import ModelWarning
+    from pyvmaf.scoring.score import score as run
+    from pyvmaf.scoring.scores import row_line
+
+    with (
+        asked.streamed() as stream,
+        progress(distorted.name) as advance,
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always", ModelWarning)
+
+        def take(row: Mapping[str, Any]) -> None:
+            if stream is not None:
+                stream.write(row_line(row))
+                stream.flush()
+
+        scores = run(reference, distorted, **options, advance=advance, take=None if stream is None else take)
+        scores = replace(scores, pools=asked.pools)
+        if stream is not None:
+            stream.write(scores.last_line())
+        elif asked.output is not None:
+            scores.write(asked.output, asked.form)
+    # A program that reads the rows from standard output gets nothing else.
+    with redirect_stdout(sys.stderr if asked.to_stream else sys.stdout):
+        title = distorted.name if reference is None else f"{distorted.name} against {reference.name}"
+        _print_one(scores, title, asked)
+    _print_doubts(scores, [str(warning.message) for warning in caught])
+    if asked.limit is not None and (missed := asked.limit.missed(scores)):
+        say(f"failed: {missed}", err=True)
+        raise typer.Exit(1)
+
+
+def _print_one(scores: Scores, title: str, asked: _Asked) -> None:
+    """Print the figures of every column, or a single number."""
+    if asked.quiet:
+        say(repr(scores.figure(asked.limit.figure if asked.limit else "mean")))
+        return
+    columns = scores.libvmaf_models
+    own = [model if len(columns) == 1 or column == model else f"{column}: {model}" for column, model in columns.items()]
+    models = ", ".join([*own, *scores.summaries])
+    _print_pools(scores.pooled(), f"{title}, {len(scores)} frames, {models}", asked.pools)
+    _print_summaries(scores.summaries)
+
+
+def _print_doubts(scores: Scores, messages: list[str]) -> None:
+    """Print what a person should know of scores before trusting them."""
+    from pyvmaf.scoring.predict import warnings_of
+
+    _print_left_out(scores)
+    for message in [*messages, *warnings_of(scores.summaries)]:
+        say(f"warning: {message}", err=True)
+    for note in scores.notes:
+        say(f"note: {note}", err=True)
+    for name, reason in scores.unavailable.items():
+        say(f"unavailable: {name}: {reason}", err=True)
+
+
+def _numbers(values: list[str]) -> dict[str, float]:
+    """Read values of the form NAME=NUMBER."""
+    from pyvmaf.errors import InputError
+
+    numbers = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        try:
+            if not equals:
+                raise ValueError
+            numbers[name] = float(text)
+        except ValueError:
+            raise InputError(f"--context {value!r} is not of the form NAME=NUMBER, for example fps=25") from None
+    return numbers
+
+
+def _frames(text: str | None) -> tuple[int, int | None] | None:
+    """Read a range of the form A:B."""
+    from pyvmaf.errors import InputError
+
+    if text is None:
+        return None
+    first, colon, stop = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return int(first or 0), int(stop) if stop else None
+    except ValueError:
+        raise InputError(f"--frames {text!r} is not of the form A:B, for example 0:100 or 50:") from None
+
+
+def _print_summaries(summaries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the score of the clip by each model, with its interval, and the facts about the file that the model read."""
+    for name, summary in summaries.items():
+        facts = [summary["codec"]] if "codec" in summary else []
+        facts += [f"{key} {value:g}" for key, value in summary.get("context", {}).items()]
+        interval = summary.get("score_interval")
+        if interval is not None:
+            say(
+                f"{name}: {'mean ' if summary['of'] == 'frames' else ''}{summary['score']:.2f}, between "
+                f"{interval['low']:.2f} and {interval['high']:.2f} for {summary['nominal_coverage']:.0%} of videos "
+                f"({summary['interval']} intervals, which held {summary['measured_coverage']:.1%} of rows of unseen "
+                "sources)"
+            )
+        elif summary["of"] == "clip":
+            say(f"{name}: {summary['score']:.3f}")
+        if facts:
+            say(f"{name} also read: {', '.join(facts)}")
+
+
+def _print_left_out(scores: Scores) -> None:
+    """Say which figures are not of all frames; of registered models the warnings say so."""
+    for name, counts in scores.left_out().items():
+        if name in scores.summaries:
+            continue
+        kinds = {"infinite": "infinite, as of pictures without a difference", "missing": "without a value"}
+        rest = len(scores) - sum(counts.values())
+        parts = " and ".join(f"{counts[kind]} {text}" for kind, text in kinds.items() if counts[kind])
+        say(f"note: {name}: the figures are of {rest} of {len(scores)} frames; {parts}", err=True)
+
+
+def _print_pools(pools: Mapping[str, Mapping[str, float]], title: str, names: Sequence[str]) -> None:
+    """Print the pooled figures of each column, scores of models first."""
+    from rich import box
+    from rich.table import Table
+
+    from pyvmaf.features.catalog import FEATURES
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
+    for pool in names:
+        table.add_column(pool.replace("harmonic_mean", "harmonic"), justify="right", no_wrap=True)
+    for name in sorted(pools, key=lambda column: column in FEATURES):
+        digits = 4 if name in FEATURES else 3
+        table.add_row(name, *(f"{pools[name][pool]:.{digits}f}" for pool in names))
+    print_whole(table)

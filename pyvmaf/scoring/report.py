@@ -1,0 +1,41 @@
+"""The JSON file that ``vmaf-train score`` writes, as a document with a published schema."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from pyvmaf.base.document import Count, Document, Name, OptionalKey, Part
+
+Value = float | Literal["inf", "-inf"] | None
+"""A score: null where there is none, text where it is infinite (PSNR-HVS of pictures without a difference)."""
+
+
+class LeftOut(Part):
+    """Frames that are in no figure of a column."""
+
+    infinite: Count
+    missing: Count
+
+
+class ScoreReport(Document):
+    """Scores of a pair of videos. The lines of NDJSON hold one item of ``frames`` each, the last one the other keys."""
+
+    title: ClassVar[str] = "Scores of a pair of videos (vmaf-train score -o scores.json)"
+
+    schema_: Literal["pyvmaf-score-v1"] = Field(default="pyvmaf-score-v1", alias="schema")
+    model: Name | None = Field(description="The model of libvmaf behind the column vmaf; null if there is none.")
+    libvmaf_models: dict[str, Name] = Field(description="Model of libvmaf behind a column, by the column.")
+    models: OptionalKey[dict[str, dict[str, Any]]] = Field(
+        default=None, description="Score of the clip by each registered model, and how much to trust it."
+    )
+    reading: dict[str, Any] = Field(description="What was asked for: conversions, a part of the frames.")
+    unavailable: dict[str, str] = Field(description="Features that could not be computed, with the reason.")
+    notes: list[str] = Field(description="What was done to frames, and doubts about the scores.")
+    pooled: dict[str, dict[str, Value]] = Field(
+        description="Figures of each column: mean, harmonic_mean, min, p1, p5, p10, median, those asked for with --pool, "
+        "and count, the number of frames that they are of."
+    )
+    left_out: dict[str, LeftOut] = Field(description="Columns of which some frames are in no figure.")
+    frames: list[dict[str, Value]] = Field(description="A row per frame: frame_index, counted from 0, and each column.")
