@@ -1,6 +1,8 @@
 // Motion for processors with AVX2; as vif_avx2.cpp.
-#include "kernels/motion_vector.hpp"
 #include "kernels/vectors_avx2.hpp"
+
+// After the vectors, which it is written against.
+#include "kernels/motion_vector.hpp"
 
 namespace pyvmaf::kernels::motion {
 
