@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bind/bind.hpp"
 #include "bind/convert.hpp"
+#include "kernels/adm.hpp"
 #include "kernels/motion.hpp"
 #include "kernels/vif.hpp"
 
@@ -16,6 +18,7 @@ namespace pyvmaf::bind {
 
 namespace {
 
+namespace adm = kernels::adm;
 namespace motion = kernels::motion;
 namespace vif = kernels::vif;
 
@@ -25,20 +28,23 @@ std::uint64_t difference(motion::Measure& kernel, const py::object& reference) {
   return kernel.measure(frame.planes()[0]);
 }
 
-py::array_t<float> measure(vif::Measure& kernel, const py::object& reference,
+// Measures a ladder with a kernel whose results, of one scale of a distorted version with one limit
+// of the gain each, are a few floats.
+template <typename Result, typename Measure>
+py::array_t<float> measure(Measure& kernel, const py::object& reference,
                            const py::sequence& distorted) {
   const Frame ref(py::make_tuple(reference), "reference");
   const Frame versions(distorted, "distorted");
   const std::size_t count = versions.planes().size();
-  py::array_t<float> ratios(
-      {count, kernel.limit_count(), std::size_t{vif::scale_count}, std::size_t{2}});
-  static_assert(sizeof(vif::Ratio) == 2 * sizeof(float));
-  auto* data = reinterpret_cast<vif::Ratio*>(ratios.mutable_data());
+  constexpr std::size_t floats = sizeof(Result) / sizeof(float);
+  static_assert(sizeof(Result) == floats * sizeof(float) && adm::scale_count == vif::scale_count);
+  py::array_t<float> results({count, kernel.limit_count(), std::size_t{vif::scale_count}, floats});
+  auto* data = reinterpret_cast<Result*>(results.mutable_data());
   {
     const py::gil_scoped_release released;
     kernel.measure(ref.planes()[0], versions.planes(), data);
   }
-  return ratios;
+  return results;
 }
 
 }  // namespace
@@ -80,7 +86,8 @@ Args:
 Raises:
     ValueError: an argument out of range.
 )")
-      .def("measure", &measure, py::arg("reference"), py::arg("distorted"),
+      .def("measure", &measure<vif::Ratio, vif::Measure>, py::arg("reference"),
+           py::arg("distorted"),
            R"(Measure a frame and its distorted versions.
 
 Args:
@@ -90,6 +97,56 @@ Args:
 Returns:
     float32 of shape (distorted, gain limits, 4 scales, 2): numerators and denominators. A score is
     their quotient in float32.
+
+Raises:
+    TypeError: a plane is not a buffer, or not of uint8 or uint16.
+    ValueError: a plane does not fit, or a sample is greater than 2**bpc - 1.
+)");
+  py::class_<adm::Measure>(module, "Adm",
+                           R"(Detail losses and additive impairments of luma at four scales.
+
+They are of a reference and distorted versions of it. The results equal those of libvmaf's extractor
+"adm" in plain C to the last bit. Memory is taken at the start. Use an object from one thread at a
+time.
+)")
+      .def(
+          py::init([](int width, int height, int bpc, int most_distorted,
+                      std::vector<double> gain_limits, bool additive, double view_distance,
+                      int display_height, double noise_weight, const std::string& instruction_set) {
+            return std::make_unique<adm::Measure>(
+                width, height, bpc, most_distorted, std::move(gain_limits), additive,
+                adm::Viewing{view_distance, display_height, noise_weight}, instruction_set);
+          }),
+          py::arg("width"), py::arg("height"), py::arg("bpc"), py::arg("most_distorted"),
+          py::arg("gain_limits"), py::arg("additive"), py::arg("view_distance"),
+          py::arg("display_height"), py::arg("noise_weight"), py::arg("instruction_set"),
+          R"(Take the memory.
+
+Args:
+    width: of the frames, 33 or more.
+    height: of the frames, 33 or more.
+    bpc: bits per sample: 8 (uint8 planes), 10 or 12 (uint16 planes).
+    most_distorted: distorted versions in one call, at most.
+    gain_limits: one or two limits of the enhancement gain, each 1 to 100.
+    additive: whether additive impairments are measured, too.
+    view_distance: in heights of the display; times display_height it is 3240 or more.
+    display_height: in samples.
+    noise_weight: what each sample adds to details, 0 or more.
+    instruction_set: a name of `instruction_sets`.
+
+Raises:
+    ValueError: an argument out of range.
+)")
+      .def("measure", &measure<adm::Parts, adm::Measure>, py::arg("reference"),
+           py::arg("distorted"), R"(Measure a frame and its distorted versions.
+
+Args:
+    reference: the luma plane, a 2-D buffer of shape (height, width) with any strides.
+    distorted: luma planes as of the reference.
+
+Returns:
+    float32 of shape (distorted, gain limits, 4 scales, 3): details of the distorted version, details
+    of the reference, and additive impairments (0 if they are not measured).
 
 Raises:
     TypeError: a plane is not a buffer, or not of uint8 or uint16.

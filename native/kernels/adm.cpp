@@ -1,0 +1,198 @@
+#include "kernels/adm.hpp"
+
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+#include "kernels/choice.hpp"
+
+namespace pyvmaf::kernels::adm {
+
+namespace {
+
+const Kernels& kernels_of(const std::string& name) {
+  std::vector<const Kernels*> available;
+  available.push_back(&portable());
+  return chosen(available, name);
+}
+
+constexpr double pi = 3.14159265358979323846;
+
+// Visibility of quantization noise in luma (Watson, Yang, Solomon and Villasenor, "Visibility of
+// wavelet quantization noise", 1997): a, k and f0 of formula 7, and g of table IV.
+constexpr float threshold_a = 0.495F;
+constexpr float threshold_k = 0.466F;
+constexpr float threshold_f0 = 0.401F;
+constexpr float orientation_gain[2] = {1.0F, 0.534F};  // horizontal and vertical, diagonal
+// Amplitudes of the basis functions, of table V.
+constexpr float amplitudes[scale_count][2] = {
+    {0.67234F, 0.72709F}, {0.41317F, 0.49428F}, {0.22727F, 0.28688F}, {0.11792F, 0.15214F}};
+
+// Samples per degree of visual angle, at the distance that the arithmetic was made for.
+constexpr double nominal = 3.0 * 1080;
+
+// Reciprocal of the step that is just visible (formula 9), in single precision where libvmaf has
+// it.
+float sensitivity(int scale, int band, const Viewing& viewing) {
+  const int row = band == diagonal_band ? 1 : 0;
+  const auto resolution = static_cast<float>(viewing.distance * viewing.height * pi / 180.0);
+  const auto octaves = static_cast<float>(
+      std::log10(std::pow(2.0, scale + 1) * threshold_f0 * orientation_gain[row] / resolution));
+  const float exponent = threshold_k * octaves * octaves;
+  const auto step = static_cast<float>(2.0 * threshold_a * std::pow(10.0, double{exponent}) /
+                                       amplitudes[scale][row]);
+  return 1.0F / step;
+}
+
+std::uint32_t factor(int scale, int band, float value, const Viewing& viewing) {
+  if (scale > 0) {
+    return static_cast<std::uint32_t>(value * std::pow(2.0, 32));
+  }
+  if (std::fabs(viewing.distance * viewing.height - nominal) < 1.0e-8) {
+    return band == diagonal_band ? 49417 : 36453;
+  }
+  return static_cast<std::uint16_t>(value * std::pow(2.0, band == diagonal_band ? 23 : 21));
+}
+
+float cube_root(float value) { return std::pow(value, 1.0F / 3.0F); }
+
+// Noise is a cube root of a number of samples, too, added to that of each band.
+float pooled(const std::array<float, band_count>& cubes, double noise) {
+  const float floor = cube_root(static_cast<float>(noise));
+  const float horizontal = cube_root(cubes[horizontal_band]) + floor;
+  const float vertical = cube_root(cubes[vertical_band]) + floor;
+  const float diagonal = cube_root(cubes[diagonal_band]) + floor;
+  return horizontal + vertical + diagonal;
+}
+
+// Sums as floats of contrasts. Scale 0 rounds to double first.
+std::array<float, band_count> cubes_of(int scale, const std::int64_t* sums, int width, int height) {
+  constexpr int exponents[scale_count] = {52, 45, 39, 36};
+  std::array<float, band_count> cubes{};
+  for (int band = 0; band < band_count; ++band) {
+    const Powers bits = powers(scale, band, width, height);
+    const int exponent =
+        (scale == 0 && band == diagonal_band ? 57 : exponents[scale]) - bits.cube - bits.line;
+    const auto index = static_cast<std::size_t>(band);
+    cubes[index] =
+        scale == 0 ? static_cast<float>(static_cast<double>(sums[band]) / std::pow(2.0, exponent))
+                   : static_cast<float>(sums[band]) / static_cast<float>(std::pow(2.0, exponent));
+  }
+  return cubes;
+}
+
+std::array<float, band_count> reference_cubes(int scale, const ReferenceSums& sums, Span columns,
+                                              Span rows,
+                                              const std::array<float, band_count>& sensitivity) {
+  constexpr int exponents[scale_count] = {18, 32, 27, 23};
+  const ReferencePowers bits = reference_powers(scale, columns, rows);
+  const double unit = std::pow(2.0, exponents[scale] - bits.line - bits.cube);
+  std::array<float, band_count> cubes{};
+  for (std::size_t band = 0; band < band_count; ++band) {
+    cubes[band] = static_cast<float>(static_cast<double>(sums.cubes[band]) / unit *
+                                     std::pow(double{sensitivity[band]}, 3));
+  }
+  return cubes;
+}
+
+}  // namespace
+
+Measure::Measure(int width, int height, int bits, int most_distorted,
+                 std::vector<double> gain_limits, bool additive, const Viewing& viewing,
+                 const std::string& instruction_set)
+    : bits_(bits),
+      gain_limits_(std::move(gain_limits)),
+      additive_(additive),
+      noise_weight_(viewing.noise_weight),
+      kernels_(kernels_of(instruction_set)) {
+  if (most_distorted < 1) {
+    throw std::invalid_argument("a ladder has one distorted version or more");
+  }
+  if (gain_limits_.empty() || gain_limits_.size() > 2) {
+    throw std::invalid_argument(std::to_string(gain_limits_.size()) +
+                                " limits of the gain: must be 1 or 2");
+  }
+  if (viewing.distance * viewing.height < nominal) {
+    throw std::invalid_argument("view distance times display height is " +
+                                std::to_string(viewing.distance * viewing.height) +
+                                ": must be 3240 or more");
+  }
+  for (int i = 0; i <= most_distorted; ++i) {
+    frames_.emplace_back(width, height, bits);
+  }
+  int columns = width;
+  int rows = height;
+  for (int index = 0; index < scale_count; ++index) {
+    Scale& scale = scales_[static_cast<std::size_t>(index)];
+    scale.width = columns;
+    scale.height = rows;
+    scale.pitch = index == 0 ? frames_[0].pitch() : (columns + 2 * Luma::margin + 63) / 64 * 64;
+    const std::size_t sample_size = index == 1 ? sizeof(std::int16_t) : sizeof(std::int32_t);
+    for (int i = 0; i <= most_distorted && index > 0; ++i) {
+      scale.memory.push_back(
+          allocate(sample_size * static_cast<std::size_t>(scale.pitch * rows + 2 * Luma::margin)));
+      scale.pictures.push_back(static_cast<std::uint8_t*>(scale.memory.back().get()) +
+                               sample_size * Luma::margin);
+    }
+    for (int band = 0; band < band_count; ++band) {
+      const float value = sensitivity(index, band, viewing);
+      scale.sensitivity[static_cast<std::size_t>(band)] = value;
+      scale.factors.values[band] = factor(index, band, value, viewing);
+    }
+    columns = half_of(columns);
+    rows = half_of(rows);
+  }
+  scratch_ = allocate(
+      kernels_.scratch_size(width, height, most_distorted, static_cast<int>(gain_limits_.size())));
+}
+
+Parts Measure::parts_of(int scale, const ReferenceSums& reference, const Sums& sums) const {
+  const Scale& own = scales_[static_cast<std::size_t>(scale)];
+  const int width = half_of(own.width);
+  const int height = half_of(own.height);
+  const Span columns = counted(width);
+  const Span rows = counted(height);
+  const double noise = (rows.last - rows.first) * (columns.last - columns.first) * noise_weight_;
+  return {pooled(cubes_of(scale, sums.detail, width, height), noise),
+          pooled(reference_cubes(scale, reference, columns, rows, own.sensitivity), noise),
+          additive_ ? pooled(cubes_of(scale, sums.additive, width, height), 0.0) : 0.0F};
+}
+
+void Measure::measure(const Plane& reference, const Planes& distorted, Parts* parts) {
+  const std::size_t count = distorted.size();
+  if (count == 0 || count >= frames_.size()) {
+    throw std::invalid_argument(std::to_string(count) + " distorted versions: must be 1 to " +
+                                std::to_string(frames_.size() - 1));
+  }
+  frames_[0].copy(reference, "the reference");
+  for (std::size_t i = 0; i < count; ++i) {
+    frames_[i + 1].copy(distorted[i], "distorted version " + std::to_string(i));
+  }
+  std::vector<const void*> pictures;
+  for (std::size_t i = 0; i <= count; ++i) {
+    pictures.push_back(frames_[i].samples());
+  }
+  const std::size_t results = count * gain_limits_.size();
+  for (int index = 0; index < scale_count; ++index) {
+    const Scale& scale = scales_[static_cast<std::size_t>(index)];
+    const Scale* next =
+        index + 1 < scale_count ? &scales_[static_cast<std::size_t>(index) + 1] : nullptr;
+    ReferenceSums reference_sums;
+    std::vector<Sums> sums(results);
+    kernels_.measure(
+        {index, bits_, scale.width, scale.height, pictures.data(), scale.pitch,
+         next == nullptr ? nullptr : next->pictures.data(), next == nullptr ? 0 : next->pitch,
+         static_cast<int>(count), gain_limits_.data(), static_cast<int>(gain_limits_.size()),
+         additive_, scale.factors},
+        scratch_.get(), reference_sums, sums.data());
+    for (std::size_t i = 0; i < results; ++i) {
+      parts[i * scale_count + static_cast<std::size_t>(index)] =
+          parts_of(index, reference_sums, sums[i]);
+    }
+    if (next != nullptr) {
+      pictures.assign(next->pictures.begin(), next->pictures.end());
+    }
+  }
+}
+
+}  // namespace pyvmaf::kernels::adm

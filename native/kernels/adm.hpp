@@ -1,0 +1,68 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/adm_kernels.hpp"
+#include "kernels/luma.hpp"
+
+namespace pyvmaf::kernels::adm {
+
+// Of one distorted version at one scale. The score of details is detail / reference.
+struct Parts {
+  float detail;
+  float reference;
+  float additive;
+};
+
+// Where the pictures are seen, and how much noise there is.
+struct Viewing {
+  double distance;  // in heights of the display
+  int height;       // of the display, in samples
+  double noise_weight;
+};
+
+// Detail losses and additive impairments of luma at four scales, of one reference and its distorted
+// versions: what depends on the reference alone is computed once. Memory is taken once, at the
+// start.
+class Measure {
+ public:
+  // Frames as of Luma; one or two limits of the gain, 1 to 100. `additive` asks for additive
+  // impairments, which are 0 otherwise. Throws std::invalid_argument for values out of range, and
+  // for an unknown instruction set.
+  Measure(int width, int height, int bits, int most_distorted, std::vector<double> gain_limits,
+          bool additive, const Viewing& viewing, const std::string& instruction_set);
+
+  // Writes `distorted.size() * limits * 4` parts, scales last. Throws std::invalid_argument if a
+  // plane does not fit, or has samples of more bits.
+  void measure(const Plane& reference, const Planes& distorted, Parts* parts);
+
+  [[nodiscard]] std::size_t limit_count() const noexcept { return gain_limits_.size(); }
+
+ private:
+  // What a scale divides, and the approximations that it leaves to the next.
+  struct Scale {
+    int width = 0;
+    int height = 0;
+    std::ptrdiff_t pitch = 0;
+    std::vector<Memory> memory;
+    std::vector<void*> pictures;
+    std::array<float, band_count> sensitivity{};
+    Factors factors{};
+  };
+
+  [[nodiscard]] Parts parts_of(int scale, const ReferenceSums& reference, const Sums& sums) const;
+
+  const int bits_;
+  const std::vector<double> gain_limits_;
+  const bool additive_;
+  const double noise_weight_;
+  const Kernels& kernels_;
+  std::vector<Luma> frames_;  // the reference, and distorted ones
+  std::array<Scale, scale_count> scales_;
+  Memory scratch_;
+};
+
+}  // namespace pyvmaf::kernels::adm
