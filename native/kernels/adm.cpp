@@ -12,6 +12,11 @@ namespace {
 
 const Kernels& kernels_of(const std::string& name) {
   std::vector<const Kernels*> available;
+#if defined(PYVMAF_AVX2)
+  if (has_avx2()) {
+    available.push_back(&avx2());
+  }
+#endif
   available.push_back(&portable());
   return chosen(available, name);
 }

@@ -44,6 +44,21 @@ PYVMAF_INLINE Ints interleave_high(Ints a, Ints b) { return _mm256_unpackhi_epi1
 PYVMAF_INLINE Ints narrow(Ints low, Ints high) { return _mm256_packus_epi32(low, high); }
 // The same of lanes with sign.
 PYVMAF_INLINE Ints narrow_signed(Ints low, Ints high) { return _mm256_packs_epi32(low, high); }
+// The same, in the order of lanes instead of that of `interleave`.
+PYVMAF_INLINE Ints narrow_in_order(Ints low, Ints high) {
+  return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xD8);
+}
+// 32-bit lanes in the order of `interleave`, in the order of lanes.
+PYVMAF_INLINE Ints first_in_order(Ints low, Ints high) {
+  return _mm256_permute2x128_si256(low, high, 0x20);
+}
+PYVMAF_INLINE Ints second_in_order(Ints low, Ints high) {
+  return _mm256_permute2x128_si256(low, high, 0x31);
+}
+// 8 signed 16-bit values as 32-bit lanes.
+PYVMAF_INLINE Ints load_widened(const std::int16_t* p) {
+  return _mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
 // Stores 8 lanes of at most 16 bits as uint16.
 PYVMAF_INLINE void store_narrow(std::uint16_t* p, Ints v) {
   const Ints packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(v, v), 0xD8);
@@ -61,6 +76,45 @@ PYVMAF_INLINE Ints multiply_add(Ints sum, Ints a, Ints b) {
 }
 PYVMAF_INLINE Ints add32(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
 PYVMAF_INLINE Ints subtract32(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
+PYVMAF_INLINE Ints add16(Ints a, Ints b) { return _mm256_add_epi16(a, b); }
+PYVMAF_INLINE Ints absolute16(Ints a) { return _mm256_abs_epi16(a); }
+PYVMAF_INLINE Ints greater16(Ints a, Ints b) { return _mm256_cmpgt_epi16(a, b); }
+PYVMAF_INLINE Ints smaller_unsigned16(Ints a, Ints b) { return _mm256_min_epu16(a, b); }
+// (a b + 2^14) >> 15.
+PYVMAF_INLINE Ints multiply_rounded16(Ints a, Ints b) { return _mm256_mulhrs_epi16(a, b); }
+// a with the sign of b multiplied, 0 where b is 0.
+PYVMAF_INLINE Ints with_sign16(Ints a, Ints b) { return _mm256_sign_epi16(a, b); }
+PYVMAF_INLINE Ints with_sign32(Ints a, Ints b) { return _mm256_sign_epi32(a, b); }
+PYVMAF_INLINE Ints multiply_low32(Ints a, Ints b) { return _mm256_mullo_epi32(a, b); }
+PYVMAF_INLINE Ints smaller_unsigned32(Ints a, Ints b) { return _mm256_min_epu32(a, b); }
+PYVMAF_INLINE Ints left32_by(Ints a, Ints counts) { return _mm256_sllv_epi32(a, counts); }
+PYVMAF_INLINE Ints right32_by(Ints a, Ints counts) { return _mm256_srlv_epi32(a, counts); }
+// ~a & b.
+PYVMAF_INLINE Ints and_not(Ints a, Ints b) { return _mm256_andnot_si256(a, b); }
+// b where the mask is set, a elsewhere.
+PYVMAF_INLINE Ints select(Ints mask, Ints a, Ints b) { return _mm256_blendv_epi8(a, b, mask); }
+// Lanes of 64 bits. Products are of the lower halves.
+PYVMAF_INLINE Ints all64(std::int64_t x) { return _mm256_set1_epi64x(x); }
+PYVMAF_INLINE Ints add64(Ints a, Ints b) { return _mm256_add_epi64(a, b); }
+PYVMAF_INLINE Ints multiply_unsigned64(Ints a, Ints b) { return _mm256_mul_epu32(a, b); }
+PYVMAF_INLINE Ints multiply_signed64(Ints a, Ints b) { return _mm256_mul_epi32(a, b); }
+template <int count>
+PYVMAF_INLINE Ints right64(Ints a) {
+  return _mm256_srli_epi64(a, count);
+}
+template <int count>
+PYVMAF_INLINE Ints left64(Ints a) {
+  return _mm256_slli_epi64(a, count);
+}
+PYVMAF_INLINE Ints right64_by(Ints a, Ints counts) { return _mm256_srlv_epi64(a, counts); }
+// 32-bit lanes: the lower halves of `even`, and the upper halves of `odd`.
+PYVMAF_INLINE Ints merge(Ints even, Ints odd) { return _mm256_blend_epi32(even, odd, 0xAA); }
+// The lower halves of the 64-bit lanes of two vectors.
+PYVMAF_INLINE Ints lower_halves(Ints a, Ints b) {
+  return _mm256_permute4x64_epi64(
+      _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88)),
+      0xD8);
+}
 PYVMAF_INLINE Ints subtract16(Ints a, Ints b) { return _mm256_sub_epi16(a, b); }
 PYVMAF_INLINE Ints absolute32(Ints a) { return _mm256_abs_epi32(a); }
 PYVMAF_INLINE Ints larger32(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
@@ -108,8 +162,25 @@ PYVMAF_INLINE Ints high_words(Doubles a, Doubles b) {
   return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(a), _mm256_castpd_ps(b), 0xDD));
 }
 
+PYVMAF_INLINE Ints as_ints(Doubles a) { return _mm256_castpd_si256(a); }
+// As 32-bit lanes, toward zero.
+PYVMAF_INLINE Ints truncated_ints(Doubles low, Doubles high) {
+  return _mm256_set_m128i(_mm256_cvttpd_epi32(high), _mm256_cvttpd_epi32(low));
+}
+
 PYVMAF_INLINE Floats all(float x) { return _mm256_set1_ps(x); }
 PYVMAF_INLINE Floats as_floats(Ints a) { return _mm256_castsi256_ps(a); }
+PYVMAF_INLINE Floats to_floats(Ints a) { return _mm256_cvtepi32_ps(a); }
+PYVMAF_INLINE Floats load_floats(const float* p) { return _mm256_loadu_ps(p); }
+PYVMAF_INLINE void store_floats(float* p, Floats v) { _mm256_storeu_ps(p, v); }
+PYVMAF_INLINE Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+PYVMAF_INLINE Floats absolute(Floats a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), a); }
+PYVMAF_INLINE Ints at_least(Floats a, Floats b) {
+  return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GE_OQ));
+}
+PYVMAF_INLINE Ints less(Floats a, Floats b) {
+  return _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
 PYVMAF_INLINE Floats subtract(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
 PYVMAF_INLINE Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
 // a b + c, rounded once.
@@ -124,6 +195,12 @@ PYVMAF_INLINE std::int64_t sum32(Ints a) {
     sum += lane;
   }
   return sum;
+}
+
+PYVMAF_INLINE std::uint64_t sum64(Ints a) {
+  alignas(64) std::uint64_t lanes[4];
+  store(lanes, a);
+  return lanes[0] + lanes[1] + lanes[2] + lanes[3];
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ def compare(reference: Plane, distorted: list[Plane], bits: int, *settings: dict
     form = Format.planar(width, height, "400", bits)
     requests = {Request("adm", tuple(sorted(o.items()))): list(score_keys("adm", o)) for o in settings}
     assert all(computes(request, form) for request in requests)
-    for name in ["portable"]:
+    for name in _native.instruction_sets():
         scores: dict[str, list[float]] = {}
         for kernel in open_scores(requests, form, name):
             kernel.read((reference,), [(plane,) for plane in distorted])
@@ -109,7 +109,7 @@ def test_any_strides() -> None:
 
 def test_a_ladder_equals_its_rungs_and_a_frame_leaves_nothing_behind() -> None:
     planes = [content(kind, 97, 65, 10, 6) for kind in CONTENTS]
-    kernel = _native.Adm(97, 65, 10, len(planes), [100.0, 1.0], True, 3.0, 1080, 0.03125, "portable")
+    kernel = _native.Adm(97, 65, 10, len(planes), [100.0, 1.0], True, 3.0, 1080, 0.03125, _native.instruction_sets()[0])
     ladder = kernel.measure(planes[0], planes)
     for rung, plane in enumerate(planes):
         np.testing.assert_array_equal(kernel.measure(planes[0], [plane])[0], ladder[rung])
@@ -133,7 +133,7 @@ def test_the_engine_asks_the_kernels_for_what_they_take(
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    level = "portable"
+    level = _native.instruction_sets()[0]
     viewing = (3.0, 1080, 0.03125)
     for words, message in (
         ((32, 40, 8, 1, [100.0], False, *viewing, level), "32x40 are smaller than 33x33"),

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
 GAIN_LIMITS = (100.0, 1.0)
-"""Limits of VIF's enhancement gain that are tried: libvmaf's default, and that of the NEG models."""
+"""Limits of the enhancement gain that are tried: libvmaf's default, and that of the NEG models."""
 
 _WIDTH, _HEIGHT = 97, 65
+_ADM_SCALES = tuple(f"adm_scale{scale}" for scale in range(4))
 
 
 @cache
@@ -44,7 +45,11 @@ def instruction_set() -> str | None:
 
 def _frame_agrees(name: str, bits: int) -> bool:
     reference, distorted = _frames(bits)
-    return _vif_agrees(name, bits, reference, distorted) and _motion_agrees(name, bits, [reference, distorted])
+    return (
+        _adm_agrees(name, bits, reference, distorted)
+        and _vif_agrees(name, bits, reference, distorted)
+        and _motion_agrees(name, bits, [reference, distorted])
+    )
 
 
 def _frames(bits: int) -> tuple[Plane, Plane]:
@@ -60,6 +65,22 @@ def _frames(bits: int) -> tuple[Plane, Plane]:
     reference = np.clip(detail, 0, peak).astype(sample)
     distorted = np.clip(detail + peak / 255 * (noise.reshape(y.shape).astype(float) - 30), 0, peak).astype(sample)
     return reference, distorted
+
+
+def _adm_agrees(name: str, bits: int, reference: Plane, distorted: Plane) -> bool:
+    kernel = native().Adm(_WIDTH, _HEIGHT, bits, 1, list(GAIN_LIMITS), True, 3.0, 1080, 0.03125, name)
+    for limit, parts in zip(GAIN_LIMITS, kernel.measure(reference, [distorted])[0].astype(float), strict=True):
+        with Context(_WIDTH, _HEIGHT, "400", bits) as context:
+            context.use_feature("adm", {} if limit == GAIN_LIMITS[0] else {"adm_enhn_gain_limit": limit})
+            context.read([reference], [distorted], 0)
+            context.flush()
+            scores = {key: context.feature_scores(key, [0])[0] for key in context.keys}
+        detail, whole, additive = parts.sum(axis=0)
+        found = [detail / whole, additive / whole, *(parts[:, 0] / parts[:, 1])]
+        expected = [next(scores[key] for key in scores if part in key) for part in ("adm2", "aim", *_ADM_SCALES)]
+        if found != expected:
+            return False
+    return True
 
 
 def _vif_agrees(name: str, bits: int, reference: Plane, distorted: Plane) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyvmaf.engines.kernels import motion, vif
+from pyvmaf.engines.kernels import adm, motion, vif
 from pyvmaf.engines.kernels.check import instruction_set
 from pyvmaf.engines.libvmaf.engine import ENGINE as LIBVMAF
 from pyvmaf.engines.protocol import Batch, Engine
@@ -61,7 +61,7 @@ class Kernels(Engine):
 
 ENGINE = Kernels()
 
-_KERNELS = (vif, motion)
+_KERNELS = (adm, vif, motion)
 
 
 def _computes(request: Request, form: Format) -> bool:
