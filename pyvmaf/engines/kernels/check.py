@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GAIN_LIMITS = (100.0, 1.0)
 """Limits of the enhancement gain that are tried: libvmaf's default, and that of the NEG models."""
 
-_WIDTH, _HEIGHT = 97, 65
+_WIDTH, _HEIGHT = 109, 65
 _ADM_SCALES = tuple(f"adm_scale{scale}" for scale in range(4))
 
 
