@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyvmaf.checks.evaluate import evaluate
     from pyvmaf.engines.libvmaf.build import engine
+    from pyvmaf.scoring.compare import compare
     from pyvmaf.scoring.find import load_model
     from pyvmaf.scoring.score import score
     from pyvmaf.scoring.scores import Scores
     from pyvmaf.scoring.session import Session
 
 _HOMES = {
+    "compare": "pyvmaf.scoring.compare",
     "Scores": "pyvmaf.scoring.scores",
     "Session": "pyvmaf.scoring.session",
     "engine": "pyvmaf.engines.libvmaf.build",
@@ -25,7 +27,7 @@ _HOMES = {
     "score": "pyvmaf.scoring.score",
 }
 
-__all__ = ["Scores", "Session", "engine", "evaluate", "load_model", "score"]
+__all__ = ["Scores", "Session", "compare", "engine", "evaluate", "load_model", "score"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,7 @@ DOCUMENTS: Table[str] = {
     "conversion": "pyvmaf.models.imported.conversion.Conversion",
     "eval-saliency-per-mb": "pyvmaf.checks.saliency.SaliencyEvaluation",
     "score": "pyvmaf.scoring.report.ScoreReport",
+    "comparison": "pyvmaf.scoring.report.ComparisonReport",
     "shots": "pyvmaf.scoring.shots.ShotReport",
     "sidecar": "pyvmaf.runtime.sidecar.Sidecar",
     "ensemble": "pyvmaf.runtime.manifest.EnsembleManifest",

@@ -61,13 +61,29 @@ ModelsOption = Annotated[
 
 def score(
     reference: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="The pristine video; alone, the video to judge with models that need no reference. Pipes with y4m, and - for "
-            "y4m on standard input, are read once."
+            "y4m on standard input, are read once.",
+            show_default=False,
         ),
-    ],
-    distorted: Annotated[Path | None, typer.Argument(help="The video to judge.", show_default=False)] = None,
+    ] = None,
+    distorted: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="The video to judge, or several, folders of them, and patterns such as 'encodes/*.mp4'.",
+            show_default=False,
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            "--pairs",
+            metavar="CSV",
+            help="Score the pairs of a CSV file with the columns reference and distorted, instead of files that are named.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -210,6 +226,10 @@ def score(
       vmaf-train score reference.mkv distorted.mkv --model vmaf_v0.6.1 --model fr_regressor_v2_ensemble
 
       vmaf-train score distorted.mkv --model nr_metric_v1
+
+      vmaf-train score reference.mkv encodes/x264 encodes/x265 -o scores.csv
+
+      vmaf-train score --pairs pairs.csv --quiet
     """
     from pyvmaf.errors import InputError
     from pyvmaf.features.pool import POOLS, check_pools
@@ -248,7 +268,12 @@ def score(
         "film_grain": film_grain is Grain.ON,
         "backend": backend,
     }
-    _score_one(None if distorted is None else reference, reference if distorted is None else distorted, asked, options)
+    if pairs is not None or _are_several(distorted or []):
+        _score_several(_references(reference, distorted or [], pairs), asked, options)
+    elif reference is None:
+        raise InputError("name the reference and the distorted video, or a list of pairs with --pairs")
+    else:
+        _score_one(reference if distorted else None, distorted[0] if distorted else reference, asked, options)
 
 
 @dataclass(frozen=True)
@@ -313,9 +338,64 @@ def _score_one(reference: Path | None, distorted: Path, asked: _Asked, options: 
     with redirect_stdout(sys.stderr if asked.to_stream else sys.stdout):
         title = distorted.name if reference is None else f"{distorted.name} against {reference.name}"
         _print_one(scores, title, asked)
-    _print_doubts(scores, [str(warning.message) for warning in caught])
+    for line in [*(f"warning: {warning.message}" for warning in caught), *_doubts(scores)]:
+        say(line, err=True)
     if asked.limit is not None and (missed := asked.limit.missed(scores)):
         say(f"failed: {missed}", err=True)
+        raise typer.Exit(1)
+
+
+def _are_several(distorted: Sequence[Path]) -> bool:
+    """Return whether a ranked table is wanted: of several names, or of one that stands for several files."""
+    from pyvmaf.scoring.compare import is_many
+
+    return len(distorted) > 1 or any(is_many(path) for path in distorted)
+
+
+def _references(reference: Path | None, distorted: Sequence[Path], pairs: Path | None) -> Mapping[Path, Sequence[Path]]:
+    from pyvmaf.errors import InputError
+    from pyvmaf.scoring.compare import read_pairs
+
+    if pairs is None:
+        assert reference is not None
+        return {reference: distorted}
+    if reference is not None:
+        raise InputError(f"{reference} is named beside --pairs {pairs}, which names the videos: leave one of both out")
+    return read_pairs(pairs)
+
+
+def _score_several(videos: Mapping[Path, Sequence[Path]], asked: _Asked, options: Mapping[str, Any]) -> None:
+    """Score versions of one or several references, and print a ranked table of each."""
+    from pyvmaf.cli.compared import print_comparison
+    from pyvmaf.features.pool import POOLS
+    from pyvmaf.runtime.predictor import ModelWarning
+    from pyvmaf.scoring.compare import Comparisons, compare
+    from pyvmaf.scoring.scores import write_rows
+
+    parts = []
+    for reference, distorted in videos.items():
+        with progress(reference.name) as advance, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ModelWarning)
+            parts.append(compare(reference, distorted, **options, advance=advance).with_pools(asked.pools))
+        for message in dict.fromkeys(str(warning.message) for warning in caught):
+            say(f"warning: {message}", err=True)
+    if asked.output is not None:
+        write_rows(Comparisons(tuple(parts)), asked.output, asked.form)
+    versions = [version for part in parts for version in part.ranked]
+    with redirect_stdout(sys.stderr if asked.to_stream else sys.stdout):
+        for part in parts if not asked.quiet else ():
+            print_comparison(part, [name for name in asked.pools if name not in POOLS])
+        for version in versions if asked.quiet else ():
+            say(f"{version.scores.figure(asked.limit.figure if asked.limit else 'mean')!r}  {version.path}")
+    said: dict[str, None] = {}
+    for version in versions:
+        said |= dict.fromkeys(_doubts(version.scores, str(version.path)))
+    for line in said:
+        say(line, err=True)
+    missed = {v.path: text for v in versions if asked.limit is not None and (text := asked.limit.missed(v.scores))}
+    for path, text in missed.items():
+        say(f"failed: {path}: {text}", err=True)
+    if missed:
         raise typer.Exit(1)
 
 
@@ -331,17 +411,20 @@ def _print_one(scores: Scores, title: str, asked: _Asked) -> None:
     _print_summaries(scores.summaries)
 
 
-def _print_doubts(scores: Scores, messages: list[str]) -> None:
-    """Print what a person should know of scores before trusting them."""
+def _doubts(scores: Scores, name: str = "") -> Iterator[str]:
+    """What a person should know of scores before trusting them, a line each.
+
+    Args:
+        scores: the scores.
+        name: which of several versions they are of.
+    """
     from pyvmaf.scoring.predict import warnings_of
 
-    _print_left_out(scores)
-    for message in [*messages, *warnings_of(scores.summaries)]:
-        say(f"warning: {message}", err=True)
-    for note in scores.notes:
-        say(f"note: {note}", err=True)
-    for name, reason in scores.unavailable.items():
-        say(f"unavailable: {name}: {reason}", err=True)
+    which = f"{name}: " if name else ""
+    yield from (f"note: {which}{text}" for text in _left_out(scores))
+    yield from (f"warning: {which}{text}" for text in warnings_of(scores.summaries))
+    yield from (f"note: {note}" for note in scores.notes)
+    yield from (f"unavailable: {feature}: {reason}" for feature, reason in scores.unavailable.items())
 
 
 def _numbers(values: list[str]) -> dict[str, float]:
@@ -394,7 +477,7 @@ def _print_summaries(summaries: Mapping[str, Mapping[str, Any]]) -> None:
             say(f"{name} also read: {', '.join(facts)}")
 
 
-def _print_left_out(scores: Scores) -> None:
+def _left_out(scores: Scores) -> Iterator[str]:
     """Say which figures are not of all frames; of registered models the warnings say so."""
     for name, counts in scores.left_out().items():
         if name in scores.summaries:
@@ -402,7 +485,7 @@ def _print_left_out(scores: Scores) -> None:
         kinds = {"infinite": "infinite, as of pictures without a difference", "missing": "without a value"}
         rest = len(scores) - sum(counts.values())
         parts = " and ".join(f"{counts[kind]} {text}" for kind, text in kinds.items() if counts[kind])
-        say(f"note: {name}: the figures are of {rest} of {len(scores)} frames; {parts}", err=True)
+        yield f"{name}: the figures are of {rest} of {len(scores)} frames; {parts}"
 
 
 def _print_pools(pools: Mapping[str, Mapping[str, float]], title: str, names: Sequence[str]) -> None:

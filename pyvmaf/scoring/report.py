@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from pyvmaf.base.document import Count, Document, Name, OptionalKey, Part
+from pyvmaf.base.document import Count, Document, Name, OptionalKey, Part, Size
 
 Value = float | Literal["inf", "-inf"] | None
 """A score: null where there is none, text where it is infinite (PSNR-HVS of pictures without a difference)."""
@@ -17,6 +17,17 @@ class LeftOut(Part):
 
     infinite: Count
     missing: Count
+
+
+class BdRatePart(Part):
+    """How much more bitrate a ladder needs than the first one for the same mean of the first model."""
+
+    anchor: Name = Field(description="Folder of the first ladder.")
+    other: Name = Field(description="Folder of the other ladder.")
+    bd_rate_percent: float | None = Field(description="Negative if less is needed; null if it cannot be told.")
+    from_score: OptionalKey[float] = None
+    to_score: OptionalKey[float] = None
+    reason: OptionalKey[Name] = None
 
 
 class ScoreReport(Document):
@@ -39,3 +50,30 @@ class ScoreReport(Document):
     )
     left_out: dict[str, LeftOut] = Field(description="Columns of which some frames are in no figure.")
     frames: list[dict[str, Value]] = Field(description="A row per frame: frame_index, counted from 0, and each column.")
+
+
+class VersionReport(ScoreReport):
+    """Scores of one of several versions."""
+
+    distorted: Name = Field(description="Its file.")
+    bytes: Count | None = Field(description="Size of the file; null of a pipe.")
+    kbps: Size | None = Field(description="Average bitrate of its video stream; null if unknown.")
+
+
+class ComparisonPart(Part):
+    """Versions of one reference."""
+
+    reference: Name
+    versions: list[VersionReport] = Field(description="The best one first.")
+    bd_rate: list[BdRatePart]
+
+
+class ComparisonReport(Document):
+    """Scores of several versions of one or several references."""
+
+    title: ClassVar[str] = (
+        "Scores of several versions of a video (vmaf-train score reference.mkv a.mp4 b.mp4 -o scores.json)"
+    )
+
+    schema_: Literal["pyvmaf-comparison-v1"] = Field(default="pyvmaf-comparison-v1", alias="schema")
+    comparisons: list[ComparisonPart]

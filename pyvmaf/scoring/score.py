@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pyvmaf.engines.libvmaf.models import ALIASES, MODELS, ModelName, model_name
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.features.catalog import CONTEXT, DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, pooled_column, select
 from pyvmaf.features.ladder import Ladder, extract_ladder
-from pyvmaf.features.options import Compute, Reading, Window
+from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
 from pyvmaf.runtime.ensemble import AnyModel as LoadedModel
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
 from pyvmaf.scoring.live import Take, comes_live, live_ladder
@@ -25,6 +26,7 @@ from pyvmaf.video.format import Format
 from pyvmaf.video.piped import STANDARD_INPUT, is_piped
 
 AnyModel = str | os.PathLike[str] | LoadedModel
+Video = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -209,56 +211,176 @@ def score(
         >>> pyvmaf.score("reference.mkv", "distorted.mkv", model=["vmaf_v0.6.1", "vmaf_tiny_v2"])["vmaf_tiny_v2"]
         >>> pyvmaf.score(None, "distorted.mkv", model="nr_metric_v1")["nr_metric_v1"].mean()
     """
-    models = find_models(
-        (model,) if isinstance(model, str | os.PathLike | LoadedModel) else tuple(model or ()), registry
-    )
-    words = [] if features is None else features.split(",") if isinstance(features, str) else list(features)
-    inputs = [name for name in models.inputs if name in FEATURES]
-    first, stop = frames or (0, None)
-    window = Window(first, stop, subsample)
-    reading = Reading(
-        raw,
-        scale,
-        match_depth,
-        window,
-        shortest,
-        film_grain=film_grain,
+    scoring = scoring_of(
+        features=features,
+        model=model,
+        registry=registry,
+        codec=codec,
+        context=context,
+        threads=threads,
+        frames=frames,
+        subsample=subsample,
+        backend=backend,
+        advance=advance,
+        shortest=shortest,
         stream=stream,
         drop_alpha=drop_alpha,
         luma_only=luma_only,
         fps=fps,
+        raw=raw,
+        scale=scale,
+        match_depth=match_depth,
+        film_grain=film_grain,
     )
-    looking = [learned for learned in models.learned if looks(learned)]
-    _check_pipes(reference, distorted, looking)
-    if reference is None:
-        _without_reference(models, words, looking)
-        return handed_over(look(looking, Path(distorted), reading, codec=codec, advance=advance), take)
-    compute = Compute(backend=backend, threads=threads, progress=advance)
-    selection = select([*words, *inputs] or DEFAULT_FEATURES)
-    names = [str(name) for name in models.needed_teachers]
-    live = take is not None and not models.learned and comes_live(selection, names, reading, compute)
-    if take is not None and live:
-        ladder = live_ladder(reference, distorted, selection, models.columns, reading, compute, take)
-    else:
-        ladder = extract_ladder(
-            reference, {"distorted": distorted}, features=selection, model=names, reading=reading, compute=compute
+    return scoring.alone(distorted, take) if reference is None else scoring.pair(reference, distorted, take)
+
+
+def scoring_of(
+    *,
+    model: AnyModel | Sequence[AnyModel] | None = DEFAULT_MODEL,
+    features: str | Iterable[str] | None = None,
+    registry: str | os.PathLike[str] | None = None,
+    codec: tuple[str | None, str | int | None, float | None] | None = None,
+    context: Mapping[str, float] | None = None,
+    threads: int = 1,
+    frames: tuple[int, int | None] | None = None,
+    subsample: int = 1,
+    backend: str = "cpu",
+    advance: Callable[[int, int], None] | None = None,
+    **reading: Any,
+) -> Scoring:
+    """Return what scores videos with these options of `score`."""
+    first, stop = frames or (0, None)
+    return Scoring(
+        model,
+        features,
+        Reading(window=Window(first, stop, subsample), **reading),
+        Compute(backend=backend, threads=threads, progress=advance),
+        registry=registry,
+        codec=codec,
+        context=context,
+    )
+
+
+class Scoring:
+    """Scores of videos by the same models, features and options.
+
+    Args:
+        model, features, registry, codec, context: as of `score`.
+        reading: how the videos are read.
+        compute: the engine, threads and progress.
+
+    Raises:
+        InputError, MissingFileError, IntegrityError: as `find_models` and `pyvmaf.features.catalog.select`.
+    """
+
+    def __init__(
+        self,
+        model: AnyModel | Sequence[AnyModel] | None = DEFAULT_MODEL,
+        features: str | Iterable[str] | None = None,
+        reading: Reading = AS_CODED,
+        compute: Compute = ON_CPU,
+        *,
+        registry: str | os.PathLike[str] | None = None,
+        codec: tuple[str | None, str | int | None, float | None] | None = None,
+        context: Mapping[str, float] | None = None,
+    ) -> None:
+        chosen = (model,) if isinstance(model, str | os.PathLike | LoadedModel) else tuple(model or ())
+        self.models = find_models(chosen, registry)
+        self.reading, self._compute = reading, compute
+        self._codec, self._context = codec, dict(context or {})
+        self._words = [] if features is None else features.split(",") if isinstance(features, str) else list(features)
+        inputs = [name for name in self.models.inputs if name in FEATURES]
+        self._selection = select([*self._words, *inputs] or DEFAULT_FEATURES)
+        self._teachers = [str(name) for name in self.models.needed_teachers]
+        self._looking = [learned for learned in self.models.learned if looks(learned)]
+
+    def alone(self, video: Video, take: Take | None = None) -> Scores:
+        """Score a video without a reference; raises what `score` raises."""
+        self._check_pipes(None, video)
+        _without_reference(self.models, self._words, self._looking)
+        advance = self._compute.progress
+        return handed_over(look(self._looking, Path(video), self.reading, codec=self._codec, advance=advance), take)
+
+    def pair(self, reference: Video, distorted: Video, take: Take | None = None) -> Scores:
+        """Score a pair, and hand over its rows; raises what `score` raises."""
+        live = take is not None and not self.models.learned
+        if take is None or not live or not comes_live(self._selection, self._teachers, self.reading, self._compute):
+            [scores] = self.versions(reference, [distorted])
+            return handed_over(scores, take)
+        self._check_pipes(reference, distorted)
+        ladder = live_ladder(
+            reference, distorted, self._selection, self.models.columns, self.reading, self._compute, take
         )
-    scores = replace(_scores(ladder, models.columns), reading=reading.described())
-    if not models.learned:
-        return scores if live else handed_over(scores, take)
-    pair = Pair(scores, Path(distorted), codec, dict(context or {}), raw, stream)
-    columns, summaries = dict(scores.columns), dict(scores.summaries)
-    if looking:
-        looked = look(looking, Path(distorted), reading, codec=codec)
-        columns |= {name: _on_frames(values, looked.frame_index, scores) for name, values in looked.columns.items()}
-        summaries |= looked.summaries
-    for learned in models.learned:
-        if learned in looking:
-            continue
-        prediction, summary = predict(learned, pair)
-        columns |= prediction
-        summaries[learned.name] = summary
-    return handed_over(replace(scores, columns=columns, summaries=summaries), take)
+        [scores] = self._scores(ladder, [distorted])
+        return scores
+
+    def versions(self, reference: Video, distorted: Sequence[Video]) -> list[Scores]:
+        """Score several versions of a reference, which is decoded once.
+
+        Notes that name another version are left out of a version's scores.
+
+        Raises:
+            InputError: a version is named twice; also what `score` raises.
+        """
+        names = [os.fspath(video) for video in distorted]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"{name} is named twice among the distorted videos")
+            self._check_pipes(reference, name)
+        ladder = extract_ladder(
+            reference,
+            dict(zip(names, distorted, strict=True)),
+            features=self._selection,
+            model=self._teachers,
+            reading=self.reading,
+            compute=self._compute,
+        )
+        return self._scores(ladder, distorted)
+
+    def _scores(self, ladder: Ladder, distorted: Sequence[Video]) -> list[Scores]:
+        columns, described = self.models.columns, self.reading.described()
+        every = [str(Path(video)) for video in distorted]
+        results = []
+        for video, rung in zip(distorted, ladder.rungs.values(), strict=True):
+            others = [name for name in every if name != str(Path(video))]
+            notes = [note for note in ladder.notes if not any(name in note for name in others) or str(video) in note]
+            measured = Scores(
+                rung.indices,
+                {**rung.features, **{columns[model]: values for model, values in rung.models.items()}},
+                ladder.unavailable,
+                {columns[model]: model for model in rung.models},
+                notes=[*notes, *_capped(rung.features, ladder.format)],
+                reading=described,
+            )
+            results.append(self._predicted(measured, Path(video)) if self.models.learned else measured)
+        return results
+
+    def _predicted(self, scores: Scores, distorted: Path) -> Scores:
+        """Add the scores of this project's models to those of a pair."""
+        pair = Pair(scores, distorted, self._codec, self._context, self.reading.raw, self.reading.stream)
+        columns, summaries = dict(scores.columns), dict(scores.summaries)
+        if self._looking:
+            looked = look(self._looking, distorted, self.reading, codec=self._codec)
+            columns |= {name: _on_frames(values, looked.frame_index, scores) for name, values in looked.columns.items()}
+            summaries |= looked.summaries
+        for learned in self.models.learned:
+            if learned in self._looking:
+                continue
+            prediction, summary = predict(learned, pair)
+            columns |= prediction
+            summaries[learned.name] = summary
+        return replace(scores, columns=columns, summaries=summaries)
+
+    def _check_pipes(self, reference: Video | None, distorted: Video) -> None:
+        """Refuse to read a pipe twice."""
+        if reference is not None and os.fspath(reference) == os.fspath(distorted) == STANDARD_INPUT:
+            raise InputError("both videos are - (standard input), which holds one: name the other one's file or pipe")
+        if self._looking and is_piped(distorted):
+            raise InputError(
+                f"model {self._looking[0].name} reads pictures in a pass of its own, and {distorted} is a pipe, which can be "
+                "read only once: save the video to a file first"
+            )
 
 
 def handed_over(scores: Scores, take: Take | None) -> Scores:
@@ -267,19 +389,6 @@ def handed_over(scores: Scores, take: Take | None) -> Scores:
         for row in scores.rows():
             take(row)
     return scores
-
-
-def _check_pipes(
-    reference: str | os.PathLike[str] | None, distorted: str | os.PathLike[str], looking: Sequence[LoadedModel]
-) -> None:
-    """Refuse to read a pipe twice."""
-    if reference is not None and os.fspath(reference) == os.fspath(distorted) == STANDARD_INPUT:
-        raise InputError("both videos are - (standard input), which holds one: name the other one's file or pipe")
-    if looking and is_piped(distorted):
-        raise InputError(
-            f"model {looking[0].name} reads pictures in a pass of its own, and {distorted} is a pipe, which can be read only "
-            "once: save the video to a file first"
-        )
 
 
 def _without_reference(models: Models, features: Sequence[str], looking: Sequence[LoadedModel]) -> None:
@@ -299,24 +408,6 @@ def _on_frames(values: NDArray[np.float64], indices: NDArray[np.int64], scores: 
     _, rows, found = np.intersect1d(scores.frame_index, indices, assume_unique=True, return_indices=True)
     column[rows] = values[found]
     return column
-
-
-def _scores(ladder: Ladder, names: Mapping[str, str]) -> Scores:
-    """Return the scores of a ladder of one rung.
-
-    Args:
-        ladder: the ladder.
-        names: column of each of libvmaf's models.
-    """
-    (rung,) = ladder.rungs.values()
-    columns = {**rung.features, **{names[model]: values for model, values in rung.models.items()}}
-    return Scores(
-        rung.indices,
-        columns,
-        ladder.unavailable,
-        {names[model]: model for model in rung.models},
-        notes=[*ladder.notes, *_capped(rung.features, ladder.format)],
-    )
 
 
 def _capped(columns: Mapping[str, NDArray[np.float64]], form: Format) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,20 +77,22 @@ class Scores:
         """The column that a single number is taken of: ``vmaf``, or that of the first registered model, or the first one."""
         return TEACHER if TEACHER in self.libvmaf_models else next(iter((*self.summaries, *self.columns)))
 
-    def figure(self, name: str = "mean") -> float:
-        """Return one number for the pair: a figure of the column `headline`.
+    def figure(self, name: str = "mean", column: str | None = None) -> float:
+        """Return one number for the pair.
 
         Args:
             name: the figure, as in `pyvmaf.features.pool.pool`.
+            column: of which column; by default `headline`.
 
         Raises:
             InputError: there is no such figure; a score of a whole clip has its mean only.
         """
-        summary = self.summaries.get(self.headline)
+        column = column or self.headline
+        summary = self.summaries.get(column)
         if summary is None or summary["of"] != "clip":
-            return pool(self.columns[self.headline], [name])[name]
+            return pool(self[column], [name])[name]
         if name != "mean":
-            raise InputError(f"model {self.headline} scores whole clips: it has no {name} of frames, only a mean")
+            raise InputError(f"model {column} scores whole clips: it has no {name} of frames, only a mean")
         return float(summary["score"])
 
     def pooled(self) -> dict[str, dict[str, float]]:
@@ -162,18 +164,7 @@ class Scores:
         Raises:
             InputError: see `output_format`.
         """
-        form = output_format(path, form)
-        target = Path(path)
-        if form == "parquet":
-            import pyarrow.parquet as pq
-
-            with atomic_path(target) as temporary:
-                pq.write_table(self.to_arrow(), temporary, compression="zstd")
-        elif is_stream(target):
-            with open_stream(target) as stream:
-                stream.write(self.text(form))
-        else:
-            write_text(target, self.text(form))
+        write_rows(self, path, form)
 
     def text(self, form: str) -> str:
         """Return one row per frame as text: "csv", "json", or "ndjson", a line of JSON per row with a last one as `rest`."""
@@ -181,10 +172,8 @@ class Scores:
             return dumps(self.as_json())
         if form == "ndjson":
             return "".join([*map(row_line, self.rows()), self.last_line()])
-        names = ",".join(["frame_index", *self.columns])
-        rows = zip(self.frame_index.tolist(), *(v.tolist() for v in self.columns.values()), strict=True)
-        lines = [",".join([str(i), *("" if v != v else repr(v) for v in values)]) for i, *values in rows]
-        return "\n".join([names, *lines]) + "\n"
+        lines = [["frame_index", *self.columns], *(csv_cells(row.values()) for row in self.rows())]
+        return "".join(",".join(cells) + "\n" for cells in lines)
 
     def as_json(self) -> dict[str, object]:
         """Return the content of a .json file: frames, pooled figures and what they leave out, models, unavailable features,
@@ -231,6 +220,37 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _json(value) for name, value in row.items()}
 
 
+class RowsOfScores(Protocol):
+    """What is written to a file: a row per frame, as text or as a table."""
+
+    def text(self, form: str) -> str:
+        """Return it as "json", "ndjson" or "csv"."""
+
+    def to_arrow(self) -> pa.Table:
+        """Return it as an arrow table."""
+
+
+def write_rows(scores: RowsOfScores, path: str | os.PathLike[str], form: str | None = None) -> None:
+    """Write scores as `Scores.write` does; raises what it raises."""
+    form = output_format(path, form)
+    target = Path(path)
+    if form == "parquet":
+        import pyarrow.parquet as pq
+
+        with atomic_path(target) as temporary:
+            pq.write_table(scores.to_arrow(), temporary, compression="zstd")
+    elif is_stream(target):
+        with open_stream(target) as stream:
+            stream.write(scores.text(form))
+    else:
+        write_text(target, scores.text(form))
+
+
+def csv_cells(values: Iterable[Any]) -> list[str]:
+    """Return values as cells of CSV with all digits; NaN is empty."""
+    return ["" if value != value else repr(value) if isinstance(value, float) else str(value) for value in values]
+
+
 def output_format(path: str | os.PathLike[str], form: str | None = None) -> str:
     """Return the format in which scores are written to a path: json, ndjson, csv or parquet.
 
@@ -267,19 +287,27 @@ def _holds_scores(path: Path, form: str) -> bool:
     try:
         if form == "parquet":
             with ParquetTable(path) as table:
-                return table.names[:1] == ["frame_index"]
+                return table.names[:1] == ["frame_index"] or table.names[:3] == [
+                    "reference",
+                    "distorted",
+                    "frame_index",
+                ]
         if form == "json":
             body = read_json(path)
-            return isinstance(body, dict) and {"pooled", "frames"} <= body.keys()
-        start = b'{"frame_index"' if form == "ndjson" else b"frame_index"
+            return isinstance(body, dict) and ({"pooled", "frames"} <= body.keys() or {"comparisons"} <= body.keys())
+        starts = (
+            (b'{"frame_index"', b'{"reference"')
+            if form == "ndjson"
+            else (b"frame_index", b"reference,distorted,frame_index")
+        )
         with open(path, "rb") as stream:
-            return stream.read(len(start)) == start
+            return stream.read(40).startswith(starts)
     except PyvmafError:
         return False
 
 
-def _json(value: float) -> float | str | None:
+def _json(value: float | str) -> float | str | None:
     """Spell a value for JSON, which has no infinity: PSNR-HVS of identical frames is written as text, NaN as null."""
-    if isinstance(value, int) or np.isfinite(value):
+    if isinstance(value, int | str) or np.isfinite(value):
         return value
     return None if np.isnan(value) else ("inf" if value > 0 else "-inf")
