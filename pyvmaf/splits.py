@@ -357,6 +357,27 @@ def holdout(
     return fold_of_sides(sides, mode)
 
 
+def named(groups: Names, values: Sequence[str], by: str) -> Fold:
+    """Make one fold whose held-out rows are those of some groups.
+
+    Args:
+        groups: of each row.
+        values: the groups to hold out.
+        by: what a group is, for errors.
+
+    Raises:
+        InputError: a group has no rows, or no other group is left to train on.
+    """
+    labels = _groups(groups)
+    for value in values:
+        if value not in labels.names:
+            raise unknown_name(f"{by} of split.values", value, labels.names.tolist())
+    sides = np.where(np.isin(labels.names, list(values)), TEST, TRAIN).astype(np.uint8)
+    if not (sides == TRAIN).any():
+        raise InputError(f"split.values holds out every {by} ({', '.join(values)}): nothing is left to train on")
+    return Fold("test", labels.codes, sides)
+
+
 def same_partition(a: Names, b: Names) -> bool:
     """Return whether two labels divide the rows in the same way, whatever their names."""
     first, second = _groups(a), _groups(b)
@@ -413,6 +434,6 @@ def used(folds: Sequence[Fold]) -> Fold:
     return _of_side("", side)
 
 
-def rows_used(folds: Sequence[Fold]) -> NDArray[np.int64]:
-    """Return the indices of the rows that any fold uses, ascending."""
-    return used(folds).train
+def trained(fold: Fold) -> Fold:
+    """Make the fold that trains on the training rows of another, and judges nothing."""
+    return Fold("", fold.codes, np.where(fold.sides == TRAIN, TRAIN, NO_SIDE).astype(np.uint8))

@@ -22,8 +22,8 @@ from pyvmaf.splits import (
     hash_split,
     holdout,
     leave_one_group_out,
-    rows_used,
     same_partition,
+    used,
 )
 
 groups = st.lists(st.sampled_from("abcdefg"), min_size=2, max_size=60).filter(lambda names: len(set(names)) > 1)
@@ -264,4 +264,4 @@ def test_rows_used_are_those_of_any_side() -> None:
         Fold.of_rows("a", np.array([4, 5]), np.array([1])),
         Fold.of_rows("b", np.array([5]), np.array([4]), np.array([7])),
     ]
-    assert rows_used(folds).tolist() == [1, 4, 5, 7]
+    assert used(folds).train.tolist() == [1, 4, 5, 7]

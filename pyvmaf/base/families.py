@@ -20,6 +20,7 @@ FAMILIES: Table[str] = {
     "mos": "pyvmaf.models.regressor",
     "imported": "pyvmaf.models.imported",
     "image": "pyvmaf.models.image",
+    "saliency": "pyvmaf.models.saliency",
 }
 """Dotted name of the package or module of each kind."""
 

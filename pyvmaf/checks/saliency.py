@@ -14,7 +14,7 @@ from pydantic import Field
 from pyvmaf.base.document import Call, Document, Name, Part, Positive, RunProvenance, Sha256, Share, publish
 from pyvmaf.base.outputs import publishes, reading
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.runtime.saliency import iou
+from pyvmaf.runtime.saliency import block_means, iou
 from pyvmaf.runtime.tensors import TensorModel
 from pyvmaf.scoring.saliency import load, saliency_maps
 from pyvmaf.video.reader import Reader
@@ -198,13 +198,3 @@ def resized(picture: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.f
         part = (places - low).reshape([-1 if own == axis else 1 for own in range(2)])
         picture = np.take(picture, low, axis) * (1 - part) + np.take(picture, high, axis) * part
     return picture
-
-
-def block_means(picture: NDArray[np.float64], block: int) -> NDArray[np.float64]:
-    """The mean of each block of a picture [h, w]."""
-    rows, columns = (np.arange(0, size, block) for size in picture.shape)
-    sums = np.add.reduceat(np.add.reduceat(picture, rows, axis=0), columns, axis=1)
-    heights, widths = (
-        np.diff(np.append(starts, size)) for starts, size in zip((rows, columns), picture.shape, strict=True)
-    )
-    return np.asarray(sums / np.outer(heights, widths))

@@ -33,7 +33,9 @@ from pyvmaf.splits import (
     hash_kfold,
     holdout,
     leave_one_group_out,
+    named,
     same_partition,
+    trained,
     used,
 )
 
@@ -110,7 +112,9 @@ class Division:
         """
         folds = make_folds(split, table)
         beside, not_beside = beside_folds(split, table)
-        return Division(folds, beside, not_beside, used(folds))
+        # Named values are a test set: nothing that is judged on them may have seen them.
+        everything = trained(folds[0]) if split.protocol == "named" else used(folds)
+        return Division(folds, beside, not_beside, everything)
 
     @property
     def every(self) -> list[Fold]:
@@ -173,6 +177,8 @@ def make_folds(split: Split, table: Keyed) -> list[Fold]:
             folds = hash_kfold(groups, split.k)
         elif split.protocol == "hash":
             folds = [fold_of_sides(filled_sides(groups, split.val_share, split.test_share))]
+        elif split.protocol == "named":
+            folds = [named(groups, split.values, split.by)]
         elif split.protocol == "content_hash":
             folds = [fold_of_sides(content_hash_sides(groups, split.text))]
         else:

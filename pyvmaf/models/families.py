@@ -10,7 +10,8 @@ Each part is a module (see `pyvmaf.base.families.module`) with the names below:
 ``graph``      ``graph``: the ONNX form of a member (`GraphPart`).
 ``trials``     ``trials``: inputs of a graph with the answers of the trained network (`TrialsPart`).
 ``describe``   ``describe``: its keys of the sidecar (`DescribePart`).
-``predictor``  use of a finished file, and the keys of an ensemble (`pyvmaf.runtime.predictor.PredictorPart`).
+``predictor``  use of a finished file, and the keys of an ensemble (`pyvmaf.runtime.predictor.PredictorPart`); optional
+               ``by_hand``: its keys of the sidecar for a graph that is registered by hand.
 ``int8``       ``int8``: rows of its table and feeds of its graphs, for int8 variants (`Int8Part`).
 =============  ====================================================================================================
 

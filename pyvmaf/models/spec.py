@@ -100,17 +100,19 @@ _SPLIT_KEYS: dict[str, tuple[str, ...]] = {
     "hash": ("val_share", "test_share"),
     "content_hash": ("seed",),
     "holdout": ("mode", "primary", "secondary", "source", "share", "seed"),
+    "named": ("values",),
 }
 
 
 class Split(Section):
     """Which rows are held out together."""
 
-    protocol: Literal["leave_one_out", "kfold", "hash_kfold", "hash", "content_hash", "holdout"] = Field(
+    protocol: Literal["leave_one_out", "kfold", "hash_kfold", "hash", "content_hash", "holdout", "named"] = Field(
         default="leave_one_out",
         description="leave_one_out: a fold per value of `by`. kfold: `k` folds over whole values. hash_kfold: `k` "
         "folds by a hash of the value, which keeps its fold if others come. hash: one fold, by a hash of the value. content_hash: one fold of 80/10/10, policy content-name-blake2s-80-10-10. holdout: one "
-        "fold over two corpora, see `mode`.",
+        "fold over two corpora, see `mode`. named: one fold, which holds `values` out; the model that ships is not trained on "
+        "them either.",
     )
     by: str = Field(
         default="source",
@@ -150,6 +152,11 @@ class Split(Section):
     share: float = Field(
         default=0.1, gt=0, lt=1, description="holdout: share of the secondary corpus's values that is held out."
     )
+    values: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        description="named: the values of `by` that no model is trained on.",
+        exclude_if=lambda values: not values,
+    )
 
     @model_validator(mode="after")
     def _keys_of_the_protocol(self) -> Split:
@@ -168,6 +175,8 @@ class Split(Section):
             raise ValueError(f"the seed of {self.protocol} is a whole number of 0 or more, not {self.seed!r}")
         if self.val_share + self.test_share >= 1:
             raise ValueError(f"val_share {self.val_share} and test_share {self.test_share} leave nothing to train on")
+        if self.protocol == "named" and not self.values:
+            raise ValueError(f"named needs values: those of {self.by} that are held out")
         if self.protocol == "holdout":
             if self.mode is None:
                 raise ValueError(f"holdout needs a mode: {', '.join(HOLDOUT_MODES)}")

@@ -105,7 +105,7 @@ class TableFacts(Part):
 class SplitFacts(OpenPart):
     """How the rows were divided: the protocol and the keys that it uses."""
 
-    protocol: Literal["leave_one_out", "kfold", "hash_kfold", "hash", "content_hash", "holdout"]
+    protocol: Literal["leave_one_out", "kfold", "hash_kfold", "hash", "content_hash", "holdout", "named"]
     by: Name
     shared_sources: bool
     rows_not_used: Count
@@ -171,6 +171,9 @@ class FitReport(Folds, Document):
     encoder_vocab_version: str | None = None
     pictures: OptionalKey[PictureFigures] = Field(
         default=None, description="Further figures of a model of pictures; not stated by others"
+    )
+    family: OptionalKey[dict[str, Any]] = Field(
+        default=None, description="Further figures of the model's family, which its gates read"
     )
     note: str
     run_provenance: RunProvenance

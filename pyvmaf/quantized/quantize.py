@@ -29,7 +29,7 @@ from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.metrics import agreement, finite, rmse
-from pyvmaf.models.crossval import make_folds
+from pyvmaf.models.crossval import Division
 from pyvmaf.models.families import Feeds, Int8Rows, int8_part
 from pyvmaf.models.graphs import check_file, member_graph
 from pyvmaf.models.sampling import evenly
@@ -50,7 +50,7 @@ from pyvmaf.quantized.report import (
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.load import load_model
 from pyvmaf.runtime.session import run, session
-from pyvmaf.splits import Fold, rows_used
+from pyvmaf.splits import Fold
 
 OnFold = Callable[[int, int], None]
 """Called with (folds done, folds in all)."""
@@ -246,9 +246,10 @@ def quantize(
     destination = output.with_suffix(".json") if report is None else report
     claim(output, destination)
     rows = int8_part(spec.kind).read_rows(spec, table)
-    divided = make_folds(spec.split, rows)
+    division = Division.of(spec.split, rows)
+    divided = division.folds
     maker = _Maker(spec, settings, trained, rows)
-    shipped = maker.material(None, rows_used(divided))
+    shipped = maker.material(None, division.everything.train)
     if (exported := sha256_bytes(shipped.fp32)) != fp32.sidecar["sha256"]:
         raise IntegrityError(
             f"{weights} exports to sha256 {exported}, but {model} is {fp32.sidecar['sha256']}: export the model again"

@@ -25,7 +25,7 @@ from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.graph import Graph
 from pyvmaf.runtime.load import load_described, load_pinned, peek
 from pyvmaf.runtime.session import short
-from pyvmaf.runtime.sidecar import UNJUDGED, Sidecar
+from pyvmaf.runtime.sidecar import UNJUDGED, Sidecar, predictor_part
 
 _USES = Uses(modules=("pyvmaf.registry.by_hand",))
 _SIDE = 64
@@ -126,7 +126,9 @@ def register_model(
         described = _described(request, path, graph, output_range)
         described["train_config_hash"] = None if train_config is None else f"sha256:{sha256_file(train_config)}"
         if kind in FAMILIES:
-            described |= _family_keys(path, graph, features, normalization)
+            # A family that reads no rows of features says itself what a graph tells of its inputs.
+            by_hand = getattr(predictor_part(kind), "by_hand", None)
+            described |= by_hand(graph) if by_hand else _family_keys(path, graph, features, normalization)
         call = Call("register", args={"model": path, **request._asdict()}, inputs=inputs, uses=_USES)
         described["run_provenance"] = call.provenance().as_json()
         _try(path, graph, described)

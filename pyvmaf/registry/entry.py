@@ -34,7 +34,6 @@ FOREIGN_KINDS: Table[str] = {
     "nr": "no reference: scores a distorted video alone",
     "filter": "changes pictures",
     "mos": "predicts opinion scores",
-    "saliency": "predicts where people look",
 }
 """Kinds of models that may be registered by hand, beside the families of this package."""
 

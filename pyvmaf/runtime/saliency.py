@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError
-from pyvmaf.runtime.tensors import TensorModel
+from pyvmaf.runtime.tensors import Preparation, TensorModel
 
 COLUMNS = ("saliency_mean", "saliency_var")
 """Mean and variance of the map of a frame."""
@@ -29,8 +29,12 @@ def picture_size(model: TensorModel) -> tuple[int, int]:
 
 def prepared(model: TensorModel, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Give inputs [n, 3, h, w] for RGB pictures [n, 3, h, w], as the sidecar says."""
-    preparation = model.block.preparation
-    assert preparation is not None
+    assert model.block.preparation is not None
+    return normalised(model.block.preparation, pictures)
+
+
+def normalised(preparation: Preparation, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Give inputs [n, 3, h, w] for RGB pictures [n, 3, h, w]."""
     values = pictures.astype(np.float32)
     if preparation.divide_by == "largest":
         # A black picture has nothing to scale.
@@ -54,3 +58,13 @@ def iou(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
     """Intersection over union of two masks; 1 if both are empty."""
     union = int(np.count_nonzero(one | two))
     return 1.0 if union == 0 else float(np.count_nonzero(one & two) / union)
+
+
+def block_means(picture: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+    """The mean of each block of a picture [h, w]."""
+    rows, columns = (np.arange(0, size, block) for size in picture.shape)
+    sums = np.add.reduceat(np.add.reduceat(picture, rows, axis=0), columns, axis=1)
+    heights, widths = (
+        np.diff(np.append(starts, size)) for starts, size in zip((rows, columns), picture.shape, strict=True)
+    )
+    return np.asarray(sums / np.outer(heights, widths))

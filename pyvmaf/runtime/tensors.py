@@ -159,7 +159,8 @@ def load_tensor_model(
     if actual != pinned:
         raise IntegrityError(f"{given} has sha256 {actual}, but {pinned} is pinned: it is not the file that was judged")
     graph = Graph.of(data, str(given))
-    check_described(graph, parsed, str(beside))
+    if actual == parsed.sha256:  # an int8 variant has the sidecar of its fp32 model
+        check_described(graph, parsed, str(beside))
     check_declared(graph, block, str(beside))
     return TensorModel(described, block, graph, threads)
 
@@ -172,7 +173,13 @@ def check_declared(graph: Graph, block: TensorBlock, where: str) -> None:
         InputError: one run would take more than a model may.
     """
     declared = {name: tuple(shape) for name, shape in block.inputs.items()}
-    if graph.inputs != declared:
+    if {name: len(shape) for name, shape in graph.inputs.items()} != {
+        name: len(shape) for name, shape in declared.items()
+    } or any(
+        size not in (None, stated)
+        for name, shape in graph.inputs.items()
+        for size, stated in zip(shape, declared[name], strict=True)
+    ):
         raise IntegrityError(
             f"{where} declares the inputs {short(declared)}, but {graph.where} has {short(graph.inputs)}"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,19 +11,7 @@ from numpy.typing import NDArray
 from pyvmaf.base.files import read_json
 from pyvmaf.frames.pictures import Pictures
 from tests.make.commands import command, refusal
-
-
-def save(path: Path, pixels: NDArray[np.uint8]) -> Path:
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    codec, name = ("png", "gray" if pixels.ndim == 2 else "rgb24")
-    with av.open(str(path), "w", format="image2") as container:
-        stream: Any = container.add_stream(codec)
-        stream.width, stream.height, stream.pix_fmt = pixels.shape[1], pixels.shape[0], name
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format=name)))
-        container.mux(stream.encode())
-    return path
+from tests.make.images import save
 
 
 def noise(seed: int, *shape: int) -> NDArray[np.uint8]:

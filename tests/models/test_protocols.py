@@ -24,7 +24,7 @@ from pyvmaf.models.regressor.spec import RegressorSpec
 from pyvmaf.models.spec import Split, parse_spec
 from pyvmaf.models.weights import load_weights
 from pyvmaf.runtime.sidecar import UNTRAINED
-from pyvmaf.splits import content_hash_split, hash_split, rows_used
+from pyvmaf.splits import content_hash_split, hash_split, used
 from tests.make.commands import command
 from tests.make.models import SpecWriter
 from tests.make.tables import table_columns, write_table
@@ -144,7 +144,7 @@ def test_no_source_is_on_both_sides_of_any_fold_of_any_protocol(
     if split.protocol in ("leave_one_out", "kfold", "hash_kfold"):
         main = [fold for fold in folds if ":" not in fold.held_out]
         tested = np.sort(np.concatenate([fold.test for fold in main]))
-        assert tested.tolist() == rows_used(main).tolist() == list(range(len(rows)))
+        assert tested.tolist() == used(main).train.tolist() == list(range(len(rows)))
 
 
 def test_what_shares_sources_says_so() -> None:

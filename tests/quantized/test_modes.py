@@ -23,7 +23,7 @@ from pyvmaf.quantized.material import Material
 from pyvmaf.quantized.modes import MODES, static
 from pyvmaf.quantized.qat import fine_tune
 from pyvmaf.runtime.session import run, session
-from pyvmaf.splits import rows_used
+from pyvmaf.splits import used
 from tests.make.lines import VARIANTS, Line
 from tests.make.runtimes import exact_session
 
@@ -35,7 +35,7 @@ def material(line: Line, mode: str, spec: RegressorSpec | None = None, **setting
     """What the shipped int8 file of a mode is made of, with other settings."""
     spec = load_regressor(line.spec) if spec is None else spec
     weights, table = load_weights(line.weights), read_table(line.table, spec)
-    train = rows_used(make_folds(spec.split, table))
+    train = used(make_folds(spec.split, table)).train
     return Material(
         fp32=member_graph(spec, weights).data,
         spec=spec,

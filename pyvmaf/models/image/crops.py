@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,17 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
+from pyvmaf.models.image.randomness import stream
 from pyvmaf.models.image.rows import PictureRows
 from pyvmaf.models.image.spec import ImageSpec
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Crops [n, 1, s, s] in [0, 1], their targets ([n] scaled scores, or crops of the pristine pictures), and weights [n]."""
-
-
-def stream(*words: object) -> np.random.Generator:
-    """Return a stream of random numbers that depends on these words alone."""
-    digest = hashlib.sha256("\0".join(map(str, words)).encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
 
 
 def scaled(spec: ImageSpec, y: NDArray[np.float64]) -> NDArray[np.float32]:

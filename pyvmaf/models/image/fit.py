@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.code import identity
-from pyvmaf.base.families import uses
-from pyvmaf.base.files import content_hash
 from pyvmaf.metrics import agreement, finite
 from pyvmaf.models.crossval import Division, Validation, codecs_of, figures, validate
 from pyvmaf.models.families import Fit, Run
 from pyvmaf.models.image.graph import file_of, input_name
+from pyvmaf.models.image.lesson import PictureLesson
+from pyvmaf.models.image.members import train_members
 from pyvmaf.models.image.networks import build, n_parameters
 from pyvmaf.models.image.rows import PictureRows, read_rows
 from pyvmaf.models.image.scores import scores
 from pyvmaf.models.image.spec import ImageSpec
 from pyvmaf.models.image.statistics import ranges
-from pyvmaf.models.image.trainer import Member, Trained, train
 from pyvmaf.runtime import session as runtimes
-from pyvmaf.splits import VAL, Fold, hash_sides
 
 
 def fit(spec: ImageSpec, run: Run) -> Fit:
@@ -36,8 +32,7 @@ def fit(spec: ImageSpec, run: Run) -> Fit:
     """
     data = read_rows(spec, run.table)
     division = Division.of(spec.split, data)
-    members = [_member(spec, data, fold) for fold in (*division.folds, division.everything)]
-    trained = [_trained(spec, run, data, members, index) for index in range(len(members))]
+    trained = train_members(spec, PictureLesson(spec, data), run, data, division)
     validation = validate(
         division,
         data,
@@ -56,54 +51,6 @@ def fit(spec: ImageSpec, run: Run) -> Fit:
         n_parameters=n_parameters(build(spec.network)),
         facts={"pictures": facts(spec, data, validation)},
     )
-
-
-def _member(spec: ImageSpec, data: PictureRows, fold: Fold) -> Member:
-    """The rows of a member: those that early stopping looks at are whole values of split.by."""
-    rows, validation = fold.train, fold.rows(VAL) if fold.held_out else np.empty(0, dtype=np.int64)
-    if spec.early_stopping is not None and not validation.size:
-        names = np.asarray(data.groups[rows])
-        if np.unique(names).size > 1:
-            sides = np.asarray(hash_sides(names, spec.early_stopping.share, 0.0))
-            if not (sides == "val").any():
-                sides = np.where(names == min(np.unique(names).tolist(), key=content_hash), "val", "train")
-            rows, validation = rows[sides == "train"], rows[sides == "val"]
-    return Member(fold.held_out, rows, validation)
-
-
-def _trained(spec: ImageSpec, run: Run, data: PictureRows, members: list[Member], index: int) -> Trained:
-    """Train a member, or go on with a training that was interrupted."""
-    member = members[index]
-    total = run.epochs * len(members)
-
-    def on_epoch(done: int, loss: float) -> None:
-        if run.on_epoch is not None:
-            run.on_epoch(index * run.epochs + done, total, loss)
-
-    return train(
-        spec,
-        data,
-        member,
-        seed=run.seed,
-        epochs=run.epochs,
-        checkpoint=_checkpoint(spec, run, data, member),
-        on_epoch=on_epoch,
-    )
-
-
-def _checkpoint(spec: ImageSpec, run: Run, data: PictureRows, member: Member) -> Path | None:
-    """Where the state of a training is kept: the name depends on everything that shapes it."""
-    if run.checkpoints is None:
-        return None
-    key = {
-        "training": spec.training(),
-        "table": data.sha256,
-        "seed": run.seed,
-        "epochs": run.epochs,
-        "member": member.name,
-        "code": identity("fit", uses("fit", spec.kind)),
-    }
-    return run.checkpoints / f"{content_hash(key)[:32]}.safetensors"
 
 
 def predict(

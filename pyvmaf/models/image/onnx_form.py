@@ -20,7 +20,7 @@ from pyvmaf.errors import PyvmafError
 # The version that came with opset 17; runtimes from 2022 on read it.
 _IR_VERSION = 8
 
-_ONE_TENSOR = {torch.sqrt: "Sqrt", torch.exp: "Exp", torch.relu: "Relu"}
+_ONE_TENSOR = {torch.sqrt: "Sqrt", torch.exp: "Exp", torch.relu: "Relu", torch.sigmoid: "Sigmoid"}
 _TWO = {
     operator.add: "Add",
     torch.add: "Add",
@@ -65,6 +65,18 @@ class _Writer:
             self.node("GlobalAveragePool", [given], name)
         elif isinstance(module, nn.Flatten):
             self.node("Flatten", [given], name, axis=1)
+        elif isinstance(module, nn.MaxPool2d):
+            kernel, stride = (nn.modules.utils._pair(value) for value in (module.kernel_size, module.stride))
+            self.node("MaxPool", [given], name, kernel_shape=list(kernel), strides=list(stride))
+        elif isinstance(module, nn.Upsample) and module.mode == "bilinear" and not module.align_corners:
+            scales = self.constant(
+                f"{name}.scales", np.array([1, 1, module.scale_factor, module.scale_factor], np.float32)
+            )
+            self.node("Resize", [given, "", scales], name, mode="linear", coordinate_transformation_mode="half_pixel")
+        elif isinstance(module, nn.ConvTranspose2d) and module.bias is None:
+            inputs = [given, self.constant(f"{name}.weight", _array(module.weight))]
+            sides = {"kernel_shape": list(module.kernel_size), "strides": list(module.stride)}
+            self.node("ConvTranspose", inputs, name, **sides)
         elif isinstance(module, nn.Linear):
             weight, bias = (_array(value) for value in (module.weight, module.bias))
             inputs = [self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,17 +25,51 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that Lightning imports
     import pytorch_lightning as pl
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from pyvmaf.errors import PyvmafError, UnavailableError
 from pyvmaf.models.image.checkpoints import SafetensorsIO
-from pyvmaf.models.image.crops import Batch, RandomCrops, stream
-from pyvmaf.models.image.networks import build, one_thread
-from pyvmaf.models.image.rows import PictureRows
-from pyvmaf.models.image.spec import ImageSpec, Schedule
+from pyvmaf.models.image.networks import one_thread
+from pyvmaf.models.image.randomness import stream
+from pyvmaf.models.image.spec import EarlyStopping, Schedule
+from pyvmaf.models.spec import Optimiser
 
 OnMemberEpoch = Callable[[int, float], None]
 """Called after each epoch of a member with (epochs done, its training loss)."""
+
+
+Batch = tuple[torch.Tensor, ...]
+"""Inputs [n, c, h, w] of a network, and what its loss needs beside them."""
+
+
+class Settings(Protocol):
+    """What a training takes from the spec of a model."""
+
+    name: str
+    optimiser: Optimiser
+    schedule: Schedule
+    early_stopping: EarlyStopping | None
+
+    @property
+    def precision(self) -> str:
+        """Numbers that it computes with: "32" or "16-mixed"."""
+
+    @property
+    def device(self) -> str:
+        """Its device: "cpu" or "cuda"."""
+
+
+class Lesson(Protocol):
+    """What is learned: a network, the batches of its rows, and their loss."""
+
+    def network(self) -> nn.Module:
+        """Make a network with initial weights."""
+
+    def batches(self, rows: NDArray[np.int64], *words: object) -> Dataset[Batch]:
+        """Give the batches of a pass over rows, as many as its length; `words` name the stream of random numbers."""
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Compute the mean loss of a batch; its inputs lie in memory channel by channel."""
 
 
 @dataclass(frozen=True)
@@ -76,25 +110,17 @@ class Module(pl.LightningModule):
     """A network with its loss, optimiser and batches."""
 
     def __init__(
-        self, spec: ImageSpec, network: nn.Module, data: PictureRows, member: Member, seed: int, epochs: int
+        self, spec: Settings, lesson: Lesson, network: nn.Module, member: Member, seed: int, epochs: int
     ) -> None:
         super().__init__()
         self.network = network
-        self._spec, self._data, self._member, self._seed, self._epochs = spec, data, member, seed, epochs
+        self._spec, self._lesson, self._member, self._seed, self._epochs = spec, lesson, member, seed, epochs
         self._sum = self._count = 0.0
         self.losses: list[float] = []
 
     def _loss(self, batch: Batch) -> torch.Tensor:
-        inputs, targets, weights = batch
-        answers = self.network(inputs.contiguous(memory_format=torch.channels_last))
-        loss = self._spec.loss
-        if loss.name == "smooth_l1":
-            each = nn.functional.smooth_l1_loss(answers[:, 0], targets, beta=loss.beta, reduction="none")
-        else:
-            error = (answers - targets).abs().mean(dim=(1, 2, 3))
-            before = (inputs - targets).abs().mean(dim=(1, 2, 3))
-            each = error / (before + loss.floor) ** loss.power
-        return (each * weights).sum() / weights.sum()
+        inputs, *others = batch
+        return self._lesson.loss(self.network, (inputs.contiguous(memory_format=torch.channels_last), *others))
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         """Compute the loss of a batch."""
@@ -135,7 +161,8 @@ class Module(pl.LightningModule):
             eps=settings.eps,
             weight_decay=settings.weight_decay,
         )
-        steps = max(1, self._epochs * len(RandomCrops(self._spec, self._data, self._member.train)))
+        batches: Any = self._lesson.batches(self._member.train)
+        steps = max(1, self._epochs * len(batches))
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: rate(self._spec.schedule, min(1.0, step / steps))
         )
@@ -144,14 +171,14 @@ class Module(pl.LightningModule):
     def train_dataloader(self) -> Any:
         """Give the batches of the current epoch."""
         words = (self._seed, self._member.name, self.current_epoch)
-        return DataLoader(RandomCrops(self._spec, self._data, self._member.train, *words), batch_size=None)
+        return DataLoader(self._lesson.batches(self._member.train, *words), batch_size=None)
 
     def val_dataloader(self) -> Any:
         """Give the batches that early stopping looks at: the same in every epoch."""
         if not self._member.validation.size:
             return []
         words = (self._seed, self._member.name, "validation")
-        return DataLoader(RandomCrops(self._spec, self._data, self._member.validation, *words), batch_size=None)
+        return DataLoader(self._lesson.batches(self._member.validation, *words), batch_size=None)
 
 
 class _Progress(pl.callbacks.Checkpoint):
@@ -171,8 +198,8 @@ class _Progress(pl.callbacks.Checkpoint):
 
 
 def train(
-    spec: ImageSpec,
-    data: PictureRows,
+    spec: Settings,
+    lesson: Lesson,
     member: Member,
     *,
     seed: int,
@@ -184,8 +211,8 @@ def train(
 
     Args:
         spec: the model.
-        data: the rows.
-        member: which of them.
+        lesson: what is learned.
+        member: the rows.
         seed: of initial weights and crops.
         epochs: passes over the rows; 0 keeps the initial weights.
         checkpoint: file that the state is kept in, and gone on from if it exists.
@@ -202,8 +229,8 @@ def train(
     first = int(stream("weights", seed, member.name).integers(1 << 62))
     with one_thread(), _quiet(), torch.random.fork_rng():
         torch.manual_seed(first)
-        network = build(spec.network).to(memory_format=torch.channels_last)
-        module = Module(spec, network, data, member, seed, epochs)
+        network = lesson.network().to(memory_format=torch.channels_last)
+        module = Module(spec, lesson, network, member, seed, epochs)
         if epochs:
             trainer = _trainer(spec, epochs, checkpoint, on_epoch, stops=bool(member.validation.size))
             known = checkpoint if checkpoint is not None and checkpoint.is_file() else None
@@ -216,7 +243,7 @@ def train(
 
 
 def _trainer(
-    spec: ImageSpec, epochs: int, checkpoint: Path | None, on_epoch: OnMemberEpoch | None, *, stops: bool
+    spec: Settings, epochs: int, checkpoint: Path | None, on_epoch: OnMemberEpoch | None, *, stops: bool
 ) -> pl.Trainer:
     callbacks: list[pl.Callback] = [_Progress(on_epoch, checkpoint)]
     if spec.early_stopping is not None and stops:
