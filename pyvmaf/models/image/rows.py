@@ -79,6 +79,16 @@ class PictureRows:
     dropped: dict[str, Any]
     scratch: Scratch = field(default_factory=lambda: Scratch(0))
 
+    def quality(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The teacher's score of usable rows [n].
+
+        Raises:
+            InputError: the table has none.
+        """
+        if QUALITY not in self.pictures.rows.column_names:
+            raise InputError(f"{self.path} has no column {QUALITY}, by which stages choose their pictures")
+        return floats(self.pictures.rows, QUALITY)[self.index[rows]]
+
     def picture(self, row: int) -> NDArray[np.uint8]:
         """The picture of a usable row, uint8 [h, w]."""
         return self.pictures.picture(int(self.index[row]))

@@ -74,6 +74,19 @@ class Loss(Section):
     )
 
 
+class Stage(Section):
+    """Epochs of a training that have a loss, a learning rate and rows of their own."""
+
+    epochs: int = Field(ge=1, le=100_000, description="Passes over its rows.")
+    loss: Loss | None = Field(default=None, description="null: the model's.")
+    lr: float | None = Field(
+        default=None, gt=0, description="Learning rate, which goes through schedule in each stage; null: optimiser.lr."
+    )
+    below: float | None = Field(
+        default=None, description="Train on pictures whose teacher score lies below this only; null: on all."
+    )
+
+
 class Schedule(Section):
     """The learning rate over the steps of a training."""
 
@@ -173,6 +186,12 @@ class ImageSpec(ModelSpec, Section):
     augmentation: Augmentation = Augmentation()
     loss: Loss = Loss()
     schedule: Schedule = Schedule()
+    stages: tuple[Stage, ...] = Field(
+        default=(),
+        description="Parts of the training, one after another, whose epochs add up to epochs; none: one with the model's loss. A "
+        "fit with other epochs divides them in the same proportion.",
+        exclude_if=lambda stages: not stages,
+    )
     early_stopping: EarlyStopping | None = Field(default=None, description="null: every epoch is trained.")
     sampling: Sampling = Sampling()
     precision: Literal["32", "16-mixed"] = Field(
@@ -189,6 +208,16 @@ class ImageSpec(ModelSpec, Section):
     ensemble: Ensemble | None = Field(default=None, description="Ensembles of models of pictures are not made: null.")
 
     @model_validator(mode="after")
+    def _losses(self) -> Self:
+        filters = self.network.is_filter
+        for loss in (self.loss, *(stage.loss for stage in self.stages if stage.loss is not None)):
+            if filters != (loss.name == "relative_l1"):
+                raise ValueError(f"loss.name: {loss.name} is not a loss of a {'picture' if filters else 'score'}")
+        if self.stages and (total := sum(stage.epochs for stage in self.stages)) != self.epochs:
+            raise ValueError(f"stages have {total} epochs together, but epochs is {self.epochs}")
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         filters = self.network.is_filter
         if filters != (self.target.column == REFERENCE):
@@ -196,8 +225,6 @@ class ImageSpec(ModelSpec, Section):
                 f"network.type: {self.network.type} answers with a {'picture' if filters else 'score'}, so target.column must "
                 f"{'' if filters else 'not '}be {REFERENCE}"
             )
-        if filters != (self.loss.name == "relative_l1"):
-            raise ValueError(f"loss.name: {self.loss.name} is not a loss of a {'picture' if filters else 'score'}")
         if filters and self.augmentation.light:
             raise ValueError("augmentation.light is for scores: a filter learns the light of the pristine picture")
         if self.precision != "32" and self.device == "cpu":

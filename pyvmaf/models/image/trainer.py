@@ -62,6 +62,9 @@ class Settings(Protocol):
 class Lesson(Protocol):
     """What is learned: a network, the batches of its rows, and their loss."""
 
+    def phases(self, epochs: int) -> list[Phase]:
+        """Divide a training of so many epochs into its parts."""
+
     def network(self) -> nn.Module:
         """Make a network with initial weights."""
 
@@ -70,6 +73,21 @@ class Lesson(Protocol):
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Compute the mean loss of a batch; its inputs lie in memory channel by channel."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training.
+
+    Attributes:
+        epochs: passes over its rows.
+        lesson: its batches and their loss.
+        lr: its learning rate, which goes through the whole schedule.
+    """
+
+    epochs: int
+    lesson: Lesson
+    lr: float
 
 
 @dataclass(frozen=True)
@@ -114,13 +132,20 @@ class Module(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
-        self._spec, self._lesson, self._member, self._seed, self._epochs = spec, lesson, member, seed, epochs
+        self._spec, self._member, self._seed = spec, member, seed
+        self._phases = lesson.phases(epochs)
         self._sum = self._count = 0.0
         self.losses: list[float] = []
 
+    def _lesson(self) -> Lesson:
+        """That of the current epoch."""
+        ends = np.cumsum([phase.epochs for phase in self._phases])
+        index = int(np.searchsorted(ends, self.current_epoch, side="right"))
+        return self._phases[min(index, len(self._phases) - 1)].lesson
+
     def _loss(self, batch: Batch) -> torch.Tensor:
         inputs, *others = batch
-        return self._lesson.loss(self.network, (inputs.contiguous(memory_format=torch.channels_last), *others))
+        return self._lesson().loss(self.network, (inputs.contiguous(memory_format=torch.channels_last), *others))
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         """Compute the loss of a batch."""
@@ -161,24 +186,33 @@ class Module(pl.LightningModule):
             eps=settings.eps,
             weight_decay=settings.weight_decay,
         )
-        batches: Any = self._lesson.batches(self._member.train)
-        steps = max(1, self._epochs * len(batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: rate(self._spec.schedule, min(1.0, step / steps))
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rates())
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rates(self) -> Callable[[int], float]:
+        """Give the learning rate of a step, as a factor of optimiser.lr."""
+        parts: list[Any] = [phase.lesson.batches(self._member.train) for phase in self._phases]
+        steps = [max(1, phase.epochs * len(part)) for phase, part in zip(self._phases, parts, strict=True)]
+        starts = np.cumsum([0, *steps])
+
+        def factor(step: int) -> float:
+            index = min(int(np.searchsorted(starts, step, side="right")), len(steps)) - 1
+            share = rate(self._spec.schedule, min(1.0, (step - int(starts[index])) / steps[index]))
+            return share * self._phases[index].lr / self._spec.optimiser.lr
+
+        return factor
 
     def train_dataloader(self) -> Any:
         """Give the batches of the current epoch."""
         words = (self._seed, self._member.name, self.current_epoch)
-        return DataLoader(self._lesson.batches(self._member.train, *words), batch_size=None)
+        return DataLoader(self._lesson().batches(self._member.train, *words), batch_size=None)
 
     def val_dataloader(self) -> Any:
         """Give the batches that early stopping looks at: the same in every epoch."""
         if not self._member.validation.size:
             return []
         words = (self._seed, self._member.name, "validation")
-        return DataLoader(self._lesson.batches(self._member.validation, *words), batch_size=None)
+        return DataLoader(self._lesson().batches(self._member.validation, *words), batch_size=None)
 
 
 class _Progress(pl.callbacks.Checkpoint):

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import IterableDataset
 
 from pyvmaf.models.image.randomness import stream
-from pyvmaf.models.image.trainer import Batch
+from pyvmaf.models.image.trainer import Batch, Phase
 from pyvmaf.models.saliency.names import MEAN, STD
 from pyvmaf.models.saliency.networks import build
 from pyvmaf.models.saliency.rows import MaskedRows
@@ -66,6 +66,10 @@ class SaliencyLesson:
 
     spec: SaliencySpec
     data: MaskedRows
+
+    def phases(self, epochs: int) -> list[Phase]:
+        """Train in one part."""
+        return [Phase(epochs, self, self.spec.optimiser.lr)]
 
     def network(self) -> nn.Module:
         """Make the network of the spec."""
