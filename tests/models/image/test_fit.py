@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from scipy import stats
 
 from pyvmaf.errors import InputError
 from pyvmaf.models.families import Run
 from pyvmaf.models.fit import CHECKPOINTS, fit
 from pyvmaf.models.image.fit import fit as fit_family
+from pyvmaf.models.image.lesson import PictureLesson
 from pyvmaf.models.image.networks import MobileNetTiny, ResidualFilter, n_parameters
+from pyvmaf.models.image.rows import read_rows
+from pyvmaf.models.image.trainer import Member, Module
 from pyvmaf.models.weights import load_weights
 from tests.make.pictures import FILTER, SCORE, image_spec, write_pictures, write_spec
 
@@ -114,6 +118,47 @@ def test_weights_and_max_rows_change_what_is_trained_on(tmp_path: Path, pictures
     assert not np.array_equal(plain.tensors["head.weight"], weighted.tensors["head.weight"])
 
 
+def test_stages_have_losses_rates_and_pictures_of_their_own(tmp_path: Path, pictures: Path) -> None:
+    quality = pq.read_table(pictures)["vmaf"].to_numpy()
+    below = float(np.median(quality[quality < 100]))
+    stages = [
+        {"epochs": 4, "below": below, "loss": {"name": "relative_l1", "power": 0.0}},
+        {"epochs": 2, "lr": 0.001},
+    ]
+    spec = image_spec(write_spec(tmp_path, FILTER, stages=stages))
+    data = read_rows(spec, pictures)
+    rows = np.arange(data.y.size)
+    lesson = PictureLesson(spec, data)
+    first, second = lesson.phases(6)
+    assert [(phase.epochs, phase.lr) for phase in (first, second)] == [(4, 0.002), (2, 0.001)]
+    assert [phase.epochs for phase in lesson.phases(3)] == [2, 1]
+    assert [phase.epochs for phase in lesson.phases(1)] == [1]
+    low = int(np.count_nonzero(quality[quality < 100] < below))
+    assert 0 < low < rows.size
+    batches: list[Any] = [phase.lesson.batches(rows, "x") for phase in (first, second)]
+    assert [sum(len(batch[0]) for batch in one) for one in batches] == [low, rows.size]
+    crop = torch.full((1, 1, 8, 8), 0.5)
+    target, weight = crop + 0.1, torch.ones(1)
+    losses = [float(phase.lesson.loss(torch.nn.Identity(), (crop, target, weight))) for phase in (first, second)]
+    assert losses == pytest.approx([0.1, 0.1 / 0.102])
+    module = Module(spec, lesson, lesson.network(), Member("", rows, rows[:0]), 0, 6)
+    factor = module._rates()
+    steps = 4 * -(-low // 8)
+    assert [factor(step) for step in (0, steps // 2, steps)] == pytest.approx([1.0, 0.5, 0.5])
+    plain, staged = (
+        load_weights(fit(config, pictures, tmp_path / name, seed=0, epochs=3).weights)
+        for name, config in (
+            ("plain", write_spec(tmp_path / "plain", FILTER)),
+            ("staged", write_spec(tmp_path / "staged", FILTER, stages=stages)),
+        )
+    )
+    assert "stages" not in plain.info["training"]  # weights of versions without stages stay what they were
+    assert not np.array_equal(plain.tensors["outwards.weight"], staged.tensors["outwards.weight"])
+    none = write_spec(tmp_path / "none", FILTER, stages=[{"epochs": 6, "below": -1.0}])
+    with pytest.raises(InputError, match=r"no picture to train on has a score below -1, which a stage of small_filter"):
+        fit(none, pictures, tmp_path / "out", seed=0)
+
+
 @pytest.mark.parametrize(
     ("changes", "columns", "message"),
     [
@@ -158,6 +203,8 @@ def test_a_filter_needs_pristine_pictures(tmp_path: Path) -> None:
         ({"loss": {"name": "relative_l1"}}, "relative_l1 is not a loss of a score"),
         ({"precision": "16-mixed"}, "precision: 16-mixed needs device: cuda"),
         (FILTER | {"augmentation": {"light": 0.1}}, "augmentation.light is for scores"),
+        (FILTER | {"stages": [{"epochs": 5}]}, "stages have 5 epochs together, but epochs is 6"),
+        ({"stages": [{"epochs": 2, "loss": {"name": "relative_l1"}}]}, "relative_l1 is not a loss of a score"),
         ({"ensemble": {}}, "set ensemble: null"),
         ({"rows": {"negatives": True}}, "rows.negatives are rows of features"),
         ({"quantised": [{"mode": "qat"}]}, "quantised mode qat is not for convolutions"),
