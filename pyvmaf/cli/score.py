@@ -23,7 +23,7 @@ from pyvmaf.cli.features import (
     complete_model,
 )
 from pyvmaf.cli.show import print_whole
-from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL
+from pyvmaf.features.catalog import DEFAULT_MODEL, FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +51,8 @@ ModelsOption = Annotated[
         "--model",
         "-m",
         metavar="NAME",
-        help="Repeatable: a model of libvmaf (or its JSON; with options, as vmaf_v0.6.1:enable_transform), the id of a registered model (ID.int8 for its int8 variant), "
+        help="Repeatable: a model of libvmaf (v0.6, 4k, phone, neg, v1, v1-4k, v1-phone, v1-hfr, the full name, or its JSON; with "
+        "options, as vmaf_v0.6.1:disable_clip or v1:cambi.cambi_max_val=20), the id of a registered model (ID.int8 for its int8 variant), "
         f"or the path of a model.onnx or ensemble.json. [default: {DEFAULT_MODEL}]",
         autocompletion=_complete_models,
         show_default=False,
@@ -135,7 +136,7 @@ def score(
             "--features",
             metavar="NAMES",
             help="Training names and sets (canonical6, full), with commas; `vmaf-train features` lists them. "
-            f"[default: the features that the models read, {DEFAULT_FEATURES} for libvmaf's]",
+            "[default: the features that the models read]",
             autocompletion=complete_features,
             show_default=False,
         ),
@@ -182,6 +183,15 @@ def score(
         ),
     ] = None,
     match_depth: MatchDepthOption = False,
+    bit_depth: Annotated[
+        int | None,
+        typer.Option(
+            "--bit-depth",
+            metavar="BITS",
+            help="Widen the samples of both videos to 10, 12 or 16 bits: 10 is advised for models of generation v1.",
+            show_default=False,
+        ),
+    ] = None,
     film_grain: FilmGrainOption = Grain.ON,
     stream: Annotated[
         int | None,
@@ -265,6 +275,7 @@ def score(
         "raw": Format.parse(size, pix_fmt) if size else None,
         "scale": True if scale == "reference" else scale or False,
         "match_depth": match_depth,
+        "bit_depth": bit_depth,
         "film_grain": film_grain is Grain.ON,
         "backend": backend,
     }
@@ -407,7 +418,7 @@ def _print_one(scores: Scores, title: str, asked: _Asked) -> None:
     columns = scores.libvmaf_models
     own = [model if len(columns) == 1 or column == model else f"{column}: {model}" for column, model in columns.items()]
     models = ", ".join([*own, *scores.summaries])
-    _print_pools(scores.pooled(), f"{title}, {len(scores)} frames, {models}", asked.pools)
+    _print_pools(scores, f"{title}, {len(scores)} frames, {models}", asked.pools)
     _print_summaries(scores.summaries)
 
 
@@ -488,18 +499,18 @@ def _left_out(scores: Scores) -> Iterator[str]:
         yield f"{name}: the figures are of {rest} of {len(scores)} frames; {parts}"
 
 
-def _print_pools(pools: Mapping[str, Mapping[str, float]], title: str, names: Sequence[str]) -> None:
+def _print_pools(scores: Scores, title: str, names: Sequence[str]) -> None:
     """Print the pooled figures of each column, scores of models first."""
     from rich import box
     from rich.table import Table
 
-    from pyvmaf.features.catalog import FEATURES
-
+    pools = scores.pooled()
+    features = {column for column in pools if column in FEATURES or ":" in column} - {*scores.libvmaf_models}
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     table.add_column("", no_wrap=True)
     for pool in names:
         table.add_column(pool.replace("harmonic_mean", "harmonic"), justify="right", no_wrap=True)
-    for name in sorted(pools, key=lambda column: column in FEATURES):
-        digits = 4 if name in FEATURES else 3
+    for name in sorted(pools, key=lambda column: column in features):
+        digits = 4 if name in features else 3
         table.add_row(name, *(f"{pools[name][pool]:.{digits}f}" for pool in names))
     print_whole(table)

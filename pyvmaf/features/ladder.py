@@ -38,12 +38,14 @@ class Rung:
         features: by training name, in catalog order; float64, one value per frame; NaN throughout if unavailable.
         vmaf: float64, score of the first model per frame; None if no model was asked for.
         models: float64 per frame, score of each model that was asked for, by its name.
+        inputs: float64 per frame, the scores that those models read, by libvmaf's names.
     """
 
     indices: NDArray[np.int64]
     features: dict[str, NDArray[np.float64]]
     vmaf: NDArray[np.float64] | None
     models: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    inputs: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass
@@ -108,8 +110,14 @@ def open_pair(
     others = {name: opened(clip, target) for name, clip in distorted.items()}
     try:
         notes = compare_sides(first, others.values()) if reading.related else []
-        if reading.match_depth:
-            depth = max(video.format.bit_depth for video in (first, *others.values()))
+        depths = [video.format.bit_depth for video in (first, *others.values())]
+        if reading.bit_depth is not None and reading.bit_depth < max(depths):
+            raise InputError(
+                f"the videos have {max(depths)} bits per sample, which are not narrowed to {reading.bit_depth}: give "
+                f"--bit-depth {max(depths)} or more"
+            )
+        if reading.match_depth or reading.bit_depth is not None:
+            depth = reading.bit_depth or max(depths)
             first = first.widened(depth)
             others = {name: video.widened(depth) for name, video in others.items()}
         check_formats(first, list(others.values()))
@@ -242,7 +250,8 @@ def extract_ladder(
         vmaf = models[teachers[0].name] if teachers else None
         values = {f.name: scores[f.key] for f in columns}
         features_of = {n: values.get(n, np.full(indices.size, np.nan)) for n in selection.names}
-        rungs[name] = Rung(indices, features_of, vmaf, models)
+        read = {key: scores[key] for teacher in teachers for keys in teacher.keys.values() for key in keys}
+        rungs[name] = Rung(indices, features_of, vmaf, models, read)
     return Ladder(
         rungs=rungs,
         unavailable=unavailable,

@@ -56,6 +56,9 @@ class Window:
         return np.arange(self.first, frames if self.stop is None else self.stop, self.step, dtype=np.int64)
 
 
+DEPTHS = (8, 10, 12, 16)
+"""Bits per sample of frames that are measured."""
+
 ALL = Window()
 """Every frame."""
 
@@ -64,10 +67,14 @@ ALL = Window()
 class Reading:
     """How a reference and distorted videos are read. Nothing is converted unless it is asked for.
 
+    Raises:
+        InputError: there is no such bit depth.
+
     Attributes:
         raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales distorted videos to the reference's size (bicubic), "WxH" scales both sides to that size.
         match_depth: widen the samples of fewer bits to the other side's depth.
+        bit_depth: widen the samples of both sides to so many bits; None for the depths that they have.
         window: frames to measure. Their scores equal those of the same frames in a measurement of the whole.
         shortest: stop at the end of the shortest video, instead of refusing videos of different length.
         related: whether the videos show the same scene, so that what they say about themselves has to agree.
@@ -89,6 +96,13 @@ class Reading:
     drop_alpha: bool = False
     luma_only: bool = False
     fps: str = "25"
+    bit_depth: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.bit_depth is not None and self.bit_depth not in DEPTHS:
+            raise InputError(
+                f"a bit depth of {self.bit_depth} cannot be measured: it is one of {', '.join(map(str, DEPTHS))}"
+            )
 
     def described(self) -> dict[str, Any]:
         """Return the options that were asked for, those that differ from their defaults, as JSON values."""

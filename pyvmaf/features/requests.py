@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyvmaf.engines.libvmaf.extractors import spell_options
+from pyvmaf.engines.libvmaf.extractors import report_name, spell_options
 from pyvmaf.engines.libvmaf.models import Model, model_info, predict, predict_collection
 from pyvmaf.engines.protocol import Engine, Request
 from pyvmaf.errors import InputError
@@ -38,6 +39,24 @@ class Teacher:
             request = catalog.get(feature.key) or Request(feature.extractor, options)
             self.keys[request] = (*self.keys.get(request, ()), feature.key)
         self._model: Model | None = None
+
+    def named(self) -> dict[str, str]:
+        """Return libvmaf's name of each score that the model reads, by the name of its column.
+
+        Scores of the catalog have their training names. Others have libvmaf's short name and that of the model, since their
+        options are the model's: ``cambi:vmaf_v1.0.16_3d0h``.
+        """
+        known = {feature.key: feature.name for feature in reversed(list(FEATURES.values()))}
+        model = ":".join(
+            (
+                Path(self._info.name.base).stem if self._info.name.path else self._info.name.base,
+                *self._info.name.options,
+            )
+        )
+        return {
+            known.get(feature.key) or f"{report_name(feature.base).removeprefix('integer_')}:{model}": feature.key
+            for feature in self._info.features
+        }
 
     def identity(self) -> str:
         """Return what decides the model: a built-in version or the hash of a file, with options."""
@@ -116,6 +135,9 @@ def requests_of(
         form: format of the frames.
         traits: about the reference, as for `usable`.
 
+    Raises:
+        InputError: models read two scores of one name with different options, which libvmaf does not tell apart.
+
     Returns:
         Requests in order of first use, each with the names of its scores: all of the catalog on frames of this format,
         so that a cache entry serves other features, too, then those that only a model reads.
@@ -124,6 +146,14 @@ def requests_of(
     for teacher in teachers:
         for request, names in teacher.keys.items():
             keys.setdefault(request, []).extend(names)
+    read: dict[str, Request] = {}
+    for teacher in teachers:
+        for request, names in teacher.keys.items():
+            for name in names:
+                if read.setdefault(name, request) != request:
+                    raise InputError(
+                        f"{name} of {request} and of {read[name]} have the same name in libvmaf: score with one of the models at a time"
+                    )
     catalog = [feature for feature in catalog_of(traits) if not (feature.chroma and form.chroma == "400")]
     return {
         request: tuple(dict.fromkeys([*(f.key for f in catalog if f.request == request), *names]))

@@ -44,6 +44,7 @@ def live_ladder(
     reading: Reading,
     compute: Compute,
     take: Take,
+    inputs: Mapping[str, str],
 ) -> Ladder:
     """Measure a pair as `pyvmaf.features.ladder.extract_ladder` does, and hand over each row as soon as it is complete.
 
@@ -53,6 +54,7 @@ def live_ladder(
         columns: the column of each model of libvmaf, by the model.
         reading, compute: as in `extract_ladder`; the window has to be `ALL`.
         take: called with each row, in order.
+        inputs: as of `Rows`.
 
     Raises:
         InputError, IntegrityError, NativeError, UnavailableError: as `extract_ladder`.
@@ -63,8 +65,8 @@ def live_ladder(
     videos = [first, others["distorted"]]
     total = expected_frames(videos, reading)
     engine, form = engines.load(compute.backend), first.format
-    rows = Rows(engine, selection, teachers, form, compute.threads, Traits.of(first))
-    values: dict[str, list[float]] = {name: [] for name in (*selection.names, *teachers)}
+    rows = Rows(engine, selection, teachers, form, compute.threads, Traits.of(first), inputs)
+    values: dict[str, list[float]] = {name: [] for name in (*selection.names, *inputs, *teachers)}
 
     def hand_over(complete: Iterator[dict[str, Any]]) -> None:
         for row in complete:
@@ -91,6 +93,7 @@ def live_ladder(
         {name: arrays[name] for name in selection.names},
         next(iter(models.values()), None),
         models,
+        {key: arrays[column] for column, key in inputs.items()},
     )
     return Ladder(
         rungs={"distorted": rung},

@@ -29,6 +29,7 @@ class Rows:
         form: format of the frames.
         threads: with more than one, frames are computed side by side and rows come up to that many frames later.
         traits: about the reference, for features that follow them.
+        inputs: scores that the models read and that have columns of their own: libvmaf's name by the column.
 
     Attributes:
         count: number of pairs that were read.
@@ -47,6 +48,7 @@ class Rows:
         form: Format,
         threads: int,
         traits: Traits | None = None,
+        inputs: Mapping[str, str] | None = None,
     ) -> None:
         traits = traits or Traits()
         features, self.unavailable = usable(selection, engine, form, traits)
@@ -55,8 +57,9 @@ class Rows:
         requests = requests_of(features, list(teachers.values()), form, traits)
         shared = {request: keys for request, keys in requests.items() if engine.needs(request).reference_only}
         paired = {request: keys for request, keys in requests.items() if request not in shared}
-        self._names, self._teachers, self._threads = selection.names, teachers, threads
-        self._keys = {feature.name: feature.key for feature in features}
+        self._teachers, self._threads = teachers, threads
+        self._names = (*selection.names, *(inputs or {}))
+        self._keys = {**{feature.name: feature.key for feature in features}, **(inputs or {})}
         self._reference: Stream | None = engine.stream(shared, form) if shared else None
         self._reference_rows: deque[dict[str, float]] = deque()
         self._pairs: Pairs | None = open_pairs(engine, paired, form, threads) if paired else None

@@ -13,9 +13,19 @@ from numpy.typing import NDArray
 
 from pyvmaf.engines.libvmaf.models import ALIASES, MODELS, ModelName, model_name
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
-from pyvmaf.features.catalog import CONTEXT, DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, pooled_column, select
+from pyvmaf.features.catalog import (
+    CONTEXT,
+    DEFAULT_FEATURES,
+    DEFAULT_MODEL,
+    FEATURES,
+    TEACHER,
+    Selection,
+    pooled_column,
+    select,
+)
 from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
+from pyvmaf.features.requests import Teacher
 from pyvmaf.runtime.ensemble import AnyModel as LoadedModel
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
 from pyvmaf.scoring.live import Take, comes_live, live_ladder
@@ -150,6 +160,7 @@ def score(
     raw: Format | None = None,
     scale: bool | str = False,
     match_depth: bool = False,
+    bit_depth: int | None = None,
     film_grain: bool = True,
     backend: str = "cpu",
     advance: Callable[[int, int], None] | None = None,
@@ -161,11 +172,13 @@ def score(
         reference, distorted: video files of equal size, bit depth and frame count; `reference` is None for models that look
             at the distorted video alone. A pipe with y4m, or "-" for standard input, is read once, as it comes.
         features: training names and names of sets ("canonical6", "full"), as a list or with commas. By default the
-            features that the models read, and canonical6 if all of them are libvmaf's.
+            features that the models read: of vmaf_v0.6.1 canonical6. Those that only a model of libvmaf has are called
+            like ``cambi:vmaf_v1.0.16_3d0h``.
         model: one model or several, each a built-in model of libvmaf, the path of its JSON, the id of a registered
             model (``vmaf_tiny_v2``, ``vmaf_tiny_v2.int8``), the path of a model.onnx or ensemble.json, or a model that
             `load_model` returned; None for features only. A model of libvmaf takes options as in FFmpeg's filter
-            (``vmaf_v0.6.1:enable_transform``, for which ``phone`` is short; ``:disable_clip``).
+            (``vmaf_v0.6.1:enable_transform``, ``:disable_clip``, ``:cambi.cambi_max_val=20``), and has a short name
+            (`pyvmaf.engines.libvmaf.models.ALIASES`: ``neg``, ``4k``, ``phone``, ``v1``, ``v1-4k``, …).
         registry: the registry of the ids; by default $PYVMAF_REGISTRY, else results/registry/registry.json.
         codec: (encoder, preset, CRF) of the distorted video for models that read them, None for an unknown part. By
             default they are read from the encode record beside the file, or else from its stream.
@@ -183,6 +196,7 @@ def score(
         raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales the distorted clip to the reference's size (bicubic), "WxH" both clips to that size.
         match_depth: widen the clip of fewer bits per sample to the other's depth.
+        bit_depth: widen both clips to so many bits per sample: 10 measures 8-bit clips as models of generation v1 advise.
         film_grain: let decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.
         backend: "cpu", or the name of another engine.
         advance: called with (frames done, total or 0).
@@ -230,6 +244,7 @@ def score(
         raw=raw,
         scale=scale,
         match_depth=match_depth,
+        bit_depth=bit_depth,
         film_grain=film_grain,
     )
     return scoring.alone(distorted, take) if reference is None else scoring.pair(reference, distorted, take)
@@ -291,7 +306,14 @@ class Scoring:
         self._codec, self._context = codec, dict(context or {})
         self._words = [] if features is None else features.split(",") if isinstance(features, str) else list(features)
         inputs = [name for name in self.models.inputs if name in FEATURES]
-        self._selection = select([*self._words, *inputs] or DEFAULT_FEATURES)
+        words = [*self._words, *inputs]
+        self._inputs = {} if words else _inputs(self.models.teachers)
+        if self._inputs:
+            names = tuple(name for name in FEATURES if name in self._inputs)
+            self._selection = Selection(names, frozenset())
+            self._inputs = {name: key for name, key in self._inputs.items() if name not in names}
+        else:
+            self._selection = select(words or DEFAULT_FEATURES)
         self._teachers = [str(name) for name in self.models.needed_teachers]
         self._looking = [learned for learned in self.models.learned if looks(learned)]
 
@@ -310,7 +332,7 @@ class Scoring:
             return handed_over(scores, take)
         self._check_pipes(reference, distorted)
         ladder = live_ladder(
-            reference, distorted, self._selection, self.models.columns, self.reading, self._compute, take
+            reference, distorted, self._selection, self.models.columns, self.reading, self._compute, take, self._inputs
         )
         [scores] = self._scores(ladder, [distorted])
         return scores
@@ -347,7 +369,11 @@ class Scoring:
             notes = [note for note in ladder.notes if not any(name in note for name in others) or str(video) in note]
             measured = Scores(
                 rung.indices,
-                {**rung.features, **{columns[model]: values for model, values in rung.models.items()}},
+                {
+                    **rung.features,
+                    **{column: rung.inputs[key] for column, key in self._inputs.items()},
+                    **{columns[model]: values for model, values in rung.models.items()},
+                },
                 ladder.unavailable,
                 {columns[model]: model for model in rung.models},
                 notes=[*notes, *_capped(rung.features, ladder.format)],
@@ -389,6 +415,20 @@ def handed_over(scores: Scores, take: Take | None) -> Scores:
         for row in scores.rows():
             take(row)
     return scores
+
+
+def _inputs(models: Iterable[ModelName]) -> dict[str, str]:
+    """Return libvmaf's names of the scores that models of libvmaf read, by the names of their columns."""
+    inputs: dict[str, str] = {}
+    for model in models:
+        for column, key in Teacher(str(model)).named().items():
+            if key in inputs.values():
+                # A model before reads the same score.
+                continue
+            if inputs.setdefault(column, key) != key:
+                # Two JSON files of one name.
+                inputs[f"{column.partition(':')[0]}:{model}"] = key
+    return inputs
 
 
 def _without_reference(models: Models, features: Sequence[str], looking: Sequence[LoadedModel]) -> None:

@@ -166,6 +166,11 @@ class Context:
             NativeError: a frame was read before, or libvmaf refused.
         """
         model = model if isinstance(model, Model) else Model(model)
+        if model.info.changed:
+            raise InputError(
+                f"{model.info.source} changes options of its features, which a context does not know: use pyvmaf.score, or "
+                "predict with scores that were measured like that"
+            )
         if model.name in self._models:
             other = self._models[model.name]
             raise InputError(

@@ -38,21 +38,45 @@ OPTIONS: Mapping[str, str] = {
     "disable_clip": "do not clip the score to the model's range",
     "enable_transform": "apply the model's transform, which in vmaf_v0.6.1 stands for viewing on a phone",
 }
-"""Options that a model's name can carry after colons (``vmaf_v0.6.1:enable_transform``), as in FFmpeg's filter."""
+"""Options that a model's name can carry after colons (``vmaf_v0.6.1:enable_transform``), as in FFmpeg's filter.
 
-ALIASES: Mapping[str, str] = {"phone": "vmaf_v0.6.1:enable_transform"}
-"""Short names of models with options."""
+Options of its features are of the form EXTRACTOR.OPTION=VALUE (``vmaf_v1.0.16_3d0h:cambi.cambi_max_val=20``).
+"""
+
+ALIASES: Mapping[str, str] = {
+    "v0.6": "vmaf_v0.6.1",
+    "4k": "vmaf_4k_v0.6.1",
+    "phone": "vmaf_v0.6.1:enable_transform",
+    "neg": "vmaf_v0.6.1neg",
+    "4k-neg": "vmaf_4k_v0.6.1neg",
+    "v1": "vmaf_v1.0.16_3d0h",
+    "v1-4k": "vmaf_v1.0.16_1d5h_2160",
+    "v1-phone": "vmaf_v1.0.16_5d0h",
+    "v1-hfr": "vmaf_v1.0.16_hfr_3d0h",
+    "v1-4k-hfr": "vmaf_v1.0.16_hfr_1d5h_2160",
+    "v1-phone-hfr": "vmaf_v1.0.16_hfr_5d0h",
+}
+"""Short names of models, with options: 1080p, 4K and phone screens, and high frame rates (50 and more)."""
 
 _NAME = re.compile(r"(.+\.json|[^:]+)((?::[^:]*)*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFeature:
-    """One input of a model: the extractor with its options, and the name under which libvmaf files the score."""
+    """One input of a model.
+
+    Attributes:
+        extractor, options: what computes it.
+        key: the name under which libvmaf files the score.
+        base: that name without options.
+        input: the name under which the model reads it, which options that were changed do not change.
+    """
 
     extractor: str
     options: tuple[tuple[str, OptionValue], ...]
     key: str
+    base: str = ""
+    input: str = ""
 
 
 Transform = Literal["none", "off", "on"]
@@ -115,8 +139,18 @@ class ModelInfo:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Names of the scores that the model reads."""
+        """Names of the scores that the model is given."""
         return tuple(feature.key for feature in self.features)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names by which the model itself calls them."""
+        return tuple(feature.input for feature in self.features)
+
+    @property
+    def changed(self) -> bool:
+        """Whether its features are computed with other options than the model states."""
+        return any("." in option.partition("=")[0] for option in self.name.options)
 
 
 @cache
@@ -149,7 +183,7 @@ def _features(inputs: Iterable[tuple[str, Mapping[str, OptionValue]]]) -> tuple[
             raise InputError(f"it reads {base!r}, which extractor {extractor!r} computes with {wanted} only")
         if key in features:
             raise InputError(f"it reads {key!r} twice")
-        features[key] = ModelFeature(extractor, tuple(sorted(parsed.items())), key)
+        features[key] = ModelFeature(extractor, tuple(sorted(parsed.items())), key, base, key)
     return tuple(features.values())
 
 
@@ -253,19 +287,23 @@ def model_name(source: str | Path) -> ModelName | None:
     """
     if isinstance(source, Path) or source in MODELS or Path(source).suffix == ".json":
         return ModelName(str(source)) if source in MODELS or Path(source).suffix == ".json" else None
-    match = _NAME.fullmatch(ALIASES.get(source, source))
+    short, colon, options = source.partition(":")
+    match = _NAME.fullmatch(ALIASES.get(short, short) + colon + options)
     if match is None or (match[1] not in MODELS and not match[1].endswith(".json")):
         return None
-    options = set()
+    chosen = set()
     for word in match[2].split(":")[1:]:
         option, _, value = word.partition("=")
+        if "." in option and value:
+            chosen.add(word)
+            continue
         if option not in OPTIONS:
-            raise unknown_name(f"option of model {match[1]!r}", option, OPTIONS)
+            raise unknown_name(f"option of model {match[1]!r}", option, (*OPTIONS, "EXTRACTOR.OPTION=VALUE"))
         if value not in ("", "true", "false") or word.endswith("="):
             raise InputError(f"option {option} of model {match[1]!r} is {shown(value)}: it must be true or false")
         if value != "false":
-            options.add(option)
-    return ModelName(match[1], tuple(sorted(options)))
+            chosen.add(option)
+    return ModelName(match[1], tuple(sorted(chosen)))
 
 
 def model_info(source: str | Path) -> ModelInfo:
@@ -282,9 +320,41 @@ def model_info(source: str | Path) -> ModelInfo:
     if name is None:
         raise unknown_name("model", str(source), (*MODELS, *ALIASES))
     info = replace(MODELS[name.base], name=name) if name.path is None else _read(name, name.path)
+    info = replace(info, features=_with_options(info))
     if "enable_transform" in name.options and info.transform == "none":
         raise InputError(f"model {name.base!r} does not have a transform that enable_transform could apply")
     return info
+
+
+def _with_options(info: ModelInfo) -> tuple[ModelFeature, ...]:
+    """Return the features of a model with the options of its name.
+
+    Raises:
+        InputError: the model does not read the extractor, or the extractor does not have such an option or value.
+    """
+    changes: dict[str, dict[str, OptionValue]] = {}
+    for word in info.name.options:
+        (name, _, value) = word.partition("=")
+        extractor, dot, option = name.partition(".")
+        if dot:
+            if option in changes.setdefault(extractor, {}):
+                raise InputError(f"model {info.name.base!r} is given {extractor}.{option} twice")
+            changes[extractor][option] = value
+    known = {feature.extractor for feature in info.features}
+    for extractor in changes:
+        if extractor not in known:
+            raise unknown_name(f"extractor of model {info.name.base!r}", extractor, sorted(known))
+    return tuple(_changed(feature, changes.get(feature.extractor)) for feature in info.features)
+
+
+def _changed(feature: ModelFeature, options: Mapping[str, OptionValue] | None) -> ModelFeature:
+    if options is None:
+        return feature
+    if "heatmaps_path" in options:
+        raise InputError("heatmaps_path cannot be set: a model must not write files")
+    parsed = parse_options(feature.extractor, {**dict(feature.options), **options})
+    key = feature_key(feature.base, feature.extractor, parsed)
+    return replace(feature, options=tuple(sorted(parsed.items())), key=key)
 
 
 def _read(name: ModelName, path: Path) -> ModelInfo:
@@ -341,7 +411,7 @@ class Model:
         self.info = source if isinstance(source, ModelInfo) else model_info(source)
         extension = native()
         kind = extension.ModelCollection if self.info.collection else extension.Model
-        flags = dict.fromkeys(self.info.name.options, True)
+        flags = {option: True for option in self.info.name.options if option in OPTIONS}
         with translated():
             if self.info.text is None:
                 self._raw = kind(self.info.name.base, name=name or "", **flags)
@@ -397,7 +467,7 @@ def predict(model: Model | str | Path, features: Mapping[str, ArrayLike]) -> Sco
         raise InputError(f"{model.info.source!r} has {model.info.members} members: use predict_collection()")
     table = _table(model, features)
     with translated():
-        return cast("Scores", native().predict(model.raw, model.info.keys, table, _CHUNK))
+        return cast("Scores", native().predict(model.raw, model.info.inputs, table, _CHUNK))
 
 
 def predict_collection(model: Model | str | Path, features: Mapping[str, ArrayLike]) -> dict[str, Scores]:
@@ -417,4 +487,4 @@ def predict_collection(model: Model | str | Path, features: Mapping[str, ArrayLi
         raise InputError(f"{model.info.source!r} is a single model: use predict()")
     table = _table(model, features)
     with translated():
-        return cast("dict[str, Scores]", native().predict_collection(model.raw, model.info.keys, table, _CHUNK))
+        return cast("dict[str, Scores]", native().predict_collection(model.raw, model.info.inputs, table, _CHUNK))
