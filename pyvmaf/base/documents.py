@@ -32,6 +32,7 @@ DOCUMENTS: Table[str] = {
     "trace": "pyvmaf.registry.trace.Trace",
     "summary": "pyvmaf.reports.summary.Summary",
     "check-ops": "pyvmaf.checks.check_ops.CheckOps",
+    "validate-model": "pyvmaf.checks.validate_model.ModelValidation",
     "audit-learned-filter": "pyvmaf.checks.audit_filter.FilterAudit",
     "audit-compat": "pyvmaf.checks.audit_compat.AuditCompat",
     "validate-norm": "pyvmaf.checks.validate_norm.ValidateNorm",

@@ -73,6 +73,7 @@ VERBS: dict[str, Verb] = {
     "card": Verb("reports", "pyvmaf.reports.pages.card.page", _REPORTS),
     "summary": Verb("reports", "pyvmaf.reports.summary", _REPORTS),
     "check-ops": Verb("checks", "pyvmaf.checks.check_ops", _CHECKS),
+    "validate-model": Verb("checks", "pyvmaf.checks.validate_model", (*_CHECKS, "torch")),
     "audit-learned-filter": Verb("checks", "pyvmaf.checks.audit_filter", (*_CHECKS, "torchmetrics")),
     "audit-compat": Verb("checks", "pyvmaf.checks.audit_compat", _CHECKS),
     "validate-norm": Verb("checks", "pyvmaf.checks.validate_norm", _CHECKS),

@@ -1,4 +1,4 @@
-"""``check-ops``, ``audit-learned-filter``, ``audit-compat``, ``validate-norm``, ``cross-backend``, ``profile``, ``bisect-model-quality``."""
+"""``check-ops``, ``validate-model``, ``audit-learned-filter``, ``audit-compat``, ``validate-norm``, ``cross-backend``, ``profile``, ``bisect-model-quality``."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ REGISTRY = Path("results/registry/registry.json")
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command("check-ops")(check_ops)
+    app.command("validate-model")(validate_model)
     app.command("audit-learned-filter")(audit_learned_filter)
     app.command("audit-compat")(audit_compat)
     app.command("validate-norm")(validate_norm)
@@ -80,6 +81,50 @@ def check_ops(
         say(f"{'REFUSED' if scanned.problems else 'ok     '} {scanned.path} ({opsets}): {operators}")
         for problem in scanned.problems:
             say(f"        {problem}")
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def validate_model(
+    model: ModelOption,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="Weights that it was made of. [default: weights.safetensors beside it]"),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Its YAML file. [default: config/models/NAME.yaml]")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", metavar="ONNX", help="Compare its answers with this graph instead.")
+    ] = None,
+    registry: RegistryOption = None,
+    threshold: Annotated[
+        float, typer.Option("--threshold", help="Largest difference of answers, as a share of the output's range.")
+    ] = 1e-5,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the inputs that both graphs get.")] = 0,
+    json: ReportOption = None,
+) -> None:
+    """Check operators, sidecar, answers and registry entry of a model. Exits 0 if all pass, 1 if not, 2 on errors.
+
+    The answers are compared with those of the trained network in torch, or with another graph (--source).
+
+    Example: vmaf-train validate-model --model results/models/saliency_student_v2/seed0/model.onnx
+    """
+    from pyvmaf.checks.validate_model import validate_model as run
+
+    report = run(
+        model,
+        json,
+        weights=weights,
+        config=config,
+        source=source,
+        registry=registry,
+        threshold=threshold,
+        seed=seed,
+    )
+    for finding in report.checks:
+        verdict = {True: "ok    ", False: "FAILED", None: "-     "}[finding.passed]
+        say(f"{verdict} {finding.what}: {finding.measured}" + (f" ({finding.why})" if finding.why else ""))
     if not report.passed:
         raise typer.Exit(1)
 

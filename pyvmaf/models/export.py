@@ -34,11 +34,30 @@ def parity(spec: ModelSpec, weights: Weights, data: bytes, held_out: str | None 
         held_out: which member; None for the one that was trained on all rows.
 
     Returns:
+        See `difference`.
+
+    Raises:
+        PyvmafError: it exceeds the spec's tolerance.
+    """
+    worst = difference(spec, weights, data, held_out)
+    if not worst <= spec.export.tolerance:
+        raise PyvmafError(
+            f"torch and onnxruntime differ by {worst:.3g} of the output range on the export of {spec.name}, "
+            f"but its tolerance is {spec.export.tolerance:g}: weights this large need a lower learning rate, or the "
+            "spec a wider tolerance"
+        )
+    return worst
+
+
+def difference(spec: ModelSpec, weights: Weights, data: bytes, held_out: str | None = None) -> float:
+    """Measure how far a graph's answers are from those of the trained network; arguments are those of `parity`.
+
+    Returns:
         The largest difference over the family's trials, relative to the width of the output's range, or to the answer
         itself if that is larger.
 
     Raises:
-        PyvmafError: it exceeds the spec's tolerance.
+        PyvmafError: answers have another shape.
     """
     width = spec.target.range[1] - spec.target.range[0]
     where = f"the export of {spec.name}"
@@ -58,14 +77,7 @@ def parity(spec: ModelSpec, weights: Weights, data: bytes, held_out: str | None 
                 )
             span = width if trial.span is None else trial.span
             errors.append(np.max(np.abs(answer - expected) / np.maximum(span, np.abs(expected))))
-    worst = float(np.max(errors))  # numpy's maximum keeps NaN, Python's may lose it
-    if not worst <= spec.export.tolerance:
-        raise PyvmafError(
-            f"torch and onnxruntime differ by {worst:.3g} of the output range on the export of {spec.name}, "
-            f"but its tolerance is {spec.export.tolerance:g}: weights this large need a lower learning rate, or the "
-            "spec a wider tolerance"
-        )
-    return worst
+    return float(np.max(errors))  # numpy's maximum keeps NaN, Python's may lose it
 
 
 def _judged(spec: ModelSpec, weights: Weights, verdict: Path, table: Path) -> dict[str, Any]:

@@ -190,6 +190,24 @@ def _make(spec: ImportedSpec, config: Path, weights: Path | None, sha256: str | 
     return _Made(module, network, facts, graph, _parity(spec, network, graph, trials))
 
 
+def compare(spec: ImportedSpec, weights: Path, graph: Graph) -> Parity:
+    """Compare the answers of a graph with those of the network that holds converted weights.
+
+    Args:
+        spec: the model.
+        weights: the safetensors of a conversion, or a checkpoint as published.
+        graph: the model file.
+
+    Raises:
+        MissingFileError: the weights do not exist.
+        IntegrityError: they are not those of the network, shapes differ, or an answer is NaN or infinite.
+    """
+    module = architecture(spec.architecture)
+    data, _ = read_pinned(weights, {})
+    network, _ = _loaded(module, data, weights, weights)
+    return _parity(spec, network, graph, list(_trials(module, spec.trials)))
+
+
 def _loaded(module: Any, data: bytes, path: Path, called: Path) -> tuple[Any, int]:
     """Load a checkpoint strictly into its network; return it, and the number of entries of the published file.
 

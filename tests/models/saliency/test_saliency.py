@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -198,6 +199,41 @@ def test_a_graph_of_another_origin_is_registered_by_hand(model: Made, tmp_path: 
     onnx.save(proto, tmp_path / "mean.onnx")
     text = refusal("register", "--model", tmp_path / "mean.onnx", "--kind", "saliency", *words)
     assert "a model for saliency takes a picture [1, 3, height, width] and gives a map" in text
+
+
+def test_a_model_is_validated_against_torch_a_graph_and_the_registry(model: Made, tmp_path: Path) -> None:
+    registry, report = tmp_path / "registry.json", tmp_path / "validation.json"
+    register([model.seed / "model.json", model.seed.parent / "verdict.json"], registry)
+    words = ("validate-model", "--model", model.seed / "model.onnx", "--config", model.config)
+    done = command(*words, "--registry", registry, "--json", report)
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = json.loads(report.read_text())["checks"]
+    assert [check["passed"] for check in checks] == [True, True, True, True]
+    assert "Conv x" in checks[0]["measured"]
+    assert command(*words, cwd=tmp_path).returncode == 0  # no registry here: its entry is not checked
+
+    # One weight of the file is another: torch and the registry's hash show it, and so does the graph that it was.
+    proto = onnx.load(model.seed / "model.onnx")
+    bias = next(t for t in proto.graph.initializer if t.name.endswith("head.bias"))
+    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(0.01), bias.name))
+    other = tmp_path / "other" / "model.onnx"
+    other.parent.mkdir()
+    onnx.save(proto, other)
+    sidecar = json.loads((model.seed / "model.json").read_text())
+    sidecar |= {"sha256": hashlib.sha256(other.read_bytes()).hexdigest(), "bytes": other.stat().st_size}
+    other.with_suffix(".json").write_text(json.dumps(sidecar))
+    known = ("--weights", model.seed / "weights.safetensors", "--config", model.config, "--registry", registry)
+    shown = command("validate-model", "--model", other, *known)
+    assert shown.returncode == 1
+    assert "FAILED largest difference from torch" in shown.stdout
+    assert "FAILED entry of the registry" in shown.stdout
+    against = command("validate-model", "--model", other, "--source", model.seed / "model.onnx", cwd=tmp_path)
+    assert against.returncode == 1
+    assert "FAILED largest difference from" in against.stdout
+    same = ("--source", model.seed / "model.onnx")
+    assert command("validate-model", "--model", model.seed / "model.onnx", *same, cwd=tmp_path).returncode == 0
+    text = refusal("validate-model", "--model", other, "--config", model.config)
+    assert "weights.safetensors, which the answers of" in text
 
 
 def test_int8_is_measured_on_held_out_pictures_and_loads(model: Made, tmp_path: Path) -> None:
