@@ -539,6 +539,16 @@ def trained_negatives(wildcards):
     return [layout.NEGATIVES.path()] if PLAN.clips() and wanted else []
 
 
+def trained_backbone(wildcards):
+    """The converted weights of the published network that a model is trained on, if it is."""
+    name = PLAN.model(wildcards.model).backbone
+    return [] if name is None else [layout.CONVERTED_WEIGHTS.path(model=name)]
+
+
+def backbone_option(wildcards, input):
+    return ["--backbone", *input.backbone] if input.backbone else []
+
+
 def judged_negatives(wildcards):
     """The table of hard negatives, if the model that a rule is about, or any model, has limits on them."""
     wanted = any(

@@ -6,6 +6,7 @@ rule fit_model:
     input:
         table=model_table,
         negatives=trained_negatives,
+        backbone=trained_backbone,
     output:
         weights=ensure(layout.WEIGHTS.pattern, non_empty=True),
         loso=ensure(layout.LOSO.pattern, non_empty=True),
@@ -25,11 +26,12 @@ rule fit_model:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("fit"),
         negatives=negatives_option,
+        backbone=backbone_option,
         code=lambda wildcards: PLAN.model(wildcards.model).code("fit"),
     shell:
         "vmaf-train fit --config {params.spec:q} --features {input.table:q} --seed {wildcards.seed}"
         " --output $(dirname {output.weights:q}) --code {params.code:q} --threads {threads} {params.negatives:q}"
-        " > {log:q} 2>&1"
+        " {params.backbone:q} > {log:q} 2>&1"
 
 
 rule judge_model:

@@ -21,6 +21,7 @@ DOCUMENTS: Table[str] = {
     "eval-saliency-per-mb": "pyvmaf.checks.saliency.SaliencyEvaluation",
     "score": "pyvmaf.scoring.report.ScoreReport",
     "comparison": "pyvmaf.scoring.report.ComparisonReport",
+    "calibration": "pyvmaf.scoring.calibration.Calibration",
     "shots": "pyvmaf.scoring.shots.ShotReport",
     "sidecar": "pyvmaf.runtime.sidecar.Sidecar",
     "ensemble": "pyvmaf.runtime.manifest.EnsembleManifest",

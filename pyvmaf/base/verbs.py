@@ -64,6 +64,7 @@ VERBS: dict[str, Verb] = {
     "shots": Verb("scoring", "pyvmaf.scoring.shots", ("av", "numpy", "onnxruntime")),
     "saliency": Verb("scoring", "pyvmaf.scoring.saliency", ("av", "numpy", "onnxruntime", "pyarrow")),
     "eval-saliency-per-mb": Verb("checks", "pyvmaf.checks.saliency", ("av", "numpy", "onnxruntime")),
+    "calibrate": Verb("checks", "pyvmaf.checks.calibrate", ("av", "numpy", "onnxruntime", "scipy")),
     "filter": Verb("scoring", "pyvmaf.scoring.filtering", ("av", "numpy", "onnxruntime")),
     "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", (*_MODELS, "torchao")),
     "register": Verb("registry", "pyvmaf.registry.register", ()),

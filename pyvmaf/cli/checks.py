@@ -62,6 +62,7 @@ def register(app: typer.Typer) -> None:
     app.command("profile")(profile)
     app.command("bisect-model-quality")(bisect_model_quality)
     app.command("eval-saliency-per-mb")(eval_saliency_per_mb)
+    app.command("calibrate")(calibrate)
 
 
 def check_ops(
@@ -514,3 +515,60 @@ def eval_saliency_per_mb(
         f"{report.n_pairs} pairs: IoU of blocks {report.macro_iou:.4f} (all together {report.micro_iou:.4f}), of pixels "
         f"{report.macro_pixel_iou:.4f} ({report.micro_pixel_iou:.4f}), mean absolute error {report.mean_absolute_error:.4f}"
     )
+
+
+def calibrate(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO…", help="Rated videos, or folders of them.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="Id of a registered model that needs no reference, or path of an ONNX file."
+        ),
+    ],
+    opinions: Annotated[
+        Path,
+        typer.Option(
+            "--opinions", "--mos", metavar="FILE", help="CSV with the columns key and mos, or rows of labels (.jsonl)."
+        ),
+    ],
+    mos_scale: Annotated[str, typer.Option("--mos-scale", metavar="LOW,HIGH", help="Ends of the scale of mos.")],
+    min_n: Annotated[int, typer.Option("--min-n", help="Least number of rated videos.")] = 30,
+    min_plcc: Annotated[float, typer.Option("--min-plcc", help="Least PLCC of videos left out of the fit.")] = 0.7,
+    min_srocc: Annotated[float, typer.Option("--min-srocc", help="Least SROCC of the model's scores.")] = 0.7,
+    subsample: Annotated[int, typer.Option("--subsample", min=1, help="Score every n-th frame.")] = 8,
+    registry: RegistryOption = None,
+    output: ReportOption = None,
+    as_result: Annotated[bool, typer.Option("--as-result", help="Exit 0 for a calibration that is held, too.")] = False,
+) -> None:
+    """Map the scores of a finished model to opinion scores. Exits 1 if too few videos are rated, or they agree too little.
+
+    Example: vmaf-train calibrate --model nr_metric_v1 --opinions mos.csv --mos-scale 1,5 videos -o calibration.json
+    """
+    from pyvmaf.base.opinion import parse_scale
+    from pyvmaf.checks.calibrate import Limits
+    from pyvmaf.checks.calibrate import calibrate as run
+
+    with progress("calibrate", unit="videos") as advance:
+        report = run(
+            model,
+            opinions,
+            videos,
+            output,
+            scale=parse_scale(mos_scale),
+            subsample=subsample,
+            limits=Limits(min_n, min_plcc, min_srocc),
+            registry=registry,
+            advance=advance,
+        )
+    table = new_table(f"{report.model}: {report.n} rated videos", ("gate",), ("measured", "limit", "passed"))
+    for row in report.gate.rows or ():
+        table.add_row(row.what, row.measured, row.limit, yes_no(bool(row.passed)))
+    print_whole(table)
+    say(
+        f"{report.verdict}  mos = {report.mapping.intercept:.4g} + {report.mapping.slope:.4g} x score; RMSE of videos left out "
+        f"{report.rmse:.3f}, of their mean {report.constant_rmse:.3f}"
+    )
+    for reason in report.gate.reasons:
+        say(reason)
+    if report.verdict != "PROMOTE" and not as_result:
+        raise typer.Exit(1)

@@ -73,6 +73,14 @@ def fit(
             "--negatives", metavar="PARQUET", help="The table of hard-negatives, for a spec with rows.negatives."
         ),
     ] = None,
+    backbone: Annotated[
+        Path | None,
+        typer.Option(
+            "--backbone",
+            metavar="FILE",
+            help="weights.safetensors of convert, for a spec with network.backbone.",
+        ),
+    ] = None,
     code: CodeOption = None,
 ) -> None:
     """Train one seed: every fold's model and the one on all rows, together, and judge each fold on unseen rows.
@@ -92,6 +100,7 @@ def fit(
             epochs=epochs,
             threads=threads,
             negatives=negatives,
+            backbone=backbone,
             on_epoch=lambda done, total, loss: advance(done, total, f"fit, loss {loss:.3f}"),
         )
     _print_folds(result.loso)

@@ -215,6 +215,15 @@ def score(
         str, typer.Option("--pix-fmt", help="Pixel format of raw .yuv files, by FFmpeg's name.")
     ] = "yuv420p",
     backend: BackendOption = engines.CPU,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration",
+            metavar="JSON",
+            help="Report of calibrate for one of the models: adds its scores as opinion scores.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Score a video against its reference, or alone: print a pooled summary, and write every frame to a file.
 
@@ -278,6 +287,7 @@ def score(
         "bit_depth": bit_depth,
         "film_grain": film_grain is Grain.ON,
         "backend": backend,
+        "calibration": calibration,
     }
     if pairs is not None or _are_several(distorted or []):
         _score_several(_references(reference, distorted or [], pairs), asked, options)

@@ -59,6 +59,7 @@ class Run:
         negatives: table of hard negatives to train on as well; None for none.
         on_epoch: called after each epoch.
         on_held_out: called about ten times on the way; an exception that it raises ends the fit.
+        backbone: converted weights of the published network that a model is trained on; None for none.
         checkpoints: folder where a family may keep the state of an unfinished fit, to go on from; None for none. The caller
             removes it after the fit.
     """
@@ -70,6 +71,7 @@ class Run:
     on_epoch: OnEpoch | None = None
     on_held_out: OnHeldOut | None = None
     negatives: Path | None = None
+    backbone: Path | None = None
     checkpoints: Path | None = None
 
 

@@ -46,6 +46,7 @@ def fit(
     epochs: int | None = None,
     threads: int = 1,
     negatives: Path | None = None,
+    backbone: Path | None = None,
     on_epoch: OnEpoch | None = None,
     on_held_out: OnHeldOut | None = None,
 ) -> FitResult:
@@ -63,6 +64,7 @@ def fit(
         threads: CPU threads; the result does not depend on them.
         negatives: table of hard negatives, which models with `rows.negatives` are trained on as well. Without it such a
             model is trained on the table alone, and its report does not name any.
+        backbone: converted weights of the published network that a model is trained on (weights.safetensors of convert).
         on_epoch: called after each epoch.
         on_held_out: called about ten times on the way; an exception that it raises ends the fit, and nothing is written.
 
@@ -79,12 +81,15 @@ def fit(
         raise InputError(
             f"{config} does not train on hard negatives: set rows.negatives: true, or leave --negatives out"
         )
-    for path in (table, *(() if negatives is None else (negatives,))):
+    if backbone is not None and not spec.takes_backbone:
+        raise InputError(f"{config} is not trained on a published network: leave --backbone out")
+    more = {name: path for name, path in (("negatives", negatives), ("backbone", backbone)) if path is not None}
+    for path in (table, *more.values()):
         reading(path)
     claim(output / WEIGHTS, output / REPORT, output / PREDICTIONS)
     spec = spec.on_table(table)
     unfinished = output / CHECKPOINTS
-    run = Run(table, seed, n_epochs, threads, on_epoch, on_held_out, negatives, checkpoints=unfinished)
+    run = Run(table, seed, n_epochs, threads, on_epoch, on_held_out, negatives, backbone, checkpoints=unfinished)
     fitted = fit_part(spec.kind).fit(spec, run)
     weights = Weights(output / WEIGHTS, _info(spec, fitted, table, seed, n_epochs), fitted.tensors)
     predictions = output / PREDICTIONS
@@ -93,8 +98,9 @@ def fit(
 
     call = Call(
         "fit",
-        args={"config": config, "features": table, "negatives": negatives, "seed": seed, "epochs": n_epochs},
-        inputs={"config": config, "features": table, "negatives": [] if negatives is None else [negatives]},
+        args={"config": config, "features": table, "negatives": negatives, "seed": seed, "epochs": n_epochs}
+        | ({} if backbone is None else {"backbone": backbone}),
+        inputs={"config": config, "features": table, "negatives": [], **{name: [path] for name, path in more.items()}},
         uses=uses("fit", spec.kind),
         started=started,
         shared_trainer=module(spec.kind, "fit"),

@@ -513,6 +513,11 @@ class ModelSpec(CommonSpec, Section):
             "ensemble": ["name", "kind", "description", "license", "ensemble"],
         }
 
+    @property
+    def takes_backbone(self) -> bool:
+        """Whether fit reads the weights of a published network."""
+        return False
+
     def quantised_mode(self, mode: str) -> Quantised:
         """The settings of one int8 variant.
 

@@ -127,8 +127,8 @@ class PictureCrops(Part):
     views: Positive
 
 
-class PictureFigures(Part):
-    """Figures of a model of pictures beside those of its folds."""
+class SourceFigures(Part):
+    """Figures per source of a model of pictures."""
 
     per_source: dict[str, CountedFigures] = Field(description="Over the held-out rows of each source")
     within: dict[Literal["mean_srocc", "min_srocc"], Correlation | None] = Field(
@@ -136,6 +136,20 @@ class PictureFigures(Part):
     )
     constant: dict[Literal["rmse"], Size | None] = Field(
         description="Of a predictor that answers the mean of a fold's training rows"
+    )
+
+
+class VersionFigures(SourceFigures):
+    """Figures of whole versions of clips: targets and scores are means over the pictures of a version."""
+
+    pooled: CountedFigures
+
+
+class PictureFigures(SourceFigures):
+    """Figures of a model of pictures beside those of its folds."""
+
+    versions: OptionalKey[VersionFigures] = Field(
+        default=None, description="Of whole versions of clips, as videos are scored; not stated if clips have no names"
     )
     crops: PictureCrops
 

@@ -29,6 +29,7 @@ TASKS: Table[str] = {
     "shots": "finds the shots of a video: vmaf-train shots",
     "saliency": "maps where people look: vmaf-train saliency",
     "denoise": "removes noise from the middle one of five frames",
+    "features": "describes pictures, for models that are trained on such figures (network.backbone)",
 }
 """What models that take pictures are for, and the verb that uses them."""
 

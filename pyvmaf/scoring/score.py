@@ -27,6 +27,7 @@ from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher
 from pyvmaf.runtime.ensemble import AnyModel as LoadedModel
+from pyvmaf.scoring.calibration import calibrated, usable
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
 from pyvmaf.scoring.live import Take, comes_live, live_ladder
 from pyvmaf.scoring.looked import look, looks
@@ -163,6 +164,7 @@ def score(
     bit_depth: int | None = None,
     film_grain: bool = True,
     backend: str = "cpu",
+    calibration: str | os.PathLike[str] | None = None,
     advance: Callable[[int, int], None] | None = None,
     take: Take | None = None,
 ) -> Scores:
@@ -199,6 +201,7 @@ def score(
         bit_depth: widen both clips to so many bits per sample: 10 measures 8-bit clips as models of generation v1 advise.
         film_grain: let decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.
         backend: "cpu", or the name of another engine.
+        calibration: report of ``vmaf-train calibrate`` for one of the models, which adds the column ``{id}_mos``.
         advance: called with (frames done, total or 0).
         take: called with each row (``frame_index`` and the columns) while the frames come, one frame late. Rows come after
             the last frame if another model than libvmaf's scores them, of a part of the frames, and of features that need
@@ -246,6 +249,7 @@ def score(
         match_depth=match_depth,
         bit_depth=bit_depth,
         film_grain=film_grain,
+        calibration=calibration,
     )
     return scoring.alone(distorted, take) if reference is None else scoring.pair(reference, distorted, take)
 
@@ -262,6 +266,7 @@ def scoring_of(
     subsample: int = 1,
     backend: str = "cpu",
     advance: Callable[[int, int], None] | None = None,
+    calibration: str | os.PathLike[str] | None = None,
     **reading: Any,
 ) -> Scoring:
     """Return what scores videos with these options of `score`."""
@@ -274,6 +279,7 @@ def scoring_of(
         registry=registry,
         codec=codec,
         context=context,
+        calibration=calibration,
     )
 
 
@@ -281,7 +287,7 @@ class Scoring:
     """Scores of videos by the same models, features and options.
 
     Args:
-        model, features, registry, codec, context: as of `score`.
+        model, features, registry, codec, context, calibration: as of `score`.
         reading: how the videos are read.
         compute: the engine, threads and progress.
 
@@ -299,9 +305,11 @@ class Scoring:
         registry: str | os.PathLike[str] | None = None,
         codec: tuple[str | None, str | int | None, float | None] | None = None,
         context: Mapping[str, float] | None = None,
+        calibration: str | os.PathLike[str] | None = None,
     ) -> None:
         chosen = (model,) if isinstance(model, str | os.PathLike | LoadedModel) else tuple(model or ())
         self.models = find_models(chosen, registry)
+        self._calibration = None if calibration is None else usable(calibration, self.models.learned)
         self.reading, self._compute = reading, compute
         self._codec, self._context = codec, dict(context or {})
         self._words = [] if features is None else features.split(",") if isinstance(features, str) else list(features)
@@ -322,7 +330,8 @@ class Scoring:
         self._check_pipes(None, video)
         _without_reference(self.models, self._words, self._looking)
         advance = self._compute.progress
-        return handed_over(look(self._looking, Path(video), self.reading, codec=self._codec, advance=advance), take)
+        scores = look(self._looking, Path(video), self.reading, codec=self._codec, advance=advance)
+        return handed_over(calibrated(scores, self._calibration), take)
 
     def pair(self, reference: Video, distorted: Video, take: Take | None = None) -> Scores:
         """Score a pair, and hand over its rows; raises what `score` raises."""
@@ -396,7 +405,7 @@ class Scoring:
             prediction, summary = predict(learned, pair)
             columns |= prediction
             summaries[learned.name] = summary
-        return replace(scores, columns=columns, summaries=summaries)
+        return calibrated(replace(scores, columns=columns, summaries=summaries), self._calibration)
 
     def _check_pipes(self, reference: Video | None, distorted: Video) -> None:
         """Refuse to read a pipe twice."""

@@ -279,6 +279,11 @@ class Model:
         return bool(self._family and self._family.judged_on_negatives(self.spec))
 
     @property
+    def backbone(self) -> str | None:
+        """The published checkpoint that fit reads; None for none."""
+        return self._family.backbone(self.spec) if hasattr(self._family, "backbone") else None
+
+    @property
     def measured(self) -> list[str]:
         """The features of frames that its inputs are made from."""
         return list(self._family.features(self.spec)) if self._family else []
@@ -352,6 +357,12 @@ class Plan:
         self.checkpoints: dict[str, PublishedCheckpoint] = {
             name: self._checkpoint(name) for name in _distinct(config, "checkpoints")
         }
+        for model in self.models.values():
+            if model.backbone not in (None, *self.checkpoints):
+                raise InputError(
+                    f"model {model.name} is trained on {model.backbone}, which is not converted: add it to `checkpoints` of the "
+                    "configuration"
+                )
         for dataset in config["labels"]:
             self.labels(dataset)
         for table in self.tables:

@@ -74,10 +74,10 @@ def image_spec(path: Path) -> ImageSpec:
     return spec
 
 
-def shipped(folder: Path, spec: dict[str, Any], pictures: Path, seed: int = 0) -> Path:
+def shipped(folder: Path, spec: dict[str, Any], pictures: Path, seed: int = 0, backbone: Path | None = None) -> Path:
     """Fit, judge and export a model; give the folder of its files."""
     config, out = write_spec(folder, spec), folder / f"seed{seed}"
-    fit(config, pictures, out, seed=seed)
+    fit(config, pictures, out, seed=seed, backbone=backbone)
     judge(config, [out / "loso.json"], folder / "verdict.json", seeds=[seed])
     export(config, out / "weights.safetensors", folder / "verdict.json", pictures, out / "model.onnx")
     return out

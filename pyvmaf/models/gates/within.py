@@ -7,11 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pyvmaf.metrics import finite, srocc
 from pyvmaf.models.gates.gate import Judged, Row, Seed, not_judged, row_of_not_judged, shown
 from pyvmaf.models.gates.limits import limits_of
-from pyvmaf.models.weights import PREDICTIONS
-from pyvmaf.tables.columns import floats, read_columns, strings
 
 
 class Within:
@@ -75,14 +72,8 @@ def _keeps(value: float | None, limit: float | None) -> bool:
 
 def _per_source(seed: Seed, rows_min: int) -> dict[str, float | None]:
     """The SROCC of each source with enough held-out rows; None if it is not defined."""
-    table = read_columns(seed.beside(PREDICTIONS), ["source", "target", "prediction"])
-    sources, target, predicted = strings(table, "source"), floats(table, "target"), floats(table, "prediction")
-    names, counts = np.unique(sources, return_counts=True)
-    return {
-        name: finite(srocc(predicted[sources == name], target[sources == name]))
-        for name, count in zip(names.tolist(), counts.tolist(), strict=True)
-        if count >= rows_min
-    }
+    found = seed.report["pictures"]["per_source"]
+    return {name: figures["srocc"] for name, figures in found.items() if figures["n"] >= rows_min}
 
 
 def _mean(figures: Mapping[str, float | None]) -> float | None:

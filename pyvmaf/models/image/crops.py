@@ -14,8 +14,9 @@ from pyvmaf.models.image.randomness import stream
 from pyvmaf.models.image.rows import PictureRows
 from pyvmaf.models.image.spec import ImageSpec
 
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Crops [n, 1, s, s] in [0, 1], their targets ([n] scaled scores, or crops of the pristine pictures), and weights [n]."""
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+"""Crops [n, 1, s, s] in [0, 1], their targets ([n] scaled scores, or crops of the pristine pictures), weights [n], and the
+number of each crop's source among those of the batch, int64 [n]."""
 
 
 def scaled(spec: ImageSpec, y: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -35,13 +36,14 @@ class RandomCrops(IterableDataset[Batch]):
         """`words` name the stream of random numbers: seed, member and epoch."""
         self._spec, self._data, self._rows, self._words = spec, data, rows, words
         self._targets = scaled(spec, data.y)
+        self._sources = np.asarray(data.keys.get("source", data.groups)[np.arange(data.y.size)])
 
     def __len__(self) -> int:
         return -(-self._rows.size // self._spec.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         rng = stream("crops", *self._words)
-        order = rng.permutation(self._rows)
+        order = self._order(rng)
         for start in range(0, order.size, self._spec.batch_size):
             rows = order[start : start + self._spec.batch_size]
             parts = [self._part(int(row), rng) for row in rows]
@@ -50,7 +52,19 @@ class RandomCrops(IterableDataset[Batch]):
                 targets = _tensor([second for _, second in parts if second is not None])
             else:
                 targets = torch.from_numpy(self._targets[rows])
-            yield inputs, targets, torch.from_numpy(self._data.weights[rows])
+            sources = np.unique(self._sources[rows], return_inverse=True)[1].astype(np.int64)
+            yield inputs, targets, torch.from_numpy(self._data.weights[rows]), torch.from_numpy(sources)
+
+    def _order(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """The rows in random order: those of a source in groups of ``sampling.together``."""
+        size = self._spec.sampling.together
+        if size == 1:
+            return rng.permutation(self._rows)
+        sources, groups = self._sources[self._rows], []
+        for source in np.unique(sources):
+            own = rng.permutation(self._rows[sources == source])
+            groups += [own[start : start + size] for start in range(0, own.size, size)]
+        return np.concatenate([groups[index] for index in rng.permutation(len(groups))])
 
     def _lit(self, crops: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         """Change contrast and mean of each crop."""

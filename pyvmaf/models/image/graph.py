@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from pyvmaf.models.families import Graph
-from pyvmaf.models.image.names import DEGRADED, FILTERED, FRAME, MOS
+from pyvmaf.models.image.names import DEGRADED, FILTERED, FRAME, MOS, SHARED_BY_MEMBERS
 from pyvmaf.models.image.networks import Scaled, build, n_parameters
 from pyvmaf.models.image.onnx_form import write
-from pyvmaf.models.image.spec import ImageSpec
+from pyvmaf.models.image.spec import ImageSpec, Network
 from pyvmaf.models.weights import Weights
 
 
@@ -24,11 +24,21 @@ def input_name(spec: ImageSpec) -> str:
 
 def network_of(spec: ImageSpec, state: Mapping[str, NDArray[Any]]) -> torch.nn.Module:
     """Make the network that ships of a trained state: scores in the target's range, or filtered pictures."""
-    network = build(spec.network)
-    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
+    network = trained(spec.network, state)
     if not spec.network.is_filter:
         network = Scaled(network, spec.target.range, spec.target.clip)
     return network.eval()
+
+
+def trained(network: Network, state: Mapping[str, NDArray[Any]]) -> torch.nn.Module:
+    """Make the network of a trained state."""
+    if network.is_frozen:
+        from pyvmaf.models.image.frozen import restored
+
+        return restored(network, state)
+    made = build(network)
+    made.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
+    return made
 
 
 def file_of(spec: ImageSpec, state: Mapping[str, NDArray[Any]]) -> bytes:
@@ -57,7 +67,9 @@ def member_state(weights: Weights, held_out: str | None) -> dict[str, NDArray[An
         InputError: the weights have no such member.
     """
     index = weights.index(held_out)
-    return {name: values[index] for name, values in weights.tensors.items()}
+    return {
+        name: values[0 if name.startswith(SHARED_BY_MEMBERS) else index] for name, values in weights.tensors.items()
+    }
 
 
 def graph(spec: ImageSpec, weights: Weights, held_out: str | None) -> Graph:
@@ -73,6 +85,6 @@ def graph(spec: ImageSpec, weights: Weights, held_out: str | None) -> Graph:
         InputError: the weights are not of this spec, or have no such member.
     """
     weights.check_made_for(spec)
-    data = file_of(spec, member_state(weights, held_out))
+    state = member_state(weights, held_out)
     names = (DEGRADED, FILTERED) if spec.network.is_filter else (FRAME, MOS)
-    return Graph(data, n_parameters(build(spec.network)), *names)
+    return Graph(file_of(spec, state), n_parameters(trained(spec.network, state)), *names)

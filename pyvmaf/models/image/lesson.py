@@ -69,13 +69,24 @@ class PictureLesson:
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Compute the loss of scores, or of pictures."""
-        inputs, targets, weights = batch
+        inputs, targets, weights, sources = batch
         answers = network(inputs)
         loss = self._loss
         if loss.name == "smooth_l1":
             each = nn.functional.smooth_l1_loss(answers[:, 0], targets, beta=loss.beta, reduction="none")
+            if loss.within:
+                away, expected = (centred(values, sources) for values in (answers[:, 0], targets))
+                order = nn.functional.smooth_l1_loss(away, expected, beta=loss.beta, reduction="none")
+                each = each + loss.within * order
         else:
             error = (answers - targets).abs().mean(dim=(1, 2, 3))
             before = (inputs - targets).abs().mean(dim=(1, 2, 3))
             each = error / (before + loss.floor) ** loss.power
         return (each * weights).sum() / weights.sum()
+
+
+def centred(values: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+    """Subtract from each value [n] the mean of those of its source [n]."""
+    counts = torch.bincount(sources)
+    sums = torch.zeros(len(counts), dtype=values.dtype, device=values.device).index_add(0, sources, values)
+    return values - (sums / counts)[sources]

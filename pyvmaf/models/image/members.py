@@ -68,7 +68,7 @@ def train_members(spec: TrainedSpec, lesson: Lesson, run: Run, data: Grouped, di
             member,
             seed=run.seed,
             epochs=run.epochs,
-            checkpoint=_checkpoint(spec, run, data, member),
+            checkpoint=kept_file(spec, run, data, member.name),
             on_epoch=on_epoch,
         )
     return [done[key] for key in of]
@@ -88,7 +88,7 @@ def _member(early_stopping: EarlyStopping | None, data: Grouped, fold: Fold) -> 
     return Member(fold.held_out, rows, validation)
 
 
-def _checkpoint(spec: TrainedSpec, run: Run, data: Grouped, member: Member) -> Path | None:
+def kept_file(spec: TrainedSpec, run: Run, data: Grouped, name: str) -> Path | None:
     """Where the state of a training is kept: the name depends on everything that shapes it."""
     if run.checkpoints is None:
         return None
@@ -97,7 +97,7 @@ def _checkpoint(spec: TrainedSpec, run: Run, data: Grouped, member: Member) -> P
         "table": data.sha256,
         "seed": run.seed,
         "epochs": run.epochs,
-        "member": member.name,
+        "member": name,
         "code": identity("fit", uses("fit", spec.kind)),
     }
     return run.checkpoints / f"{content_hash(key)[:32]}.safetensors"

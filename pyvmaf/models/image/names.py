@@ -7,3 +7,6 @@ FRAME, MOS = "frame", "mos"
 
 DEGRADED, FILTERED = "degraded", "filtered"
 """Input and output of a filter."""
+
+SHARED_BY_MEMBERS = "backbone."
+"""Prefix of the weights that all members have in common; they are kept once."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from pyvmaf.errors import InputError
 from pyvmaf.models.image.spec import Network
 
 
@@ -109,6 +110,8 @@ class Scaled(nn.Module):
 
 def build(network: Network) -> nn.Module:
     """Make a network that is trained whole, with torch's initial weights."""
+    if network.is_frozen:
+        raise InputError("a frozen backbone is not trained: its head is solved")
     if network.is_filter:
         return ResidualFilter(network.channels, network.blocks)
     return MobileNetTiny()

@@ -20,7 +20,13 @@ from pyvmaf.errors import PyvmafError
 # The version that came with opset 17; runtimes from 2022 on read it.
 _IR_VERSION = 8
 
-_ONE_TENSOR = {torch.sqrt: "Sqrt", torch.exp: "Exp", torch.relu: "Relu", torch.sigmoid: "Sigmoid"}
+_ONE_TENSOR = {
+    torch.sqrt: "Sqrt",
+    torch.exp: "Exp",
+    torch.log: "Log",
+    torch.relu: "Relu",
+    torch.sigmoid: "Sigmoid",
+}
 _TWO = {
     operator.add: "Add",
     torch.add: "Add",
@@ -96,6 +102,8 @@ class _Writer:
         elif target is torch.squeeze:
             axes = self.constant(f"{name}.axes", np.array([arguments[1]], dtype=np.int64))
             self.node("Squeeze", [str(arguments[0]), axes], name)
+        elif target is torch.flatten:
+            self.node("Flatten", [str(arguments[0])], name, axis=int(arguments[1]))
         elif target is torch.cat:
             self.node("Concat", [str(each) for each in arguments[0]], name, axis=int(arguments[1]))
         elif target is torch.mean:

@@ -27,3 +27,9 @@ def trained_on_negatives(spec: Mapping[str, Any]) -> bool:
 def judged_on_negatives(spec: Mapping[str, Any]) -> bool:
     """It is not judged on hard negatives."""
     return False
+
+
+def backbone(spec: Mapping[str, Any]) -> str | None:
+    """Name the published checkpoint that it is trained on."""
+    stated = spec["network"].get("backbone")
+    return None if stated is None else str(stated["model"])

@@ -7,19 +7,57 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pyvmaf.base.section import Section
+from pyvmaf.corpora.spec import Sha256
 from pyvmaf.models.spec import Ensemble, Export, ModelSpec, Optimiser, Pooled, Quantised, Split, Target
 
 REFERENCE = "reference"
 """The target of a filter: the pristine picture."""
 
 
+# Keys at these values are left out of what a fit says of its settings, as by versions that did not have them.
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _is_zero(value: object) -> bool:
+    return value == 0
+
+
+class Backbone(Section):
+    """A published network that a head is trained on."""
+
+    model: Literal["efficientnet_lite0"] = Field(
+        description="Model file of the checkpoint; the configuration names it in `checkpoints`."
+    )
+    sha256: Sha256 = Field(description="SHA-256 of the converted weights (weights.safetensors of convert).")
+
+
+class Head(Section):
+    """What is trained on the figures of a backbone's layers; it is solved, not stepped towards."""
+
+    type: Literal["line", "bumps"] = Field(
+        default="bumps",
+        description="line: a weighted sum of the standardised figures. bumps: a weighted sum of exp(-(distance / width)^2) to "
+        "centres, which are training rows.",
+    )
+    penalty: float = Field(default=1.0, gt=0, description="Weight of the penalty on large weights.")
+    width: float = Field(
+        default=1.0, gt=0, description="bumps: width, as a multiple of the root of the number of figures."
+    )
+    centres: int = Field(default=1024, ge=1, le=4096, description="bumps: centres at most.")
+
+
 class Network(Section):
     """The network."""
 
-    type: Literal["mobilenet_tiny", "residual"] = Field(
+    type: Literal["mobilenet_tiny", "residual", "frozen"] = Field(
         description="mobilenet_tiny: depthwise-separable convolutions; a score. residual: picture in, picture out; the "
-        "network computes what is added to it."
+        "network computes what is added to it. frozen: a published backbone that stays as it is, and a head; a score."
     )
+    backbone: Backbone | None = Field(default=None, description="frozen: the backbone.", exclude_if=_is_none)
+    head: Head | None = Field(default=None, description="frozen: the head.", exclude_if=_is_none)
     channels: int = Field(default=16, ge=4, le=128, description="residual: channels of the convolutions.")
     blocks: int = Field(default=4, ge=1, le=32, description="residual: blocks of two convolutions each.")
 
@@ -27,6 +65,19 @@ class Network(Section):
     def is_filter(self) -> bool:
         """Whether it answers with a picture."""
         return self.type == "residual"
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether only a head is trained."""
+        return self.type == "frozen"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.is_frozen != (self.backbone is not None) or self.is_frozen != (self.head is not None):
+            raise ValueError(
+                f"network.type: {self.type} {'needs' if self.is_frozen else 'does not take'} network.backbone and network.head"
+            )
+        return self
 
 
 class Crops(Section):
@@ -68,6 +119,13 @@ class Loss(Section):
     beta: float = Field(
         default=0.5, gt=0, description="smooth_l1: where it turns linear, with a target range that is 4 wide."
     )
+    within: float = Field(
+        default=0.0,
+        ge=0,
+        description="smooth_l1: weight of the same loss of the differences from the mean of the source's crops in the batch: "
+        "the order of the versions of one content then counts, too. It needs sampling.together.",
+        exclude_if=_is_zero,
+    )
     floor: float = Field(default=0.002, gt=0, description="relative_l1: added to the error that is divided by.")
     power: float = Field(
         default=1.0, ge=0, le=1, description="relative_l1: exponent of the divisor; 0 for the plain absolute error."
@@ -96,6 +154,14 @@ class Schedule(Section):
         "0 (Smith & Topin 2018).",
     )
     rise: float = Field(default=0.3, gt=0, lt=1, description="one_cycle: share of the steps on which it rises.")
+    averaging: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Ship the mean of the weights over the steps: how much of it each step keeps, and less in the first steps; "
+        "0 ships the weights of the last step.",
+        exclude_if=_is_zero,
+    )
 
 
 class EarlyStopping(Section):
@@ -127,6 +193,13 @@ class Sampling(Section):
     weights: tuple[QualityWeight, ...] = Field(
         default=(), description="Weights per quality; of several that a row falls under the first one counts."
     )
+    together: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Pictures of one source that come into a batch together, in random groups.",
+        exclude_if=lambda together: together == 1,
+    )
     references: bool = Field(default=True, description="Also train on pristine pictures, which have the best score.")
 
 
@@ -157,6 +230,11 @@ class Gain(Section):
 class ImageGates(Section):
     """Limits that a model must keep to be promoted."""
 
+    unit: Literal["picture", "version"] = Field(
+        default="picture",
+        description="What the limits pooled, within and constant are on. version: means over the pictures of a version of a clip, "
+        "as videos are scored.",
+    )
     pooled: Pooled | None = Field(
         default=None,
         description="Limits on the figures over the held-out rows of all folds together; null: not judged.",
@@ -207,6 +285,23 @@ class ImageSpec(ModelSpec, Section):
     quantised: tuple[Quantised, ...] = (Quantised(mode="static_qdq", calibration_rows=64),)
     ensemble: Ensemble | None = Field(default=None, description="Ensembles of models of pictures are not made: null.")
 
+    @property
+    def takes_backbone(self) -> bool:
+        """Whether fit reads the weights of a published network."""
+        return self.network.is_frozen
+
+    @model_validator(mode="after")
+    def _trains(self) -> Self:
+        if self.network.is_frozen and self.early_stopping is not None:
+            raise ValueError("early_stopping is for networks that are trained in epochs: leave it out")
+        if self.loss.within and (self.network.is_filter or self.sampling.together < 2):
+            raise ValueError(
+                "loss.within compares crops of one source in a batch: it is for scores, with sampling.together of 2 or more"
+            )
+        if self.precision != "32" and self.device == "cpu":
+            raise ValueError(f"precision: {self.precision} needs device: cuda")
+        return self
+
     @model_validator(mode="after")
     def _losses(self) -> Self:
         filters = self.network.is_filter
@@ -227,15 +322,13 @@ class ImageSpec(ModelSpec, Section):
             )
         if filters and self.augmentation.light:
             raise ValueError("augmentation.light is for scores: a filter learns the light of the pristine picture")
-        if self.precision != "32" and self.device == "cpu":
-            raise ValueError(f"precision: {self.precision} needs device: cuda")
         if self.ensemble is not None:
             raise ValueError("ensembles of models of pictures are not made: set ensemble: null")
         if self.rows.negatives:
             raise ValueError("rows.negatives are rows of features, not pictures: leave it out")
         if self.split.beside is not None:
             raise ValueError("split.beside trains more members than the protocol's: leave it out")
-        if not any(getattr(self.gates, key) for key in type(self.gates).model_fields):
+        if not any(getattr(self.gates, key) for key in type(self.gates).model_fields if key != "unit"):
             raise ValueError("gates: nothing would be judged, and the model promoted: set limits, such as constant: {}")
         for entry in self.quantised:
             if entry.mode not in ("static", "static_qdq"):

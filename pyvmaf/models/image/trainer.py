@@ -136,6 +136,9 @@ class Module(pl.LightningModule):
         self._phases = lesson.phases(epochs)
         self._sum = self._count = 0.0
         self.losses: list[float] = []
+        self.averaged = (
+            {name: value.clone() for name, value in network.state_dict().items()} if spec.schedule.averaging else {}
+        )
 
     def _lesson(self) -> Lesson:
         """That of the current epoch."""
@@ -158,6 +161,19 @@ class Module(pl.LightningModule):
         self._sum, self._count = self._sum + value * len(batch[0]), self._count + len(batch[0])
         return loss
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Move the averaged weights towards those of this step."""
+        if not self.averaged:
+            return
+        keep = min(self._spec.schedule.averaging, (1 + self.global_step) / (10 + self.global_step))
+        current = self.network.state_dict()
+        with torch.no_grad():
+            for name, value in self.averaged.items():
+                if value.is_floating_point():
+                    value.lerp_(current[name].detach().to(value.device), 1 - keep)
+                else:
+                    value.copy_(current[name])
+
     def validation_step(self, batch: Batch, index: int) -> None:
         """Compute the loss of a batch of rows that are not trained on."""
         self.log("validation", self._loss(batch), batch_size=len(batch[0]), on_epoch=True)
@@ -168,12 +184,12 @@ class Module(pl.LightningModule):
         self._sum = self._count = 0.0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the losses."""
-        checkpoint["losses"] = list(self.losses)
+        """Keep losses and averaged weights."""
+        checkpoint["losses"], checkpoint["averaged"] = list(self.losses), dict(self.averaged)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the losses back."""
-        self.losses = list(checkpoint["losses"])
+        """Take losses and averaged weights back."""
+        self.losses, self.averaged = list(checkpoint["losses"]), dict(checkpoint["averaged"])
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser, and the learning rate as a function of the step."""
@@ -272,7 +288,8 @@ def train(
                 trainer.fit(module, ckpt_path=None if known is None else str(known))
             except SystemExit as err:  # Lightning's answer to Ctrl-C
                 raise KeyboardInterrupt from err
-        state = {name: value.detach().cpu().contiguous().numpy() for name, value in network.state_dict().items()}
+        shipped = module.averaged or network.state_dict()
+        state = {name: value.detach().cpu().contiguous().numpy() for name, value in shipped.items()}
     return Trained(state, module.losses)
 
 

@@ -30,6 +30,7 @@ ARCHITECTURES: Table[str] = {
     "transnet_v2": "pyvmaf.models.imported.transnet_v2",
     "u2netp": "pyvmaf.models.imported.u2netp",
     "fastdvdnet": "pyvmaf.models.imported.fastdvdnet",
+    "efficientnet_lite0": "pyvmaf.models.imported.efficientnet_lite0",
 }
 """Dotted name of the module of each network."""
 
