@@ -15,7 +15,9 @@ from scipy import stats
 from pyvmaf.errors import InputError
 from pyvmaf.models.families import Run
 from pyvmaf.models.fit import CHECKPOINTS, fit
+from pyvmaf.models.gates.gate import Judged, Seed
 from pyvmaf.models.image.fit import fit as fit_family
+from pyvmaf.models.image.gates import GATES
 from pyvmaf.models.image.lesson import PictureLesson
 from pyvmaf.models.image.networks import MobileNetTiny, ResidualFilter, n_parameters
 from pyvmaf.models.image.rows import read_rows
@@ -139,7 +141,10 @@ def test_stages_have_losses_rates_and_pictures_of_their_own(tmp_path: Path, pict
     assert [sum(len(batch[0]) for batch in one) for one in batches] == [low, rows.size]
     crop = torch.full((1, 1, 8, 8), 0.5)
     target, weight = crop + 0.1, torch.ones(1)
-    losses = [float(phase.lesson.loss(torch.nn.Identity(), (crop, target, weight))) for phase in (first, second)]
+    losses = [
+        float(phase.lesson.loss(torch.nn.Identity(), (crop, target, weight, torch.zeros(1, dtype=torch.int64))))
+        for phase in (first, second)
+    ]
     assert losses == pytest.approx([0.1, 0.1 / 0.102])
     module = Module(spec, lesson, lesson.network(), Member("", rows, rows[:0]), 0, 6)
     factor = module._rates()
@@ -215,3 +220,63 @@ def test_a_filter_needs_pristine_pictures(tmp_path: Path) -> None:
 def test_specs_that_contradict_themselves(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         image_spec(write_spec(tmp_path, SCORE, **changes))
+
+
+def test_the_loss_within_sources_ignores_their_levels(tmp_path: Path, pictures: Path) -> None:
+    changes = {"loss": {"name": "smooth_l1", "beta": 4, "within": 1}, "sampling": {"together": 5}}
+    spec = image_spec(write_spec(tmp_path, SCORE, **changes))
+    lesson = PictureLesson(spec, read_rows(spec, pictures))
+    batch = next(iter(lesson.batches(np.arange(40), 0)))
+    assert len(batch[0]) == 8
+    assert len(torch.unique(batch[3])) <= 2  # groups of five
+    sources, targets = torch.tensor([0, 0, 1, 1]), torch.tensor([0.5, -0.5, 0.25, -0.25])
+    inputs, weights = torch.zeros(4, 1, 8, 8), torch.ones(4)
+    shifted = torch.tensor([1.5, 0.5, 0.25, -0.25])[:, None]
+
+    def loss(answers: torch.Tensor, within: float) -> float:
+        spec = image_spec(write_spec(tmp_path, SCORE, loss={"within": within}, sampling={"together": 2}))
+        network: Any = lambda _: answers  # noqa: E731
+        return float(PictureLesson(spec, lesson.data).loss(network, (inputs, targets, weights, sources)))
+
+    assert loss(shifted, 1) == loss(shifted, 0)  # the first source is off by a constant
+    assert loss(-targets[:, None], 1) > loss(-targets[:, None], 0)
+
+
+def test_averaged_weights_ship_and_survive_an_interruption(tmp_path: Path, pictures: Path) -> None:
+    config = write_spec(tmp_path, SCORE, schedule={"name": "one_cycle", "averaging": 0.9})
+    plain = load_weights(fit(write_spec(tmp_path / "p", SCORE), pictures, tmp_path / "plain", seed=0).weights)
+    whole = fit(config, pictures, tmp_path / "whole", seed=0).weights
+    assert not np.array_equal(load_weights(whole).tensors["head.weight"], plain.tensors["head.weight"])
+
+    def interrupt(done: int, total: int, loss: float) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, pictures, tmp_path / "cut", seed=0, on_epoch=interrupt)
+    assert fit(config, pictures, tmp_path / "cut", seed=0).weights.read_bytes() == whole.read_bytes()
+
+
+def test_figures_of_versions_are_of_means_over_their_pictures(fitted: Path) -> None:
+    report = json.loads((fitted / "loso.json").read_text())["pictures"]["versions"]
+    rows = pq.read_table(fitted / "predictions.parquet").to_pandas().fillna({"codec": ""})
+    means = rows.groupby(["clip", "codec", "rung"], observed=True)[["target", "prediction"]].mean().reset_index()
+    assert report["pooled"]["n"] == len(means) == 20
+    assert report["pooled"]["srocc"] == pytest.approx(stats.spearmanr(means["target"], means["prediction"]).statistic)
+    for source, figures in report["per_source"].items():
+        part = means[means["clip"] == source]
+        assert figures["srocc"] == pytest.approx(stats.spearmanr(part["prediction"], part["target"]).statistic)
+
+
+def test_gates_are_on_versions_where_the_spec_says_so(tmp_path: Path, fitted: Path) -> None:
+    report = json.loads((fitted / "loso.json").read_text())
+    for unit, figures in (("picture", report), ("version", report["pictures"]["versions"])):
+        spec = image_spec(write_spec(tmp_path, SCORE, gates=SCORE["gates"] | {"unit": unit, "within": {"rows_min": 3}}))
+        judged = Judged(spec, [Seed(0, fitted / "loso.json", report)])
+        measured = {gate.name: gate.measure(judged) for gate in GATES}
+        assert measured["pooled"]["figures"]["srocc"]["mean"] == figures["pooled"]["srocc"]
+        pictures = report["pictures"] if unit == "picture" else figures
+        assert measured["within"]["mean"] == pytest.approx(pictures["within"]["mean_srocc"])
+        assert measured["constant"]["rmse_share"] == pytest.approx(
+            figures["pooled"]["rmse"] / pictures["constant"]["rmse"]
+        )
