@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from imageio_ffmpeg import get_ffmpeg_exe as ffmpeg_exe
 
-from pyvmaf.checks.saliency import read_map, resized
+from pyvmaf.checks.saliency import read_map
 from pyvmaf.models.imported.convert import convert
 from pyvmaf.registry.register import register
-from pyvmaf.runtime.saliency import block_means, iou
+from pyvmaf.runtime.saliency import block_means, iou, resized
 from pyvmaf.scoring.saliency import load, saliency_maps
 from pyvmaf.scoring.shots import shots
 

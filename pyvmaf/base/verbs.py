@@ -63,6 +63,7 @@ VERBS: dict[str, Verb] = {
     "convert": Verb("models", "pyvmaf.models.imported.convert", (*_MODELS, "safetensors")),
     "shots": Verb("scoring", "pyvmaf.scoring.shots", ("av", "numpy", "onnxruntime")),
     "saliency": Verb("scoring", "pyvmaf.scoring.saliency", ("av", "numpy", "onnxruntime", "pyarrow")),
+    "mask-pictures": Verb("scoring", "pyvmaf.scoring.masks", ("numpy", "onnxruntime", "pyarrow", "safetensors")),
     "eval-saliency-per-mb": Verb("checks", "pyvmaf.checks.saliency", ("av", "numpy", "onnxruntime")),
     "calibrate": Verb("checks", "pyvmaf.checks.calibrate", ("av", "numpy", "onnxruntime", "scipy")),
     "filter": Verb("scoring", "pyvmaf.scoring.filtering", ("av", "numpy", "onnxruntime")),

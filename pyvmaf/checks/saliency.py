@@ -14,7 +14,7 @@ from pydantic import Field
 from pyvmaf.base.document import Call, Document, Name, Part, Positive, RunProvenance, Sha256, Share, publish
 from pyvmaf.base.outputs import publishes, reading
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.runtime.saliency import block_means, iou
+from pyvmaf.runtime.saliency import block_means, iou, resized
 from pyvmaf.runtime.tensors import TensorModel
 from pyvmaf.scoring.saliency import load, saliency_maps
 from pyvmaf.video.reader import Reader
@@ -186,15 +186,3 @@ def _map_of(model: TensorModel, path: Path, shape: tuple[int, ...]) -> NDArray[n
     """Make the map of a picture, in the size of its mask."""
     _, made = next(saliency_maps(model, path))
     return resized(made, (shape[0], shape[1]))
-
-
-def resized(picture: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """Resize a picture [h, w] to (height, width), bilinearly between centres of pixels."""
-    for axis, target in enumerate(size):
-        source = picture.shape[axis]
-        places = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
-        low = np.floor(places).astype(int)
-        high = np.minimum(low + 1, source - 1)
-        part = (places - low).reshape([-1 if own == axis else 1 for own in range(2)])
-        picture = np.take(picture, low, axis) * (1 - part) + np.take(picture, high, axis) * part
-    return picture

@@ -37,7 +37,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "encodes": ("encode",),
     "features": ("extract-features", "hard-negatives", "features"),
     "frames": ("extract-frames",),
-    "scoring": ("score", "filter", "shots", "saliency"),
+    "scoring": ("score", "filter", "shots", "saliency", "mask-pictures"),
     "tables": ("shard", "import-table", "merge", "combine", "combine-pictures"),
     "models": ("fit", "judge", "export", "ensemble", "eval"),
     "imported": ("fetch-checkpoint", "convert"),
@@ -67,7 +67,7 @@ _HELP = (
     "models (fit, judge, export, ensemble, eval; fetch-checkpoint, convert), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
     "To score a video, against its reference or alone: score; to restore one: filter; to find its shots: shots; to measure "
-    "saliency: saliency. "
+    "saliency: saliency; to have a model make masks to train on: mask-pictures. "
     "Questions to finished models: check-ops, validate-model, audit-learned-filter, audit-compat, validate-norm, "
     "cross-backend, profile, bisect-model-quality, eval-saliency-per-mb. To choose a model: tune, feature-correlation, signal-mix-audit, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"

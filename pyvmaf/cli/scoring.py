@@ -1,4 +1,4 @@
-"""The verbs score, filter, shots and saliency."""
+"""The verbs score, filter, shots, saliency and mask-pictures."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command("filter")(filter_)
     app.command("shots")(shots)
     app.command("saliency")(saliency)
+    app.command("mask-pictures")(mask_pictures)
 
 
 def filter_(
@@ -144,3 +145,33 @@ def saliency(
             advance=advance,
         )
     say(f"{output}: {rows} rows")
+
+
+def mask_pictures(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A table of pictures in colour, of extract-frames.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="PARQUET", help="The table with masks, in the folder of the pictures."),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="Id of a registered model, or path of an ONNX file. [default: u2netp, else the first registered one]",
+            show_default=False,
+        ),
+    ] = None,
+    registry: Annotated[Path | None, typer.Option("--registry", help="The registry of the ids.")] = None,
+    threads: ThreadsOption = 1,
+) -> None:
+    """Make masks for pictures that have none, with a model for saliency: labels for a student.
+
+    Example: vmaf-train mask-pictures photos.parquet -o labelled.parquet --model u2netp
+    """
+    from pyvmaf.scoring.masks import mask_pictures as run
+
+    with progress("masks", unit="pictures") as advance:
+        made = run(table, output, model=model, registry=registry, threads=threads, advance=advance)
+    say(f"{output}: {made} masks")

@@ -68,3 +68,15 @@ def block_means(picture: NDArray[np.float64], block: int) -> NDArray[np.float64]
         np.diff(np.append(starts, size)) for starts, size in zip((rows, columns), picture.shape, strict=True)
     )
     return np.asarray(sums / np.outer(heights, widths))
+
+
+def resized(picture: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Resize a picture [h, w] to (height, width), bilinearly between centres of pixels."""
+    for axis, target in enumerate(size):
+        source = picture.shape[axis]
+        places = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
+        low = np.floor(places).astype(int)
+        high = np.minimum(low + 1, source - 1)
+        part = (places - low).reshape([-1 if own == axis else 1 for own in range(2)])
+        picture = np.take(picture, low, axis) * (1 - part) + np.take(picture, high, axis) * part
+    return picture

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from pyvmaf.checks.saliency import eval_saliency, resized
+from pyvmaf.checks.saliency import eval_saliency
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 from pyvmaf.models.imported.architectures import ARCHITECTURES
 from pyvmaf.models.imported.convert import convert
 from pyvmaf.models.imported.u2netp import Network as U2NetP
 from pyvmaf.models.imported.u2netp import read
 from pyvmaf.registry.register import register
-from pyvmaf.runtime.saliency import iou
+from pyvmaf.runtime.saliency import iou, resized
 from pyvmaf.scoring.saliency import load, saliency, saliency_maps
 from tests.make.checkpoints import CONFIG, published
 from tests.make.commands import command

@@ -201,6 +201,35 @@ def test_a_graph_of_another_origin_is_registered_by_hand(model: Made, tmp_path: 
     assert "a model for saliency takes a picture [1, 3, height, width] and gives a map" in text
 
 
+def test_a_student_learns_from_masks_that_another_model_makes(model: Made, tmp_path: Path) -> None:
+    registry = tmp_path / "registry.json"
+    register([model.seed / "model.json", model.seed.parent / "verdict.json"], registry)
+    for number in range(200, 206):
+        save(tmp_path / "bare" / f"im_{number}.png", blob(number, 32)[0])
+    words = ("--colour", "rgb24", "--corpus", "bare")
+    assert command("extract-frames", tmp_path / "bare", "-o", tmp_path / "bare.safetensors", *words).returncode == 0
+    made_by = ("--model", "small_saliency", "--registry", registry)
+    labelled = tmp_path / "labelled.parquet"
+    done = command("mask-pictures", tmp_path / "bare.parquet", "-o", labelled, *made_by)
+    assert done.returncode == 0, done.stderr
+    pictures = Pictures.open(labelled)
+    agreement = []
+    for row in range(6):
+        mask = pictures.mask(row)
+        assert mask is not None
+        assert mask.shape == (32, 32)
+        truth = blob(200 + row, 32)[1] > 127
+        agreement.append(np.count_nonzero((mask > 127) & truth) / np.count_nonzero((mask > 127) | truth))
+    assert np.mean(agreement) > 0.4
+    config = write_spec(tmp_path, SMALL, side=32, split={"protocol": "kfold", "k": 2, "by": "source"})
+    assert fit(config, labelled, tmp_path / "student", seed=0, epochs=1).loso["table"]["rows_used"] == 6
+    text = refusal("mask-pictures", labelled, "-o", tmp_path / "again.parquet", *made_by)
+    assert "has a mask: there is nothing to make" in text
+    gray = masked(tmp_path / "gray.parquet", [False] * 20, "gray")
+    text = refusal("mask-pictures", gray, "-o", tmp_path / "again.parquet", *made_by)
+    assert "holds pictures of pixel format gray, but saliency is of rgb24" in text
+
+
 def test_a_model_is_validated_against_torch_a_graph_and_the_registry(model: Made, tmp_path: Path) -> None:
     registry, report = tmp_path / "registry.json", tmp_path / "validation.json"
     register([model.seed / "model.json", model.seed.parent / "verdict.json"], registry)
