@@ -230,6 +230,16 @@ class TrainableInt8Part(Int8Part, Protocol):
         """Give a member as a torch module of linear layers, for quantization-aware training."""
 
 
+class LearnedInt8Part(Int8Part, Protocol):
+    """The part ``int8`` of a family of convolutional networks whose variants can be trained on (mode ``qat``)."""
+
+    def lesson(self, spec: Any, table: Any) -> Any:
+        """Give what its networks learn (`pyvmaf.models.image.learning.Lesson`)."""
+
+    def trained_network(self, spec: Any, weights: Weights, held_out: str | None) -> Any:
+        """Give a member as the torch module that was trained, whose convolutions are those of its graph in order."""
+
+
 def fit_part(kind: str) -> FitPart:
     """The part that trains."""
     return cast(FitPart, _having(kind, "fit", "fit"))
@@ -263,6 +273,12 @@ def int8_part(kind: str) -> Int8Part:
 def trainable_int8_part(kind: str) -> TrainableInt8Part:
     """The part that int8 variants are trained with."""
     return cast(TrainableInt8Part, _having(kind, "int8", "network"))
+
+
+def learned_int8_part(kind: str) -> LearnedInt8Part | None:
+    """The part that int8 variants of convolutional networks are trained with; None if the family has none."""
+    part = int8_part(kind)
+    return cast(LearnedInt8Part, part) if hasattr(part, "lesson") else None
 
 
 def _having(kind: str, part: str, name: str) -> Any:

@@ -400,7 +400,12 @@ class Quantised(Section):
     lr: float | None = Field(
         default=None, gt=0, description="qat: learning rate, falling to 0; null for a tenth of the optimiser's."
     )
-    batch_size: int = Field(default=512, ge=1, le=1 << 20, description="qat: rows per step.")
+    batch_size: int = Field(
+        default=512,
+        ge=1,
+        le=1 << 20,
+        description="qat: rows per step; networks of pictures take as many as in their training.",
+    )
 
     @model_validator(mode="after")
     def _keys_of_the_mode(self) -> Quantised:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pyvmaf.models.families import Feeds
+from pyvmaf.models.families import Feeds, learned_int8_part
 from pyvmaf.quantized.material import Material
 from pyvmaf.quantized.quiet import quiet
 
@@ -159,6 +159,11 @@ def _static_qdq(material: Material) -> bytes:
 
 
 def _qat(material: Material) -> bytes:
+    if learned_int8_part(material.spec.kind) is not None:
+        from pyvmaf.quantized.convolutions import fine_tune_convolutions
+
+        learned = fine_tune_convolutions(material)
+        return static(learned, material.batches(material.calibration), per_channel=True)
     from pyvmaf.quantized.qat import fine_tune
 
     tuned = fine_tune(material)

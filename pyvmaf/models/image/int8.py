@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pyvmaf.models.families import Feeds
 from pyvmaf.models.image import rows as picture_rows
-from pyvmaf.models.image.graph import input_name
+from pyvmaf.models.image.graph import input_name, member_state
+from pyvmaf.models.image.lesson import PictureLesson
+from pyvmaf.models.image.networks import build
 from pyvmaf.models.image.rows import PictureRows
 from pyvmaf.models.image.scores import scores
 from pyvmaf.models.image.spec import ImageSpec
@@ -57,6 +60,19 @@ def answers(
         run: gives the graph's output for its input.
     """
     return scores(spec, lambda pictures: run({input_name(spec): pictures}), table, rows)
+
+
+def lesson(spec: ImageSpec, table: PictureRows) -> PictureLesson:
+    """Give what the network learned: of a filter with stages, that of the last one."""
+    return PictureLesson(spec, table, spec.stages[-1] if spec.stages else None)
+
+
+def trained_network(spec: ImageSpec, weights: Weights, held_out: str | None) -> torch.nn.Module:
+    """Give a member as it was trained."""
+    network = build(spec.network)
+    state = member_state(weights, held_out)
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
+    return network
 
 
 def example(spec: ImageSpec) -> tuple[Feeds, str]:

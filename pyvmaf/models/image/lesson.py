@@ -11,15 +11,15 @@ from torch import nn
 
 from pyvmaf.errors import InputError
 from pyvmaf.models.image.crops import RandomCrops
+from pyvmaf.models.image.learning import Batch, Phase
 from pyvmaf.models.image.networks import build
 from pyvmaf.models.image.rows import PictureRows
 from pyvmaf.models.image.spec import ImageSpec, Loss, Stage
-from pyvmaf.models.image.trainer import Batch, Phase
 
 
 @dataclass(frozen=True)
 class PictureLesson:
-    """The rows of a table; see `pyvmaf.models.image.trainer.Lesson`.
+    """The rows of a table; see `pyvmaf.models.image.learning.Lesson`.
 
     Attributes:
         spec: the model.

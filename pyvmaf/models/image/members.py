@@ -14,8 +14,9 @@ from pyvmaf.base.families import uses
 from pyvmaf.base.files import content_hash
 from pyvmaf.models.crossval import Division
 from pyvmaf.models.families import Run
+from pyvmaf.models.image.learning import Lesson
 from pyvmaf.models.image.spec import EarlyStopping
-from pyvmaf.models.image.trainer import Lesson, Member, Settings, Trained, train
+from pyvmaf.models.image.trainer import Member, Settings, Trained, train
 from pyvmaf.splits import VAL, Fold, hash_sides
 
 

@@ -331,8 +331,8 @@ class ImageSpec(ModelSpec, Section):
         if not any(getattr(self.gates, key) for key in type(self.gates).model_fields if key != "unit"):
             raise ValueError("gates: nothing would be judged, and the model promoted: set limits, such as constant: {}")
         for entry in self.quantised:
-            if entry.mode not in ("static", "static_qdq"):
-                raise ValueError(f"quantised mode {entry.mode} is not for convolutions: static or static_qdq")
+            if entry.mode == "dynamic":
+                raise ValueError(f"quantised mode {entry.mode} is not for convolutions: static, static_qdq or qat")
         return self
 
 

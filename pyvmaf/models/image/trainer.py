@@ -25,10 +25,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that Lightning imports
     import pytorch_lightning as pl
 
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from pyvmaf.errors import PyvmafError, UnavailableError
 from pyvmaf.models.image.checkpoints import SafetensorsIO
+from pyvmaf.models.image.learning import Batch, Lesson
 from pyvmaf.models.image.networks import one_thread
 from pyvmaf.models.image.randomness import stream
 from pyvmaf.models.image.spec import EarlyStopping, Schedule
@@ -36,10 +37,6 @@ from pyvmaf.models.spec import Optimiser
 
 OnMemberEpoch = Callable[[int, float], None]
 """Called after each epoch of a member with (epochs done, its training loss)."""
-
-
-Batch = tuple[torch.Tensor, ...]
-"""Inputs [n, c, h, w] of a network, and what its loss needs beside them."""
 
 
 class Settings(Protocol):
@@ -57,37 +54,6 @@ class Settings(Protocol):
     @property
     def device(self) -> str:
         """Its device: "cpu" or "cuda"."""
-
-
-class Lesson(Protocol):
-    """What is learned: a network, the batches of its rows, and their loss."""
-
-    def phases(self, epochs: int) -> list[Phase]:
-        """Divide a training of so many epochs into its parts."""
-
-    def network(self) -> nn.Module:
-        """Make a network with initial weights."""
-
-    def batches(self, rows: NDArray[np.int64], *words: object) -> Dataset[Batch]:
-        """Give the batches of a pass over rows, as many as its length; `words` name the stream of random numbers."""
-
-    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Compute the mean loss of a batch; its inputs lie in memory channel by channel."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A part of a training.
-
-    Attributes:
-        epochs: passes over its rows.
-        lesson: its batches and their loss.
-        lr: its learning rate, which goes through the whole schedule.
-    """
-
-    epochs: int
-    lesson: Lesson
-    lr: float
 
 
 @dataclass(frozen=True)

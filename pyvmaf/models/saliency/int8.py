@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pyvmaf.models.families import Feeds
+from pyvmaf.models.image.graph import member_state
 from pyvmaf.models.saliency import rows as masked_rows
 from pyvmaf.models.saliency.figures import inputs_of
+from pyvmaf.models.saliency.lesson import SaliencyLesson
 from pyvmaf.models.saliency.names import INPUT
+from pyvmaf.models.saliency.networks import build
 from pyvmaf.models.saliency.rows import MaskedRows
 from pyvmaf.models.saliency.spec import SaliencySpec
 from pyvmaf.models.weights import Weights
@@ -48,6 +52,19 @@ def answers(
         run: gives the graph's output for its input.
     """
     return np.array([run(feeds).mean() for feeds in batches(spec, weights, held_out, table, rows)])
+
+
+def lesson(spec: SaliencySpec, table: MaskedRows) -> SaliencyLesson:
+    """Give what the network learned."""
+    return SaliencyLesson(spec, table)
+
+
+def trained_network(spec: SaliencySpec, weights: Weights, held_out: str | None) -> torch.nn.Module:
+    """Give a member as it was trained."""
+    network = build(spec.network)
+    state = member_state(weights, held_out)
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
+    return network
 
 
 def example(spec: SaliencySpec) -> tuple[Feeds, str]:

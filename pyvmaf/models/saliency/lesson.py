@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import IterableDataset
 
+from pyvmaf.models.image.learning import Batch, Phase
 from pyvmaf.models.image.randomness import stream
-from pyvmaf.models.image.trainer import Batch, Phase
 from pyvmaf.models.saliency.names import MEAN, STD
 from pyvmaf.models.saliency.networks import build
 from pyvmaf.models.saliency.rows import MaskedRows
@@ -62,7 +62,7 @@ class MaskedCrops(IterableDataset[Batch]):
 
 @dataclass(frozen=True)
 class SaliencyLesson:
-    """The rows of a table; see `pyvmaf.models.image.trainer.Lesson`."""
+    """The rows of a table; see `pyvmaf.models.image.learning.Lesson`."""
 
     spec: SaliencySpec
     data: MaskedRows

@@ -110,8 +110,8 @@ class SaliencySpec(ModelSpec, Section):
         if self.split.beside is not None:
             raise ValueError("split.beside trains more members than the protocol's: leave it out")
         for entry in self.quantised:
-            if entry.mode not in ("static", "static_qdq"):
-                raise ValueError(f"quantised mode {entry.mode} is not for convolutions: static or static_qdq")
+            if entry.mode == "dynamic":
+                raise ValueError(f"quantised mode {entry.mode} is not for convolutions: static, static_qdq or qat")
         return self
 
 

@@ -212,7 +212,7 @@ def test_a_filter_needs_pristine_pictures(tmp_path: Path) -> None:
         ({"stages": [{"epochs": 2, "loss": {"name": "relative_l1"}}]}, "relative_l1 is not a loss of a score"),
         ({"ensemble": {}}, "set ensemble: null"),
         ({"rows": {"negatives": True}}, "rows.negatives are rows of features"),
-        ({"quantised": [{"mode": "qat"}]}, "quantised mode qat is not for convolutions"),
+        ({"quantised": [{"mode": "dynamic"}]}, "quantised mode dynamic is not for convolutions"),
         ({"gates": {}}, "gates: nothing would be judged"),
         ({"network": {"type": "resnet"}}, "network.type = 'resnet'"),
     ],
