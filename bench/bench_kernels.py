@@ -1,7 +1,8 @@
-"""Own kernels of VIF against libvmaf's, in processor time of one thread: one pair, and ladders of four and six rungs.
+"""Own kernels against libvmaf, in processor time of one thread: VIF and ADM alone, and all of canonical6.
 
-Frames are the pinned film's first, scaled, with its encodes at four CRFs (two of them twice for six rungs); neither side
-decodes. Both are measured in turn, and the middle ratio counts. libvmaf uses the instruction set that the kernels use.
+Frames are the pinned film's first, scaled, with its encodes at four CRFs, by turns for more rungs; neither side decodes.
+Both are measured in turn, and the middle ratio counts. libvmaf uses the instruction set that the kernels use, and measures
+each rung by itself; both leave out additive impairments, which canonical6 does not read.
 """
 
 from __future__ import annotations
@@ -10,30 +11,59 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.clips import ladder, report
-from pyvmaf import _native
+from pyvmaf import engines
 from pyvmaf.engines.kernels.check import instruction_set
 from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.context import Context
+from pyvmaf.engines.libvmaf.extractors import parse_options, score_keys
+from pyvmaf.engines.protocol import Request, Requests
+from pyvmaf.features.catalog import FEATURES, select
+from pyvmaf.video.format import Format
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
 TURNS, FRAMES = 7, 2
-NEG = {"vif_enhn_gain_limit": 1.0}
 MASKS = {"avx2": 48}
 
-BARS: dict[tuple[int, int, int], float] = {
-    (1, 1, 8): 2.2,
-    (4, 1, 8): 2.8,
-    (6, 1, 8): 2.9,
-    (4, 2, 8): 4.0,
-    (4, 1, 10): 2.0,
+_NEG = ("vif_enhn_gain_limit", "1.0")
+_SETS: dict[str, tuple[Request, ...]] = {
+    "VIF": (Request("vif"),),
+    "VIF, default and NEG": (Request("vif"), Request("vif", (_NEG,))),
+    "ADM": (FEATURES["adm2"].request,),
+    "canonical6": tuple(dict.fromkeys(FEATURES[name].request for name in select("canonical6").names)),
 }
-"""Least ratio of processor time per rung by (rungs, limits of the gain, bits)."""
+
+
+class Case(NamedTuple):
+    """A set of requests for a number of rungs, and the least ratio of processor time per rung."""
+
+    what: str
+    rungs: int
+    bits: int
+    bar: float
+
+
+CASES = (
+    Case("VIF", 1, 8, 2.2),
+    Case("VIF", 4, 8, 2.8),
+    Case("VIF", 6, 8, 2.9),
+    Case("VIF, default and NEG", 4, 8, 4.0),
+    Case("VIF", 4, 10, 2.0),
+    Case("ADM", 1, 8, 1.8),
+    Case("ADM", 4, 8, 2.5),
+    Case("canonical6", 1, 8, 2.0),
+    Case("canonical6", 4, 8, 2.7),
+    Case("canonical6", 20, 8, 2.9),
+    Case("canonical6", 4, 10, 2.0),
+)
+SIZES = ((1280, 720), (1920, 1080))
 
 
 def _frames(width: int, height: int, bits: int) -> tuple[Plane, list[Plane]]:
@@ -47,7 +77,7 @@ def _frames(width: int, height: int, bits: int) -> tuple[Plane, list[Plane]]:
             frame = next(container.decode(video=0))
             plane = frame.reformat(width, height, "gray").to_ndarray().astype(np.uint8)
         planes.append(plane if bits == 8 else np.left_shift(plane, bits - 8, dtype=np.uint16))
-    return planes[0], [*planes[1:], *planes[1:3]]
+    return planes[0], planes[1:]
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -57,31 +87,41 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def _ratio(reference: Plane, distorted: Sequence[Plane], limits: int, bits: int, level: str) -> tuple[float, float]:
+def _ratio(reference: Plane, distorted: Sequence[Plane], requests: Sequence[Request], bits: int) -> tuple[float, float]:
     """Return milliseconds per rung of the kernels, and how many times longer libvmaf takes."""
     height, width = reference.shape
-    kernel = _native.Vif(width, height, bits, len(distorted), [100.0, 1.0][:limits], level)
-    options: list[dict[str, float]] = [{}, NEG][:limits]
+    form = Format.planar(width, height, "400", bits)
+    engine = engines.load(engines.KERNELS)
+
+    def keys(part: Sequence[Request]) -> Requests:
+        return {r: score_keys(r.extractor, parse_options(r.extractor, dict(r.options))) for r in part}
+
+    shared = [request for request in requests if engine.needs(request).reference_only]
+    of_reference = engine.open(keys(shared), form) if shared else None
+    of_pairs = engine.open(keys([request for request in requests if request not in shared]), form)
     contexts = []
-    for _ in distorted:
-        for chosen in options:
-            context = Context(width, height, "400", bits)
-            context.use_feature("vif", dict(chosen))
-            contexts.append(context)
-    counts = [0]
+    for plane in distorted:
+        context = Context(width, height, "400", bits)
+        for request in requests:
+            context.use_feature(request.extractor, dict(request.options))
+        contexts.append((context, plane))
+    counts = [0, 0]
 
     def theirs() -> None:
-        for position, context in enumerate(contexts):
-            context.read([reference], [distorted[position // limits]], counts[0])
+        for context, plane in contexts:
+            context.read([reference], [plane], counts[0])
         counts[0] += 1
 
     def ours() -> None:
-        kernel.measure(reference, distorted)
+        if of_reference is not None:
+            of_reference.read(counts[1], (reference,), None)
+        of_pairs.read_versions(counts[1] * len(distorted), (reference,), [(plane,) for plane in distorted])
+        counts[1] += 1
 
     theirs()
     ours()
     turns = [(_seconds(theirs), _seconds(ours)) for _ in range(TURNS)]
-    for context in contexts:
+    for context, _ in contexts:
         context.close()
     own = statistics.median(o for _, o in turns) / FRAMES / len(distorted)
     return own * 1e3, statistics.median(t / o for t, o in turns)
@@ -93,17 +133,19 @@ def main() -> bool:
     if level not in MASKS:
         print(f"kernels: no vector kernels on this machine ({level}), nothing to compare")
         return True
-    print(f"kernels: VIF of {level} against libvmaf's VIF of {level}, {build.engine()['compiler']}")
+    print(f"kernels: {level} on both sides, processor time of one thread, {build.engine()['compiler']}")
     met = True
     build.set_cpu_mask(MASKS[level])
     try:
-        for width, height in ((1280, 720), (1920, 1080)):
-            for (rungs, limits, bits), bar in BARS.items():
-                reference, distorted = _frames(width, height, bits)
-                own, ratio = _ratio(reference, distorted[:rungs], limits, bits, level)
-                what = f"{width}x{height}, {bits} bits, {rungs} rungs{', default and NEG' if limits == 2 else ''}"
-                figure = f"{own:.1f} ms per rung, {ratio:.2f} times faster (bar {bar})"
-                met &= report(what, figure, ratio >= bar)
+        for width, height in SIZES:
+            for case in CASES:
+                reference, distorted = _frames(width, height, case.bits)
+                rungs = list(islice(cycle(distorted), case.rungs))
+                own, ratio = _ratio(reference, rungs, _SETS[case.what], case.bits)
+                what = f"{case.what}, {width}x{height}, {case.bits} bits, {case.rungs} rungs"
+                met &= report(
+                    what, f"{own:.1f} ms per rung, {ratio:.2f} times faster (bar {case.bar})", ratio >= case.bar
+                )
     finally:
         build.set_cpu_mask(0)
     return met

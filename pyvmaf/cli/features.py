@@ -79,7 +79,7 @@ BackendOption = Annotated[
     str,
     typer.Option(
         "--backend",
-        help="Engine that computes features: cpu (libvmaf on the processor), or cuda if the build has it.",
+        help="Engine that computes features: auto (own kernels where they give libvmaf's bits, else libvmaf), or cpu (libvmaf alone).",
         autocompletion=lambda incomplete: [name for name in engines.backends() if name.startswith(incomplete)],
     ),
 ]
@@ -133,7 +133,7 @@ def extract_features(
         bool,
         typer.Option("--skip-broken", help="With --reference: leave out encodes that cannot be measured, and say why."),
     ] = False,
-    backend: BackendOption = engines.CPU,
+    backend: BackendOption = engines.AUTO,
     threads: ThreadsOption = 1,
     code: CodeOption = None,
 ) -> None:
@@ -300,7 +300,7 @@ def hard_negatives(
         typer.Option("--pairs", metavar="CORPUS.yaml", help="File of a corpus of pairs among them (repeatable)."),
     ] = None,
     cache: CacheOption = None,
-    backend: BackendOption = engines.CPU,
+    backend: BackendOption = engines.AUTO,
     threads: ThreadsOption = 1,
     code: CodeOption = None,
 ) -> None:

@@ -214,7 +214,7 @@ def score(
     pix_fmt: Annotated[
         str, typer.Option("--pix-fmt", help="Pixel format of raw .yuv files, by FFmpeg's name.")
     ] = "yuv420p",
-    backend: BackendOption = engines.CPU,
+    backend: BackendOption = engines.AUTO,
     calibration: Annotated[
         Path | None,
         typer.Option(

@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 ENGINES: Table[str] = {"libvmaf": "pyvmaf.engines.libvmaf.engine", "kernels": "pyvmaf.engines.kernels.engine"}
 """Dotted module of each engine, which holds it as ``ENGINE``, by the engine's name."""
 
+AUTO = "auto"
+"""Backend by default: the fastest engine that gives libvmaf's numbers to the last bit on this machine."""
+
 CPU = "cpu"
-"""Backend of configurations and the command line that stands for `LIBVMAF`; every other backend is an engine's name."""
+"""Backend that stands for `LIBVMAF` alone; every other backend but `AUTO` is an engine's name."""
+
+KERNELS = "kernels"
+"""Engine with own kernels, and libvmaf for all that they do not compute."""
 
 LIBVMAF = "libvmaf"
 """Engine that calls libvmaf on the processor. Scores of libvmaf's models are always computed with it."""
@@ -26,27 +32,29 @@ def engine_name(backend: str) -> str:
     """Return the name of the engine behind a backend.
 
     Args:
-        backend: "cpu", "cuda", or the name of an engine.
+        backend: "auto", "cpu", "cuda", or the name of an engine.
 
     Raises:
         InputError: no backend has this name.
         UnavailableError: the backend is "cuda", which this build does not have.
     """
+    if backend == AUTO:
+        return KERNELS
     if backend == CPU:
         return LIBVMAF
     if backend in ENGINES:
         return backend
     if backend == "cuda":
         raise UnavailableError(
-            "backend 'cuda' was asked for, but this build of pyvmaf has the backend 'cpu' only, and this version has no "
-            "build with CUDA: use backend cpu (--backend cpu, `backend: cpu` in the configuration)"
+            "backend 'cuda' was asked for, but this build of pyvmaf computes on the processor only, and this version has "
+            "no build with CUDA: use backend auto (--backend auto, `backend: auto` in the configuration)"
         )
     raise unknown_name("backend", backend, backends())
 
 
 def backends() -> tuple[str, ...]:
     """List the backends of this installation."""
-    return (CPU, *(name for name in ENGINES if name != LIBVMAF))
+    return (AUTO, CPU, *(name for name in ENGINES if name != LIBVMAF))
 
 
 def load(backend: str) -> Engine:

@@ -19,7 +19,7 @@ from pyvmaf.features.adapt import Traits
 from pyvmaf.features.cache import Cache, Scores
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, TEACHER, Selection, select
 from pyvmaf.features.extract import Task, check_formats, compare_rates, run
-from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
+from pyvmaf.features.options import AS_CODED, BY_DEFAULT, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher, requests_of, usable
 from pyvmaf.video import agree, shift
 from pyvmaf.video.format import Format, parse_size
@@ -176,7 +176,7 @@ def extract_ladder(
     features: str | Iterable[str] | Selection = DEFAULT_FEATURES,
     model: str | Sequence[str] | None = DEFAULT_MODEL,
     reading: Reading = AS_CODED,
-    compute: Compute = ON_CPU,
+    compute: Compute = BY_DEFAULT,
 ) -> Ladder:
     """Measure per-frame features and model scores of distorted versions of one reference.
 

@@ -28,7 +28,7 @@ from pyvmaf.errors import InputError, IntegrityError, PyvmafError
 from pyvmaf.features.cache import CacheWarning
 from pyvmaf.features.cases import CASES, DEFAULT_FRAMES, LABELS
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, FEATURES, TEACHER, select
-from pyvmaf.features.options import ON_CPU, Compute, Reading, Window
+from pyvmaf.features.options import BY_DEFAULT, Compute, Reading, Window
 from pyvmaf.video.format import Format
 from pyvmaf.video.made import KINDS, Chosen, Held, Made
 from pyvmaf.video.probe import inspect
@@ -229,7 +229,7 @@ def measure(
     features: str = DEFAULT_FEATURES,
     model: str = DEFAULT_MODEL,
     frames: int = DEFAULT_FRAMES,
-    compute: Compute = ON_CPU,
+    compute: Compute = BY_DEFAULT,
 ) -> list[Ladder]:
     """Measure every case of one clip: first the cases against the clip, then those against a flat picture.
 
@@ -342,7 +342,7 @@ def hard_negatives(
     features: str = DEFAULT_FEATURES,
     model: str = DEFAULT_MODEL,
     frames: int = DEFAULT_FRAMES,
-    compute: Compute = ON_CPU,
+    compute: Compute = BY_DEFAULT,
     roots: Mapping[str, Path] | None = None,
     corpora: Sequence[tuple[VideoCorpus, Path]] = (),
 ) -> pa.Table:

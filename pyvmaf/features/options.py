@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from pyvmaf.engines import AUTO
 from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
@@ -124,17 +125,17 @@ class Compute:
     """The engine that computes, its threads, and the cache of its results.
 
     Attributes:
-        backend: "cpu", or the name of an engine (`pyvmaf.engines`).
+        backend: "auto", "cpu", or the name of an engine (`pyvmaf.engines`).
         threads: worker threads; the scores do not depend on it.
         cache: folder of the feature cache; None for none.
         progress: called with (pairs of frames done, total or 0).
     """
 
-    backend: str = "cpu"
+    backend: str = AUTO
     threads: int = 1
     cache: str | os.PathLike[str] | None = None
     progress: Callable[[int, int], None] | None = None
 
 
-ON_CPU = Compute()
-"""One thread of the processor, without a cache."""
+BY_DEFAULT = Compute()
+"""The fastest engine with libvmaf's numbers on one thread, without a cache."""

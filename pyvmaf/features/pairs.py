@@ -21,7 +21,7 @@ from pyvmaf.engines.libvmaf.models import model_name
 from pyvmaf.errors import InputError, PyvmafError, unknown_name
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.features.ladder import Ladder, extract_ladder
-from pyvmaf.features.options import ALL, ON_CPU, Compute, Reading, Window
+from pyvmaf.features.options import ALL, BY_DEFAULT, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher
 from pyvmaf.features.table import ladder_table, metadata, schema
 from pyvmaf.video.probe import Video, inspect
@@ -79,7 +79,7 @@ class Pairs:
     root: Path
     features: str = DEFAULT_FEATURES
     model: str = DEFAULT_MODEL
-    compute: Compute = ON_CPU
+    compute: Compute = BY_DEFAULT
 
     def ladders(self, clips: Sequence[str] = (), codecs: Sequence[str] = ()) -> list[tuple[str, str]]:
         """Return clip and codec of the ladders, of all if no clips and codecs are given.

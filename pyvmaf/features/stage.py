@@ -16,7 +16,7 @@ from pyvmaf.engines.libvmaf.models import model_name
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.features.ladder import Ladder, extract_ladder
-from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading
+from pyvmaf.features.options import AS_CODED, BY_DEFAULT, Compute, Reading
 from pyvmaf.features.requests import Teacher
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def extract_features(
     features: str = DEFAULT_FEATURES,
     model: str = DEFAULT_MODEL,
     reading: Reading = AS_CODED,
-    compute: Compute = ON_CPU,
+    compute: Compute = BY_DEFAULT,
     skip: bool = False,
 ) -> Extracted:
     """Measure a ladder and write its table with a manifest.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.engines import AUTO
 from pyvmaf.engines.libvmaf.models import ALIASES, MODELS, ModelName, model_name
 from pyvmaf.errors import InputError, MissingFileError, unknown_name
 from pyvmaf.features.catalog import (
@@ -24,7 +25,7 @@ from pyvmaf.features.catalog import (
     select,
 )
 from pyvmaf.features.ladder import Ladder, extract_ladder
-from pyvmaf.features.options import AS_CODED, ON_CPU, Compute, Reading, Window
+from pyvmaf.features.options import AS_CODED, BY_DEFAULT, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher
 from pyvmaf.runtime.ensemble import AnyModel as LoadedModel
 from pyvmaf.scoring.calibration import calibrated, usable
@@ -163,7 +164,7 @@ def score(
     match_depth: bool = False,
     bit_depth: int | None = None,
     film_grain: bool = True,
-    backend: str = "cpu",
+    backend: str = AUTO,
     calibration: str | os.PathLike[str] | None = None,
     advance: Callable[[int, int], None] | None = None,
     take: Take | None = None,
@@ -200,7 +201,7 @@ def score(
         match_depth: widen the clip of fewer bits per sample to the other's depth.
         bit_depth: widen both clips to so many bits per sample: 10 measures 8-bit clips as models of generation v1 advise.
         film_grain: let decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.
-        backend: "cpu", or the name of another engine.
+        backend: "auto", "cpu" (libvmaf alone), or the name of another engine.
         calibration: report of ``vmaf-train calibrate`` for one of the models, which adds the column ``{id}_mos``.
         advance: called with (frames done, total or 0).
         take: called with each row (``frame_index`` and the columns) while the frames come, one frame late. Rows come after
@@ -264,7 +265,7 @@ def scoring_of(
     threads: int = 1,
     frames: tuple[int, int | None] | None = None,
     subsample: int = 1,
-    backend: str = "cpu",
+    backend: str = AUTO,
     advance: Callable[[int, int], None] | None = None,
     calibration: str | os.PathLike[str] | None = None,
     **reading: Any,
@@ -300,7 +301,7 @@ class Scoring:
         model: AnyModel | Sequence[AnyModel] | None = DEFAULT_MODEL,
         features: str | Iterable[str] | None = None,
         reading: Reading = AS_CODED,
-        compute: Compute = ON_CPU,
+        compute: Compute = BY_DEFAULT,
         *,
         registry: str | os.PathLike[str] | None = None,
         codec: tuple[str | None, str | int | None, float | None] | None = None,

@@ -45,7 +45,7 @@ class Session:
         bits: bits per sample of plane arrays; None takes 8 for uint8 and 10 for uint16.
         drop_alpha: leave out the transparency of PyAV frames.
         luma_only: compare luma alone, of any chroma layouts.
-        backend: "cpu", or the name of another engine.
+        backend: "auto", "cpu" (libvmaf alone), or the name of another engine.
 
     Attributes:
         unavailable: features of a set that cannot be computed on these frames (their values are NaN), with the reason;
@@ -75,7 +75,7 @@ class Session:
         bits: int | None = None,
         drop_alpha: bool = False,
         luma_only: bool = False,
-        backend: str = "cpu",
+        backend: str = engines.AUTO,
     ) -> None:
         self._selection = select(features)
         self._engine = engines.load(backend)

@@ -22,7 +22,7 @@ from pyvmaf.base import layout
 from pyvmaf.base.files import read_bytes, read_yaml, sha256_bytes, write_text
 from pyvmaf.base.section import Section
 from pyvmaf.encodes import distortion
-from pyvmaf.engines import engine_name
+from pyvmaf.engines import AUTO, engine_name
 from pyvmaf.errors import InputError, shown
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
 from pyvmaf.frames.spec import PictureSet
@@ -268,8 +268,11 @@ class Config(Section):
         default=DEFAULT_MODEL, description="VMAF model whose per-frame scores are the training target."
     )
     backend: Name = Field(
-        default="cpu",
-        description="Engine that computes features: cpu (libvmaf on the processor), or cuda if the build has it.",
+        default=AUTO,
+        description=(
+            "Engine that computes features: auto (own kernels where they give libvmaf's bits, else libvmaf), or cpu (libvmaf "
+            "alone). Both give the same tables."
+        ),
     )
     ffmpeg: str = Field(
         default="embedded",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,13 @@ import pandas as pd
 import pytest
 
 import pyvmaf
-from pyvmaf import engines
+from pyvmaf import _native, engines
 from pyvmaf.base.code import Uses, identity
 from pyvmaf.base.manifest import read_manifest
+from pyvmaf.engines.kernels import check
+from pyvmaf.engines.kernels.engine import KernelBatch
 from pyvmaf.engines.libvmaf import build
-from pyvmaf.engines.libvmaf.engine import Libvmaf
+from pyvmaf.engines.libvmaf.engine import Libvmaf, LibvmafBatch
 from pyvmaf.engines.protocol import Request
 from pyvmaf.errors import InputError, UnavailableError
 from pyvmaf.features.cache import entries, read
@@ -153,6 +156,24 @@ def test_kernels_give_the_scores_of_libvmaf_and_share_its_cache_entries(
     assert measured("kernels", tmp_path / "cache").computed == []
 
 
+def test_kernels_are_the_default_and_leave_all_to_libvmaf_where_they_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Compute().backend == "auto"
+    assert engines.load("auto") is engines.load("kernels")
+    form, requests = Format.parse("176x144"), {Request("adm"): ["integer_adm_scale0"]}
+    with contextlib.closing(engines.load("auto").open(requests, form)) as batch:
+        assert isinstance(batch, KernelBatch)
+    monkeypatch.setattr(check, "_frame_agrees", lambda name, bits: bits != 10)
+    check.instruction_set.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="differ from libvmaf on this machine") as warned:
+            batch = engines.load("auto").open(requests, form)
+        assert [str(w.message).split()[3] for w in warned] == _native.instruction_sets()
+        with contextlib.closing(batch):
+            assert isinstance(batch, LibvmafBatch)
+    finally:
+        check.instruction_set.cache_clear()
+
+
 def test_another_engine_changes_the_code_of_no_run_that_does_not_use_it(tmp_path: Path) -> None:
     root = Path(pyvmaf.__file__).parent
     copy = tmp_path / "pyvmaf"
@@ -173,7 +194,7 @@ def test_another_engine_changes_the_code_of_no_run_that_does_not_use_it(tmp_path
 
 def test_backends_without_an_engine_are_refused() -> None:
     with pytest.raises(
-        UnavailableError, match="'cuda' was asked for, but this build of pyvmaf has the backend 'cpu' only"
+        UnavailableError, match="'cuda' was asked for, but this build of pyvmaf computes on the processor only"
     ):
         engines.uses("cuda")
     with pytest.raises(InputError, match="unknown backend 'gpu'"):

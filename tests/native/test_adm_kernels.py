@@ -52,7 +52,7 @@ def compare(reference: Plane, distorted: list[Plane], bits: int, *settings: dict
         scores: dict[str, list[float]] = {}
         for kernel in open_scores(requests, form, name):
             kernel.read((reference,), [(plane,) for plane in distorted])
-            scores |= {key: values.tolist() for key, values in kernel.scores().items()}
+            scores |= {key: values.tolist() for key, values in kernel.take().items()}
         for options in settings:
             for key, expected in libvmaf_scores(reference, distorted, bits, options).items():
                 assert scores[key] == expected, f"{name}, {key}, {options}"

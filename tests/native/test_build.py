@@ -93,7 +93,8 @@ def _stub() -> dict[str, ast.stmt]:
 def _bindings() -> dict[str, Any]:
     """Return the public classes, functions, methods and properties of the extension by qualified name."""
     bindings = {name: value for name, value in vars(_native).items() if not name.startswith("_")}
-    for kind in (_native.Context, _native.Model, _native.ModelCollection, _native.Vif):
+    classes = [value for value in bindings.values() if isinstance(value, type) and not issubclass(value, Exception)]
+    for kind in classes:
         members = {name: value for name, value in vars(kind).items() if name == "__init__" or not name.startswith("_")}
         bindings |= {f"{kind.__name__}.{name}": value for name, value in members.items()}
     return bindings

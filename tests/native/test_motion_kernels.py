@@ -43,7 +43,7 @@ def compare(frames: list[Plane], bits: int, options: dict[str, str]) -> None:
         kernel = MotionScores({request: keys}, Format.planar(width, height, "400", bits), name)
         for frame in frames:
             kernel.read((frame,), ())
-        scores = kernel.scores()
+        scores = kernel.take()
         assert list(scores) == keys
         for key in keys:
             np.testing.assert_array_equal(scores[key], expected[key], err_msg=f"{name}, {key}, {options}")

@@ -97,7 +97,7 @@ def test_targets_stop_where_they_say(fresh: Mapping[str, Planned]) -> None:
     [
         ("typo", "unknown key 'codcs': did you mean 'codecs'"),
         ("wrong value", "unknown backend 'gpu'"),
-        ("absent backend", "this build of pyvmaf has the backend 'cpu' only"),
+        ("absent backend", "this build of pyvmaf computes on the processor only"),
         ("unknown model", "'vmaf_tiny': did you mean 'vmaf_tiny_v"),
         ("unknown rung", "medium-crf99"),
     ],

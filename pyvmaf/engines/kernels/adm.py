@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyvmaf.engines.kernels.frames import accepts
-from pyvmaf.engines.libvmaf.build import native
-from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, feature_key, parse_options
+from pyvmaf.engines.libvmaf.build import native, repairs, translated
+from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, feature_key, parse_options, repairs_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,8 +55,15 @@ def computes(request: Request, form: Format) -> bool:
         request.extractor == "adm"
         and {name for name, _ in request.options} <= _OPTIONS
         and accepts(form)
+        and _libvmaf_is_right(request, form)
         and _options(request).viewing[2] >= 1e-6
     )
+
+
+def _libvmaf_is_right(request: Request, form: Format) -> bool:
+    """Tell whether the vector code of this build of libvmaf gives the scores of its plain C, which are the kernels'."""
+    options = parse_options(request.extractor, dict(request.options))
+    return set(repairs_of(request.extractor, options, form.width)) <= set(repairs())
 
 
 def _options(request: Request) -> _Options:
@@ -104,8 +111,9 @@ class AdmScores:
 
     def read(self, reference: Planes, distorted: Sequence[Planes]) -> None:
         """Measure distorted versions of a frame."""
-        kernel = self._kernel_for(len(distorted))
-        self._parts.append(kernel.measure(reference[0], [planes[0] for planes in distorted]))
+        with translated():
+            kernel = self._kernel_for(len(distorted))
+            self._parts.append(kernel.measure(reference[0], [planes[0] for planes in distorted]))
 
     def _kernel_for(self, count: int) -> _native.Adm:
         if self._kernel is None or count > self._most:
@@ -118,12 +126,13 @@ class AdmScores:
             )  # fmt: skip
         return self._kernel
 
-    def scores(self) -> Scores:
-        """Return the scores that are wanted, of all distorted frames in the order of reading."""
+    def take(self) -> Scores:
+        """Return the scores that are wanted, of all distorted frames since the last call in the order of reading."""
         import numpy as np
 
         shape = (0, len(self._options), _SCALES, 3)
         parts = np.concatenate(self._parts) if self._parts else np.empty(shape, np.float32)
+        self._parts = []
         scores: Scores = {}
         for index, (options, keys) in enumerate(zip(self._options, self._wanted, strict=True)):
             values = _scores(parts[:, index].astype(np.float64), self._form, options)

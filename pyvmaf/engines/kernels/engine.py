@@ -5,7 +5,8 @@ Its numbers are libvmaf's, so results of the two share cache entries.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
 
 from pyvmaf.engines.kernels import adm, motion, vif
 from pyvmaf.engines.kernels.check import instruction_set
@@ -49,14 +50,20 @@ class Kernels(Engine):
     def open(self, requests: Requests, form: Format) -> Batch:
         """Open kernels for the requests that have one, and libvmaf for the others."""
         level = instruction_set()
-        own = {r: keys for r, keys in requests.items() if level is not None and _computes(r, form)}
+        own, others = _divide(requests, form, level)
         if level is None or not own:
             return LIBVMAF.open(requests, form)
-        return KernelBatch(own, {r: keys for r, keys in requests.items() if r not in own}, form, level)
+        return KernelBatch(own, LIBVMAF.open(others, form) if others else None, form, level)
 
     def stream(self, requests: Requests, form: Format) -> Stream:
-        """Open a stream of libvmaf."""
-        return LIBVMAF.stream(requests, form)
+        """Open kernels for the requests that have one, and a stream of libvmaf for the others."""
+        level = instruction_set()
+        own, others = _divide(requests, form, level)
+        if level is None or not own:
+            return LIBVMAF.stream(requests, form)
+        if any(LIBVMAF.needs(request).reference_only for request in requests):
+            return motion.KernelMotionStream(requests, form, level)
+        return KernelStream(own, LIBVMAF.stream(others, form) if others else None, form, level)
 
 
 ENGINE = Kernels()
@@ -64,21 +71,46 @@ ENGINE = Kernels()
 _KERNELS = (adm, vif, motion)
 
 
-def _computes(request: Request, form: Format) -> bool:
-    return any(kernel.computes(request, form) for kernel in _KERNELS)
+class KernelScores(Protocol):
+    """Requests of one extractor that kernels compute together."""
+
+    def read(self, reference: Planes, distorted: Sequence[Planes]) -> None:
+        """Measure distorted versions of a frame, or the reference alone.
+
+        Raises:
+            InputError: planes do not fit, or have samples of more bits.
+        """
+
+    def take(self) -> Scores:
+        """Return the scores of the frames since the last call, in the order of reading."""
+
+
+def _divide(
+    requests: Requests, form: Format, level: str | None
+) -> tuple[dict[Request, Sequence[str]], dict[Request, Sequence[str]]]:
+    """Divide requests into those that kernels compute, and the others."""
+    own = {
+        request: keys
+        for request, keys in requests.items()
+        if level is not None and any(kernel.computes(request, form) for kernel in _KERNELS)
+    }
+    return own, {request: keys for request, keys in requests.items() if request not in own}
+
+
+def _open_kernels(requests: Requests, form: Format, level: str) -> list[KernelScores]:
+    opened: list[KernelScores] = []
+    for kernel in _KERNELS:
+        opened += kernel.open_scores({r: requests[r] for r in requests if kernel.computes(r, form)}, form, level)
+    return opened
 
 
 class KernelBatch(Batch):
     """Kernels and a batch of libvmaf that read the same frames."""
 
-    def __init__(self, own: Requests, others: Requests, form: Format, level: str) -> None:
-        """Open both."""
-        self._rest = LIBVMAF.open(others, form) if others else None
-        self._kernels = [
-            scores
-            for kernel in _KERNELS
-            for scores in kernel.open_scores({r: own[r] for r in own if kernel.computes(r, form)}, form, level)
-        ]
+    def __init__(self, own: Requests, rest: Batch | None, form: Format, level: str) -> None:
+        """Open the kernels beside the batch of the other requests."""
+        self._rest = rest
+        self._kernels = _open_kernels(own, form, level)
 
     def read(self, index: int, reference: Planes, distorted: Planes | None) -> None:
         """Read a pair of frames, or one of the reference alone."""
@@ -98,9 +130,40 @@ class KernelBatch(Batch):
         """Return the scores of both."""
         scores = self._rest.harvest() if self._rest is not None else {}
         for kernel in self._kernels:
-            scores |= kernel.scores()
+            scores |= kernel.take()
         self.close()
         return scores
+
+    def close(self) -> None:
+        """Free libvmaf's memory, and the kernels'."""
+        self._kernels = []
+        if self._rest is not None:
+            self._rest.close()
+
+
+class KernelStream:
+    """Kernels and a stream of libvmaf that read the same pairs, whose scores are known at once."""
+
+    def __init__(self, own: Requests, rest: Stream | None, form: Format, level: str) -> None:
+        """Open the kernels beside the stream of the other requests."""
+        self._rest = rest
+        self._kernels = _open_kernels(own, form, level)
+        self._rows: deque[dict[str, float]] = deque()
+
+    def push(self, reference: Planes, distorted: Planes | None) -> None:
+        """Compute the scores of a pair."""
+        row: dict[str, float] = {}
+        for kernel in self._kernels:
+            kernel.read(reference, [] if distorted is None else [distorted])
+            row |= {key: float(values[0]) for key, values in kernel.take().items()}
+        if self._rest is not None:
+            self._rest.push(reference, distorted)
+            row |= self._rest.pop() or {}
+        self._rows.append(row)
+
+    def pop(self, *, ended: bool = False) -> dict[str, float] | None:
+        """Return the scores of the first pair that was not returned yet."""
+        return self._rows.popleft() if self._rows else None
 
     def close(self) -> None:
         """Free libvmaf's memory, and the kernels'."""

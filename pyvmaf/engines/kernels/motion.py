@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pyvmaf.engines.kernels.frames import accepts
-from pyvmaf.engines.libvmaf.build import native
+from pyvmaf.engines.libvmaf.build import native, translated
+from pyvmaf.engines.libvmaf.engine import DifferenceSource, MotionStream
 from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, OptionValue, feature_key, parse_options
 
 if TYPE_CHECKING:
@@ -62,11 +63,12 @@ class MotionScores:
         """Read a frame once, or as often as it has distorted versions."""
         for _ in range(max(1, len(distorted))):
             for distance, kernel in self._kernels.items():
-                self._sums[distance].append(kernel.measure(reference[0]))
+                with translated():
+                    self._sums[distance].append(kernel.measure(reference[0]))
             self._count += 1
 
-    def scores(self) -> Scores:
-        """Return the scores that are wanted, of all frames."""
+    def take(self) -> Scores:
+        """Return the scores that are wanted, of all frames of the clip."""
         import numpy as np
 
         scores: Scores = {}
@@ -75,6 +77,35 @@ class MotionScores:
             values = _scores(sums, self._form.width * self._form.height, options)
             scores |= {key: np.asarray(values[base], dtype=np.float64) for key, base in keys.items()}
         return scores
+
+
+class KernelMotionStream(MotionStream):
+    """Motion scores of a reference, each known once the next frame is."""
+
+    def __init__(self, requests: Requests, form: Format, instruction_set: str) -> None:
+        """Prepare for requests with default options.
+
+        Raises:
+            InputError: a request has others.
+        """
+        self._instruction_set = instruction_set
+        super().__init__(requests, form)
+
+    def _open_source(self, requests: Requests, form: Format) -> DifferenceSource:
+        return _Differences(form, self._instruction_set)
+
+
+class _Differences:
+    def __init__(self, form: Format, instruction_set: str) -> None:
+        self._samples = form.width * form.height
+        self._kernel: _native.Motion = native().Motion(form.width, form.height, form.bit_depth, 1, instruction_set)
+
+    def difference(self, reference: Planes) -> float:
+        with translated():
+            return self._kernel.measure(reference[0]) / 256.0 / self._samples
+
+    def close(self) -> None:
+        """Do nothing: memory is freed with the object."""
 
 
 def _distance(options: Mapping[str, OptionValue | None]) -> int:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pyvmaf.engines.kernels.frames import accepts
-from pyvmaf.engines.libvmaf.build import native
+from pyvmaf.engines.libvmaf.build import native, translated
 from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, parse_options, score_keys
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class VifScores:
 
     def read(self, reference: Planes, distorted: Sequence[Planes]) -> None:
         """Measure distorted versions of a frame."""
-        ratios = self._kernel_for(len(distorted)).measure(reference[0], [planes[0] for planes in distorted])
+        with translated():
+            ratios = self._kernel_for(len(distorted)).measure(reference[0], [planes[0] for planes in distorted])
         self._scores.append(ratios[..., 0] / ratios[..., 1])
 
     def _kernel_for(self, count: int) -> _native.Vif:
@@ -65,9 +66,10 @@ class VifScores:
             )
         return self._kernel
 
-    def scores(self) -> dict[str, NDArray[np.float64]]:
-        """Return the scores that are wanted, of all distorted frames in the order of reading."""
+    def take(self) -> dict[str, NDArray[np.float64]]:
+        """Return the scores that are wanted, of all distorted frames since the last call in the order of reading."""
         import numpy as np
 
         rows = np.concatenate(self._scores) if self._scores else np.empty((0, len(self._limits), 4), np.float32)
+        self._scores = []
         return {key: rows[:, limit, scale].astype(np.float64) for key, limit, scale in self._wanted}

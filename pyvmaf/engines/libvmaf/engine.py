@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -185,6 +185,38 @@ class PairStream:
         self._batch.close()
 
 
+class DifferenceSource(Protocol):
+    """Computes mean absolute differences between the blurred lumas of a frame and the frame before."""
+
+    def difference(self, reference: Planes) -> float:
+        """Return the difference of the next frame, 0 for the first."""
+
+    def close(self) -> None:
+        """Free everything."""
+
+
+class _Differences:
+    """Differences by a context of libvmaf, which is replaced before it grows."""
+
+    def __init__(self, requests: Requests, form: Format) -> None:
+        self._requests = {request: [_SAD] for request in requests}
+        self._form = form
+        self._batch = LibvmafBatch(self._requests, form)
+
+    def difference(self, reference: Planes) -> float:
+        self._batch.read(self._batch.count, reference, None)
+        difference = self._batch.latest()[_SAD]
+        if self._batch.count >= BLOCK:
+            # The new context starts with this frame, as the one before the next.
+            self._batch.close()
+            self._batch = LibvmafBatch(self._requests, self._form)
+            self._batch.read(0, reference, None)
+        return difference
+
+    def close(self) -> None:
+        self._batch.close()
+
+
 class MotionStream:
     """Motion scores of the reference, each known once the next frame is.
 
@@ -203,21 +235,17 @@ class MotionStream:
         for request in requests:
             if request.extractor != "motion" or not ENGINE.needs(request).one_ahead:
                 raise InputError(f"{request} is known at the end of a clip only: use pyvmaf.score")
-        self._requests = {request: [_SAD] for request in requests}
-        self._form = form
-        self._batch = LibvmafBatch(self._requests, form)
+        self._source = self._open_source(requests, form)
         self._differences: deque[float] = deque()
         self._first = True
 
+    def _open_source(self, requests: Requests, form: Format) -> DifferenceSource:
+        """Open what computes the differences."""
+        return _Differences(requests, form)
+
     def push(self, reference: Planes, distorted: Planes | None = None) -> None:
         """Compute the difference of a frame to the frame before."""
-        self._batch.read(self._batch.count, reference, None)
-        self._differences.append(self._batch.latest()[_SAD])
-        if self._batch.count >= BLOCK:
-            # The new context starts with this frame, as the one before the next.
-            self._batch.close()
-            self._batch = LibvmafBatch(self._requests, self._form)
-            self._batch.read(0, reference, None)
+        self._differences.append(self._source.difference(reference))
 
     def pop(self, *, ended: bool = False) -> dict[str, float] | None:
         """Return the motion scores of the first frame that was not returned yet."""
@@ -235,4 +263,4 @@ class MotionStream:
 
     def close(self) -> None:
         """Close the context."""
-        self._batch.close()
+        self._source.close()
