@@ -92,6 +92,7 @@ class Adm:
         view_distance: float,
         display_height: int,
         noise_weight: float,
+        sensitivity: int,
         instruction_set: str,
     ) -> None: ...
     def measure(self, reference: _Plane, distorted: Sequence[_Plane]) -> NDArray[np.float32]: ...

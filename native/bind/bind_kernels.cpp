@@ -109,18 +109,21 @@ They are of a reference and distorted versions of it. The results equal those of
 "adm" in plain C to the last bit. Memory is taken at the start. Use an object from one thread at a
 time.
 )")
-      .def(
-          py::init([](int width, int height, int bpc, int most_distorted,
-                      std::vector<double> gain_limits, bool additive, double view_distance,
-                      int display_height, double noise_weight, const std::string& instruction_set) {
-            return std::make_unique<adm::Measure>(
-                width, height, bpc, most_distorted, std::move(gain_limits), additive,
-                adm::Viewing{view_distance, display_height, noise_weight}, instruction_set);
-          }),
-          py::arg("width"), py::arg("height"), py::arg("bpc"), py::arg("most_distorted"),
-          py::arg("gain_limits"), py::arg("additive"), py::arg("view_distance"),
-          py::arg("display_height"), py::arg("noise_weight"), py::arg("instruction_set"),
-          R"(Take the memory.
+      .def(py::init([](int width, int height, int bpc, int most_distorted,
+                       std::vector<double> gain_limits, bool additive, double view_distance,
+                       int display_height, double noise_weight, int sensitivity,
+                       const std::string& instruction_set) {
+             return std::make_unique<adm::Measure>(
+                 width, height, bpc, most_distorted, std::move(gain_limits), additive,
+                 adm::Viewing{view_distance, display_height, noise_weight,
+                              static_cast<adm::Sensitivity>(sensitivity)},
+                 instruction_set);
+           }),
+           py::arg("width"), py::arg("height"), py::arg("bpc"), py::arg("most_distorted"),
+           py::arg("gain_limits"), py::arg("additive"), py::arg("view_distance"),
+           py::arg("display_height"), py::arg("noise_weight"), py::arg("sensitivity"),
+           py::arg("instruction_set"),
+           R"(Take the memory.
 
 Args:
     width: of the frames, 33 or more.
@@ -132,6 +135,7 @@ Args:
     view_distance: in heights of the display; times display_height it is 3240 or more.
     display_height: in samples.
     noise_weight: what each sample adds to details, 0 or more.
+    sensitivity: libvmaf's adm_csf_mode: 0, 2 or 3; those beside 0 are known for a few displays.
     instruction_set: a name of `instruction_sets`.
 
 Raises:

@@ -36,10 +36,60 @@ constexpr float amplitudes[scale_count][2] = {
 // Samples per degree of visual angle, at the distance that the arithmetic was made for.
 constexpr double nominal = 3.0 * 1080;
 
+// Blends of contrast sensitivities are given for a few displays: first for horizontal and vertical
+// bands from the finest scale on, then for diagonal ones.
+struct Blend {
+  double distance;
+  int height;
+  float values[2][scale_count];
+  float of_absolute_errors[2][scale_count];
+};
+
+constexpr Blend blends[] = {
+    {3.0,
+     1080,
+     {{0.01183F, 0.025026F, 0.04295F, 0.058621F}, {0.004302F, 0.011778F, 0.023918F, 0.035901F}},
+     {{0.011249F, 0.022606F, 0.035930F, 0.045673F}, {0.004097F, 0.010921F, 0.021430F, 0.031313F}}},
+    {5.0,
+     1080,
+     {{0.004212F, 0.014809F, 0.029642F, 0.047464F}, {0.000984F, 0.005852F, 0.0146F, 0.027574F}},
+     {{0.004052F, 0.013939F, 0.026298F, 0.038833F}, {0.000927F, 0.005544F, 0.013415F, 0.024515F}}},
+    {1.5,
+     2160,
+     {{0.01183F, 0.025026F, 0.04295F, 0.058621F}, {0.004302F, 0.011778F, 0.023918F, 0.035901F}},
+     {{0.011249F, 0.022606F, 0.035930F, 0.045673F}, {0.004097F, 0.010921F, 0.021430F, 0.031313F}}},
+    {3.0,
+     2160,
+     {{0.00226F, 0.01183F, 0.025026F, 0.04295F}, {0.000479F, 0.004302F, 0.011778F, 0.023918F}},
+     {{0.002166F, 0.011249F, 0.022606F, 0.035930F}, {0.000447F, 0.004097F, 0.010921F, 0.021430F}}},
+    {5.0,
+     2160,
+     {{0.000092F, 0.004212F, 0.014809F, 0.029642F}, {0.000050F, 0.000984F, 0.005852F, 0.0146F}},
+     {{0.000077F, 0.004052F, 0.013939F, 0.026298F}, {0.000045F, 0.000927F, 0.005544F, 0.013415F}}},
+    {5.0,
+     720,
+     {{0.010144F, 0.022561F, 0.040309F, 0.05672F}, {0.003463F, 0.010282F, 0.021839F, 0.034641F}},
+     {{0.009689F, 0.020577F, 0.034162F, 0.044523F}, {0.003302F, 0.009579F, 0.019661F, 0.030318F}}}};
+
+float blended_sensitivity(int scale, int row, const Viewing& viewing) {
+  for (const Blend& blend : blends) {
+    if (blend.distance == viewing.distance && blend.height == viewing.height) {
+      return viewing.sensitivity == Sensitivity::blend ? blend.values[row][scale]
+                                                       : blend.of_absolute_errors[row][scale];
+    }
+  }
+  throw std::invalid_argument("no blended sensitivity is known for " +
+                              std::to_string(viewing.height) + " lines from " +
+                              std::to_string(viewing.distance) + " heights");
+}
+
 // Reciprocal of the step that is just visible (formula 9), in single precision where libvmaf has
 // it.
 float sensitivity(int scale, int band, const Viewing& viewing) {
   const int row = band == diagonal_band ? 1 : 0;
+  if (viewing.sensitivity != Sensitivity::watson) {
+    return blended_sensitivity(scale, row, viewing);
+  }
   const auto resolution = static_cast<float>(viewing.distance * viewing.height * pi / 180.0);
   const auto octaves = static_cast<float>(
       std::log10(std::pow(2.0, scale + 1) * threshold_f0 * orientation_gain[row] / resolution));
@@ -53,7 +103,8 @@ std::uint32_t factor(int scale, int band, float value, const Viewing& viewing) {
   if (scale > 0) {
     return static_cast<std::uint32_t>(value * std::pow(2.0, 32));
   }
-  if (std::fabs(viewing.distance * viewing.height - nominal) < 1.0e-8) {
+  if (viewing.sensitivity == Sensitivity::watson &&
+      std::fabs(viewing.distance * viewing.height - nominal) < 1.0e-8) {
     return band == diagonal_band ? 49417 : 36453;
   }
   return static_cast<std::uint16_t>(value * std::pow(2.0, band == diagonal_band ? 23 : 21));
@@ -121,6 +172,12 @@ Measure::Measure(int width, int height, int bits, int most_distorted,
     throw std::invalid_argument("view distance times display height is " +
                                 std::to_string(viewing.distance * viewing.height) +
                                 ": must be 3240 or more");
+  }
+  if (viewing.sensitivity != Sensitivity::watson && viewing.sensitivity != Sensitivity::blend &&
+      viewing.sensitivity != Sensitivity::blend_of_absolute_errors) {
+    throw std::invalid_argument("sensitivity " +
+                                std::to_string(static_cast<int>(viewing.sensitivity)) +
+                                ": must be 0, 2 or 3");
   }
   for (int i = 0; i <= most_distorted; ++i) {
     frames_.emplace_back(width, height, bits);

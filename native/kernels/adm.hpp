@@ -17,11 +17,16 @@ struct Parts {
   float additive;
 };
 
+// Models of contrast sensitivity, by libvmaf's numbers: that of Watson and others, and two blends
+// of it with that of Barten.
+enum class Sensitivity { watson = 0, blend = 2, blend_of_absolute_errors = 3 };
+
 // Where the pictures are seen, and how much noise there is.
 struct Viewing {
   double distance;  // in heights of the display
   int height;       // of the display, in samples
   double noise_weight;
+  Sensitivity sensitivity;
 };
 
 // Detail losses and additive impairments of luma at four scales, of one reference and its distorted

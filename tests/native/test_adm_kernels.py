@@ -25,6 +25,18 @@ OTHERS: tuple[dict[str, str], ...] = (
     {**DEFAULT, "adm_enhn_gain_limit": "7"},
     {**DEFAULT, "adm_norm_view_dist": "5.0", "adm_noise_weight": "0.02"},
     {**NEG, "adm_ref_display_height": "2160", "adm_dlm_weight": "0.7", "adm_min_val": "0.5"},
+    *(
+        {"adm_norm_view_dist": distance, "adm_ref_display_height": height, "adm_csf_mode": mode, **NEG}
+        for distance, height in (
+            ("3.0", "1080"),
+            ("5.0", "1080"),
+            ("1.5", "2160"),
+            ("3.0", "2160"),
+            ("5.0", "2160"),
+            ("5.0", "720"),
+        )
+        for mode in ("2", "3")
+    ),
 )
 
 
@@ -98,6 +110,12 @@ def test_hard_edges(bits: int) -> None:
         compare(reference, planes, bits, DEFAULT, NEG)
 
 
+@pytest.mark.parametrize("options", OTHERS, ids=str)
+def test_viewing(options: dict[str, str]) -> None:
+    reference, noisy = content("texture", 97, 65, 8, 1), content("texture", 97, 65, 8, 2)
+    compare(reference, [noisy, content("stripes", 97, 65, 8, 1)], 8, options)
+
+
 def test_any_strides() -> None:
     whole = content("texture", 160, 120, 8, 4)
     view = whole[::-2, ::2]
@@ -109,7 +127,9 @@ def test_any_strides() -> None:
 
 def test_a_ladder_equals_its_rungs_and_a_frame_leaves_nothing_behind() -> None:
     planes = [content(kind, 97, 65, 10, 6) for kind in CONTENTS]
-    kernel = _native.Adm(97, 65, 10, len(planes), [100.0, 1.0], True, 3.0, 1080, 0.03125, _native.instruction_sets()[0])
+    kernel = _native.Adm(
+        97, 65, 10, len(planes), [100.0, 1.0], True, 3.0, 1080, 0.03125, 0, _native.instruction_sets()[0]
+    )
     ladder = kernel.measure(planes[0], planes)
     for rung, plane in enumerate(planes):
         np.testing.assert_array_equal(kernel.measure(planes[0], [plane])[0], ladder[rung])
@@ -121,7 +141,9 @@ def test_a_ladder_equals_its_rungs_and_a_frame_leaves_nothing_behind() -> None:
         ({}, (33, 33), 8, True),
         ({}, (32, 33), 8, False),
         ({}, (33, 33), 16, False),
-        ({"adm_csf_mode": "2"}, (33, 33), 8, False),
+        ({"adm_csf_mode": "2"}, (33, 33), 8, True),
+        ({"adm_csf_mode": "1"}, (33, 33), 8, False),
+        ({"adm_csf_mode": "2", "adm_norm_view_dist": "4.0"}, (33, 33), 8, False),
         ({"adm_skip_scale0": "true"}, (33, 33), 8, False),
         ({"adm_noise_weight": "0"}, (33, 33), 8, False),
     ],
@@ -134,13 +156,18 @@ def test_the_engine_asks_the_kernels_for_what_they_take(
 
 def test_what_does_not_fit_is_refused() -> None:
     level = _native.instruction_sets()[0]
-    viewing = (3.0, 1080, 0.03125)
+    viewing = (3.0, 1080, 0.03125, 0)
     for words, message in (
         ((32, 40, 8, 1, [100.0], False, *viewing, level), "32x40 are smaller than 33x33"),
         ((40, 40, 9, 1, [100.0], False, *viewing, level), "9 bits: must be 8, 10 or 12"),
         ((40, 40, 8, 0, [100.0], False, *viewing, level), "one distorted version or more"),
         ((40, 40, 8, 1, [], False, *viewing, level), "0 limits of the gain: must be 1 or 2"),
-        ((40, 40, 8, 1, [100.0], False, 3.0, 1000, 0.03125, level), "must be 3240 or more"),
+        ((40, 40, 8, 1, [100.0], False, 3.0, 1000, 0.03125, 0, level), "must be 3240 or more"),
+        ((40, 40, 8, 1, [100.0], False, 3.0, 1080, 0.03125, 1, level), "sensitivity 1: must be 0, 2 or 3"),
+        (
+            (40, 40, 8, 1, [100.0], False, 4.0, 1080, 0.03125, 2, level),
+            "no blended sensitivity is known for 1080 lines",
+        ),
         ((40, 40, 8, 1, [100.0], False, *viewing, "mmx"), "instruction set 'mmx' is not one of"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     Scores = dict[str, NDArray[np.float64]]
 
 _GAIN, _SKIP = "adm_enhn_gain_limit", "adm_skip_aim"
-_VIEWING = ("adm_norm_view_dist", "adm_ref_display_height", "adm_noise_weight")
+_VIEWING = ("adm_norm_view_dist", "adm_ref_display_height", "adm_noise_weight", "adm_csf_mode")
+_BLENDED = {(3.0, 1080), (5.0, 1080), (1.5, 2160), (3.0, 2160), (5.0, 2160), (5.0, 720)}
+"""Distances and display heights for which libvmaf's blended contrast sensitivities (modes 2 and 3) are known."""
+
 _OPTIONS = {_GAIN, _SKIP, *_VIEWING, "adm_dlm_weight", "adm_min_val", "debug"}
 _SCALES = 4
 MOST = 2
@@ -33,14 +36,14 @@ class _Options(NamedTuple):
 
     Attributes:
         gain_limit: of the enhancement gain.
-        viewing: distance, height of the display, and weight of noise.
+        viewing: distance, height of the display, weight of noise, and model of contrast sensitivity.
         additive: whether additive impairments are measured.
         detail_weight: weight of adm2 in adm3.
         least: least value of adm3.
     """
 
     gain_limit: float
-    viewing: tuple[float, int, float]
+    viewing: tuple[float, int, float, int]
     additive: bool
     detail_weight: float
     least: float
@@ -56,8 +59,13 @@ def computes(request: Request, form: Format) -> bool:
         and {name for name, _ in request.options} <= _OPTIONS
         and accepts(form)
         and _libvmaf_is_right(request, form)
-        and _options(request).viewing[2] >= 1e-6
+        and _is_known(_options(request))
     )
+
+
+def _is_known(options: _Options) -> bool:
+    distance, height, noise, mode = options.viewing
+    return noise >= 1e-6 and (mode == 0 or (mode in (2, 3) and (distance, height) in _BLENDED))
 
 
 def _libvmaf_is_right(request: Request, form: Format) -> bool:
@@ -70,10 +78,10 @@ def _options(request: Request) -> _Options:
     declared = EXTRACTORS["adm"].options
     given = parse_options("adm", dict(request.options))
     values = {name: given.get(name, option.default) for name, option in declared.items()}
-    distance, height, noise = (float(str(values[name])) for name in _VIEWING)
+    distance, height, noise, mode = (float(str(values[name])) for name in _VIEWING)
     return _Options(
         gain_limit=float(str(values[_GAIN])),
-        viewing=(distance, int(height), noise),
+        viewing=(distance, int(height), noise, int(mode)),
         additive=not values[_SKIP],
         detail_weight=float(str(values["adm_dlm_weight"])),
         least=float(str(values["adm_min_val"])),

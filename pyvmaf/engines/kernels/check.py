@@ -68,7 +68,7 @@ def _frames(bits: int) -> tuple[Plane, Plane]:
 
 
 def _adm_agrees(name: str, bits: int, reference: Plane, distorted: Plane) -> bool:
-    kernel = native().Adm(_WIDTH, _HEIGHT, bits, 1, list(GAIN_LIMITS), True, 3.0, 1080, 0.03125, name)
+    kernel = native().Adm(_WIDTH, _HEIGHT, bits, 1, list(GAIN_LIMITS), True, 3.0, 1080, 0.03125, 0, name)
     for limit, parts in zip(GAIN_LIMITS, kernel.measure(reference, [distorted])[0].astype(float), strict=True):
         with Context(_WIDTH, _HEIGHT, "400", bits) as context:
             context.use_feature("adm", {} if limit == GAIN_LIMITS[0] else {"adm_enhn_gain_limit": limit})
