@@ -183,6 +183,21 @@ def score(
         ),
     ] = None,
     match_depth: MatchDepthOption = False,
+    offset: Annotated[
+        str | None,
+        typer.Option(
+            "--offset",
+            metavar="N",
+            help="Frames (-3), or seconds (0.1s), by which the distorted video starts later than the reference; negative: earlier.",
+            show_default=False,
+        ),
+    ] = None,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Look for that offset, and say what was found and how sure it is.")
+    ] = False,
+    sync_window: Annotated[
+        int, typer.Option("--sync-window", min=1, metavar="FRAMES", help="Frames within which --sync looks.")
+    ] = 60,
     bit_depth: Annotated[
         int | None,
         typer.Option(
@@ -285,6 +300,8 @@ def score(
         "scale": True if scale == "reference" else scale or False,
         "match_depth": match_depth,
         "bit_depth": bit_depth,
+        "offset": offset or 0,
+        "sync": sync_window if sync else False,
         "film_grain": film_grain is Grain.ON,
         "backend": backend,
         "calibration": calibration,

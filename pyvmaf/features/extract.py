@@ -23,6 +23,7 @@ from pyvmaf.features.options import Compute, Reading, Window
 from pyvmaf.video import agree, shift
 from pyvmaf.video.format import Format
 from pyvmaf.video.reader import FrameSource, Planes
+from pyvmaf.video.shifted import Shifted, whole
 
 Scores = dict[str, NDArray[np.float64]]
 """One value per selected frame, by libvmaf's names of scores."""
@@ -399,6 +400,7 @@ def compare_rates(reference: FrameSource, distorted: FrameSource) -> list[str]:
     Raises:
         InputError: rates and numbers of frames differ.
     """
+    reference, distorted = whole(reference), whole(distorted)
     if reference.side is None or distorted.side is None:
         return []
     sides = reference.side, distorted.side
@@ -455,7 +457,9 @@ def _compare_counts(videos: Sequence[FrameSource]) -> None:
         InputError: lengths differ.
     """
     reference, *others = [(video.path, video.count_frames()) for video in videos]
-    different = [f"{path} has {frames}" for path, frames in others if frames != reference[1]]
+    # Of what an offset leaves without a counterpart at the start, there is as much at the end.
+    spare = max((video.skip for video in videos if isinstance(video, Shifted)), default=0)
+    different = [f"{path} has {frames}" for path, frames in others if abs(frames - reference[1]) > spare]
     if different:
         shifts = shift.hints(videos[0], videos[1:]) if all(video.side and not video.once for video in videos) else []
         advice = "give clips of one length, or stop at the shortest with --shortest if they start at the same frame"

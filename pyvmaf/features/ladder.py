@@ -25,6 +25,8 @@ from pyvmaf.video import agree, shift
 from pyvmaf.video.format import Format, parse_size
 from pyvmaf.video.piped import Piped, is_piped
 from pyvmaf.video.reader import FrameSource, Reader
+from pyvmaf.video.shifted import Shifted, whole
+from pyvmaf.video.sync import Offset, find_offset, offset_frames
 
 Clip = str | os.PathLike[str] | FrameSource
 
@@ -61,6 +63,7 @@ class Ladder:
         cached: number of results that came from the cache.
         damaged: messages about cache entries that had to be computed again, or could not be kept.
         notes: what was done to frames to show them as players do, and doubts about the scores, a line each.
+        offsets: offset of each distorted video, by its name, if one was asked for.
     """
 
     rungs: dict[str, Rung]
@@ -71,6 +74,7 @@ class Ladder:
     cached: int = 0
     damaged: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    offsets: dict[str, Offset] = field(default_factory=dict)
 
 
 def open_pair(
@@ -126,6 +130,52 @@ def open_pair(
         choices = [video.side.choice for video in (first, *others.values()) if video.side and video.side.choice]
         raise InputError("; ".join([str(err), *choices])) from err
     return first, others, notes
+
+
+def aligned(
+    reference: FrameSource, distorted: Mapping[str, FrameSource], reading: Reading
+) -> tuple[FrameSource, dict[str, FrameSource], dict[str, Offset]]:
+    """Leave out the first frames of videos so that frames of one number show the same moment.
+
+    Args:
+        reference, distorted: as from `open_pair`.
+        reading: with the offset, or the window within which it is looked for.
+
+    Returns:
+        The reference, the distorted videos, and the offsets by name; empty if none was asked for.
+
+    Raises:
+        InputError: as `pyvmaf.video.sync.find_offset`; or the offset is not a number of frames of the reference, or leaves
+            nothing.
+    """
+    if reading.sync is not None:
+        offsets = {name: find_offset(reference, video, reading.sync) for name, video in distorted.items()}
+    elif reading.offset:
+        frames = offset_frames(reading.offset, reference.format.rate)
+        offsets = dict.fromkeys(distorted, Offset(frames, None, None))
+    else:
+        return reference, dict(distorted), {}
+    skip = max(0, *(offset.frames for offset in offsets.values()))
+    others: dict[str, FrameSource] = {
+        name: Shifted(video, skip - offsets[name].frames) for name, video in distorted.items()
+    }
+    return Shifted(reference, skip), others, offsets
+
+
+def offset_notes(videos: Sequence[FrameSource], offsets: Iterable[Offset], *, searched: bool) -> list[str]:
+    """Say which frames are compared, a line for each distorted video; the reference is the first of the videos."""
+    reference, *others = videos
+    notes = []
+    # There are none unless one was asked for.
+    for video, offset in zip(others, offsets, strict=False):
+        how = "looked for and found" if searched else "as asked for"
+        sure = "" if offset.confidence is None else f", confidence {offset.confidence:.2f}"
+        ours, theirs = (getattr(side, "skip", 0) for side in (reference, video))
+        notes.append(
+            f"offset of {video.path}: {offset.frames:+d} frames, {how}{sure}: frame {ours} of {reference.path} is compared with its "
+            f"frame {theirs}"
+        )
+    return notes
 
 
 def compare_sides(reference: FrameSource, distorted: Iterable[FrameSource]) -> list[str]:
@@ -205,6 +255,8 @@ def extract_ladder(
     names = (model,) if isinstance(model, str) else model or ()
     teachers = [Teacher(name) for name in dict.fromkeys(names)]
     first, videos, notes = open_pair(reference, distorted, reading)
+    first, videos, offsets = aligned(first, videos, reading)
+    notes += offset_notes([first, *videos.values()], offsets.values(), searched=reading.sync is not None)
     traits = Traits.of(first)
     columns, unavailable = usable(selection, engine, first.format, traits, apart=not reading.related)
     for teacher in teachers:
@@ -264,6 +316,7 @@ def extract_ladder(
         cached=cache.hits if cache else 0,
         damaged=cache.damaged if cache else [],
         notes=[*notes, *grain_notes([first, *videos.values()], reading)],
+        offsets=offsets,
     )
 
 
@@ -281,7 +334,8 @@ def grain_notes(videos: Iterable[FrameSource], reading: Reading) -> list[str]:
         if reading.film_grain
         else "was decoded without the film grain that it asks for"
     )
-    return [f"{video.path} {text}" for video in videos if isinstance(video, Reader) and video.asks_for_grain]
+    readers = [source for video in videos if isinstance(source := whole(video), Reader)]
+    return [f"{reader.path} {text}" for reader in readers if reader.asks_for_grain]
 
 
 def _indices(scores: Scores, window: Window) -> NDArray[np.int64]:

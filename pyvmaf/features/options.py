@@ -75,6 +75,9 @@ class Reading:
         raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales distorted videos to the reference's size (bicubic), "WxH" scales both sides to that size.
         match_depth: widen the samples of fewer bits to the other side's depth.
+        offset: by how many frames the distorted videos start later than the reference (negative: earlier), or text such as
+            "0.1s"; what has no counterpart is not compared.
+        sync: frames within which the offset is looked for; None to take `offset`.
         bit_depth: widen the samples of both sides to so many bits; None for the depths that they have.
         window: frames to measure. Their scores equal those of the same frames in a measurement of the whole.
         shortest: stop at the end of the shortest video, instead of refusing videos of different length.
@@ -98,8 +101,14 @@ class Reading:
     luma_only: bool = False
     fps: str = "25"
     bit_depth: int | None = None
+    offset: int | str = 0
+    sync: int | None = None
 
     def __post_init__(self) -> None:
+        if self.sync is not None and (self.offset or self.sync < 1):
+            raise InputError(
+                f"an offset is looked for within {self.sync} frames, of at least 1, or given as {self.offset!r}: not both"
+            )
         if self.bit_depth is not None and self.bit_depth not in DEPTHS:
             raise InputError(
                 f"a bit depth of {self.bit_depth} cannot be measured: it is one of {', '.join(map(str, DEPTHS))}"

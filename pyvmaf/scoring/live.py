@@ -12,7 +12,7 @@ from pyvmaf.base.outputs import Watch
 from pyvmaf.features.adapt import ADAPTED, Traits
 from pyvmaf.features.catalog import FEATURES, Selection
 from pyvmaf.features.extract import Look, expected_frames, side_by_side
-from pyvmaf.features.ladder import Clip, Ladder, Rung, file_of, grain_notes, open_pair
+from pyvmaf.features.ladder import Clip, Ladder, Rung, aligned, file_of, grain_notes, offset_notes, open_pair
 from pyvmaf.features.options import ALL, Compute, Reading
 from pyvmaf.features.requests import Teacher
 from pyvmaf.scoring.rows import Rows, late
@@ -62,7 +62,9 @@ def live_ladder(
     watch = Watch(path for clip in (reference, distorted) if (path := file_of(clip)) is not None)
     teachers = {column: Teacher(name) for name, column in columns.items()}
     first, others, notes = open_pair(reference, {"distorted": distorted}, reading)
-    videos = [first, others["distorted"]]
+    first, others, offsets = aligned(first, others, reading)
+    videos = [first, *others.values()]
+    notes += offset_notes(videos, offsets.values(), searched=reading.sync is not None)
     total = expected_frames(videos, reading)
     engine, form = engines.load(compute.backend), first.format
     rows = Rows(engine, selection, teachers, form, compute.threads, Traits.of(first), inputs)
@@ -101,4 +103,5 @@ def live_ladder(
         frames=rows.count,
         format=form,
         notes=[*notes, *look.notes(), *grain_notes(videos, reading)],
+        offsets=offsets,
     )

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from pyvmaf.base.document import Count, Document, Name, OptionalKey, Part, Size
+from pyvmaf.base.document import Count, Document, Name, OptionalKey, Part, Share, Size
 
 Value = float | Literal["inf", "-inf"] | None
 """A score: null where there is none, text where it is infinite (PSNR-HVS of pictures without a difference)."""
@@ -17,6 +17,14 @@ class LeftOut(Part):
 
     infinite: Count
     missing: Count
+
+
+class Alignment(Part):
+    """Offset of the distorted video."""
+
+    frames: int = Field(description="By how many frames it starts later than the reference; negative if earlier.")
+    confidence: OptionalKey[Share] = Field(default=None, description="Of a search: 0 where nothing moves, to 1.")
+    correlation: OptionalKey[float] = Field(default=None, description="Of small pictures at this offset.")
 
 
 class BdRatePart(Part):
@@ -41,6 +49,7 @@ class ScoreReport(Document):
     models: OptionalKey[dict[str, dict[str, Any]]] = Field(
         default=None, description="Score of the clip by each registered model, and how much to trust it."
     )
+    alignment: OptionalKey[Alignment] = None
     reading: dict[str, Any] = Field(description="What was asked for: conversions, a part of the frames.")
     unavailable: dict[str, str] = Field(description="Features that could not be computed, with the reason.")
     notes: list[str] = Field(description="What was done to frames, and doubts about the scores.")

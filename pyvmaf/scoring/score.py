@@ -36,6 +36,7 @@ from pyvmaf.scoring.predict import Pair, columns_of, predict
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format
 from pyvmaf.video.piped import STANDARD_INPUT, is_piped
+from pyvmaf.video.sync import WINDOW
 
 AnyModel = str | os.PathLike[str] | LoadedModel
 Video = str | os.PathLike[str]
@@ -163,6 +164,8 @@ def score(
     scale: bool | str = False,
     match_depth: bool = False,
     bit_depth: int | None = None,
+    offset: int | str = 0,
+    sync: bool | int = False,
     film_grain: bool = True,
     backend: str = AUTO,
     calibration: str | os.PathLike[str] | None = None,
@@ -200,6 +203,9 @@ def score(
         scale: True scales the distorted clip to the reference's size (bicubic), "WxH" both clips to that size.
         match_depth: widen the clip of fewer bits per sample to the other's depth.
         bit_depth: widen both clips to so many bits per sample: 10 measures 8-bit clips as models of generation v1 advise.
+        offset: by how many frames the distorted clip starts later than the reference (negative: earlier), or seconds as
+            text ("0.1s"). Frames without a counterpart are not compared, and rows count from the first pair.
+        sync: look for the offset within so many frames, `pyvmaf.video.sync.WINDOW` if True; `Scores.alignment` has it.
         film_grain: let decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.
         backend: "auto", "cpu" (libvmaf alone), or the name of another engine.
         calibration: report of ``vmaf-train calibrate`` for one of the models, which adds the column ``{id}_mos``.
@@ -249,6 +255,8 @@ def score(
         scale=scale,
         match_depth=match_depth,
         bit_depth=bit_depth,
+        offset=offset,
+        sync=sync,
         film_grain=film_grain,
         calibration=calibration,
     )
@@ -268,9 +276,12 @@ def scoring_of(
     backend: str = AUTO,
     advance: Callable[[int, int], None] | None = None,
     calibration: str | os.PathLike[str] | None = None,
+    sync: bool | int = False,
     **reading: Any,
 ) -> Scoring:
     """Return what scores videos with these options of `score`."""
+    if sync is not False:
+        reading["sync"] = WINDOW if sync is True else sync
     first, stop = frames or (0, None)
     return Scoring(
         model,
@@ -325,6 +336,10 @@ class Scoring:
             self._selection = select(words or DEFAULT_FEATURES)
         self._teachers = [str(name) for name in self.models.needed_teachers]
         self._looking = [learned for learned in self.models.learned if looks(learned)]
+        if self._looking and (reading.offset or reading.sync is not None):
+            raise InputError(
+                f"model {self._looking[0].name} looks at all pictures of the distorted video: score it without an offset"
+            )
 
     def alone(self, video: Video, take: Take | None = None) -> Scores:
         """Score a video without a reference; raises what `score` raises."""
@@ -374,9 +389,10 @@ class Scoring:
         columns, described = self.models.columns, self.reading.described()
         every = [str(Path(video)) for video in distorted]
         results = []
-        for video, rung in zip(distorted, ladder.rungs.values(), strict=True):
-            others = [name for name in every if name != str(Path(video))]
-            notes = [note for note in ladder.notes if not any(name in note for name in others) or str(video) in note]
+        for video, (name, rung) in zip(distorted, ladder.rungs.items(), strict=True):
+            others = [path for path in every if path != str(Path(video))]
+            notes = [note for note in ladder.notes if not any(path in note for path in others) or str(video) in note]
+            offset = ladder.offsets.get(name)
             measured = Scores(
                 rung.indices,
                 {
@@ -388,6 +404,7 @@ class Scoring:
                 {columns[model]: model for model in rung.models},
                 notes=[*notes, *_capped(rung.features, ladder.format)],
                 reading=described,
+                alignment={} if offset is None else offset.as_json(),
             )
             results.append(self._predicted(measured, Path(video)) if self.models.learned else measured)
         return results

@@ -48,6 +48,8 @@ class Scores:
         reading: the options of `pyvmaf.features.options.Reading` that were asked for (scaling, a part of the frames, film
             grain), as JSON values.
         pools: the figures of `pooled`.
+        alignment: the offset of the distorted video in "frames", if one was asked for, and the "confidence" and "correlation"
+            with which it was found.
     """
 
     frame_index: NDArray[np.int64]
@@ -58,6 +60,7 @@ class Scores:
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
     pools: tuple[str, ...] = POOLS
+    alignment: dict[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.frame_index.size)
@@ -141,6 +144,7 @@ class Scores:
             "models": self.summaries,
             "notes": self.notes,
             "reading": self.reading,
+            "alignment": self.alignment,
         }
         blocks = {name: block for name, block in blocks.items() if block}
         return table.replace_schema_metadata({"pyvmaf": dumps(blocks)}) if blocks else table
@@ -189,6 +193,7 @@ class Scores:
             "libvmaf_models": self.libvmaf_models,
             **({"models": self.summaries} if self.summaries else {}),
             "reading": self.reading,
+            **({"alignment": self.alignment} if self.alignment else {}),
             "unavailable": self.unavailable,
             "notes": self.notes,
             "pooled": {c: {p: _json(v) for p, v in pools.items()} for c, pools in self.pooled().items()},

@@ -58,13 +58,15 @@ class FrameSource(Protocol):
         path: the file that the frames come from, for messages.
         once: whether the frames can be read only once.
         stated_frames: number of frames that the file's header states, None if it does not.
-        interlaced: number of frames of the latest pass that are flagged as interlaced.
     """
 
     once: bool
     path: Path
     stated_frames: int | None
-    interlaced: int
+
+    @property
+    def interlaced(self) -> int:
+        """Number of frames of the latest pass that are flagged as interlaced."""
 
     @property
     def side(self) -> Side | None:

@@ -104,7 +104,7 @@ def remedy(reference: FrameSource, distorted: FrameSource, later: int) -> str:
     return (
         f"frame {count} of {early.path} looks like frame 0 of {late.path}, so that frames of one number do not show the same "
         f"moment: cut {'the first frame' if count == 1 else f'the first {count} frames'} off {early.path} with FFmpeg's option "
-        f"-vf trim=start_frame={count},setpts=PTS-STARTPTS"
+        f"-vf trim=start_frame={count},setpts=PTS-STARTPTS, or score with --offset {later}"
     )
 
 
