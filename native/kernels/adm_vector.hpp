@@ -54,8 +54,7 @@ class Rows {
 constexpr int rows_of_reference = 4 * band_count + 2;
 constexpr int rows_of_kept = kept_rows * (2 + band_count);
 
-std::size_t scratch_size(int width, int height, int count, int limit_count) {
-  static_cast<void>(height);
+std::size_t scratch_size(int width, int /*height*/, int count, int limit_count) {
   const int kept = count * limit_count * 2;
   // Two rows are those of pictures, the others those of bands, which are shorter.
   const std::ptrdiff_t rows = 2 + rows_of_reference + std::ptrdiff_t{kept} * rows_of_kept;
@@ -103,10 +102,6 @@ struct Shape {
   static constexpr int lanes = first ? lanes16 : lanes32;
 };
 
-PYVMAF_INLINE Ints load_samples16(const std::uint8_t* p) { return load_samples(p); }
-PYVMAF_INLINE Ints load_samples16(const std::uint16_t* p) { return load_unaligned(p); }
-PYVMAF_INLINE Ints load_samples16(const std::int16_t* p) { return load_unaligned(p); }
-
 // Columns from `first` to before `last`, and a few more.
 template <typename S>
 void vertical_pass(const typename S::Sample* const (&rows)[tap_count],
@@ -117,10 +112,10 @@ void vertical_pass(const typename S::Sample* const (&rows)[tap_count],
     const Ints lower = pair_of(taps[2], taps[3]);
     const Ints start = all32(offset);
     for (int column = first; column < last; column += lanes16) {
-      const Ints a = load_samples16(rows[0] + column);
-      const Ints b = load_samples16(rows[1] + column);
-      const Ints c = load_samples16(rows[2] + column);
-      const Ints d = load_samples16(rows[3] + column);
+      const Ints a = load_samples(rows[0] + column);
+      const Ints b = load_samples(rows[1] + column);
+      const Ints c = load_samples(rows[2] + column);
+      const Ints d = load_samples(rows[3] + column);
       const Ints low = multiply_add(multiply_add(start, interleave_low(a, b), upper),
                                     interleave_low(c, d), lower);
       const Ints high = multiply_add(multiply_add(start, interleave_high(a, b), upper),
@@ -243,7 +238,7 @@ class Pass {
   void run(ReferenceSums& reference) {
     for (int row = 0; row < height_; ++row) {
       const bool detailed = row >= decoupled_rows_.first && row < decoupled_rows_.last;
-      divide(0, row, detailed, reference_);
+      transform(0, row, detailed, reference_);
       if (detailed) {
         prepare();
         if (row >= rows_.first && row < rows_.last) {
@@ -253,7 +248,7 @@ class Pass {
         }
       }
       for (int i = 0; i < ladder_.count; ++i) {
-        divide(i + 1, row, detailed, distorted_);
+        transform(i + 1, row, detailed, distorted_);
         if (detailed) {
           follow(i, row);
         }
@@ -267,14 +262,15 @@ class Pass {
 
   // ---- wavelets ----
 
-  void divide(int index, int row, bool detailed, Coefficient* const (&bands)[band_count]) {
+  // A row of the bands of a picture, and of its approximation. Without details only the latter.
+  void transform(int index, int row, bool detailed, Coefficient* const (&bands)[band_count]) {
     const auto* picture = static_cast<const Sample*>(ladder_.pictures[index]);
     const Sample* rows[tap_count];
     for (int i = 0; i < tap_count; ++i) {
       rows[i] = picture + source_index(2 * row - 1 + i, ladder_.height) * ladder_.pitch;
     }
-    constexpr std::int32_t half =
-        S::shifts.vertical == 0 ? 0 : 1 << (S::shifts.vertical == 0 ? 0 : S::shifts.vertical - 1);
+    // Half of what the pass loses.
+    constexpr std::int32_t half = (1 << S::shifts.vertical) / 2;
     const int from = first_ > 0 ? 2 * first_ - lanes16 : 0;
     vertical_pass<S>(rows, low_pass, half - grey(S::scale, S::bits),
                      ladder_.approximations == nullptr ? from : 0, ladder_.width, low_);
@@ -347,10 +343,9 @@ class Pass {
 
   static PYVMAF_INLINE Ints inverse(Ints size) {
     const Doubles numerator = all(static_cast<double>(1 << 30));
-    return truncated_ints(divide_by(numerator, low_doubles(size)),
-                          divide_by(numerator, high_doubles(size)));
+    return truncated_ints(divide(numerator, low_doubles(size)),
+                          divide(numerator, high_doubles(size)));
   }
-  static PYVMAF_INLINE Doubles divide_by(Doubles a, Doubles b) { return kernels::divide(a, b); }
 
   static PYVMAF_INLINE Ints high_words_in_order(Ints size) {
     const Ints low = as_ints(low_doubles(size));

@@ -32,6 +32,7 @@ PYVMAF_INLINE Ints load_samples(const std::uint8_t* p) {
   return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 PYVMAF_INLINE Ints load_samples(const std::uint16_t* p) { return load_unaligned(p); }
+PYVMAF_INLINE Ints load_samples(const std::int16_t* p) { return load_unaligned(p); }
 
 PYVMAF_INLINE Ints zero() { return _mm256_setzero_si256(); }
 PYVMAF_INLINE Ints all32(std::int32_t x) { return _mm256_set1_epi32(x); }
