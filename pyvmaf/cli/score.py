@@ -183,6 +183,28 @@ def score(
         ),
     ] = None,
     match_depth: MatchDepthOption = False,
+    deinterlace: Annotated[
+        bool,
+        typer.Option("--deinterlace", help="Make one frame of both fields of each frame of interlaced videos (bwdif)."),
+    ] = False,
+    crop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--crop",
+            metavar="[SIDE=]WxH[+X+Y]",
+            help="Compare a part of the picture, of both videos, or of reference= or distorted= (repeatable); by default the middle.",
+            show_default=False,
+        ),
+    ] = None,
+    display: Annotated[
+        str | None,
+        typer.Option(
+            "--display",
+            metavar="hd|4k|WxH",
+            help="Scale the reference to fill a screen of that size, and the distorted video with it; bicubic.",
+            show_default=False,
+        ),
+    ] = None,
     offset: Annotated[
         str | None,
         typer.Option(
@@ -300,6 +322,9 @@ def score(
         "scale": True if scale == "reference" else scale or False,
         "match_depth": match_depth,
         "bit_depth": bit_depth,
+        "deinterlace": deinterlace,
+        "crop": tuple(crop or ()),
+        "display": display,
         "offset": offset or 0,
         "sync": sync_window if sync else False,
         "film_grain": film_grain is Grain.ON,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pyvmaf.features.extract import Task, check_formats, compare_rates, run
 from pyvmaf.features.options import AS_CODED, BY_DEFAULT, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher, requests_of, usable
 from pyvmaf.video import agree, shift
+from pyvmaf.video.filters import DEINTERLACE, Area, Which
 from pyvmaf.video.format import Format, parse_size
 from pyvmaf.video.piped import Piped, is_piped
 from pyvmaf.video.reader import FrameSource, Reader
@@ -92,28 +93,38 @@ def open_pair(
     Raises:
         InputError: formats differ and no conversion was asked for, or what the videos say about themselves does not agree.
     """
+    converted: list[str] = []
 
-    def opened(clip: Clip, size: tuple[int, int] | None) -> FrameSource:
+    def opened(clip: Clip, size: tuple[int, int] | None, which: Which) -> FrameSource:
         if not isinstance(clip, str | os.PathLike):
             return clip
         raw = reading.raw if Path(clip).suffix.lower() == ".yuv" else None
-        return (Piped if is_piped(clip) else Reader)(
-            clip,
-            raw=raw,
-            size=size,
-            film_grain=reading.film_grain,
-            stream=reading.stream,
-            drop_alpha=reading.drop_alpha,
-            luma_only=reading.luma_only,
-            fps=reading.fps,
-        )
+        kind = Piped if is_piped(clip) else Reader
+        options: dict[str, Any] = {
+            "raw": raw,
+            "size": size,
+            "film_grain": reading.film_grain,
+            "stream": reading.stream,
+            "drop_alpha": reading.drop_alpha,
+            "luma_only": reading.luma_only,
+            "fps": reading.fps,
+        }
+        if not (reading.deinterlace or reading.crop or (reading.display and which == "reference")):
+            return kind(clip, **options)
+        if kind is Piped:
+            raise InputError(
+                f"{clip} is a pipe, whose frames are scored as they are: let the program that writes it convert them"
+            )
+        filters, words, size = _conversions(Reader(clip, **options), reading, which)
+        converted.extend(f"{clip} {word}" for word in words)
+        return Reader(clip, **{**options, "filters": filters, "size": size or options["size"]})
 
     size = parse_size(reading.scale) if isinstance(reading.scale, str) else None
-    first = opened(reference, size)
-    target = (first.format.width, first.format.height) if reading.scale else None
-    others = {name: opened(clip, target) for name, clip in distorted.items()}
+    first = opened(reference, size, "reference")
+    target = (first.format.width, first.format.height) if reading.scale or reading.display else None
+    others = {name: opened(clip, target, "distorted") for name, clip in distorted.items()}
     try:
-        notes = compare_sides(first, others.values()) if reading.related else []
+        notes = [*converted, *(compare_sides(first, others.values()) if reading.related else [])]
         depths = [video.format.bit_depth for video in (first, *others.values())]
         if reading.bit_depth is not None and reading.bit_depth < max(depths):
             raise InputError(
@@ -130,6 +141,38 @@ def open_pair(
         choices = [video.side.choice for video in (first, *others.values()) if video.side and video.side.choice]
         raise InputError("; ".join([str(err), *choices])) from err
     return first, others, notes
+
+
+def _conversions(
+    video: Reader, reading: Reading, which: Which
+) -> tuple[tuple[str, ...], list[str], tuple[int, int] | None]:
+    """Return the filters for a video, what they do in words, and the size that fills the screen.
+
+    Raises:
+        InputError: a part of the picture is not inside it, or the video is turned or cropped by its container besides.
+    """
+    filters, words, form, size = [], [], video.coded, None
+    if reading.deinterlace and video.side.interlaced:
+        filters.append(DEINTERLACE)
+        words.append("was deinterlaced, one frame of both fields of each frame (bwdif)")
+    for area in map(Area.parse, reading.crop):
+        if area.side in (None, which):
+            if not video.presentation.plain:
+                raise InputError(
+                    f"{video.path} is {video.presentation.words} by its container, and cannot be cropped besides"
+                )
+            filters.append(area.filter(form, video.path))
+            words.append(f"was cropped to {filters[-1].removeprefix('crop=')} (width:height:left:top)")
+            form = replace(form, width=area.width, height=area.height)
+    if reading.display and which == "reference":
+        shown = video.presentation.format(form)
+        wide, high = parse_size(reading.display)
+        factor = min(wide / shown.width, high / shown.height)
+        size = round(shown.width * factor / 2) * 2, round(shown.height * factor / 2) * 2
+        words.append(
+            f"and what is compared with it were scaled to {size[0]}x{size[1]}, to fill a screen of {wide}x{high} (bicubic)"
+        )
+    return tuple(filters), words, size
 
 
 def aligned(

@@ -75,6 +75,9 @@ class Reading:
         raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales distorted videos to the reference's size (bicubic), "WxH" scales both sides to that size.
         match_depth: widen the samples of fewer bits to the other side's depth.
+        deinterlace: make one frame of both fields of each frame of videos that are interlaced.
+        crop: parts of the picture to compare, as `pyvmaf.video.filters.Area.parse` reads them, each for one side or both.
+        display: size of a screen, "WxH", that the reference is scaled to fill, and distorted videos with it.
         offset: by how many frames the distorted videos start later than the reference (negative: earlier), or text such as
             "0.1s"; what has no counterpart is not compared.
         sync: frames within which the offset is looked for; None to take `offset`.
@@ -101,10 +104,15 @@ class Reading:
     luma_only: bool = False
     fps: str = "25"
     bit_depth: int | None = None
+    deinterlace: bool = False
+    crop: tuple[str, ...] = ()
+    display: str | None = None
     offset: int | str = 0
     sync: int | None = None
 
     def __post_init__(self) -> None:
+        if self.display is not None and self.scale:
+            raise InputError(f"pictures are scaled to fill {self.display}, or to {self.scale}: not both")
         if self.sync is not None and (self.offset or self.sync < 1):
             raise InputError(
                 f"an offset is looked for within {self.sync} frames, of at least 1, or given as {self.offset!r}: not both"
@@ -118,6 +126,8 @@ class Reading:
         """Return the options that were asked for, those that differ from their defaults, as JSON values."""
         chosen = {field.name: getattr(self, field.name) for field in fields(self)}
         values = {name: value for name, value in chosen.items() if value != getattr(AS_CODED, name)}
+        if self.crop:
+            values["crop"] = list(self.crop)
         if self.raw is not None:
             values["raw"] = f"{self.raw.size} {self.raw.pix_fmt}"
         if self.window != ALL:

@@ -34,12 +34,15 @@ from pyvmaf.scoring.live import Take, comes_live, live_ladder
 from pyvmaf.scoring.looked import look, looks
 from pyvmaf.scoring.predict import Pair, columns_of, predict
 from pyvmaf.scoring.scores import Scores
-from pyvmaf.video.format import Format
+from pyvmaf.video.format import Format, parse_size
 from pyvmaf.video.piped import STANDARD_INPUT, is_piped
 from pyvmaf.video.sync import WINDOW
 
 AnyModel = str | os.PathLike[str] | LoadedModel
 Video = str | os.PathLike[str]
+
+SCREENS = {"hd": "1920x1080", "4k": "3840x2160"}
+"""Sizes of screens by name."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,9 @@ def score(
     scale: bool | str = False,
     match_depth: bool = False,
     bit_depth: int | None = None,
+    deinterlace: bool = False,
+    crop: Sequence[str] = (),
+    display: str | None = None,
     offset: int | str = 0,
     sync: bool | int = False,
     film_grain: bool = True,
@@ -203,6 +209,9 @@ def score(
         scale: True scales the distorted clip to the reference's size (bicubic), "WxH" both clips to that size.
         match_depth: widen the clip of fewer bits per sample to the other's depth.
         bit_depth: widen both clips to so many bits per sample: 10 measures 8-bit clips as models of generation v1 advise.
+        deinterlace: make one frame of both fields of each frame (FFmpeg's bwdif) of clips that are interlaced.
+        crop: parts of the picture to compare, "[reference=|distorted=]WxH[+X+Y]", by default in the middle of both clips.
+        display: "hd", "4k" or "WxH": scale the reference to fill a screen of that size, and the distorted clip with it (bicubic).
         offset: by how many frames the distorted clip starts later than the reference (negative: earlier), or seconds as
             text ("0.1s"). Frames without a counterpart are not compared, and rows count from the first pair.
         sync: look for the offset within so many frames, `pyvmaf.video.sync.WINDOW` if True; `Scores.alignment` has it.
@@ -255,6 +264,9 @@ def score(
         scale=scale,
         match_depth=match_depth,
         bit_depth=bit_depth,
+        deinterlace=deinterlace,
+        crop=tuple(crop),
+        display=display,
         offset=offset,
         sync=sync,
         film_grain=film_grain,
@@ -280,6 +292,9 @@ def scoring_of(
     **reading: Any,
 ) -> Scoring:
     """Return what scores videos with these options of `score`."""
+    if reading.get("display") is not None:
+        reading["display"] = SCREENS.get(reading["display"], reading["display"])
+        parse_size(reading["display"])
     if sync is not False:
         reading["sync"] = WINDOW if sync is True else sync
     first, stop = frames or (0, None)
@@ -336,9 +351,11 @@ class Scoring:
             self._selection = select(words or DEFAULT_FEATURES)
         self._teachers = [str(name) for name in self.models.needed_teachers]
         self._looking = [learned for learned in self.models.learned if looks(learned)]
-        if self._looking and (reading.offset or reading.sync is not None):
+        changed = [name for name in ("offset", "sync", "crop", "deinterlace", "display") if name in reading.described()]
+        if self._looking and changed:
             raise InputError(
-                f"model {self._looking[0].name} looks at all pictures of the distorted video: score it without an offset"
+                f"model {self._looking[0].name} looks at the pictures of the distorted video as they are: score it without "
+                f"{', '.join(changed)}"
             )
 
     def alone(self, video: Video, take: Take | None = None) -> Scores:

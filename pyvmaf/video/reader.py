@@ -23,6 +23,7 @@ from pyvmaf.video.agree import Side, compare_colours
 from pyvmaf.video.damage import reported
 from pyvmaf.video.decode import Decoding, is_gap
 from pyvmaf.video.ending import lost_packets, missing_bytes
+from pyvmaf.video.filters import DEINTERLACE, filter_graph, filtered
 from pyvmaf.video.format import PLANAR, Colour, Format, Stream, parse_rate, untimed
 from pyvmaf.video.layouts import RGB_MATRIX, Layout, Separator, layout
 from pyvmaf.video.log import WARNING, heard
@@ -106,6 +107,7 @@ class Reader:
         drop_alpha: leave transparency out.
         luma_only: give planes of luma alone, as of a gray video.
         fps: frames per second of numbered pictures, whose `path` is a pattern such as ``frame_%04d.png``.
+        filters: filters of FFmpeg through which decoded frames go first, each of which gives as many as it takes.
 
     Attributes:
         path, raw: as above.
@@ -134,8 +136,10 @@ class Reader:
         drop_alpha: bool = False,
         luma_only: bool = False,
         fps: str = "25",
+        filters: tuple[str, ...] = (),
     ) -> None:
         self.path = Path(path)
+        self._filters = filters
         self._pictures, self._fps = numbered(self.path), str(parse_rate(fps))
         for file in self._pictures or (self.path,):
             reading(file)
@@ -227,7 +231,7 @@ class Reader:
             colour=colour,
             stated=stream.colour,
             flagged=self._first.interlaced,
-            field_order=stream.field_order,
+            field_order="" if DEINTERLACE in self._filters else stream.field_order,
             sample_aspect=1 / aspect if turn.transposed else aspect,
             rates=stream.rates,
             seconds=self._lasting or stream.seconds,
@@ -315,6 +319,8 @@ class Reader:
             key["shown"] = self.presentation.words
         if not self._film_grain:
             key["film_grain"] = "off"
+        if self._filters:
+            key["filters"] = ",".join(self._filters)
         return key
 
     def _digest(self) -> str:
@@ -382,7 +388,7 @@ class Reader:
             if since is not None:
                 self._seek(container, since)
             garbage = _Garbage(container.streams.video[self.index].codec_context)
-            for frame in self._decode(container, threads, grain=self._film_grain):
+            for frame in self._filtered(container, threads, grain=self._film_grain):
                 facts = _Facts.of(frame)
                 first = first or facts
                 if facts != first:
@@ -406,6 +412,12 @@ class Reader:
             container.seek(stamp, stream=container.streams.video[self.index], backward=True)
         except av.FFmpegError as err:
             raise InputError(f"{self.path} cannot be read from a place within: {plain(err)}") from err
+
+    def _filtered(
+        self, container: av.container.InputContainer, threads: int = 1, *, grain: bool
+    ) -> Generator[av.VideoFrame]:
+        frames = self._decode(container, threads, grain=grain)
+        return filtered(frames, self._filters) if self._filters else frames
 
     def _decode(
         self, container: av.container.InputContainer, threads: int = 1, *, grain: bool
@@ -519,7 +531,7 @@ class Reader:
             scale = (form.width, form.height) != (shown.width, shown.height) or here.size != source.size
             if scale and not presentation.plain:
                 if here.size not in graphs:
-                    graphs[here.size] = _graph(frame, presentation.filters(here))
+                    graphs[here.size] = filter_graph(frame, presentation.filters(here))
                 graphs[here.size].push(frame)
                 frame = graphs[here.size].vpull()
             planes = planes_of((scaled if scale else whole)(frame), chroma, way.bits)
@@ -564,7 +576,7 @@ class Reader:
             rate = Fraction(self._fps) if self._pictures else rate
             # The header may describe other frames: those at the end, where the format changes.
             # Decoders say that there is grain to add only if they do not add it.
-            frames = self._decode(container, grain=False)
+            frames = self._filtered(container, grain=False)
             self._first = _Facts.of(next(frames))
             frames.close()
             return replace(self._first.format, rate=rate or None), self._stated(container, rate)
@@ -686,18 +698,6 @@ def planes_of(frame: av.VideoFrame, chroma: str, bit_depth: int) -> Planes:
         rows = rows[: stride * plane.height].reshape(plane.height, stride)[:, : plane.width]
         views.append(rows.astype(dtype.newbyteorder("="), copy=False))
     return tuple(views)
-
-
-def _graph(frame: av.VideoFrame, filters: list[str]) -> av.filter.Graph:
-    """FFmpeg's filters for frames like this one."""
-    import av.filter
-
-    graph = av.filter.Graph()
-    time_base = frame.time_base or Fraction(1, 25)
-    buffer = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base)
-    nodes = [graph.add(name, arguments) for name, _, arguments in (text.partition("=") for text in filters)]
-    graph.link_nodes(buffer, *nodes, graph.add("buffersink")).configure()
-    return graph
 
 
 def widened(planes: Planes, bits: int, wanted: int, *, full: bool) -> Planes:
