@@ -56,7 +56,10 @@ class TestDeinterlace:
         assert done.returncode == 0, done
         expected = pyvmaf.score(made, distorted)
         report = read_as(ScoreReport, tmp_path / "s.json")
-        assert [frame["vmaf"] for frame in report.frames] == expected["vmaf"].tolist()
+        values = np.array([frame["vmaf"] for frame in report.frames], dtype=np.float64)
+        # Versions of FFmpeg treat the first and the last field, which lack a neighbour, a little differently.
+        np.testing.assert_array_equal(values[1:-1], expected["vmaf"][1:-1])
+        np.testing.assert_allclose(values, expected["vmaf"], atol=0.1)
         assert report.reading == {"deinterlace": True}
         assert f"{master} was deinterlaced, one frame of both fields of each frame (bwdif)" in report.notes
         assert not any(str(distorted) in note for note in report.notes)
