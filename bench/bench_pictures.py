@@ -88,7 +88,7 @@ def masked_table(folder: Path) -> Path:
         "horses_test": [row for row in index if row["image"].startswith("horse/") and row["split"] == "test"],
         "davis": [row for row in index if row["image"].startswith("davis/")],
     }
-    pictures, parts = PictureSet(size="160x160", colour="rgb24"), []
+    pictures, parts = PictureSet(size="96x96", colour="rgb24"), []
     for corpus, rows in chosen.items():
         listed, output = folder / f"{corpus}.csv", folder / f"{corpus}.safetensors"
         lines = [f"{row['image']},{row['mask']},{corpus}/{row['group'] or row['image']}" for row in rows]

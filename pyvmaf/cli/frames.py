@@ -91,7 +91,7 @@ def extract_frames(
 
     Example: vmaf-train extract-frames clip.mkv -o clip.safetensors --per-second 1 --crop 224x224
 
-    Images with masks: vmaf-train extract-frames DUTS-TR -o duts.safetensors --size 160x160 --colour rgb24
+    Images with masks: vmaf-train extract-frames DUTS-TR -o duts.safetensors --size 96x96 --colour rgb24
     """
     from pyvmaf.base import layout
     from pyvmaf.errors import InputError

@@ -297,7 +297,7 @@ def quantize(
 def _of_file(shipped: Material, int8: bytes, output: Path) -> dict[str, Any]:
     """The report's keys about the file that ships."""
     operators, refusal = check_int8(int8, shipped.spec)
-    fp32, tried = shipped.fp32, shipped.train
+    fp32, tried = shipped.fp32, shipped.calibration
     return {
         "int8": Int8Facts(path=output.name, sha256=sha256_bytes(int8), bytes=len(int8), operators=operators),
         "allowlist": Allowlist(passed=refusal is None, reason=refusal),

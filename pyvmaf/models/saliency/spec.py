@@ -69,25 +69,25 @@ class SaliencySpec(ModelSpec, Section):
     kind: Literal["saliency"] = Field(description="Pictures in colour in; maps of salient objects out.")
     network: Network = Network()
     side: int = Field(
-        default=160,
+        default=96,
         ge=32,
         le=1024,
         multiple_of=STRIDE,
         description="Width and height of the pictures of the table, and of those that the shipped model takes.",
     )
     crop: int = Field(
-        default=96, ge=32, le=1024, multiple_of=STRIDE, description="Side of the random squares that are trained on."
+        default=80, ge=32, le=1024, multiple_of=STRIDE, description="Side of the random squares that are trained on."
     )
     augmentation: Augmentation = Augmentation()
     loss: Loss = Loss()
-    schedule: Schedule = Schedule(name="cosine")
+    schedule: Schedule = Schedule()
     early_stopping: EarlyStopping | None = Field(default=None, description="null: every epoch is trained.")
     precision: Literal["32", "16-mixed"] = Field(
         default="32", description="Numbers that a training computes with; 16-mixed needs device: cuda."
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Device of the training.")
     target: Target = Target(table="saliency", column=MASK, range=(0.0, 1.0))
-    optimiser: Optimiser = Optimiser(name="adam", lr=2e-3)
+    optimiser: Optimiser = Optimiser(name="adam", lr=3e-3)
     batch_size: int = Field(default=16, ge=1, le=4096, description="Crops per step.")
     split: Split = Split(protocol="hash")
     gates: SaliencyGates = SaliencyGates()  # type: ignore[assignment]
