@@ -57,8 +57,8 @@ class TestDeinterlace:
         expected = pyvmaf.score(made, distorted)
         report = read_as(ScoreReport, tmp_path / "s.json")
         values = np.array([frame["vmaf"] for frame in report.frames], dtype=np.float64)
-        # Versions of FFmpeg treat the first and the last field, which lack a neighbour, a little differently.
-        np.testing.assert_array_equal(values[1:-1], expected["vmaf"][1:-1])
+        # Versions of FFmpeg treat the fields at the ends, which lack a neighbour, a little differently, and motion looks at neighbours.
+        np.testing.assert_array_equal(values[2:-2], expected["vmaf"][2:-2])
         np.testing.assert_allclose(values, expected["vmaf"], atol=0.1)
         assert report.reading == {"deinterlace": True}
         assert f"{master} was deinterlaced, one frame of both fields of each frame (bwdif)" in report.notes
