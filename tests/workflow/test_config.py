@@ -220,6 +220,16 @@ def test_a_configuration_narrows_the_plan() -> None:
     assert found.table("default") == [("embedded", "libx264")]
 
 
+def test_a_model_with_a_backbone_needs_its_checkpoint() -> None:
+    pictures: dict[str, Any] = {"pictures": {"gray": {"count": 3}}, "tables": {"pictures": {"pictures": "gray"}}}
+    with pytest.raises(InputError, match="nr_metric_v2 is trained on efficientnet_lite0, which is not converted"):
+        plan(models=["nr_metric_v2"], **pictures)
+    planned = plan(models=["nr_metric_v1", "nr_metric_v2"], checkpoints=["efficientnet_lite0"], **pictures)
+    assert [planned.model(name).backbone for name in planned.models] == [None, "efficientnet_lite0"]
+    spec, checkpoint = planned.model("nr_metric_v2").spec, planned.checkpoint("efficientnet_lite0")
+    assert spec["network"]["backbone"]["model"] == checkpoint.name
+
+
 def test_two_ladders_of_one_encoder() -> None:
     ladders = {"libx264": {"presets": ["fast", "slow"], "crfs": [20]}}
     ladders["x264_10bit"] = {
