@@ -28,7 +28,7 @@ from pyvmaf.runtime.sidecar import check_sidecar
 TASKS: Table[str] = {
     "shots": "finds the shots of a video: vmaf-train shots",
     "saliency": "maps where people look: vmaf-train saliency",
-    "denoise": "removes noise from the middle one of five frames",
+    "denoise": "removes noise from the middle one of five frames: vmaf-train filter",
     "features": "describes pictures, for models that are trained on such figures (network.backbone)",
 }
 """What models that take pictures are for, and the verb that uses them."""

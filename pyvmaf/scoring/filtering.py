@@ -1,9 +1,10 @@
-"""``vmaf-train filter``: a video whose luma a learned filter restored."""
+"""``vmaf-train filter``: a video whose luma a learned filter or a denoiser restored."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 from pyvmaf.base.files import atomic_path
 from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError
-from pyvmaf.runtime.load import Model
-from pyvmaf.scoring.find import load_model
+from pyvmaf.runtime.denoise import denoised
+from pyvmaf.runtime.load import Model, peek
+from pyvmaf.scoring.find import load_model, locate
+from pyvmaf.scoring.tensors import load_for
 from pyvmaf.video.reader import Reader
 
 if TYPE_CHECKING:
@@ -32,6 +35,12 @@ CONTAINERS = (".mkv", ".nut", ".avi")
 """Suffixes of files that hold lossless FFV1."""
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+
+Planes = Iterable[NDArray[np.uint8]]
+"""Luma [h, w] of each frame, expanded to the full range."""
+
+Restore = Callable[[Planes], Iterator[NDArray[np.float64]]]
+"""Gives a plane in levels of 0 to 255 for each of a video, in order; it may look at a few planes that follow."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +73,45 @@ def find_filter(model: str | os.PathLike[str], registry: str | os.PathLike[str] 
     return loaded
 
 
-def filtered_luma(model: Any, luma: NDArray[np.uint8], *, full: bool) -> NDArray[np.uint8]:
-    """Filter a plane of luma [h, w].
+def find_restorer(model: str | os.PathLike[str], registry: str | os.PathLike[str] | None = None) -> Restore:
+    """Load a learned filter or a denoiser by id or path.
 
-    A filter was trained on luma that is expanded to the full range. Its change is mapped back, so that samples that it does
-    not change stay as they are.
+    Raises:
+        InputError: the model does something else.
+        MissingFileError, IntegrityError: as `pyvmaf.load_model`.
+    """
+    found = locate(model, registry=registry)
+    # Only a hint of what to load: loading checks the sidecar.
+    if found.sidecar is not None and peek(found.sidecar, "task") == "denoise":
+        loaded = load_for("denoise", model, registry=registry)
+        return lambda planes: denoised(loaded, planes)
+    family: Any = find_filter(model, registry).family
+    return lambda planes: (255 * np.asarray(family.filtered(plane), np.float64) for plane in planes)
+
+
+def changed_luma(
+    luma: NDArray[np.uint8], seen: NDArray[np.uint8], answer: NDArray[np.float64], *, full: bool
+) -> NDArray[np.uint8]:
+    """Give the samples of a restored plane [h, w].
+
+    Models see luma that is expanded to the full range. Their change is mapped back, so that samples that they do not change
+    stay as they are.
 
     Args:
-        model: the family's predictor of the filter.
         luma: the samples.
-        full: whether they use the whole range of 0 to 255, or 16 to 235.
+        seen: what the model saw of them, `expanded`.
+        answer: what it made of that, in levels of 0 to 255.
+        full: whether the samples use the whole range of 0 to 255, or 16 to 235.
     """
-    samples = luma.astype(np.float64)
-    seen = samples if full else np.rint(np.clip((samples - 16) * 255 / 219, 0, 255))
-    change = 255 * np.asarray(model.filtered(seen.astype(np.uint8))) - seen
-    return np.asarray(np.clip(np.rint(samples + change * (1 if full else 219 / 255)), 0, 255).astype(np.uint8))
+    change = answer - seen
+    return np.asarray(np.clip(np.rint(luma + change * (1 if full else 219 / 255)), 0, 255).astype(np.uint8))
+
+
+def expanded(luma: NDArray[np.uint8], *, full: bool) -> NDArray[np.uint8]:
+    """Expand luma of 16 to 235 to 0 to 255; luma of the full range stays."""
+    if full:
+        return luma
+    return np.asarray(np.rint(np.clip((luma.astype(np.float64) - 16) * 255 / 219, 0, 255)).astype(np.uint8))
 
 
 @publishes("filter")
@@ -96,18 +129,19 @@ def filter_video(
     Args:
         source: the video.
         output: the file, whose suffix is one of `CONTAINERS`.
-        model: id or path of a filter.
+        model: id or path of a learned filter, or of a denoiser of frames of the video's size.
         reference: pristine video; then the gain of each metric is measured, too.
         registry: registry of the ids.
         advance: called with (frames done, 0).
 
     Raises:
-        InputError: the video has another pixel format, the output another suffix, or the model is not a filter.
+        InputError: the video has another pixel format, the output another suffix, or the model does not
+            restore pictures of this size.
         MissingFileError, IntegrityError: a file is not there or is damaged.
     """
     if output.suffix.lower() not in CONTAINERS:
         raise InputError(f"{output} is to hold lossless FFV1: end its name in {', '.join(CONTAINERS)}")
-    loaded = find_filter(model, registry)
+    restore = find_restorer(model, registry)
     reader = Reader(source)
     if reader.coded.pix_fmt not in FORMATS:
         raise InputError(
@@ -115,13 +149,13 @@ def filter_video(
             "convert it first"
         )
     with atomic_path(output) as temporary:
-        frames, changed = _write(loaded.family, reader, temporary, output.suffix.lower(), advance)
+        frames, changed = _write(restore, reader, temporary, output.suffix.lower(), advance)
         gains = {} if reference is None else gain(reference, source, temporary)
     return Filtered(output, frames, changed, gains)
 
 
 def _write(
-    family: Any, reader: Reader, target: Path, suffix: str, advance: Callable[[int, int], None] | None
+    restore: Restore, reader: Reader, target: Path, suffix: str, advance: Callable[[int, int], None] | None
 ) -> tuple[int, float]:
     import av
 
@@ -131,7 +165,7 @@ def _write(
     with av.open(str(target), "w", format=names[suffix], options={"fflags": "+bitexact"}) as container:
         stream: Any = container.add_stream("ffv1", rate=rate)
         stream.codec_context.flags |= 1 << 23  # AV_CODEC_FLAG_BITEXACT: no version of the encoder in the file
-        for frame, difference in _frames(family, reader):
+        for frame, difference in _frames(restore, reader):
             if not done:
                 stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name
                 stream.codec_context.color_range = int(frame.color_range)
@@ -145,22 +179,30 @@ def _write(
     return done, change / max(done, 1)
 
 
-def _frames(family: Any, reader: Reader) -> Iterator[tuple[av.VideoFrame, float]]:
-    """Give each frame with filtered luma, and how much that changed, in levels."""
-    for frame in reader.frames():
-        if frame.format.name not in FORMATS:
-            raise InputError(
-                f"{reader.path}: a frame has the pixel format {frame.format.name}: convert the video first"
-            )
-        full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith(("yuvj", "gray"))
+def _frames(restore: Restore, reader: Reader) -> Iterator[tuple[av.VideoFrame, float]]:
+    """Give each frame with restored luma, and how much that changed, in levels."""
+    waiting: deque[tuple[av.VideoFrame, NDArray[np.uint8], bool]] = deque()
+
+    def planes() -> Iterator[NDArray[np.uint8]]:
+        for frame in reader.frames():
+            if frame.format.name not in FORMATS:
+                raise InputError(
+                    f"{reader.path}: a frame has the pixel format {frame.format.name}: convert the video first"
+                )
+            full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith(("yuvj", "gray"))
+            plane: Any = frame.planes[0]
+            luma = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].copy()
+            waiting.append((frame, luma, full))
+            yield expanded(luma, full=full)
+
+    for answer in restore(planes()):
+        frame, luma, full = waiting.popleft()
+        written = changed_luma(luma, expanded(luma, full=full), answer, full=full)
         plane: Any = frame.planes[0]
-        lines = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-        luma = lines[:, : plane.width].copy()
-        answer = filtered_luma(family, luma, full=full)
-        written = lines.copy()
-        written[:, : plane.width] = answer
-        plane.update(written.tobytes())
-        yield frame, float(np.abs(answer.astype(np.float64) - luma).mean())
+        lines = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size).copy()
+        lines[:, : plane.width] = written
+        plane.update(lines.tobytes())
+        yield frame, float(np.abs(written.astype(np.float64) - luma).mean())
 
 
 def gain(reference: Path, before: Path, after: Path) -> dict[str, tuple[float, float]]:

@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -293,13 +294,19 @@ def test_a_safetensors_file_is_a_checkpoint(tmp_path: Path) -> None:
         convert(pinned(tmp_path, weights), tmp_path / "conversion.json", weights=weights)
 
 
-def test_fastdvdnet_of_seeded_weights_is_converted_and_held(tmp_path: Path) -> None:
-    """The published weights cannot be had: a seeded state dict of their layout shows the converter."""
+@pytest.fixture
+def denoiser() -> torch.nn.Module:
+    """The published weights cannot be had: a network of their layout with seeded ones."""
     from pyvmaf.models.imported.fastdvdnet import Network as FastDVDnet
-    from tests.make.checkpoints import CONFIG
 
     torch.manual_seed(0)
-    network = FastDVDnet().eval()
+    return FastDVDnet().eval()
+
+
+def test_fastdvdnet_of_seeded_weights_is_converted_and_held(tmp_path: Path, denoiser: torch.nn.Module) -> None:
+    from tests.make.checkpoints import CONFIG
+
+    network = denoiser
     names = network.state_dict()
     assert len(names) == 162
     assert sum(value.numel() for value in network.parameters()) == 2_479_096
@@ -333,3 +340,38 @@ def test_windows_repeat_the_edges(n: int) -> None:
     frames = [np.full((1, 1), index, np.float32) for index in range(n)]
     found = [window[:, 0, 0].tolist() for window in windows(frames)]
     assert found == [[float(np.clip(t + step, 0, n - 1)) for step in range(-2, 3)] for t in range(n)]
+
+
+def test_a_video_is_denoised_by_windows_of_its_frames(
+    tmp_path: Path, denoiser: torch.nn.Module, make_video: Callable[..., Path]
+) -> None:
+    from pyvmaf.models.imported.fastdvdnet import Network as FastDVDnet
+    from pyvmaf.scoring.filtering import expanded, filter_video
+    from pyvmaf.video.reader import Reader
+
+    weights = saved(tmp_path, dict(denoiser.state_dict()), "model.pth")
+    config = tmp_path / "small.yaml"
+    keys = "kind: imported\ndescription: d\nlicense: MIT\narchitecture: fastdvdnet\ntrials: 2\n"
+    config.write_text(f"name: small\n{keys}size: {{width: 72, height: 50}}\n")
+    convert(config, tmp_path / "conversion.json", weights=weights, sha256=sha256(weights))
+    model = tmp_path / "model.onnx"
+    video = make_video("clip.mkv", "72x50", 4)
+    filter_video(video, tmp_path / "out.mkv", model=model)
+    planes = [frame.to_ndarray()[:50].astype(np.uint8) for frame in Reader(video).frames()]
+    found = [frame.to_ndarray()[:50].astype(np.uint8) for frame in Reader(tmp_path / "out.mkv").frames()]
+    network = FastDVDnet(50, 72).eval()
+    network.load_state_dict(denoiser.state_dict())
+    assert len(found) == 4
+    for index, plane in enumerate(planes):
+        around = [planes[min(max(index + step, 0), 3)] for step in range(-2, 3)]
+        window = np.stack([expanded(one, full=False) for one in around]).astype(np.float32) / 255
+        with torch.inference_mode():
+            answer = 255 * network(torch.from_numpy(window[None])).numpy()[0, 0].astype(np.float64)
+        expected = plane + (answer - expanded(plane, full=False)) * 219 / 255
+        assert np.abs(found[index] - np.clip(expected, 0, 255)).max() <= 0.51
+    with pytest.raises(InputError, match=r"takes frames of 72x50, but this one has 64x48: convert .* \(size: .*\)"):
+        filter_video(make_video("other.mkv", "64x48", 2), tmp_path / "no.mkv", model=model)
+    assert not (tmp_path / "no.mkv").exists()
+    config.write_text(f"name: small\n{keys.replace('fastdvdnet', 'u2netp')}size: {{width: 72, height: 50}}\n")
+    with pytest.raises(InputError, match=r"size 72x50: u2netp takes inputs of one size only: leave size out"):
+        convert(config, tmp_path / "conversion.json", weights=weights, sha256=sha256(weights))

@@ -17,7 +17,7 @@ from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes, write_json
 from pyvmaf.base.outputs import claim, publishes
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.models.gates.gate import Row
-from pyvmaf.models.imported.architectures import architecture, uses
+from pyvmaf.models.imported.architectures import Form, Shapes, architecture, form, uses
 from pyvmaf.models.imported.checkpoint import Say, obtain, read_pinned, read_tensors
 from pyvmaf.models.imported.conversion import Conversion, Parity
 from pyvmaf.models.imported.mirror import MirrorManifest, MirrorOutput, OnnxMetadata, Upstream
@@ -154,6 +154,7 @@ class _Made:
     """A network that holds the weights of a checkpoint, and its graph."""
 
     module: Any
+    form: Form
     network: Any
     facts: CheckpointFacts
     graph: Graph
@@ -164,6 +165,7 @@ def _make(spec: ImportedSpec, config: Path, weights: Path | None, sha256: str | 
     from pyvmaf.models.imported import onnx
 
     module = architecture(spec.architecture)
+    built = _form(spec)
     pins = {str(config): spec.checkpoint.sha256, "--sha256": sha256}
     if weights is not None and not any(pins.values()):
         raise InputError(
@@ -176,7 +178,7 @@ def _make(spec: ImportedSpec, config: Path, weights: Path | None, sha256: str | 
         data, digest = read_pinned(path, pins)
         called = spec.checkpoint.member or path.name
         # Errors name the file that a person knows, not its copy.
-        network, entries = _loaded(module, data, path, weights or Path(called))
+        network, entries = _loaded(module, built, data, path, weights or Path(called))
     package = spec.checkpoint.package
     facts = CheckpointFacts(
         name=path.name if package is None else f"{package.name}=={package.version}: {spec.checkpoint.member}",
@@ -184,10 +186,10 @@ def _make(spec: ImportedSpec, config: Path, weights: Path | None, sha256: str | 
         pinned=spec.checkpoint.sha256 is not None,
         entries=entries,
     )
-    trials = list(_trials(module, spec.trials))
+    trials = list(_trials(module, built.inputs, spec.trials))
     where = f"the export of {spec.name}"
-    graph = Graph.of(onnx.export(network, trials[0], list(module.OUTPUTS)), where)
-    return _Made(module, network, facts, graph, _parity(spec, network, graph, trials))
+    graph = Graph.of(onnx.export(network, trials[0], list(built.outputs)), where)
+    return _Made(module, built, network, facts, graph, _parity(spec, network, graph, trials))
 
 
 def compare(spec: ImportedSpec, weights: Path, graph: Graph) -> Parity:
@@ -202,13 +204,17 @@ def compare(spec: ImportedSpec, weights: Path, graph: Graph) -> Parity:
         MissingFileError: the weights do not exist.
         IntegrityError: they are not those of the network, shapes differ, or an answer is NaN or infinite.
     """
-    module = architecture(spec.architecture)
+    module, built = architecture(spec.architecture), _form(spec)
     data, _ = read_pinned(weights, {})
-    network, _ = _loaded(module, data, weights, weights)
-    return _parity(spec, network, graph, list(_trials(module, spec.trials)))
+    network, _ = _loaded(module, built, data, weights, weights)
+    return _parity(spec, network, graph, list(_trials(module, built.inputs, spec.trials)))
 
 
-def _loaded(module: Any, data: bytes, path: Path, called: Path) -> tuple[Any, int]:
+def _form(spec: ImportedSpec) -> Form:
+    return form(spec.architecture, None if spec.size is None else (spec.size.width, spec.size.height))
+
+
+def _loaded(module: Any, built: Form, data: bytes, path: Path, called: Path) -> tuple[Any, int]:
     """Load a checkpoint strictly into its network; return it, and the number of entries of the published file.
 
     Raises:
@@ -216,7 +222,7 @@ def _loaded(module: Any, data: bytes, path: Path, called: Path) -> tuple[Any, in
     """
     tensors = module.read(data, path) if hasattr(module, "read") else read_tensors(data, path)
     entries = len(tensors)
-    network = module.Network().eval()
+    network = built.network().eval()
     expected = network.state_dict()
     missing, more = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
     shapes = [
@@ -235,12 +241,12 @@ def _loaded(module: Any, data: bytes, path: Path, called: Path) -> tuple[Any, in
     return network, entries
 
 
-def _trials(module: Any, n: int) -> Iterator[Arrays]:
+def _trials(module: Any, inputs: Shapes, n: int) -> Iterator[Arrays]:
     """Give inputs for the comparison: noise, the smallest and largest value, then smooth pictures that change half-way."""
     generator = np.random.default_rng(0)
     for index in range(n):
         feeds = {}
-        for name, shape in module.INPUTS.items():
+        for name, shape in inputs.items():
             low, high = module.RANGES[name]
             if index == 0:
                 values = generator.uniform(low, high, shape)
@@ -321,9 +327,9 @@ def _sidecar(spec: ImportedSpec, made: _Made) -> dict[str, Any]:
         {
             "task": module.TASK,
             "architecture": spec.architecture,
-            "inputs": {name: list(shape) for name, shape in module.INPUTS.items()},
+            "inputs": {name: list(shape) for name, shape in made.form.inputs.items()},
             "input_ranges": {name: list(bounds) for name, bounds in module.RANGES.items()},
-            "outputs": {name: list(shape) for name, shape in module.OUTPUTS.items()},
+            "outputs": {name: list(shape) for name, shape in made.form.outputs.items()},
             "checkpoint": made.facts.as_json(),
             **({"preparation": module.PREPARATION} if hasattr(module, "PREPARATION") else {}),
         },
@@ -339,8 +345,8 @@ def _sidecar(spec: ImportedSpec, made: _Made) -> dict[str, Any]:
         "onnx_opset": graph.opset,
         "operators": graph.operators,
         "n_params": sum(value.numel() for value in made.network.parameters()),
-        "input_name": next(iter(module.INPUTS)),
-        "output_name": next(iter(module.OUTPUTS)),
+        "input_name": next(iter(made.form.inputs)),
+        "output_name": next(iter(made.form.outputs)),
         "expected_output_range": list(
             getattr(module, "OUTPUT_RANGE", (spread.lowest, max(spread.highest, spread.lowest + 1e-6)))
         ),

@@ -6,9 +6,12 @@ frames and gives a grey one: the network sees them as RGB of equal channels, and
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from pyvmaf.models.imported.architectures import Shapes
 
 WINDOW, HEIGHT, WIDTH = 5, 64, 64
 SIGMA = 25 / 255
@@ -137,17 +140,23 @@ class Network(nn.Module):
         """
         super().__init__()
         self.temp1, self.temp2 = _Triple(), _Triple()
-        self._padding = (0, -width % 4, 0, -height % 4)
+        self._beside, self._below = -width % 4, -height % 4
         self._size = height, width
 
     def forward(self, frames: Tensor) -> Tensor:
         """Give the middle frame."""
         height, width = self._size
-        if any(self._padding):
-            frames = functional.pad(frames, self._padding, mode="replicate")
-        noise = torch.full((1, 1, height + self._padding[3], width + self._padding[1]), SIGMA)
+        # Slices, because the exporter computes the widths of a pad, so that nothing would bound the graph's memory.
+        frames = torch.cat([frames, *[frames[:, :, -1:]] * self._below], dim=2)
+        frames = torch.cat([frames, *[frames[..., -1:]] * self._beside], dim=3)
+        noise = torch.full((1, 1, height + self._below, width + self._beside), SIGMA)
         colours = [torch.cat([frames[:, index : index + 1]] * 3, dim=1) for index in range(WINDOW)]
         triples = [self.temp1(*colours[start : start + 3], noise) for start in range(3)]
         denoised = self.temp2(*triples, noise).clamp(0, 1)
         luma: Tensor = (denoised * torch.tensor(_LUMA)[None, :, None, None]).sum(dim=1, keepdim=True)
         return luma[:, :, :height, :width]
+
+
+def sized(height: int, width: int) -> tuple[Shapes, Shapes, partial[Network]]:
+    """Give the shapes of inputs and outputs and the network for frames of a size."""
+    return {"frames": (1, WINDOW, height, width)}, {"denoised": (1, 1, height, width)}, partial(Network, height, width)

@@ -36,6 +36,13 @@ class Checkpoint(Section):
         return self
 
 
+class FrameSize(Section):
+    """Size of the frames that a model takes."""
+
+    width: int = Field(ge=16, le=8192)
+    height: int = Field(ge=16, le=8192)
+
+
 class ImportedSpec(CommonSpec, Section):
     """A published checkpoint."""
 
@@ -44,6 +51,10 @@ class ImportedSpec(CommonSpec, Section):
         description="The network that the checkpoint is of; a row of `ARCHITECTURES`."
     )
     checkpoint: Checkpoint = Checkpoint()
+    size: FrameSize | None = Field(
+        default=None,
+        description="Size of the frames, of a network that takes any; null: the size that its authors chose.",
+    )
     parity: float = Field(
         default=1e-4, gt=0, le=1e-2, description="Largest |torch - onnxruntime| over the outputs of all trials."
     )
