@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import re
 from functools import cache
 from inspect import signature
 from pathlib import Path
@@ -524,6 +525,11 @@ def converted(file):
     return lambda wildcards: [file.path(model=model) for model in PLAN.checkpoints]
 
 
+def one_of(names):
+    """Constraint of a wildcard: one of some names, which may be none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 def per_seed(file):
     """Files of one kind, one for each seed of the model that a rule is about, or of all models."""
     return lambda wildcards: [
@@ -585,7 +591,9 @@ def quantized_models(file):
 
 
 def model_cards(wildcards):
-    return [layout.CARD.path(model=model) for model in PLAN.models]
+    return [
+        layout.CARD.path(model=model) for model in [*PLAN.models, *PLAN.checkpoints]
+    ]
 
 
 def together(*lists):

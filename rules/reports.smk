@@ -68,6 +68,8 @@ rule render_card:
         manifest=layout.CARD.manifest,
     log:
         "logs/render_card/{model}.log",
+    wildcard_constraints:
+        model=one_of(PLAN.models),
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -76,11 +78,42 @@ rule render_card:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         options=dict(config["report"]),
-        code=identity("card"),
+        code=lambda wildcards: PLAN.model(wildcards.model).code("card"),
     shell:
         "vmaf-train card --model {wildcards.model:q} --features {input.table:q} --output $(dirname {output.card:q})"
         " --points {params.options[points]} --code {params.code:q} {input.registry:q} {input.verdict:q}"
         " {input.loso:q} {input.predictions:q} {input.sidecars:q} {input.quantized:q} {input.ensemble:q} > {log:q} 2>&1"
+
+
+rule render_checkpoint_card:
+    """One page per published checkpoint: its origin, gates, limits, and the command that makes it again."""
+    input:
+        registry=layout.REGISTRY.pattern,
+        report=layout.CONVERSION.pattern,
+        sidecar=layout.CONVERTED_SIDECAR.pattern,
+    output:
+        card=report(
+            ensure(layout.CARD.pattern, non_empty=True),
+            caption="../workflow/report/card.rst",
+            category="Models",
+            labels={"model": "{model}", "file": "card"},
+        ),
+        manifest=layout.CARD.manifest,
+    log:
+        "logs/render_card/{model}.log",
+    wildcard_constraints:
+        model=one_of(PLAN.checkpoints),
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=lambda wildcards: PLAN.checkpoint(wildcards.model).code("card"),
+    shell:
+        "vmaf-train card --model {wildcards.model:q} --output $(dirname {output.card:q}) --code {params.code:q}"
+        " {input.registry:q} {input.report:q} > {log:q} 2>&1"
 
 
 rule summarize_run:

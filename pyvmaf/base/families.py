@@ -42,6 +42,7 @@ VERB_PARTS: Table[tuple[str, ...]] = {
     "tune": ("spec", "fit"),
     "subset-sweep": ("spec", "fit"),
     "report": ("predictor",),
+    "card": ("shown",),
 }
 """Parts of a family that each verb loads."""
 

@@ -89,16 +89,18 @@ def card_command(
     points: PointsOption = 400,
     code: CodeOption = None,
 ) -> None:
-    """Write a card per model: data, training, figures, gates, limits of use, int8 variants and reproduction.
+    """Write a card per model: data, training, figures, gates, limits of use, int8 variants and reproduction; of a converted
+    checkpoint its origin, gates and limits.
 
     Example: vmaf-train card results --model vmaf_tiny_v2
     """
-    from pyvmaf.reports.pages.card.page import write_cards
+    from pyvmaf.reports.pages.card.page import uses, write_cards
+    from pyvmaf.reports.read import read_run
 
-    check_code("card", code)
-    for path in write_cards(
-        _paths(files, results), output, models=model or (), table=features, report=report, points=points
-    ):
+    paths = _paths(files, results)
+    if code is not None:
+        check_code("card", code, uses(read_run(paths, converted=True), model or ()))
+    for path in write_cards(paths, output, models=model or (), table=features, report=report, points=points):
         say(f"wrote {path}")
 
 

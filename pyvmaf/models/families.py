@@ -13,6 +13,7 @@ Each part is a module (see `pyvmaf.base.families.module`) with the names below:
 ``predictor``  use of a finished file, and the keys of an ensemble (`pyvmaf.runtime.predictor.PredictorPart`); optional
                ``by_hand``: its keys of the sidecar for a graph that is registered by hand.
 ``int8``       ``int8``: rows of its table and feeds of its graphs, for int8 variants (`Int8Part`).
+``shown``      ``shown``: its part of a card (`pyvmaf.models.shown.ShownPart`).
 =============  ====================================================================================================
 
 A family without int8 variants or ensembles leaves these parts out.

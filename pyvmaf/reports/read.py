@@ -19,6 +19,7 @@ from pyvmaf.base.outputs import MANIFEST_SUFFIX
 from pyvmaf.base.parquet import ParquetTable, read_parquet
 from pyvmaf.base.parse import parse_json
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.models.imported.conversion import Conversion
 from pyvmaf.models.verdicts import FitReport, Verdict
 from pyvmaf.quantized.report import Int8Report
 from pyvmaf.registry.entry import Registry, choose_seed
@@ -100,12 +101,28 @@ class Model:
         return self.seeds[choose_seed(plccs) if plccs else min(self.seeds)]
 
 
+@dataclass(frozen=True)
+class Converted:
+    """A published checkpoint that was converted.
+
+    Attributes:
+        path: the report of its conversion.
+        data: that report.
+        sidecar: of its graph.
+    """
+
+    path: Path
+    data: Conversion
+    sidecar: Sidecar
+
+
 @dataclass
 class Run:
     """The documents and tables of a run.
 
     Attributes:
         models: by name, sorted.
+        converted: published checkpoints, by name.
         shards: tables of frames, one per corpus and codec.
         records: encode records (JSON lines) of the same shards.
         registry: the registry, if there is one.
@@ -113,6 +130,7 @@ class Run:
     """
 
     models: dict[str, Model] = field(default_factory=dict)
+    converted: dict[str, Converted] = field(default_factory=dict)
     shards: list[Path] = field(default_factory=list)
     records: list[Path] = field(default_factory=list)
     registry: Registry | None = None
@@ -137,10 +155,11 @@ class Run:
         return self.model(parts["model"]).seeds.setdefault(number, Seed(number))
 
 
-def read_run(paths: Iterable[str | os.PathLike[str]]) -> Run:
+def read_run(paths: Iterable[str | os.PathLike[str]], *, converted: bool = False) -> Run:
     """Read the documents of a run.
 
     Args:
+        converted: whether to read published checkpoints, too; a run may then hold nothing else.
         paths: verdicts, cross-validation reports, predictions, sidecars, int8 reports, ensembles, shards with their
             records, and the registry, in any order; a folder of results stands for all such files in it.
 
@@ -151,10 +170,13 @@ def read_run(paths: Iterable[str | os.PathLike[str]]) -> Run:
     """
     run = Run()
     for path in _files(paths):
-        _add(run, path)
-    if not any(seed.loso for model in run.models.values() for seed in model.seeds.values()):
+        if converted or layout.CONVERSION.match(os.path.abspath(path)) is None:
+            _add(run, path)
+    fitted = any(seed.loso for model in run.models.values() for seed in model.seeds.values())
+    if not fitted and not (converted and run.converted):
         raise InputError("there is no loso.json among the files: fit a model first, or name the folder of results")
     run.models = dict(sorted(run.models.items()))
+    run.converted = dict(sorted(run.converted.items()))
     for model in run.models.values():
         model.seeds = dict(sorted(model.seeds.items()))
         for seed in model.seeds.values():
@@ -218,6 +240,11 @@ def _add_sidecar(run: Run, path: Path, parts: Mapping[str, str]) -> None:
     seed.sidecar, seed.sidecar_path = _read(run, Sidecar, path), path
 
 
+def _add_conversion(run: Run, path: Path, parts: Mapping[str, str]) -> None:
+    beside = path.with_name(layout.CONVERTED_SIDECAR.pattern.rpartition("/")[2])
+    run.converted[parts["model"]] = Converted(path, _read(run, Conversion, path), _read(run, Sidecar, beside))
+
+
 def _add_variant(run: Run, path: Path, parts: Mapping[str, str]) -> None:
     run.seed(parts).variants.append(Variant(path, parts["mode"], _read(run, Int8Report, path)))
 
@@ -242,6 +269,7 @@ _KINDS: tuple[tuple[layout.ResultFile, Callable[[Run, Path, Mapping[str, str]], 
     (layout.LOSO, _add_loso),
     (layout.PREDICTIONS, _add_predictions),
     (layout.SIDECAR, _add_sidecar),
+    (layout.CONVERSION, _add_conversion),
     (layout.REGISTRY, _add_registry),
     (layout.INT8_REPORT, _add_variant),
     (layout.SHARD, _add_shard),

@@ -126,6 +126,7 @@ def write_pictures(
     """
     rows: list[dict[str, Any]] = []
     file = path.with_name(f"{path.stem}.safetensors")
+    name = name_in(path, file)
     pristine: dict[tuple[int, int], int] = {}
     with writing(file, colour) as writer:
         for source in range(sources):
@@ -138,9 +139,9 @@ def write_pictures(
                     if not step:
                         pristine[source, frame] = number
                     quality = 100.0 if not step else float(np.clip(4 * psnr(picture, original, cap=60) - 80, 0, 99))
-                    rows.append(_row(source, frame, step, size, file.name, number, pristine[source, frame], quality))
-    data = {name: [row[name] for row in rows] for name in rows[0]} | columns
-    files = {name_in(path, file): File.of(file)}
+                    rows.append(_row(source, frame, step, size, name, number, pristine[source, frame], quality))
+    data = {column: [row[column] for row in rows] for column in rows[0]} | columns
+    files = {name: File.of(file)}
     write_table(picture_table(data, metadata(colour=colour, files=files, model="vmaf_v0.6.1", engine={})), path)
     return path
 

@@ -375,3 +375,27 @@ def test_a_video_is_denoised_by_windows_of_its_frames(
     config.write_text(f"name: small\n{keys.replace('fastdvdnet', 'u2netp')}size: {{width: 72, height: 50}}\n")
     with pytest.raises(InputError, match=r"size 72x50: u2netp takes inputs of one size only: leave size out"):
         convert(config, tmp_path / "conversion.json", weights=weights, sha256=sha256(weights))
+
+
+def test_a_checkpoint_has_a_card_with_its_origin_and_gates(tmp_path: Path) -> None:
+    from pyvmaf.reports.pages.card.page import write_cards
+    from tests.make.pages import Parsed
+
+    weights = saved(tmp_path, state())
+    report = tmp_path / "results/models/tiny/converted/conversion.json"
+    outcome = convert(spec(tmp_path), report, weights=weights, sha256=sha256(weights))
+    (card,) = write_cards([tmp_path / "results"], tmp_path / "cards")
+    page = Parsed(card.read_text(encoding="utf-8"))
+    assert page.open == []
+    facts = {row[0]: row[1] for row in page.table("Overview")[1:]}
+    assert (facts["verdict"], facts["checkpoint"], facts["input input"]) == ("✗ HOLD", "tiny.pth", "1x3x8x8, 0 to 1")
+    gates = page.table("All gates with measured values and limits")
+    assert [row[1] for row in gates[1:]] == [row.measured for row in outcome.gate.rows or []]
+    hashes = page.table("SHA-256 of all files")[1:]
+    assert [row[0] for row in hashes] == ["checkpoint", "weights.safetensors", "model.onnx", "model.json"]
+    assert "nobody has tried these weights here" in card.read_text(encoding="utf-8")
+    register([report], tmp_path / "results/registry/registry.json")
+    assert "It is held: not for use." in write_cards([tmp_path / "results"], tmp_path / "cards")[0].read_text()
+    convert(pinned(tmp_path, weights), report, weights=weights)
+    register([report], tmp_path / "results/registry/registry.json")
+    assert "It is shipped." in write_cards([tmp_path / "results"], tmp_path / "cards")[0].read_text()

@@ -112,7 +112,7 @@ LEAVES: dict[str, tuple[Any, set[str]]] = {
     "corpora": (["mine", "other"], {"prepare_clip", "collect_corpus", "encode_rung"} | FROM_FEATURES | FROM_TABLE),
     "codecs": (["libx264"], {"combine_table"} | FROM_TABLE),
     "models": (["small", "second"], FROM_TABLE),
-    "checkpoints": (["transnet_v2"], {"fetch_checkpoint", "convert_checkpoint"} | CLOSING),
+    "checkpoints": (["transnet_v2"], {"fetch_checkpoint", "convert_checkpoint", "render_checkpoint_card"} | CLOSING),
     "seeds": ([0], {"judge_model"} | FROM_EXPORT | CLOSING),
     "quantized": ([], CLOSING),
     "features": (["canonical6", "psnr_y"], FROM_FEATURES | FROM_TABLE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
+from pyvmaf.models.shown import Shown, shown_of
 from pyvmaf.models.verdicts import FitReport
 from pyvmaf.registry.entry import Entry, Held
 from pyvmaf.reports.read import Model, Run, Seed
@@ -62,10 +64,12 @@ class Card:
         """The sidecar of the seed."""
         return self.seed.sidecar
 
-    @property
-    def inputs(self) -> Mapping[str, Any]:
-        """The keys of the sidecar that describe the inputs and belong to the model's family."""
-        return self.seed.inputs
+    @cached_property
+    def shown(self) -> Shown | None:
+        """What its family says of it; None without a sidecar."""
+        if self.sidecar is None:
+            return None
+        return shown_of(self.model.name if self.ships else str(self.seed.onnx), self.sidecar)
 
     @property
     def loso(self) -> FitReport:
@@ -143,7 +147,7 @@ def _read_rows(model: Model, path: Path) -> pd.DataFrame:
     with ParquetTable(path) as table:
         rows: pd.DataFrame = table.read([name for name in columns if name in table.names]).to_pandas()
     for name in {*_COLUMNS, by} & set(rows.columns):
-        rows[name] = rows[name].astype(str)
+        rows[name] = rows[name].astype(object).where(rows[name].notna(), None)
     return rows
 
 

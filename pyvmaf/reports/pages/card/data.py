@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyvmaf.reports.elements import Element, Section, Table, digest, facts, number, paragraph, table, text
+from pyvmaf.reports.elements import Cell, Element, Section, Table, digest, facts, number, paragraph, table, text
 from pyvmaf.reports.pages.card.card import Card
 
 if TYPE_CHECKING:
@@ -35,17 +35,17 @@ def section(card: Card) -> Section:
 
 def _sources(rows: pd.DataFrame, keys: list[str], target: str) -> Table:
     counted = [name for name in _COUNTED if name in rows.columns]
+    # The target of a filter is a picture, which no column holds.
+    valued = target in rows.columns
     cells = []
     for key, part in rows.groupby(keys, sort=True, observed=True):
         names: Any = key
-        values = part[target].dropna()
-        low, median, high = (values.min(), values.median(), values.max()) if len(values) else (None, None, None)
         cells.append(
             [
                 *(text(name) for name in reversed(names)),
                 *(number(int(part[name].nunique())) for name in counted),
                 number(len(part)),
-                *(number(None if value is None else float(value), 1) for value in (low, median, high)),
+                *(_range(part[target]) if valued else ()),
             ]
         )
     caption = f"Table: {_count(len(cells), 'source', 'sources')}"
@@ -53,8 +53,16 @@ def _sources(rows: pd.DataFrame, keys: list[str], target: str) -> Table:
         caption += f" of {_count(rows['group'].nunique(), 'group', 'groups')}"
     if "corpus" in keys:
         caption += f" in {_count(rows['corpus'].nunique(), 'corpus', 'corpora')}"
-    head = (*reversed(keys), *(_COUNTED[name] for name in counted), "rows", f"{target} min", "median", "max")
+    ranged = (f"{target} min", "median", "max") if valued else ()
+    head = (*reversed(keys), *(_COUNTED[name] for name in counted), "rows", *ranged)
     return table(caption, head, cells)
+
+
+def _range(column: pd.Series[Any]) -> list[Cell]:
+    values = column.dropna()
+    if not len(values):
+        return [number(None)] * 3
+    return [number(float(value), 1) for value in (values.min(), values.median(), values.max())]
 
 
 def _count(n: int, singular: str, plural: str) -> str:

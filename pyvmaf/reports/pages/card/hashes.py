@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pyvmaf.base import families
+from pyvmaf.base.code import NOTHING
 from pyvmaf.base.manifest import engine_block
 from pyvmaf.reports.elements import Cell, Section, digest, facts, table, text
 from pyvmaf.reports.pages.card.card import Card
@@ -11,7 +13,8 @@ from pyvmaf.reports.pages.card.card import Card
 
 def section(card: Card) -> Section:
     """Show the SHA-256 of table, settings, weights, models and variants."""
-    code = [(f"this card: {key}", text(value)) for key, value in sorted(engine_block("card").items())]
+    used = NOTHING if card.sidecar is None else families.uses("card", card.sidecar.kind)
+    code = [(f"this card: {key}", text(value)) for key, value in sorted(engine_block("card", used).items())]
     elements = (
         table("SHA-256 of all files", ("file", "seed", "SHA-256"), _hashes(card)),
         facts("Code of this card", code),

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
+from pyvmaf.models.shown import Ranges
 from pyvmaf.models.verdicts import FoldFigures
 from pyvmaf.reports import measures
 from pyvmaf.reports.elements import NONE, Element, Heading, Notes, Section, Table, number, table, text
 from pyvmaf.reports.pages.card.card import TEACHER, Card
 from pyvmaf.reports.pages.card.figures import folds_of, held_out
-from pyvmaf.reports.pages.card.glance import guard
 
 
 def section(card: Card) -> Section:
     """Show warnings, the range of each input, and the held-out rows outside of it."""
     elements: list[Element] = [Heading("Not suitable for"), Notes(tuple(_warnings(card)))]
-    if "feature_ranges" in card.inputs:
-        elements.append(_inputs(card.inputs))
+    if card.shown is not None and card.shown.ranges is not None:
+        elements.append(_ranges(card.shown.ranges))
     shares = _outside(card)
     if shares:
         elements.append(_outside_table(card.by, shares))
@@ -40,8 +40,8 @@ def _warnings(card: Card) -> Iterator[str]:
             f"Material of another {by}, without a check: on the worst unseen one, "
             f"{held_out(worst.held_out)}, PLCC was {_plcc(worst)}."
         )
-    if "feature_ranges" in card.inputs:
-        yield from _input_warnings(card.inputs)
+    if card.shown is not None:
+        yield from card.shown.warnings
     rows = card.rows
     if rows is not None and card.target in rows.columns:
         low, high = rows[card.target].quantile([0.01, 0.99])
@@ -50,8 +50,10 @@ def _warnings(card: Card) -> Iterator[str]:
             f"{high:.1f}."
         )
     if rows is not None and "codec" in rows.columns:
-        codecs = ", ".join(sorted(rows["codec"].unique()))
-        yield f"Other encoders, without a check: the training rows are of {codecs}."
+        # Pictures of pristine clips, and images, are of no codec.
+        codecs = sorted(rows["codec"].dropna().unique())
+        if codecs:
+            yield f"Other encoders, without a check: the training rows are of {', '.join(codecs)}."
 
 
 def _unlike(card: Card) -> str:
@@ -86,39 +88,11 @@ def _plcc(fold: FoldFigures) -> str:
     return "not defined" if fold.plcc is None else f"{fold.plcc:.4f}"
 
 
-def _input_warnings(inputs: Mapping[str, Any]) -> Iterator[str]:
-    if inputs.get("input_guard", "none") == "clamp":
-        effect = f"{guard(inputs)}, so that scores stay plausible but no longer follow the picture."
-    else:
-        effect = "inputs are not limited to them, and a network that extrapolates may return any score."
-    yield f"Inputs outside of the ranges below: {effect} load_model and eval report the share of such rows."
-    codec = inputs["codec"]
-    if codec is not None and codec["blind"] is None:
-        slots = ", ".join(codec["slots"])
-        yield f"Encoders other than {slots}: the vocabulary has no slot for an unknown encoder, so they are refused."
-    elif codec is not None:
-        yield "Calls without a codec if it is known: the model then uses the slot of an unknown encoder."
-
-
-def _inputs(inputs: Mapping[str, Any]) -> Table:
-    ranges, scaling, transforms = (
-        inputs["feature_ranges"],
-        inputs["input_normalization"],
-        inputs.get("input_transforms", {}),
-    )
+def _ranges(ranges: Ranges) -> Table:
     rows = [
-        [
-            text(name),
-            number(float(ranges[name][0])),
-            number(float(ranges[name][1])),
-            number(float(mean)),
-            number(float(std)),
-            text(transforms.get(name) or NONE),
-        ]
-        for name, mean, std in zip(inputs["features"], scaling["mean"], scaling["std"], strict=True)
+        [number(value) if isinstance(value, float) else text(value or NONE) for value in row] for row in ranges.rows
     ]
-    caption = "Range of each input over the training rows, and its scaler (after its transform, if it has one)"
-    return table(caption, ("input", "minimum", "maximum", "mean", "std", "transform"), rows)
+    return table(ranges.caption, ranges.head, rows)
 
 
 def _outside(card: Card) -> list[dict[str, Any]]:

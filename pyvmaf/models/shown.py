@@ -1,0 +1,59 @@
+"""What the card of a finished model says of it beyond what every model has: text that its family gives (part ``shown``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from pyvmaf.base.families import load_part
+from pyvmaf.runtime.sidecar import Sidecar
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """A table of what the training rows were like.
+
+    Attributes:
+        caption: its heading.
+        head: names of the columns; the first names a row.
+        rows: text, and numbers.
+    """
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str | float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A family's part of a card.
+
+    Attributes:
+        what: the kind of model in words.
+        use: lines of commands and code.
+        inputs: facts about what it takes, as name and value.
+        warnings: sentences on what it is not suitable for.
+        ranges: what its training rows were like; None for nothing known.
+    """
+
+    what: str
+    use: tuple[str, ...]
+    inputs: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...] = ()
+    ranges: Ranges | None = None
+
+
+class ShownPart(Protocol):
+    """The part ``shown``."""
+
+    def shown(self, name: str, sidecar: Sidecar) -> Shown:
+        """Describe a model; `name` is what a command calls it by: its id, or the path of its file."""
+
+
+def shown_of(name: str, sidecar: Sidecar) -> Shown:
+    """Describe a model by its family.
+
+    Raises:
+        InputError: its kind is unknown.
+    """
+    return cast(ShownPart, load_part(sidecar.kind, "shown")).shown(name, sidecar)
