@@ -417,35 +417,34 @@ def picture_file(file, table, corpus, clip, codec):
     return file.path(pictures=name, corpus=corpus, clip=clip, codec=codec)
 
 
-def pictures_of(video, image):
+def pictures_of_table(table, video, image):
     """Files of one kind, one for each ladder of a table of pictures and one for each of its folders of images."""
+    name = PLAN.table_pictures(table)
+    ladders = [
+        picture_file(video, table, *parts) for parts in PLAN.picture_ladders(table)
+    ]
+    images = PLAN.table_images(table)
+    return [*ladders, *(image.path(pictures=name, images=key) for key in images)]
 
-    def paths(wildcards):
-        table = wildcards.table
-        name = PLAN.table_pictures(table)
-        ladders = [
-            picture_file(video, table, *parts) for parts in PLAN.picture_ladders(table)
-        ]
-        images = PLAN.table_images(table)
-        return [*ladders, *(image.path(pictures=name, images=key) for key in images)]
 
-    return paths
+def pictures_of(video, image):
+    """As `pictures_of_table`, of the table that a rule is about."""
+    return lambda wildcards: pictures_of_table(wildcards.table, video, image)
+
+
+def model_pictures(wildcards):
+    """The pictures that the rows of a model's table stand for; none for a table of features."""
+    table = PLAN.model(wildcards.model).table
+    if not has_pictures(table):
+        return []
+    return pictures_of_table(table, layout.FRAMES, layout.IMAGES)
 
 
 def all_pictures(wildcards):
     """Pictures of all tables that a model is trained on."""
-    found = []
-    for table in filter(has_pictures, PLAN.tables):
-        name = PLAN.table_pictures(table)
-        found += [
-            picture_file(layout.FRAMES, table, *parts)
-            for parts in PLAN.picture_ladders(table)
-        ]
-        found += [
-            layout.IMAGES.path(pictures=name, images=images)
-            for images in PLAN.table_images(table)
-        ]
-    return list(dict.fromkeys(found))
+    tables = filter(has_pictures, PLAN.tables)
+    found = (pictures_of_table(table, layout.FRAMES, layout.IMAGES) for table in tables)
+    return list(dict.fromkeys(path for paths in found for path in paths))
 
 
 def picture_rungs(wildcards):

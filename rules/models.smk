@@ -5,6 +5,7 @@ rule fit_model:
     """All folds of one seed and the model on all sources, trained together."""
     input:
         table=model_table,
+        pictures=model_pictures,
         negatives=trained_negatives,
         backbone=trained_backbone,
     output:

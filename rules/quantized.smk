@@ -8,6 +8,7 @@ rule quantize_model:
         sidecar=layout.SIDECAR.pattern,
         weights=layout.WEIGHTS.pattern,
         table=model_table,
+        pictures=model_pictures,
     output:
         onnx=ensure(layout.INT8.pattern, non_empty=True),
         report=ensure(layout.INT8_REPORT.pattern, non_empty=True),

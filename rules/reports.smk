@@ -100,7 +100,7 @@ rule render_checkpoint_card:
         ),
         manifest=layout.CARD.manifest,
     log:
-        "logs/render_card/{model}.log",
+        "logs/render_checkpoint_card/{model}.log",
     wildcard_constraints:
         model=one_of(PLAN.checkpoints),
     conda:

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from pyvmaf.base.document import Bounds, Name, OpenPart, OptionalKey, Part, Positive, Sha256, problems
+from pyvmaf.base.document import Bounds, Name, OpenPart, OptionalKey, Part, Positive, problems
 from pyvmaf.base.files import sha256_bytes
 from pyvmaf.base.table import Table
 from pyvmaf.errors import InputError, IntegrityError, unknown_name
 from pyvmaf.runtime import allowlist
+from pyvmaf.runtime.checkpoint import CheckpointFacts
 from pyvmaf.runtime.graph import Graph
 from pyvmaf.runtime.load import check_described, confined_file, jail_of, read_pinned
 from pyvmaf.runtime.session import run_all, session, short
@@ -42,15 +43,6 @@ class Preparation(Part):
     divide_by: Literal["255", "largest"] = Field(description="largest: by the largest sample of the picture")
     mean: list[float] = Field(min_length=3, max_length=3)
     std: list[Annotated[float, Field(gt=0)]] = Field(min_length=3, max_length=3)
-
-
-class CheckpointFacts(Part):
-    """The published file that a model was made of."""
-
-    name: Name = Field(description="Package and member, or the file's name.")
-    sha256: Sha256
-    pinned: bool = Field(description="Whether the model's YAML file pins this hash.")
-    entries: Positive = Field(description="Tensors of its state dict.")
 
 
 class TensorBlock(OpenPart):

@@ -195,7 +195,7 @@ def questions(folder: Path, log: Path) -> dict[str, Job]:
         "results/frames/gray/mine/carphone/libx264.safetensors",
         "results/models/u2netp/converted/conversion.json",
     ]
-    looked = ["results/models/pictures/seed0/weights.safetensors"]
+    looked = ["results/models/pictures/seed0/weights.safetensors", "results/reports/models/u2netp.html"]
     head = [
         "--snakefile",
         str(SNAKEFILE),
@@ -219,8 +219,8 @@ def questions(folder: Path, log: Path) -> dict[str, Job]:
     run, further, of_pictures = (planned(answers[name][1]) for name in cases)
     further |= {name: job for name, job in of_pictures.items() if name not in further}
     # First the jobs of the run: its pages would show the additions, such as an ensemble.
-    # Labels, pictures and checkpoints are read before they are put together and converted.
-    last = {"aggregate_labels", "combine_pictures", "convert_checkpoint"}
+    # Labels, pictures and checkpoints are read before they are put together, converted and shown.
+    last = {"aggregate_labels", "combine_pictures", "convert_checkpoint", "render_checkpoint_card"}
     rest = sorted(JOBS - set(run), key=lambda rule: (rule in last, rule))
     found = {**run, **{rule: further[rule] for rule in rest}}
     fit = found["fit_model"]

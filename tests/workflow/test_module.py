@@ -52,6 +52,7 @@ def test_another_workflow_imports_this_one(
     assert set(jobs) == {*SOURCES} - {
         *("fetch_corpus", "import_table", "ensemble_models", "read_labels", "aggregate_labels"),
         *("extract_frames", "extract_images", "combine_pictures", "fetch_checkpoint", "convert_checkpoint"),
+        "render_checkpoint_card",
         *(rule for rule in SOURCES if rule.startswith("all_")),
     }
 
@@ -108,7 +109,9 @@ def test_the_catalog_file_states_usage() -> None:
 
 def test_files_for_people_are_in_the_report() -> None:
     reported = {name: path for name, rule in rules().items() for path in rule.output if "report" in path.flags}
-    assert set(reported) == {"judge_model", "register_models", "render_report", "render_card", "summarize_run"}
+    assert set(reported) == {
+        *("judge_model", "register_models", "render_report", "render_card", "render_checkpoint_card", "summarize_run")
+    }
     captions = set()
     for name, path in reported.items():
         flag = path.flags["report"]

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from pyvmaf.base.document import Count, Document, ModelId, Name, Part, Positive, RunProvenance, Sha256, Size
 from pyvmaf.models.verdicts import GateReport
+from pyvmaf.runtime.checkpoint import CheckpointFacts
 from pyvmaf.runtime.sidecar import License
-from pyvmaf.runtime.tensors import CheckpointFacts
 
 
 class Parity(Part):

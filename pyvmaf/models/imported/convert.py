@@ -23,10 +23,11 @@ from pyvmaf.models.imported.conversion import Conversion, Parity
 from pyvmaf.models.imported.mirror import MirrorManifest, MirrorOutput, OnnxMetadata, Upstream
 from pyvmaf.models.imported.spec import ImportedSpec, load_imported_spec
 from pyvmaf.models.verdicts import GateReport
+from pyvmaf.runtime.checkpoint import CheckpointFacts
 from pyvmaf.runtime.graph import Graph
 from pyvmaf.runtime.session import run_all, session, short
 from pyvmaf.runtime.sidecar import check_sidecar
-from pyvmaf.runtime.tensors import CheckpointFacts, check_declared, tensor_block
+from pyvmaf.runtime.tensors import check_declared, tensor_block
 
 if TYPE_CHECKING:
     from pyvmaf.models.imported.onnx import Arrays

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pyvmaf.base.document import Document, ModelId, Name, Part, Positive, RunProvenance, Sha256
+from pyvmaf.runtime.checkpoint import CheckpointFacts
 from pyvmaf.runtime.sidecar import License
-from pyvmaf.runtime.tensors import CheckpointFacts
 
 
 class Upstream(Part):
