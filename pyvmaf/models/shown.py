@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from pyvmaf.base.families import load_part
 from pyvmaf.runtime.sidecar import Sidecar
@@ -57,3 +59,30 @@ def shown_of(name: str, sidecar: Sidecar) -> Shown:
         InputError: its kind is unknown.
     """
     return cast(ShownPart, load_part(sidecar.kind, "shown")).shown(name, sidecar)
+
+
+_TASK_USE = {
+    "shots": "vmaf-train shots film.mkv --model {}",
+    "saliency": "vmaf-train saliency clip.mkv --per-clip --output saliency.parquet --model {}",
+    "denoise": "vmaf-train filter noisy.mkv clean.mkv --model {}",
+    "features": "# network.backbone of the YAML file of a model of kind image: {}",
+}
+
+
+def tensor_use(name: str, keys: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say how to call a model whose sidecar states a task and tensors."""
+    return (_TASK_USE[keys["task"]].format(shlex.quote(name)),)
+
+
+def tensor_inputs(keys: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the facts about the tensors of such a model."""
+    yield "network", str(keys["architecture"])
+    for name, shape in keys["inputs"].items():
+        low, high = keys["input_ranges"][name]
+        yield f"input {name}", f"{_sizes(shape)}, {low:g} to {high:g}"
+    for name, shape in keys["outputs"].items():
+        yield f"output {name}", _sizes(shape)
+
+
+def _sizes(shape: list[int]) -> str:
+    return "x".join(map(str, shape))

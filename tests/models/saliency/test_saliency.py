@@ -375,3 +375,16 @@ def test_named_values_have_rows_and_leave_others(tmp_path: Path, table: Path, va
     config = write_spec(tmp_path, SMALL, split={"protocol": "named", "by": "corpus", "values": values})
     with pytest.raises(InputError, match=message):
         fit(config, table, tmp_path / "out", seed=0)
+
+
+def test_its_card_says_how_it_is_fed(model: Made, table: Path, tmp_path: Path) -> None:
+    from pyvmaf.reports.pages.card.page import write_cards
+    from tests.make.pages import Parsed
+
+    (card,) = write_cards([model.seed.parents[2]], tmp_path, table=table)
+    page = Parsed(card.read_text(encoding="utf-8"))
+    assert page.open == []
+    facts = {row[0]: row[1] for row in page.table("Overview")[1:]}
+    assert facts["kind"] == "saliency, saliency: it maps salient objects"
+    assert facts["output saliency_map"] == f"1x1x{SIDE}x{SIDE}"
+    assert len(page.table("Table: ")) == 1 + 40
