@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -17,11 +19,12 @@ from numpy.typing import NDArray
 from pyvmaf.base.files import atomic_path, dumps, read_json, write_text
 from pyvmaf.base.outputs import is_stream
 from pyvmaf.base.parquet import ParquetTable
-from pyvmaf.errors import InputError, PyvmafError, unknown_name
+from pyvmaf.errors import InputError, PyvmafError, UnavailableError, unknown_name
 from pyvmaf.features.catalog import TEACHER
 from pyvmaf.features.pool import COUNT, POOLS, pool
 
 if TYPE_CHECKING:
+    import altair as alt
     import pandas as pd
     import pyarrow as pa
 
@@ -154,6 +157,60 @@ class Scores:
         import pandas as pd
 
         return pd.DataFrame({"frame_index": self.frame_index, **self.columns})
+
+    def to_polars(self) -> Any:
+        """Return a polars data frame with one row per frame: ``frame_index`` and the columns.
+
+        Raises:
+            UnavailableError: polars is not installed.
+        """
+        try:
+            # Not a dependency of this package.
+            polars = import_module("polars")
+        except ImportError as err:
+            raise UnavailableError(
+                "polars is not installed: install it (pip install polars), or use to_arrow()"
+            ) from err
+        return polars.DataFrame({"frame_index": self.frame_index, **self.columns})
+
+    def plot(self, *columns: str) -> alt.Chart:
+        """Return a chart of columns over the frames, which notebooks show.
+
+        Args:
+            columns: their names; by default `headline`.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        import altair as alt
+
+        names = columns or (self.headline,)
+        frames = self.frame_index.tolist()
+        values = [
+            {"frame": frame, "column": name, "value": _json(value)}
+            for name in names
+            for frame, value in zip(frames, self[name].tolist(), strict=True)
+            if np.isfinite(value)
+        ]
+        # Values given like this have no limit of rows.
+        legend = None if len(names) == 1 else alt.Legend()
+        chart: alt.Chart = alt.Chart(alt.InlineData(values=values)).mark_line()
+        return chart.encode(
+            x=alt.X("frame:Q", title="frame"),
+            y=alt.Y("value:Q", title=names[0] if len(names) == 1 else "", scale=alt.Scale(zero=False)),
+            color=alt.Color("column:N", title="", sort=list(names), legend=legend),
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the pooled figures as a table, which notebooks show."""
+        pooled = self.pooled()
+        heads = "".join(f"<th>{escape(name)}</th>" for name in ("", *self.pools))
+        lines = [
+            f"<tr><th>{escape(column)}</th>" + "".join(f"<td>{figures[name]:.4f}</td>" for name in self.pools) + "</tr>"
+            for column, figures in pooled.items()
+        ]
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return f"<table><caption>{len(self)} frames</caption><tr>{heads}</tr>{''.join(lines)}</table>{notes}"
 
     def write(self, path: str | os.PathLike[str], form: str | None = None) -> None:
         """Write one row per frame as .json (with the pooled figures), .ndjson, .csv or .parquet.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import pyvmaf
+from pyvmaf.errors import InputError, UnavailableError
 from tests.make.commands import command
 
 
@@ -39,3 +43,38 @@ def test_the_terminal_says_of_how_many_frames_a_figure_is(
     assert "psnr_y is at libvmaf's cap of 60 dB in 9 of 10 frames" in capped.stderr
     whole = command("score", str(reference), str(changed), "--features", "float_ssim")
     assert (whole.returncode, "note:" in whole.stderr) == (0, False)
+
+
+class TestNotebooks:
+    scores = pyvmaf.Scores(
+        np.arange(3),
+        {"vmaf": np.array([1.5, np.inf, 3.0]), "<b>": np.ones(3)},
+        notes=["a & b"],
+        libvmaf_models={"vmaf": "m"},
+    )
+
+    def test_the_table_is_text(self) -> None:
+        from xml.etree import ElementTree
+
+        text = f"<div>{self.scores._repr_html_()}</div>"
+        page = ElementTree.fromstring(text)  # noqa: S314  # made here
+        rows = [["".join(cell.itertext()) for cell in row] for row in page.iter("tr")]
+        assert rows[0] == ["", *self.scores.pools]
+        assert [row[0] for row in rows[1:]] == ["vmaf", "<b>"]
+        assert rows[1][1] == "2.2500"
+        assert page.findtext("p") == "a & b"
+
+    def test_a_chart_has_the_values(self) -> None:
+        [values] = self.scores.plot().to_dict()["datasets"].values()
+        assert [(row["frame"], row["value"]) for row in values] == [(0, 1.5), (2, 3.0)]
+        [values] = self.scores.plot("vmaf", "<b>").to_dict()["datasets"].values()
+        assert {row["column"] for row in values} == {"vmaf", "<b>"}
+        with pytest.raises(InputError, match="unknown column 'x'"):
+            self.scores.plot("x")
+
+    def test_polars(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        if importlib.util.find_spec("polars") is not None:
+            assert self.scores.to_polars()["vmaf"].to_list() == self.scores["vmaf"].tolist()
+        monkeypatch.setitem(sys.modules, "polars", None)
+        with pytest.raises(UnavailableError, match="polars is not installed"):
+            self.scores.to_polars()
