@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
+
+
+def _complete(schema: dict[str, Any], section: type[BaseModel]) -> None:
+    """Leave the default out of the schema of a key that is written only where it is used (`exclude_if`).
+
+    Defaults of the schema are filled into plans; those of a key that came later would plan anew what does not use it.
+    """
+    for name, field in section.model_fields.items():
+        if field.exclude_if is not None:
+            schema.get("properties", {}).get(name, {}).pop("default", None)
 
 
 class Section(BaseModel):
@@ -13,4 +25,4 @@ class Section(BaseModel):
     bases as they are written.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, json_schema_extra=_complete)
