@@ -45,11 +45,17 @@ def main() -> bool:
         print(
             f"versions: backend {backend}: one command {one:.2f} s, {len(rungs)} commands {several:.2f} s of processor time"
         )
-        met.append(
-            report(
-                f"one command over {len(rungs)} ({backend})", f"{one / several:.2f} (bar {BAR})", one / several <= BAR
+        # libvmaf computes all but motion anew for each rung, so that its figure has no bar.
+        if backend == "kernels":
+            met.append(
+                report(
+                    f"one command over {len(rungs)} ({backend})",
+                    f"{one / several:.2f} (bar {BAR})",
+                    one / several <= BAR,
+                )
             )
-        )
+        else:
+            print(f"  one command over {len(rungs)} ({backend}): {one / several:.2f}")
     return all(met)
 
 
