@@ -249,7 +249,8 @@ class Model:
 
     def part(self, step: str) -> dict[str, Any]:
         """The keys that a step reads of the file: a change of another key does not concern the step."""
-        keys = dict(set_keys({key: self.spec[key] for key in self.reads[step]}))
+        # A key that is written only where it is used has no default to fill in.
+        keys = dict(set_keys({key: self.spec[key] for key in self.reads[step] if key in self.spec}))
         return keys if step == "ensemble" else keys | self._rows
 
     @cached_property
@@ -329,7 +330,7 @@ class PublishedCheckpoint:
 
     def part(self, step: str) -> dict[str, Any]:
         """The keys that a step reads of the file."""
-        return dict(set_keys({key: self.spec[key] for key in self.reads[step]}))
+        return dict(set_keys({key: self.spec[key] for key in self.reads[step] if key in self.spec}))
 
 
 class Plan:
