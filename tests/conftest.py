@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -100,8 +101,10 @@ def convert(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     folder = tmp_path_factory.mktemp("converted")
 
     def run(source: Path, name: str, *options: str) -> Path:
-        target = folder / name
+        # Tests may give the same name to other files.
+        target = folder / hashlib.sha256(repr((source, options)).encode()).hexdigest()[:12] / name
         if not target.exists():
+            target.parent.mkdir(exist_ok=True)
             subprocess.run(
                 [ffmpeg, "-v", "error", "-y", "-i", str(source), *options, str(target)], check=True, timeout=120
             )

@@ -22,8 +22,10 @@ from tests.make.commands import refusal
 INPUTS = frozenset(
     [
         "archive",
+        "backbone",
         "base_dir",
         "cache",
+        "calibration",
         "checkpoint",
         "clips",
         "config",
@@ -43,6 +45,7 @@ INPUTS = frozenset(
         "mos_csv",
         "negatives",
         "normalization",
+        "opinions",
         "packages",
         "pairs",
         "pairs_csv",
@@ -55,6 +58,7 @@ INPUTS = frozenset(
         "sidecar",
         "sidecars",
         "source",
+        "table",
         "train_config",
         "tree",
         "truth",

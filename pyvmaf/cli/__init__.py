@@ -54,6 +54,7 @@ VERBS: dict[str, tuple[str, ...]] = {
         "profile",
         "bisect-model-quality",
         "eval-saliency-per-mb",
+        "calibrate",
     ),
     "studies": ("tune", "feature-correlation", "signal-mix-audit", "subset-sweep"),
     "workflow": ("config", "code", "schema", "audit", "repair"),

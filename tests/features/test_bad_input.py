@@ -33,7 +33,8 @@ def test_files_that_are_not_a_pair(pair: tuple[Path, Path], tmp_path: Path) -> N
     empty = tmp_path / "empty.mp4"
     empty.touch()
     refused(tmp_path, "score", reference, empty, message=r"empty\.mp4 is empty: 0 bytes")
-    refused(tmp_path, "score", reference, tmp_path, message="is a folder, not a video")
+    # A folder of distorted videos stands for all of them; a folder of references for none.
+    refused(tmp_path, "score", tmp_path, distorted, message="is a folder, not a video")
 
 
 @pytest.mark.parametrize(

@@ -188,8 +188,8 @@ def test_an_interrupt_or_a_full_disk_leaves_nothing_half_written(
 def test_a_kind_without_a_family_is_named_with_those_that_have_one(
     tmp_path: Path, table: Path, write_spec: SpecWriter
 ) -> None:
-    with pytest.raises(InputError, match="unknown kind 'saliency': valid: fr, mos"):
-        fit(write_spec(kind="saliency"), table, tmp_path / "out", seed=0)
+    with pytest.raises(InputError, match="unknown kind 'sound': valid: fr, mos"):
+        fit(write_spec(kind="sound"), table, tmp_path / "out", seed=0)
 
 
 def test_weights_that_are_damaged_or_something_else(tmp_path: Path, table: Path, write_spec: SpecWriter) -> None:
