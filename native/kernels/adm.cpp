@@ -10,15 +10,12 @@ namespace pyvmaf::kernels::adm {
 
 namespace {
 
-const Kernels& kernels_of(const std::string& name) {
-  std::vector<const Kernels*> available;
+std::vector<const Kernels*> available() {
 #if defined(PYVMAF_AVX2)
-  if (has_avx2()) {
-    available.push_back(&avx2());
-  }
+  return runnable(portable, avx2);
+#else
+  return runnable(portable);
 #endif
-  available.push_back(&portable());
-  return chosen(available, name);
 }
 
 constexpr double pi = 3.14159265358979323846;
@@ -160,7 +157,7 @@ Measure::Measure(int width, int height, int bits, int most_distorted,
       gain_limits_(std::move(gain_limits)),
       additive_(additive),
       noise_weight_(viewing.noise_weight),
-      kernels_(kernels_of(instruction_set)) {
+      kernels_(chosen(available(), instruction_set)) {
   if (most_distorted < 1) {
     throw std::invalid_argument("a ladder has one distorted version or more");
   }
@@ -188,13 +185,13 @@ Measure::Measure(int width, int height, int bits, int most_distorted,
     Scale& scale = scales_[static_cast<std::size_t>(index)];
     scale.width = columns;
     scale.height = rows;
-    scale.pitch = index == 0 ? frames_[0].pitch() : (columns + 2 * Luma::margin + 63) / 64 * 64;
+    scale.pitch = index == 0 ? frames_[0].pitch() : pitch_of(columns);
     const std::size_t sample_size = index == 1 ? sizeof(std::int16_t) : sizeof(std::int32_t);
     for (int i = 0; i <= most_distorted && index > 0; ++i) {
       scale.memory.push_back(
-          allocate(sample_size * static_cast<std::size_t>(scale.pitch * rows + 2 * Luma::margin)));
+          allocate(sample_size * static_cast<std::size_t>(scale.pitch * rows + 2 * margin)));
       scale.pictures.push_back(static_cast<std::uint8_t*>(scale.memory.back().get()) +
-                               sample_size * Luma::margin);
+                               sample_size * margin);
     }
     for (int band = 0; band < band_count; ++band) {
       const float value = sensitivity(index, band, viewing);

@@ -19,10 +19,19 @@ const Kernels& chosen(const std::vector<const Kernels*>& available, const std::s
   throw std::invalid_argument("instruction set '" + name + "' is not one of " + names);
 }
 
+// The implementations that this processor can run, the fastest first. `avx2` is null where it was
+// not built.
+template <typename Kernels>
+std::vector<const Kernels*> runnable(const Kernels& (*portable)(),
+                                     [[maybe_unused]] const Kernels& (*avx2)() = nullptr) {
+  std::vector<const Kernels*> found;
 #if defined(PYVMAF_AVX2)
-inline bool has_avx2() {
-  return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-}
+  if (avx2 != nullptr && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    found.push_back(&avx2());
+  }
 #endif
+  found.push_back(&portable());
+  return found;
+}
 
 }  // namespace pyvmaf::kernels

@@ -41,8 +41,7 @@ Luma::Luma(int width, int height, int bits)
       height_(static_cast<std::size_t>(height)),
       bits_(static_cast<unsigned>(bits)) {
   check(width, height, bits);
-  const int unit = static_cast<int>(alignment);
-  pitch_ = (width + 2 * margin + unit - 1) / unit * unit;
+  pitch_ = pitch_of(width);
   const std::size_t sample_size = bits == 8 ? 1 : 2;
   memory_ = allocate((static_cast<std::size_t>(pitch_) * height_ + std::size_t{2 * margin}) *
                      sample_size);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "kernels/margin.hpp"
 #include "vmaf/frames.hpp"
 
 namespace pyvmaf::kernels {
@@ -21,8 +22,6 @@ Memory allocate(std::size_t size);
 // line can be read, whatever they hold.
 class Luma {
  public:
-  static constexpr int margin = 64;
-
   // Throws std::invalid_argument unless frames are of 33x33 or more, with 8, 10 or 12 bits.
   Luma(int width, int height, int bits);
 

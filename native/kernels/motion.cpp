@@ -8,21 +8,18 @@ namespace pyvmaf::kernels::motion {
 
 namespace {
 
-const Kernels& kernels_of(const std::string& name) {
-  std::vector<const Kernels*> available;
+std::vector<const Kernels*> available() {
 #if defined(PYVMAF_AVX2)
-  if (has_avx2()) {
-    available.push_back(&avx2());
-  }
+  return runnable(portable, avx2);
+#else
+  return runnable(portable);
 #endif
-  available.push_back(&portable());
-  return chosen(available, name);
 }
 
 }  // namespace
 
 Measure::Measure(int width, int height, int bits, int distance, const std::string& instruction_set)
-    : width_(width), height_(height), bits_(bits), kernels_(kernels_of(instruction_set)) {
+    : width_(width), height_(height), bits_(bits), kernels_(chosen(available(), instruction_set)) {
   if (distance != 1 && distance != 2) {
     throw std::invalid_argument("distance " + std::to_string(distance) + ": must be 1 or 2");
   }

@@ -1,68 +1,30 @@
 #include "kernels/vif.hpp"
 
-#include <cstdlib>
-#include <cstring>
-#include <new>
 #include <stdexcept>
 #include <utility>
+
+#include "kernels/choice.hpp"
 
 namespace pyvmaf::kernels::vif {
 
 namespace {
 
-constexpr std::size_t alignment = 64;
-constexpr int smallest_side = 33;
-
 std::vector<const Kernels*> available() {
-  std::vector<const Kernels*> kernels;
 #if defined(PYVMAF_AVX2)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    kernels.push_back(&avx2());
-  }
+  return runnable(portable, avx2);
+#else
+  return runnable(portable);
 #endif
-  kernels.push_back(&portable());
-  return kernels;
-}
-
-const Kernels& kernels_of(const std::string& name) {
-  std::string names;
-  for (const Kernels* kernels : available()) {
-    if (name == kernels->name) {
-      return *kernels;
-    }
-    names += (names.empty() ? "" : ", ") + std::string(kernels->name);
-  }
-  throw std::invalid_argument("instruction set '" + name + "' is not one of " + names);
 }
 
 }  // namespace
-
-void Measure::Free::operator()(void* memory) const noexcept { std::free(memory); }
-
-Measure::Memory Measure::allocate(std::size_t size) {
-  const std::size_t whole = (size + alignment - 1) / alignment * alignment;
-  Memory memory(std::aligned_alloc(alignment, whole));
-  if (memory == nullptr) {
-    throw std::bad_alloc();
-  }
-  // Margins are read, though what they hold does not count.
-  std::memset(memory.get(), 0, whole);
-  return memory;
-}
 
 Measure::Measure(int width, int height, int bits, int most_distorted,
                  std::vector<double> gain_limits, const std::string& instruction_set)
     : bits_(bits),
       gain_limits_(std::move(gain_limits)),
-      kernels_(kernels_of(instruction_set)),
+      kernels_(chosen(available(), instruction_set)),
       scratch_(allocate(kernels_.scratch_size(width))) {
-  if (width < smallest_side || height < smallest_side) {
-    throw std::invalid_argument("frames of " + std::to_string(width) + "x" +
-                                std::to_string(height) + " are smaller than 33x33");
-  }
-  if (bits != 8 && bits != 10 && bits != 12) {
-    throw std::invalid_argument(std::to_string(bits) + " bits: must be 8, 10 or 12");
-  }
   if (most_distorted < 1) {
     throw std::invalid_argument("a ladder has one distorted version or more");
   }
@@ -70,40 +32,25 @@ Measure::Measure(int width, int height, int bits, int most_distorted,
     throw std::invalid_argument(std::to_string(gain_limits_.size()) +
                                 " limits of the gain: must be 1 or 2");
   }
-  for (int index = 0; index < scale_count; ++index) {
+  for (int picture = 0; picture <= most_distorted; ++picture) {
+    frames_.emplace_back(width, height, bits);
+    scales_[0].pictures.push_back(
+        {frames_.back().samples(), frames_.back().pitch(), width, height});
+  }
+  for (int index = 1; index < scale_count; ++index) {
     Scale& scale = scales_[static_cast<std::size_t>(index)];
     scale.width = width >> index;
     scale.height = height >> index;
-    scale.sample_size = index == 0 && bits == 8 ? 1 : 2;
-    const int unit = static_cast<int>(alignment);
-    scale.pitch = (scale.width + 2 * margin + unit - 1) / unit * unit;
+    scale.pitch = pitch_of(scale.width);
     const std::size_t samples =
         static_cast<std::size_t>(scale.pitch) * static_cast<std::size_t>(scale.height) +
         static_cast<std::size_t>(2 * margin);
     for (int picture = 0; picture <= most_distorted; ++picture) {
-      scale.memory.push_back(allocate(samples * scale.sample_size));
-      auto* origin = static_cast<std::uint8_t*>(scale.memory.back().get()) +
-                     static_cast<std::size_t>(margin) * scale.sample_size;
+      scale.memory.push_back(allocate(samples * sizeof(std::uint16_t)));
+      const auto* origin = static_cast<std::uint16_t*>(scale.memory.back().get()) + margin;
       scale.pictures.push_back({origin, scale.pitch, scale.width, scale.height});
     }
   }
-}
-
-void Measure::copy(const Plane& plane, std::size_t index, const std::string& name) {
-  const Scale& scale = scales_[0];
-  const auto width = static_cast<std::size_t>(scale.width);
-  const auto height = static_cast<std::size_t>(scale.height);
-  check_sample_size(plane, static_cast<unsigned>(bits_), name);
-  if (plane.width != width || plane.height != height) {
-    throw std::invalid_argument(name + " is " + size_text(plane.width, plane.height) +
-                                ", must be " + size_text(width, height));
-  }
-  auto* first = static_cast<std::uint8_t*>(scale.memory[index].get()) +
-                static_cast<std::size_t>(margin) * scale.sample_size;
-  copy_samples(plane,
-               {first, scale.pitch * static_cast<std::ptrdiff_t>(scale.sample_size), width, height,
-                static_cast<unsigned>(bits_)},
-               name);
 }
 
 void Measure::measure(const Plane& reference, const Planes& distorted, Ratio* ratios) {
@@ -112,9 +59,9 @@ void Measure::measure(const Plane& reference, const Planes& distorted, Ratio* ra
     throw std::invalid_argument(std::to_string(count) + " distorted versions: must be 1 to " +
                                 std::to_string(scales_[0].pictures.size() - 1));
   }
-  copy(reference, 0, "the reference");
+  frames_[0].copy(reference, "the reference");
   for (std::size_t i = 0; i < count; ++i) {
-    copy(distorted[i], i + 1, "distorted version " + std::to_string(i));
+    frames_[i + 1].copy(distorted[i], "distorted version " + std::to_string(i));
   }
   const auto limits = static_cast<int>(gain_limits_.size());
   for (int index = 0; index < scale_count; ++index) {
@@ -160,7 +107,7 @@ bool logarithms_agree(const std::string& instruction_set) {
   std::vector<std::int32_t> expected(values.size());
   std::vector<std::int32_t> found(values.size());
   portable().logarithms(values.data(), expected.data(), count);
-  kernels_of(instruction_set).logarithms(values.data(), found.data(), count);
+  chosen(available(), instruction_set).logarithms(values.data(), found.data(), count);
   return found == expected;
 }
 

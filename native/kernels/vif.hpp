@@ -3,10 +3,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "kernels/luma.hpp"
 #include "kernels/vif_kernels.hpp"
 #include "vmaf/frames.hpp"
 
@@ -34,27 +34,19 @@ class Measure {
   [[nodiscard]] std::size_t limit_count() const noexcept { return gain_limits_.size(); }
 
  private:
-  struct Free {
-    void operator()(void* memory) const noexcept;
-  };
-  using Memory = std::unique_ptr<void, Free>;
-
   // The pictures of the reference (0) and of the distorted versions at one scale.
   struct Scale {
     int width = 0;
     int height = 0;
     std::ptrdiff_t pitch = 0;
-    std::size_t sample_size = 0;
-    std::vector<Memory> memory;
+    std::vector<Memory> memory;  // of scales 1 and on, whose pictures are computed
     std::vector<Picture> pictures;
   };
-
-  static Memory allocate(std::size_t size);
-  void copy(const Plane& plane, std::size_t index, const std::string& name);
 
   const int bits_;
   const std::vector<double> gain_limits_;
   const Kernels& kernels_;
+  std::vector<Luma> frames_;
   std::array<Scale, scale_count> scales_;
   Memory scratch_;
 };

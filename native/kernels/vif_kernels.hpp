@@ -3,14 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/margin.hpp"
 #include "kernels/vif_arithmetic.hpp"
 
 // What an implementation of VIF for one instruction set offers. Files compiled for an instruction
 // set define nothing that other files could link to but their table.
 namespace pyvmaf::kernels::vif {
-
-// Samples that can be read before and after each line of a picture, whatever they hold.
-inline constexpr int margin = 64;
 
 // A picture of uint8 samples (scale 0 of 8-bit frames) or uint16 samples (all others). Lines are
 // `pitch` samples apart.

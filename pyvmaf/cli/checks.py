@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyvmaf.base.terminal import say
-from pyvmaf.cli.common import ThreadsOption, progress
+from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
 from pyvmaf.cli.show import figure, new_table, print_whole, yes_no
 from pyvmaf.features.catalog import DEFAULT_FEATURES, named_columns
 
@@ -34,14 +34,6 @@ RowsOption = Annotated[
 ]
 SidecarOption = Annotated[
     Path | None, typer.Option("--sidecar", metavar="JSON", help="The sidecar, if it is not beside the model.")
-]
-RegistryOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--registry",
-        metavar="JSON",
-        help="Where ids are looked up. Default: $PYVMAF_REGISTRY, else results/registry/registry.json.",
-    ),
 ]
 ReportOption = Annotated[
     Path | None,
@@ -488,7 +480,7 @@ def eval_saliency_per_mb(
         str | None,
         typer.Option("--model", "-m", help="Id of a registered model, or path of an ONNX file, that makes the maps."),
     ] = None,
-    registry: Annotated[Path | None, typer.Option("--registry", help="The registry of the ids.")] = None,
+    registry: RegistryOption = None,
     block_size: Annotated[int, typer.Option("--block-size", min=1, help="Side of a block.")] = 16,
     threshold: Annotated[float, typer.Option("--threshold", help="Above which a pixel or a block is salient.")] = 0.5,
     threads: ThreadsOption = 1,

@@ -23,6 +23,14 @@ CodeOption = Annotated[
         help="Refuse to run unless this verb's code has this identity (the workflow passes it).",
     ),
 ]
+RegistryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--registry",
+        metavar="JSON",
+        help="Where ids are looked up. Default: $PYVMAF_REGISTRY, else results/registry/registry.json.",
+    ),
+]
 ThreadsOption = Annotated[int, typer.Option("--threads", "-t", min=1, help="Worker threads.")]
 FeatureRegex = Annotated[
     str | None,

@@ -13,7 +13,7 @@ import typer
 
 from pyvmaf import engines
 from pyvmaf.base.terminal import say
-from pyvmaf.cli.common import ThreadsOption, progress
+from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
 from pyvmaf.cli.features import (
     BackendOption,
     FilmGrainOption,
@@ -142,13 +142,7 @@ def score(
         ),
     ] = None,
     model: ModelsOption = None,
-    registry: Annotated[
-        Path | None,
-        typer.Option(
-            help="Registry of the ids. [default: $PYVMAF_REGISTRY, else results/registry/registry.json]",
-            show_default=False,
-        ),
-    ] = None,
+    registry: RegistryOption = None,
     codec: Annotated[
         str | None,
         typer.Option(

@@ -8,9 +8,20 @@ from typing import Annotated
 import typer
 
 from pyvmaf.base.terminal import say
-from pyvmaf.cli.common import ThreadsOption, progress
+from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
 from pyvmaf.cli.score import score
 from pyvmaf.cli.show import print_whole
+
+SaliencyModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="Id of a registered model, or path of an ONNX file. [default: u2netp, else the first registered one]",
+        show_default=False,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,14 +39,17 @@ def filter_(
         Path, typer.Argument(metavar="OUT", help="The filtered video: .mkv, .nut or .avi, lossless (FFV1).")
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="NAME", help="Id of a registered filter, or path of its ONNX file.")
+        str,
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="Id of a registered filter or denoiser, or path of its ONNX file."
+        ),
     ] = "learned_filter_v1",
     reference: Annotated[
         Path | None, typer.Option("--reference", "-r", help="The pristine video: also print the gain per metric.")
     ] = None,
-    registry: Annotated[Path | None, typer.Option("--registry", help="The registry of the ids.")] = None,
+    registry: RegistryOption = None,
 ) -> None:
-    """Restore the luma of a compressed video with a learned filter.
+    """Restore the luma of a video with a learned filter or a denoiser.
 
     Example: vmaf-train filter distorted.mkv filtered.mkv --model learned_filter_v1 --reference pristine.mkv
     """
@@ -66,7 +80,7 @@ def shots(
             show_default=False,
         ),
     ] = None,
-    registry: Annotated[Path | None, typer.Option("--registry", help="The registry of the ids.")] = None,
+    registry: RegistryOption = None,
     threshold: Annotated[
         float, typer.Option("--threshold", help="Probability from which on a frame is the last of its shot.")
     ] = 0.5,
@@ -110,17 +124,8 @@ def shots(
 def saliency(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", help="The videos; the stem of each names its clip.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PARQUET", help="The table.")],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="NAME",
-            help="Id of a registered model, or path of an ONNX file. [default: u2netp, else the first registered one]",
-            show_default=False,
-        ),
-    ] = None,
-    registry: Annotated[Path | None, typer.Option("--registry", help="The registry of the ids.")] = None,
+    model: SaliencyModel = None,
+    registry: RegistryOption = None,
     every: Annotated[int, typer.Option("--every", min=1, help="Measure each of so many frames only.")] = 1,
     per_clip: Annotated[
         bool, typer.Option("--per-clip", help="A row per video, with the means over its measured frames.")
@@ -153,17 +158,8 @@ def mask_pictures(
         Path,
         typer.Option("--output", "-o", metavar="PARQUET", help="The table with masks, in the folder of the pictures."),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="NAME",
-            help="Id of a registered model, or path of an ONNX file. [default: u2netp, else the first registered one]",
-            show_default=False,
-        ),
-    ] = None,
-    registry: Annotated[Path | None, typer.Option("--registry", help="The registry of the ids.")] = None,
+    model: SaliencyModel = None,
+    registry: RegistryOption = None,
     threads: ThreadsOption = 1,
 ) -> None:
     """Make masks for pictures that have none, with a model for saliency: labels for a student.

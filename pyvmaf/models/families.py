@@ -16,7 +16,7 @@ Each part is a module (see `pyvmaf.base.families.module`) with the names below:
 ``shown``      ``shown``: its part of a card (`pyvmaf.models.shown.ShownPart`).
 =============  ====================================================================================================
 
-A family without int8 variants or ensembles leaves these parts out.
+A family without int8 variants or ensembles leaves these parts out; without ``shown`` its cards say less.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 from pyvmaf.base.families import load_part
 from pyvmaf.runtime.sidecar import Sidecar
+from pyvmaf.runtime.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -53,25 +54,20 @@ class ShownPart(Protocol):
 
 
 def shown_of(name: str, sidecar: Sidecar) -> Shown:
-    """Describe a model by its family.
+    """Describe a model by its family; by its description if the family has no such part.
 
     Raises:
         InputError: its kind is unknown.
     """
-    return cast(ShownPart, load_part(sidecar.kind, "shown")).shown(name, sidecar)
-
-
-_TASK_USE = {
-    "shots": "vmaf-train shots film.mkv --model {}",
-    "saliency": "vmaf-train saliency clip.mkv --per-clip --output saliency.parquet --model {}",
-    "denoise": "vmaf-train filter noisy.mkv clean.mkv --model {}",
-    "features": "# network.backbone of the YAML file of a model of kind image: {}",
-}
+    part = load_part(sidecar.kind, "shown")
+    if not hasattr(part, "shown"):
+        return Shown(sidecar.description or "", (f"pyvmaf.load_model({name!r})",), ())
+    return cast(ShownPart, part).shown(name, sidecar)
 
 
 def tensor_use(name: str, keys: Mapping[str, Any]) -> tuple[str, ...]:
     """Say how to call a model whose sidecar states a task and tensors."""
-    return (_TASK_USE[keys["task"]].format(shlex.quote(name)),)
+    return (TASKS[keys["task"]].use.format(shlex.quote(name)),)
 
 
 def tensor_inputs(keys: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

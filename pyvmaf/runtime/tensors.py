@@ -17,7 +17,6 @@ from pydantic import Field, ValidationError
 
 from pyvmaf.base.document import Bounds, Name, OpenPart, OptionalKey, Part, Positive, problems
 from pyvmaf.base.files import sha256_bytes
-from pyvmaf.base.table import Table
 from pyvmaf.errors import InputError, IntegrityError, unknown_name
 from pyvmaf.runtime import allowlist
 from pyvmaf.runtime.checkpoint import CheckpointFacts
@@ -25,14 +24,7 @@ from pyvmaf.runtime.graph import Graph
 from pyvmaf.runtime.load import check_described, confined_file, jail_of, read_pinned
 from pyvmaf.runtime.session import run_all, session, short
 from pyvmaf.runtime.sidecar import check_sidecar
-
-TASKS: Table[str] = {
-    "shots": "finds the shots of a video: vmaf-train shots",
-    "saliency": "maps where people look: vmaf-train saliency",
-    "denoise": "removes noise from the middle one of five frames: vmaf-train filter",
-    "features": "describes pictures, for models that are trained on such figures (network.backbone)",
-}
-"""What models that take pictures are for, and the verb that uses them."""
+from pyvmaf.runtime.tasks import TASKS
 
 Shape = Annotated[list[Positive], Field(min_length=1)]
 
@@ -82,7 +74,12 @@ def refuse_rows(block: TensorBlock, where: str) -> NoReturn:
     Raises:
         InputError: always.
     """
-    raise InputError(f"{where} is of a model that takes pictures, not rows of features: it {TASKS[block.task]}")
+    raise InputError(f"{where} is of a model that takes pictures, not rows of features: {usage(block.task, where)}")
+
+
+def usage(task: str, name: str) -> str:
+    """Say what a model does, and how to use it, as the end of a sentence."""
+    return f"it {TASKS[task].does} ({TASKS[task].use.format(name)})"
 
 
 class TensorModel:
@@ -145,8 +142,8 @@ def load_tensor_model(
     described = read_pinned(beside, jail, sidecar_sha256)
     parsed, block = check_sidecar(described, str(beside))
     if not isinstance(block, TensorBlock) or block.task != task:
-        does = TASKS[block.task] if isinstance(block, TensorBlock) else "scores rows of features"
-        raise InputError(f"{given} cannot be used here, where a model {TASKS[task].partition(':')[0]}: it {does}")
+        does = usage(block.task, str(given)) if isinstance(block, TensorBlock) else "it scores rows of features"
+        raise InputError(f"{given} cannot be used here, where a model {TASKS[task].does}: {does}")
     data = allowlist.read_model(confined_file(given, jail))
     actual, pinned = sha256_bytes(data), parsed.sha256 if sha256 is None else sha256
     if actual != pinned:

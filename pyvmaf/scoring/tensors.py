@@ -13,7 +13,7 @@ from pyvmaf.scoring.find import locate, registry_path
 def registered_for(
     task: str, registry: str | os.PathLike[str] | None = None, preferred: str | None = None
 ) -> str | None:
-    """Give the id of the registered model for a task (`pyvmaf.runtime.tensors.TASKS`); None if there is none.
+    """Give the id of the registered model for a task (`pyvmaf.runtime.tasks.TASKS`); None if there is none.
 
     Args:
         task: the task.
@@ -38,7 +38,7 @@ def load_for(
     """Load a model for a task after checking all of it.
 
     Args:
-        task: what it is needed for (`pyvmaf.runtime.tensors.TASKS`).
+        task: what it is needed for (`pyvmaf.runtime.tasks.TASKS`).
         model: id of a registered model, or path of an ONNX file.
         registry: as in `pyvmaf.scoring.find.registry_path`.
         threads: of the runtime.

@@ -17,8 +17,8 @@ STAGES = ("corpora", "encodes", "engines", "features", "frames", "tables", "mode
 def test_a_card_needs_only_the_documents_of_the_stages_before_it() -> None:
     needed = {name for name in modules("card") if name.split(".")[1] in STAGES}
     # The family of a document is looked up by name, so its protocol counts as well.
-    # What a card says of a model's inputs is its family's, whose form counts.
-    assert needed <= DOCUMENTS | {"pyvmaf.runtime.predictor", "pyvmaf.models.shown"}
+    # What a card says of a model's inputs is its family's, whose form counts, and the table of what models do.
+    assert needed <= DOCUMENTS | {"pyvmaf.runtime.predictor", "pyvmaf.models.shown", "pyvmaf.runtime.tasks"}
 
 
 @pytest.mark.parametrize("verb", ["report", "card", "summary"])

@@ -174,7 +174,7 @@ def read_rows(spec: ImageSpec, path: Path, pictures: Pictures | None = None) -> 
             for name in dict.fromkeys((*spec.split.columns, *(("source",) if "source" in names else ())))
         },
         rows={
-            name: floats(table, name)[used] if name in NUMBERED else Coded.of(_text(table, name)[used])
+            name: floats(table, name)[used] if name in NUMBERED else Coded.of(texts(table, name)[used])
             for name in ROW_COLUMNS
             if name in names
         },
@@ -187,7 +187,7 @@ def read_rows(spec: ImageSpec, path: Path, pictures: Pictures | None = None) -> 
     return found
 
 
-def _text(table: pa.Table, name: str) -> NDArray[np.str_]:
+def texts(table: pa.Table, name: str) -> NDArray[np.str_]:
     """A text column; the empty string in place of null."""
     return np.array(["" if value is None else str(value) for value in table[name].to_pylist()], dtype=np.str_)
 
@@ -196,7 +196,7 @@ def _used(spec: ImageSpec, table: pa.Table, path: Path) -> tuple[NDArray[np.int6
     """Rows that can be trained on, and for how many others each column was the reason."""
     names, reasons = table.column_names, {}
     keep = np.ones(table.num_rows, dtype=bool)
-    pristine = _text(table, "rung") == PRISTINE if "rung" in names else np.zeros(table.num_rows, dtype=bool)
+    pristine = texts(table, "rung") == PRISTINE if "rung" in names else np.zeros(table.num_rows, dtype=bool)
     if spec.network.is_filter or not spec.sampling.references:
         reasons["rung"] = int(np.count_nonzero(pristine))
         keep &= ~pristine

@@ -3,7 +3,7 @@
 Each is a module that defines, beside the network:
 
 ===========  ==================================================================================================
-``TASK``     what the model is for (`pyvmaf.runtime.tensors.TASKS`).
+``TASK``     what the model is for (`pyvmaf.runtime.tasks.TASKS`).
 ``INPUTS``   shape of each input of the graph by name.
 ``OUTPUTS``  shape of each output.
 ``RANGES``   smallest and largest value of each input.

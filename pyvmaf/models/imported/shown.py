@@ -7,14 +7,13 @@ from typing import Any
 
 from pyvmaf.models.shown import Shown, tensor_inputs, tensor_use
 from pyvmaf.runtime.sidecar import Sidecar
-from pyvmaf.runtime.tensors import TASKS
+from pyvmaf.runtime.tasks import TASKS
 
 
 def shown(name: str, sidecar: Sidecar) -> Shown:
     """Describe a model by its tensors and the checkpoint that it was made of."""
     keys = sidecar.family_keys
-    does = TASKS[keys["task"]].partition(":")[0]
-    what = f"published checkpoint: it {does}"
+    what = f"published checkpoint: it {TASKS[keys['task']].does}"
     return Shown(what, tensor_use(name, keys), tuple(tensor_inputs(keys)), tuple(_warnings(keys)))
 
 

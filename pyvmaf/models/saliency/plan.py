@@ -1,29 +1,7 @@
-"""Answers to the workflow's plan about the YAML file of a saliency model. Only the standard library is imported."""
+"""Answers to the workflow's plan about the YAML file of a saliency model: those about any model of pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from pyvmaf.models.image.plan import PICTURES, features, judged_on_negatives, rows, trained_on_negatives
 
-PICTURES = True
-"""Its table is one of pictures (`pyvmaf.frames`)."""
-
-
-def rows(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """It reads no rows of tables of features or vocabularies."""
-    return {}
-
-
-def features(spec: Mapping[str, Any]) -> list[str]:
-    """It reads no features."""
-    return []
-
-
-def trained_on_negatives(spec: Mapping[str, Any]) -> bool:
-    """It is not trained on hard negatives."""
-    return False
-
-
-def judged_on_negatives(spec: Mapping[str, Any]) -> bool:
-    """It is not judged on hard negatives."""
-    return False
+__all__ = ["PICTURES", "features", "judged_on_negatives", "rows", "trained_on_negatives"]

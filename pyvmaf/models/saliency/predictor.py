@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.errors import InputError, IntegrityError
-from pyvmaf.models.saliency.names import MEAN, STD, TASK
+from pyvmaf.models.saliency.names import INPUT_RANGE, PREPARATION, TASK
 from pyvmaf.runtime.graph import Graph
 from pyvmaf.runtime.predictor import Prediction
 from pyvmaf.runtime.saliency import normalised
 from pyvmaf.runtime.session import run, session, short
-from pyvmaf.runtime.tensors import TASKS, TensorBlock, check_declared, tensor_block
+from pyvmaf.runtime.tensors import TensorBlock, check_declared, refuse_rows, tensor_block
 
 _ANY_SIDE = 320
 
@@ -85,7 +85,7 @@ class MapPredictor:
             IntegrityError: the runtime fails, or an answer is NaN or infinite.
         """
         if hasattr(features, "column_names") or hasattr(features, "columns") or isinstance(features, Mapping):
-            raise InputError(f"model {self._name} takes pictures, not rows of features: it {TASKS['saliency']}")
+            refuse_rows(self._described, self._name)
         if codec is not None:
             raise InputError(f"model {self._name} has no codec input: leave the codec out")
         means = np.array(
@@ -115,14 +115,13 @@ def by_hand(graph: Graph) -> dict[str, Any]:
             f"{graph.where} takes {short(str(list(shape)))}: a model for saliency takes a picture [1, 3, height, width] and gives "
             "a map [1, 1, height, width]"
         )
-    pairs = list(zip(MEAN, STD, strict=True))
     return {
         "task": TASK,
         "architecture": "unknown",
         "inputs": {name: [1, 3, *sides]},
-        "input_ranges": {name: [min(-mean / std for mean, std in pairs), max((1 - mean) / std for mean, std in pairs)]},
+        "input_ranges": {name: list(INPUT_RANGE)},
         "outputs": {graph.outputs[0]: [1, 1, *sides]},
-        "preparation": {"divide_by": "255", "mean": list(MEAN), "std": list(STD)},
+        "preparation": PREPARATION,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from pyvmaf.base.coded import Coded
 from pyvmaf.base.files import sha256_file
 from pyvmaf.errors import InputError
 from pyvmaf.models.crossval import NUMBERED, ROW_COLUMNS
-from pyvmaf.models.image.rows import PictureRows, open_pictures
+from pyvmaf.models.image.rows import PictureRows, open_pictures, texts
 from pyvmaf.models.saliency.spec import SaliencySpec
 from pyvmaf.tables.columns import floats, strings
 
@@ -87,7 +87,7 @@ def read_rows(spec: SaliencySpec, path: Path) -> MaskedRows:
         weights=np.ones(used.size, dtype=np.float32),
         keys={name: Coded.of(strings(table, name)[used]) for name in dict.fromkeys((*spec.split.columns, "source"))},
         rows={
-            name: _labels(table, name)[used] if name in NUMBERED else Coded.of(_labels(table, name)[used])
+            name: floats(table, name)[used] if name in NUMBERED else Coded.of(texts(table, name)[used])
             for name in ROW_COLUMNS
         },
         groups=Coded.of(strings(table, spec.split.by)[used]),
@@ -97,13 +97,6 @@ def read_rows(spec: SaliencySpec, path: Path) -> MaskedRows:
     )
     y[:] = [found.mask(row).mean() / 255 for row in range(used.size)]
     return found
-
-
-def _labels(table: pa.Table, name: str) -> NDArray[Any]:
-    """A column of labels; the empty string in place of null text."""
-    if name in NUMBERED:
-        return floats(table, name)
-    return np.array(["" if value is None else str(value) for value in table[name].to_pylist()], dtype=np.str_)
 
 
 def _check_sizes(spec: SaliencySpec, table: pa.Table, used: NDArray[np.int64], path: Path) -> None:

@@ -12,4 +12,6 @@ def shown(name: str, sidecar: Sidecar) -> Shown:
     warnings = (
         "Objects unlike those of the training masks: a small network learns what its pictures show, not saliency.",
     )
-    return Shown("saliency: it maps salient objects", tensor_use(name, keys), tuple(tensor_inputs(keys)), warnings)
+    return Shown(
+        "maps: it marks the salient objects of a picture", tensor_use(name, keys), tuple(tensor_inputs(keys)), warnings
+    )

@@ -385,6 +385,6 @@ def test_its_card_says_how_it_is_fed(model: Made, table: Path, tmp_path: Path) -
     page = Parsed(card.read_text(encoding="utf-8"))
     assert page.open == []
     facts = {row[0]: row[1] for row in page.table("Overview")[1:]}
-    assert facts["kind"] == "saliency, saliency: it maps salient objects"
+    assert facts["kind"] == "saliency, maps: it marks the salient objects of a picture"
     assert facts["output saliency_map"] == f"1x1x{SIDE}x{SIDE}"
     assert len(page.table("Table: ")) == 1 + 40
