@@ -36,7 +36,7 @@ sanitize: setup
 lint: setup
 	ruff check
 	ruff format --check
-	clang-format --dry-run --Werror native/*/*.[ch]pp
+	clang-format --dry-run --Werror native/*/*.[ch]pp tests/native/*.cpp bench/*.cpp
 	mypy
 	snakefmt --check workflow/Snakefile rules
 	snakemake --lint

@@ -1,8 +1,9 @@
-"""Own kernels against libvmaf, in processor time of one thread: VIF and ADM alone, and all of canonical6.
+"""Own kernels against libvmaf, in processor time of one thread: VIF and ADM alone, all of canonical6, and a model v1.
 
 Frames are the pinned film's first, scaled, with its encodes at four CRFs, by turns for more rungs; neither side decodes.
 Both are measured in turn, and the middle ratio counts. libvmaf uses the instruction set that the kernels use, and measures
-each rung by itself; both leave out additive impairments, which canonical6 does not read.
+each rung by itself; both leave out additive impairments where canonical6 alone is measured, which does not read them. Of
+the model v1, CAMBI and SpEED are libvmaf's on both sides.
 """
 
 from __future__ import annotations
@@ -25,19 +26,22 @@ from pyvmaf.engines.libvmaf.context import Context
 from pyvmaf.engines.libvmaf.extractors import parse_options, score_keys
 from pyvmaf.engines.protocol import Request, Requests
 from pyvmaf.features.catalog import FEATURES, select
+from pyvmaf.features.requests import Teacher
 from pyvmaf.video.format import Format
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
+Planes = tuple[Plane, ...]
 
 TURNS, FRAMES = 7, 2
 MASKS = {"avx2": 48}
 
 _NEG = ("vif_enhn_gain_limit", "1.0")
-_SETS: dict[str, tuple[Request, ...]] = {
+SETS: dict[str, tuple[Request, ...]] = {
     "VIF": (Request("vif"),),
     "VIF, default and NEG": (Request("vif"), Request("vif", (_NEG,))),
     "ADM": (FEATURES["adm2"].request,),
     "canonical6": tuple(dict.fromkeys(FEATURES[name].request for name in select("canonical6").names)),
+    "v1": tuple(Teacher("vmaf_v1.0.16_3d0h").keys),
 }
 
 
@@ -47,7 +51,7 @@ class Case(NamedTuple):
     what: str
     rungs: int
     bits: int
-    bar: float
+    bar: float = 0.0
 
 
 CASES = (
@@ -62,22 +66,25 @@ CASES = (
     Case("canonical6", 4, 8, 2.7),
     Case("canonical6", 20, 8, 2.9),
     Case("canonical6", 4, 10, 2.0),
+    Case("v1", 4, 8, 1.3),
 )
 SIZES = ((1280, 720), (1920, 1080))
 
 
-def _frames(width: int, height: int, bits: int) -> tuple[Plane, list[Plane]]:
-    """Return the first luma plane of the film and of its encodes, at this size."""
+def _frames(case: Case, width: int, height: int) -> tuple[Planes, list[Planes]]:
+    """Return the first frame of the film and those of its encodes, at this size; chroma for v1 only, which reads it."""
     import av
 
     reference, rungs = ladder()
-    planes: list[Plane] = []
+    frames: list[Planes] = []
     for path in (reference, *rungs.values()):
         with av.open(str(path)) as container:
-            frame = next(container.decode(video=0))
-            plane = frame.reformat(width, height, "gray").to_ndarray().astype(np.uint8)
-        planes.append(plane if bits == 8 else np.left_shift(plane, bits - 8, dtype=np.uint16))
-    return planes[0], planes[1:]
+            rows = next(container.decode(video=0)).reformat(width, height, "yuv420p").to_ndarray().astype(np.uint8)
+        luma, cb, cr = np.split(rows.ravel(), [width * height, width * height * 5 // 4])
+        planes = (luma.reshape(height, width), *(c.reshape(height // 2, width // 2) for c in (cb, cr)))
+        read = planes if case.what == "v1" else planes[:1]
+        frames.append(tuple(p if case.bits == 8 else np.left_shift(p, case.bits - 8, dtype=np.uint16) for p in read))
+    return frames[0], list(islice(cycle(frames[1:]), case.rungs))
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -87,10 +94,12 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def _ratio(reference: Plane, distorted: Sequence[Plane], requests: Sequence[Request], bits: int) -> tuple[float, float]:
+def compare(case: Case, width: int, height: int) -> tuple[float, float]:
     """Return milliseconds per rung of the kernels, and how many times longer libvmaf takes."""
-    height, width = reference.shape
-    form = Format.planar(width, height, "400", bits)
+    reference, distorted = _frames(case, width, height)
+    requests, bits = SETS[case.what], case.bits
+    layout = "420" if len(reference) > 1 else "400"
+    form = Format.planar(width, height, layout, bits)
     engine = engines.load(engines.KERNELS)
 
     def keys(part: Sequence[Request]) -> Requests:
@@ -100,22 +109,22 @@ def _ratio(reference: Plane, distorted: Sequence[Plane], requests: Sequence[Requ
     of_reference = engine.open(keys(shared), form) if shared else None
     of_pairs = engine.open(keys([request for request in requests if request not in shared]), form)
     contexts = []
-    for plane in distorted:
-        context = Context(width, height, "400", bits)
+    for planes in distorted:
+        context = Context(width, height, layout, bits)
         for request in requests:
             context.use_feature(request.extractor, dict(request.options))
-        contexts.append((context, plane))
+        contexts.append((context, planes))
     counts = [0, 0]
 
     def theirs() -> None:
-        for context, plane in contexts:
-            context.read([reference], [plane], counts[0])
+        for context, planes in contexts:
+            context.read(list(reference), list(planes), counts[0])
         counts[0] += 1
 
     def ours() -> None:
         if of_reference is not None:
-            of_reference.read(counts[1], (reference,), None)
-        of_pairs.read_versions(counts[1] * len(distorted), (reference,), [(plane,) for plane in distorted])
+            of_reference.read(counts[1], reference, None)
+        of_pairs.read_versions(counts[1] * len(distorted), reference, distorted)
         counts[1] += 1
 
     theirs()
@@ -139,9 +148,7 @@ def main() -> bool:
     try:
         for width, height in SIZES:
             for case in CASES:
-                reference, distorted = _frames(width, height, case.bits)
-                rungs = list(islice(cycle(distorted), case.rungs))
-                own, ratio = _ratio(reference, rungs, _SETS[case.what], case.bits)
+                own, ratio = compare(case, width, height)
                 what = f"{case.what}, {width}x{height}, {case.bits} bits, {case.rungs} rungs"
                 met &= report(
                     what, f"{own:.1f} ms per rung, {ratio:.2f} times faster (bar {case.bar})", ratio >= case.bar

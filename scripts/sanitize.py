@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Run the native tests, and hostile model files, on an extension with AddressSanitizer and UndefinedBehaviorSanitizer.
+"""Run the kernels, the native tests and hostile model files under tools that watch memory and arithmetic.
 
-CMake builds the extension and the pinned libvmaf in ``build/sanitize``, both with GCC, whose sanitizers come with it.
-Any finding ends the process with a report, unless `SUPPRESSED` has its file and kind.
+CMake builds the extension and the pinned libvmaf in ``build/sanitize``, both with GCC, whose AddressSanitizer and
+UndefinedBehaviorSanitizer come with it. Any finding ends the process with a report, unless `SUPPRESSED` has its file and
+kind. The kernels also run under valgrind, if it is installed: a program without Python, compiled as for users.
 
+    python scripts/sanitize.py --kernels
     python scripts/sanitize.py --models 500 -- tests/native -k "not fork"
 """
 
@@ -12,12 +14,14 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 BUILD = REPOSITORY / "build" / "sanitize"
+PLAIN = REPOSITORY / "build" / "valgrind"
 
 _CAMBI = (
     "CAMBI keeps max_log_contrast in 16 bits at an odd multiple of two bytes; libvmaf writes and compares it as an int "
@@ -44,11 +48,37 @@ TESTS = ("tests/native",)
 LEFT_OUT = "not test_memory and not test_build and not forked"
 
 
+def configure(folder: Path, *options: str) -> None:
+    """Configure a build with GCC."""
+    compilers = ["-DCMAKE_C_COMPILER=gcc", "-DCMAKE_CXX_COMPILER=g++"]
+    options = (*options, f"-DPython_EXECUTABLE={sys.executable}")
+    subprocess.run(["cmake", "-G", "Ninja", "-S", REPOSITORY, "-B", folder, *compilers, *options], check=True)
+
+
+def check_kernels(seed: int, rounds: int) -> None:
+    """Run the kernels alone, with sanitizers and under valgrind.
+
+    Raises:
+        CalledProcessError: a finding, or results that depend on the instruction set.
+    """
+    configure(BUILD, "-DPYVMAF_SANITIZE=ON")
+    programs: list[tuple[Path, list[str]]] = [(BUILD, [])]
+    valgrind = shutil.which("valgrind")
+    if valgrind:
+        configure(PLAIN, f"-DPYVMAF_CACHE_DIR={REPOSITORY / 'build' / 'libvmaf'}")
+        programs.append((PLAIN, [valgrind, "-q", "--error-exitcode=9"]))
+    else:
+        print("sanitize: valgrind is not installed, so the kernels run with sanitizers only")
+    for folder, watcher in programs:
+        subprocess.run(["cmake", "--build", folder, "--target", "kernels_driver"], check=True)
+        driver = [str(folder / "kernels_driver"), str(rounds), str(seed)]
+        options = {"ASAN_OPTIONS": "detect_odr_violation=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+        subprocess.run([*watcher, *driver], check=True, env={**os.environ, **options})
+
+
 def build() -> None:
     """Configure and build the extension."""
-    compilers = ["-DCMAKE_C_COMPILER=gcc", "-DCMAKE_CXX_COMPILER=g++"]
-    options = ["-DPYVMAF_SANITIZE=ON", f"-DPython_EXECUTABLE={sys.executable}"]
-    subprocess.run(["cmake", "-G", "Ninja", "-S", REPOSITORY, "-B", BUILD, *compilers, *options], check=True)
+    configure(BUILD, "-DPYVMAF_SANITIZE=ON")
     subprocess.run(["cmake", "--build", BUILD], check=True)
 
 
@@ -106,11 +136,16 @@ def main() -> int:
     """Build, and start a second process that loads the result and runs the tests."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--models", type=int, default=500, help="variants of model files to try")
+    parser.add_argument("--kernels", action="store_true", help="run the kernels alone, and nothing else")
+    parser.add_argument("--rounds", type=int, default=40, help="random frames, sizes and options for the kernels")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--loaded", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("tests", nargs="*", help="arguments of pytest; by default the native tests")
     arguments = parser.parse_args()
     if not arguments.loaded:
+        check_kernels(arguments.seed, arguments.rounds)
+        if arguments.kernels:
+            return 0
         build()
         return subprocess.run([sys.executable, __file__, "--loaded", *sys.argv[1:]], env=environment()).returncode
     import pytest
