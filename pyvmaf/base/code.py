@@ -42,10 +42,10 @@ _DIGITS = 16
 # Raise this when the way of hashing changes: identities of before are then not those of now.
 _SCHEME = "2"
 
-# Never followed: these parse, print, start the program, word errors, name the verbs, or compute this very hash.
+# Never followed: these parse, print, start the program, word errors, name the verbs and extras, or compute this very hash.
 _OUTSIDE = (
     *("pyvmaf.cli", "pyvmaf.__main__", "pyvmaf.errors"),
-    *("pyvmaf.base.code", "pyvmaf.base.verbs", "pyvmaf._native"),
+    *("pyvmaf.base.code", "pyvmaf.base.extras", "pyvmaf.base.verbs", "pyvmaf._native"),
 )
 
 # The package's `__init__` offers the whole library, lazily: following it would make everything depend on everything.

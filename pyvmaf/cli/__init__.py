@@ -159,9 +159,12 @@ def main() -> None:
         _check_folder()
         with warnings.catch_warnings():
             _show_own_warnings()
+            _check_packages(sys.argv[1:])
             _for_words(sys.argv[1:])()
     except PyvmafError as err:
         _fail(str(err))
+    except ModuleNotFoundError as err:
+        _fail_without(err)
     except KeyboardInterrupt:
         say("interrupted: nothing half-written was left behind", err=True)
         sys.exit(EXIT_INTERRUPTED)
@@ -190,6 +193,26 @@ def _show_own_warnings() -> None:
 def _fail(message: str) -> NoReturn:
     say(f"error: {message if len(message) <= _LONGEST else message[:_LONGEST] + '…'}", err=True)
     sys.exit(EXIT_ERROR)
+
+
+def _check_packages(words: Sequence[str]) -> None:
+    """Refuse a verb whose extra is not installed; its help needs none."""
+    if words and not {"-h", "--help"} & set(words):
+        from pyvmaf.base.extras import check_verb
+
+        check_verb(words[0])
+
+
+def _fail_without(err: ModuleNotFoundError) -> NoReturn:
+    """Name the extra for a package that only an option or the content of a file asks for."""
+    from pyvmaf.base.extras import extra_of, lacks, package_of
+
+    package = package_of(err.name or "")
+    if package is None:
+        traceback.print_exc()
+        _fail(f"{err}: the installation of vmaf-train is incomplete")
+    verb = sys.argv[1] if len(sys.argv) > 1 else ""
+    _fail(str(lacks(f"vmaf-train {verb} with these options and files", [package], extra_of(verb))))
 
 
 def _check_folder() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyvmaf.base.extras import lacks
 from pyvmaf.base.files import dumps
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError
 from pyvmaf.scoring.bdrate import FEWEST, BdRate, Point, bd_rate
@@ -129,7 +130,7 @@ def _difference(anchor: str, ours: Sequence[Version], other: str, theirs: Sequen
     except InputError as err:
         return Difference(anchor, other, None, str(err))
     except ImportError:
-        return Difference(anchor, other, None, "SciPy is not installed")
+        return Difference(anchor, other, None, str(lacks("a BD-rate", ["scipy"], "report")))
 
 
 def _points(versions: Iterable[Version]) -> list[Point]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.base.extras import require
 from pyvmaf.base.files import atomic_path, dumps, read_json, write_text
 from pyvmaf.base.outputs import is_stream
 from pyvmaf.base.parquet import ParquetTable
@@ -137,7 +138,12 @@ class Scores:
         return (dict(zip(names, row, strict=True)) for row in values)
 
     def to_arrow(self) -> pa.Table:
-        """Return an arrow table with one row per frame: ``frame_index`` and the columns."""
+        """Return an arrow table with one row per frame: ``frame_index`` and the columns.
+
+        Raises:
+            UnavailableError: pyarrow is not installed.
+        """
+        require("an arrow table", "pyarrow", extra="report")
         import pyarrow as pa
 
         columns = {"frame_index": self.frame_index, **self.columns}
@@ -153,7 +159,12 @@ class Scores:
         return table.replace_schema_metadata({"pyvmaf": dumps(blocks)}) if blocks else table
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a data frame with one row per frame: ``frame_index`` and the columns."""
+        """Return a data frame with one row per frame: ``frame_index`` and the columns.
+
+        Raises:
+            UnavailableError: pandas is not installed.
+        """
+        require("a data frame", "pandas", extra="report")
         import pandas as pd
 
         return pd.DataFrame({"frame_index": self.frame_index, **self.columns})
@@ -181,7 +192,9 @@ class Scores:
 
         Raises:
             InputError: there is no such column.
+            UnavailableError: Altair is not installed.
         """
+        require("a chart", "altair", extra="report")
         import altair as alt
 
         names = columns or (self.headline,)
@@ -340,6 +353,8 @@ def output_format(path: str | os.PathLike[str], form: str | None = None) -> str:
                 f"cannot write {target}: the suffix {suffix!r} is none of {', '.join(FORMATS)}; name a format with --format"
             )
         form = suffix.removeprefix(".")
+    if form == "parquet":
+        require("to write parquet", "pyarrow", extra="report")
     if target.is_file() and target.stat().st_size and not _holds_scores(target, form):
         raise InputError(f"{target} exists already, and is not {form} of scores: remove it, or name another output")
     return form

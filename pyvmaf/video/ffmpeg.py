@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from pyvmaf.base.extras import require
 from pyvmaf.errors import InputError, MissingFileError, PyvmafError, StoppedError, UnavailableError
 from pyvmaf.video.opening import file_url
 
@@ -85,6 +86,7 @@ def ffmpeg(choice: str = "embedded") -> FFmpeg:
 def _resolve(choice: str) -> FFmpeg:
     if choice == "embedded":
         # imageio_ffmpeg.get_ffmpeg_exe() would import the package, start the program and fall back to others.
+        require("the embedded FFmpeg", "imageio-ffmpeg", extra="train")
         package = find_spec("imageio_ffmpeg")
         folders = (package.submodule_search_locations if package is not None else None) or []
         binaries = sorted(path for folder in folders for path in Path(folder, "binaries").glob("ffmpeg-*"))

@@ -117,7 +117,7 @@ def make(folder: Path, packages: Collection[str]) -> Path:
                     target.symlink_to(
                         source if shared else source.parents[len(file.parts) - 2] if len(file.parts) > 1 else source
                     )
-    _package(site, bin_folder)
+    add_package(site, bin_folder)
     (site / "_witness.py").write_text(_WITNESS)
     (site / "_witness.pth").write_text("import _witness\n")
     return bin_folder
@@ -136,7 +136,8 @@ def _program(bin_folder: Path, source: Path) -> None:
     target.chmod(0o755)
 
 
-def _package(site: Path, bin_folder: Path) -> None:
+def add_package(site: Path, bin_folder: Path) -> None:
+    """Put a copy of this package into an environment, and its program."""
     import pyvmaf._native
 
     shutil.copytree(REPOSITORY / "pyvmaf", site / "pyvmaf", ignore=shutil.ignore_patterns("__pycache__", "*.so"))

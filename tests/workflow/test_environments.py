@@ -282,7 +282,9 @@ def test_results_do_not_depend_on_the_environment(ran: Ran, finished_run: Path) 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_holds_no_more_than_its_verbs_import(name: str, ran: Ran) -> None:
     """Every pin is a dependency of the project that some verb loaded, builds this package, or is needed by such a one."""
-    declared = {canonicalize_name(Requirement(item).name) for item in PROJECT["project"]["dependencies"]}
+    project = PROJECT["project"]
+    items = [*project["dependencies"], *(item for items in project["optional-dependencies"].values() for item in items)]
+    declared = {canonicalize_name(Requirement(item).name) for item in items} - {linked.PROJECT}
     loaded = linked.imported(ran.noted / name)
     builds = {canonicalize_name(Requirement(item).name) for item in PROJECT["build-system"]["requires"]}
     pinned = set(linked.pins(REPOSITORY / "envs" / f"{name}.yaml"))
