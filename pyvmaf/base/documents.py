@@ -27,6 +27,7 @@ DOCUMENTS: Table[str] = {
     "ensemble": "pyvmaf.runtime.manifest.EnsembleManifest",
     "int8": "pyvmaf.quantized.report.Int8Report",
     "eval": "pyvmaf.checks.evaluate.Evaluation",
+    "probe": "pyvmaf.encodes.probe.ProbeReport",
     "record": "pyvmaf.encodes.record.Record",
     "registry": "pyvmaf.registry.entry.Registry",
     "verify": "pyvmaf.registry.verify.VerifyReport",

@@ -34,7 +34,7 @@ _LONGEST = 4_000
 VERBS: dict[str, tuple[str, ...]] = {
     "corpora": ("fetch", "prepare", "manifest", "manifest-scan"),
     "labels": ("labels", "aggregate", "join", "join-batch", "materialize-mos-labels"),
-    "encodes": ("encode",),
+    "encodes": ("encode", "probe"),
     "features": ("extract-features", "hard-negatives", "features"),
     "frames": ("extract-frames",),
     "scoring": ("score", "filter", "shots", "saliency", "mask-pictures"),
@@ -63,7 +63,7 @@ VERBS: dict[str, tuple[str, ...]] = {
 
 _HELP = (
     "From raw clips to registered, gated, quantised video-quality models.\n\n"
-    "The stages, in order: corpora (fetch, prepare, manifest-scan), labels (labels, aggregate, join), encodes (encode), features "
+    "The stages, in order: corpora (fetch, prepare, manifest-scan), labels (labels, aggregate, join), encodes (encode, probe), features "
     "(extract-features, hard-negatives, features), frames (extract-frames), tables (shard, merge, combine, combine-pictures), "
     "models (fit, judge, export, ensemble, eval; fetch-checkpoint, convert), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pyvmaf.base.terminal import say
-from pyvmaf.cli.common import CodeOption, check_code, progress
+from pyvmaf.cli.common import CodeOption, RegistryOption, check_code, progress
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.encodes.distortion import DEFAULT, DISTORTIONS, kind, uses
 from pyvmaf.errors import InputError
@@ -30,6 +30,7 @@ SkipOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     app.command("encode")(encode)
+    app.command("probe")(probe)
 
 
 def encode(
@@ -100,6 +101,52 @@ def encode(
         f"{done.path}: {how}, {row.pix_fmt}, {row.bitrate_kbps:.1f} kbit/s, {row.encode_size_bytes} bytes in "
         f"{done.seconds:.1f} s"
     )
+
+
+def probe(
+    video: Annotated[Path, typer.Argument(help="The clip.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="JSON", help="Write the report.")] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Measure so many stretches of 48 frames, spread over the clip; 0: every frame.")
+    ] = 0,
+    saliency: Annotated[
+        str | None,
+        typer.Option(
+            "--saliency",
+            metavar="NAME",
+            help="Model for saliency: id of a registered one, or path of an ONNX file; none: leave saliency out. "
+            "[default: the registered one, if there is one]",
+            show_default=False,
+        ),
+    ] = None,
+    registry: RegistryOption = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder where probes are kept. Without it nothing is kept.")
+    ] = None,
+    code: CodeOption = None,
+) -> None:
+    """Measure how hard a clip is to encode: a fast encode at half its size, and statistics of luma.
+
+    Example: vmaf-train probe film.mkv --cache results/cache --output film.probe.json
+    """
+    check_code("probe", code)
+    from pyvmaf.cli.show import figure, new_table, print_whole
+    from pyvmaf.encodes.probe import probe as run
+    from pyvmaf.scoring.saliency import for_probes
+
+    measure = None if saliency == "none" else for_probes(saliency, registry)
+    reason = "saliency was not asked for" if saliency == "none" else "no model for saliency is registered"
+    with progress("probe") as advance:
+        report = run(
+            video, output, samples=samples, saliency=measure, why_no_saliency=reason, cache=cache, advance=advance
+        )
+    counts = ", ".join(f"{count} {kind}" for kind, count in report.pictures.items())
+    table = new_table(f"{report.video}: {report.frames} frames ({counts})", ("fact",), ("value",))
+    for name, value in report.facts:
+        table.add_row(name, figure(value, 3))
+    print_whole(table)
+    for name, why in report.absent.items():
+        say(f"{name}: {why}")
 
 
 def _settings(words: Iterable[str]) -> dict[str, str]:

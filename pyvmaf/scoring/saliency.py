@@ -14,6 +14,7 @@ from pyvmaf.base.document import Call
 from pyvmaf.base.files import atomic_path
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import claim, publishes, reading
+from pyvmaf.encodes.probe import Saliency
 from pyvmaf.errors import InputError
 from pyvmaf.runtime.saliency import COLUMNS, maps, picture_size
 from pyvmaf.runtime.tensors import TensorModel
@@ -74,6 +75,28 @@ def saliency_maps(model: TensorModel, path: Path, every: int = 1) -> Iterator[tu
 
 def _whole(picture: NDArray[Any]) -> NDArray[np.uint8]:
     return picture.astype(np.uint8, copy=False)
+
+
+def for_probes(
+    model: str | os.PathLike[str] | None = None, registry: str | os.PathLike[str] | None = None
+) -> Saliency | None:
+    """Give what measures the saliency of a probe; None if no model is named and none is registered.
+
+    Args:
+        model: id of a registered model, or path of an ONNX file.
+        registry: as in `load`.
+
+    Raises:
+        MissingFileError, InputError, IntegrityError: as `load`.
+    """
+    if model is None and registered_for(TASK, registry, DEFAULT) is None:
+        return None
+    loaded = load(model, registry=registry)
+
+    def measure(path: Path, every: int) -> Iterator[tuple[float, float]]:
+        return ((float(one.mean()), float(one.var())) for _, one in saliency_maps(loaded, path, every))
+
+    return Saliency(loaded.name, loaded.sha256, measure)
 
 
 @publishes("saliency")

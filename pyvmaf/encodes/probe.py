@@ -1,0 +1,373 @@
+"""The verb ``probe``: how hard a clip is to encode, from a fast encode of it at half its size.
+
+One pass: each decoded frame is scaled to half its width and height, its luma is measured, and x264 encodes it with settings
+that are the same for every clip. How many bytes that takes says more about what another encode of the clip will look like than
+any property of its pictures. The encode happens in memory; nothing is kept of it but the sizes of its pictures.
+
+A result depends on nothing but the bytes of the clip, the settings, and the libraries, so that it can be kept by their hash.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pyvmaf.base.code import identity
+from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, Size, publish
+from pyvmaf.base.files import content_hash, dumps, sha256_file, write_text
+from pyvmaf.base.manifest import package_versions
+from pyvmaf.base.outputs import claim, publishes, reading
+from pyvmaf.errors import InputError, IntegrityError, UnavailableError
+from pyvmaf.video.agree import refuse_interlaced
+from pyvmaf.video.reader import Reader
+from pyvmaf.video.shots import HEIGHT, WIDTH, ShotDetector
+
+if TYPE_CHECKING:
+    import av
+
+ENCODER = "libx264"
+CRF = 23
+KEY_INTERVAL = 30
+OPTIONS: Mapping[str, str] = {
+    "preset": "ultrafast",
+    "crf": str(CRF),
+    # ultrafast has no B pictures, and their size shows how well a picture follows from its neighbours.
+    "x264-params": f"bframes=2:b-adapt=0:scenecut=0:keyint={KEY_INTERVAL}:min-keyint={KEY_INTERVAL}:threads=1:log-level=none",
+}
+"""Settings of the fast encode. A prediction depends on them: they are part of every report."""
+
+SMALLEST = 32
+"""Shorter side, in samples, below which a clip cannot be probed."""
+
+SALIENCY_FRAMES = 3
+"""About how many frames the saliency of a clip is measured on."""
+
+SAMPLE_FRAMES = 48
+"""Frames of a sample of a long clip."""
+
+_START = b"\0\0\1"
+_USER_DATA = _START + b"\6\5"
+"""Start of a unit of H.264 with data of the user (ITU-T H.264, 7.3.1 and D.1.6)."""
+
+Advance = Callable[[int, int], None]
+
+
+class Saliency(NamedTuple):
+    """What measures saliency.
+
+    Attributes:
+        name, sha256: of the model.
+        measure: gives mean and variance of the map of each n-th frame of a video, 0 to 1.
+    """
+
+    name: str
+    sha256: str
+    measure: Callable[[Path, int], Iterable[tuple[float, float]]]
+
+
+class FastEncode(Part):
+    """How the fast encode was made."""
+
+    encoder: Name
+    width: Positive = Field(description="Of the scaled pictures")
+    height: Positive
+    options: dict[str, str]
+
+
+class SaliencyModel(Part):
+    """The model that measured saliency."""
+
+    id: Name
+    sha256: Sha256 = Field(description="Of its ONNX file")
+
+
+class Facts(Part):
+    """The numbers that a prediction reads, in the order of its inputs; a number that was not measured is null."""
+
+    probe_bitrate_kbps: float = Field(gt=0, description="Rate of the fast encode, 1000 bit/s")
+    probe_i_bytes: Size = Field(description="Mean bytes of an I picture of the fast encode")
+    probe_p_bytes: Size = Field(description="Of a P picture; 0 if there is none")
+    probe_b_bytes: Size = Field(description="Of a B picture; 0 if there is none")
+    saliency_mean: float | None = Field(ge=0, le=1, description="Mean of the saliency maps")
+    saliency_var: float | None = Field(ge=0, le=1, description="Mean of the variances of the saliency maps")
+    frame_diff_mean: Size = Field(description="Mean |difference| of luma between neighbouring frames, of 255")
+    luma_mean: Size = Field(description="Mean of luma, of 255")
+    luma_var: Size = Field(description="Mean over the frames of the variance of luma within a frame")
+    shot_length_frames: float = Field(gt=0, description="Mean length of a shot: frames over shots")
+    fps: float = Field(gt=0)
+    width: Positive
+    height: Positive
+
+
+class ProbeReport(Document):
+    """How hard a clip is to encode."""
+
+    title: ClassVar[str] = "Probe of a clip: sizes of the pictures of a fast encode, and statistics of luma"
+
+    schema_version: Literal[1] = 1
+    video: Name
+    sha256: Sha256 = Field(description="Of the clip")
+    frames: Positive = Field(description="Frames that were measured")
+    samples: Count = Field(description="Stretches of frames that they are of; 0: the whole clip")
+    pictures: dict[Literal["I", "P", "B"], Count] = Field(description="Pictures of the fast encode by type")
+    encode: FastEncode
+    facts: Facts
+    saliency: SaliencyModel | None
+    absent: dict[str, Name] = Field(description="Facts that are null, with the reason")
+    run_provenance: RunProvenance
+
+
+class _Sizes:
+    """Sizes of coded pictures by type."""
+
+    def __init__(self) -> None:
+        self.bytes: dict[str, list[int]] = {"I": [], "P": [], "B": []}
+        self._latest: int | None = None
+
+    def add(self, packets: Iterable[av.Packet[Any]]) -> None:
+        for packet in packets:
+            stamp = packet.pts or 0
+            # In the order of coding, a picture that is shown before one that was coded already is a B picture.
+            kind = "I" if packet.is_keyframe else "B" if self._latest is not None and stamp < self._latest else "P"
+            self.bytes[kind].append(packet.size - (_settings_bytes(bytes(packet)) if self._latest is None else 0))
+            self._latest = stamp if self._latest is None else max(self._latest, stamp)
+
+    def mean(self, kind: str) -> float:
+        sizes = self.bytes[kind]
+        return sum(sizes) / len(sizes) if sizes else 0.0
+
+    @property
+    def total(self) -> int:
+        return sum(map(sum, self.bytes.values()))
+
+
+def _settings_bytes(data: bytes) -> int:
+    """Length of the message (SEI) in the first coded picture that holds x264's version and settings: 700 bytes of every clip."""
+    start = data.find(_USER_DATA)
+    return 0 if start < 0 else max(data.find(_START, start + len(_USER_DATA)) - start, 0)
+
+
+class _Luma:
+    """Statistics of luma over frames that follow each other, from every second sample either way.
+
+    The sums are whole numbers below 2 ** 53, which float64 holds exactly, in whatever order they are added.
+    """
+
+    def __init__(self) -> None:
+        self.means: list[float] = []
+        self.variances: list[float] = []
+        self.differences: list[float] = []
+        self._before: NDArray[np.float64] | None = None
+
+    def add(self, luma: NDArray[np.uint8], *, starts: bool) -> None:
+        values = luma[::2, ::2].astype(np.float64).ravel()
+        n, total = values.size, int(values.sum())
+        self.means.append(total / n)
+        self.variances.append((n * int(values @ values) - total * total) / (n * n))
+        if self._before is not None and not starts:
+            self.differences.append(int(np.abs(values - self._before).sum()) / n)
+        self._before = values
+
+
+@publishes("probe")
+def probe(
+    path: Path,
+    output: Path | None = None,
+    *,
+    samples: int = 0,
+    saliency: Saliency | None = None,
+    why_no_saliency: str = "no model for saliency is registered",
+    cache: Path | None = None,
+    advance: Advance | None = None,
+) -> ProbeReport:
+    """Measure how hard a clip is to encode.
+
+    The same clip, settings and libraries give the same numbers on every run.
+
+    Args:
+        path: the clip.
+        output: the report as JSON; None to write nothing.
+        samples: measure so many stretches of `SAMPLE_FRAMES` frames, spread over the clip, each from a key frame on; 0 for
+            every frame.
+        saliency: what measures saliency; None leaves those numbers out.
+        why_no_saliency: the reason that the report then states.
+        cache: folder where reports are kept by the hash of what decides them; None for none.
+        advance: called as frames are done.
+
+    Raises:
+        MissingFileError, InputError, IntegrityError: as `Reader`; also if the clip is interlaced or smaller than `SMALLEST`.
+        UnavailableError: PyAV was built without x264.
+    """
+    if samples < 0:
+        raise InputError(f"--samples is a number of stretches, 0 for the whole clip, not {samples}")
+    reading(path)
+    if output is not None:
+        claim(output)
+    model = None if saliency is None else SaliencyModel(id=saliency.name, sha256=saliency.sha256)
+    sha256 = sha256_file(path)
+    call = Call("probe", args={"samples": samples, "saliency": saliency and saliency.name}, inputs={"video": path})
+    kept = None if cache is None else cache / f"{_key(sha256, samples, model)}.probe.json"
+    report = None if kept is None else _kept(kept)
+    if report is None:
+        report = _measure(path, sha256, samples, saliency, model, why_no_saliency, call.provenance(), advance)
+        if kept is not None:
+            write_text(kept, dumps(report.as_json()), at_once=True)
+    else:
+        report = report.model_copy(update={"video": path.name, "run_provenance": call.provenance()})
+    return publish(report, output, call)
+
+
+def _key(sha256: str, samples: int, model: SaliencyModel | None) -> str:
+    """Hash of everything that decides a report."""
+    return content_hash(
+        {
+            "clip": sha256,
+            "samples": samples,
+            "options": dict(OPTIONS),
+            "saliency": None if model is None else model.sha256,
+            "code": identity("probe"),
+            "packages": package_versions("probe"),
+        }
+    )
+
+
+def _kept(path: Path) -> ProbeReport | None:
+    """Read a report of the cache; None if there is none that is whole."""
+    if not path.is_file():
+        return None
+    try:
+        return ProbeReport.parse(path.read_bytes(), os.fspath(path))
+    except IntegrityError:
+        return None
+
+
+def _measure(
+    path: Path,
+    sha256: str,
+    samples: int,
+    saliency: Saliency | None,
+    model: SaliencyModel | None,
+    why_no_saliency: str,
+    provenance: RunProvenance,
+    advance: Advance | None,
+) -> ProbeReport:
+    reader = Reader(path)
+    form = reader.presentation.format(reader.coded)
+    if min(form.width, form.height) < SMALLEST:
+        raise InputError(
+            f"{path} is {form.width}x{form.height}: a clip is probed at half its size, which needs {SMALLEST} samples or more on "
+            "either side"
+        )
+    small = (form.width // 4 * 2, form.height // 4 * 2)
+    context = _encoder(*small)
+    sizes, luma, shots = _Sizes(), _Luma(), ShotDetector()
+    total = SAMPLE_FRAMES * samples or reader.stated_frames or 0
+    scale, shrink = _Scaler(*small, "yuv420p", "FAST_BILINEAR"), _Scaler(WIDTH, HEIGHT, "gray", "AREA")
+    for index, (frame, starts) in enumerate(_stretches(reader, samples)):
+        scaled = scale(frame)
+        luma.add(_luma(scaled), starts=starts)
+        shots.add_thumbnail(_luma(shrink(scaled)))
+        scaled.pts, scaled.time_base = index, context.time_base
+        # The first frame of a stretch has nothing to be predicted from.
+        scaled.pict_type = 1 if starts else 0
+        sizes.add(context.encode(scaled))
+        if advance is not None:
+            advance(index + 1, total)
+    sizes.add(context.encode(None))
+    if error := refuse_interlaced(path, reader.interlaced, reader.stream.field_order):
+        raise error
+    rate = float(Fraction(form.fps))
+    every = max(1, shots.frames // SALIENCY_FRAMES)
+    salient = [] if saliency is None else list(saliency.measure(path, every))
+    facts = Facts(
+        probe_bitrate_kbps=sizes.total * 8 * rate / shots.frames / 1000,
+        probe_i_bytes=sizes.mean("I"),
+        probe_p_bytes=sizes.mean("P"),
+        probe_b_bytes=sizes.mean("B"),
+        saliency_mean=float(np.mean([mean for mean, _ in salient])) if salient else None,
+        saliency_var=float(np.mean([variance for _, variance in salient])) if salient else None,
+        frame_diff_mean=float(np.mean(luma.differences)) if luma.differences else 0.0,
+        luma_mean=float(np.mean(luma.means)),
+        luma_var=float(np.mean(luma.variances)),
+        shot_length_frames=shots.frames / len(shots.shots()),
+        fps=rate,
+        width=form.width,
+        height=form.height,
+    )
+    return ProbeReport(
+        video=path.name,
+        sha256=sha256,
+        frames=shots.frames,
+        samples=samples,
+        pictures={"I": len(sizes.bytes["I"]), "P": len(sizes.bytes["P"]), "B": len(sizes.bytes["B"])},
+        encode=FastEncode(encoder=ENCODER, width=small[0], height=small[1], options=dict(OPTIONS)),
+        facts=facts,
+        saliency=model,
+        absent={name: why_no_saliency for name, value in facts if value is None},
+        run_provenance=provenance,
+    )
+
+
+def _encoder(width: int, height: int) -> av.VideoCodecContext:
+    """Open the fast encoder.
+
+    Raises:
+        UnavailableError: PyAV was built without it.
+    """
+    import av
+
+    try:
+        context = av.CodecContext.create(ENCODER, "w")
+    except av.codec.codec.UnknownCodecError as err:
+        raise UnavailableError(
+            f"this build of PyAV does not have {ENCODER}: install a wheel of the package av"
+        ) from err
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    # The rate of the encode is that of counting frames: nothing in the bytes depends on the clip's.
+    context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+    context.options = dict(OPTIONS)
+    context.thread_count = 1
+    return context
+
+
+class _Scaler:
+    """Scales frames one after another, with what the first one took to prepare."""
+
+    def __init__(self, width: int, height: int, pix_fmt: str, method: str) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformat = VideoReformatter().reformat
+        self._form = (width, height, pix_fmt)
+        self._method = method
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        return self._reformat(frame, *self._form, interpolation=self._method, threads=1)
+
+
+def _luma(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """Luma samples of an 8-bit frame, [height, width]."""
+    plane = frame.planes[0]
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+
+
+def _stretches(reader: Reader, samples: int) -> Iterator[tuple[av.VideoFrame, bool]]:
+    """Give the frames to measure, and whether each is the first of a stretch."""
+    stamps = sorted(packet.pts for packet in reader.packets() if packet.pts is not None) if samples else []
+    if len(stamps) <= samples * SAMPLE_FRAMES:
+        # A clip that is no longer than its samples, or whose pictures have no time stamps, is measured as a whole.
+        yield from ((frame, index == 0) for index, frame in enumerate(reader.frames()))
+        return
+    for number in range(samples):
+        middle = len(stamps) * (2 * number + 1) // (2 * samples)
+        stretch = reader.frames(since=stamps[middle - SAMPLE_FRAMES // 2])
+        yield from ((frame, index == 0) for index, frame in enumerate(islice(stretch, SAMPLE_FRAMES)))
+        stretch.close()

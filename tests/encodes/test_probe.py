@@ -1,0 +1,147 @@
+"""Probes of clips: the numbers against x264's own log and NumPy, and what is kept, sampled and refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pyvmaf.encodes.probe import OPTIONS, Saliency, _Luma, probe
+from tests.make.commands import command, refusal
+
+
+@pytest.fixture(scope="module")
+def clip(embedded_corpus: dict[str, Path]) -> Path:
+    return embedded_corpus["bikes_1"]
+
+
+def test_sizes_by_type_are_those_of_x264s_log(clip: Path, ffmpeg: str, tmp_path: Path) -> None:
+    """FFmpeg's program encodes the same pictures with the same settings, and x264 counts and averages them itself."""
+    report = probe(clip)
+    raw = tmp_path / "small.yuv"
+    with av.open(str(clip)) as container, raw.open("wb") as stream:
+        for frame in container.decode(video=0):
+            small = frame.reformat(report.encode.width, report.encode.height, "yuv420p", interpolation="FAST_BILINEAR")
+            stream.write(small.to_ndarray().tobytes())
+    words = [ffmpeg, "-hide_banner", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-r", "25"]
+    words += ["-s", f"{report.encode.width}x{report.encode.height}", "-i", str(raw), "-c:v", "libx264"]
+    words += [word for name, value in OPTIONS.items() for word in (f"-{name}", value.replace(":log-level=none", ""))]
+    log = subprocess.run([*words, "-f", "null", "-"], capture_output=True, text=True, check=True).stderr
+    found = {kind: (int(n), float(size)) for kind, n, size in re.findall(r"frame ([IPB]):(\d+) .*size: *(\d+)", log)}
+    assert {kind: n for kind, (n, _) in found.items()} == {k: n for k, n in report.pictures.items() if n}
+    # x264's log counts the message with its settings (about 700 bytes) as part of the first picture.
+    n, mean = found["I"]
+    assert 600 < (mean - report.facts.probe_i_bytes) * n < 780
+    # Builds of x264 differ in a few decisions, hardly in what a picture costs.
+    for kind, ours in (("P", report.facts.probe_p_bytes), ("B", report.facts.probe_b_bytes)):
+        assert ours == pytest.approx(found[kind][1], rel=0.05, abs=1)
+    whole = report.facts.probe_i_bytes * n + sum(n * size for kind, (n, size) in found.items() if kind != "I")
+    rate = whole * 8 * report.facts.fps / report.frames / 1000
+    assert report.facts.probe_bitrate_kbps == pytest.approx(rate, rel=0.03)
+
+
+def test_luma_is_that_of_the_scaled_frames(clip: Path) -> None:
+    report = probe(clip)
+    with av.open(str(clip)) as container:
+        frames = [
+            frame.reformat(report.encode.width, report.encode.height, "gray", interpolation="FAST_BILINEAR")
+            .to_ndarray()
+            .astype(float)
+            for frame in container.decode(video=0)
+        ]
+    assert report.frames == len(frames)
+    # Gray of FFmpeg is of full range; yuv420p keeps the clip's own.
+    pictures = np.stack(frames) * 219 / 255 + 16
+    assert report.facts.luma_mean == pytest.approx(pictures.mean(), abs=1)
+    assert report.facts.luma_var == pytest.approx(pictures.var(axis=(1, 2)).mean(), rel=0.02)
+    assert report.facts.frame_diff_mean == pytest.approx(np.abs(np.diff(pictures, axis=0)).mean(), abs=0.2)
+
+
+def test_harder_pictures_take_more_bytes(make_video: Callable[..., Path]) -> None:
+    still = probe(make_video("flat.mkv", "128x96", 12, source="color"))
+    noise = probe(make_video("moving.mkv", "128x96", 12, source="mandelbrot"))
+    assert still.facts.probe_bitrate_kbps < noise.facts.probe_bitrate_kbps / 10
+    assert (still.facts.frame_diff_mean, still.facts.luma_var) == (0, 0)
+
+
+def test_sums_over_large_bright_pictures_do_not_overflow() -> None:
+    luma, picture = _Luma(), np.full((2160, 4096), 255, np.uint8)
+    luma.add(picture, starts=True)
+    picture[:, ::4] = 0
+    luma.add(picture, starts=False)
+    assert luma.means == [255, 127.5]
+    assert luma.variances == [0, 127.5**2]
+    assert luma.differences == [127.5]
+
+
+def test_a_report_is_the_same_each_time_and_says_what_it_lacks(clip: Path, tmp_path: Path) -> None:
+    one, two = (tmp_path / name / "probe.json" for name in ("one", "two"))
+    for path in (one, two):
+        path.parent.mkdir()
+        done = command("probe", clip, "--output", "probe.json", "--registry", "none.json", cwd=path.parent)
+        assert done.returncode == 0, done
+        assert "saliency_mean: no model for saliency is registered" in done.stdout
+    assert one.read_bytes() == two.read_bytes()
+    body = json.loads(one.read_text())
+    assert body["facts"]["saliency_mean"] is None
+    assert set(body["absent"]) == {"saliency_mean", "saliency_var"}
+
+
+def test_a_probe_is_kept_by_content(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyvmaf.encodes.probe as module
+
+    first = probe(clip, cache=tmp_path)
+    [kept] = tmp_path.iterdir()
+    copy = tmp_path / "copy" / "another name.mkv"
+    copy.parent.mkdir()
+    copy.write_bytes(clip.read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_measure", lambda *_: pytest.fail("it was measured again"))
+        again = probe(copy, cache=tmp_path)
+        assert (again.facts, again.video) == (first.facts, "another name.mkv")
+    kept.write_text(kept.read_text()[:-40])
+    assert probe(clip, cache=tmp_path).facts == first.facts
+    assert json.loads(kept.read_text())["facts"]["fps"] == first.facts.fps
+
+
+def test_saliency_is_the_mean_over_the_measured_frames(clip: Path) -> None:
+    asked: list[int] = []
+
+    def measure(path: Path, every: int) -> list[tuple[float, float]]:
+        asked.append(every)
+        return [(0.25, 0.01), (0.75, 0.03)]
+
+    report = probe(clip, saliency=Saliency("maps", "0" * 64, measure))
+    assert asked == [report.frames // 3]
+    assert (report.facts.saliency_mean, report.facts.saliency_var) == (0.5, 0.02)
+    assert (report.absent, report.saliency and report.saliency.id) == ({}, "maps")
+
+
+def test_samples_of_a_long_clip_start_at_key_frames(
+    convert: Callable[..., Path], embedded_corpus: dict[str, Path]
+) -> None:
+    clip = embedded_corpus["bikes_1"]
+    words = ("-vf", "loop=6:30", "-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-g", "12")
+    long = convert(clip, "long.mkv", *words)
+    whole, sampled = probe(long), probe(long, samples=3)
+    assert whole.frames > 190
+    assert sampled.frames == 3 * 48
+    assert sampled.facts.luma_mean == pytest.approx(whole.facts.luma_mean, rel=0.02)
+    assert sampled.facts.probe_bitrate_kbps == pytest.approx(whole.facts.probe_bitrate_kbps, rel=0.25)
+    assert probe(clip, samples=3).facts == probe(clip).facts
+
+
+def test_refusals(make_video: Callable[..., Path], tmp_path: Path) -> None:
+    tiny = make_video("tiny.mkv", "48x16", 3)
+    assert "48x16: a clip is probed at half its size, which needs 32" in refusal("probe", tiny)
+    assert "no such file" in refusal("probe", tmp_path / "none.mkv")
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(tiny.read_bytes()[:2000])
+    assert str(broken) in refusal("probe", broken, "--output", tmp_path / "p.json")
+    assert not (tmp_path / "p.json").exists()
