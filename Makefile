@@ -1,5 +1,5 @@
-# setup: make this checkout ready · demo: the whole workflow on real clips · audit: what a run would do, and why
-# test: every check · test-slurm: the workflow on a real SLURM of one node · bench: benchmarks and their bars
+# setup: make this checkout ready (CUDA=1: with CUDA; CUDA=0: without it again) · demo: the whole workflow on real clips · audit: what a run would do, and why
+# test: every check · cuda: the extension with CUDA beside the installed one, for the tests (no GPU needed) · test-cuda: its tests · test-slurm: the workflow on a real SLURM of one node · bench: benchmarks and their bars
 # fuzz: damaged inputs and drawn examples in thousands, with the seed that repeats them
 # sanitize: the native tests and hostile model files on a build with AddressSanitizer and UndefinedBehaviorSanitizer
 cores ?= $(shell nproc)
@@ -8,10 +8,10 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 # The hundreds of Pythons that a run or a test starts share what one has compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo audit test test-slurm sanitize lint bench fuzz clean
+.PHONY: setup demo audit test cuda test-cuda test-slurm sanitize lint bench fuzz clean
 
 setup:
-	@scripts/setup.sh
+	@CUDA="$(CUDA)" scripts/setup.sh
 
 demo: setup
 	snakemake --cores $(cores) --quiet host
@@ -20,9 +20,15 @@ demo: setup
 audit: setup
 	vmaf-train audit $(args)
 
-test: lint
+test: lint cuda
 	pytest -n $(cores) --dist loadgroup
 	@if scripts/slurm.sh can; then $(MAKE) --no-print-directory test-slurm; fi
+
+cuda: setup
+	@python scripts/build_cuda.py
+
+test-cuda: cuda
+	pytest -n 0 -m cuda tests
 
 # The plugin stays out of .venv, because with it every call of snakemake needs the program `which`.
 test-slurm: setup

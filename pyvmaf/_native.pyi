@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,17 @@ _Values = NDArray[np.float64]
 
 class Error(RuntimeError):
     errno: int
+
+class CudaError(RuntimeError):
+    kind: Literal["build", "driver", "function", "version", "start", "device", "capability", "memory", "call"]
+
+def cuda_driver_version() -> int: ...
+def cuda_devices() -> list[dict[str, Any]]: ...
+
+class CudaDevice:
+    def __init__(self, wanted: str) -> None: ...
+    def describe(self) -> dict[str, Any]: ...
+    def memory(self) -> tuple[int, int]: ...
 
 class Model:
     def __init__(
@@ -53,6 +64,7 @@ class Context:
         *,
         n_threads: int = 0,
         n_subsample: int = 0,
+        cuda_device: str = "",
     ) -> None: ...
     def use_feature(self, extractor: str, options: Mapping[str, str]) -> None: ...
     def use_model(self, model: Model) -> None: ...

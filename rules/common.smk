@@ -42,6 +42,9 @@ try:
 
         check(PLAN)
     MEASURED_WITH = engines.uses(config["backend"])
+    MEASURED_WITHS = {
+        corpus: engines.uses(backend) for corpus, backend in PLAN.backends.items()
+    }
 except PyvmafError as err:
     raise WorkflowError(str(err)) from err
 
@@ -256,15 +259,41 @@ def ladder_words(wildcards, input):
 
 
 def measuring_code(verb):
-    """Identity of the code that measures: one value, or a function of wildcards if some corpora are pairs that exist."""
+    """Identity of the code that measures: one value, or a function of wildcards if corpora differ in it.
+
+    Those of pairs that exist do, and those with a backend of their own.
+    """
     encoded = identity(verb, MEASURED_WITH)
-    if not PLAN.paired:
+    if not PLAN.paired and not config["backends"]:
         return encoded
     codes = {
-        name: identity(verb, measuring(PLAN.corpus(name).spec["kind"], MEASURED_WITH))
-        for name in PLAN.paired
+        name: identity(
+            verb,
+            (
+                measuring(PLAN.corpus(name).spec["kind"], uses)
+                if name in PLAN.paired
+                else uses
+            ),
+        )
+        for name, uses in MEASURED_WITHS.items()
     }
     return lambda wildcards: codes.get(wildcards.corpus, encoded)
+
+
+def measured_what(wildcards):
+    """What the configuration says about the features of a corpus."""
+    return {
+        "features": PLAN.features,
+        "teacher": config["teacher"],
+        "backend": PLAN.backend(wildcards.corpus),
+    }
+
+
+def devices(backend):
+    """The resource `gpu` of a rule that measures, by a function that gives its backend; none if no corpus needs a device."""
+    if not PLAN.needs_gpu:
+        return {}
+    return {"gpu": lambda wildcards: PLAN.gpus(backend(wildcards))}
 
 
 def rungs_of(file):

@@ -18,6 +18,7 @@ rule extract_features:
         "../envs/video.yaml"
     threads: THREADS["extract_features"]
     resources:
+        **devices(lambda wildcards: PLAN.backend(wildcards.corpus)),
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
@@ -25,11 +26,15 @@ rule extract_features:
         made_of=lambda wildcards: ladder_made_of(
             wildcards.corpus, wildcards.clip, wildcards.codec
         ),
-        what={
-            "features": PLAN.features,
-            "teacher": config["teacher"],
-            "backend": config["backend"],
-        },
+        what=(
+            measured_what
+            if config["backends"]
+            else {
+                "features": PLAN.features,
+                "teacher": config["teacher"],
+                "backend": config["backend"],
+            }
+        ),
         rows=PLAN.feature_rows,
         rungs=ladder_words,
         subject=ladder_subject,
@@ -57,6 +62,7 @@ rule hard_negatives:
         "../envs/video.yaml"
     threads: THREADS["extract_features"]
     resources:
+        **devices(lambda wildcards: config["backend"]),
         mem_mb=lambda wildcards, attempt: 1500 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:

@@ -89,7 +89,10 @@ rule combine_table:
             f"{Path(shard).parent.name}={shard}" for shard in input.shards
         ],
         unit=lambda wildcards: PLAN.unit(wildcards.table),
-        scale=lambda wildcards: PLAN.mos_options(wildcards.table),
+        scale=lambda wildcards: [
+            *PLAN.mos_options(wildcards.table),
+            *PLAN.mixed_options(wildcards.table),
+        ],
         labels=lambda wildcards, input: PLAN.label_options(
             wildcards.table, input.labels
         ),

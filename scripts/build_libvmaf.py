@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 # Options of libvmaf's meson build. Its command-line tools, tests and pages are not needed.
 MESON_OPTIONS = (
@@ -53,6 +54,9 @@ SANITIZE_OPTIONS = (
     "-Doptimization=1",
     "-Dc_args=-ffp-contract=off -fno-sanitize=builtin",
 )
+
+# A build with CUDA differs in this option alone: what the processor computes stays the same, so the recipe does, too.
+CUDA_OPTION = ("-Denable_cuda=false", "-Denable_cuda=true")
 
 # (file below libvmaf/, text that must occur exactly once, replacement). Every CPU with AVX2 has
 # LZCNT and BMI; without these flags the compiler writes "count leading zeros" as a slower loop in
@@ -129,6 +133,54 @@ BINDING_REVISION = 1
 
 class BuildError(Exception):
     """A problem outside this script; the message names it and the remedy."""
+
+
+class Cuda(NamedTuple):
+    """What a build with CUDA needs.
+
+    Attributes:
+        toolkit: folder with bin/nvcc, include/cuda.h and the runtime's static library below lib or lib64.
+        headers: folder with the two headers of ffnvcodec/ that libvmaf includes, which load the driver.
+    """
+
+    toolkit: Path
+    headers: Path
+
+    @property
+    def compiler(self) -> str:
+        """Version of nvcc, such as "13.0.88"."""
+        nvcc = self.toolkit / "bin" / "nvcc"
+        if not nvcc.is_file():
+            raise BuildError(f"{nvcc} is missing: install CUDA's compiler with `make setup CUDA=1`")
+        output = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout
+        version = re.search(r"V(\d+\.\d+\.\d+)", output)
+        if version is None:
+            raise BuildError(f"`{nvcc} --version` does not name a version")
+        return version[1]
+
+    def inputs(self) -> dict[str, str]:
+        """Return what decides the build."""
+        texts = {path.name: path.read_text() for path in sorted((self.headers / "ffnvcodec").iterdir())}
+        return {"nvcc": self.compiler, **texts}
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables under which meson and ninja find the toolkit and the headers."""
+        libraries = (str(path) for path in (self.toolkit / "lib", self.toolkit / "lib64") if path.is_dir())
+        return {
+            "PATH": os.pathsep.join((str(self.toolkit / "bin"), os.environ.get("PATH", ""))),
+            "CPATH": os.pathsep.join((str(self.headers), str(self.toolkit / "include"))),
+            "LIBRARY_PATH": os.pathsep.join(libraries),
+        }
+
+
+def architectures(tree: Path) -> str:
+    """Return what a build with CUDA has code for, as nvcc names it: "sm_75 … compute_120", from meson's log."""
+    log = (tree / "meson-logs" / "meson-log.txt").read_text(errors="replace")
+    line = re.search(r"CUDA gencode = (.*)", log)
+    codes = re.findall(r"code=((?:sm|compute)_\d+)", line[1]) if line else []
+    if not codes:
+        raise BuildError("meson's log does not name the CUDA architectures")
+    return " ".join(codes)
 
 
 def recipe() -> dict[str, object]:
@@ -242,7 +294,14 @@ def keep_licences(crate: Path, target: Path) -> None:
 
 
 def build(
-    manifest: Path, prefix: Path, cc: str, cxx: str, ninja: str | None, jobs: int, more: tuple[str, ...] = ()
+    manifest: Path,
+    prefix: Path,
+    cc: str,
+    cxx: str,
+    ninja: str | None,
+    jobs: int,
+    more: tuple[str, ...] = (),
+    cuda: Cuda | None = None,
 ) -> None:
     need_tools()
     meson = meson_command()
@@ -253,7 +312,9 @@ def build(
         "NINJA": ninja_path(ninja),
         # Flags of the environment must not change the library's numbers.
         **dict.fromkeys(("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"), ""),
+        **(cuda.environment() if cuda else {}),
     }
+    options = [CUDA_OPTION[1] if cuda and option == CUDA_OPTION[0] else option for option in MESON_OPTIONS]
     with tempfile.TemporaryDirectory(prefix="build-", dir=prefix.parent) as name:
         work = Path(name)
         log = prefix.parent / "build.log"
@@ -262,9 +323,10 @@ def build(
         source = crate / "vendored" / "vmaf" / "libvmaf"
         edit(source)
         staged = work / "prefix"
-        tree = work / "tree"
+        # The rules for nvcc take headers from ../src.
+        tree = source / "build"
         run(
-            [*meson, "setup", str(tree), str(source), f"--prefix={staged}", *MESON_OPTIONS, *more],
+            [*meson, "setup", str(tree), str(source), f"--prefix={staged}", *options, *more],
             work,
             env,
             log,
@@ -287,8 +349,10 @@ def build(
             "crate": crate.name,
             "recipe": digest(recipe()),
             "repairs": " ".join(REPAIRS),
-            "flags_text": " ".join(option.removeprefix("-D") for option in MESON_OPTIONS),
+            "flags_text": " ".join(option.removeprefix("-D") for option in options),
             "compiler": first_line(cc, "--version"),
+            "nvcc": cuda.compiler if cuda else "",
+            "architectures": architectures(tree) if cuda else "",
         }
         (staged / "libvmaf.json").write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
         staged.rename(prefix)
@@ -317,28 +381,35 @@ def main() -> int:
     parser.add_argument("--cxx", default="c++")
     parser.add_argument("--ninja", help="ninja to use; by default that of this environment")
     parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer, by the compilers passed")
+    parser.add_argument("--cuda", type=Path, help="CUDA toolkit to build the CUDA path with; by default it is left out")
+    parser.add_argument("--cuda-headers", type=Path, help="folder of the headers that load CUDA's driver")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
     manifest: Path = arguments.manifest.resolve()
     more = SANITIZE_OPTIONS if arguments.sanitize else ()
     # Libraries of two compilers' sanitizers do not go together.
     cc, cxx = (arguments.cc, arguments.cxx) if more else compilers(arguments.cc, arguments.cxx)
-    inputs = {
-        "manifest": manifest.read_text(),
-        "script": Path(__file__).read_text(),
-        "cc": first_line(cc, "--version"),
-        "cxx": first_line(cxx, "--version"),
-        **({"sanitize": list(more)} if more else {}),
-    }
+    cuda = None
+    if arguments.cuda:
+        headers = arguments.cuda_headers or manifest.parents[1] / "cuda"
+        cuda = Cuda(arguments.cuda.resolve(), headers.resolve())
     cache: Path = arguments.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    prefix = cache / digest(inputs)[:16]
     try:
+        inputs = {
+            "manifest": manifest.read_text(),
+            "script": Path(__file__).read_text(),
+            "cc": first_line(cc, "--version"),
+            "cxx": first_line(cxx, "--version"),
+            **({"sanitize": list(more)} if more else {}),
+            **({"cuda": cuda.inputs()} if cuda else {}),
+        }
+        prefix = cache / digest(inputs)[:16]
         # Two builds that share a cache (an editable install and a wheel) take turns.
         with (cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (prefix / "libvmaf.json").is_file():
-                build(manifest, prefix, cc, cxx, arguments.ninja, arguments.jobs, more)
+                build(manifest, prefix, cc, cxx, arguments.ninja, arguments.jobs, more, cuda)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

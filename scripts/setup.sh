@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Makes this checkout ready to run: system packages, .venv from the lock with hashes, the extension.
 # Idempotent: when nothing changed since the last run it only compares one hash.
+# CUDA=1 builds the extension with CUDA, and so do later runs until CUDA=0.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 python=${PYTHON:-python3}
 venv=.venv
 stamp=$venv/.setup-stamp
+with_cuda=$venv/.cuda
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() {
@@ -14,13 +16,20 @@ die() {
     exit 2
 }
 
+case ${CUDA:-} in
+'') cuda=$([ -f "$with_cuda" ] && echo 1 || echo 0) ;;
+0 | 1) cuda=$CUDA ;;
+*) die "CUDA=$CUDA: must be 1 (build with CUDA) or 0 (without)" ;;
+esac
+
 # What the environment is made from. The extension's sources are part of it, Python sources are not:
 # the install is editable.
 inputs() {
-    find requirements/lock.txt pyproject.toml CMakeLists.txt cmake native scripts -type f \
+    find requirements/lock.txt requirements/cuda.txt pyproject.toml CMakeLists.txt cmake native scripts -type f \
         -not -path '*/vendor/*' -not -path '*/target/*' -not -name Cargo.lock -not -name '*.pyc' -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum
     "$python" --version 2>&1
+    echo "cuda $cuda"
     pwd # an editable install points at this folder
 }
 
@@ -96,8 +105,18 @@ entries() {
 }
 
 build() {
-    say "building the extension (libvmaf from its pinned source; about half a minute)"
-    PATH="$PWD/$venv/bin:$PATH" pip install --no-build-isolation --no-deps --editable .
+    local options=()
+    if [ "$cuda" = 1 ]; then
+        local toolkit
+        toolkit=$("$venv/bin/python" scripts/build_cuda.py --toolkit)
+        options=(-C cmake.define.PYVMAF_CUDA=ON -C "cmake.define.PYVMAF_CUDA_TOOLKIT=$toolkit")
+        say "building the extension with CUDA (libvmaf from its pinned source; one to two minutes)"
+    else
+        # What an earlier configuration left behind would count otherwise.
+        options=(-C cmake.define.PYVMAF_CUDA=OFF)
+        say "building the extension (libvmaf from its pinned source; about half a minute)"
+    fi
+    PATH="$PWD/$venv/bin:$PATH" pip install --no-build-isolation --no-deps "${options[@]}" --editable .
 }
 
 if [ "$(cat "$locked" 2>/dev/null)" = "$(sha256sum <requirements/lock.txt)" ]; then
@@ -116,5 +135,6 @@ else
     sha256sum <requirements/lock.txt >"$locked"
 fi
 "$venv/bin/python" -c 'import pyvmaf; pyvmaf.engine()'
+if [ "$cuda" = 1 ]; then touch "$with_cuda"; else rm -f "$with_cuda"; fi
 inputs | sha256sum >"$stamp"
 say "ready: $venv/bin/vmaf-train"

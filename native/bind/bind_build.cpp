@@ -19,6 +19,8 @@ py::dict build_info() {
   info["flags"] = build::flags;
   info["compiler"] = build::compiler;
   info["cuda"] = build::cuda;
+  info["cuda_architectures"] = build::cuda_architectures;
+  info["nvcc"] = build::nvcc;
   return info;
 }
 
@@ -34,8 +36,9 @@ void bind_build(py::module_& module) {
 Returns:
     commit (of libvmaf; "system-<version>" for a system library), recipe (SHA-256 of libvmaf's
     options and edits, or "system"), repairs (names of the errors of libvmaf that are put right,
-    separated by spaces), flags (the options as text), compiler (names and versions) and cuda
-    (whether the build has CUDA, as bool).
+    separated by spaces), flags (the options as text), compiler (names and versions), cuda (whether
+    the build has CUDA, as bool), cuda_architectures (what it has code for, as nvcc names them,
+    separated by spaces) and nvcc (version); both are empty without CUDA.
 )");
 }
 

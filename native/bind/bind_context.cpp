@@ -18,13 +18,15 @@ namespace pyvmaf::bind {
 namespace {
 
 std::unique_ptr<Context> make_context(unsigned width, unsigned height, const std::string& pix_fmt,
-                                      unsigned bpc, unsigned n_threads, unsigned n_subsample) {
+                                      unsigned bpc, unsigned n_threads, unsigned n_subsample,
+                                      const std::string& cuda_device) {
   const auto format = lookup<VmafPixelFormat>({{"420", VMAF_PIX_FMT_YUV420P},
                                                {"422", VMAF_PIX_FMT_YUV422P},
                                                {"444", VMAF_PIX_FMT_YUV444P},
                                                {"400", VMAF_PIX_FMT_YUV400P}},
                                               pix_fmt, "pixel format");
-  return std::make_unique<Context>(width, height, format, bpc, n_threads, n_subsample);
+  const py::gil_scoped_release released;
+  return std::make_unique<Context>(width, height, format, bpc, n_threads, n_subsample, cuda_device);
 }
 
 void read(Context& context, const py::sequence& reference,
@@ -98,6 +100,7 @@ while another thread is inside the context raises Error with errno -EBUSY, after
 )")
       .def(py::init(&make_context), py::arg("width"), py::arg("height"), py::arg("pix_fmt"),
            py::arg("bpc"), py::kw_only(), py::arg("n_threads") = 0, py::arg("n_subsample") = 0,
+           py::arg("cuda_device") = "",
            R"(Open a context.
 
 Args:
@@ -107,10 +110,13 @@ Args:
     bpc: bits per sample, 8 (uint8 planes) to 16 (uint16 planes).
     n_threads: worker threads of libvmaf, 0 or more; with 0, read() computes.
     n_subsample: compute every n-th frame only; with 0 or 1, all frames.
+    cuda_device: index or UUID of the device for the extractors "adm_cuda", "vif_cuda" and
+        "motion_cuda"; empty for none.
 
 Raises:
     TypeError: a number is negative or not an integer.
-    ValueError: unknown pixel format.
+    ValueError: unknown pixel format, or worker threads together with a CUDA device.
+    CudaError: the device cannot be used.
     Error: libvmaf cannot open a context.
 )")
       .def("use_feature", &Context::use_feature, py::arg("extractor"), py::arg("options"),

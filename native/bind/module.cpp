@@ -5,6 +5,7 @@ PYBIND11_MODULE(_native, module) {
       "libvmaf's objects, with few checks. Use pyvmaf.engines.libvmaf, which refuses what libvmaf "
       "would accept and answer wrongly.";
   pyvmaf::bind::bind_error(module);
+  pyvmaf::bind::bind_cuda(module);
   pyvmaf::bind::bind_model(module);
   pyvmaf::bind::bind_context(module);
   pyvmaf::bind::bind_predict(module);

@@ -4,8 +4,10 @@
 
 #include <cerrno>
 #include <limits>
+#include <stdexcept>
 #include <utility>
 
+#include "cuda/cuda.hpp"
 #include "vmaf/error.hpp"
 
 namespace pyvmaf {
@@ -19,7 +21,7 @@ class Picture {
     check(vmaf_fetch_preallocated_picture(context, &picture_), "fetching a picture");
   }
   ~Picture() {
-    // libvmaf empties the struct if it takes the picture; otherwise the picture is still ours.
+    // Otherwise libvmaf has taken the picture.
     if (picture_.ref != nullptr) {
       vmaf_picture_unref(&picture_);
     }
@@ -27,6 +29,9 @@ class Picture {
   Picture(const Picture&) = delete;
   Picture& operator=(const Picture&) = delete;
   VmafPicture& get() noexcept { return picture_; }
+  // A build of libvmaf without CUDA empties the struct of a picture that it takes, one with CUDA
+  // works on a copy of it.
+  void taken() noexcept { picture_.ref = nullptr; }
 
  private:
   VmafPicture picture_{};
@@ -59,14 +64,23 @@ class Context::Use {
 };
 
 Context::Context(unsigned width, unsigned height, VmafPixelFormat format, unsigned bpc,
-                 unsigned n_threads, unsigned n_subsample)
+                 unsigned n_threads, unsigned n_subsample, const std::string& cuda_device)
     : width_(width),
       height_(height),
       format_(format),
       bpc_(bpc),
       n_threads_(n_threads),
       owner_(getpid()),
-      handle_(open_context(n_threads, n_subsample)) {}
+      handle_(open_context(n_threads, n_subsample)) {
+  if (cuda_device.empty()) {
+    return;
+  }
+  if (n_threads != 0) {
+    throw std::invalid_argument("a context on a CUDA device must have no worker threads: libvmaf " +
+                                std::string("flushes motion twice with them"));
+  }
+  cuda_ = cuda::attach(handle_.get(), cuda_device);
+}
 
 Context::~Context() {
   if (getpid() == owner_) {
@@ -76,6 +90,7 @@ Context::~Context() {
     // In a forked child closing would wait for threads that do not exist: the memory is the child's
     // copy and ends with it.
     static_cast<void>(handle_.release());
+    static_cast<void>(new std::shared_ptr<const void>(std::move(cuda_)));
   }
 }
 
@@ -137,6 +152,8 @@ void Context::read(const Planes& reference, const Planes& distorted, unsigned in
   }
   check(vmaf_read_pictures(handle_.get(), &ref.get(), &dis.get(), index),
         "reading frame " + std::to_string(index));
+  ref.taken();
+  dis.taken();
 }
 
 void Context::flush() {
@@ -187,6 +204,7 @@ void Context::close() {
   }
   const Use use(*this);
   const int status = vmaf_close(handle_.release());
+  cuda_.reset();
   models_.clear();
   collections_.clear();
   check(status, "closing the context");

@@ -21,8 +21,9 @@ namespace pyvmaf {
 // thread or a forked child throws.
 class Context {
  public:
+  // `cuda_device` is an index or UUID, or empty for none.
   Context(unsigned width, unsigned height, VmafPixelFormat format, unsigned bpc, unsigned n_threads,
-          unsigned n_subsample);
+          unsigned n_subsample, const std::string& cuda_device);
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
@@ -59,6 +60,8 @@ class Context {
   unsigned n_threads_;
   pid_t owner_;
   bool preallocated_ = false;
+  // Holds the CUDA device, if there is one, for longer than the context.
+  std::shared_ptr<const void> cuda_;
   ContextHandle handle_;
   std::mutex busy_;
   // libvmaf keeps pointers to the models that a context uses.

@@ -160,6 +160,10 @@ def combine(
         str | None,
         typer.Option("--teacher", help="What computed the VMAF of tables of another program that do not state it."),
     ] = None,
+    mixed_engines: Annotated[
+        bool,
+        typer.Option("--mixed-engines", help="Allow tables that engines of other numbers measured (libvmaf-cuda)."),
+    ] = False,
     labels: LabelsOption = None,
     label_corpus: LabelCorpus = None,
     feature_key: FeatureKey = "clip",
@@ -187,6 +191,7 @@ def combine(
         teacher=teacher,
         mos_maps=dict(_pair(value, "LABEL=MAP") for value in mos_map or ()),
         labels_of=_labels(labels, label_corpus, feature_key, feature_key_regex, label_key, label_key_regex),
+        mixed_engines=mixed_engines,
     )
     say(f"{output}: {rows} rows of {len(pairs)} tables")
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pyvmaf.base.code import Uses
 from pyvmaf.base.table import Table
+from pyvmaf.engines.libvmaf.build import cuda_architectures
 from pyvmaf.errors import UnavailableError, unknown_name
 
 if TYPE_CHECKING:
     from pyvmaf.engines.protocol import Engine
 
-ENGINES: Table[str] = {"libvmaf": "pyvmaf.engines.libvmaf.engine", "kernels": "pyvmaf.engines.kernels.engine"}
+ENGINES: Table[str] = {
+    "libvmaf": "pyvmaf.engines.libvmaf.engine",
+    "kernels": "pyvmaf.engines.kernels.engine",
+    "libvmaf-cuda": "pyvmaf.engines.libvmaf_cuda.engine",
+}
 """Dotted module of each engine, which holds it as ``ENGINE``, by the engine's name."""
 
 AUTO = "auto"
@@ -24,6 +30,12 @@ CPU = "cpu"
 KERNELS = "kernels"
 """Engine with own kernels, and libvmaf for all that they do not compute."""
 
+CUDA = ("libvmaf-cuda", "cuda")
+"""Engines that need a build with CUDA, and a device."""
+
+OWN_NUMBERS = ("libvmaf-cuda",)
+"""Engines whose numbers differ from libvmaf's on the processor: rows of theirs and rows of others do not mix."""
+
 LIBVMAF = "libvmaf"
 """Engine that calls libvmaf on the processor. Scores of libvmaf's models are always computed with it."""
 
@@ -32,29 +44,30 @@ def engine_name(backend: str) -> str:
     """Return the name of the engine behind a backend.
 
     Args:
-        backend: "auto", "cpu", "cuda", or the name of an engine.
+        backend: "auto", "cpu", or the name of an engine.
 
     Raises:
         InputError: no backend has this name.
-        UnavailableError: the backend is "cuda", which this build does not have.
+        UnavailableError: the backend needs CUDA, which this build does not have.
     """
+    if backend in CUDA and not cuda_architectures():
+        raise UnavailableError(
+            f"backend {backend!r} was asked for, but this build of pyvmaf computes on the processor only: build it with "
+            "`make setup CUDA=1` (-DPYVMAF_CUDA=ON), or use backend auto (--backend auto, `backend: auto` in the configuration)"
+        )
     if backend == AUTO:
         return KERNELS
     if backend == CPU:
         return LIBVMAF
     if backend in ENGINES:
         return backend
-    if backend == "cuda":
-        raise UnavailableError(
-            "backend 'cuda' was asked for, but this build of pyvmaf computes on the processor only, and this version has "
-            "no build with CUDA: use backend auto (--backend auto, `backend: auto` in the configuration)"
-        )
     raise unknown_name("backend", backend, backends())
 
 
 def backends() -> tuple[str, ...]:
     """List the backends of this installation."""
-    return (AUTO, CPU, *(name for name in ENGINES if name != LIBVMAF))
+    lacking = () if cuda_architectures() else CUDA
+    return (AUTO, CPU, *(name for name in ENGINES if name not in (LIBVMAF, *lacking)))
 
 
 def load(backend: str) -> Engine:
@@ -65,6 +78,15 @@ def load(backend: str) -> Engine:
     """
     engine: Engine = import_module(ENGINES[engine_name(backend)]).ENGINE
     return engine
+
+
+def own_numbers(block: Mapping[str, str]) -> str | None:
+    """Return the engine that measured a table, if its numbers are not those of libvmaf on the processor.
+
+    Args:
+        block: the block ``engine`` of a table's metadata, which holds the identity of each engine by name.
+    """
+    return next((name for name in OWN_NUMBERS if name in block), None)
 
 
 def uses(backend: str) -> Uses:

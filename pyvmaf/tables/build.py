@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from pyvmaf import engines
 from pyvmaf.base import layout
 from pyvmaf.base.files import atomic_path, relative, write_text
 from pyvmaf.base.manifest import read_manifest, write_manifest
@@ -253,6 +254,25 @@ def teacher_of(inputs: Sequence[Input]) -> str:
     return models.pop()
 
 
+def check_engines(inputs: Sequence[tuple[str, Mapping[str, Any]]], *, mixed: bool) -> None:
+    """Refuse to put rows together that engines of other numbers measured.
+
+    Args:
+        inputs: what to call each input, and the block ``engine`` of its metadata.
+        mixed: whether that is wanted.
+
+    Raises:
+        InputError: it is not, and the inputs come from engines whose numbers differ.
+    """
+    measured = {name: engines.own_numbers(block) or "the processor" for name, block in inputs}
+    if len(set(measured.values())) > 1 and not mixed:
+        described = ", ".join(f"{name} by {engine}" for name, engine in measured.items())
+        raise InputError(
+            f"the features come from engines whose numbers differ: {described}: measure all with one backend, or allow it with "
+            "--mixed-engines (`mixed_engines: true` of the table in the configuration)"
+        )
+
+
 def _notes(inputs: Sequence[Input]) -> list[str]:
     """Return what was noted when the videos of all inputs were read, each once."""
     return list(dict.fromkeys(note for item in inputs for note in item.spec.get("notes", [])))
@@ -362,6 +382,7 @@ def build_shard(
     if ratings is not None:
         for item in inputs:
             item.rate(ratings)
+    check_engines([(os.fspath(item.path), item.spec["engine"]) for item in inputs], mixed=False)
     bring_to_one_scale(inputs, [""] * len(inputs), None, {})
     notes = {path: read_manifest(path) for path in ladders}
     failed = [item for path in sorted(ladders) for item in notes[path].get("details", {}).get("failed", [])]
@@ -484,6 +505,7 @@ def combine(
     mos_scale: Scale | None = None,
     mos_maps: Mapping[str, str] = MappingProxyType({}),
     labels_of: Labels | None = None,
+    mixed_engines: bool = False,
 ) -> int:
     """Put tables into one training table; the rows of each input get its corpus label.
 
@@ -500,13 +522,15 @@ def combine(
             leave them as they are.
         labels_of: label files that rate the rows; their scores are mapped to `mos_scale`, too.
         mos_maps: name of the map by label, for inputs whose scores do not take the usual one.
+        mixed_engines: allow inputs that engines of other numbers measured (`pyvmaf.engines`).
 
     Returns:
         The number of rows.
 
     Raises:
         InputError: there is no input, the targets come from different teachers, the tables have no rows, an input has
-            clips where frames are needed, or the opinion scores are on different scales and `mos_scale` is not given.
+            clips where frames are needed, the opinion scores are on different scales and `mos_scale` is not given, or engines
+            of other numbers measured the inputs and `mixed_engines` is not set.
     """
     started = time.monotonic()
     pairs = list(inputs.items()) if isinstance(inputs, Mapping) else list(inputs)
@@ -515,6 +539,7 @@ def combine(
     files = [Input(path, teacher) for _, path in pairs]
     if not sum(item.file.rows for item in files):
         raise InputError(f"no rows: {', '.join(os.fspath(path) for _, path in pairs)} are empty")
+    check_engines([(os.fspath(item.path), item.spec["engine"]) for item in files], mixed=mixed_engines)
     labels = [label for label, _ in pairs]
     scores = None if labels_of is None else rate(files, labels, replace(labels_of, scale=mos_scale))
     bring_to_one_scale(files, labels, mos_scale, mos_maps)
@@ -532,6 +557,7 @@ def combine(
             **({} if teacher is None else {"teacher": teacher}),
             **({} if mos_scale is None else {"mos_scale": list(mos_scale), "mos_maps": dict(mos_maps)}),
             **({} if labels_of is None else labels_of.args()),
+            **({"mixed_engines": True} if mixed_engines else {}),
         },
         inputs={
             "tables": [path for _, path in pairs],

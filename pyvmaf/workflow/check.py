@@ -358,13 +358,14 @@ def _measurements(plan: Plan, clips: _Clips) -> Iterator[Problem]:
     for name, reason in lost.items():
         yield f"features: {name!r} cannot be computed ({reason}): take it out of `features`"
     try:
-        engine, teacher = engines.load(plan.config["backend"]), Teacher(plan.config["teacher"])
+        loaded = {backend: engines.load(backend) for backend in {plan.config["backend"], *plan.backends.values()}}
+        teacher = Teacher(plan.config["teacher"])
     except PyvmafError as err:
         yield err
         return
     missing: dict[str, str] = {}
     for form, (corpus, clip) in _measured_formats(plan, clips).items():
-        where = f"clip {clip} of corpus {corpus}: "
+        where, engine = f"clip {clip} of corpus {corpus}: ", loaded[plan.backend(corpus)]
         if not lost:
             try:
                 missing |= usable(selection, engine, form)[1]

@@ -169,6 +169,10 @@ class Table(Section):
     images: list[Name] = Field(
         default=[], description="Names from `images` whose pictures are in the table, too; with `corpora: []` alone."
     )
+    mixed_engines: bool = Field(
+        default=False,
+        description="Allow rows that engines of other numbers measured: of libvmaf-cuda beside those of the processor.",
+    )
     labels: TableLabels | None = Field(
         default=None,
         description="Opinion scores from label files, `{datasets: [konvid-1k]}`: datasets (names from `labels`, or "
@@ -271,8 +275,11 @@ class Config(Section):
         default=AUTO,
         description=(
             "Engine that computes features: auto (own kernels where they give libvmaf's bits, else libvmaf), or cpu (libvmaf "
-            "alone). Both give the same tables."
+            "alone). Both give the same tables. libvmaf-cuda, in a build with CUDA, has numbers of its own (docs/cuda.md)."
         ),
+    )
+    backends: dict[Name, Name] = Field(
+        default={}, description="Engines of single corpora: corpus to backend; the others are measured with `backend`."
     )
     ffmpeg: str = Field(
         default="embedded",
@@ -328,7 +335,8 @@ def load(path: Path) -> Config:
     except ValidationError as err:
         raise InputError(f"{path}: {_explain(err)}") from err
     try:
-        engine_name(config.backend)
+        for backend in (config.backend, *config.backends.values()):
+            engine_name(backend)
         select(config.features)
         for name, ladder in config.ladders.items():
             distortion.kind(ladder.distortion).ladder(name, ladder.model_dump(mode="json"))

@@ -24,7 +24,7 @@ from pyvmaf.base.table import row_hash
 from pyvmaf.corpora import ladders
 from pyvmaf.encodes import distortion
 from pyvmaf.encodes.distortion import Distortion
-from pyvmaf.engines import engine_name
+from pyvmaf.engines import CUDA, OWN_NUMBERS, engine_name
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES, select
 from pyvmaf.models.imported import architectures
@@ -349,11 +349,11 @@ class Plan:
         self._config = config
         self._bundled = bundled
         self._schemas = schemas
-        engine_name(config["backend"])
         self.codecs: dict[str, dict[str, Distortion]] = {
             name: self._rungs(name) for name in _distinct(config, "codecs")
         }
         self.corpora: dict[str, Corpus] = {name: self._corpus(name) for name in _distinct(config, "corpora")}
+        self._check_backends()
         self.models: dict[str, Model] = {name: self._model(name) for name in _distinct(config, "models")}
         self.checkpoints: dict[str, PublishedCheckpoint] = {
             name: self._checkpoint(name) for name in _distinct(config, "checkpoints")
@@ -368,6 +368,7 @@ class Plan:
             self.labels(dataset)
         for table in self.tables:
             self.table_datasets(table)
+            self._check_engines(table)
         for table in self.picture_tables:
             self.pictures(self.table_pictures(table))
             for name in self.table_images(table):
@@ -387,6 +388,55 @@ class Plan:
     def config(self) -> Mapping[str, Any]:
         """The configuration with its defaults."""
         return self._config
+
+    def backend(self, corpus: str) -> str:
+        """Return the engine that measures a corpus, as the configuration calls it."""
+        return str(self._config["backends"].get(corpus, self._config["backend"]))
+
+    @cached_property
+    def backends(self) -> dict[str, str]:
+        """The engine of every corpus that holds videos."""
+        return {corpus: self.backend(corpus) for corpus in self.videos}
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether any corpus is measured on a CUDA device."""
+        return any(engine_name(backend) in CUDA for backend in (*self.backends.values(), self._config["backend"]))
+
+    def gpus(self, backend: str) -> int:
+        """Return how many CUDA devices a job that measures with a backend takes: 1 or 0."""
+        return int(engine_name(backend) in CUDA)
+
+    def mixed_options(self, table: str) -> list[str]:
+        """Return the option of ``combine`` that allows rows of engines of other numbers, if the table has it."""
+        return ["--mixed-engines"] if self._config["tables"][table]["mixed_engines"] else []
+
+    def _check_backends(self) -> None:
+        """Refuse backends that this build does not have.
+
+        Raises:
+            InputError: no backend has such a name, or the run does not use a corpus that is given one.
+            UnavailableError: the build lacks it.
+        """
+        for name in self._config["backends"]:
+            _get("corpus in `backends`", name, self.corpora)
+        for backend in (self._config["backend"], *self._config["backends"].values()):
+            engine_name(backend)
+
+    def _check_engines(self, table: str) -> None:
+        """Refuse a table of rows that engines of other numbers measure, unless its configuration allows it.
+
+        Raises:
+            InputError: it does not.
+        """
+        measured = {corpus: self.backend(corpus) for corpus, _ in self.table(table) if corpus in self.videos}
+        kinds = {backend if engine_name(backend) in OWN_NUMBERS else "" for backend in measured.values()}
+        if len(kinds) > 1 and not self._config["tables"][table]["mixed_engines"]:
+            described = ", ".join(f"{corpus} with {backend}" for corpus, backend in measured.items())
+            raise InputError(
+                f"the rows of table {table!r} would be measured by engines whose numbers differ: {described}: measure all with "
+                f"one backend, or allow it with tables: {{{table}: {{mixed_engines: true}}}}"
+            )
 
     # -- names ------------------------------------------------------------------------------------
 

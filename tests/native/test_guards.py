@@ -20,7 +20,7 @@ from pyvmaf import _native
 from pyvmaf.engines.libvmaf import build, extractors, models
 from pyvmaf.engines.libvmaf.context import Context
 from pyvmaf.engines.libvmaf.models import Model, predict, predict_collection
-from pyvmaf.errors import InputError, MissingFileError, NativeError, UnavailableError
+from pyvmaf.errors import InputError, MissingFileError, NativeError
 
 MakeClip = Callable[..., list[tuple[list[Any], list[Any]]]]
 
@@ -147,7 +147,6 @@ def test_contexts_of_impossible_frames_are_refused(arguments: tuple[Any, ...], m
     [
         ({"n_threads": -1}, r"n_threads is -1"),
         ({"n_subsample": 0}, r"n_subsample is 0"),
-        ({"backend": "gpu"}, "unknown backend 'gpu'"),
     ],
 )
 def test_bad_settings_of_a_context_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -160,13 +159,6 @@ def test_bad_settings_of_the_process_are_refused() -> None:
         build.set_log_level("warn")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="CPU mask -1"):
         build.set_cpu_mask(-1)
-
-
-def test_the_error_for_a_missing_cuda_backend_names_the_remedy() -> None:
-    if "cuda" in build.backends():
-        pytest.skip("this build has CUDA")
-    with pytest.raises(UnavailableError, match=r"'cuda' was asked for, .* 'cpu' only: .*PYVMAF_CUDA=ON"):
-        Context(96, 64, backend="cuda")
 
 
 # --- frames and indices -------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def test_the_default_run_and_a_small_one_are_sound() -> None:
         ({"quantized": ["statik"]}, "unknown int8 variant in `quantized` 'statik': did you mean 'static'"),
         ({"ffmpeg": "/nowhere/ffmpeg"}, "/nowhere/ffmpeg does not exist"),
         ({"cache": "config/models/small.yaml"}, "cache: .* is a file, not a folder"),
-        ({"backend": "cuda"}, "this version has no build with CUDA: use backend auto"),
+        ({"backend": "cuda"}, "build it with `make setup CUDA=1` .*, or use backend auto"),
     ],
 )
 def test_settings_that_fail_later(changes: dict[str, Any], message: str) -> None:

@@ -81,25 +81,18 @@ def identity(repaired: Iterable[str] | None = None) -> str:
     return "+".join((f"libvmaf-{build['commit']}-{build['recipe'][:16]}", *concerned))
 
 
-def backends() -> tuple[str, ...]:
-    """Return the backends of this build."""
-    return ("cpu", "cuda") if _build_file()["cuda"] else ("cpu",)
+def cuda_architectures() -> tuple[str, ...]:
+    """Return the GPU architectures that this build has code for, as nvcc names them; none without CUDA.
 
-
-def check_backend(backend: str) -> None:
-    """Refuse a backend that this build does not have.
-
-    Raises:
-        InputError: no backend has this name.
-        UnavailableError: this build was configured without it.
+    "sm_80" runs on compute capability 8.0 and later of 8, "compute_120" on 12.0 and everything later. The extension is
+    not loaded.
     """
-    if backend not in ("cpu", "cuda"):
-        raise unknown_name("backend", backend, ("cpu", "cuda"))
-    if backend not in backends():
-        raise UnavailableError(
-            "backend 'cuda' was asked for, this build of pyvmaf has the backend 'cpu' only: "
-            "use backend='cpu', or a build configured with -DPYVMAF_CUDA=ON"
-        )
+    return tuple(str(_build_file().get("cuda_architectures", "")).split())
+
+
+def nvcc() -> str:
+    """Return the version of the compiler of the device code; empty without CUDA. The extension is not loaded."""
+    return str(_build_file().get("nvcc", ""))
 
 
 def engine() -> dict[str, Any]:
@@ -124,6 +117,8 @@ def engine() -> dict[str, Any]:
         "flags": build["flags"],
         "simd": simd(),
         "cuda": bool(build["cuda"]),
+        "cuda_architectures": build["cuda_architectures"].split(),
+        "nvcc": build["nvcc"],
     }
 
 

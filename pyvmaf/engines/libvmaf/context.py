@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from pyvmaf.engines.libvmaf.build import check_backend, native, translated
+from pyvmaf.engines.libvmaf.build import native, translated
 from pyvmaf.engines.libvmaf.extractors import (
     EXTRACTORS,
     OptionValue,
@@ -64,7 +64,6 @@ class Context:
         *,
         n_threads: int = 0,
         n_subsample: int = 1,
-        backend: str = "cpu",
     ) -> None:
         """Open a context.
 
@@ -76,13 +75,10 @@ class Context:
             bits: bits per sample, 8 (uint8 planes) to 16 (uint16 planes).
             n_threads: libvmaf's own worker threads; 0 computes inside `read`.
             n_subsample: compute every n-th frame only (extractors that need every frame still get them).
-            backend: "cpu" or "cuda".
 
         Raises:
             InputError: an argument out of range.
-            UnavailableError: this build does not have the backend.
         """
-        check_backend(backend)
         for name, value, low, high in (
             ("width", width, 1, MAX_SIDE),
             ("height", height, 1, MAX_SIDE),

@@ -1,0 +1,1 @@
+"""Work of a device in a child process, whose failure is an exception here and never a wrong score."""
