@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyvmaf.base.terminal import say
+from pyvmaf.cli.plot import print_plot
 from pyvmaf.cli.show import figure, new_table, print_whole
 
 if TYPE_CHECKING:
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
 _FIGURES = ("mean", "harmonic_mean", "p5", "min")
 
 
-def print_comparison(comparison: Comparison, pools: Sequence[str]) -> None:
+def print_comparison(comparison: Comparison, pools: Sequence[str], *, plot: bool = False) -> None:
     """Print the versions, the best first, and what the bitrates of their ladders differ by.
 
     Args:
         comparison: the versions.
         pools: further figures of the first model.
+        plot: draw the scores of each over time.
     """
     first, *_ = ranked = comparison.ranked
     columns = score_columns(first.scores)
@@ -32,6 +34,9 @@ def print_comparison(comparison: Comparison, pools: Sequence[str]) -> None:
     for version in ranked:
         table.add_row(str(version.path), *_cells(version, columns, names))
     print_whole(table)
+    for version in ranked if plot else ():
+        say("", version.path)
+        print_plot(version.scores, columns[:1])
     for difference in comparison.differences():
         if difference.rate is None:
             say(f"{difference.other} against {difference.anchor}: no BD-rate, {difference.reason}")

@@ -91,9 +91,20 @@ def score(
             "--output",
             "-o",
             help="Write one row per frame to a .json, .ndjson, .csv or .parquet file, or to standard output (-); the summary "
-            "then goes to standard error.",
+            "then goes to standard error. A .html file is as with --report.",
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="HTML",
+            help="Write a page to look at offline: scores over time, the worst frames as pictures, shots, conversions; of several "
+            "versions also rate and quality.",
+            show_default=False,
+        ),
+    ] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the scores over time in the terminal.")] = False,
     format_: Annotated[
         str | None,
         typer.Option(
@@ -265,6 +276,8 @@ def score(
 
       vmaf-train score reference.mkv distorted.mkv -o - | jq .pooled.vmaf
 
+      vmaf-train score reference.mkv distorted.mkv --plot --report page.html
+
       vmaf-train score reference.mkv distorted.mkv --quiet --fail-under 90:p5
 
       ffmpeg -i distorted.mkv -f yuv4mpegpipe - | vmaf-train score reference.mkv - -o - --format ndjson
@@ -287,6 +300,7 @@ def score(
     from pyvmaf.scoring.scores import output_format
     from pyvmaf.video.format import Format
 
+    output, report = _page(output, report, format_)
     if output is not None:
         format_ = output_format(output, format_)
     elif format_ is not None:
@@ -297,6 +311,8 @@ def score(
         pools=tuple(dict.fromkeys([*POOLS, *check_pools(pool.split(",") if pool else [])])),
         quiet=quiet,
         limit=None if fail_under is None else Limit.parse(fail_under),
+        page=report,
+        plot=plot,
     )
     options = {
         "features": features,
@@ -324,6 +340,7 @@ def score(
         "film_grain": film_grain is Grain.ON,
         "backend": backend,
         "calibration": calibration,
+        "shots": report is not None,
     }
     if pairs is not None or _are_several(distorted or []):
         _score_several(_references(reference, distorted or [], pairs), asked, options)
@@ -342,6 +359,8 @@ class _Asked:
         pools: figures of the summary.
         quiet: print a single number.
         limit: the lowest score that is accepted.
+        page: file of the page.
+        plot: draw the scores in the terminal.
     """
 
     output: Path | None
@@ -349,6 +368,12 @@ class _Asked:
     pools: tuple[str, ...]
     quiet: bool
     limit: Limit | None
+    page: Path | None = None
+    plot: bool = False
+
+    def wrote(self, size: int) -> None:
+        """Say that the page of so many bytes was written."""
+        say(f"wrote {self.page} ({size / 1e6:.1f} MB)", err=self.quiet or self.to_stream)
 
     @property
     def to_stream(self) -> bool:
@@ -367,9 +392,29 @@ class _Asked:
             yield stack.enter_context(open_stream(self.output)) if live and self.output is not None else None
 
 
+def _page(output: Path | None, report: Path | None, form: str | None) -> tuple[Path | None, Path | None]:
+    """Return the file of the rows and that of the page, which ``--output`` may name, too.
+
+    Raises:
+        InputError: two pages are named, or one that cannot be written.
+    """
+    from pyvmaf.errors import InputError
+
+    if output is not None and form is None and output.suffix.lower() in (".html", ".htm"):
+        if report is not None:
+            raise InputError(f"--output {output} and --report {report} both name a page: leave one out")
+        output, report = None, output
+    if report is not None:
+        from pyvmaf.reports.pages.score.page import check_page
+
+        check_page(report)
+    return output, report
+
+
 def _score_one(reference: Path | None, distorted: Path, asked: _Asked, options: Mapping[str, Any]) -> None:
     """Score a pair, and print a summary."""
     from pyvmaf.runtime.predictor import ModelWarning
+    from pyvmaf.scoring.score import reading_of
     from pyvmaf.scoring.score import score as run
     from pyvmaf.scoring.scores import row_line
 
@@ -395,6 +440,10 @@ def _score_one(reference: Path | None, distorted: Path, asked: _Asked, options: 
     with redirect_stdout(sys.stderr if asked.to_stream else sys.stdout):
         title = distorted.name if reference is None else f"{distorted.name} against {reference.name}"
         _print_one(scores, title, asked)
+    if asked.page is not None:
+        from pyvmaf.reports.pages.score.page import write_pair
+
+        asked.wrote(write_pair(scores, reference, distorted, asked.page, reading_of(**options)))
     for line in [*(f"warning: {warning.message}" for warning in caught), *_doubts(scores)]:
         say(line, err=True)
     if asked.limit is not None and (missed := asked.limit.missed(scores)):
@@ -427,6 +476,7 @@ def _score_several(videos: Mapping[Path, Sequence[Path]], asked: _Asked, options
     from pyvmaf.features.pool import POOLS
     from pyvmaf.runtime.predictor import ModelWarning
     from pyvmaf.scoring.compare import Comparisons, compare
+    from pyvmaf.scoring.score import reading_of
     from pyvmaf.scoring.scores import write_rows
 
     parts = []
@@ -438,10 +488,14 @@ def _score_several(videos: Mapping[Path, Sequence[Path]], asked: _Asked, options
             say(f"warning: {message}", err=True)
     if asked.output is not None:
         write_rows(Comparisons(tuple(parts)), asked.output, asked.form)
+    if asked.page is not None:
+        from pyvmaf.reports.pages.score.page import write_page
+
+        asked.wrote(write_page(parts, asked.page, reading_of(**options)))
     versions = [version for part in parts for version in part.ranked]
     with redirect_stdout(sys.stderr if asked.to_stream else sys.stdout):
         for part in parts if not asked.quiet else ():
-            print_comparison(part, [name for name in asked.pools if name not in POOLS])
+            print_comparison(part, [name for name in asked.pools if name not in POOLS], plot=asked.plot)
         for version in versions if asked.quiet else ():
             say(f"{version.scores.figure(asked.limit.figure if asked.limit else 'mean')!r}  {version.path}")
     said: dict[str, None] = {}
@@ -466,6 +520,11 @@ def _print_one(scores: Scores, title: str, asked: _Asked) -> None:
     models = ", ".join([*own, *scores.summaries])
     _print_pools(scores, f"{title}, {len(scores)} frames, {models}", asked.pools)
     _print_summaries(scores.summaries)
+    if asked.plot:
+        from pyvmaf.cli.compared import score_columns
+        from pyvmaf.cli.plot import print_plot
+
+        print_plot(scores, score_columns(scores))
 
 
 def _doubts(scores: Scores, name: str = "") -> Iterator[str]:

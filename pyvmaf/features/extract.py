@@ -24,6 +24,7 @@ from pyvmaf.video import agree, shift
 from pyvmaf.video.format import Format
 from pyvmaf.video.reader import FrameSource, Planes
 from pyvmaf.video.shifted import Shifted, whole
+from pyvmaf.video.shots import ShotDetector, thumbnail
 
 Scores = dict[str, NDArray[np.float64]]
 """One value per selected frame, by libvmaf's names of scores."""
@@ -50,6 +51,7 @@ class Extraction:
         reference: scores that depend on the reference alone.
         distorted: scores per task, in the order of the tasks.
         notes: doubts that the frames give rise to.
+        cuts: first frames of the reference's shots but the first one, if they were looked for.
     """
 
     frames: int
@@ -57,6 +59,7 @@ class Extraction:
     reference: Scores
     distorted: list[Scores]
     notes: list[str]
+    cuts: list[int] | None = None
 
 
 @dataclass
@@ -284,7 +287,7 @@ def run(
         for task, paced in zip(tasks, ordered, strict=True)
     ]
     groups = _groups(free)
-    watch = Look(videos) if reading.related else None
+    watch = Look(videos, shots=compute.shots) if reading.related else None
     indices: list[int] = []
     notes: list[str] = []
     advance = compute.progress
@@ -325,6 +328,7 @@ def run(
             for task, blocks, paced in zip(free, pool.blocks, ordered, strict=True)
         ],
         notes=[*notes, *(watch.notes() if watch is not None else [])],
+        cuts=None if watch is None else watch.cuts(),
     )
 
 
@@ -338,13 +342,20 @@ def _groups(tasks: Sequence[Task]) -> list[list[int]]:
 
 
 class Look:
-    """Looks at the frames of videos that show the same scene, as they are read side by side."""
+    """Looks at the frames of videos that show the same scene, as they are read side by side.
 
-    def __init__(self, videos: Sequence[FrameSource]) -> None:
+    Args:
+        videos: the reference, then the distorted ones.
+        shots: whether to look for the cuts of the reference.
+    """
+
+    def __init__(self, videos: Sequence[FrameSource], *, shots: bool = False) -> None:
         # Made frames say nothing about themselves, and show nothing that could be shifted.
         self._videos = [(index, video) for index, video in enumerate(videos) if video.side is not None]
         self._first = [shift.FirstFrames() for _ in self._videos]
         self._reference = videos[0]
+        self._shots = ShotDetector() if shots else None
+        self._full = videos[0].side is not None and videos[0].side.colour.range == "pc"
         # A header that states fields counts for all frames, whether they are flagged or not.
         self._fields = videos[0].side is None or any(video.side and video.side.interlaced for video in videos)
 
@@ -360,6 +371,13 @@ class Look:
                 pair = [str(self._reference.path), str(video.path)]
                 interlaced, other = pair if self._reference.interlaced > video.interlaced else pair[::-1]
                 raise agree.refuse_fields(interlaced, other, f"frame {index}: ")
+        if self._shots is not None:
+            bits = self._reference.format.bit_depth
+            self._shots.add_thumbnail(thumbnail(frames[0][0], bits, full=self._full))
+
+    def cuts(self) -> list[int] | None:
+        """Return the first frames of the reference's shots but the first one; None if they were not looked for."""
+        return None if self._shots is None else self._shots.cuts()
 
     def notes(self) -> list[str]:
         """Return what the frames of all videos together say."""

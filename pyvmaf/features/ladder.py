@@ -65,6 +65,7 @@ class Ladder:
         damaged: messages about cache entries that had to be computed again, or could not be kept.
         notes: what was done to frames to show them as players do, and doubts about the scores, a line each.
         offsets: offset of each distorted video, by its name, if one was asked for.
+        cuts: first frames of the reference's shots but the first one, if they were looked for.
     """
 
     rungs: dict[str, Rung]
@@ -76,6 +77,7 @@ class Ladder:
     damaged: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     offsets: dict[str, Offset] = field(default_factory=dict)
+    cuts: list[int] | None = None
 
 
 def open_pair(
@@ -313,6 +315,7 @@ def extract_ladder(
     entries = _Entries(cache, engine, first, videos, reading.window)
     common: Scores = {}
     own: dict[str, Scores] = {name: {} for name in videos}
+    cuts: list[int] | None = None
     missing_shared = entries.recall(shared, None, common)
     missing = {name: entries.recall(paired, name, own[name]) for name in videos}
     # Scores of the reference end where the shortest pair does, so that one pair is read with it in any case.
@@ -324,6 +327,7 @@ def extract_ladder(
         watch.check()
         indices, frames = extraction.indices, extraction.frames
         notes += extraction.notes
+        cuts = extraction.cuts
         common |= extraction.reference
         entries.keep(missing_shared, None, extraction.reference)
         for name, scores in zip(tasks, extraction.distorted, strict=True):
@@ -360,6 +364,7 @@ def extract_ladder(
         damaged=cache.damaged if cache else [],
         notes=[*notes, *grain_notes([first, *videos.values()], reading)],
         offsets=offsets,
+        cuts=cuts,
     )
 
 

@@ -148,12 +148,14 @@ class Compute:
         threads: worker threads; the scores do not depend on it.
         cache: folder of the feature cache; None for none.
         progress: called with (pairs of frames done, total or 0).
+        shots: whether the cuts of the reference are looked for meanwhile.
     """
 
     backend: str = AUTO
     threads: int = 1
     cache: str | os.PathLike[str] | None = None
     progress: Callable[[int, int], None] | None = None
+    shots: bool = False
 
 
 BY_DEFAULT = Compute()

@@ -15,7 +15,8 @@ _CELL = 170
 DIFFERENCE = "int8 \N{MINUS SIGN} fp32"
 
 
-def _spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
+def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    """Return a chart as values, without what the page sets."""
     spec: dict[str, Any] = chart.to_dict()
     # The page sets the style, and does not load the schema.
     for key in ("config", "$schema"):
@@ -68,7 +69,7 @@ def scatter(data: str, codecs: Sequence[str], span: tuple[float, float]) -> dict
         .add_params(picked)
     )
     layered = alt.layer(ideal, points, data=alt.NamedData(data)).properties(width=_CELL, height=_CELL)
-    return _spec(layered.facet(facet=_panel(), columns=5))
+    return specification(layered.facet(facet=_panel(), columns=5))
 
 
 def _panel() -> alt.Facet:
@@ -112,7 +113,7 @@ def bars(
             .encode(x=alt.X(f"max({limit}):Q"), tooltip=[alt.Tooltip(f"max({limit}):Q", title="limit")])
         )
     layered = alt.layer(*layers, data=alt.NamedData(data)).properties(width=275, height=alt.Step(9))
-    return _spec(layered.facet(facet=_panel(), columns=3).resolve_scale(x="independent"))
+    return specification(layered.facet(facet=_panel(), columns=3).resolve_scale(x="independent"))
 
 
 def curves(data: str, codecs: Sequence[str]) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def curves(data: str, codecs: Sequence[str]) -> dict[str, Any]:
         .add_params(picked)
     )
     layered = alt.layer(lines, marks, data=alt.NamedData(data)).properties(width=_CELL - 4, height=_CELL - 20)
-    return _spec(layered.facet(facet=_panel(), columns=5).resolve_scale(x="independent"))
+    return specification(layered.facet(facet=_panel(), columns=5).resolve_scale(x="independent"))
 
 
 def difference(data: str, codecs: Sequence[str]) -> dict[str, Any]:
@@ -174,4 +175,4 @@ def difference(data: str, codecs: Sequence[str]) -> dict[str, Any]:
     )
     zero = alt.Chart(alt.InlineData([{"y": 0}])).mark_rule(strokeDash=[4, 3], color="gray").encode(y="y:Q")
     layered = alt.layer(zero, points, data=alt.NamedData(data)).properties(width=260, height=190)
-    return _spec(layered.facet(facet=_panel(), columns=3).resolve_scale(y="independent"))
+    return specification(layered.facet(facet=_panel(), columns=3).resolve_scale(y="independent"))

@@ -206,6 +206,31 @@ class Figure(Element):
 
 
 @dataclass(frozen=True)
+class Image:
+    """A picture.
+
+    Attributes:
+        label: what it shows.
+        source: its bytes, as an address of the scheme ``data``.
+        width, height: its size.
+    """
+
+    label: str
+    source: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Images(Element):
+    """Pictures beside one another, with a caption."""
+
+    template = "images.html"
+    caption: str
+    images: tuple[Image, ...]
+
+
+@dataclass(frozen=True)
 class Section:
     """A section of a page.
 
@@ -219,7 +244,7 @@ class Section:
     key: str
     title: str
     elements: tuple[Element, ...]
-    data: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    data: Mapping[str, pd.DataFrame | Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -280,13 +305,13 @@ def _environment() -> Environment:
     )
 
 
-def _columns(frame: pd.DataFrame) -> dict[str, Any]:
+def _columns(frame: pd.DataFrame | Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """A data set by column, each word stored once."""
-    return {str(name): _column(frame[name]) for name in frame.columns}
+    return {str(name): _column(values) for name, values in frame.items()}
 
 
-def _column(values: pd.Series[Any]) -> Any:
-    plain = values.tolist()
+def _column(values: pd.Series[Any] | Sequence[Any]) -> Any:
+    plain = list(values) if isinstance(values, Sequence) else values.tolist()
     if not plain or not isinstance(plain[0], str):
         return [None if v is None or v != v else v for v in plain]
     words = list(dict.fromkeys(plain))

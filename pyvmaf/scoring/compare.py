@@ -20,7 +20,7 @@ from pyvmaf.scoring.scores import csv_cells, row_line
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pyvmaf.scoring.score import Scoring
+    from pyvmaf.features.options import Reading
     from pyvmaf.scoring.scores import Scores
 
 _PATTERN = "*?["
@@ -156,11 +156,12 @@ def compare(
     scoring = scoring_of(**options)
     paths = list(expanded(distorted, Path(reference)))
     results = scoring.versions(reference, paths)
-    versions = (_version(path, scores, scoring) for path, scores in zip(paths, results, strict=True))
+    versions = (version_of(path, scores, scoring.reading) for path, scores in zip(paths, results, strict=True))
     return Comparison(Path(reference), tuple(versions))
 
 
-def _version(path: Path, scores: Scores, scoring: Scoring) -> Version:
+def version_of(path: Path, scores: Scores, reading: Reading) -> Version:
+    """Return a distorted video that was read like this, with its scores."""
     from pyvmaf.scoring.origin import properties
     from pyvmaf.video.piped import is_piped
 
@@ -168,7 +169,7 @@ def _version(path: Path, scores: Scores, scoring: Scoring) -> Version:
         return Version(path, scores)
     size = path.stat().st_size if path.is_file() else None
     try:
-        facts = properties(path, scoring.reading.raw, scoring.reading.stream)
+        facts = properties(path, reading.raw, reading.stream)
     except PyvmafError:
         facts = {}
     return Version(path, scores, size, facts.get("bitrate_kbps"))

@@ -76,7 +76,7 @@ def live_ladder(
                 column.append(row[name])
             take(row)
 
-    look = Look(videos)
+    look = Look(videos, shots=compute.shots)
     try:
         for index, (ours, theirs) in side_by_side(videos, luma=False, reading=reading, after=0, notes=notes):
             look.see(index, (ours, theirs))
@@ -104,4 +104,5 @@ def live_ladder(
         format=form,
         notes=[*notes, *look.notes(), *grain_notes(videos, reading)],
         offsets=offsets,
+        cuts=look.cuts(),
     )

@@ -50,6 +50,9 @@ class ScoreReport(Document):
         default=None, description="Score of the clip by each registered model, and how much to trust it."
     )
     alignment: OptionalKey[Alignment] = None
+    cuts: OptionalKey[list[Count]] = Field(
+        default=None, description="First frames of the reference's shots but the first one, if they were looked for."
+    )
     reading: dict[str, Any] = Field(description="What was asked for: conversions, a part of the frames.")
     unavailable: dict[str, str] = Field(description="Features that could not be computed, with the reason.")
     notes: list[str] = Field(description="What was done to frames, and doubts about the scores.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,9 @@ from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format, parse_size
 from pyvmaf.video.piped import STANDARD_INPUT, is_piped
 from pyvmaf.video.sync import WINDOW
+
+if TYPE_CHECKING:
+    from pyvmaf.scoring.shots import Finder
 
 AnyModel = str | os.PathLike[str] | LoadedModel
 Video = str | os.PathLike[str]
@@ -175,6 +178,7 @@ def score(
     film_grain: bool = True,
     backend: str = AUTO,
     calibration: str | os.PathLike[str] | None = None,
+    shots: bool = False,
     advance: Callable[[int, int], None] | None = None,
     take: Take | None = None,
 ) -> Scores:
@@ -218,6 +222,8 @@ def score(
         film_grain: let decoders add film grain where an encoder asks for it (AV1, H.264, HEVC), as players do.
         backend: "auto", "cpu" (libvmaf alone), or the name of another engine.
         calibration: report of ``vmaf-train calibrate`` for one of the models, which adds the column ``{id}_mos``.
+        shots: look for the cuts of the reference, for `Scores.cuts`: with the registered model for shots, which decodes it once
+            more, else by the changes between thumbnails, meanwhile.
         advance: called with (frames done, total or 0).
         take: called with each row (``frame_index`` and the columns) while the frames come, one frame late. Rows come after
             the last frame if another model than libvmaf's scores them, of a part of the frames, and of features that need
@@ -271,6 +277,7 @@ def score(
         sync=sync,
         film_grain=film_grain,
         calibration=calibration,
+        shots=shots,
     )
     return scoring.alone(distorted, take) if reference is None else scoring.pair(reference, distorted, take)
 
@@ -283,38 +290,52 @@ def scoring_of(
     codec: tuple[str | None, str | int | None, float | None] | None = None,
     context: Mapping[str, float] | None = None,
     threads: int = 1,
-    frames: tuple[int, int | None] | None = None,
-    subsample: int = 1,
     backend: str = AUTO,
     advance: Callable[[int, int], None] | None = None,
     calibration: str | os.PathLike[str] | None = None,
-    sync: bool | int = False,
+    shots: bool = False,
     **reading: Any,
 ) -> Scoring:
     """Return what scores videos with these options of `score`."""
-    if reading.get("display") is not None:
-        reading["display"] = SCREENS.get(reading["display"], reading["display"])
-        parse_size(reading["display"])
-    if sync is not False:
-        reading["sync"] = WINDOW if sync is True else sync
-    first, stop = frames or (0, None)
     return Scoring(
         model,
         features,
-        Reading(window=Window(first, stop, subsample), **reading),
+        reading_of(**reading),
         Compute(backend=backend, threads=threads, progress=advance),
         registry=registry,
         codec=codec,
         context=context,
         calibration=calibration,
+        shots=shots,
     )
+
+
+def reading_of(
+    *,
+    frames: tuple[int, int | None] | None = None,
+    subsample: int = 1,
+    sync: bool | int = False,
+    **reading: Any,
+) -> Reading:
+    """Return how videos are read with these options of `score`; the other ones are left out."""
+    chosen = {name: value for name, value in reading.items() if name in _READING}
+    if chosen.get("display") is not None:
+        chosen["display"] = SCREENS.get(chosen["display"], chosen["display"])
+        parse_size(chosen["display"])
+    if sync is not False:
+        chosen["sync"] = WINDOW if sync is True else sync
+    first, stop = frames or (0, None)
+    return Reading(window=Window(first, stop, subsample), **chosen)
+
+
+_READING = frozenset(field.name for field in fields(Reading))
 
 
 class Scoring:
     """Scores of videos by the same models, features and options.
 
     Args:
-        model, features, registry, codec, context, calibration: as of `score`.
+        model, features, registry, codec, context, calibration, shots: as of `score`.
         reading: how the videos are read.
         compute: the engine, threads and progress.
 
@@ -333,11 +354,13 @@ class Scoring:
         codec: tuple[str | None, str | int | None, float | None] | None = None,
         context: Mapping[str, float] | None = None,
         calibration: str | os.PathLike[str] | None = None,
+        shots: bool = False,
     ) -> None:
         chosen = (model,) if isinstance(model, str | os.PathLike | LoadedModel) else tuple(model or ())
         self.models = find_models(chosen, registry)
         self._calibration = None if calibration is None else usable(calibration, self.models.learned)
-        self.reading, self._compute = reading, compute
+        self._detector = _detector(registry, reading) if shots else None
+        self.reading, self._compute = reading, replace(compute, shots=shots and self._detector is None)
         self._codec, self._context = codec, dict(context or {})
         self._words = [] if features is None else features.split(",") if isinstance(features, str) else list(features)
         inputs = [name for name in self.models.inputs if name in FEATURES]
@@ -376,7 +399,7 @@ class Scoring:
         ladder = live_ladder(
             reference, distorted, self._selection, self.models.columns, self.reading, self._compute, take, self._inputs
         )
-        [scores] = self._scores(ladder, [distorted])
+        [scores] = self._scores(ladder, Path(reference), [distorted])
         return scores
 
     def versions(self, reference: Video, distorted: Sequence[Video]) -> list[Scores]:
@@ -400,11 +423,15 @@ class Scoring:
             reading=self.reading,
             compute=self._compute,
         )
-        return self._scores(ladder, distorted)
+        return self._scores(ladder, Path(reference), distorted)
 
-    def _scores(self, ladder: Ladder, distorted: Sequence[Video]) -> list[Scores]:
+    def _scores(self, ladder: Ladder, reference: Path, distorted: Sequence[Video]) -> list[Scores]:
         columns, described = self.models.columns, self.reading.described()
         every = [str(Path(video)) for video in distorted]
+        cuts = ladder.cuts
+        if self._detector is not None and not is_piped(reference):
+            skip = max(0, 0, *(offset.frames for offset in ladder.offsets.values()))
+            cuts = [first - skip for first, _ in self._detector(reference, self.reading.raw)[1:] if first > skip]
         results = []
         for video, (name, rung) in zip(distorted, ladder.rungs.items(), strict=True):
             others = [path for path in every if path != str(Path(video))]
@@ -422,6 +449,7 @@ class Scoring:
                 notes=[*notes, *_capped(rung.features, ladder.format)],
                 reading=described,
                 alignment={} if offset is None else offset.as_json(),
+                cuts=cuts,
             )
             results.append(self._predicted(measured, Path(video)) if self.models.learned else measured)
         return results
@@ -451,6 +479,14 @@ class Scoring:
                 f"model {self._looking[0].name} reads pictures in a pass of its own, and {distorted} is a pipe, which can be "
                 "read only once: save the video to a file first"
             )
+
+
+def _detector(registry: str | os.PathLike[str] | None, reading: Reading) -> Finder | None:
+    """Return the registered model for shots, unless it would read other frames than those that are scored."""
+    from pyvmaf.scoring.shots import finder
+
+    found = finder(registry)
+    return None if found is None or reading.stream is not None else found[1]
 
 
 def handed_over(scores: Scores, take: Take | None) -> Scores:

@@ -54,6 +54,7 @@ class Scores:
         pools: the figures of `pooled`.
         alignment: the offset of the distorted video in "frames", if one was asked for, and the "confidence" and "correlation"
             with which it was found.
+        cuts: first frames of the reference's shots but the first one, if they were looked for.
     """
 
     frame_index: NDArray[np.int64]
@@ -65,6 +66,7 @@ class Scores:
     reading: dict[str, Any] = field(default_factory=dict)
     pools: tuple[str, ...] = POOLS
     alignment: dict[str, float] = field(default_factory=dict)
+    cuts: list[int] | None = None
 
     def __len__(self) -> int:
         return int(self.frame_index.size)
@@ -154,6 +156,7 @@ class Scores:
             "notes": self.notes,
             "reading": self.reading,
             "alignment": self.alignment,
+            "cuts": self.cuts,
         }
         blocks = {name: block for name, block in blocks.items() if block}
         return table.replace_schema_metadata({"pyvmaf": dumps(blocks)}) if blocks else table
@@ -264,6 +267,7 @@ class Scores:
             **({"models": self.summaries} if self.summaries else {}),
             "reading": self.reading,
             **({"alignment": self.alignment} if self.alignment else {}),
+            **({} if self.cuts is None else {"cuts": self.cuts}),
             "unavailable": self.unavailable,
             "notes": self.notes,
             "pooled": {c: {p: _json(v) for p, v in pools.items()} for c, pools in self.pooled().items()},

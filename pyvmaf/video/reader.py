@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from copy import copy
 from dataclasses import replace
 from fractions import Fraction
@@ -299,6 +299,16 @@ class Reader:
             return replace(form, pix_fmt=Format.planar(form.width, form.height, "400", form.bit_depth).pix_fmt)
         return form
 
+    @property
+    def time_stamped(self) -> bool:
+        """Whether each frame that is shown has a packet of its own, with a time stamp, as far as the header tells."""
+        return self.raw is None and not self._pictures and not self._leading
+
+    @property
+    def filtered(self) -> bool:
+        """Whether frames go through filters."""
+        return bool(self._filters)
+
     def identity(self) -> dict[str, Any]:
         """Return what decides the planes: the bytes of the file, and what is done to its frames."""
         key = {**self.origin(), "as": f"{self.format.size} {self.format.pix_fmt}"}
@@ -518,6 +528,10 @@ class Reader:
         Raises:
             InputError, IntegrityError: as `frames`; also if a frame has another pixel format.
         """
+        yield from self.as_planes(self.frames(), luma=luma)
+
+    def as_planes(self, frames: Iterable[av.VideoFrame], *, luma: bool = False) -> Iterator[Planes]:
+        """Iterate over the planes of frames that `frames` gave, in their order; raises what `planes` raises."""
         form = self.format
         source = self._measurable
         presentation, shown = self.presentation, self.presentation.format(source)
@@ -526,7 +540,7 @@ class Reader:
         whole, scaled = Separator(way), Separator(way, (form.width, form.height))
         graphs: dict[str, av.filter.Graph] = {}
         full = self._fills
-        for frame in self.frames():
+        for frame in frames:
             here = replace(source, width=frame.width, height=frame.height)
             scale = (form.width, form.height) != (shown.width, shown.height) or here.size != source.size
             if scale and not presentation.plain:

@@ -26,6 +26,30 @@ MIN_RATIO = 2.0
 WINDOW = 6
 # A picture that returns after at most this many frames was interrupted by a flash, not by a cut.
 FLASH = 3
+# Samples along each side of what a thumbnail's sample is the mean of, when it is made of a plane.
+_SAMPLES = 8
+
+
+def thumbnail(luma: NDArray[Any], bit_depth: int, *, full: bool) -> NDArray[np.uint8]:
+    """Make the thumbnail of a picture from some of its samples, at most 8 by 8 for each of the thumbnail's.
+
+    Args:
+        luma: the plane.
+        bit_depth: bits per sample.
+        full: whether the samples are of full range; others are expanded to it.
+    """
+    import numpy as np
+
+    lines = []
+    for length, count in zip(luma.shape, (HEIGHT, WIDTH), strict=True):
+        each = min(_SAMPLES, max(1, length // count))
+        lines.append((np.arange(count * each) * 2 + 1) * length // (2 * count * each))
+    rows, columns = (len(line) for line in lines)
+    blocks = luma[lines[0]][:, lines[1]].reshape(HEIGHT, rows // HEIGHT, WIDTH, columns // WIDTH)
+    levels = blocks.mean((1, 3), dtype=np.float32) / np.float32(1 << (bit_depth - 8))
+    if not full:
+        levels = (levels - 16) * np.float32(255 / 219)
+    return np.asarray(np.rint(levels).clip(0, 255), np.uint8)
 
 
 class ShotDetector:

@@ -1,0 +1,1 @@
+"""The page of scores: `page.write_page`."""
