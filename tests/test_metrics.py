@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from pyvmaf.errors import InputError
 from pyvmaf.metrics import agreement, krocc, plcc, rmse, srocc
@@ -38,6 +40,27 @@ def test_ties_and_all_against_brute_force(rows: list[tuple[int, int]]) -> None:
     signs = [np.sign(a[0] - b[0]) * np.sign(a[1] - b[1]) for a, b in combinations(rows, 2)]
     untied = [sum(a != b for a, b in combinations(v, 2)) for v in (x, y)]
     assert krocc(x, y) == pytest.approx(sum(signs) / math.sqrt(untied[0] * untied[1]), abs=1e-12)
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.floats(-1e6, 1e6), st.one_of(st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.5, 99.0]))),
+        min_size=2,
+        max_size=40,
+    ),
+    repeated=st.sampled_from([1, 7, 60]),
+)
+def test_figures_are_those_of_scipy_to_the_last_bit(rows: list[tuple[float, float]], repeated: int) -> None:
+    x, y = (np.tile(side, repeated) for side in zip(*rows, strict=True))
+    if np.unique(x).size == 1 or np.unique(y).size == 1:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.NearConstantInputWarning)
+        expected = (stats.pearsonr(x, y), stats.spearmanr(x, y), stats.kendalltau(x, y))
+    found = agreement(x, y)
+    assert (found["plcc"], found["srocc"], found["krocc"]) == tuple(result.statistic for result in expected)
+    assert (plcc(x, y), srocc(x, y), krocc(x, y)) == tuple(result.statistic for result in expected)
 
 
 def test_pairs_that_cannot_be_compared_are_refused() -> None:

@@ -20,7 +20,6 @@ EXTRAS: dict[str, tuple[str, ...]] = {
             *_TABLES,
             *_FILES,
             "torch",
-            "torchao",
             "pytorch-lightning",
             "torchmetrics",
             "safetensors",

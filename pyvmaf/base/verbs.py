@@ -68,7 +68,7 @@ VERBS: dict[str, Verb] = {
     "eval-saliency-per-mb": Verb("checks", "pyvmaf.checks.saliency", ("av", "numpy", "onnxruntime")),
     "calibrate": Verb("checks", "pyvmaf.checks.calibrate", ("av", "numpy", "onnxruntime", "scipy")),
     "filter": Verb("scoring", "pyvmaf.scoring.filtering", ("av", "numpy", "onnxruntime")),
-    "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", (*_MODELS, "torchao")),
+    "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", _MODELS),
     "register": Verb("registry", "pyvmaf.registry.register", ()),
     "verify": Verb("registry", "pyvmaf.registry.verify", ()),
     "trace": Verb("registry", "pyvmaf.registry.trace", ()),
