@@ -145,7 +145,7 @@ def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def _spearman(ranks_a: NDArray[Any], ranks_b: NDArray[Any]) -> float:
-    return float(np.corrcoef(np.stack([ranks_a, ranks_b]) / 2)[1, 0])
+    return float(np.asarray(np.corrcoef(np.stack([ranks_a, ranks_b]) / 2))[1, 0])
 
 
 # The figures of so many pairs that several copies of them would not fit into memory.

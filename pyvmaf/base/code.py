@@ -33,7 +33,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyvmaf.base.files import write_json
+from pyvmaf.base.files import cache_folder, write_json
 from pyvmaf.base.verbs import verb
 
 _PACKAGE = "pyvmaf"
@@ -357,7 +357,7 @@ class _Store:
     """
 
     def __init__(self) -> None:
-        self._path = _cache_folder() / f"code-{_SCHEME}.{sys.implementation.cache_tag}.json"
+        self._path = cache_folder() / f"code-{_SCHEME}.{sys.implementation.cache_tag}.json"
         self._new = False
         try:
             entries = json.loads(self._path.read_bytes())
@@ -399,8 +399,3 @@ class _Store:
 @cache
 def _store() -> _Store:
     return _Store()
-
-
-def _cache_folder() -> Path:
-    given = os.environ.get("XDG_CACHE_HOME")
-    return Path(given or os.path.expanduser("~/.cache")) / _PACKAGE

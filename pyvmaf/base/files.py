@@ -254,6 +254,12 @@ def relative(path: str | os.PathLike[str]) -> str:
         return full.name
 
 
+def cache_folder() -> Path:
+    """The user's folder for what can be made again."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    return Path(given or os.path.expanduser("~/.cache")) / "pyvmaf"
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Return whether `error` reports a full file system or quota."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyvmaf.base.files import resource
+from pyvmaf.reports.runtime import charts_runtime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -282,7 +283,7 @@ def render(page: Page) -> str:
             style=_asset("page.css"),
             data=_json(data),
             specs=_json({figure.key: figure.spec for figure in figures}),
-            scripts=[_script(_runtime()), _script(_asset("page.js"))],
+            scripts=[_script(charts_runtime()), _script(_asset("page.js"))],
         )
     )
 
@@ -321,13 +322,6 @@ def _column(values: pd.Series[Any] | Sequence[Any]) -> Any:
 
 def _asset(name: str) -> str:
     return (resource(__file__, "assets") / name).read_text(encoding="utf-8")
-
-
-def _runtime() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, from the installed package."""
-    import vl_convert
-
-    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # the stub requires an optional argument
 
 
 def _json(value: Any) -> str:

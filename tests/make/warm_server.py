@@ -181,8 +181,6 @@ def main() -> None:
         importlib.import_module(name)
     # It looks for plugins among the installed packages.
     sys.modules["snakemake.cli"].get_argument_parser()
-    # It puts the scripts of a page together, once in a process.
-    sys.modules["vl_convert"].javascript_bundle()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What a fork's garbage collector leaves alone is not copied.
     gc.collect()
