@@ -67,6 +67,7 @@ VERBS: dict[str, Verb] = {
     "mask-pictures": Verb("scoring", "pyvmaf.scoring.masks", ("numpy", "onnxruntime", "pyarrow", "safetensors")),
     "eval-saliency-per-mb": Verb("checks", "pyvmaf.checks.saliency", ("av", "numpy", "onnxruntime")),
     "calibrate": Verb("checks", "pyvmaf.checks.calibrate", ("av", "numpy", "onnxruntime", "scipy")),
+    "collect-gpu-calibration": Verb("checks", "pyvmaf.checks.gpu_calibration", _FEATURES),
     "filter": Verb("scoring", "pyvmaf.scoring.filtering", ("av", "numpy", "onnxruntime")),
     "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", _MODELS),
     "register": Verb("registry", "pyvmaf.registry.register", ()),

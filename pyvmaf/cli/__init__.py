@@ -55,6 +55,7 @@ VERBS: dict[str, tuple[str, ...]] = {
         "bisect-model-quality",
         "eval-saliency-per-mb",
         "calibrate",
+        "collect-gpu-calibration",
     ),
     "studies": ("tune", "feature-correlation", "signal-mix-audit", "subset-sweep"),
     "workflow": ("config", "code", "schema", "audit", "repair"),
@@ -70,7 +71,7 @@ _HELP = (
     "To score a video, against its reference or alone: score; to restore one: filter; to find its shots: shots; to measure "
     "saliency: saliency; to have a model make masks to train on: mask-pictures. "
     "Questions to finished models: check-ops, validate-model, audit-learned-filter, audit-compat, validate-norm, "
-    "cross-backend, profile, bisect-model-quality, eval-saliency-per-mb, calibrate. "
+    "cross-backend, profile, bisect-model-quality, eval-saliency-per-mb, calibrate; to backends: collect-gpu-calibration. "
     "To choose a model: tune, feature-correlation, signal-mix-audit, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"
     "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted."

@@ -55,6 +55,7 @@ def register(app: typer.Typer) -> None:
     app.command("bisect-model-quality")(bisect_model_quality)
     app.command("eval-saliency-per-mb")(eval_saliency_per_mb)
     app.command("calibrate")(calibrate)
+    app.command("collect-gpu-calibration")(collect_gpu_calibration)
 
 
 def check_ops(
@@ -564,3 +565,66 @@ def calibrate(
         say(reason)
     if report.verdict != "PROMOTE" and not as_result:
         raise typer.Exit(1)
+
+
+def collect_gpu_calibration(
+    reference: Annotated[Path, typer.Option("--reference", "-r", help="The pristine video.")],
+    distorted: Annotated[Path, typer.Option("--distorted", "-d", help="The distorted video.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The table to write (.parquet).")],
+    backends: Annotated[
+        list[str],
+        typer.Option(
+            "--backend", "--backends", metavar="BACKEND", help="What to compare with the processor. Repeatable."
+        ),
+    ],
+    features: Annotated[
+        str, typer.Option("--features", help="A set of features (canonical6, full, k150k), or names with commas.")
+    ] = DEFAULT_FEATURES,
+    frames: Annotated[
+        int | None, typer.Option("--frame-limit", "--frames", min=1, help="Measure so many frames only. [default: all]")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--cuda-device", help="Index or UUID of the CUDA device. [default: the first that is not in use]"),
+    ] = None,
+    arch_id: Annotated[
+        str | None, typer.Option("--arch-id", help="Id of the device in the table. [default: its name and capability]")
+    ] = None,
+    size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Frame size of raw .yuv files.")] = None,
+    pix_fmt: Annotated[
+        str, typer.Option("--pix-fmt", help="Pixel format of raw .yuv files, by FFmpeg's name.")
+    ] = "yuv420p",
+    threads: ThreadsOption = 1,
+) -> None:
+    """Measure a pair with the processor and with other backends, and keep both values of each feature and frame.
+
+    Example: vmaf-train collect-gpu-calibration -r ref.mkv -d dis.mkv --backend libvmaf-cuda -o calibration.parquet
+    """
+    import os
+
+    from pyvmaf.checks.gpu_calibration import collect
+    from pyvmaf.engines import DEVICE_VARIABLE
+    from pyvmaf.video.format import Format
+
+    if device is not None:
+        os.environ[DEVICE_VARIABLE] = device
+    differences = collect(
+        reference,
+        distorted,
+        output,
+        backends=backends,
+        features=features,
+        frames=frames,
+        arch_id=arch_id,
+        raw=Format.parse(size, pix_fmt) if size else None,
+        threads=threads,
+    )
+    table = new_table(
+        f"{distorted.name} against the processor", ("backend", "feature"), ("frames", "unequal", "largest", "mean")
+    )
+    for item in differences:
+        table.add_row(
+            item.backend, item.feature, str(item.frames), str(item.unequal), f"{item.largest:.3g}", f"{item.mean:.3g}"
+        )
+    print_whole(table)
+    say(f"{output}: {sum(item.frames for item in differences)} rows")

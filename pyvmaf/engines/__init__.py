@@ -36,6 +36,9 @@ CUDA = ("libvmaf-cuda", "cuda")
 OWN_NUMBERS = ("libvmaf-cuda",)
 """Engines whose numbers differ from libvmaf's on the processor: rows of theirs and rows of others do not mix."""
 
+DEVICE_VARIABLE = "PYVMAF_CUDA_DEVICE"
+"""Environment variable with the index or UUID of the device to use; by default the first that no other process uses."""
+
 LIBVMAF = "libvmaf"
 """Engine that calls libvmaf on the processor. Scores of libvmaf's models are always computed with it."""
 

@@ -177,6 +177,10 @@ class _Pool:
             with self._lock:
                 self._error = self._error or err
             self._stop = True
+        finally:
+            # Another thread may wait for what a batch holds, such as memory of a device.
+            for shared in batches.values():
+                shared.batch.close()
 
     def _harvest(self, shared: _Shared) -> None:
         scores = shared.batch.harvest()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.engines.device.worker import DeviceError, Luma
+from pyvmaf.engines.device.computer import DeviceError, Luma
 from pyvmaf.engines.libvmaf.engine import ENGINE
 from pyvmaf.engines.protocol import Request
 from pyvmaf.video.format import Format

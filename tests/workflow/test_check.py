@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pyvmaf import engines
 from pyvmaf.base.files import read_yaml
+from pyvmaf.engines.libvmaf import build
 from pyvmaf.errors import InputError, UnavailableError
 from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.workflow.check import check
@@ -389,3 +391,54 @@ def test_files_of_the_movable_folder_are_looked_for_before_a_run(
     monkeypatch.setenv("VMAF_DATA_ROOT", "data")
     with pytest.raises(InputError, match="VMAF_DATA_ROOT is 'data', which is not an absolute path"):
         checked()
+
+
+class TestBackends:
+    """Engines of single corpora."""
+
+    @pytest.fixture
+    def with_cuda(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A build that has CUDA, as far as the plan asks."""
+        monkeypatch.setattr(engines, "cuda_architectures", lambda: ("sm_80",))
+        monkeypatch.setattr(build, "cuda_architectures", lambda: ("sm_80",))
+        corpus(name="other")
+
+    def planned(self, **changes: Any) -> Plan:
+        config = read_yaml(BUNDLED / "config.yaml") | {"corpora": ["mine", "other"], "models": ["small"]} | changes
+        plan = Plan(conform(config, read_yaml(SCHEMAS / "config.schema.yaml"), "configuration"), BUNDLED, SCHEMAS)
+        check(plan)
+        return plan
+
+    def test_a_backend_that_the_build_lacks_is_refused(self) -> None:
+        if build.cuda_architectures():
+            pytest.skip("this build has CUDA")
+        for changes in ({"backend": "libvmaf-cuda"}, {"backends": {"mine": "libvmaf-cuda"}}):
+            with pytest.raises(UnavailableError, match=r"'libvmaf-cuda' was asked for, .* processor only: build it"):
+                checked(**changes)
+        with pytest.raises(InputError, match="unknown corpus in `backends` 'mein': did you mean 'mine'"):
+            checked(backends={"mein": "cpu"})
+        with pytest.raises(InputError, match="unknown backend 'gpu'"):
+            checked(backends={"mine": "gpu"})
+
+    @pytest.mark.usefixtures("with_cuda")
+    def test_a_table_of_engines_of_different_numbers_is_refused_unless_it_is_allowed(self) -> None:
+        one = {"backends": {"mine": "libvmaf-cuda"}}
+        with pytest.raises(
+            InputError,
+            match="'default' would be measured by engines whose numbers differ: mine with libvmaf-cuda, other with auto",
+        ):
+            self.planned(**one)
+        allowed = self.planned(**one, tables={"default": {"mixed_engines": True}})
+        assert allowed.mixed_options("default") == ["--mixed-engines"]
+        assert allowed.backends == {"mine": "libvmaf-cuda", "other": "auto"}
+        # A table of one engine's rows needs no permission, and the processor's engines are of one kind.
+        alone = self.planned(**one, tables={"default": {"corpora": ["mine"]}})
+        assert alone.mixed_options("default") == []
+        assert self.planned(backend="libvmaf-cuda").needs_gpu
+        assert not self.planned(backends={"mine": "cpu"}).needs_gpu
+
+    @pytest.mark.usefixtures("with_cuda")
+    def test_only_jobs_that_measure_on_a_device_take_one(self) -> None:
+        plan = self.planned(backends={"mine": "libvmaf-cuda"}, tables={"default": {"mixed_engines": True}})
+        assert plan.needs_gpu
+        assert [plan.gpus(plan.backend(corpus)) for corpus in ("mine", "other")] == [1, 0]

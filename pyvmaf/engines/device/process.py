@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyvmaf.engines import DEVICE_VARIABLE
 from pyvmaf.engines.device import worker
 from pyvmaf.engines.device.wire import Message, new_memory, open_memory, receive, send
 from pyvmaf.engines.protocol import Batch, Requests
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from pyvmaf.engines.protocol import Scores
     from pyvmaf.video.format import Format
     from pyvmaf.video.reader import Planes
-
-DEVICE_VARIABLE = "PYVMAF_CUDA_DEVICE"
-"""Environment variable with the index or UUID of the device to use; by default the first that no other process uses."""
 
 ANY = "any"
 """Device by default."""
@@ -318,14 +316,16 @@ class DeviceBatch(Batch):
         Raises:
             NativeError: the child failed, or a score is missing or not a number.
         """
-        answer, files = self._process.call({"do": "harvest", "batch": self._number})
+        try:
+            answer, files = self._process.call({"do": "harvest", "batch": self._number})
+        finally:
+            self._leave()
         memory = open_memory(files[0])
         columns: Scores = {}
         offset = 0
         for key, size in answer["columns"]:
             columns[key] = np.frombuffer(memory, np.float64, size, offset).copy()
             offset += size * 8
-        self._leave()
         for key in self._wanted:
             check_column(self._process.engine, key, columns.get(key), self._count)
         return {key: columns[key] for key in self._wanted}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.engines.device.worker import DeviceError, Luma
+from pyvmaf.engines.device.computer import DeviceError, Luma
 from pyvmaf.engines.libvmaf.build import native
 from pyvmaf.engines.libvmaf.extractors import parse_options, spell_options
 from pyvmaf.engines.libvmaf_cuda.requests import computed, device_options
