@@ -9,46 +9,30 @@ and SVT-AV1 each, are trained on, and two frames of five other clips held out.
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
-from bench.clips import CACHE, ffmpeg, report
-from pyvmaf.features.ladder import extract_ladder
-from pyvmaf.features.options import Compute
-from pyvmaf.features.table import write_table
+from bench.clips import report
+from bench.ladders import DATA, clips, picture_rows, versions, write_pictures
 from pyvmaf.frames.images import extract_images, images_of
 from pyvmaf.frames.spec import PictureSet
-from pyvmaf.frames.storage import writing
-from pyvmaf.frames.table import File, metadata, name_in, picture_table
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.judge import judge
 from pyvmaf.quantized.quantize import quantize
 from pyvmaf.tables.pictures import combine_pictures
-from pyvmaf.video.reader import Reader
-from pyvmaf.video.tensors import Picture, tensors
 
 ROOT = Path(__file__).parents[1]
-DATA = ROOT.parent / "shared" / "data"
 IOU, ABOVE_FIXED, SALIENCY_SECONDS = 0.62, 0.12, 360.0
 HELD_OUT = ("dog_park", "coffee_pour", "highway_drive", "wood_rabbit", "cactus_flower")
 # Screens, clips below 8 bits of 4:2:0, and a fade have no place among films that a filter restores.
 LEFT_OUT = ("code_static_1080p", "pdf_scroll", "park_joy_444p10", "park_joy_422p10", "foreman_qcif", "jwst_fade")
-LADDERS = {
-    "libx264": ("medium", (18, 24, 30, 36, 42)),
-    "libx265": ("medium", (20, 26, 32, 38, 44)),
-    "libsvtav1": ("8", (25, 35, 45, 55, 63)),
-}
 MEAN_GAIN, WORST_GAIN, FILTER_SECONDS = 0.03, -0.1, 900.0
-FRAMES = 48
 
 
 def _config(folder: Path, name: str, **changes: Any) -> Path:
@@ -122,79 +106,15 @@ def measure_saliency(folder: Path) -> bool:
     return met
 
 
-def _ladder(clip: Path, frames: int) -> tuple[Path, dict[tuple[str, int], Path]]:
-    """Encode the beginning of a clip in all qualities."""
-    folder = CACHE / "pictures"
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def made(target: Path, *options: str) -> Path:
-        if not target.exists():
-            command = [ffmpeg(), "-v", "error", "-y", *options, str(target)]
-            subprocess.run(command, check=True, env={**os.environ, "SVT_LOG": "1"})
-        return target
-
-    lossless = ("-frames:v", str(frames), "-pix_fmt", "yuv420p", "-c:v", "ffv1", "-threads", "1")
-    reference = made(folder / f"{clip.stem}.mkv", "-i", str(clip), *lossless)
-    quiet = {"libx265": ("-x265-params", "log-level=error:pools=1")}
-    rungs = {
-        (codec, crf): made(
-            folder / f"{clip.stem}_{codec}_{crf}.mkv",
-            *("-i", str(reference), "-c:v", codec, "-preset", preset, "-crf", str(crf), *quiet.get(codec, ())),
-        )
-        for codec, (preset, crfs) in LADDERS.items()
-        for crf in crfs
-    }
-    return reference, rungs
-
-
 def filter_table(folder: Path) -> Path:
     """Make the table of pictures of all clips: five frames of those to train on, two of those held out."""
     rows: list[dict[str, Any]] = []
-    files: dict[str, File] = {}
-    table = folder / "filter.parquet"
-    for clip in sorted(path for path in (DATA / "clips").iterdir() if path.suffix in (".mkv", ".264")):
-        if clip.stem in LEFT_OUT:
-            continue
-        reference, rungs = _ladder(clip, FRAMES)
-        named = {f"{codec}:{crf}": path for (codec, crf), path in rungs.items()}
-        ladder = extract_ladder(
-            reference, named, features=["psnr_y"], model=["vmaf_v0.6.1"], compute=Compute(threads=1)
-        )
-        count = 2 if clip.stem in HELD_OUT else 5
-        indices = [(2 * part + 1) * ladder.frames // (2 * count) for part in range(count)]
-        output = folder / f"{clip.stem}.safetensors"
-        source = "london" if clip.stem in ("skyline_hlg10", "rooftop_london") else clip.stem
-        with writing(output, "gray") as writer:
-            for rung, path in {"reference": reference, **named}.items():
-                scores = ladder.rungs[rung].vmaf if rung in named else np.full(ladder.frames, 100.0)
-                assert scores is not None
-                shown = np.concatenate(list(tensors(Reader(path), Picture("gray", values=None), indices=indices)))
-                codec, _, crf = rung.partition(":")
-                for number, index in enumerate(indices):
-                    at = writer.add(shown[number, 0], rung)
-                    rows.append(
-                        {
-                            "corpus": "clips",
-                            "group": source,
-                            "source": source,
-                            "clip": clip.stem,
-                            "codec": codec if crf else None,
-                            "rung": f"crf{crf}" if crf else "reference",
-                            "strength": float(crf) if crf else None,
-                            "frame_index": index,
-                            "width": shown.shape[3],
-                            "height": shown.shape[2],
-                            "vmaf": float(scores[index]),
-                            "file": output.name,
-                            "row": at,
-                            "reference_file": output.name,
-                            "reference_row": number,
-                        }
-                    )
-        files[name_in(table, output)] = File.of(output)
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    write_table(picture_table(columns, metadata(colour="gray", files=files, model="vmaf_v0.6.1", engine={})), table)
-    return table
+    for name in sorted(clips().keys() - set(LEFT_OUT)):
+        found, count = versions(name), 2 if name in HELD_OUT else 5
+        indices = [(2 * part + 1) * found[0].vmaf.size // (2 * count) for part in range(count)]
+        rows += picture_rows(found, name, indices, folder / f"{name}.safetensors")
+    write_pictures(rows, folder / "filter.parquet")
+    return folder / "filter.parquet"
 
 
 def measure_filter(folder: Path) -> bool:

@@ -11,41 +11,26 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from bench.clips import CACHE, ffmpeg, report
+from bench.clips import CACHE, report
+from bench.ladders import DATA, clips, picture_rows, versions, write_pictures
 from pyvmaf.checks.calibrate import calibrate
-from pyvmaf.features.ladder import extract_ladder
-from pyvmaf.features.options import Compute
-from pyvmaf.features.table import write_table
-from pyvmaf.frames.storage import writing
-from pyvmaf.frames.table import REFERENCE_VMAF, File, metadata, name_in, picture_table
 from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.imported.convert import convert
 from pyvmaf.models.judge import judge
 from pyvmaf.quantized.quantize import quantize
-from pyvmaf.video.reader import Reader
-from pyvmaf.video.tensors import Picture, tensors
 
 ROOT = Path(__file__).parents[1]
-DATA = ROOT.parent / "shared" / "data"
 FOLDER = CACHE / "pixels"
-LADDERS = (
-    ("libx264", "medium", (18, 24, 30, 36, 42)),
-    ("libx265", "medium", (20, 26, 32, 38, 44)),
-    ("libsvtav1", "8", (25, 35, 45, 55, 63)),
-)
-SOURCES = {"skyline_hlg10": "london", "rooftop_london": "london"}
 SCREENS = ("code_static_1080p", "pdf_scroll")
-LEAST_HEIGHT, MOST_FRAMES, PARTS, TAKEN = 224, 48, 10, (1, 5, 8)
+LEAST_HEIGHT, PARTS, TAKEN = 224, 10, (1, 5, 8)
 
 
 class Bars(NamedTuple):
@@ -66,77 +51,23 @@ BARS = {
 BUDGET = 0.01
 
 
-def table(names: list[str] | None = None, folder: Path = FOLDER) -> Path:
+def table(names: Sequence[str] | None = None, folder: Path = FOLDER) -> Path:
     """Return the table of pictures of clips, by default of all that are large enough; made once."""
     path = folder / "pictures.parquet"
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    with open(DATA / "clips" / "index.tsv", encoding="utf-8") as stream:
-        clips = [row for row in csv.DictReader(stream, delimiter="\t") if int(row["height"]) >= LEAST_HEIGHT]
     rows: list[dict[str, Any]] = []
-    files = {}
-    for clip in clips:
-        if names is None or clip["name"] in names:
-            file = folder / f"{clip['name']}.safetensors"
-            rows += _clip(clip["name"], min(MOST_FRAMES, int(clip["frames"])), file)
-            files[name_in(path, file)] = File.of(file)
-            print(f"  {clip['name']}: {len(rows)} pictures so far", flush=True)
-    block = metadata(colour="gray", files=files, model="vmaf_v0.6.1", engine={})
-    write_table(picture_table({name: [row[name] for row in rows] for name in rows[0]}, block), path)
+    for name, clip in clips().items():
+        if int(clip["height"]) < LEAST_HEIGHT or (names is not None and name not in names):
+            continue
+        found = versions(name)
+        middles = sorted({int(found[0].vmaf.size * (part + 0.5) / PARTS) for part in range(PARTS)})
+        taken = [middles[part] for part in TAKEN if part < len(middles)]
+        rows += picture_rows(found, name, taken, folder / f"{name}.safetensors")
+        print(f"  {name}: {len(rows)} pictures so far", flush=True)
+    write_pictures(rows, path)
     return path
-
-
-def _clip(name: str, frames: int, file: Path) -> list[dict[str, Any]]:
-    """Encode a clip, measure it, and keep the pictures of it and its versions; return their rows."""
-    with tempfile.TemporaryDirectory() as scratch:
-        source = next((DATA / "clips").glob(f"{name}.*"))
-        reference = Path(scratch) / "reference.mkv"
-        _run("-i", source, "-frames:v", frames, "-pix_fmt", "yuv420p", "-c:v", "ffv1", reference)
-        versions = {}
-        for encoder, preset, crfs in LADDERS:
-            for crf in crfs:
-                versions[encoder, crf] = Path(scratch) / f"{encoder}_{crf}.mkv"
-                quiet = ["-x265-params", "log-level=error"] if encoder == "libx265" else []
-                _run("-i", reference, "-c:v", encoder, "-preset", preset, "-crf", crf, *quiet, versions[encoder, crf])
-        rungs = {f"{encoder}:{crf}": path for (encoder, crf), path in versions.items()}
-        ladder = extract_ladder(
-            reference, rungs, features=["psnr_y"], model=["vmaf_v0.6.1"], compute=Compute(threads=1)
-        )
-        indices = sorted({int(ladder.frames * (part + 0.5) / PARTS) for part in range(PARTS)})
-        taken = [indices[part] for part in TAKEN if part < len(indices)]
-        rows = []
-        with writing(file, "gray") as writer:
-            for encoder, crf, path in [("", 0, reference), *((*key, path) for key, path in versions.items())]:
-                score = ladder.rungs[f"{encoder}:{crf}"].vmaf if encoder else None
-                parts = [
-                    np.asarray(batch) for batch in tensors(Reader(path), Picture("gray", values=None), indices=taken)
-                ]
-                for index, picture in zip(taken, np.concatenate(parts)[:, 0], strict=True):
-                    number = writer.add(np.ascontiguousarray(picture), name)
-                    rows.append(
-                        {
-                            "corpus": "clips",
-                            **dict.fromkeys(("group", "source"), SOURCES.get(name, name)),
-                            "clip": name,
-                            **dict.fromkeys(("codec", "encoder"), encoder or None),
-                            "crf": crf if encoder else None,
-                            "rung": f"crf{crf}" if encoder else "reference",
-                            "strength": float(crf) if encoder else None,
-                            "frame_index": index,
-                            "width": picture.shape[1],
-                            "height": picture.shape[0],
-                            "vmaf": REFERENCE_VMAF if score is None else float(score[index]),
-                            **dict.fromkeys(("file", "reference_file"), file.name),
-                            "row": number,
-                            "reference_row": number % len(taken),
-                        }
-                    )
-    return rows
-
-
-def _run(*words: object) -> None:
-    subprocess.run([ffmpeg(), "-v", "error", "-y", *map(str, words)], check=True, stderr=subprocess.DEVNULL)
 
 
 def backbone() -> Path:

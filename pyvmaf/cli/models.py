@@ -52,10 +52,9 @@ def check_family_code(verb: str, expected: str | None, config: Path) -> None:
     """
     if expected is None:
         return
-    from pyvmaf.base.families import uses
     from pyvmaf.models.spec import load_any
 
-    check_code(verb, expected, uses(verb, load_any(config).kind))
+    check_code(verb, expected, load_any(config).uses(verb))
 
 
 def fit(

@@ -49,6 +49,9 @@ def read(path: Path) -> tuple[dict[str, Any], Entry]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        if not path.is_file():
+            # A pipe would never end.
+            raise IntegrityError("it is not a file")
         with safe_open(path, framework="numpy") as stored:
             header = parse_json((stored.metadata() or {})[_ENTRY], "its header")
             pixels = stored.get_tensor(_TENSOR)

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyvmaf.base.document import Call, publish
-from pyvmaf.base.families import uses
 from pyvmaf.base.files import read_json, sha256_file
 from pyvmaf.base.outputs import publishes
 from pyvmaf.base.parquet import read_parquet
@@ -277,7 +276,7 @@ def make_ensemble(
         "ensemble",
         args={"config": config, "verdict": verdict, "features": table, "seeds": [s.number for s in seeds]},
         inputs={"config": config, "verdict": verdict, "features": table, "members": files},
-        uses=uses("ensemble", spec.kind),
+        uses=spec.uses("ensemble"),
         started=started,
     )
     manifest = EnsembleManifest.model_validate(

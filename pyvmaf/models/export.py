@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pyvmaf.base.code import identity
-from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes, write_json
 from pyvmaf.base.manifest import build_run_provenance, write_manifest
 from pyvmaf.base.outputs import claim, publishes
@@ -155,13 +154,13 @@ def export(
     error = parity(spec, weights, exported.data)
     args = {**inputs, "train_commit": train_commit}
     sidecar_path = output.with_suffix(".json")
-    used = uses("export", spec.kind)
+    used = spec.uses("export")
     sidecar: dict[str, Any] = {
         **_core(spec, weights, exported),
         **describe_part(spec.kind).describe(spec, weights),
         "onnx": output.name,
         "roundtrip": {"error": error, "tolerance": spec.export.tolerance},
-        "train_commit": train_commit or f"code:{identity('fit', uses('fit', spec.kind))}",
+        "train_commit": train_commit or f"code:{identity('fit', spec.uses('fit'))}",
         "verdict": judged["verdict"],
         "gates": judged["gate"],
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pyvmaf.base.document import Call
-from pyvmaf.base.families import module, uses
+from pyvmaf.base.families import module
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import claim, publishes, reading
@@ -101,7 +101,7 @@ def fit(
         args={"config": config, "features": table, "negatives": negatives, "seed": seed, "epochs": n_epochs}
         | ({} if backbone is None else {"backbone": backbone}),
         inputs={"config": config, "features": table, "negatives": [], **{name: [path] for name, path in more.items()}},
-        uses=uses("fit", spec.kind),
+        uses=spec.uses("fit"),
         started=started,
         shared_trainer=module(spec.kind, "fit"),
     )

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pyvmaf.base.document import Call, publish
-from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError
@@ -97,7 +96,7 @@ def judge(
             "weights": [seed.beside(WEIGHTS) for seed in fits if "hard_negatives" in read],
             "negatives": [negatives] if negatives is not None and "hard_negatives" in read else [],
         },
-        uses=uses("judge", spec.kind),
+        uses=spec.uses("judge"),
         started=started,
     )
     verdict = Verdict.model_validate(

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
+from pyvmaf.base import families
+from pyvmaf.base.code import Uses
 from pyvmaf.base.families import DEFAULT_KIND, FAMILIES, load_part
 from pyvmaf.base.files import read_yaml
 from pyvmaf.base.opinion import MOS, read_scale, shown_scale
@@ -456,6 +458,10 @@ class CommonSpec(Section):
     @abstractmethod
     def reads(cls) -> dict[str, list[str]]:
         """Keys that each verb reads: a change of another key does not concern the verb."""
+
+    def uses(self, verb: str) -> Uses:
+        """What a verb uses for it in addition to its imports: parts of the family."""
+        return families.uses(verb, self.kind)
 
 
 class ModelSpec(CommonSpec, Section):

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pyvmaf.base.document import Call
-from pyvmaf.base.families import uses
 from pyvmaf.base.files import sha256_bytes, sha256_file, write_bytes
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.outputs import claim, publishes
@@ -263,7 +262,7 @@ def quantize(
 
     inputs = {"config": config, "model": model, "weights": weights, "features": table}
     args = {**inputs, "mode": mode, "overrides": {k: v for k, v in (overrides or {}).items() if v is not None}}
-    call = Call("quantize-int8", args=args, inputs=inputs, uses=uses("quantize-int8", spec.kind), started=started)
+    call = Call("quantize-int8", args=args, inputs=inputs, uses=spec.uses("quantize-int8"), started=started)
     write_bytes(output, int8)
     measurements = {**_of_file(shipped, int8, output), **_of_folds(folds), **_limits(spec, settings)}
     reasons = missed(measurements)

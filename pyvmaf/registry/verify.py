@@ -366,11 +366,13 @@ class _Check:
     def check_cache(self) -> None:
         if not self.entries:
             return
-        from pyvmaf.features.cache import check
+        from pyvmaf.features import cache as scores
+        from pyvmaf.frames import cache as pictures
 
+        checks = {scores.SUFFIX: scores.check, pictures.SUFFIX: pictures.check}
         for path in self.entries:
             try:
-                check(path)
+                checks.get(path.suffix, scores.check)(path)
             except (PyvmafError, OSError) as err:
                 self.report(path, "cache", str(err))
             self.outcome.cache_entries += 1

@@ -14,7 +14,6 @@ import numpy as np
 
 from pyvmaf.base.code import identity
 from pyvmaf.base.document import Call, publish
-from pyvmaf.base.families import uses
 from pyvmaf.base.files import content_hash, read_json, read_yaml, sha256_file, write_json
 from pyvmaf.base.outputs import publishes
 from pyvmaf.base.parquet import read_parquet
@@ -174,7 +173,7 @@ def subset_sweep(
             "margin": margin,
         },
         inputs={"features": table} if config is None else {"features": table, "config": config},
-        uses=uses("subset-sweep", spec.kind),
+        uses=spec.uses("subset-sweep"),
         started=started,
     )
     sha256 = sha256_file(table)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyvmaf.base.document import Call, publish
-from pyvmaf.base.families import uses
 from pyvmaf.base.files import read_yaml, relative
 from pyvmaf.base.outputs import publishes
 from pyvmaf.errors import InputError, unknown_name
@@ -126,7 +125,7 @@ def tune(
             "backend": backend,
         },
         inputs={"config": config, "features": table},
-        uses=uses("tune", spec.kind),
+        uses=spec.uses("tune"),
         started=started,
     )
     job = Job(base, table, output, objective, seed, epochs, threads)

@@ -245,7 +245,8 @@ class Model:
 
     def code(self, verb: str) -> str:
         """The identity of a verb's code for this model: the verb's, and the parts of the family that it loads."""
-        return identity(verb, families.uses(verb, self.kind))
+        own = hasattr(self._family, "uses")
+        return identity(verb, self._family.uses(verb, self.spec) if own else families.uses(verb, self.kind))
 
     def part(self, step: str) -> dict[str, Any]:
         """The keys that a step reads of the file: a change of another key does not concern the step."""

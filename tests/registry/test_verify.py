@@ -152,6 +152,26 @@ def test_what_is_no_folder_is_refused(results: Path) -> None:
         verify("results/tables/default.parquet")
 
 
+def test_entries_of_pictures_are_checked_as_such(results: Path) -> None:
+    import numpy as np
+
+    from pyvmaf.frames.cache import Entry, PictureCache
+
+    cache = PictureCache(results / "cache")
+    key = {"video": "a", "frames": [0, 1]}
+    cache.put(key, Entry(np.arange(24, dtype=np.uint8).reshape(2, 3, 4), (0, 1)))
+    outcome = verify(results)
+    assert outcome.cache_entries == 1
+    assert outcome.clean
+    entry = cache.path(key)
+    data = bytearray(entry.read_bytes())
+    data[-1] ^= 1
+    entry.write_bytes(data)
+    (finding,) = verify(results).findings
+    assert (finding.kind, finding.path) == ("cache", f"results/cache/{entry.parent.name}/{entry.name}")
+    assert "it holds other pictures" in finding.message
+
+
 def test_a_damaged_cache_entry_is_found(results: Path) -> None:
     import numpy as np
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pyvmaf.base.files import read_bytes, sha256_bytes, write_bytes
 from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.models.image import backbones
 from pyvmaf.models.image.crops import scaled
 from pyvmaf.models.image.names import FRAME, SHARED_BY_MEMBERS
 from pyvmaf.models.image.networks import Scaled, one_thread
@@ -25,8 +26,6 @@ from pyvmaf.models.image.onnx_form import write
 from pyvmaf.models.image.rows import PictureRows
 from pyvmaf.models.image.spec import ImageSpec, Network
 from pyvmaf.models.image.views import squares
-from pyvmaf.models.imported.efficientnet_lite0 import GRAY, STAGES, spread
-from pyvmaf.models.imported.efficientnet_lite0 import Network as Published
 from pyvmaf.models.sampling import evenly
 from pyvmaf.runtime import session as runtimes
 
@@ -37,32 +36,7 @@ _LEAST_SPREAD = 0.01
 """Figures that vary less would be rounding errors, magnified. Those of the published weights vary by .14 or more on encodes."""
 _JITTER = 1e-10
 
-_STAGES = 6
-_LEAST_DEVIATION = 0.02
-N_FIGURES = 2 * sum(stage.channels for stage in STAGES[:_STAGES])
-
 Array = NDArray[np.float64]
-
-
-class GrayBackbone(Published):
-    """The published network for gray pictures [n, 1, h, w] in [0, 1], up to its sixth stage.
-
-    Its figures [n, `N_FIGURES`] are the mean and the logarithm of the standard deviation of each channel of the six stages:
-    contents differ in contrast by factors.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(planes=1)
-        del self._fc, self._conv_head, self._bn1
-        self._blocks = self._blocks[: sum(stage.blocks for stage in STAGES[:_STAGES])]
-
-    def forward(self, frame: Tensor) -> Tensor:  # type: ignore[override]
-        """Give the figures."""
-        parts = []
-        for level in self.stages((frame - GRAY[0]) * (1 / GRAY[1]), _STAGES)[1:]:
-            mean, deviation = spread(level)
-            parts += [mean, torch.log(deviation + _LEAST_DEVIATION)]
-        return torch.flatten(torch.cat(parts, 1), 1)
 
 
 class Line(nn.Module):
@@ -107,9 +81,9 @@ class Bumps(nn.Module):
 class Frozen(nn.Module):
     """Backbone and head: gray pictures [n, 1, h, w] in [0, 1] to [n, 1]."""
 
-    def __init__(self, head: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        self.backbone = GrayBackbone()
+        self.backbone = backbone
         self.head = head
 
     def forward(self, frame: Tensor) -> Tensor:
@@ -121,8 +95,15 @@ class Frozen(nn.Module):
 def empty(network: Network, centres: int = 1) -> Frozen:
     """Make a network whose numbers are still to be set."""
     assert network.head is not None
-    d = N_FIGURES
-    return Frozen(Line(d) if network.head.type == "line" else Bumps(d, centres))
+    published = _published(network)
+    d = published.N_FIGURES
+    return Frozen(published.Backbone(), Line(d) if network.head.type == "line" else Bumps(d, centres))
+
+
+def _published(network: Network) -> Any:
+    """The module of the backbone."""
+    assert network.backbone is not None
+    return backbones.load(network.backbone.model)
 
 
 def restored(network: Network, state: Mapping[str, NDArray[Any]]) -> Frozen:
@@ -157,12 +138,10 @@ def read_backbone(spec: ImageSpec, path: Path) -> dict[str, NDArray[Any]]:
         raise IntegrityError(
             f"{path} is not a readable safetensors file ({err}): convert {backbone.model} again"
         ) from err
-    expected = GrayBackbone().state_dict()
-    if missing := sorted(expected.keys() - tensors.keys()):
-        raise IntegrityError(f"{path} lacks {missing[0]}, which {backbone.model} has: convert it again")
-    kept = {name: tensors[name] for name in expected}
-    # Three equal planes: the sum of their kernels.
-    kept["_conv_stem.weight"] = kept["_conv_stem.weight"].sum(axis=1, keepdims=True)
+    try:
+        kept = _published(spec.network).restated(tensors)
+    except KeyError as err:
+        raise IntegrityError(f"{path} lacks {err.args[0]}, which {backbone.model} has: convert it again") from err
     return {SHARED_BY_MEMBERS + name: value for name, value in kept.items()}
 
 
@@ -181,7 +160,8 @@ def figures_of(
 
     if kept is not None and kept.is_file():
         return load(kept.read_bytes())[_FIGURES]
-    network = GrayBackbone()
+    published = _published(spec.network)
+    network = published.Backbone()
     network.load_state_dict(
         {name.removeprefix(SHARED_BY_MEMBERS): torch.from_numpy(np.array(value)) for name, value in backbone.items()}
     )
@@ -192,11 +172,11 @@ def figures_of(
         input_name=FRAME,
         input_shape=["batch", 1, side, side],
         output_name=_FIGURES,
-        output_shape=["batch", N_FIGURES],
+        output_shape=["batch", published.N_FIGURES],
         opset=spec.export.opset,
     )
     runtime = runtimes.session(graph, where=where)
-    out = np.empty((data.y.size, spec.crops.views, N_FIGURES), dtype=np.float32)
+    out = np.empty((data.y.size, spec.crops.views, published.N_FIGURES), dtype=np.float32)
     for row in range(data.y.size):
         out[row] = runtimes.run(runtime, {FRAME: squares(data.picture(row), side, spec.crops.views)}, where)
     if kept is not None:

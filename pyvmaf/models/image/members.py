@@ -8,9 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.base.code import identity
+from pyvmaf.base.code import Uses, identity
 from pyvmaf.base.coded import Coded
-from pyvmaf.base.families import uses
 from pyvmaf.base.files import content_hash
 from pyvmaf.models.crossval import Division
 from pyvmaf.models.families import Run
@@ -35,9 +34,8 @@ class Grouped(Protocol):
 class TrainedSpec(Settings, Protocol):
     """The spec of a family that trains one network after another."""
 
-    @property
-    def kind(self) -> str:
-        """Its family."""
+    def uses(self, verb: str) -> Uses:
+        """What a verb uses for it in addition to its imports."""
 
     def training(self) -> dict[str, Any]:
         """Everything that shapes the weights."""
@@ -99,6 +97,6 @@ def kept_file(spec: TrainedSpec, run: Run, data: Grouped, name: str) -> Path | N
         "seed": run.seed,
         "epochs": run.epochs,
         "member": name,
-        "code": identity("fit", uses("fit", spec.kind)),
+        "code": identity("fit", spec.uses("fit")),
     }
     return run.checkpoints / f"{content_hash(key)[:32]}.safetensors"

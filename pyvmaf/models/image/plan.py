@@ -1,9 +1,12 @@
-"""Answers to the workflow's plan about the YAML file of a model of pictures. Only the standard library is imported."""
+"""Answers to the workflow's plan about the YAML file of a model of pictures. Nothing outside of the package is imported."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from pyvmaf.base.code import Uses
+from pyvmaf.models.image import backbones
 
 PICTURES = True
 """Its table is one of pictures (`pyvmaf.frames`)."""
@@ -33,3 +36,8 @@ def backbone(spec: Mapping[str, Any]) -> str | None:
     """Name the published checkpoint that it is trained on."""
     stated = spec["network"].get("backbone")
     return None if stated is None else str(stated["model"])
+
+
+def uses(verb: str, spec: Mapping[str, Any]) -> Uses:
+    """What a verb uses for it in addition to its imports."""
+    return backbones.uses(verb, spec["kind"], backbone(spec))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from pyvmaf.base.code import Uses
 from pyvmaf.base.section import Section
 from pyvmaf.corpora.spec import Sha256
+from pyvmaf.models.image import backbones
+from pyvmaf.models.image.backbones import check_known
 from pyvmaf.models.spec import Ensemble, Export, ModelSpec, Optimiser, Pooled, Quantised, Split, Target
 
 REFERENCE = "reference"
@@ -28,8 +31,8 @@ def _is_zero(value: object) -> bool:
 class Backbone(Section):
     """A published network that a head is trained on."""
 
-    model: Literal["efficientnet_lite0"] = Field(
-        description="Model file of the checkpoint; the configuration names it in `checkpoints`."
+    model: Annotated[str, AfterValidator(check_known)] = Field(
+        description="Model file of the checkpoint, a row of `BACKBONES`; the configuration names it in `checkpoints`."
     )
     sha256: Sha256 = Field(description="SHA-256 of the converted weights (weights.safetensors of convert).")
 
@@ -289,6 +292,11 @@ class ImageSpec(ModelSpec, Section):
     def takes_backbone(self) -> bool:
         """Whether fit reads the weights of a published network."""
         return self.network.is_frozen
+
+    def uses(self, verb: str) -> Uses:
+        """What a verb uses for it in addition to its imports: the family, and the backbone."""
+        backbone = self.network.backbone
+        return backbones.uses(verb, self.kind, None if backbone is None else backbone.model)
 
     @model_validator(mode="after")
     def _trains(self) -> Self:

@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.models.fit import fit
-from pyvmaf.models.image.frozen import GrayBackbone, Rows, read_backbone, restored_head, solve
+from pyvmaf.models.image.backbones.efficientnet_lite0 import Backbone
+from pyvmaf.models.image.frozen import Rows, read_backbone, restored_head, solve
 from pyvmaf.models.image.spec import ImageSpec
 from pyvmaf.models.imported.convert import convert
 from pyvmaf.models.imported.efficientnet_lite0 import GRAY, N_FEATURES, STAGES, Network
@@ -131,7 +132,7 @@ def test_the_converted_network_answers_as_the_published_one(backbone: Path) -> N
 def test_gray_pictures_give_the_figures_of_six_stages_of_three_equal_planes(tmp_path: Path, backbone: Path) -> None:
     from safetensors.torch import load_file
 
-    whole, gray = Network().eval(), GrayBackbone().eval()
+    whole, gray = Network().eval(), Backbone().eval()
     whole.load_state_dict(load_file(backbone))
     state = read_backbone(image_spec(write_spec(tmp_path, keys(backbone))), backbone)
     gray.load_state_dict({name.removeprefix("backbone."): torch.from_numpy(value) for name, value in state.items()})
@@ -219,3 +220,20 @@ def test_specs_that_contradict_themselves_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         assert isinstance(image_spec(write_spec(tmp_path, keys(backbone) | changes)), ImageSpec)
+
+
+def test_a_backbone_is_a_row_of_the_table(backbone: Path) -> None:
+    from pyvmaf.models.image import backbones, plan
+
+    given = keys(backbone)
+    spec = ImageSpec.model_validate(given)
+    own = backbones.BACKBONES["efficientnet_lite0"]
+    for verb in ("fit", "export", "quantize-int8"):
+        assert own in spec.uses(verb).modules
+        assert spec.uses(verb) == plan.uses(verb, given)
+    # A verdict reads figures, and another model no backbone.
+    assert own not in spec.uses("judge").modules
+    assert own not in ImageSpec.model_validate(SCORE).uses("fit").modules
+    given["network"]["backbone"]["model"] = "efficientnet_lite1"
+    with pytest.raises(ValueError, match="unknown backbone"):
+        ImageSpec.model_validate(given)
