@@ -19,6 +19,7 @@ import yaml
 
 from bench.clips import report
 from bench.ladders import DATA, clips, picture_rows, versions, write_pictures
+from pyvmaf.checks.audit_filter import audit_filter
 from pyvmaf.frames.images import extract_images, images_of
 from pyvmaf.frames.spec import PictureSet
 from pyvmaf.models.export import export
@@ -32,6 +33,7 @@ IOU, ABOVE_FIXED, SALIENCY_SECONDS = 0.62, 0.12, 360.0
 HELD_OUT = ("dog_park", "coffee_pour", "highway_drive", "wood_rabbit", "cactus_flower")
 # Screens, clips below 8 bits of 4:2:0, and a fade have no place among films that a filter restores.
 LEFT_OUT = ("code_static_1080p", "pdf_scroll", "park_joy_444p10", "park_joy_422p10", "foreman_qcif", "jwst_fade")
+HELD_OUT_TABLE = "held_out.parquet"
 MEAN_GAIN, WORST_GAIN, FILTER_SECONDS = 0.03, -0.1, 900.0
 
 
@@ -107,13 +109,16 @@ def measure_saliency(folder: Path) -> bool:
 
 
 def filter_table(folder: Path) -> Path:
-    """Make the table of pictures of all clips: five frames of those to train on, two of those held out."""
+    """Make the table of pictures of all clips, five frames of those to train on and two of those held out, and the table of
+    the latter alone (`HELD_OUT_TABLE`).
+    """
     rows: list[dict[str, Any]] = []
     for name in sorted(clips().keys() - set(LEFT_OUT)):
         found, count = versions(name), 2 if name in HELD_OUT else 5
         indices = [(2 * part + 1) * found[0].vmaf.size // (2 * count) for part in range(count)]
         rows += picture_rows(found, name, indices, folder / f"{name}.safetensors")
     write_pictures(rows, folder / "filter.parquet")
+    write_pictures([row for row in rows if row["clip"] in HELD_OUT], folder / HELD_OUT_TABLE)
     return folder / "filter.parquet"
 
 
@@ -131,6 +136,10 @@ def measure_filter(folder: Path) -> bool:
     worst = block["worst_clip"]
     kept = worst["gain"] >= WORST_GAIN
     met &= report(f"learned_filter_v1, worst clip ({worst['clip']})", f"{worst['gain']:.4f} dB", kept)
+    audit = audit_filter(folder / "learned_filter_v1" / "seed0" / "model.onnx", folder / HELD_OUT_TABLE)
+    for part in audit.cells:
+        print(f"{part.codec}, VMAF {part.quality}: {part.gain:+.4f} dB in 8 bits, worst picture {part.worst:+.4f}")
+    print(f"mean gain in 8 bits: {audit.mean_gain:+.4f} dB; {'; '.join(audit.warnings) or 'no warning'}", flush=True)
     met &= report("learned_filter_v1, fit and figures", f"{seconds:.0f} processor seconds", seconds <= FILTER_SECONDS)
     return met
 

@@ -103,8 +103,11 @@ def rmse(x: ArrayLike, y: ArrayLike) -> float:
     return float(np.sqrt(np.mean((a - b) ** 2)))
 
 
-def psnr(x: NDArray[np.uint8], y: NDArray[np.uint8], *, cap: float) -> float:
-    """Compute the peak signal-to-noise ratio of two pictures of 8 bits in dB, at most `cap`, which equal pictures have."""
+def psnr(x: NDArray[Any], y: NDArray[Any], *, cap: float) -> float:
+    """Compute the peak signal-to-noise ratio of two pictures in levels of 0 to 255, in dB.
+
+    At most `cap`, which equal pictures have. Levels need not be whole numbers.
+    """
     if x.shape != y.shape:
         raise InputError(f"pictures of one size are compared, not {x.shape} and {y.shape}")
     error = float(np.square(x.astype(np.float32) - y.astype(np.float32)).mean(dtype=np.float64))

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from pyvmaf.errors import PyvmafError
 from pyvmaf.models.families import learned_int8_part
+from pyvmaf.models.image.memory import kept_memory
 from pyvmaf.models.image.networks import one_thread
 from pyvmaf.quantized.material import Material
 
@@ -73,7 +74,7 @@ def fine_tune_convolutions(material: Material) -> bytes:
     settings, optimiser = material.settings, material.spec.optimiser
     lesson = part.lesson(material.spec, material.table)
     model = onnx.load_model_from_string(material.fp32)
-    with one_thread(), torch.random.fork_rng():
+    with one_thread(), kept_memory(), torch.random.fork_rng():
         network = folded(part.trained_network(material.spec, material.weights, material.held_out))
         layers = _rounded(network, model)
         weights = [parameter for layer in layers for parameter in layer.layer.parameters()]

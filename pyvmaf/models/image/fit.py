@@ -102,8 +102,8 @@ def _stacked(trained: list[Trained]) -> dict[str, NDArray[Any]]:
 def predict(
     spec: ImageSpec, state: Mapping[str, NDArray[Any]], data: PictureRows, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Score some rows [n] with a trained state, as its exported graph does: of a filter, the PSNR of what it makes of each
-    picture, in 8 bits.
+    """Score some rows [n] with a trained state, as its exported graph does: of a filter, the PSNR of what it answers
+    to each picture.
     """
     if not rows.size:
         return np.empty(0)

@@ -78,6 +78,9 @@ class PictureLesson:
                 away, expected = (centred(values, sources) for values in (answers[:, 0], targets))
                 order = nn.functional.smooth_l1_loss(away, expected, beta=loss.beta, reduction="none")
                 each = each + loss.within * order
+        elif loss.name == "gain":
+            after, before = ((one - targets).square().mean(dim=(1, 2, 3)) + loss.floor**2 for one in (answers, inputs))
+            each = torch.log(after / before)
         else:
             error = (answers - targets).abs().mean(dim=(1, 2, 3))
             before = (inputs - targets).abs().mean(dim=(1, 2, 3))

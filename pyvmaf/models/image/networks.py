@@ -68,26 +68,34 @@ class ResidualBlock(nn.Module):
         return x + change
 
 
-class ResidualFilter(nn.Module):
-    """Pictures to pictures of the same size: [n, 1, h, w] in [0, 1], whose last layer starts at zero.
+_CHANGE = 0.1
+"""Unit of what a filter adds. Corrections are about one of 255 levels: in a unit of the whole range a single step of the
+optimiser moves the last layer by more than it has to learn."""
+_CONTRAST = 8.0
+"""Gain of a filter's first layer, whose kernels start without a mean: what differs from the surroundings is what a filter
+looks at, and the level of the surroundings, which is some ten times larger, is noise to the layers behind."""
 
-    Training sees what the network answers before it is kept inside [0, 1] (`forward`); `Clamped` is what ships.
-    """
+
+class ResidualFilter(nn.Module):
+    """Pictures to pictures of the same size: [n, 1, h, w] in [0, 1], whose last layer starts at zero."""
 
     def __init__(self, channels: int, blocks: int) -> None:
         super().__init__()
         self.inwards = nn.Conv2d(1, channels, 3, 1, 1)
+        kernels = self.inwards.weight.detach()
+        kernels.copy_(_CONTRAST * (kernels - kernels.mean(dim=(1, 2, 3), keepdim=True)))
         self.relu = nn.ReLU()
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
         self.outwards = nn.Conv2d(channels, 1, 3, 1, 1)
+        for layer in (self.inwards, self.outwards):
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.outwards.weight)
-        assert self.outwards.bias is not None
-        nn.init.zeros_(self.outwards.bias)
 
     def forward(self, degraded: Tensor) -> Tensor:
         """Filter pictures."""
         residual: Tensor = self.outwards(self.blocks(self.relu(self.inwards(degraded))))
-        return torch.clamp(degraded + residual, 0.0, 1.0)
+        return torch.clamp(degraded + residual * _CHANGE, 0.0, 1.0)
 
 
 class Scaled(nn.Module):

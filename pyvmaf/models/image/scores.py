@@ -42,11 +42,6 @@ def scores(
     return np.concatenate(found) if found else np.empty(0)
 
 
-def in_levels(picture: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Round a picture in [0, 1] to 8 bits."""
-    return np.asarray(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8))
-
-
 def _filtered_psnr(answer: Callable[[NDArray[np.float32]], NDArray[np.float64]], data: PictureRows, row: int) -> float:
     picture = data.picture(row)[None, None].astype(np.float32) / np.float32(255)
-    return psnr(in_levels(answer(picture)[0, 0]), data.reference(row), cap=PSNR_CAP)
+    return psnr(255 * answer(picture)[0, 0], data.reference(row), cap=PSNR_CAP)

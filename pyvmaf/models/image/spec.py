@@ -114,10 +114,11 @@ class Augmentation(Section):
 class Loss(Section):
     """The loss of a crop."""
 
-    name: Literal["smooth_l1", "relative_l1"] = Field(
+    name: Literal["smooth_l1", "relative_l1", "gain"] = Field(
         default="smooth_l1",
         description="smooth_l1: of scores. relative_l1: of pictures, the mean absolute error divided by that of the crop as it "
-        "came in, so that good crops count as much as bad ones.",
+        "came in, so that good crops count as much as bad ones. gain: of pictures, the logarithm of the mean squared error "
+        "divided by that of the crop as it came in, which is the change of PSNR.",
     )
     beta: float = Field(
         default=0.5, gt=0, description="smooth_l1: where it turns linear, with a target range that is 4 wide."
@@ -129,7 +130,11 @@ class Loss(Section):
         "the order of the versions of one content then counts, too. It needs sampling.together.",
         exclude_if=_is_zero,
     )
-    floor: float = Field(default=0.002, gt=0, description="relative_l1: added to the error that is divided by.")
+    floor: float = Field(
+        default=0.002,
+        gt=0,
+        description="relative_l1: added to the error that is divided by. gain: its square is added to both errors.",
+    )
     power: float = Field(
         default=1.0, ge=0, le=1, description="relative_l1: exponent of the divisor; 0 for the plain absolute error."
     )
@@ -314,7 +319,7 @@ class ImageSpec(ModelSpec, Section):
     def _losses(self) -> Self:
         filters = self.network.is_filter
         for loss in (self.loss, *(stage.loss for stage in self.stages if stage.loss is not None)):
-            if filters != (loss.name == "relative_l1"):
+            if filters != (loss.name in ("relative_l1", "gain")):
                 raise ValueError(f"loss.name: {loss.name} is not a loss of a {'picture' if filters else 'score'}")
         if self.stages and (total := sum(stage.epochs for stage in self.stages)) != self.epochs:
             raise ValueError(f"stages have {total} epochs together, but epochs is {self.epochs}")

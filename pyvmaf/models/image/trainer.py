@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader
 from pyvmaf.errors import PyvmafError, UnavailableError
 from pyvmaf.models.image.checkpoints import SafetensorsIO
 from pyvmaf.models.image.learning import Batch, Lesson
+from pyvmaf.models.image.memory import kept_memory
 from pyvmaf.models.image.networks import one_thread
 from pyvmaf.models.image.randomness import stream
 from pyvmaf.models.image.spec import EarlyStopping, Schedule
@@ -243,7 +244,7 @@ def train(
             f"{spec.name} is trained with device: cuda, which this machine does not have: set device: cpu"
         )
     first = int(stream("weights", seed, member.name).integers(1 << 62))
-    with one_thread(), _quiet(), torch.random.fork_rng():
+    with one_thread(), kept_memory(), _quiet(), torch.random.fork_rng():
         torch.manual_seed(first)
         network = lesson.network().to(memory_format=torch.channels_last)
         module = Module(spec, lesson, network, member, seed, epochs)

@@ -21,6 +21,7 @@ from pyvmaf.models.image.gates import GATES
 from pyvmaf.models.image.lesson import PictureLesson
 from pyvmaf.models.image.networks import MobileNetTiny, ResidualFilter, n_parameters
 from pyvmaf.models.image.rows import read_rows
+from pyvmaf.models.image.scores import scores
 from pyvmaf.models.image.trainer import Member, Module
 from pyvmaf.models.weights import load_weights
 from tests.make.pictures import FILTER, SCORE, image_spec, write_pictures, write_spec
@@ -97,7 +98,35 @@ def test_a_filter_is_judged_by_the_psnr_of_what_it_makes(tmp_path: Path, picture
     assert gain.abs().max() > 0
     initial = fit(write_spec(tmp_path, FILTER), pictures, tmp_path / "seed1", seed=0, epochs=0)
     untouched = pq.read_table(initial.predictions).to_pandas()
-    assert (untouched["prediction"] == untouched["target"]).all()  # the last layer starts at zero
+    # The last layer starts at zero; answers are float32.
+    assert untouched["prediction"].to_numpy() == pytest.approx(untouched["target"].to_numpy(), abs=1e-5)
+
+
+def test_the_gain_of_a_filter_is_not_rounded_and_its_loss_is_that_gain(tmp_path: Path, pictures: Path) -> None:
+    spec = image_spec(write_spec(tmp_path, FILTER, loss={"name": "gain", "floor": 1e-6}))
+    data = read_rows(spec, pictures)
+    row = np.flatnonzero(data.y < 60)[:1]
+    picture, pristine = (
+        np.asarray(one, np.float64) for one in (data.picture(int(row[0])), data.reference(int(row[0])))
+    )
+    # A fifth of the way to the pristine picture: less than half a level nearly everywhere, which 8 bits would not show.
+    nearer = picture + (pristine - picture) / 5
+    (found,) = scores(spec, lambda _: (nearer / 255)[None, None], data, row)
+    assert found == pytest.approx(data.y[row[0]] + 20 * np.log10(5 / 4), abs=1e-3)
+    before, after, target = (torch.from_numpy(one[None, None] / 255) for one in (picture, nearer, pristine))
+    network: Any = lambda _: after  # noqa: E731
+    batch = before, target, torch.ones(1), torch.zeros(1, dtype=torch.int64)
+    loss = float(PictureLesson(spec, data).loss(network, batch))
+    assert -10 / np.log(10) * loss == pytest.approx(20 * np.log10(5 / 4), abs=1e-3)
+
+
+def test_a_filter_starts_blind_to_brightness() -> None:
+    torch.manual_seed(1)
+    network = ResidualFilter(8, 1)
+    with torch.no_grad():
+        network.outwards.weight.fill_(0.1)
+        dark, light = (network(torch.full((1, 1, 24, 24), level))[..., 8:-8, 8:-8] for level in (0.2, 0.8))
+    assert torch.allclose(light - dark, torch.full_like(dark, 0.6), atol=1e-5)
 
 
 def test_early_stopping_ends_before_the_last_epoch(tmp_path: Path, pictures: Path) -> None:

@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
+from safetensors.numpy import load_file, save_file
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 from torch.nn import functional
 
+from pyvmaf.checks.validate_model import validate_model
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.models.fit import fit
 from pyvmaf.models.image.backbones.efficientnet_lite0 import Backbone
@@ -220,6 +222,21 @@ def test_specs_that_contradict_themselves_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         assert isinstance(image_spec(write_spec(tmp_path, keys(backbone) | changes)), ImageSpec)
+
+
+def test_a_converted_checkpoint_is_validated_against_its_network(backbone: Path, tmp_path: Path) -> None:
+    config, model = backbone.with_name("efficientnet_lite0.yaml"), backbone.with_name("model.onnx")
+    # Seeded weights answer far beyond the published ones, so that float32 rounds more.
+    report = validate_model(model, config=config, threshold=1e-3)
+    assert report.passed
+    assert [(check.what, check.passed) for check in report.checks][2] == ("largest difference from torch", True)
+    tensors = load_file(backbone)
+    tensors["_fc.bias"] = tensors["_fc.bias"] + 0.5
+    tensors["_blocks.0._project_conv.weight"] = tensors["_blocks.0._project_conv.weight"] * 1.5
+    save_file(tensors, tmp_path / "weights.safetensors")
+    other = validate_model(model, config=config, weights=tmp_path / "weights.safetensors", threshold=1e-3)
+    assert not other.passed
+    assert [check.what for check in other.checks if check.passed is False] == ["largest difference from torch"]
 
 
 def test_a_backbone_is_a_row_of_the_table(backbone: Path) -> None:
