@@ -24,6 +24,7 @@ from pyvmaf.cli.features import (
 )
 from pyvmaf.cli.show import print_whole
 from pyvmaf.features.catalog import DEFAULT_MODEL, FEATURES
+from pyvmaf.video.layouts import SCALERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -184,20 +185,50 @@ def score(
         typer.Option(
             "--scale",
             metavar="reference|WxH",
-            help="Scale the distorted video to the reference's size (`reference`), or both to WxH; bicubic.",
+            help="Scale the distorted video to the reference's size (`reference`), or both to WxH. Another shape is refused.",
         ),
     ] = None,
+    scaler: Annotated[
+        str,
+        typer.Option(
+            "--scaler", metavar="NAME", help=f"Scaler of FFmpeg for --scale and --display: {', '.join(SCALERS)}."
+        ),
+    ] = SCALERS[0],
     match_depth: MatchDepthOption = False,
     deinterlace: Annotated[
-        bool,
-        typer.Option("--deinterlace", help="Make one frame of both fields of each frame of interlaced videos (bwdif)."),
-    ] = False,
+        str | None,
+        typer.Option(
+            "--deinterlace",
+            metavar="auto|bob|weave[:yadif]",
+            help="Of videos that are interlaced, flagged or not, make one frame of both fields of each frame (auto) or of each field "
+            "(bob: twice the frames), with bwdif, or yadif as in auto:yadif; or take both fields for one picture (weave).",
+            show_default=False,
+        ),
+    ] = None,
     crop: Annotated[
         list[str] | None,
         typer.Option(
             "--crop",
             metavar="[SIDE=]WxH[+X+Y]",
             help="Compare a part of the picture, of both videos, or of reference= or distorted= (repeatable); by default the middle.",
+            show_default=False,
+        ),
+    ] = None,
+    pad: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pad",
+            metavar="[SIDE=]WxH[+X+Y]",
+            help="Put the picture of both videos, or of one, into a larger black one (repeatable); by default into the middle.",
+            show_default=False,
+        ),
+    ] = None,
+    range_: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="limited|full",
+            help="Convert samples of the other range to this one.",
             show_default=False,
         ),
     ] = None,
@@ -250,8 +281,16 @@ def score(
         bool, typer.Option("--luma-only", help="Compare luma alone, for example of a gray video with one in colours.")
     ] = False,
     fps: Annotated[
-        str, typer.Option("--fps", help="Frames per second of numbered pictures (frame_%04d.png), a fraction.")
-    ] = "25",
+        list[str] | None,
+        typer.Option(
+            "--fps",
+            metavar="nearest|reference|distorted|N",
+            help="Videos of different rates: compare each frame of the distorted one with the nearest in time (nearest), or convert one "
+            "to the rate of the other (reference, distorted). A number is the rate of numbered pictures (frame_%04d.png). "
+            "[default: by frame number; 25]",
+            show_default=False,
+        ),
+    ] = None,
     size: Annotated[str | None, typer.Option("--size", metavar="WxH", help="Frame size of raw .yuv files.")] = None,
     pix_fmt: Annotated[
         str, typer.Option("--pix-fmt", help="Pixel format of raw .yuv files, by FFmpeg's name.")
@@ -284,7 +323,11 @@ def score(
 
       vmaf-train score ref.yuv dis.yuv --size 1920x1080 --pix-fmt yuv420p10le
 
-      vmaf-train score master.mov 540p.mp4 --scale reference --features canonical6,psnr_y,cambi
+      vmaf-train score master.mov 540p.mp4 --scale reference --scaler lanczos --features canonical6,psnr_y,cambi
+
+      vmaf-train score broadcast_1080i.ts encode_1080p50.mp4 --deinterlace bob
+
+      vmaf-train score camera_60fps.mov encode_30fps.mp4 --fps nearest
 
       vmaf-train score reference.mkv distorted.mkv --model vmaf_v0.6.1 --model fr_regressor_v2_ensemble
 
@@ -327,13 +370,16 @@ def score(
         "stream": stream,
         "drop_alpha": drop_alpha,
         "luma_only": luma_only,
-        "fps": fps,
+        **_rates(fps or []),
         "raw": Format.parse(size, pix_fmt) if size else None,
         "scale": True if scale == "reference" else scale or False,
         "match_depth": match_depth,
         "bit_depth": bit_depth,
-        "deinterlace": deinterlace,
+        "deinterlace": deinterlace or "",
         "crop": tuple(crop or ()),
+        "pad": tuple(pad or ()),
+        "range": range_,
+        "scaler": scaler,
         "display": display,
         "offset": offset or 0,
         "sync": sync_window if sync else False,
@@ -390,6 +436,13 @@ class _Asked:
         with ExitStack() as stack:
             live = self.output is not None and self.to_stream and self.form == "ndjson"
             yield stack.enter_context(open_stream(self.output)) if live and self.output is not None else None
+
+
+def _rates(words: Sequence[str]) -> dict[str, str]:
+    """Divide the values of ``--fps`` into the way to pair frames and the rate of numbered pictures."""
+    from pyvmaf.video.paced import PAIRINGS
+
+    return {"pair_by" if word in PAIRINGS else "fps": word for word in words}
 
 
 def _page(output: Path | None, report: Path | None, form: str | None) -> tuple[Path | None, Path | None]:

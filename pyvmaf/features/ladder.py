@@ -22,11 +22,12 @@ from pyvmaf.features.extract import Task, check_formats, compare_rates, run
 from pyvmaf.features.options import AS_CODED, BY_DEFAULT, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher, requests_of, usable
 from pyvmaf.video import agree, shift
-from pyvmaf.video.filters import DEINTERLACE, Area, Which
+from pyvmaf.video.filters import BOB, DEINTERLACE, DEINTERLACERS, WEAVE, Area, Which, field_order
 from pyvmaf.video.format import Format, parse_size
+from pyvmaf.video.paced import pace, source_of
 from pyvmaf.video.piped import Piped, is_piped
 from pyvmaf.video.reader import FrameSource, Reader
-from pyvmaf.video.shifted import Shifted, whole
+from pyvmaf.video.shifted import Shifted
 from pyvmaf.video.sync import Offset, find_offset, offset_frames
 
 Clip = str | os.PathLike[str] | FrameSource
@@ -110,21 +111,28 @@ def open_pair(
             "drop_alpha": reading.drop_alpha,
             "luma_only": reading.luma_only,
             "fps": reading.fps,
+            "scaler": reading.scaler,
         }
-        if not (reading.deinterlace or reading.crop or (reading.display and which == "reference")):
-            return kind(clip, **options)
-        if kind is Piped:
+        asked = reading.deinterlace or reading.crop or reading.pad or reading.range
+        asked = asked or (reading.display and which == "reference")
+        if kind is Piped and (asked or reading.pair_by != "number"):
             raise InputError(
                 f"{clip} is a pipe, whose frames are scored as they are: let the program that writes it convert them"
             )
-        filters, words, size = _conversions(Reader(clip, **options), reading, which)
-        converted.extend(f"{clip} {word}" for word in words)
-        return Reader(clip, **{**options, "filters": filters, "size": size or options["size"]})
+        if not asked:
+            return kind(clip, **options)
+        done = _conversions(Reader(clip, **options), reading, which)
+        converted.extend(f"{clip} {word}" for word in done.words)
+        more = {"filters": tuple(done.filters), "per_frame": done.per_frame, "size": done.size or options["size"]}
+        return Reader(clip, **{**options, **more})
 
     size = parse_size(reading.scale) if isinstance(reading.scale, str) else None
     first = opened(reference, size, "reference")
     target = (first.format.width, first.format.height) if reading.scale or reading.display else None
     others = {name: opened(clip, target, "distorted") for name, clip in distorted.items()}
+    if reading.pair_by != "number":
+        first, others, paired = _paced(first, others, reading)
+        converted += paired
     try:
         notes = [*converted, *(compare_sides(first, others.values()) if reading.related else [])]
         depths = [video.format.bit_depth for video in (first, *others.values())]
@@ -145,36 +153,117 @@ def open_pair(
     return first, others, notes
 
 
-def _conversions(
-    video: Reader, reading: Reading, which: Which
-) -> tuple[tuple[str, ...], list[str], tuple[int, int] | None]:
-    """Return the filters for a video, what they do in words, and the size that fills the screen.
+@dataclass
+class _Conversions:
+    """What is done to the frames of a file.
+
+    Attributes:
+        filters: filters of FFmpeg.
+        words: what they do.
+        per_frame: frames that they give for each one.
+        size: what planes are scaled to; None for the size that they have.
+    """
+
+    filters: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    per_frame: int = 1
+    size: tuple[int, int] | None = None
+
+
+def _conversions(video: Reader, reading: Reading, which: Which) -> _Conversions:
+    """Return what is done to the frames of a video.
 
     Raises:
         InputError: a part of the picture is not inside it, or the video is turned or cropped by its container besides.
     """
-    filters, words, form, size = [], [], video.coded, None
-    if reading.deinterlace and video.side.interlaced:
-        filters.append(DEINTERLACE)
-        words.append("was deinterlaced, one frame of both fields of each frame (bwdif)")
-    for area in map(Area.parse, reading.crop):
-        if area.side in (None, which):
-            if not video.presentation.plain:
-                raise InputError(
-                    f"{video.path} is {video.presentation.words} by its container, and cannot be cropped besides"
-                )
-            filters.append(area.filter(form, video.path))
-            words.append(f"was cropped to {filters[-1].removeprefix('crop=')} (width:height:left:top)")
-            form = replace(form, width=area.width, height=area.height)
+    done, form = _Conversions(), video.coded
+    if reading.deinterlace:
+        _deinterlace(video, reading.deinterlace, done)
+    if reading.range is not None:
+        _to_range(video, reading.range, done)
+    for text, cut in (*((text, True) for text in reading.crop), *((text, False) for text in reading.pad)):
+        area = Area.parse(text)
+        if area.side not in (None, which):
+            continue
+        verb = "cropped" if cut else "padded"
+        if not video.presentation.plain:
+            raise InputError(
+                f"{video.path} is {video.presentation.words} by its container, and cannot be {verb} besides"
+            )
+        done.filters.append(area.filter(form, video.path) if cut else area.pad(form, video.path))
+        numbers = done.filters[-1].partition("=")[2]
+        done.words.append(f"was {verb} to {numbers} (width:height:left:top)")
+        form = replace(form, width=area.width, height=area.height)
     if reading.display and which == "reference":
         shown = video.presentation.format(form)
         wide, high = parse_size(reading.display)
         factor = min(wide / shown.width, high / shown.height)
-        size = round(shown.width * factor / 2) * 2, round(shown.height * factor / 2) * 2
-        words.append(
-            f"and what is compared with it were scaled to {size[0]}x{size[1]}, to fill a screen of {wide}x{high} (bicubic)"
+        done.size = size = round(shown.width * factor / 2) * 2, round(shown.height * factor / 2) * 2
+        done.words.append(
+            f"and what is compared with it were scaled to {size[0]}x{size[1]}, to fill a screen of {wide}x{high} ({reading.scaler})"
         )
-    return tuple(filters), words, size
+    return done
+
+
+def _deinterlace(video: Reader, way: str, done: _Conversions) -> None:
+    """Add what is done to interlaced frames; videos that do not say that they are interlaced are looked at."""
+    order, hidden = "", ""
+    if not video.side.interlaced:
+        if way == "weave" or not (order := field_order(video.frames())):
+            return
+        hidden = f", which no flag says, but its pictures ({order}),"
+    if way == "weave":
+        done.filters.append(WEAVE)
+        done.words.append("is interlaced: both fields of each frame were taken for one picture")
+        return
+    kind, _, name = way.partition(":")
+    name = name or DEINTERLACERS[0]
+    done.filters.append(f"{name}={DEINTERLACE if kind == 'auto' else BOB}" + (f":parity={order}" if order else ""))
+    done.per_frame = 1 if kind == "auto" else 2
+    how = "one frame of both fields of each frame" if kind == "auto" else "a frame of each field"
+    done.words.append(f"was deinterlaced{hidden or ','} {how} ({name})")
+
+
+def _to_range(video: Reader, wanted: str, done: _Conversions) -> None:
+    """Add the conversion of samples of the other range.
+
+    Raises:
+        InputError: the video is RGB, of which limited range is made in any case.
+    """
+    full = video.side.colour.range == "pc"
+    if video.side.converted is not None:
+        if wanted == "full":
+            raise InputError(f"{video.path} is RGB, which is measured as limited range: ask for --range limited")
+        return
+    if full == (wanted == "full"):
+        return
+    form = video.presentation.format(video.coded)
+    planar = Format.planar(form.width, form.height, form.chroma, form.bit_depth).pix_fmt
+    here, there = ("full", "limited") if full else ("limited", "full")
+    done.filters += [f"scale=in_range={here}:out_range={there}", f"format={planar}"]
+    said = "" if video.side.colour.range else ", which it is taken to have, as players do,"
+    done.words.append(f"was converted from {here} range{said} to {there} range")
+
+
+def _paced(
+    reference: FrameSource, distorted: Mapping[str, FrameSource], reading: Reading
+) -> tuple[FrameSource, dict[str, FrameSource], list[str]]:
+    """Pair frames by time.
+
+    Raises:
+        InputError: as `pyvmaf.video.paced.pace`; or versions need other frames of the reference, which is read once.
+    """
+    paced = {
+        name: pace(reference, video, reading.pair_by, shortest=reading.shortest) for name, video in distorted.items()
+    }
+    (first, _, _), *others = paced.values()
+    for other, video, _ in others:
+        if other.indices != first.indices:
+            raise InputError(
+                f"{video.path} is compared with other frames of {reference.path} than the first version: score versions of one "
+                "rate together, or convert them to that of the reference with --fps reference"
+            )
+    return first, {name: video for name, (_, video, _) in paced.items()}, [note for _, _, note in paced.values()]
 
 
 def aligned(
@@ -382,7 +471,7 @@ def grain_notes(videos: Iterable[FrameSource], reading: Reading) -> list[str]:
         if reading.film_grain
         else "was decoded without the film grain that it asks for"
     )
-    readers = [source for video in videos if isinstance(source := whole(video), Reader)]
+    readers = [source for video in videos if isinstance(source := source_of(video), Reader)]
     return [f"{reader.path} {text}" for reader in readers if reader.asks_for_grain]
 
 

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from pyvmaf.engines import AUTO
-from pyvmaf.errors import InputError
+from pyvmaf.errors import InputError, unknown_name
+from pyvmaf.video.layouts import BICUBIC, SCALERS
+from pyvmaf.video.paced import PAIRINGS, PairBy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +59,12 @@ class Window:
         return np.arange(self.first, frames if self.stop is None else self.stop, self.step, dtype=np.int64)
 
 
+DEINTERLACING = ("auto", "bob", "weave", "auto:yadif", "bob:yadif")
+"""What can be done to interlaced videos; by bwdif unless another filter is named."""
+
+RANGES = ("limited", "full")
+"""Ranges of samples."""
+
 DEPTHS = (8, 10, 12, 16)
 """Bits per sample of frames that are measured."""
 
@@ -75,8 +83,14 @@ class Reading:
         raw: layout of files that end in .yuv, see `pyvmaf.video.format.Format.parse`.
         scale: True scales distorted videos to the reference's size (bicubic), "WxH" scales both sides to that size.
         match_depth: widen the samples of fewer bits to the other side's depth.
-        deinterlace: make one frame of both fields of each frame of videos that are interlaced.
+        deinterlace: what is done to videos that are interlaced: "auto" makes one frame of both fields of each frame, of videos
+            that look interlaced without saying so, too; "bob" makes a frame of each field (both with bwdif, or "auto:yadif"), "weave" takes both fields for one
+            picture. Empty to refuse them beside progressive ones.
         crop: parts of the picture to compare, as `pyvmaf.video.filters.Area.parse` reads them, each for one side or both.
+        pad: sizes of black pictures that frames are put into, like `crop`.
+        range: "limited" or "full": the range of samples that videos of the other one are converted to.
+        scaler: scaler of FFmpeg for `scale` and `display`, of `pyvmaf.video.layouts.SCALERS`.
+        pair_by: how frames are paired, of `pyvmaf.video.paced.PAIRINGS`.
         display: size of a screen, "WxH", that the reference is scaled to fill, and distorted videos with it.
         offset: by how many frames the distorted videos start later than the reference (negative: earlier), or text such as
             "0.1s"; what has no counterpart is not compared.
@@ -104,11 +118,15 @@ class Reading:
     luma_only: bool = False
     fps: str = "25"
     bit_depth: int | None = None
-    deinterlace: bool = False
+    deinterlace: str = ""
     crop: tuple[str, ...] = ()
     display: str | None = None
     offset: int | str = 0
     sync: int | None = None
+    pad: tuple[str, ...] = ()
+    range: str | None = None
+    scaler: str = BICUBIC
+    pair_by: PairBy = "number"
 
     def __post_init__(self) -> None:
         if self.display is not None and self.scale:
@@ -116,6 +134,18 @@ class Reading:
         if self.sync is not None and (self.offset or self.sync < 1):
             raise InputError(
                 f"an offset is looked for within {self.sync} frames, of at least 1, or given as {self.offset!r}: not both"
+            )
+        for what, name, valid in (
+            ("scaler", self.scaler, SCALERS),
+            ("pairing", self.pair_by, PAIRINGS),
+            ("way to deinterlace", self.deinterlace, ("", *DEINTERLACING)),
+            ("range", self.range, (None, *RANGES)),
+        ):
+            if name not in valid:
+                raise unknown_name(what, str(name), [word for word in valid if word])
+        if self.scaler != BICUBIC and not (self.scale or self.display):
+            raise InputError(
+                f"the scaler {self.scaler} has nothing to scale: ask for a size with --scale or --display, too"
             )
         if self.bit_depth is not None and self.bit_depth not in DEPTHS:
             raise InputError(
@@ -126,8 +156,7 @@ class Reading:
         """Return the options that were asked for, those that differ from their defaults, as JSON values."""
         chosen = {field.name: getattr(self, field.name) for field in fields(self)}
         values = {name: value for name, value in chosen.items() if value != getattr(AS_CODED, name)}
-        if self.crop:
-            values["crop"] = list(self.crop)
+        values |= {name: list(getattr(self, name)) for name in ("crop", "pad") if getattr(self, name)}
         if self.raw is not None:
             values["raw"] = f"{self.raw.size} {self.raw.pix_fmt}"
         if self.window != ALL:

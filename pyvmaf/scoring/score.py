@@ -35,6 +35,8 @@ from pyvmaf.scoring.looked import look, looks
 from pyvmaf.scoring.predict import Pair, columns_of, predict
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format, parse_size
+from pyvmaf.video.layouts import BICUBIC
+from pyvmaf.video.paced import PairBy
 from pyvmaf.video.piped import STANDARD_INPUT, is_piped
 from pyvmaf.video.sync import WINDOW
 
@@ -170,8 +172,12 @@ def score(
     scale: bool | str = False,
     match_depth: bool = False,
     bit_depth: int | None = None,
-    deinterlace: bool = False,
+    deinterlace: bool | str = False,
     crop: Sequence[str] = (),
+    pad: Sequence[str] = (),
+    range: str | None = None,  # noqa: A002  # the word for it
+    scaler: str = BICUBIC,
+    pair_by: PairBy = "number",
     display: str | None = None,
     offset: int | str = 0,
     sync: bool | int = False,
@@ -213,8 +219,15 @@ def score(
         scale: True scales the distorted clip to the reference's size (bicubic), "WxH" both clips to that size.
         match_depth: widen the clip of fewer bits per sample to the other's depth.
         bit_depth: widen both clips to so many bits per sample: 10 measures 8-bit clips as models of generation v1 advise.
-        deinterlace: make one frame of both fields of each frame (FFmpeg's bwdif) of clips that are interlaced.
+        deinterlace: "auto" (or True) makes one frame of both fields of each frame (FFmpeg's bwdif) of clips that are interlaced,
+            flagged or not; "bob" makes a frame of each field ("auto:yadif" and "bob:yadif" with that filter), and "weave" takes both fields for one picture.
         crop: parts of the picture to compare, "[reference=|distorted=]WxH[+X+Y]", by default in the middle of both clips.
+        pad: sizes of black pictures that frames are put into, "[reference=|distorted=]WxH[+X+Y]", after the crop.
+        range: "limited" or "full": convert samples of the other range.
+        scaler: scaler of FFmpeg for `scale` and `display`: `pyvmaf.video.layouts.SCALERS`.
+        pair_by: "number" compares frames of one number; "nearest" each frame of the distorted clip with that of the reference
+            which is nearest in time; "reference" and "distorted" convert the other clip to the rate of this one first (FFmpeg's
+            filter fps).
         display: "hd", "4k" or "WxH": scale the reference to fill a screen of that size, and the distorted clip with it (bicubic).
         offset: by how many frames the distorted clip starts later than the reference (negative: earlier), or seconds as
             text ("0.1s"). Frames without a counterpart are not compared, and rows count from the first pair.
@@ -272,6 +285,10 @@ def score(
         bit_depth=bit_depth,
         deinterlace=deinterlace,
         crop=tuple(crop),
+        pad=tuple(pad),
+        range=range,
+        scaler=scaler,
+        pair_by=pair_by,
         display=display,
         offset=offset,
         sync=sync,
@@ -322,12 +339,16 @@ def reading_of(
     if chosen.get("display") is not None:
         chosen["display"] = SCREENS.get(chosen["display"], chosen["display"])
         parse_size(chosen["display"])
+    if isinstance(chosen.get("deinterlace"), bool):
+        chosen["deinterlace"] = "auto" if chosen["deinterlace"] else ""
     if sync is not False:
         chosen["sync"] = WINDOW if sync is True else sync
     first, stop = frames or (0, None)
     return Reading(window=Window(first, stop, subsample), **chosen)
 
 
+# Conversions that models of pictures do not see.
+_COMPARED_ONLY = ("offset", "sync", "crop", "pad", "deinterlace", "display", "range", "pair_by")
 _READING = frozenset(field.name for field in fields(Reading))
 
 
@@ -374,7 +395,7 @@ class Scoring:
             self._selection = select(words or DEFAULT_FEATURES)
         self._teachers = [str(name) for name in self.models.needed_teachers]
         self._looking = [learned for learned in self.models.learned if looks(learned)]
-        changed = [name for name in ("offset", "sync", "crop", "deinterlace", "display") if name in reading.described()]
+        changed = [name for name in _COMPARED_ONLY if name in reading.described()]
         if self._looking and changed:
             raise InputError(
                 f"model {self._looking[0].name} looks at the pictures of the distorted video as they are: score it without "

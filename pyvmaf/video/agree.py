@@ -212,8 +212,8 @@ def refuse_fields(interlaced: str, progressive: str, where: str = "") -> InputEr
     """Return the error for a pair of which only one side is interlaced."""
     return InputError(
         f"{where}{interlaced} is interlaced, {progressive} is not: their frames do not show the same moments; deinterlace the "
-        "first with FFmpeg's option -vf bwdif=send_frame, compare with a version that is interlaced, or correct the flag if "
-        "it is wrong"
+        "first, with FFmpeg's option -vf bwdif=send_frame or with score --deinterlace auto (a frame of each frame) or bob (of each field), "
+        "compare with a version that is interlaced, or correct the flag if it is wrong (score --deinterlace weave ignores it)"
     )
 
 
@@ -344,7 +344,7 @@ def compare_rates(reference: Side, distorted: Side, frames: tuple[int, int]) -> 
     if frames[0] == frames[1]:
         return [
             f"frame rates differ: {reference.path} has {ours} frames per second, {distorted.path} {theirs}; both have "
-            f"{frames[0]} frames, which are compared by number"
+            f"{frames[0]} frames, which are compared by number (--fps nearest compares by time)"
         ]
     fast, slow = (reference, distorted) if rates[0] > rates[1] else (distorted, reference)
     remedy = f"{fast.path} with FFmpeg's option -vf fps={slow.rates[0]}"
@@ -352,8 +352,8 @@ def compare_rates(reference: Side, distorted: Side, frames: tuple[int, int]) -> 
         remedy = f"{slow.path} with FFmpeg's option -vf fps={fast.rates[0] if fast.rates else f'{max(rates):.6g}'}"
     raise InputError(
         f"frame rates differ: {reference.path} has {ours} frames per second ({frames[0]} frames), {distorted.path} "
-        f"{theirs} ({frames[1]} frames): frames of one number do not show the same moment; convert {remedy}, or give versions "
-        "of one rate"
+        f"{theirs} ({frames[1]} frames): frames of one number do not show the same moment; pair them by time with --fps nearest, "
+        f"or at one rate with --fps reference or --fps distorted; or convert {remedy}"
     )
 
 
@@ -397,7 +397,7 @@ def _refuse_ranges(reference: str, distorted: str, names: Names) -> None:
     ]
     full = names[0] if reference == "pc" else names[1]
     raise InputError(
-        f"colour ranges differ: {names[0]} is {words[0]}, {names[1]} is {words[1]}: convert {full} with FFmpeg's options "
+        f"colour ranges differ: {names[0]} is {words[0]}, {names[1]} is {words[1]}: score with --range limited, or convert {full} with FFmpeg's options "
         "-vf scale=out_range=tv -color_range tv -pix_fmt yuv420p (or its own format without the j of yuvj), or correct the "
         "tag if that is wrong"
     )

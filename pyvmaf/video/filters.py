@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from pyvmaf.errors import InputError, shown
@@ -20,8 +21,41 @@ Which = Literal["reference", "distorted"]
 
 _AREA = re.compile(r"(?:(reference|distorted)=)?([0-9]{1,6})x([0-9]{1,6})(?:\+([0-9]{1,6})\+([0-9]{1,6}))?")
 
-DEINTERLACE = "bwdif=mode=send_frame"
-"""The filter that makes one frame of both fields of each frame."""
+DEINTERLACERS = ("bwdif", "yadif")
+"""Filters that make frames of fields."""
+
+DEINTERLACE, BOB = "mode=send_frame", "mode=send_field"
+"""Their options to make one frame of both fields of each frame, and a frame of each field."""
+
+WEAVE = "setfield=mode=prog"
+"""The filter that takes both fields of each frame for one picture."""
+
+# Frames in which fields are looked for, and the least number of them that tell.
+_LOOKED_AT, _TELLING = 60, 8
+
+
+def ends_fields(text: str) -> bool:
+    """Return whether frames are progressive after a filter."""
+    return text.startswith((*DEINTERLACERS, WEAVE))
+
+
+def field_order(frames: Iterable[av.VideoFrame]) -> str:
+    """Return which field of frames is shown first, "tff" or "bff", told from their pictures (FFmpeg's idet).
+
+    Args:
+        frames: some frames, of which the first ones are looked at.
+
+    Returns:
+        "" if they do not look interlaced, as still ones do not.
+    """
+    counts = {"tff": 0, "bff": 0, "progressive": 0}
+    frames = (frame for frame in islice(frames, _LOOKED_AT))
+    for frame in filtered(frames, ["idet"]):
+        kind = frame.metadata.get("lavfi.idet.multiple.current_frame", "")
+        if kind in counts:
+            counts[kind] += 1
+    first = max(("tff", "bff"), key=counts.__getitem__)
+    return first if counts[first] >= _TELLING and counts[first] > 2 * (sum(counts.values()) - counts[first]) else ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +88,27 @@ class Area:
         side: Which | None = "reference" if match[1] == "reference" else "distorted" if match[1] else None
         place = None if match[4] is None else (int(match[4]), int(match[5]))
         return cls(int(match[2]), int(match[3]), place, side)
+
+    def pad(self, form: Format, path: object) -> str:
+        """Return FFmpeg's filter that puts frames of a format into a larger black picture of this size.
+
+        Raises:
+            InputError: they are larger, or their place is not one of whole samples of chroma.
+        """
+        across, down = form.chroma_step if form.chroma != "400" else (1, 1)
+        left, top = self.place or (
+            (self.width - form.width) // 2 // across * across,
+            (self.height - form.height) // 2 // down * down,
+        )
+        if min(left, top) < 0 or left + form.width > self.width or top + form.height > self.height:
+            raise InputError(
+                f"{path} is {form.size}, which {self.width}x{self.height}+{left}+{top} does not hold: pad more"
+            )
+        if left % across or top % down:
+            raise InputError(
+                f"{path} is {form.pix_fmt}, which can be put only at multiples of {across} columns and {down} rows, not at {left} and {top}"
+            )
+        return f"pad={self.width}:{self.height}:{left}:{top}"
 
     def filter(self, form: Format, path: object) -> str:
         """Return FFmpeg's filter for frames of a format.

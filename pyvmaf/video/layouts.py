@@ -149,16 +149,24 @@ def _planar(chroma: str, bits: int) -> str:
     return name if bits == 8 else f"{name}{bits}le"
 
 
+BICUBIC = "bicubic"
+"""The scaler that is used unless another one is asked for."""
+
+SCALERS = (BICUBIC, "lanczos", "bilinear", "area", "spline", "gauss", "sinc", "point")
+"""Scalers of FFmpeg, by its names; "point" takes the nearest sample, and is its "neighbor"."""
+
+
 class Separator:
     """Brings frames of one pixel format into the planar format of their layout, at another size if one is asked for.
 
     Args:
         way: the layout.
-        size: (width, height) to scale to, bicubic; None for that of each frame.
+        size: (width, height) to scale to; None for that of each frame.
+        scaler: one of `SCALERS`.
     """
 
-    def __init__(self, way: Layout, size: tuple[int, int] | None = None) -> None:
-        self._way, self._size = way, size
+    def __init__(self, way: Layout, size: tuple[int, int] | None = None, scaler: str = BICUBIC) -> None:
+        self._way, self._size, self._scaler = way, size, scaler
         self._graphs: dict[str, av.filter.Graph] = {}
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -190,7 +198,7 @@ class Separator:
             return frame
         # The same range on both sides: FFmpeg would convert samples of full range to limited range.
         value: Any = 2 if name.startswith("yuvj") or int(frame.color_range) == 2 else 1
-        more: dict[str, Any] = {} if same else {"interpolation": "BICUBIC"}
+        more: dict[str, Any] = {} if same else {"interpolation": self._scaler.upper()}
         # One thread: with several, FFmpeg reads samples of p010 and p210 wrongly where its slices meet, now and then.
         ranges = {"src_color_range": value, "dst_color_range": value}
         return frame.reformat(width, height, self._way.planar, **ranges, threads=1, **more)
@@ -205,7 +213,8 @@ class Separator:
             graph = av.filter.Graph()
             graph.threads = 1
             time_base = frame.time_base or Fraction(1, 25)
-            scale = f"w={width}:h={height}:flags=bicubic:out_color_matrix={RGB_MATRIX}:out_range=tv"
+            flags = "neighbor" if self._scaler == "point" else self._scaler
+            scale = f"w={width}:h={height}:flags={flags}:out_color_matrix={RGB_MATRIX}:out_range=tv"
             nodes = [
                 graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base),
                 graph.add("scale", scale),

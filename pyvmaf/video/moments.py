@@ -9,18 +9,16 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pyvmaf.errors import InputError
+from pyvmaf.video.paced import Paced
 from pyvmaf.video.reader import FrameSource, Planes, Reader
 from pyvmaf.video.shifted import Shifted
+from pyvmaf.video.stamps import UntimedError, time_stamps
 
 if TYPE_CHECKING:
     import av
 
 # Frames before one that filters look at.
 _AROUND = 3
-
-
-class _UntimedError(Exception):
-    """A file without time stamps that lead to its frames."""
 
 
 def pictures(video: FrameSource, numbers: Iterable[int]) -> dict[int, Planes]:
@@ -36,37 +34,24 @@ def pictures(video: FrameSource, numbers: Iterable[int]) -> dict[int, Planes]:
     if isinstance(video, Shifted):
         found = pictures(video.source, [number + video.skip for number in wanted])
         return {number - video.skip: planes for number, planes in found.items()}
+    if isinstance(video, Paced):
+        within = [number for number in wanted if number < len(video.indices)]
+        found = pictures(video.source, [video.indices[number] for number in within])
+        return {number: found[video.indices[number]] for number in within}
     if video.once:
         raise InputError(f"{video.path} is a pipe, which cannot be read twice")
     try:
         if isinstance(video, Reader):
-            stamps = _stamps(video)
+            stamps = time_stamps(video)
             return {number: _at(video, stamps, number) for number in wanted if number < len(stamps)}
-    except _UntimedError:
+    except UntimedError:
         pass
     frames = enumerate(islice(video.planes(), wanted[-1] + 1 if wanted else 0))
     return {number: planes for number, planes in frames if number in wanted}
 
 
-def _stamps(video: Reader) -> list[tuple[int, Fraction]]:
-    """Time stamps of the frames that are shown, in their order, in units of the time base and in seconds.
-
-    Raises:
-        _UntimedError: the file does not state them.
-    """
-    if not video.time_stamped:
-        raise _UntimedError
-    stamps: dict[int, Fraction] = {}
-    for packet in video.packets():
-        if packet.pts is None or packet.time_base is None:
-            raise _UntimedError
-        if not packet.is_discard:
-            stamps[packet.pts] = packet.pts * packet.time_base
-    return sorted(stamps.items())
-
-
 def _at(video: Reader, stamps: Sequence[tuple[int, Fraction]], number: int) -> Planes:
-    """Planes of a frame; raises `_UntimedError` if its time stamp does not lead to it."""
+    """Planes of a frame; raises `UntimedError` if its time stamp does not lead to it."""
     _, time = stamps[number]
     since, _ = stamps[max(0, number - _AROUND) if video.filtered else number]
     times: deque[Fraction] = deque()
@@ -74,7 +59,7 @@ def _at(video: Reader, stamps: Sequence[tuple[int, Fraction]], number: int) -> P
     def timed() -> Iterator[av.VideoFrame]:
         for frame in video.frames(since=since):
             if frame.pts is None or frame.time_base is None:
-                raise _UntimedError
+                raise UntimedError
             times.append(frame.pts * frame.time_base)
             yield frame
 
@@ -84,4 +69,4 @@ def _at(video: Reader, stamps: Sequence[tuple[int, Fraction]], number: int) -> P
             return planes
         if here > time:
             break
-    raise _UntimedError
+    raise UntimedError

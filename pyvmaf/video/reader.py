@@ -23,9 +23,9 @@ from pyvmaf.video.agree import Side, compare_colours
 from pyvmaf.video.damage import reported
 from pyvmaf.video.decode import Decoding, is_gap
 from pyvmaf.video.ending import lost_packets, missing_bytes
-from pyvmaf.video.filters import DEINTERLACE, filter_graph, filtered
+from pyvmaf.video.filters import ends_fields, filter_graph, filtered
 from pyvmaf.video.format import PLANAR, Colour, Format, Stream, parse_rate, untimed
-from pyvmaf.video.layouts import RGB_MATRIX, Layout, Separator, layout
+from pyvmaf.video.layouts import BICUBIC, RGB_MATRIX, Layout, Separator, layout
 from pyvmaf.video.log import WARNING, heard
 from pyvmaf.video.opening import check_regular, choose, notice, numbered, open_video, plain
 from pyvmaf.video.presentation import Presentation, Turn, display_matrix
@@ -107,7 +107,9 @@ class Reader:
         drop_alpha: leave transparency out.
         luma_only: give planes of luma alone, as of a gray video.
         fps: frames per second of numbered pictures, whose `path` is a pattern such as ``frame_%04d.png``.
-        filters: filters of FFmpeg through which decoded frames go first, each of which gives as many as it takes.
+        filters: filters of FFmpeg through which decoded frames go first.
+        per_frame: number of frames that they give for each one, 1 or 2.
+        scaler: scaler of FFmpeg for `size`, of `pyvmaf.video.layouts.SCALERS`.
 
     Attributes:
         path, raw: as above.
@@ -137,9 +139,11 @@ class Reader:
         luma_only: bool = False,
         fps: str = "25",
         filters: tuple[str, ...] = (),
+        per_frame: int = 1,
+        scaler: str = BICUBIC,
     ) -> None:
         self.path = Path(path)
-        self._filters = filters
+        self._filters, self.per_frame, self._scaler = filters, per_frame, scaler
         self._pictures, self._fps = numbered(self.path), str(parse_rate(fps))
         for file in self._pictures or (self.path,):
             reading(file)
@@ -231,9 +235,9 @@ class Reader:
             colour=colour,
             stated=stream.colour,
             flagged=self._first.interlaced,
-            field_order="" if DEINTERLACE in self._filters else stream.field_order,
+            field_order="" if any(map(ends_fields, self._filters)) else stream.field_order,
             sample_aspect=1 / aspect if turn.transposed else aspect,
-            rates=stream.rates,
+            rates=tuple(rate * self.per_frame for rate in stream.rates),
             seconds=self._lasting or stream.seconds,
             shown=self.presentation.words,
             choice="; ".join(part for part in (stream.notice, self._conversion) if part),
@@ -331,6 +335,8 @@ class Reader:
             key["film_grain"] = "off"
         if self._filters:
             key["filters"] = ",".join(self._filters)
+        if self._size is not None and self._scaler != BICUBIC:
+            key["scaler"] = self._scaler
         return key
 
     def _digest(self) -> str:
@@ -358,7 +364,7 @@ class Reader:
         """
         if self.raw is not None:
             return self.stated_frames or 0
-        return self._listed or sum(1 for _ in self.packets())
+        return self.per_frame * (self._listed or sum(1 for _ in self.packets()))
 
     def count_frames(self) -> int:
         """Count the frames by decoding all of them; raises what `frames` raises."""
@@ -537,7 +543,7 @@ class Reader:
         presentation, shown = self.presentation, self.presentation.format(source)
         way = self._way
         chroma = "400" if luma or self._luma_only else way.chroma
-        whole, scaled = Separator(way), Separator(way, (form.width, form.height))
+        whole, scaled = Separator(way), Separator(way, (form.width, form.height), self._scaler)
         graphs: dict[str, av.filter.Graph] = {}
         full = self._fills
         for frame in frames:
@@ -593,7 +599,9 @@ class Reader:
             frames = self._filtered(container, grain=False)
             self._first = _Facts.of(next(frames))
             frames.close()
-            return replace(self._first.format, rate=rate or None), self._stated(container, rate)
+            stated = self._stated(container, rate)
+            form = replace(self._first.format, rate=rate * self.per_frame if rate else None)
+            return form, stated and stated * self.per_frame
 
     def _stated(self, container: av.container.InputContainer, rate: Fraction | None) -> int | None:
         """Number of frames that a header states or that follows from its duration, unless the file is too short for it."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pyvmaf.errors import InputError
-from pyvmaf.video.filters import DEINTERLACE
 from pyvmaf.video.format import Format
 from pyvmaf.video.moments import pictures
+from pyvmaf.video.paced import Paced
 from pyvmaf.video.piped import Piped
 from pyvmaf.video.reader import FrameSource, Reader
 from pyvmaf.video.shifted import Shifted
@@ -56,10 +57,12 @@ def test_behind_an_edit_list(source: Path, convert: Callable[..., Path]) -> None
     check(Reader(convert(long, "cut.mp4", "-ss", "0.7", "-c", "copy")))
 
 
-def test_of_filtered_shifted_and_raw_video(source: Path, convert: Callable[..., Path]) -> None:
+def test_of_filtered_shifted_paced_and_raw_video(source: Path, convert: Callable[..., Path]) -> None:
     timed = convert(source, "b_frames.mp4", *KINDS["b_frames.mp4"])
-    check(Reader(timed, filters=(DEINTERLACE,)))
+    check(Reader(timed, filters=("bwdif=mode=send_frame",)))
+    check(Reader(timed, filters=("bwdif=mode=send_field",), per_frame=2))
     check(Shifted(Reader(timed, size=(88, 72)), 5))
+    check(Paced(Reader(timed), [0, 0, 1, *range(3, 40)], Fraction(25)))
     raw = convert(source, "forty.yuv", "-pix_fmt", "yuv420p")
     check(Reader(raw, raw=Format.parse("176x144", "yuv420p", "25")))
 
