@@ -171,7 +171,7 @@ def _merge(inputs: Sequence[Input], labels: Sequence[str | None], output: Path) 
         features=features,
         unavailable=unavailable,
         model=teacher,
-        engine=inputs[0].spec["engine"],
+        engine=engine_of(inputs),
         notes=_notes(inputs),
         mos_scale=scales.scale,
     )
@@ -273,6 +273,17 @@ def check_engines(inputs: Sequence[tuple[str, Mapping[str, Any]]], *, mixed: boo
         )
 
 
+def engine_of(inputs: Sequence[Input]) -> dict[str, str]:
+    """Return the block ``engine`` of a table of all inputs: that of the first, and engines of other numbers of any."""
+    others = {
+        name: block[name]
+        for block in (item.spec["engine"] for item in inputs)
+        for name in engines.OWN_NUMBERS
+        if name in block
+    }
+    return {**inputs[0].spec["engine"], **others}
+
+
 def _notes(inputs: Sequence[Input]) -> list[str]:
     """Return what was noted when the videos of all inputs were read, each once."""
     return list(dict.fromkeys(note for item in inputs for note in item.spec.get("notes", [])))
@@ -298,9 +309,7 @@ def _merge_clips(inputs: Sequence[Input], labels: Sequence[str], output: Path) -
     merged = {
         name: [v for columns in parts for v in columns.get(name, [None] * len(columns["clip"]))] for name in names
     }
-    table = clip_table(
-        merged, teacher=teacher, engine=inputs[0].spec["engine"], notes=_notes(inputs), mos_scale=scales.scale
-    )
+    table = clip_table(merged, teacher=teacher, engine=engine_of(inputs), notes=_notes(inputs), mos_scale=scales.scale)
     write_table(table, output)
     filled = {
         relative(item.path): [

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import pyvmaf
 from pyvmaf.engines.libvmaf import build
-from tests.make.cuda import BUILD, REPOSITORY, build_driver, python
+from tests.make.cuda import BUILD, REPOSITORY, TOOLKIT, build_driver, python
 
 pytestmark = pytest.mark.cuda
 
@@ -193,3 +195,32 @@ def test_the_built_extension_has_the_names_of_the_installed_one() -> None:
 
     code = "from pyvmaf import _native; print(*sorted(vars(_native)))"
     assert python(code).stdout.split() == sorted(vars(_native))
+
+
+@pytest.mark.parametrize("with_cuda", [True, False])
+def test_a_system_library_is_taken_if_it_has_cuda(tmp_path: Path, with_cuda: bool) -> None:
+    """The builds of the pinned library serve as system libraries: they come with files for pkg-config."""
+    if shutil.which("pkg-config") is None:
+        pytest.skip("pkg-config is not installed")
+    builds = {
+        bool(json.loads(path.read_text())["nvcc"]): path.parent
+        for path in sorted(BUILD.parent.glob("libvmaf/*/libvmaf.json"))
+        if "nvcc" in path.read_text()
+    }
+    if with_cuda not in builds or not TOOLKIT.is_dir():
+        pytest.skip("build/libvmaf has no such build of libvmaf: run `make cuda`")
+    options = ["-DPYVMAF_LIBVMAF=system", "-DPYVMAF_CUDA=ON", f"-DPYVMAF_CUDA_TOOLKIT={TOOLKIT}"]
+    process = subprocess.run(
+        ["cmake", "-S", REPOSITORY, "-B", tmp_path, f"-DPython_EXECUTABLE={sys.executable}", *options],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PKG_CONFIG_PATH": str(builds[with_cuda] / "lib" / "pkgconfig")},
+    )
+    if with_cuda:
+        assert process.returncode == 0, process.stderr
+        facts = json.loads((tmp_path / "_native_build.json").read_text())
+        assert facts["cuda"] is True
+        assert facts["commit"].startswith("system-")
+    else:
+        assert process.returncode != 0
+        assert "was built without CUDA" in " ".join(process.stderr.split())

@@ -14,7 +14,8 @@ from pyvmaf.engines.libvmaf import build
 
 REPOSITORY = Path(__file__).parents[2]
 BUILD = REPOSITORY / "build" / "cuda"
-HEADERS = REPOSITORY / ".cache" / "cuda" / "nvidia" / "cu13" / "include"
+TOOLKIT = REPOSITORY / ".cache" / "cuda" / "nvidia" / "cu13"
+HEADERS = TOOLKIT / "include"
 SOURCE = REPOSITORY / "tests" / "cuda" / "driver.c"
 
 
