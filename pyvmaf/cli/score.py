@@ -587,11 +587,12 @@ def _doubts(scores: Scores, name: str = "") -> Iterator[str]:
         scores: the scores.
         name: which of several versions they are of.
     """
-    from pyvmaf.scoring.predict import warnings_of
-
     which = f"{name}: " if name else ""
     yield from (f"note: {which}{text}" for text in _left_out(scores))
-    yield from (f"warning: {which}{text}" for text in warnings_of(scores.summaries))
+    if scores.summaries:
+        from pyvmaf.scoring.predict import warnings_of
+
+        yield from (f"warning: {which}{text}" for text in warnings_of(scores.summaries))
     yield from (f"note: {note}" for note in scores.notes)
     yield from (f"unavailable: {feature}: {reason}" for feature, reason in scores.unavailable.items())
 

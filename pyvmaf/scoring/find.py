@@ -6,16 +6,13 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyvmaf.base import layout
 from pyvmaf.errors import InputError, IntegrityError, MissingFileError
-from pyvmaf.registry.consistency import disagreements
-from pyvmaf.registry.entry import find_entry
-from pyvmaf.runtime.ensemble import AnyModel, load_ensemble
-from pyvmaf.runtime.find import describe
-from pyvmaf.runtime.load import load_pinned, peek
-from pyvmaf.runtime.predictor import ModelWarning
-from pyvmaf.runtime.sidecar import UNJUDGED, UNTRAINED
+
+if TYPE_CHECKING:
+    from pyvmaf.runtime.ensemble import AnyModel
 
 REGISTRY = "PYVMAF_REGISTRY"
 """Environment variable with the path of the registry of the ids."""
@@ -25,14 +22,6 @@ DEFAULT_REGISTRY = layout.REGISTRY.path()
 
 INT8 = ".int8"
 """Suffix of an id that stands for the int8 variant of a model."""
-
-
-_DOUBTS = {
-    "HOLD": "is held: its gates did not pass, so that its scores may be far off",
-    UNTRAINED: "holds initial weights: its scores mean nothing",
-    UNJUDGED: "was registered by hand: no gate has measured its error, and nothing says which values its training rows had",
-}
-"""What there is to say of a model that is not promoted, by its verdict."""
 
 
 def registry_path(registry: str | os.PathLike[str] | None = None) -> Path:
@@ -47,6 +36,8 @@ def is_path(model: str | os.PathLike[str]) -> bool:
 
 def is_ensemble(path: str | os.PathLike[str]) -> bool:
     """Tell whether a JSON file is the manifest of an ensemble, without trusting anything else in it."""
+    from pyvmaf.runtime.load import peek
+
     return str(peek(Path(path), "kind")).endswith("_ensemble")
 
 
@@ -70,6 +61,9 @@ class Located:
 
     def load(self, *, root: str | os.PathLike[str] | None = None, threads: int = 1) -> AnyModel:
         """Check all of the model and load it; see `load_model`."""
+        from pyvmaf.runtime.ensemble import load_ensemble
+        from pyvmaf.runtime.load import load_pinned
+
         if self.ensemble:
             return load_ensemble(self.path, sha256=self.sha256, root=root, threads=threads)
         return load_pinned(
@@ -143,12 +137,25 @@ def load_model(
         >>> model = pyvmaf.load_model("vmaf_tiny_v2")
         >>> model.predict(pyvmaf.score("reference.mkv", "distorted.mkv").to_pandas()).scores
     """
+    from pyvmaf.runtime.predictor import ModelWarning
+
     located = locate(model, registry=registry, int8=int8, sidecar=sidecar, sha256=sha256)
     loaded = located.load(root=root, threads=threads)
     loaded.warn = True
-    if doubt := _DOUBTS.get(loaded.sidecar["verdict"]):
+    if doubt := _doubt(loaded.sidecar["verdict"]):
         warnings.warn(f"model {loaded.name} {doubt}", ModelWarning, stacklevel=2)
     return loaded
+
+
+def _doubt(verdict: str) -> str | None:
+    """Return what there is to say of a model that is not promoted."""
+    from pyvmaf.runtime.sidecar import UNJUDGED, UNTRAINED
+
+    return {
+        "HOLD": "is held: its gates did not pass, so that its scores may be far off",
+        UNTRAINED: "holds initial weights: its scores mean nothing",
+        UNJUDGED: "was registered by hand: no gate has measured its error, and nothing says which values its training rows had",
+    }.get(verdict)
 
 
 def _registered(name: str, registry: Path, int8: bool) -> Located:
@@ -157,6 +164,9 @@ def _registered(name: str, registry: Path, int8: bool) -> Located:
             f"no such file: {registry}, which should list model {name!r}: run in the folder of the workflow, name "
             f"another registry (--registry, ${REGISTRY}), or give the model's path"
         )
+    from pyvmaf.registry.consistency import disagreements
+    from pyvmaf.registry.entry import find_entry
+
     entry = find_entry(registry, name)
     home = registry.parent
     if int8 and entry.ensemble is not None:
@@ -177,6 +187,9 @@ def _registered(name: str, registry: Path, int8: bool) -> Located:
 
 
 def _by_path(path: Path, sidecar: str | os.PathLike[str] | None, sha256: str | None) -> Located:
+    from pyvmaf.runtime.find import describe
+    from pyvmaf.runtime.load import peek
+
     if not path.exists():
         raise MissingFileError(f"no such file: {path}")
     if path.suffix == ".json":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,8 @@ from pyvmaf.features.catalog import (
 from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import AS_CODED, BY_DEFAULT, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher
-from pyvmaf.runtime.ensemble import AnyModel as LoadedModel
-from pyvmaf.scoring.calibration import calibrated, usable
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
 from pyvmaf.scoring.live import Take, comes_live, live_ladder
-from pyvmaf.scoring.looked import look, looks
-from pyvmaf.scoring.predict import Pair, columns_of, predict
 from pyvmaf.scoring.scores import Scores
 from pyvmaf.video.format import Format, parse_size
 from pyvmaf.video.layouts import BICUBIC
@@ -41,9 +37,11 @@ from pyvmaf.video.piped import STANDARD_INPUT, is_piped
 from pyvmaf.video.sync import WINDOW
 
 if TYPE_CHECKING:
+    from pyvmaf.runtime.ensemble import AnyModel as LoadedModel
+    from pyvmaf.scoring.calibration import Calibration
     from pyvmaf.scoring.shots import Finder
 
-AnyModel = str | os.PathLike[str] | LoadedModel
+AnyModel: TypeAlias = "str | os.PathLike[str] | LoadedModel"
 Video = str | os.PathLike[str]
 
 SCREENS = {"hd": "1920x1080", "4k": "3840x2160"}
@@ -86,7 +84,7 @@ class Models:
             InputError: a column of a model of this project has the name of another column.
         """
         names = self.needed_teachers
-        learned = [column for model in self.learned for column in columns_of(model)]
+        learned = list(self._learned_columns())
         taken = [*FEATURES, TEACHER, "frame_index", *MODELS, *learned, *(_stem(name) for name in names if name.path)]
         columns = {}
         for index, name in enumerate(names):
@@ -99,6 +97,29 @@ class Models:
                     f"two columns would be called {column!r}: name each model once, and none like a feature"
                 )
         return columns
+
+    def _learned_columns(self) -> Iterator[str]:
+        if self.learned:
+            # What models of this project need is imported for them alone: to score with libvmaf's takes a second less.
+            from pyvmaf.scoring.predict import columns_of
+
+            for model in self.learned:
+                yield from columns_of(model)
+
+
+def _calibration(path: str | os.PathLike[str], models: Sequence[LoadedModel]) -> Calibration:
+    from pyvmaf.scoring.calibration import usable
+
+    return usable(path, models)
+
+
+def _looking(models: Sequence[LoadedModel]) -> list[LoadedModel]:
+    """Return the models that look at pictures."""
+    if not models:
+        return []
+    from pyvmaf.scoring.looked import looks
+
+    return [model for model in models if looks(model)]
 
 
 def _stem(name: ModelName) -> str:
@@ -120,7 +141,7 @@ def find_models(models: Iterable[AnyModel], registry: str | os.PathLike[str] | N
     teachers: list[ModelName] = []
     learned: list[LoadedModel] = []
     for model in models:
-        if isinstance(model, LoadedModel):
+        if not isinstance(model, str | os.PathLike):
             learned.append(model)
             continue
         name = model_name(model if isinstance(model, str) else Path(model))
@@ -377,9 +398,9 @@ class Scoring:
         calibration: str | os.PathLike[str] | None = None,
         shots: bool = False,
     ) -> None:
-        chosen = (model,) if isinstance(model, str | os.PathLike | LoadedModel) else tuple(model or ())
-        self.models = find_models(chosen, registry)
-        self._calibration = None if calibration is None else usable(calibration, self.models.learned)
+        several = model is None or (isinstance(model, Iterable) and not isinstance(model, str))
+        self.models = find_models(tuple(model or ()) if several else (model,), registry)
+        self._calibration = None if calibration is None else _calibration(calibration, self.models.learned)
         self._detector = _detector(registry, reading) if shots else None
         self.reading, self._compute = reading, replace(compute, shots=shots and self._detector is None)
         self._codec, self._context = codec, dict(context or {})
@@ -394,7 +415,7 @@ class Scoring:
         else:
             self._selection = select(words or DEFAULT_FEATURES)
         self._teachers = [str(name) for name in self.models.needed_teachers]
-        self._looking = [learned for learned in self.models.learned if looks(learned)]
+        self._looking = _looking(self.models.learned)
         changed = [name for name in _COMPARED_ONLY if name in reading.described()]
         if self._looking and changed:
             raise InputError(
@@ -406,9 +427,11 @@ class Scoring:
         """Score a video without a reference; raises what `score` raises."""
         self._check_pipes(None, video)
         _without_reference(self.models, self._words, self._looking)
+        from pyvmaf.scoring.looked import look
+
         advance = self._compute.progress
         scores = look(self._looking, Path(video), self.reading, codec=self._codec, advance=advance)
-        return handed_over(calibrated(scores, self._calibration), take)
+        return handed_over(self._calibrated(scores), take)
 
     def pair(self, reference: Video, distorted: Video, take: Take | None = None) -> Scores:
         """Score a pair, and hand over its rows; raises what `score` raises."""
@@ -477,9 +500,13 @@ class Scoring:
 
     def _predicted(self, scores: Scores, distorted: Path) -> Scores:
         """Add the scores of this project's models to those of a pair."""
+        from pyvmaf.scoring.predict import Pair, predict
+
         pair = Pair(scores, distorted, self._codec, self._context, self.reading.raw, self.reading.stream)
         columns, summaries = dict(scores.columns), dict(scores.summaries)
         if self._looking:
+            from pyvmaf.scoring.looked import look
+
             looked = look(self._looking, distorted, self.reading, codec=self._codec)
             columns |= {name: _on_frames(values, looked.frame_index, scores) for name, values in looked.columns.items()}
             summaries |= looked.summaries
@@ -489,7 +516,14 @@ class Scoring:
             prediction, summary = predict(learned, pair)
             columns |= prediction
             summaries[learned.name] = summary
-        return calibrated(replace(scores, columns=columns, summaries=summaries), self._calibration)
+        return self._calibrated(replace(scores, columns=columns, summaries=summaries))
+
+    def _calibrated(self, scores: Scores) -> Scores:
+        if self._calibration is None:
+            return scores
+        from pyvmaf.scoring.calibration import calibrated
+
+        return calibrated(scores, self._calibration)
 
     def _check_pipes(self, reference: Video | None, distorted: Video) -> None:
         """Refuse to read a pipe twice."""
