@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.errors import InputError, IntegrityError, unknown_name
+from pyvmaf.scoring.packed import BY_DEFAULT, MATRICES, RANGES, RGB, SEMIPLANAR, Matrix, of_rgb, separated
 from pyvmaf.video.format import Colour, Format
 from pyvmaf.video.layouts import Separator, layout
 from pyvmaf.video.presentation import Presentation, Turn, display_matrix
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 
 def _wanted(shape: Sequence[int] = ()) -> str:
     colours = len(shape) == 3 and shape[2] in (3, 4)
-    return (
-        f"{', as RGB has it, which is not measured: convert it to the YUV of your videos, and' if colours else ':'} give a "
-        "PyAV frame, or planes (Y, U, V, or Y alone), each an array of shape (height, width)"
-    )
+    rgb = ", as RGB has it: open the session with layout 'rgb' and its matrix, or"
+    return f"{rgb if colours else ':'} give a PyAV frame, or planes (Y, U, V, or Y alone), each an array of shape (height, width)"
 
 
 class Facts(NamedTuple):
@@ -66,7 +65,7 @@ class Taking:
     """How frames are taken.
 
     Attributes:
-        layout: chroma layout of planes.
+        layout: chroma layout of planes, "nv12", "p010", or "rgb".
         bits: bits per sample of planes; None takes 8 for uint8 and 10 for uint16.
         drop_alpha: leave out the transparency of PyAV frames.
         luma_only: take luma alone.
@@ -76,6 +75,26 @@ class Taking:
     bits: int | None = None
     drop_alpha: bool = False
     luma_only: bool = False
+    matrix: Matrix = BY_DEFAULT
+
+    def check(self) -> None:
+        """Refuse layouts, depths and matrices that there are not.
+
+        Raises:
+            InputError: there is no such layout, depth, matrix or range.
+        """
+        if self.layout in SEMIPLANAR:
+            depth = SEMIPLANAR[self.layout][1]
+            if self.bits not in (None, depth):
+                raise InputError(f"samples of {self.layout} have {depth} bits, not {self.bits}")
+        elif self.layout == RGB:
+            Format.planar(1, 1, "444", 8 if self.bits is None else self.bits)
+        else:
+            Format.planar(1, 1, self.layout, 8 if self.bits is None else self.bits)
+        if self.matrix.name not in MATRICES:
+            raise unknown_name("matrix", self.matrix.name, MATRICES)
+        if self.matrix.range not in RANGES:
+            raise unknown_name("range", self.matrix.range, RANGES)
 
 
 def read_frame(frame: Frame, name: str, taking: Taking) -> Handed:
@@ -132,7 +151,37 @@ def _of_video_frame(frame: av.VideoFrame, name: str, taking: Taking) -> Handed:
 
 
 def _of_arrays(frame: Any, name: str, taking: Taking) -> Handed:
-    arrays = [_array(plane, f"plane {index} of {name}") for index, plane in enumerate(_sequence(frame, name))]
+    if taking.layout == RGB:
+        return _of_rgb(frame, name, taking)
+    if taking.layout in SEMIPLANAR:
+        parts = [frame] if getattr(frame, "ndim", 0) == 2 else _parts(frame, name)
+        planes = separated([_samples(part, name) for part in parts], taking.layout, name)
+        return _of_planes(planes, name, replace(taking, layout="420", bits=SEMIPLANAR[taking.layout][1]))
+    return _of_planes(_sequence(frame, name), name, taking)
+
+
+def _of_rgb(frame: Any, name: str, taking: Taking) -> Handed:
+    array, matrix = _samples(frame, name), taking.matrix
+    planes, bits = of_rgb(array, taking.bits, matrix, name)
+    form = Format.planar(array.shape[1], array.shape[0], "444", bits)
+    facts = Facts(
+        Colour(range=matrix.range, matrix=MATRICES[matrix.name]),
+        interlaced=False,
+        shown="",
+        converted=f"is RGB: converted to {form.pix_fmt} {matrix.words}",
+    )
+    return Handed(form, planes, facts)
+
+
+def _parts(frame: Any, name: str) -> list[Any]:
+    try:
+        return list(islice(frame, 4))
+    except TypeError:
+        raise InputError(f"{name} is of type {type(frame).__name__}{_wanted()}") from None
+
+
+def _of_planes(given: Sequence[Any], name: str, taking: Taking) -> Handed:
+    arrays = [_array(plane, f"plane {index} of {name}") for index, plane in enumerate(given)]
     luma = arrays[0]
     if luma.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{name}: samples are {luma.dtype}, they must be uint8 or uint16 in native byte order")
@@ -174,6 +223,13 @@ def _sequence(frame: Any, name: str) -> list[Any]:
 
 
 def _array(plane: Any, name: str) -> NDArray[Any]:
+    array = _samples(plane, name)
+    if array.ndim != 2 or not array.size:
+        raise InputError(f"{name} has the shape {array.shape}{_wanted(array.shape)}")
+    return array
+
+
+def _samples(plane: Any, name: str) -> NDArray[Any]:
     if np.ma.isMaskedArray(plane):
         raise InputError(
             f"{name} is a masked array, whose mask would be ignored: give its samples (`.data`, `.filled()`)"
@@ -182,8 +238,6 @@ def _array(plane: Any, name: str) -> NDArray[Any]:
         array: NDArray[Any] = np.asarray(plane)
     except (TypeError, ValueError, RuntimeError) as err:
         raise InputError(f"{name} cannot be read as an array: {err}") from err
-    if array.ndim != 2 or not array.size:
-        raise InputError(f"{name} has the shape {array.shape}{_wanted(array.shape)}")
     return array
 
 

@@ -15,9 +15,11 @@ from pyvmaf.errors import InputError, NativeError
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, TEACHER, select
 from pyvmaf.features.requests import Teacher
 from pyvmaf.scoring.handed import Facts, Handed, Taking, read_frame
+from pyvmaf.scoring.packed import Matrix
 from pyvmaf.scoring.rows import Rows
 from pyvmaf.video.agree import FRAMES, compare_colours, refuse_fields
 from pyvmaf.video.format import Colour, Format
+from pyvmaf.video.layouts import RGB_MATRIX
 
 if TYPE_CHECKING:
     from pyvmaf.scoring.handed import Frame
@@ -41,8 +43,12 @@ class Session:
         features: training names and names of sets.
         model: a built-in model of libvmaf or the path of its JSON; None for features only.
         threads: with more than one, frames are computed side by side and rows come up to that many frames later.
-        layout: chroma layout of plane arrays, "420", "422", "444" or "400"; PyAV frames have their own.
-        bits: bits per sample of plane arrays; None takes 8 for uint8 and 10 for uint16.
+        layout: of arrays; PyAV frames have their own. The chroma layout of planes, "420", "422", "444" or "400"; "nv12" or "p010",
+            luma with interleaved chroma; "rgb", arrays of shape (height, width, 3), uint8 or uint16.
+        bits: bits per sample of arrays; None takes 8 for uint8, and for uint16 10, or 16 of RGB.
+        matrix: by which RGB becomes YUV: "bt601" (as FFmpeg, unless it is told), "bt709", "bt2020" or "smpte240m". Take that of the
+            video that the frames were decoded from.
+        full_range: whether RGB becomes YUV of full range instead of limited.
         drop_alpha: leave out the transparency of PyAV frames.
         luma_only: compare luma alone, of any chroma layouts.
         backend: "auto", "cpu" (libvmaf alone), or the name of another engine.
@@ -73,6 +79,8 @@ class Session:
         threads: int = 1,
         layout: str = "420",
         bits: int | None = None,
+        matrix: str = RGB_MATRIX,
+        full_range: bool = False,
         drop_alpha: bool = False,
         luma_only: bool = False,
         backend: str = engines.AUTO,
@@ -90,12 +98,14 @@ class Session:
         if bits is not None:
             _check_number("bits", bits)
         if not isinstance(layout, str):
-            raise InputError(f"layout is {layout!r}, it must be text: '420', '422', '444' or '400'")
-        # It refuses layouts and depths that there are not.
-        Format.planar(1, 1, layout, 8 if bits is None else bits)
+            raise InputError(
+                f"layout is {layout!r}, it must be text: '420', '422', '444', '400', 'nv12', 'p010' or 'rgb'"
+            )
+        taking = Taking(layout, bits, drop_alpha, luma_only, Matrix(matrix, "pc" if full_range else "tv"))
+        taking.check()
         self.unavailable: dict[str, str] = {}
         self.notes: list[str] = []
-        self._taking, self._threads = Taking(layout, bits, drop_alpha, luma_only), threads
+        self._taking, self._threads = taking, threads
         self._form: Format | None = None
         self._facts: tuple[Facts | None, Facts | None] = (None, None)
         self._closed = False
@@ -118,7 +128,7 @@ class Session:
 
         Args:
             reference, distorted: PyAV frames, or sequences of planes (Y, U, V; Y alone for "400"), each a 2-D array
-                of uint8 or uint16 with any strides. The samples are copied; the buffers may be reused at once.
+                of uint8 or uint16 with any strides, or arrays of the session's layout. The samples are copied; the buffers may be reused at once.
 
         Returns:
             Rows in order: ``frame_index``, each feature, ``vmaf``.

@@ -163,10 +163,21 @@ class Separator:
         way: the layout.
         size: (width, height) to scale to; None for that of each frame.
         scaler: one of `SCALERS`.
+        matrix: by which RGB becomes YUV, by the name of FFmpeg's filter scale.
+        scale_range: of the samples that RGB becomes, "tv" (limited) or "pc" (full).
     """
 
-    def __init__(self, way: Layout, size: tuple[int, int] | None = None, scaler: str = BICUBIC) -> None:
+    def __init__(
+        self,
+        way: Layout,
+        size: tuple[int, int] | None = None,
+        scaler: str = BICUBIC,
+        *,
+        matrix: str = RGB_MATRIX,
+        scale_range: str = "tv",
+    ) -> None:
         self._way, self._size, self._scaler = way, size, scaler
+        self._matrix = f"out_color_matrix={matrix}:out_range={scale_range}"
         self._graphs: dict[str, av.filter.Graph] = {}
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -214,7 +225,7 @@ class Separator:
             graph.threads = 1
             time_base = frame.time_base or Fraction(1, 25)
             flags = "neighbor" if self._scaler == "point" else self._scaler
-            scale = f"w={width}:h={height}:flags={flags}:out_color_matrix={RGB_MATRIX}:out_range=tv"
+            scale = f"w={width}:h={height}:flags={flags}:{self._matrix}"
             nodes = [
                 graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base),
                 graph.add("scale", scale),
