@@ -126,6 +126,15 @@ def _stem(name: ModelName) -> str:
     return ":".join((Path(name.base).stem, *name.options))
 
 
+def as_models(model: AnyModel | Iterable[AnyModel] | None) -> tuple[AnyModel, ...]:
+    """Return one model, several, or none as a tuple."""
+    if isinstance(model, str | os.PathLike):
+        return (model,)
+    if model is None or isinstance(model, Iterable):
+        return tuple(model or ())
+    return (model,)
+
+
 def find_models(models: Iterable[AnyModel], registry: str | os.PathLike[str] | None = None) -> Models:
     """Load models by name.
 
@@ -398,8 +407,7 @@ class Scoring:
         calibration: str | os.PathLike[str] | None = None,
         shots: bool = False,
     ) -> None:
-        several = model is None or (isinstance(model, Iterable) and not isinstance(model, str))
-        self.models = find_models(tuple(model or ()) if several else (model,), registry)
+        self.models = find_models(as_models(model), registry)
         self._calibration = None if calibration is None else _calibration(calibration, self.models.learned)
         self._detector = _detector(registry, reading) if shots else None
         self.reading, self._compute = reading, replace(compute, shots=shots and self._detector is None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
@@ -23,6 +23,8 @@ from pyvmaf.video.layouts import RGB_MATRIX
 
 if TYPE_CHECKING:
     from pyvmaf.scoring.handed import Frame
+    from pyvmaf.scoring.score import AnyModel
+    from pyvmaf.scoring.streamed import Codec
 
 
 class FrameWarning(UserWarning):
@@ -52,6 +54,11 @@ class Session:
         drop_alpha: leave out the transparency of PyAV frames.
         luma_only: compare luma alone, of any chroma layouts.
         backend: "auto", "cpu" (libvmaf alone), or the name of another engine.
+        learned: models of this project that score frames: ids of registered ones, paths, or loaded models (`pyvmaf.load_model`).
+            Each adds its column to the rows, and the features that it reads. A row is scored on its own, so that the last digits of
+            single precision may differ from those of `pyvmaf.score`.
+        registry: where their ids are looked up, as in `pyvmaf.load_model`.
+        codec, context: what they read of the distorted video, as in `pyvmaf.score`; frames do not say it.
 
     Attributes:
         unavailable: features of a set that cannot be computed on these frames (their values are NaN), with the reason;
@@ -84,7 +91,19 @@ class Session:
         drop_alpha: bool = False,
         luma_only: bool = False,
         backend: str = engines.AUTO,
+        learned: AnyModel | Iterable[AnyModel] = (),
+        registry: str | os.PathLike[str] | None = None,
+        codec: Codec | None = None,
+        context: Mapping[str, float] | None = None,
     ) -> None:
+        self._learned = None
+        if learned != ():
+            # What models need is imported for them alone.
+            from pyvmaf.scoring.streamed import Streamed
+
+            self._learned = Streamed(learned, model, registry=registry, codec=codec, context=context)
+            words = features.split(",") if isinstance(features, str) else list(features)
+            features = [*words, *self._learned.inputs]
         self._selection = select(features)
         self._engine = engines.load(backend)
         self._teacher = Teacher(model) if model else None
@@ -163,7 +182,7 @@ class Session:
         try:
             self._enter(call)
             call.touched = True
-            rows = list(self._rows.complete(ended=True)) if self._rows is not None else []
+            rows = self._complete(ended=True)
             self.close()
         except BaseException as err:
             self._leave(call, err)
@@ -280,7 +299,11 @@ class Session:
     def _push(self, reference: Handed, distorted: Handed) -> list[dict[str, Any]]:
         assert self._rows is not None
         self._rows.push(reference.planes, distorted.planes)
-        return list(self._rows.complete(ended=False))
+        return self._complete(ended=False)
+
+    def _complete(self, *, ended: bool) -> list[dict[str, Any]]:
+        rows = [] if self._rows is None else list(self._rows.complete(ended=ended))
+        return rows if self._learned is None else [self._learned.added(row) for row in rows]
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,13 +19,13 @@ FEATURES = "adm2,motion2,psnr_y,psnr_cb"
 FRAMES = 3
 
 
-def pictures(path: Path, pix_fmt: str) -> list[NDArray[np.generic]]:
+def pictures(path: Path, pix_fmt: str) -> list[NDArray[Any]]:
     with av.open(str(path)) as container:
         found = [frame for frame, _ in zip(container.decode(video=0), range(FRAMES), strict=False)]
         return [frame.reformat(format=pix_fmt).to_ndarray() for frame in found]
 
 
-def planes(array: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+def planes(array: NDArray[Any]) -> list[NDArray[Any]]:
     """Divide an array of yuv420p as PyAV makes it, (height * 3 / 2, width), by arithmetic on its samples in order."""
     height, width = array.shape[0] * 2 // 3, array.shape[1]
     flat = array.ravel()
@@ -42,7 +43,7 @@ def test_interleaved_chroma_scores_as_planes_do(pair: tuple[Path, Path], layout:
     want = list(Session(FEATURES).stream(zip(*sides, strict=True)))
     dtype = sides[0][0][0].dtype
 
-    def joined(y: NDArray[np.generic], u: NDArray[np.generic], v: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    def joined(y: NDArray[Any], u: NDArray[Any], v: NDArray[Any]) -> list[NDArray[Any]]:
         pairs = np.stack([u, v], axis=-1).astype(dtype) << shift
         return [(y << shift).astype(dtype), pairs]
 
