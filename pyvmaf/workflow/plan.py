@@ -6,6 +6,7 @@ library, PyYAML and jsonschema, and looks everything up in dictionaries that are
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import re
@@ -350,6 +351,7 @@ class Plan:
         self._config = config
         self._bundled = bundled
         self._schemas = schemas
+        self._schemas_read: dict[str, dict[str, Any]] = {}
         self.codecs: dict[str, dict[str, Distortion]] = {
             name: self._rungs(name) for name in _distinct(config, "codecs")
         }
@@ -864,7 +866,10 @@ class Plan:
         raise unknown_name(f"{kind} (no {name}.yaml in {own} or in the workflow's config/{folder})", name, names)
 
     def _schema(self, kind: str) -> dict[str, Any]:
-        return read_yaml(self._schemas / f"{kind}.schema.yaml")
+        # One has thousands of lines, and to read it takes longer than to plan a hundred jobs.
+        if kind not in self._schemas_read:
+            self._schemas_read[kind] = read_yaml(self._schemas / f"{kind}.schema.yaml")
+        return self._schemas_read[kind]
 
 
 def _pinned(spec: Any) -> dict[str, str]:
@@ -975,7 +980,8 @@ def _fill(data: Any, schema: Mapping[str, Any]) -> None:
     if isinstance(data, dict):
         for key, inner in schema.get("properties", {}).items():
             if "default" in inner:
-                data.setdefault(key, inner["default"])
+                # A copy, because what is filled in below must not be part of the schema of the next file.
+                data.setdefault(key, copy.deepcopy(inner["default"]))
         for key, value in data.items():
             _fill(value, _inner(schema, key))
     elif isinstance(data, list):
