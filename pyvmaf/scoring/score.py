@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,6 +28,7 @@ from pyvmaf.features.catalog import (
 from pyvmaf.features.ladder import Ladder, extract_ladder
 from pyvmaf.features.options import AS_CODED, BY_DEFAULT, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher
+from pyvmaf.scoring.encoded import described, filled, renamed
 from pyvmaf.scoring.find import INT8, is_ensemble, is_path, load_model, registry_path
 from pyvmaf.scoring.live import Take, comes_live, live_ladder
 from pyvmaf.scoring.scores import Scores
@@ -443,6 +445,9 @@ class Scoring:
 
     def pair(self, reference: Video, distorted: Video, take: Take | None = None) -> Scores:
         """Score a pair, and hand over its rows; raises what `score` raises."""
+        if names := filled(self.models.teachers, self.reading, reference, [distorted]):
+            handed = None if take is None else lambda row: take(renamed(names, row))
+            return described(self._with(names).pair(reference, distorted, handed), names)
         live = take is not None and not self.models.learned
         if take is None or not live or not comes_live(self._selection, self._teachers, self.reading, self._compute):
             [scores] = self.versions(reference, [distorted])
@@ -467,6 +472,9 @@ class Scoring:
             if names.count(name) > 1:
                 raise InputError(f"{name} is named twice among the distorted videos")
             self._check_pipes(reference, name)
+        if filled_in := filled(self.models.teachers, self.reading, reference, distorted):
+            done = self._with(filled_in).versions(reference, distorted)
+            return [described(scores, filled_in) for scores in done]
         ladder = extract_ladder(
             reference,
             dict(zip(names, distorted, strict=True)),
@@ -477,8 +485,19 @@ class Scoring:
         )
         return self._scores(ladder, Path(reference), distorted)
 
+    def _with(self, names: Mapping[str, str]) -> Scoring:
+        """Return a copy with other names of models of libvmaf, by those that they replace."""
+        other = copy(self)
+        teachers = (model_name(names.get(str(name), str(name))) for name in self.models.teachers)
+        other.models = replace(self.models, teachers=tuple(name for name in teachers if name is not None))
+        other._teachers = [str(name) for name in other.models.needed_teachers]
+        if self._inputs:
+            inputs = _inputs(other.models.teachers)
+            other._inputs = {name: key for name, key in inputs.items() if name not in FEATURES}
+        return other
+
     def _scores(self, ladder: Ladder, reference: Path, distorted: Sequence[Video]) -> list[Scores]:
-        columns, described = self.models.columns, self.reading.described()
+        columns, reading = self.models.columns, self.reading.described()
         every = [str(Path(video)) for video in distorted]
         cuts = ladder.cuts
         if self._detector is not None and not is_piped(reference):
@@ -499,7 +518,7 @@ class Scoring:
                 ladder.unavailable,
                 {columns[model]: model for model in rung.models},
                 notes=[*notes, *_capped(rung.features, ladder.format)],
-                reading=described,
+                reading=reading,
                 alignment={} if offset is None else offset.as_json(),
                 cuts=cuts,
             )
