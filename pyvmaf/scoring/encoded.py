@@ -1,4 +1,4 @@
-"""CAMBI at the size and depth of the encode, of videos that were scaled or widened after decoding."""
+"""CAMBI at the size and depth of the encode, of videos that were scaled after decoding."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def filled(
         reference: the reference.
         videos: the distorted videos.
     """
-    changed = reading.scale or reading.display or reading.match_depth or reading.bit_depth
+    changed = reading.scale or reading.display
     named = [name for name in teachers if _reads_encode(name)]
     if not named or not changed or reading.crop or reading.pad or is_piped(reference) or any(map(is_piped, videos)):
         return {}
@@ -58,7 +58,7 @@ def filled(
         and height >= _LEAST[1]
     ):
         options += [f"cambi.enc_width={width}", f"cambi.enc_height={height}"]
-    if bits < depth and bits in _DEPTHS:
+    if options and bits < depth and bits in _DEPTHS:
         options += [f"cambi.enc_bitdepth={bits}"]
     return {str(name): str(_with(name, options)) for name in named} if options else {}
 
@@ -116,7 +116,7 @@ def _asked(names: Mapping[str, str], column: str) -> str:
 def described(scores: Scores, names: Mapping[str, str]) -> Scores:
     """Return scores with the columns of the models as they were asked for, and a note on what was filled in."""
     models = ", ".join(names.values())
-    note = f"CAMBI is measured at the size and depth of the encode, which was scaled or widened: {models}"
+    note = f"CAMBI is measured at the size and depth of the encode, which was scaled: {models}"
     return replace(
         scores,
         columns=renamed(names, scores.columns),

@@ -1,4 +1,4 @@
-"""CAMBI of videos that were scaled or widened: the scores with the size and depth of the encode written out."""
+"""CAMBI of videos that were scaled: the scores with the size and depth of the encode written out."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def scaled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         ({"scale": True, "bit_depth": 10}, ":cambi.enc_bitdepth=8:cambi.enc_height=180:cambi.enc_width=240"),
         # Pictures of the size and depth of the encode.
         ({"scale": "240x180"}, ""),
+        ({"scale": "240x180", "bit_depth": 10}, ""),
     ],
 )
 def test_the_encode_is_filled_in(scaled: tuple[Path, Path], reading: dict[str, Any], options: str) -> None:
