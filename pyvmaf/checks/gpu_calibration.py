@@ -28,8 +28,6 @@ from pyvmaf.video.format import Format
 BASELINE = engines.CPU
 """Backend that the others are compared with: libvmaf on the processor."""
 
-VERB = "collect-gpu-calibration"
-
 
 class Difference(NamedTuple):
     """How a backend's values of a feature differ from the processor's.
@@ -71,7 +69,7 @@ def _uses(backends: Sequence[str]) -> Uses:
     return Uses(tuple(modules), tuple(dict(fact for uses in found for fact in uses.facts).items()))
 
 
-@publishes(VERB)
+@publishes("collect-gpu-calibration")
 def collect(
     reference: Path,
     distorted: Path,
@@ -135,7 +133,7 @@ def collect(
     ]
     write_manifest(
         output,
-        verb=VERB,
+        verb="collect-gpu-calibration",
         args={
             "backends": list(backends),
             "features": features,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -32,9 +31,6 @@ KERNELS = "kernels"
 
 CUDA = ("libvmaf-cuda", "cuda")
 """Engines that need a build with CUDA, and a device."""
-
-OWN_NUMBERS = ("libvmaf-cuda",)
-"""Engines whose numbers differ from libvmaf's on the processor: rows of theirs and rows of others do not mix."""
 
 DEVICE_VARIABLE = "PYVMAF_CUDA_DEVICE"
 """Environment variable with the index or UUID of the device to use; by default the first that no other process uses."""
@@ -81,15 +77,6 @@ def load(backend: str) -> Engine:
     """
     engine: Engine = import_module(ENGINES[engine_name(backend)]).ENGINE
     return engine
-
-
-def own_numbers(block: Mapping[str, str]) -> str | None:
-    """Return the engine that measured a table, if its numbers are not those of libvmaf on the processor.
-
-    Args:
-        block: the block ``engine`` of a table's metadata, which holds the identity of each engine by name.
-    """
-    return next((name for name in OWN_NUMBERS if name in block), None)
 
 
 def uses(backend: str) -> Uses:

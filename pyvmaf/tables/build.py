@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pyvmaf import engines
 from pyvmaf.base import layout
 from pyvmaf.base.files import atomic_path, relative, write_text
 from pyvmaf.base.manifest import read_manifest, write_manifest
@@ -19,6 +18,7 @@ from pyvmaf.base.opinion import COUNTS, MOS, SCALE_KEY, read_scale
 from pyvmaf.base.outputs import publishes
 from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.corpora.skipped import check_skipped
+from pyvmaf.engines.numbers import OWN_NUMBERS, own_numbers
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES
 from pyvmaf.features.table import (
@@ -264,7 +264,7 @@ def check_engines(inputs: Sequence[tuple[str, Mapping[str, Any]]], *, mixed: boo
     Raises:
         InputError: it is not, and the inputs come from engines whose numbers differ.
     """
-    measured = {name: engines.own_numbers(block) or "the processor" for name, block in inputs}
+    measured = {name: own_numbers(block) or "the processor" for name, block in inputs}
     if len(set(measured.values())) > 1 and not mixed:
         described = ", ".join(f"{name} by {engine}" for name, engine in measured.items())
         raise InputError(
@@ -276,10 +276,7 @@ def check_engines(inputs: Sequence[tuple[str, Mapping[str, Any]]], *, mixed: boo
 def engine_of(inputs: Sequence[Input]) -> dict[str, str]:
     """Return the block ``engine`` of a table of all inputs: that of the first, and engines of other numbers of any."""
     others = {
-        name: block[name]
-        for block in (item.spec["engine"] for item in inputs)
-        for name in engines.OWN_NUMBERS
-        if name in block
+        name: block[name] for block in (item.spec["engine"] for item in inputs) for name in OWN_NUMBERS if name in block
     }
     return {**inputs[0].spec["engine"], **others}
 

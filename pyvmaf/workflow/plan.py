@@ -25,7 +25,8 @@ from pyvmaf.base.table import row_hash
 from pyvmaf.corpora import ladders
 from pyvmaf.encodes import distortion
 from pyvmaf.encodes.distortion import Distortion
-from pyvmaf.engines import CUDA, OWN_NUMBERS, engine_name
+from pyvmaf.engines import CUDA, engine_name
+from pyvmaf.engines.numbers import OWN_NUMBERS
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES, select
 from pyvmaf.models.imported import architectures
