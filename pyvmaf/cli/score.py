@@ -594,6 +594,8 @@ def _doubts(scores: Scores, name: str = "") -> Iterator[str]:
 
         yield from (f"warning: {which}{text}" for text in warnings_of(scores.summaries))
     yield from (f"note: {note}" for note in scores.notes)
+    if screens := scores.smaller_screens():
+        yield f"note: {screens}"
     yield from (f"unavailable: {feature}: {reason}" for feature, reason in scores.unavailable.items())
 
 

@@ -113,8 +113,8 @@ def open_pair(
             "fps": reading.fps,
             "scaler": reading.scaler,
         }
-        asked = reading.deinterlace or reading.crop or reading.pad or reading.range
-        asked = asked or (reading.display and which == "reference")
+        shown = reading.display is not None and which == "reference"
+        asked = bool(reading.deinterlace or reading.crop or reading.pad or reading.range or shown)
         if kind is Piped and (asked or reading.pair_by != "number"):
             raise InputError(
                 f"{clip} is a pipe, whose frames are scored as they are: let the program that writes it convert them"

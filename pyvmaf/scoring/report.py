@@ -50,6 +50,7 @@ class ScoreReport(Document):
         default=None, description="Score of the clip by each registered model, and how much to trust it."
     )
     alignment: OptionalKey[Alignment] = None
+    size: OptionalKey[Name] = Field(default=None, description="Of the frames that were compared, as 1280x720.")
     cuts: OptionalKey[list[Count]] = Field(
         default=None, description="First frames of the reference's shots but the first one, if they were looked for."
     )

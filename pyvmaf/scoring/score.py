@@ -379,9 +379,9 @@ def reading_of(
     return Reading(window=Window(first, stop, subsample), **chosen)
 
 
+_READING = frozenset(field.name for field in fields(Reading))
 # Conversions that models of pictures do not see.
 _COMPARED_ONLY = ("offset", "sync", "crop", "pad", "deinterlace", "display", "range", "pair_by")
-_READING = frozenset(field.name for field in fields(Reading))
 
 
 class Scoring:
@@ -521,6 +521,7 @@ class Scoring:
                 reading=reading,
                 alignment={} if offset is None else offset.as_json(),
                 cuts=cuts,
+                size=ladder.format.size,
             )
             results.append(self._predicted(measured, Path(video)) if self.models.learned else measured)
         return results

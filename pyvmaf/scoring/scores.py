@@ -55,6 +55,7 @@ class Scores:
         alignment: the offset of the distorted video in "frames", if one was asked for, and the "confidence" and "correlation"
             with which it was found.
         cuts: first frames of the reference's shots but the first one, if they were looked for.
+        size: width and height of the frames that were compared, as 1280x720; empty if unknown.
     """
 
     frame_index: NDArray[np.int64]
@@ -67,6 +68,7 @@ class Scores:
     pools: tuple[str, ...] = POOLS
     alignment: dict[str, float] = field(default_factory=dict)
     cuts: list[int] | None = None
+    size: str = ""
 
     def __len__(self) -> int:
         return int(self.frame_index.size)
@@ -132,6 +134,28 @@ class Scores:
             for name in self.pooled()
         }
         return {name: count for name, count in counts.items() if any(count.values())}
+
+    def smaller_screens(self) -> str:
+        """Say which built-in models of libvmaf stand for a larger screen than the frames fill; empty if none does.
+
+        No screen was asked for then (`pyvmaf.score(display=…)`).
+        """
+        if not self.size or "display" in self.reading:
+            return ""
+        width, height = map(int, self.size.split("x"))
+        large = {}
+        for model in self.libvmaf_models.values():
+            base = model.partition(":")[0]
+            wide, high = (3840, 2160) if "4k" in base or "2160" in base else (1920, 1080)
+            if not base.endswith(".json") and width < wide and height < high:
+                large[model] = f"{wide}x{high}"
+        if not large:
+            return ""
+        screens = ", ".join(f"{model} for {screen}" for model, screen in large.items())
+        return (
+            f"frames of {self.size} are smaller than the screen that a model stands for ({screens}), and are judged more mildly than "
+            "if they filled it, which --display hd or 4k makes them do"
+        )
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield ``frame_index`` and the columns of each frame."""
@@ -268,6 +292,7 @@ class Scores:
             "reading": self.reading,
             **({"alignment": self.alignment} if self.alignment else {}),
             **({} if self.cuts is None else {"cuts": self.cuts}),
+            **({"size": self.size} if self.size else {}),
             "unavailable": self.unavailable,
             "notes": self.notes,
             "pooled": {c: {p: _json(v) for p, v in pools.items()} for c, pools in self.pooled().items()},

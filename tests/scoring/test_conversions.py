@@ -222,7 +222,7 @@ class TestCrop:
         scores = pyvmaf.score(reference, padded, crop=["distorted=176x144+6+10"])
         np.testing.assert_array_equal(scores["vmaf"], pyvmaf.score(reference, encode)["vmaf"])
         assert scores.reading == {"crop": ["distorted=176x144+6+10"]}
-        assert scores.notes == [f"{padded} was cropped to 176:144:6:10 (width:height:left:top)"]
+        assert scores.notes[0] == f"{padded} was cropped to 176:144:6:10 (width:height:left:top)"
 
     @pytest.mark.parametrize(("area", "filters"), [("160x128", "crop=160:128"), ("96x80+4+2", "crop=96:80:4:2")])
     def test_of_both(
@@ -267,6 +267,18 @@ class TestDisplay:
         np.testing.assert_array_equal(
             scores["adm2"], pyvmaf.score(reference, small, scale="352x288", **options)["adm2"]
         )
+
+    def test_smaller_frames_are_noted(self, reference: Path, encode: Path) -> None:
+        scores = pyvmaf.score(reference, encode, model=("v0.6", "neg", "4k"), frames=(0, 2))
+        assert scores.as_json()["size"] == "176x144"
+        note = scores.smaller_screens()
+        assert note.startswith(
+            "frames of 176x144 are smaller than the screen that a model stands for (vmaf_v0.6.1 for 1920x1080, "
+        )
+        assert "vmaf_4k_v0.6.1 for 3840x2160" in note
+        assert f"note: {note}" in command("score", reference, encode, "-m", "v0.6", "-m", "neg", "-m", "4k").stderr
+        assert pyvmaf.score(reference, encode, display="hd", frames=(0, 2)).smaller_screens() == ""
+        assert pyvmaf.score(reference, encode, model=None, features="psnr_y").smaller_screens() == ""
 
     def test_refused(self, reference: Path, encode: Path) -> None:
         assert "not both" in refusal("score", reference, encode, "--display", "hd", "--scale", "176x144")
