@@ -12,4 +12,5 @@ PYBIND11_MODULE(_native, module) {
   pyvmaf::bind::bind_settings(module);
   pyvmaf::bind::bind_build(module);
   pyvmaf::bind::bind_kernels(module);
+  pyvmaf::bind::bind_cuda_kernels(module);
 }

@@ -150,21 +150,8 @@ std::array<float, band_count> reference_cubes(int scale, const ReferenceSums& su
 
 }  // namespace
 
-Measure::Measure(int width, int height, int bits, int most_distorted,
-                 std::vector<double> gain_limits, bool additive, const Viewing& viewing,
-                 const std::string& instruction_set)
-    : bits_(bits),
-      gain_limits_(std::move(gain_limits)),
-      additive_(additive),
-      noise_weight_(viewing.noise_weight),
-      kernels_(chosen(available(), instruction_set)) {
-  if (most_distorted < 1) {
-    throw std::invalid_argument("a ladder has one distorted version or more");
-  }
-  if (gain_limits_.empty() || gain_limits_.size() > 2) {
-    throw std::invalid_argument(std::to_string(gain_limits_.size()) +
-                                " limits of the gain: must be 1 or 2");
-  }
+Pooling::Pooling(int width, int height, bool additive, const Viewing& viewing)
+    : additive_(additive), noise_weight_(viewing.noise_weight) {
   if (viewing.distance * viewing.height < nominal) {
     throw std::invalid_argument("view distance times display height is " +
                                 std::to_string(viewing.distance * viewing.height) +
@@ -176,37 +163,22 @@ Measure::Measure(int width, int height, int bits, int most_distorted,
                                 std::to_string(static_cast<int>(viewing.sensitivity)) +
                                 ": must be 0, 2 or 3");
   }
-  for (int i = 0; i <= most_distorted; ++i) {
-    frames_.emplace_back(width, height, bits);
-  }
-  int columns = width;
-  int rows = height;
   for (int index = 0; index < scale_count; ++index) {
     Scale& scale = scales_[static_cast<std::size_t>(index)];
-    scale.width = columns;
-    scale.height = rows;
-    scale.pitch = index == 0 ? frames_[0].pitch() : pitch_of(columns);
-    const std::size_t sample_size = index == 1 ? sizeof(std::int16_t) : sizeof(std::int32_t);
-    for (int i = 0; i <= most_distorted && index > 0; ++i) {
-      scale.memory.push_back(
-          allocate(sample_size * static_cast<std::size_t>(scale.pitch * rows + 2 * margin)));
-      scale.pictures.push_back(static_cast<std::uint8_t*>(scale.memory.back().get()) +
-                               sample_size * margin);
-    }
+    scale.width = width;
+    scale.height = height;
     for (int band = 0; band < band_count; ++band) {
       const float value = sensitivity(index, band, viewing);
       scale.sensitivity[static_cast<std::size_t>(band)] = value;
       scale.factors.values[band] = factor(index, band, value, viewing);
     }
-    columns = half_of(columns);
-    rows = half_of(rows);
+    width = half_of(width);
+    height = half_of(height);
   }
-  scratch_ = allocate(
-      kernels_.scratch_size(width, height, most_distorted, static_cast<int>(gain_limits_.size())));
 }
 
-Parts Measure::parts_of(int scale, const ReferenceSums& reference, const Sums& sums) const {
-  const Scale& own = scales_[static_cast<std::size_t>(scale)];
+Parts Pooling::parts(int scale, const ReferenceSums& reference, const Sums& sums) const {
+  const Scale& own = at(scale);
   const int width = half_of(own.width);
   const int height = half_of(own.height);
   const Span columns = counted(width);
@@ -215,6 +187,34 @@ Parts Measure::parts_of(int scale, const ReferenceSums& reference, const Sums& s
   return {pooled(cubes_of(scale, sums.detail, width, height), noise),
           pooled(reference_cubes(scale, reference, columns, rows, own.sensitivity), noise),
           additive_ ? pooled(cubes_of(scale, sums.additive, width, height), 0.0) : 0.0F};
+}
+
+Measure::Measure(int width, int height, int bits, int most_distorted,
+                 std::vector<double> gain_limits, bool additive, const Viewing& viewing,
+                 const std::string& instruction_set)
+    : bits_(bits),
+      gain_limits_(std::move(gain_limits)),
+      additive_(additive),
+      pooling_(width, height, additive, viewing),
+      kernels_(chosen(available(), instruction_set)) {
+  check_ladder(most_distorted, gain_limits_);
+  for (int i = 0; i <= most_distorted; ++i) {
+    frames_.emplace_back(width, height, bits);
+  }
+  for (int index = 0; index < scale_count; ++index) {
+    Scale& scale = scales_[static_cast<std::size_t>(index)];
+    scale.pitch = index == 0 ? frames_[0].pitch() : pitch_of(pooling_.width(index));
+    const std::size_t sample_size = index == 1 ? sizeof(std::int16_t) : sizeof(std::int32_t);
+    for (int i = 0; i <= most_distorted && index > 0; ++i) {
+      scale.memory.push_back(
+          allocate(sample_size *
+                   static_cast<std::size_t>(scale.pitch * pooling_.height(index) + 2 * margin)));
+      scale.pictures.push_back(static_cast<std::uint8_t*>(scale.memory.back().get()) +
+                               sample_size * margin);
+    }
+  }
+  scratch_ = allocate(
+      kernels_.scratch_size(width, height, most_distorted, static_cast<int>(gain_limits_.size())));
 }
 
 void Measure::measure(const Plane& reference, const Planes& distorted, Parts* parts) {
@@ -239,14 +239,14 @@ void Measure::measure(const Plane& reference, const Planes& distorted, Parts* pa
     ReferenceSums reference_sums;
     std::vector<Sums> sums(results);
     kernels_.measure(
-        {index, bits_, scale.width, scale.height, pictures.data(), scale.pitch,
+        {index, bits_, pooling_.width(index), pooling_.height(index), pictures.data(), scale.pitch,
          next == nullptr ? nullptr : next->pictures.data(), next == nullptr ? 0 : next->pitch,
          static_cast<int>(count), gain_limits_.data(), static_cast<int>(gain_limits_.size()),
-         additive_, scale.factors},
+         additive_, pooling_.factors(index)},
         scratch_.get(), reference_sums, sums.data());
     for (std::size_t i = 0; i < results; ++i) {
       parts[i * scale_count + static_cast<std::size_t>(index)] =
-          parts_of(index, reference_sums, sums[i]);
+          pooling_.parts(index, reference_sums, sums[i]);
     }
     if (next != nullptr) {
       pictures.assign(next->pictures.begin(), next->pictures.end());

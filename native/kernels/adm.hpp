@@ -29,6 +29,35 @@ struct Viewing {
   Sensitivity sensitivity;
 };
 
+// The sizes of the scales, the factors of their bands, and the parts that follow from sums.
+class Pooling {
+ public:
+  // Throws std::invalid_argument for values out of range.
+  Pooling(int width, int height, bool additive, const Viewing& viewing);
+
+  // Of the pictures that a scale divides.
+  [[nodiscard]] int width(int scale) const { return at(scale).width; }
+  [[nodiscard]] int height(int scale) const { return at(scale).height; }
+  [[nodiscard]] const Factors& factors(int scale) const { return at(scale).factors; }
+  [[nodiscard]] Parts parts(int scale, const ReferenceSums& reference, const Sums& sums) const;
+
+ private:
+  struct Scale {
+    int width = 0;
+    int height = 0;
+    std::array<float, band_count> sensitivity{};
+    Factors factors{};
+  };
+
+  [[nodiscard]] const Scale& at(int scale) const {
+    return scales_[static_cast<std::size_t>(scale)];
+  }
+
+  const bool additive_;
+  const double noise_weight_;
+  std::array<Scale, scale_count> scales_;
+};
+
 // Detail losses and additive impairments of luma at four scales, of one reference and its distorted
 // versions: what depends on the reference alone is computed once. Memory is taken once, at the
 // start.
@@ -49,21 +78,15 @@ class Measure {
  private:
   // What a scale divides, and the approximations that it leaves to the next.
   struct Scale {
-    int width = 0;
-    int height = 0;
     std::ptrdiff_t pitch = 0;
     std::vector<Memory> memory;
     std::vector<void*> pictures;
-    std::array<float, band_count> sensitivity{};
-    Factors factors{};
   };
-
-  [[nodiscard]] Parts parts_of(int scale, const ReferenceSums& reference, const Sums& sums) const;
 
   const int bits_;
   const std::vector<double> gain_limits_;
   const bool additive_;
-  const double noise_weight_;
+  const Pooling pooling_;
   const Kernels& kernels_;
   std::vector<Luma> frames_;  // the reference, and distorted ones
   std::array<Scale, scale_count> scales_;

@@ -122,10 +122,8 @@ PYVMAF_ANYWHERE inline Reciprocal reciprocal(std::uint32_t coefficient) {
   if (coefficient == 0) {
     return {0, 0};
   }
-  int shift = 0;
-  while (coefficient >> shift >= 1U << 15) {
-    ++shift;
-  }
+  const int length = bit_length(coefficient);
+  const int shift = length > 15 ? length - 15 : 0;
   const std::uint32_t highest =
       shift == 0 ? coefficient : (coefficient + (1U << (shift - 1))) >> shift;
   return {static_cast<std::int32_t>((1U << 30) / highest), shift};

@@ -12,7 +12,9 @@ namespace {
 constexpr std::size_t alignment = 64;
 constexpr int smallest_side = 33;
 
-void check(int width, int height, int bits) {
+}  // namespace
+
+void check_frames(int width, int height, int bits) {
   if (width < smallest_side || height < smallest_side) {
     throw std::invalid_argument("frames of " + std::to_string(width) + "x" +
                                 std::to_string(height) + " are smaller than 33x33");
@@ -22,7 +24,15 @@ void check(int width, int height, int bits) {
   }
 }
 
-}  // namespace
+void check_ladder(int most_distorted, const std::vector<double>& gain_limits) {
+  if (most_distorted < 1) {
+    throw std::invalid_argument("a ladder has one distorted version or more");
+  }
+  if (gain_limits.empty() || gain_limits.size() > 2) {
+    throw std::invalid_argument(std::to_string(gain_limits.size()) +
+                                " limits of the gain: must be 1 or 2");
+  }
+}
 
 void Free::operator()(void* memory) const noexcept { std::free(memory); }
 
@@ -40,7 +50,7 @@ Luma::Luma(int width, int height, int bits)
     : width_(static_cast<std::size_t>(width)),
       height_(static_cast<std::size_t>(height)),
       bits_(static_cast<unsigned>(bits)) {
-  check(width, height, bits);
+  check_frames(width, height, bits);
   pitch_ = pitch_of(width);
   const std::size_t sample_size = bits == 8 ? 1 : 2;
   memory_ = allocate((static_cast<std::size_t>(pitch_) * height_ + std::size_t{2 * margin}) *

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kernels/margin.hpp"
 #include "vmaf/frames.hpp"
@@ -18,11 +19,18 @@ using Memory = std::unique_ptr<void, Free>;
 // Zeroed memory, aligned to 64 bytes.
 Memory allocate(std::size_t size);
 
+// Throws std::invalid_argument unless frames are of 33x33 or more, with 8, 10 or 12 bits.
+void check_frames(int width, int height, int bits);
+
+// Throws std::invalid_argument unless there are distorted versions, and one or two limits of the
+// gain.
+void check_ladder(int most_distorted, const std::vector<double>& gain_limits);
+
 // A copy of the luma of a frame, uint8 (8 bits) or uint16 samples. `margin` samples around each
 // line can be read, whatever they hold.
 class Luma {
  public:
-  // Throws std::invalid_argument unless frames are of 33x33 or more, with 8, 10 or 12 bits.
+  // Throws as `check_frames`.
   Luma(int width, int height, int bits);
 
   // Throws std::invalid_argument if the plane does not fit, or has samples of more bits; `name`

@@ -25,13 +25,7 @@ Measure::Measure(int width, int height, int bits, int most_distorted,
       gain_limits_(std::move(gain_limits)),
       kernels_(chosen(available(), instruction_set)),
       scratch_(allocate(kernels_.scratch_size(width))) {
-  if (most_distorted < 1) {
-    throw std::invalid_argument("a ladder has one distorted version or more");
-  }
-  if (gain_limits_.empty() || gain_limits_.size() > 2) {
-    throw std::invalid_argument(std::to_string(gain_limits_.size()) +
-                                " limits of the gain: must be 1 or 2");
-  }
+  check_ladder(most_distorted, gain_limits_);
   for (int picture = 0; picture <= most_distorted; ++picture) {
     frames_.emplace_back(width, height, bits);
     scales_[0].pictures.push_back(

@@ -64,6 +64,49 @@ struct Sums {
   std::int64_t flat_count = 0;
 };
 
+// round(2048 log2(i)) for i of 16 bits, from `logarithm_table_first` on.
+inline constexpr int logarithm_table_first = 1 << 15;
+inline constexpr int logarithm_table_size = 1 << 15;
+
+// 2048 log2(value) from the 16 highest bits of `value`, 2^16 or more.
+PYVMAF_ANYWHERE inline std::int32_t log2_2048(const std::uint16_t* table, std::uint64_t value) {
+  const int shift = bit_length(value) - 16;
+  return table[static_cast<std::int32_t>(value >> shift) - logarithm_table_first] + 2048 * shift;
+}
+
+// What a sample of the reference alone adds to the sums.
+PYVMAF_ANYWHERE inline void add_reference(const std::uint16_t* table, std::int32_t energy1,
+                                          Sums& sums) {
+  if (energy1 < noise) {
+    ++sums.flat_count;
+  } else {
+    sums.denominator +=
+        log2_2048(table, static_cast<std::uint64_t>(energy1) + noise) - 2048 * noise_exponent;
+  }
+}
+
+// What a sample of a distorted version adds. `energy2` is limited to 0 here.
+PYVMAF_ANYWHERE inline void add_distorted(const std::uint16_t* table, std::int32_t energy1,
+                                          std::int32_t energy2, std::int32_t energy12,
+                                          const double* gain_limits, int limit_count, Sums& sums) {
+  if (energy1 < noise) {
+    sums.flat_energy += energy2 > 0 ? energy2 : 0;
+    return;
+  }
+  if (energy12 <= 0 || energy2 <= 0) {
+    return;
+  }
+  const double gain = energy12 / (energy1 + epsilon);
+  const double rest = energy2 - gain * energy12;
+  const std::uint64_t remainder =
+      noise + (rest > 0 ? static_cast<std::uint64_t>(rest) : std::uint64_t{0});
+  for (int limit = 0; limit < 2 && limit < limit_count; ++limit) {
+    const double limited = gain < gain_limits[limit] ? gain : gain_limits[limit];
+    const auto explained = static_cast<std::uint64_t>(limited * limited * energy1);
+    sums.numerator[limit] += log2_2048(table, explained + remainder) - log2_2048(table, remainder);
+  }
+}
+
 PYVMAF_ANYWHERE inline float numerator(const Sums& sums, int limit) {
   return static_cast<float>(static_cast<double>(sums.numerator[limit]) / 2048.0 +
                             (static_cast<double>(sums.flat_count) -

@@ -44,6 +44,9 @@ struct Kernels {
                    std::ptrdiff_t target_pitch, void* scratch);
 };
 
+// The table of `log2_2048`.
+const std::uint16_t* logarithm_table();
+
 const Kernels& portable();
 
 #if defined(PYVMAF_AVX2)

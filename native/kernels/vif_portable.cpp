@@ -8,26 +8,15 @@ namespace pyvmaf::kernels::vif {
 
 namespace {
 
-// round(2048 log2(i)) for i of 16 bits.
 struct Logarithms {
-  std::uint16_t values[65536] = {};
+  std::uint16_t values[logarithm_table_size] = {};
   Logarithms() {
-    for (std::uint32_t i = 32768; i < 65536; ++i) {
-      values[i] =
-          static_cast<std::uint16_t>(std::round(std::log2(static_cast<float>(i)) * 2048.0F));
+    for (int i = 0; i < logarithm_table_size; ++i) {
+      values[i] = static_cast<std::uint16_t>(
+          std::round(std::log2(static_cast<float>(logarithm_table_first + i)) * 2048.0F));
     }
   }
 };
-
-// 2048 log2(value) from the 16 highest bits of `value`, 2^16 or more.
-std::int64_t log2_2048(std::uint64_t value) {
-  static const Logarithms table;
-  int shift = 0;
-  while (value >> shift > 65535) {
-    ++shift;
-  }
-  return table.values[value >> shift] + 2048 * shift;
-}
 
 // Vertical sums of one line: columns of 32-bit values with room for the window on both sides.
 struct Lines {
@@ -96,34 +85,12 @@ void vertical_sums(const Ladder& ladder, const Picture& distorted, int row, cons
   }
 }
 
-void add_sample(std::int32_t energy1, std::int32_t energy2, std::int32_t energy12,
-                const Ladder& ladder, Sums& sums) {
-  if (energy1 < noise) {
-    sums.flat_energy += energy2;
-    ++sums.flat_count;
-    return;
-  }
-  sums.denominator +=
-      log2_2048(static_cast<std::uint64_t>(energy1) + noise) - 2048 * noise_exponent;
-  if (energy12 <= 0 || energy2 <= 0) {
-    return;
-  }
-  const double gain = energy12 / (energy1 + epsilon);
-  const double rest = energy2 - gain * energy12;
-  const std::uint64_t remainder =
-      noise + (rest > 0 ? static_cast<std::uint64_t>(rest) : std::uint64_t{0});
-  for (int limit = 0; limit < ladder.limit_count; ++limit) {
-    const double limited = gain < ladder.gain_limits[limit] ? gain : ladder.gain_limits[limit];
-    const auto explained = static_cast<std::uint64_t>(limited * limited * energy1);
-    sums.numerator[limit] += log2_2048(explained + remainder) - log2_2048(remainder);
-  }
-}
-
 template <typename Sample>
 void add_picture(const Ladder& ladder, const Picture& distorted, void* scratch, Sums& sums) {
   const int width = distorted.width;
   const int count = tap_counts[ladder.scale];
   const std::uint16_t* window = taps[ladder.scale];
+  const std::uint16_t* table = logarithm_table();
   const Lines lines{line(scratch, 0, width), line(scratch, 1, width), line(scratch, 2, width),
                     line(scratch, 3, width), line(scratch, 4, width)};
   for (int row = 0; row < distorted.height; ++row) {
@@ -140,9 +107,11 @@ void add_picture(const Ladder& ladder, const Picture& distorted, void* scratch, 
             static_cast<std::uint32_t>(rounded(filtered(products + column, window, count), 16));
         return static_cast<std::int32_t>(mean - mean_product(a, b));
       };
-      const std::int32_t energy2 = energy(lines.product22, mean2, mean2);
-      add_sample(energy(lines.product11, mean1, mean1), energy2 > 0 ? energy2 : 0,
-                 energy(lines.product12, mean1, mean2), ladder, sums);
+      const std::int32_t energy1 = energy(lines.product11, mean1, mean1);
+      add_reference(table, energy1, sums);
+      add_distorted(table, energy1, energy(lines.product22, mean2, mean2),
+                    energy(lines.product12, mean1, mean2), ladder.gain_limits, ladder.limit_count,
+                    sums);
     }
   }
 }
@@ -191,11 +160,16 @@ void decimate(int scale, int bits, const Picture& source, std::uint16_t* target,
 
 void logarithms(const double* values, std::int32_t* logarithms, int count) {
   for (int i = 0; i < count; ++i) {
-    logarithms[i] = static_cast<std::int32_t>(log2_2048(static_cast<std::uint64_t>(values[i])));
+    logarithms[i] = log2_2048(logarithm_table(), static_cast<std::uint64_t>(values[i]));
   }
 }
 
 }  // namespace
+
+const std::uint16_t* logarithm_table() {
+  static const Logarithms table;
+  return table.values;
+}
 
 const Kernels& portable() {
   static constexpr Kernels kernels{"portable", logarithms, scratch_size, statistics, decimate};

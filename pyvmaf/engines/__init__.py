@@ -17,6 +17,7 @@ ENGINES: Table[str] = {
     "libvmaf": "pyvmaf.engines.libvmaf.engine",
     "kernels": "pyvmaf.engines.kernels.engine",
     "libvmaf-cuda": "pyvmaf.engines.libvmaf_cuda.engine",
+    "cuda": "pyvmaf.engines.cuda.engine",
 }
 """Dotted module of each engine, which holds it as ``ENGINE``, by the engine's name."""
 
@@ -49,11 +50,9 @@ def engine_name(backend: str) -> str:
         InputError: no backend has this name.
         UnavailableError: the backend needs CUDA, which this build does not have.
     """
+    # A plan may be made on a machine without a device: whether there is one shows when frames are measured.
     if backend in CUDA and not cuda_architectures():
-        raise UnavailableError(
-            f"backend {backend!r} was asked for, but this build of pyvmaf computes on the processor only: build it with "
-            "`make setup CUDA=1` (-DPYVMAF_CUDA=ON), or use backend auto (--backend auto, `backend: auto` in the configuration)"
-        )
+        raise without_cuda(backend)
     if backend == AUTO:
         return KERNELS
     if backend == CPU:
@@ -61,6 +60,14 @@ def engine_name(backend: str) -> str:
     if backend in ENGINES:
         return backend
     raise unknown_name("backend", backend, backends())
+
+
+def without_cuda(backend: str) -> UnavailableError:
+    """Make the error for a backend that needs CUDA, in a build without it."""
+    return UnavailableError(
+        f"backend {backend!r} was asked for, but this build of pyvmaf computes on the processor only: build it with "
+        "`make setup CUDA=1` (-DPYVMAF_CUDA=ON), or use backend auto (--backend auto, `backend: auto` in the configuration)"
+    )
 
 
 def backends() -> tuple[str, ...]:

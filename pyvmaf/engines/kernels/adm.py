@@ -119,9 +119,31 @@ class AdmScores:
 
     def read(self, reference: Planes, distorted: Sequence[Planes]) -> None:
         """Measure distorted versions of a frame."""
+        self.add(self.measure(reference, distorted))
+
+    @property
+    def limits(self) -> list[float]:
+        """Limits of the gain, of each request."""
+        return [options.gain_limit for options in self._options]
+
+    @property
+    def additive(self) -> bool:
+        """Whether additive impairments are measured."""
+        return self._options[0].additive
+
+    @property
+    def viewing(self) -> tuple[float, int, float, int]:
+        """Distance, height of the display, weight of noise, and model of contrast sensitivity."""
+        return self._options[0].viewing
+
+    def measure(self, reference: Planes, distorted: Sequence[Planes]) -> NDArray[np.float32]:
+        """Return what `add` takes, of distorted versions of a frame."""
         with translated():
-            kernel = self._kernel_for(len(distorted))
-            self._parts.append(kernel.measure(reference[0], [planes[0] for planes in distorted]))
+            return self._kernel_for(len(distorted)).measure(reference[0], [planes[0] for planes in distorted])
+
+    def add(self, parts: NDArray[np.float32]) -> None:
+        """Add the parts of the next frames: of shape (frames, limits, 4, 3)."""
+        self._parts.append(parts)
 
     def _kernel_for(self, count: int) -> _native.Adm:
         if self._kernel is None or count > self._most:

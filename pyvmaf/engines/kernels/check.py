@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 GAIN_LIMITS = (100.0, 1.0)
 """Limits of the enhancement gain that are tried: libvmaf's default, and that of the NEG models."""
 
-_WIDTH, _HEIGHT = 109, 65
+WIDTH, HEIGHT = 109, 65
+"""Size of the golden frames."""
+
 _ADM_SCALES = tuple(f"adm_scale{scale}" for scale in range(4))
 
 
@@ -44,7 +46,7 @@ def instruction_set() -> str | None:
 
 
 def _frame_agrees(name: str, bits: int) -> bool:
-    reference, distorted = _frames(bits)
+    reference, distorted = golden_frames(bits)
     return (
         _adm_agrees(name, bits, reference, distorted)
         and _vif_agrees(name, bits, reference, distorted)
@@ -52,12 +54,12 @@ def _frame_agrees(name: str, bits: int) -> bool:
     )
 
 
-def _frames(bits: int) -> tuple[Plane, Plane]:
+def golden_frames(bits: int) -> tuple[Plane, Plane]:
     """Return a frame with detail and clipped samples, and the same with noise."""
     import numpy as np
 
     peak = 2**bits - 1
-    y, x = np.mgrid[:_HEIGHT, :_WIDTH]
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
     # A linear congruential sequence: the same noise with every version of NumPy.
     noise = (np.arange(y.size, dtype=np.uint64) * 2862933555777941757 + 3037000493 >> np.uint64(40)) % 61
     detail = peak * (0.5 + 0.7 * np.sin(x / 5.0) * np.cos(y / 7.0))
@@ -68,9 +70,9 @@ def _frames(bits: int) -> tuple[Plane, Plane]:
 
 
 def _adm_agrees(name: str, bits: int, reference: Plane, distorted: Plane) -> bool:
-    kernel = native().Adm(_WIDTH, _HEIGHT, bits, 1, list(GAIN_LIMITS), True, 3.0, 1080, 0.03125, 0, name)
+    kernel = native().Adm(WIDTH, HEIGHT, bits, 1, list(GAIN_LIMITS), True, 3.0, 1080, 0.03125, 0, name)
     for limit, parts in zip(GAIN_LIMITS, kernel.measure(reference, [distorted])[0].astype(float), strict=True):
-        with Context(_WIDTH, _HEIGHT, "400", bits) as context:
+        with Context(WIDTH, HEIGHT, "400", bits) as context:
             context.use_feature("adm", {} if limit == GAIN_LIMITS[0] else {"adm_enhn_gain_limit": limit})
             context.read([reference], [distorted], 0)
             context.flush()
@@ -86,9 +88,9 @@ def _adm_agrees(name: str, bits: int, reference: Plane, distorted: Plane) -> boo
 def _vif_agrees(name: str, bits: int, reference: Plane, distorted: Plane) -> bool:
     import numpy as np
 
-    ratios = native().Vif(_WIDTH, _HEIGHT, bits, 1, list(GAIN_LIMITS), name).measure(reference, [distorted])[0]
+    ratios = native().Vif(WIDTH, HEIGHT, bits, 1, list(GAIN_LIMITS), name).measure(reference, [distorted])[0]
     for limit, (numerators, denominators) in zip(GAIN_LIMITS, np.moveaxis(ratios, -1, 1), strict=True):
-        with Context(_WIDTH, _HEIGHT, "400", bits) as context:
+        with Context(WIDTH, HEIGHT, "400", bits) as context:
             context.use_feature("vif", {} if limit == GAIN_LIMITS[0] else {"vif_enhn_gain_limit": limit})
             context.read([reference], [distorted], 0)
             context.flush()
@@ -99,12 +101,12 @@ def _vif_agrees(name: str, bits: int, reference: Plane, distorted: Plane) -> boo
 
 
 def _motion_agrees(name: str, bits: int, frames: list[Plane]) -> bool:
-    kernel = native().Motion(_WIDTH, _HEIGHT, bits, 1, name)
+    kernel = native().Motion(WIDTH, HEIGHT, bits, 1, name)
     sums = [kernel.measure(frame) for frame in frames]
-    with Context(_WIDTH, _HEIGHT, "400", bits) as context:
+    with Context(WIDTH, HEIGHT, "400", bits) as context:
         context.use_feature("motion")
         for index, frame in enumerate(frames):
             context.read([frame], None, index)
         context.flush()
         expected = context.feature_scores("VMAF_integer_feature_motion_sad_score", [0, 1])
-    return bool((expected == [value / 256.0 / (_WIDTH * _HEIGHT) for value in sums]).all())
+    return bool((expected == [value / 256.0 / (WIDTH * HEIGHT) for value in sums]).all())

@@ -50,7 +50,7 @@ class Kernels(Engine):
     def open(self, requests: Requests, form: Format) -> Batch:
         """Open kernels for the requests that have one, and libvmaf for the others."""
         level = instruction_set()
-        own, others = _divide(requests, form, level)
+        own, others = divide(requests, form, level)
         if level is None or not own:
             return LIBVMAF.open(requests, form)
         return KernelBatch(own, LIBVMAF.open(others, form) if others else None, form, level)
@@ -58,7 +58,7 @@ class Kernels(Engine):
     def stream(self, requests: Requests, form: Format) -> Stream:
         """Open kernels for the requests that have one, and a stream of libvmaf for the others."""
         level = instruction_set()
-        own, others = _divide(requests, form, level)
+        own, others = divide(requests, form, level)
         if level is None or not own:
             return LIBVMAF.stream(requests, form)
         if any(LIBVMAF.needs(request).reference_only for request in requests):
@@ -85,7 +85,7 @@ class KernelScores(Protocol):
         """Return the scores of the frames since the last call, in the order of reading."""
 
 
-def _divide(
+def divide(
     requests: Requests, form: Format, level: str | None
 ) -> tuple[dict[Request, Sequence[str]], dict[Request, Sequence[str]]]:
     """Divide requests into those that kernels compute, and the others."""

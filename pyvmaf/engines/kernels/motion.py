@@ -44,7 +44,7 @@ class MotionScores:
     def __init__(self, requests: Requests, form: Format, instruction_set: str) -> None:
         """Prepare for requests that `computes` accepts."""
         declared = EXTRACTORS["motion"].options
-        self._form = form
+        self._form, self._instruction_set = form, instruction_set
         self._wanted: list[tuple[dict[str, OptionValue | None], dict[str, str]]] = []
         for request, keys in requests.items():
             given = parse_options("motion", dict(request.options))
@@ -52,20 +52,34 @@ class MotionScores:
             options = {name: given.get(name, option.default) for name, option in declared.items()}
             self._wanted.append((options, {key: names[key] for key in keys}))
         distances = {_distance(options) for options, _ in self._wanted if not options["motion_force_zero"]}
-        self._kernels: dict[int, _native.Motion] = {
-            distance: native().Motion(form.width, form.height, form.bit_depth, distance, instruction_set)
-            for distance in distances
-        }
-        self._sums: dict[int, list[int]] = {distance: [] for distance in distances}
+        self._kernels: dict[int, _native.Motion] = {}
+        self._sums: dict[int, list[int]] = {distance: [] for distance in sorted(distances)}
         self._count = 0
+
+    @property
+    def distances(self) -> list[int]:
+        """Distances of the frames whose differences are measured."""
+        return list(self._sums)
 
     def read(self, reference: Planes, distorted: Sequence[Planes]) -> None:
         """Read a frame once, or as often as it has distorted versions."""
         for _ in range(max(1, len(distorted))):
-            for distance, kernel in self._kernels.items():
-                with translated():
-                    self._sums[distance].append(kernel.measure(reference[0]))
-            self._count += 1
+            with translated():
+                self.add([self._kernel_for(distance).measure(reference[0]) for distance in self.distances])
+
+    def _kernel_for(self, distance: int) -> _native.Motion:
+        if distance not in self._kernels:
+            form = self._form
+            self._kernels[distance] = native().Motion(
+                form.width, form.height, form.bit_depth, distance, self._instruction_set
+            )
+        return self._kernels[distance]
+
+    def add(self, sums: Sequence[int]) -> None:
+        """Add the differences of the next frame, of each distance."""
+        for values, value in zip(self._sums.values(), sums, strict=True):
+            values.append(value)
+        self._count += 1
 
     def take(self) -> Scores:
         """Return the scores that are wanted, of all frames of the clip."""

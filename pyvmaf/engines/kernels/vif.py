@@ -54,8 +54,20 @@ class VifScores:
 
     def read(self, reference: Planes, distorted: Sequence[Planes]) -> None:
         """Measure distorted versions of a frame."""
+        self.add(self.measure(reference, distorted))
+
+    @property
+    def limits(self) -> list[float]:
+        """Limits of the gain, of each request."""
+        return self._limits
+
+    def measure(self, reference: Planes, distorted: Sequence[Planes]) -> NDArray[np.float32]:
+        """Return what `add` takes, of distorted versions of a frame."""
         with translated():
-            ratios = self._kernel_for(len(distorted)).measure(reference[0], [planes[0] for planes in distorted])
+            return self._kernel_for(len(distorted)).measure(reference[0], [planes[0] for planes in distorted])
+
+    def add(self, ratios: NDArray[np.float32]) -> None:
+        """Add numerators and denominators of the next frames: of shape (frames, limits, 4, 2)."""
         self._scores.append(ratios[..., 0] / ratios[..., 1])
 
     def _kernel_for(self, count: int) -> _native.Vif:
