@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyvmaf import _native
-from pyvmaf.engines.cuda.client import DEVICE, Ladder, Results, Wanted, Worker
+from pyvmaf.engines import DEVICE_VARIABLE
+from pyvmaf.engines.cuda.client import Ladder, Results, Wanted, Worker
 from pyvmaf.errors import InputError, NativeError, UnavailableError
 from tests.make.cuda_driver import fake_driver
 from tests.make.planes import CONTENTS, Plane, content
@@ -204,8 +205,8 @@ def test_an_error_of_the_device_is_reported(call: str) -> None:
     [
         ({"FAKE_CUDA_DEVICES": "0"}, "the CUDA driver does not start: CUDA_ERROR_NO_DEVICE"),
         ({"FAKE_CUDA_CAPABILITY": "70"}, "has compute capability 7.0: the kernels need 7.5 or more"),
-        ({DEVICE: "1"}, "CUDA device 1 is missing: the driver has 1"),
-        ({DEVICE: "GPU-77"}, "no CUDA device has the UUID 'GPU-77': there are GPU-00010203-0405"),
+        ({DEVICE_VARIABLE: "1"}, "CUDA device 1 is missing: the driver has 1"),
+        ({DEVICE_VARIABLE: "GPU-77"}, "no CUDA device has the UUID 'GPU-77': there are GPU-00010203-0405"),
         ({"LD_LIBRARY_PATH": "/nowhere"}, "the CUDA driver is missing: libcuda.so.1 cannot be loaded"),
     ],
 )
@@ -225,7 +226,7 @@ def test_a_driver_without_a_function_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_device_by_its_uuid() -> None:
-    with fake_driver(**{"FAKE_CUDA_DEVICES": "2", DEVICE: "GPU-1011"}):
+    with fake_driver(**{"FAKE_CUDA_DEVICES": "2", DEVICE_VARIABLE: "GPU-1011"}):
         started = Worker()
         assert started.device.uuid.startswith("GPU-10111213-")
         started.close()

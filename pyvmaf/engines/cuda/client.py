@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pyvmaf.engines import without_cuda
+from pyvmaf.engines import DEVICE_VARIABLE, without_cuda
 from pyvmaf.engines.cuda.wire import receive, send
 from pyvmaf.engines.libvmaf.build import native
 from pyvmaf.errors import InputError, NativeError, UnavailableError
@@ -21,9 +21,6 @@ from pyvmaf.errors import InputError, NativeError, UnavailableError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-DEVICE = "PYVMAF_CUDA_DEVICE"
-"""Variable of the environment with the index or the UUID of the device to use; the first one by default."""
 
 AT_ONCE = 3
 """Frames of a batch that are measured at the same time, where the device has room for them."""
@@ -84,7 +81,7 @@ class Worker:
                 pass_fds=[theirs.fileno()],
             )
         try:
-            words, _ = self.call({"device": os.environ.get(DEVICE, "0")}, kernels)
+            words, _ = self.call({"device": os.environ.get(DEVICE_VARIABLE) or "0"}, kernels)
         except BaseException:
             self.close()
             raise
