@@ -71,8 +71,8 @@ py::tuple pop(cuda::Ladder& ladder) {
 }  // namespace
 
 void bind_cuda_kernels(py::module_& module) {
-  py::register_exception<cuda::Unavailable>(module, "KernelsUnavailableError", PyExc_RuntimeError).doc() =
-      "The driver of CUDA, the device or its capability is missing.";
+  py::register_exception<cuda::Unavailable>(module, "KernelsUnavailableError", PyExc_RuntimeError)
+      .doc() = "The driver of CUDA, the device or its capability is missing.";
   py::register_exception<cuda::Error>(module, "KernelsError", PyExc_RuntimeError).doc() =
       "A call of the driver of CUDA failed.";
   module.def(

@@ -2,10 +2,10 @@
 // by thread. Tests build it, since it needs no device: what is run is the source of the kernels
 // with all of their launches, and the code that calls the driver.
 //
-// FAKE_CUDA_MEMORY limits the device's memory (bytes). FAKE_CUDA_WRONG names a kernel that adds 2^40
-// to the first 64-bit sum that it adds to, from its call FAKE_CUDA_FROM on. FAKE_CUDA_FAULT names a
-// call of the driver that fails, from its call FAKE_CUDA_FROM on. FAKE_CUDA_CAPABILITY is 90 unless
-// set.
+// FAKE_CUDA_MEMORY limits the device's memory (bytes). FAKE_CUDA_WRONG names a kernel that adds
+// 2^40 to the first 64-bit sum that it adds to, from its call FAKE_CUDA_FROM on. FAKE_CUDA_FAULT
+// names a call of the driver that fails, from its call FAKE_CUDA_FROM on. FAKE_CUDA_CAPABILITY is
+// 90 unless set.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 AT_ONCE = 3
 """Frames of a batch that are measured at the same time, where the device has room for them."""
 
+SECONDS = 300.0
+"""Time that one call may take; the first includes the start of the driver."""
+
 _REMEDY = "use backend auto (--backend auto, `backend: auto` in the configuration)"
 
 
@@ -72,9 +75,10 @@ class Worker:
         self._next = 0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the worker)
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._connection.settimeout(SECONDS)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pyvmaf.engines.cuda.worker", str(theirs.fileno())],
+                [sys.executable, "-W", "ignore", "-m", "pyvmaf.engines.cuda.worker", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._errors,
                 stderr=self._errors,
@@ -103,8 +107,16 @@ class Worker:
             try:
                 send(self._connection, words, payload, descriptor)
                 answer, result, _ = receive(self._connection)
+            except TimeoutError:
+                self._process.kill()
+                raise NativeError(f"the CUDA device did not answer within {SECONDS:g} seconds ({_REMEDY})") from None
             except OSError:
                 raise NativeError(self._last_words()) from None
+        if os.fstat(self._errors.fileno()).st_size:
+            self._process.kill()
+            raise NativeError(
+                f"the process that uses the CUDA device printed an error: {self.printed().splitlines()[0]}"
+            )
         if "error" not in answer:
             return answer, result
         message = answer["message"]

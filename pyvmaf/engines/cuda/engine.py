@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyvmaf.engines.cuda.check import Sampler, check_golden_frames, differs
 from pyvmaf.engines.cuda.client import Ladder, Results, Wanted, Worker, worker
+from pyvmaf.engines.device.process import check_column
 from pyvmaf.engines.kernels import adm, motion, vif
 from pyvmaf.engines.kernels.check import instruction_set
 from pyvmaf.engines.kernels.engine import ENGINE as KERNELS
@@ -102,6 +103,7 @@ class CudaBatch(Batch):
         self._ladder: Ladder | None = None
         self._results: list[Results] = []
         self._sampler = Sampler()
+        self._counts: list[int] = []
 
     def read(self, index: int, reference: Planes, distorted: Planes | None) -> None:
         """Read a pair of frames, or one of the reference alone."""
@@ -120,6 +122,7 @@ class CudaBatch(Batch):
             return
         self._ladder_for(len(distorted)).push(reference[0], [planes[0] for planes in distorted])
         self._sampler.read(reference, distorted)
+        self._counts.append(len(distorted))
 
     def _ladder_for(self, count: int) -> Ladder:
         if self._ladder is None or count > self._ladder.most:
@@ -145,8 +148,11 @@ class CudaBatch(Batch):
                 part.add(parts)
             for sums in results.motion if self._motion else []:
                 self._motion[0].add(sums)
+        count = sum(max(1, versions) for versions in self._counts)
         for kernel in (*self._vif, *self._adm, *self._motion):
-            scores |= kernel.take()
+            for key, values in kernel.take().items():
+                check_column(ENGINE.name, key, values, count)
+                scores[key] = values
         self.close()
         return scores
 
