@@ -32,7 +32,19 @@ ALL = [verb for verbs in VERBS.values() for verb in verbs]
 BASE = {canonicalize_name(Requirement(item).name) for item in PROJECT["dependencies"]}
 MODEL = REPOSITORY / "tests" / "artefacts" / "0.1.0" / "results" / "models" / "frame_model" / "seed0" / "model.onnx"
 # Verbs that need nothing beside what scoring needs, at least with some of their options.
-LIGHT = {"score", "features", "aggregate", "merge", "register", "verify", "trace", "schema", "code", "fetch-checkpoint"}
+LIGHT = {
+    "score",
+    "features",
+    "aggregate",
+    "merge",
+    "register",
+    "verify",
+    "trace",
+    "schema",
+    "code",
+    "fetch-checkpoint",
+    "probe",
+}
 
 # Calls every verb in one process, as a shell would: status and messages as JSON.
 _CALLS = """
@@ -132,6 +144,7 @@ def test_several_versions_are_scored_without_extras(programs: Path, folder: Path
     ("words", "named"),
     [
         (["-o", "rows.parquet"], "needs pyarrow: pip install 'vmaf-train[report]'"),
+        (["--report", "page.html"], "pip install 'vmaf-train[report]'"),
         (["-m", str(MODEL)], "pip install 'vmaf-train[models]'"),
     ],
 )
