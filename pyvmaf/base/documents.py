@@ -28,6 +28,8 @@ DOCUMENTS: Table[str] = {
     "int8": "pyvmaf.quantized.report.Int8Report",
     "eval": "pyvmaf.checks.evaluate.Evaluation",
     "probe": "pyvmaf.encodes.probe.ProbeReport",
+    "predictor": "pyvmaf.scoring.predictors.PredictorReport",
+    "suggest": "pyvmaf.scoring.suggest.SuggestReport",
     "record": "pyvmaf.encodes.record.Record",
     "registry": "pyvmaf.registry.entry.Registry",
     "verify": "pyvmaf.registry.verify.VerifyReport",

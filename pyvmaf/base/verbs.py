@@ -46,7 +46,7 @@ VERBS: dict[str, Verb] = {
     "join": Verb("labels", "pyvmaf.labels.join", _TABLES),
     "join-batch": Verb("labels", "pyvmaf.labels.batch", _TABLES),
     "encode": Verb("encodes", "pyvmaf.encodes.encode", _VIDEO),
-    "probe": Verb("encodes", "pyvmaf.encodes.probe", ("av", "numpy")),
+    "probe": Verb("encodes", "pyvmaf.encodes.probe", ("av", "numpy", "pyarrow")),
     "extract-features": Verb("features", "pyvmaf.features.stage", _FEATURES),
     "hard-negatives": Verb("features", "pyvmaf.features.negatives", _FEATURES),
     "extract-frames": Verb("frames", "pyvmaf.frames.verb", (*_FEATURES, "safetensors")),
@@ -68,6 +68,10 @@ VERBS: dict[str, Verb] = {
     "eval-saliency-per-mb": Verb("checks", "pyvmaf.checks.saliency", ("av", "numpy", "onnxruntime")),
     "calibrate": Verb("checks", "pyvmaf.checks.calibrate", ("av", "numpy", "onnxruntime", "scipy")),
     "collect-gpu-calibration": Verb("checks", "pyvmaf.checks.gpu_calibration", _FEATURES),
+    "predictor-report": Verb(
+        "checks", "pyvmaf.checks.predictor", ("numpy", "onnxruntime", "pandas", "pyarrow", "scipy")
+    ),
+    "suggest": Verb("scoring", "pyvmaf.scoring.suggest", ("av", "imageio-ffmpeg", "numpy", "onnxruntime")),
     "filter": Verb("scoring", "pyvmaf.scoring.filtering", ("av", "numpy", "onnxruntime")),
     "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", _MODELS),
     "register": Verb("registry", "pyvmaf.registry.register", ()),

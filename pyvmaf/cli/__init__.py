@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "encodes": ("encode", "probe"),
     "features": ("extract-features", "hard-negatives", "features"),
     "frames": ("extract-frames",),
+    "suggest": ("suggest",),
     "scoring": ("score", "filter", "shots", "saliency", "mask-pictures"),
     "tables": ("shard", "import-table", "merge", "combine", "combine-pictures"),
     "models": ("fit", "judge", "export", "ensemble", "eval"),
@@ -56,6 +57,7 @@ VERBS: dict[str, tuple[str, ...]] = {
         "eval-saliency-per-mb",
         "calibrate",
         "collect-gpu-calibration",
+        "predictor-report",
     ),
     "studies": ("tune", "feature-correlation", "signal-mix-audit", "subset-sweep"),
     "workflow": ("config", "code", "schema", "audit", "repair"),
@@ -68,10 +70,10 @@ _HELP = (
     "(extract-features, hard-negatives, features), frames (extract-frames), tables (shard, merge, combine, combine-pictures), "
     "models (fit, judge, export, ensemble, eval; fetch-checkpoint, convert), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
-    "To score a video, against its reference or alone: score; to restore one: filter; to find its shots: shots; to measure "
+    "To score a video, against its reference or alone: score; to choose a CRF: suggest; to restore one: filter; to find its shots: shots; to measure "
     "saliency: saliency; to have a model make masks to train on: mask-pictures. "
     "Questions to finished models: check-ops, validate-model, audit-learned-filter, audit-compat, validate-norm, "
-    "cross-backend, profile, bisect-model-quality, eval-saliency-per-mb, calibrate; to backends: collect-gpu-calibration. "
+    "cross-backend, profile, bisect-model-quality, eval-saliency-per-mb, calibrate, predictor-report; to backends: collect-gpu-calibration. "
     "To choose a model: tune, feature-correlation, signal-mix-audit, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"
     "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted."

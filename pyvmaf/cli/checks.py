@@ -56,6 +56,7 @@ def register(app: typer.Typer) -> None:
     app.command("eval-saliency-per-mb")(eval_saliency_per_mb)
     app.command("calibrate")(calibrate)
     app.command("collect-gpu-calibration")(collect_gpu_calibration)
+    app.command("predictor-report")(predictor_report)
 
 
 def check_ops(
@@ -628,3 +629,44 @@ def collect_gpu_calibration(
         )
     print_whole(table)
     say(f"{output}: {sum(item.frames for item in differences)} rows")
+
+
+def predictor_report(
+    onnx: Annotated[Path, typer.Argument(help="The exported model; its sidecar lies beside it.")],
+    fits: Annotated[
+        list[Path], typer.Option("--fit", metavar="DIR", help="Folder that fit left for a seed; may be repeated.")
+    ],
+    features: Annotated[Path, typer.Option("--features", "--table", metavar="PARQUET", help="The training table.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="JSON", help="The report, beside the model.")],
+    codec: Annotated[
+        list[str] | None,
+        typer.Option("--codec", help="A codec to report although the table may lack it; may be repeated."),
+    ] = None,
+    as_result: Annotated[bool, typer.Option("--as-result", help="Exit 0 although a codec does not pass.")] = False,
+) -> None:
+    """Report what a predictor of quality is worth for each codec, on sources that it had not seen.
+
+    Exit status 1: a codec does not pass.
+
+    Example: vmaf-train predictor-report model.onnx --fit runs/seed0 --fit runs/seed1 --features predictor.parquet
+    -o predictor.json
+    """
+    from pyvmaf.checks.predictor import predictor_report as run
+
+    report = run(onnx, fits, features, output, codecs=codec or ())
+    table = new_table(
+        f"{report.model}: {report.pool} VMAF, seeds {', '.join(map(str, report.seeds))}",
+        ("codec", "status"),
+        ("sources", "rows", "PLCC", "least", "SROCC", "RMSE", "MAE", "half width"),
+    )
+    for item in report.codecs:
+        least = min((fold.plcc for fold in item.folds if fold.plcc is not None), default=None)
+        figures = (item.mean_plcc, least, item.mean_srocc, item.mean_rmse, item.mae, item.half_width)
+        counts = (str(item.n_distinct_sources), str(item.n_rows_total))
+        table.add_row(item.codec, item.status, *counts, *(figure(value, 3) for value in figures))
+    print_whole(table)
+    for item in report.codecs:
+        for reason in item.failure_reasons:
+            say(f"{item.codec}: {reason}")
+    if report.summary.n_pass < len(report.codecs) and not as_result:
+        raise typer.Exit(1)

@@ -104,8 +104,16 @@ def encode(
 
 
 def probe(
-    video: Annotated[Path, typer.Argument(help="The clip.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="JSON", help="Write the report.")] = None,
+    videos: Annotated[list[Path], typer.Argument(help="The clip, or several of them for a table.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the report (.json), or a table with a row per clip (.parquet).",
+        ),
+    ] = None,
     samples: Annotated[
         int, typer.Option(min=0, help="Measure so many stretches of 48 frames, spread over the clip; 0: every frame.")
     ] = 0,
@@ -128,17 +136,29 @@ def probe(
     """Measure how hard a clip is to encode: a fast encode at half its size, and statistics of luma.
 
     Example: vmaf-train probe film.mkv --cache results/cache --output film.probe.json
+
+    A table for join --columns: vmaf-train probe results/corpora/mine/*.mkv --output probes.parquet
     """
     check_code("probe", code)
     from pyvmaf.cli.show import figure, new_table, print_whole
     from pyvmaf.encodes.probe import probe as run
+    from pyvmaf.encodes.probe import probe_table
     from pyvmaf.scoring.saliency import for_probes
 
     measure = None if saliency == "none" else for_probes(saliency, registry)
     reason = "saliency was not asked for" if saliency == "none" else "no model for saliency is registered"
+    if output is not None and output.suffix == ".parquet":
+        with progress("probe", unit="clips") as advance:
+            rows = probe_table(videos, output, samples=samples, saliency=measure, cache=cache, advance=advance)
+        say(f"{output}: {rows} clips")
+        return
+    if len(videos) > 1:
+        raise InputError(
+            "the facts of several clips make a table: name it with --output NAME.parquet, or probe one clip"
+        )
     with progress("probe") as advance:
         report = run(
-            video, output, samples=samples, saliency=measure, why_no_saliency=reason, cache=cache, advance=advance
+            videos[0], output, samples=samples, saliency=measure, why_no_saliency=reason, cache=cache, advance=advance
         )
     counts = ", ".join(f"{count} {kind}" for kind, count in report.pictures.items())
     table = new_table(f"{report.video}: {report.frames} frames ({counts})", ("fact",), ("value",))

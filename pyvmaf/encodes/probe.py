@@ -10,7 +10,7 @@ A result depends on nothing but the bytes of the clip, the settings, and the lib
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -22,8 +22,8 @@ from pydantic import Field
 
 from pyvmaf.base.code import identity
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, Size, publish
-from pyvmaf.base.files import content_hash, dumps, sha256_file, write_text
-from pyvmaf.base.manifest import package_versions
+from pyvmaf.base.files import atomic_path, content_hash, dumps, sha256_file, write_text
+from pyvmaf.base.manifest import package_versions, write_manifest
 from pyvmaf.base.outputs import claim, publishes, reading
 from pyvmaf.errors import InputError, IntegrityError, UnavailableError
 from pyvmaf.video.agree import refuse_interlaced
@@ -50,6 +50,9 @@ SMALLEST = 32
 SALIENCY_FRAMES = 3
 """About how many frames the saliency of a clip is measured on."""
 
+DETAIL_EVERY = 8
+"""Detail is measured on each of so many frames."""
+
 SAMPLE_FRAMES = 48
 """Frames of a sample of a long clip."""
 
@@ -58,6 +61,9 @@ _USER_DATA = _START + b"\6\5"
 """Start of a unit of H.264 with data of the user (ITU-T H.264, 7.3.1 and D.1.6)."""
 
 Advance = Callable[[int, int], None]
+
+
+_NONE = "no model for saliency is registered"
 
 
 class Saliency(NamedTuple):
@@ -101,6 +107,8 @@ class Facts(Part):
     frame_diff_mean: Size = Field(description="Mean |difference| of luma between neighbouring frames, of 255")
     luma_mean: Size = Field(description="Mean of luma, of 255")
     luma_var: Size = Field(description="Mean over the frames of the variance of luma within a frame")
+    detail_full: Size = Field(description="Mean |Laplacian| of luma at full size, of 255, on every eighth frame")
+    detail_half: Size = Field(description="The same at half the size: what of it smaller pictures keep")
     shot_length_frames: float = Field(gt=0, description="Mean length of a shot: frames over shots")
     fps: float = Field(gt=0)
     width: Positive
@@ -165,6 +173,7 @@ class _Luma:
         self.means: list[float] = []
         self.variances: list[float] = []
         self.differences: list[float] = []
+        self.details: list[tuple[float, float]] = []
         self._before: NDArray[np.float64] | None = None
 
     def add(self, luma: NDArray[np.uint8], *, starts: bool) -> None:
@@ -184,7 +193,7 @@ def probe(
     *,
     samples: int = 0,
     saliency: Saliency | None = None,
-    why_no_saliency: str = "no model for saliency is registered",
+    why_no_saliency: str = _NONE,
     cache: Path | None = None,
     advance: Advance | None = None,
 ) -> ProbeReport:
@@ -208,6 +217,18 @@ def probe(
     """
     if samples < 0:
         raise InputError(f"--samples is a number of stretches, 0 for the whole clip, not {samples}")
+    return _probe(path, output, samples, saliency, why_no_saliency, cache, advance)
+
+
+def _probe(
+    path: Path,
+    output: Path | None,
+    samples: int,
+    saliency: Saliency | None,
+    why_no_saliency: str = _NONE,
+    cache: Path | None = None,
+    advance: Advance | None = None,
+) -> ProbeReport:
     reading(path)
     if output is not None:
         claim(output)
@@ -223,6 +244,57 @@ def probe(
     else:
         report = report.model_copy(update={"video": path.name, "run_provenance": call.provenance()})
     return publish(report, output, call)
+
+
+@publishes("probe")
+def probe_table(
+    paths: Sequence[Path],
+    output: Path,
+    *,
+    samples: int = 0,
+    saliency: Saliency | None = None,
+    cache: Path | None = None,
+    advance: Advance | None = None,
+) -> int:
+    """Write the facts of several clips as a table that `join` puts beside rows of encodes: a row per clip.
+
+    Args:
+        paths: the clips; the stem of each is its ``clip``.
+        output: the table, parquet; facts that were not measured are left out.
+        samples, saliency, cache: as in `probe`.
+        advance: called with (clips done, clips in all).
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        PyvmafError: as `probe`; also if two clips have one stem.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    stems = [path.stem for path in paths]
+    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+        raise InputError(f"two of the videos would both be the clip {twice[0]!r}: rename one of them")
+    claim(output)
+    rows: list[dict[str, Any]] = []
+    for done, path in enumerate(paths, start=1):
+        report = _probe(path, None, samples, saliency, _NONE, cache)
+        facts = {name: value for name, value in report.facts if name not in ("width", "height", "fps")}
+        rows.append({"clip": path.stem, **{name: value for name, value in facts.items() if value is not None}})
+        if advance is not None:
+            advance(done, len(paths))
+    with atomic_path(output) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows), temporary, compression="zstd")
+    write_manifest(
+        output,
+        verb="probe",
+        args={"samples": samples, "saliency": None if saliency is None else saliency.name},
+        inputs={"videos": list(paths)},
+        outputs={"table": output},
+        details={"rows": len(rows)},
+    )
+    return len(rows)
 
 
 def _key(sha256: str, samples: int, model: SaliencyModel | None) -> str:
@@ -271,9 +343,12 @@ def _measure(
     sizes, luma, shots = _Sizes(), _Luma(), ShotDetector()
     total = SAMPLE_FRAMES * samples or reader.stated_frames or 0
     scale, shrink = _Scaler(*small, "yuv420p", "FAST_BILINEAR"), _Scaler(WIDTH, HEIGHT, "gray", "AREA")
+    gray = _Scaler(form.width, form.height, "gray", "FAST_BILINEAR")
     for index, (frame, starts) in enumerate(_stretches(reader, samples)):
         scaled = scale(frame)
         luma.add(_luma(scaled), starts=starts)
+        if index % DETAIL_EVERY == 0:
+            luma.details.append((_detail(_luma(gray(frame))), _detail(_luma(scaled))))
         shots.add_thumbnail(_luma(shrink(scaled)))
         scaled.pts, scaled.time_base = index, context.time_base
         # The first frame of a stretch has nothing to be predicted from.
@@ -297,6 +372,8 @@ def _measure(
         frame_diff_mean=float(np.mean(luma.differences)) if luma.differences else 0.0,
         luma_mean=float(np.mean(luma.means)),
         luma_var=float(np.mean(luma.variances)),
+        detail_full=float(np.mean([full for full, _ in luma.details])),
+        detail_half=float(np.mean([half for _, half in luma.details])),
         shot_length_frames=shots.frames / len(shots.shots()),
         fps=rate,
         width=form.width,
@@ -351,6 +428,14 @@ class _Scaler:
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         return self._reformat(frame, *self._form, interpolation=self._method, threads=1)
+
+
+def _detail(luma: NDArray[np.uint8]) -> float:
+    """Mean |Laplacian| of a picture: four times a sample less its four neighbours."""
+    values = luma.astype(np.int16)
+    centre = values[1:-1, 1:-1] * 4
+    around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
+    return float(np.abs(centre - around).sum(dtype=np.int64) / centre.size)
 
 
 def _luma(frame: av.VideoFrame) -> NDArray[np.uint8]:

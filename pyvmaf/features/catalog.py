@@ -172,7 +172,8 @@ class ContextColumn:
         low, high: range of plausible values; the upper end of an unbounded range is None.
         about: its meaning.
         of: where it comes from. "video": its file; every table of clips has the column. "shots": the shots of the
-            reference, where encodes have records. "joined": another table.
+            reference, where encodes have records. "encode": how an encode was made. "joined": another table, such as
+            that of probes.
     """
 
     name: str
@@ -180,7 +181,7 @@ class ContextColumn:
     low: float
     high: float | None
     about: str
-    of: Literal["video", "shots", "joined"] = "video"
+    of: Literal["video", "shots", "encode", "joined"] = "video"
 
 
 CONTEXT: Mapping[str, ContextColumn] = {
@@ -195,6 +196,17 @@ CONTEXT: Mapping[str, ContextColumn] = {
         ContextColumn("shot_count_norm", "log10(1 + shots) / 3", 0.1, 3, "number of shots", "shots"),
         ContextColumn("shot_mean_len_norm", "30 s", 0, None, "mean duration of a shot", "shots"),
         ContextColumn("shot_cut_density", "cuts per frame", 0, 1, "number of cuts over that of frames", "shots"),
+        ContextColumn("crf", "CRF", 0, None, "quality number of the encoder", "encode"),
+        ContextColumn("probe_bitrate_kbps", "kbit/s", 0, None, "rate of the fast encode of a probe", "joined"),
+        ContextColumn("probe_i_bytes", "bytes", 0, None, "mean size of its I pictures", "joined"),
+        ContextColumn("probe_p_bytes", "bytes", 0, None, "mean size of its P pictures", "joined"),
+        ContextColumn("probe_b_bytes", "bytes", 0, None, "mean size of its B pictures", "joined"),
+        ContextColumn("frame_diff_mean", "of 255", 0, 255, "mean difference of neighbouring frames", "joined"),
+        ContextColumn("luma_mean", "of 255", 0, 255, "mean of luma", "joined"),
+        ContextColumn("luma_var", "of 255 squared", 0, 16257, "mean variance of luma within a frame", "joined"),
+        ContextColumn("detail_full", "of 255", 0, None, "mean |Laplacian| of luma", "joined"),
+        ContextColumn("detail_half", "of 255", 0, None, "the same at half the size", "joined"),
+        ContextColumn("shot_length_frames", "frames", 0, None, "mean length of a shot", "joined"),
         ContextColumn("saliency_mean", "0 to 1", 0, 1, "mean of the saliency maps of its frames", "joined"),
         ContextColumn("saliency_var", "0 to 1", 0, 1, "variance of the saliency maps of its frames", "joined"),
     )

@@ -208,7 +208,7 @@ def _check_usable(corpus: TableCorpus, content: Rows) -> None:
 
 def _record(encode: Encode) -> dict[str, Any]:
     """Return what is known of an encode in addition to its frames: see `pyvmaf.tables.clips.read_records`."""
-    known = {name: encode.columns.get(name) for name in ("clip", "codec", "rung", *CONTEXT)}
+    known = {name: encode.columns.get(name) for name in ("clip", "codec", "rung", *CONTEXT) if name != "crf"}
     known["framerate"] = known.pop("fps")
     return {name: value for name, value in known.items() if isinstance(value, str) or not is_missing(value)}
 

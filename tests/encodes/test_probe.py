@@ -10,9 +10,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from scipy.ndimage import laplace
 
-from pyvmaf.encodes.probe import OPTIONS, Saliency, _Luma, probe
+from pyvmaf.encodes.probe import OPTIONS, Saliency, _detail, _Luma, probe
 from tests.make.commands import command, refusal
 
 
@@ -78,6 +80,26 @@ def test_sums_over_large_bright_pictures_do_not_overflow() -> None:
     assert luma.means == [255, 127.5]
     assert luma.variances == [0, 127.5**2]
     assert luma.differences == [127.5]
+
+
+def test_detail_is_the_mean_laplacian() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (9, 14)).astype(np.uint8)
+    whole = np.abs(laplace(picture.astype(float)))[1:-1, 1:-1]
+    assert _detail(picture) == pytest.approx(whole.mean())
+
+
+def test_clips_become_a_table_for_join(embedded_corpus: dict[str, Path], tmp_path: Path) -> None:
+    clips = [embedded_corpus["bikes_1"], embedded_corpus["carphone"]]
+    done = command("probe", *clips, "--output", tmp_path / "probes.parquet", "--saliency", "none")
+    assert done.returncode == 0, done
+    rows = pq.read_table(tmp_path / "probes.parquet").to_pylist()
+    assert [row["clip"] for row in rows] == ["bikes_1", "carphone"]
+    facts = probe(clips[1]).facts.model_dump()
+    assert {name: facts[name] for name in rows[1] if name != "clip"} == {
+        n: v for n, v in rows[1].items() if n != "clip"
+    }
+    assert "saliency_mean" not in rows[1]
+    assert "several clips make a table" in refusal("probe", *clips, "--saliency", "none")
 
 
 def test_a_report_is_the_same_each_time_and_says_what_it_lacks(clip: Path, tmp_path: Path) -> None:

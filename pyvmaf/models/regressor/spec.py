@@ -61,8 +61,6 @@ class Inputs(Section):
     @classmethod
     def _known_features(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         names = resolve(value)
-        if not names:
-            raise ValueError("a model needs at least one feature")
         if len(set(names)) != len(names):
             raise ValueError(f"a feature is listed twice: {', '.join(names)}")
         return value
@@ -83,6 +81,12 @@ class Inputs(Section):
         if value is not None and value not in VOCABULARIES:
             raise unknown_name("codec vocabulary", value, VOCABULARIES)
         return value
+
+    @model_validator(mode="after")
+    def _some(self) -> Inputs:
+        if not self.names:
+            raise ValueError("a model needs at least one feature, or a property of the video in context")
+        return self
 
     @model_validator(mode="after")
     def _transforms_of_inputs(self) -> Inputs:

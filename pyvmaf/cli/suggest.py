@@ -1,0 +1,111 @@
+"""The verb suggest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pyvmaf.base.terminal import say
+from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
+from pyvmaf.cli.encodes import FFmpegOption
+from pyvmaf.cli.show import figure, new_table, print_whole
+
+if TYPE_CHECKING:
+    from pyvmaf.scoring.suggest import SuggestReport
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("suggest")(suggest)
+
+
+def suggest(
+    video: Annotated[Path, typer.Argument(help="The clip.")],
+    predictor: Annotated[
+        Path,
+        typer.Option("--predictor", "-p", metavar="JSON", help="Report of predictor-report; the model lies beside it."),
+    ],
+    codec: Annotated[str, typer.Option("--codec", metavar="NAME,…", help="Encoders: libx264,svtav1, …")] = "libx264",
+    target: Annotated[float, typer.Option("--target", help="The VMAF to reach.")] = 93.0,
+    pool: Annotated[
+        str | None,
+        typer.Option("--pool", help="mean, harmonic or p5 of the frames. [default: what the predictor predicts]"),
+    ] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="Preset. [default: the codec's own]")] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Encode and measure, until a CRF is within 0.5 of the target or none can be."),
+    ] = False,
+    samples: Annotated[
+        int, typer.Option(min=0, help="As that of probe: stretches of the clip to probe; 0: all of it.")
+    ] = 0,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="JSON", help="Write the report.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder where probes and measurements are kept. Without it nothing is kept."),
+    ] = None,
+    registry: RegistryOption = None,
+    ffmpeg: FFmpegOption = "embedded",
+    threads: ThreadsOption = 1,
+) -> None:
+    """Suggest a CRF that reaches a VMAF, from a probe of the clip.
+
+    Exit status 1: no CRF is predicted to reach the target, or (--verify) none was measured within 0.5 of it.
+
+    Example: vmaf-train suggest film.mkv --predictor results/predictor/predictor.json --codec libx264,svtav1 --target 93
+    """
+    from pyvmaf.errors import unknown_name
+    from pyvmaf.scoring.predictors import COLUMNS, Predictor
+    from pyvmaf.scoring.saliency import for_probes
+    from pyvmaf.scoring.suggest import Work
+    from pyvmaf.scoring.suggest import suggest as run
+
+    pools = {name: name for name in COLUMNS.values()}
+    if pool is not None and pool not in pools:
+        raise unknown_name("pool", pool, list(pools))
+    saliency = for_probes(None, registry) if Predictor(predictor).needs_saliency else None
+    with progress("probe") as advance:
+        report = run(
+            video,
+            predictor,
+            [name.strip() for name in codec.split(",") if name.strip()],
+            target,
+            output,
+            preset=preset,
+            pool=None if pool is None else pools[pool],
+            verify=verify,
+            samples=samples,
+            saliency=saliency,
+            work=Work(ffmpeg, cache, threads),
+            advance=advance,
+        )
+    _print(report)
+    if any(item.why for item in report.suggestions):
+        raise typer.Exit(1)
+
+
+def _print(report: SuggestReport) -> None:
+    table = new_table(
+        f"{report.video}: {report.pool} VMAF {report.target:g}, by {report.predictor}",
+        ("codec", "preset"),
+        ("CRF", "predicted", "from", "to"),
+    )
+    for item in report.suggestions:
+        point = next((one for one in item.curve if one.crf == item.crf), None)
+        ends = ("-", "-") if point is None else (figure(point.low, 1), figure(point.high, 1))
+        table.add_row(
+            item.codec, item.preset, "-" if item.crf is None else str(item.crf), figure(item.predicted, 1), *ends
+        )
+    print_whole(table)
+    measured = [(item, point) for item in report.suggestions for point in item.measured or ()]
+    if measured:
+        table = new_table("measured", ("codec",), ("CRF", "VMAF", "kbit/s", "on hull"))
+        for item, made in measured:
+            cells = (str(made.crf), figure(made.vmaf, 2), figure(made.bitrate_kbps, 1), "yes" if made.hull else "")
+            table.add_row(item.codec, *cells)
+        print_whole(table)
+    for item in report.suggestions:
+        if item.why:
+            say(f"{item.codec}: {item.why}")

@@ -1,0 +1,434 @@
+"""``vmaf-train suggest``: a CRF that reaches a quality, predicted from a probe of the clip and, if asked for, measured.
+
+The prediction costs a probe. ``--verify`` encodes: first at the predicted CRF, then as far from it as what was measured there is
+from the target, by the slope of the curve; between measured points on either side of the target it is a secant. Quality numbers are
+whole, so that two neighbours can lie on either side of the target without one being close enough to it: the report says so.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pyvmaf.base.code import identity
+from pyvmaf.base.document import Call, Document, Name, OptionalKey, Part, Positive, RunProvenance, Sha256, Size, publish
+from pyvmaf.base.files import content_hash, dumps, sha256_file, write_text
+from pyvmaf.base.outputs import claim, publishes, reading
+from pyvmaf.base.parse import parse_json
+from pyvmaf.codecs.encoders import Encoder
+from pyvmaf.codecs.encoders import encoder as find_encoder
+from pyvmaf.encodes.encode import encode
+from pyvmaf.encodes.encoder import encoder_rung
+from pyvmaf.encodes.probe import Facts, Saliency, probe
+from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.scoring.predictors import Pool, Predictor
+from pyvmaf.scoring.score import score
+from pyvmaf.video.ffmpeg import ffmpeg
+
+TOLERANCE = 0.5
+"""How far from the target a measured quality may be."""
+
+MOST_ENCODES = 8
+
+_AROUND = 3
+"""CRFs on either side that the slope of a curve is taken over."""
+
+_LEAST_SLOPE = 0.3
+"""VMAF per CRF that a step is taken with at least."""
+
+MODEL = "vmaf_v0.6.1"
+
+Advance = Callable[[int, int], None]
+
+
+class Point(Part):
+    """A point of the predicted curve."""
+
+    crf: int
+    vmaf: Size
+    low: Size = Field(description="Ends of the interval that holds the nominal share of clips")
+    high: Size
+
+
+class Measured(Part):
+    """An encode that was made and measured."""
+
+    crf: int
+    vmaf: Size
+    bitrate_kbps: float = Field(gt=0)
+    hull: bool = Field(description="Whether no mixture of the other encodes of the report has more quality at its rate")
+
+
+class Suggestion(Part):
+    """The CRF of a codec for the target."""
+
+    codec: Name
+    preset: Name
+    crf: int | None = Field(
+        description="Largest predicted to reach the target, or the verified one; null: none reaches it"
+    )
+    predicted: Size | None = Field(description="Predicted quality at that CRF")
+    verified: bool | None = Field(description="Whether it was measured within the tolerance; null: not asked for")
+    why: str | None = Field(description="Why there is no CRF, or none within the tolerance")
+    curve: list[Point]
+    measured: OptionalKey[list[Measured]] = None
+
+
+class SuggestReport(Document):
+    """CRFs for a target quality."""
+
+    title: ClassVar[str] = "Report of suggest: CRFs of codecs for a target quality, predicted and measured"
+
+    schema_version: Positive = 1
+    video: Name
+    sha256: Sha256
+    target: Size
+    pool: Pool
+    tolerance: Size
+    predictor: Name
+    predictor_sha256: Sha256
+    suggestions: list[Suggestion] = Field(min_length=1)
+    run_provenance: RunProvenance
+
+
+@dataclass(frozen=True)
+class Work:
+    """How suggestions are verified.
+
+    Attributes:
+        program: FFmpeg, as in `encode`.
+        cache: folder where measurements are kept; None for none.
+        threads: of encoder and engine.
+    """
+
+    program: str = "embedded"
+    cache: Path | None = None
+    threads: int = 1
+
+
+@publishes("suggest")
+def suggest(
+    path: Path,
+    predictor: Path,
+    codecs: Sequence[str],
+    target: float,
+    output: Path | None = None,
+    *,
+    preset: str | None = None,
+    pool: Pool | None = None,
+    verify: bool = False,
+    samples: int = 0,
+    saliency: Saliency | None = None,
+    work: Work = Work(),
+    advance: Advance | None = None,
+) -> SuggestReport:
+    """Suggest the CRF of each codec that reaches a quality with the fewest bits.
+
+    Args:
+        path: the clip.
+        predictor: report of a predictor (`pyvmaf.scoring.predictors.Predictor`).
+        codecs: names or aliases of encoders.
+        target: VMAF, 0 to 100.
+        output: the report as JSON; None to write nothing.
+        preset: of one codec; None for the default of each.
+        pool: the pool of the target; None for the predictor's.
+        verify: encode and measure, until a CRF is within `TOLERANCE` of the target or none can be.
+        samples, saliency: of the probe.
+        work: how to verify.
+        advance: called as frames of the probe are done.
+
+    Raises:
+        MissingFileError, IntegrityError: a file is not there or damaged.
+        InputError: the target is not a VMAF, the predictor is of another pool or codec, or the clip cannot be probed.
+    """
+    if not 0 < target < 100:
+        raise InputError(f"--target is a VMAF between 0 and 100, not {target:g}")
+    if preset is not None and len(codecs) > 1:
+        raise InputError(f"--preset is of one codec, but {len(codecs)} are named: leave it out")
+    if output is not None:
+        claim(output)
+    for file in (path, predictor):
+        reading(file)
+    loaded = Predictor(predictor)
+    if pool is not None and pool != loaded.report.pool:
+        raise InputError(
+            f"{predictor} predicts the {loaded.report.pool} of the frames, but --pool is {pool}: name a predictor of that pool"
+        )
+    encoders = [find_encoder(name) for name in codecs]
+    for entry in encoders:
+        loaded.report.of(entry.name)
+    call = Call(
+        "suggest",
+        args={
+            "codecs": [entry.name for entry in encoders],
+            "target": target,
+            "preset": preset,
+            "verify": verify,
+            "samples": samples,
+        },
+        inputs={"video": path, "predictor": predictor},
+    )
+    facts = probe(
+        path, samples=samples, saliency=saliency if loaded.needs_saliency else None, cache=work.cache, advance=advance
+    ).facts
+    sha256 = sha256_file(path)
+    suggestions = [
+        _suggest(
+            path, sha256, loaded, facts, entry, entry.check_preset(preset or entry.preset_default), target, verify, work
+        )
+        for entry in encoders
+    ]
+    report = SuggestReport(
+        video=path.name,
+        sha256=sha256,
+        target=target,
+        pool=loaded.report.pool,
+        tolerance=TOLERANCE,
+        predictor=loaded.report.model,
+        predictor_sha256=loaded.report.onnx_sha256,
+        suggestions=_with_hull(suggestions),
+        run_provenance=call.provenance(),
+    )
+    return publish(report, output, call)
+
+
+def _suggest(
+    path: Path,
+    sha256: str,
+    loaded: Predictor,
+    facts: Facts,
+    entry: Encoder,
+    preset: str,
+    target: float,
+    verify: bool,
+    work: Work,
+) -> Suggestion:
+    crfs = list(range(max(entry.crf_min, 1), entry.crf_max + 1))
+    curve = loaded.curve(facts, entry.name, preset, crfs)
+    half = loaded.report.of(entry.name).half_width
+    half = 100.0 if half is None else half
+    points = [
+        Point(crf=crf, vmaf=value, low=max(value - half, 0.0), high=min(value + half, 100.0))
+        for crf, value in zip(crfs, curve.tolist(), strict=True)
+    ]
+    start = choose(crfs, curve, target)
+    if not verify:
+        why = None if start is not None else f"no CRF is predicted to reach {target:g}: the best is {curve[0]:.1f}"
+        predicted = None if start is None else float(curve[crfs.index(start)])
+        return Suggestion(
+            codec=entry.name, preset=preset, crf=start, predicted=predicted, verified=None, why=why, curve=points
+        )
+
+    def measure(crf: int) -> tuple[float, float]:
+        return _measure(path, sha256, entry, preset, crf, loaded.report.pool, work)
+
+    found = search(crfs, curve, target, lambda crf: measure(crf)[0])
+    measured = [
+        Measured(crf=crf, vmaf=value, bitrate_kbps=measure(crf)[1], hull=False)
+        for crf, value in sorted(found.measured.items())
+    ]
+    return Suggestion(
+        codec=entry.name,
+        preset=preset,
+        crf=found.crf,
+        predicted=None if found.crf is None else float(curve[crfs.index(found.crf)]),
+        verified=found.why is None,
+        why=found.why,
+        curve=points,
+        measured=measured,
+    )
+
+
+def choose(crfs: Sequence[int], curve: NDArray[np.float64], target: float) -> int | None:
+    """Return the largest CRF whose quality reaches the target; None if none does."""
+    reaching = [crf for crf, value in zip(crfs, curve, strict=True) if value >= target]
+    return max(reaching, default=None)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Result of `search`.
+
+    Attributes:
+        crf: the CRF whose quality is nearest to the target among those measured.
+        measured: quality by CRF.
+        why: why it is further from the target than `TOLERANCE`; None if it is not.
+    """
+
+    crf: int | None
+    measured: dict[int, float]
+    why: str | None
+
+
+def search(
+    crfs: Sequence[int],
+    curve: NDArray[np.float64],
+    target: float,
+    measure: Callable[[int], float],
+    most: int = MOST_ENCODES,
+) -> Found:
+    """Find a CRF whose measured quality is within `TOLERANCE` of a target, with few measurements.
+
+    Args:
+        crfs: the CRFs there are, ascending.
+        curve: their predicted quality [n], which does not rise.
+        target: the quality.
+        measure: gives the quality of an encode.
+        most: measurements at most.
+    """
+    measured: dict[int, float] = {}
+    # A prediction that no CRF reaches the target is tried at the best one.
+    crf = _nearest(crfs, curve, target)
+    while True:
+        value = measured[crf] = measure(crf)
+        if abs(value - target) <= TOLERANCE:
+            return Found(crf, measured, None)
+        better = max((one for one, got in measured.items() if got >= target), default=None)
+        worse = min(
+            (one for one, got in measured.items() if got < target and (better is None or one > better)), default=None
+        )
+        nearest = min(measured, key=lambda one: (abs(measured[one] - target), one))
+        if worse is None and better == crfs[-1]:
+            return Found(nearest, measured, f"the largest CRF, {better}, still has {measured[better]:.2f}")
+        if better is None and worse == crfs[0]:
+            return Found(nearest, measured, f"the smallest CRF, {worse}, has no more than {measured[worse]:.2f}")
+        if better is not None and worse is not None and worse - better == 1:
+            return Found(
+                nearest,
+                measured,
+                f"CRF {better} has {measured[better]:.2f} and CRF {worse} has {measured[worse]:.2f}: there is none between",
+            )
+        if len(measured) >= most:
+            return Found(nearest, measured, f"{most} encodes did not reach it")
+        crf = _next(crfs, curve, target, measured, better, worse)
+
+
+def _next(
+    crfs: Sequence[int],
+    curve: NDArray[np.float64],
+    target: float,
+    measured: dict[int, float],
+    better: int | None,
+    worse: int | None,
+) -> int:
+    """Choose the CRF to measure next: by a secant between both sides of the target, else by the slope at the last one."""
+    if better is not None and worse is not None:
+        high, low = measured[better], measured[worse]
+        guess = better + round((high - target) / (high - low) * (worse - better))
+        return min(max(guess, better + 1), worse - 1)
+    last = better if better is not None else worse
+    assert last is not None
+    away = measured[last] - target
+    step = max(1, round(abs(away) / _slope(crfs, curve, measured, last)))
+    return min(last + step, crfs[-1]) if better is not None else max(last - step, crfs[0])
+
+
+def _slope(crfs: Sequence[int], curve: NDArray[np.float64], measured: dict[int, float], crf: int) -> float:
+    """Return how much quality is lost per CRF around a CRF: by the two nearest measurements, else by the curve."""
+    others = sorted((one for one in measured if one != crf), key=lambda one: abs(one - crf))
+    if others:
+        slope = (measured[crf] - measured[others[0]]) / (others[0] - crf)
+    else:
+        index = crfs.index(crf)
+        first, last = max(index - _AROUND, 0), min(index + _AROUND, len(crfs) - 1)
+        slope = float(curve[first] - curve[last]) / (crfs[last] - crfs[first]) if last > first else 0.0
+    # Where a curve is flat it says nothing of what lies beyond.
+    return max(slope, _LEAST_SLOPE)
+
+
+def _nearest(crfs: Sequence[int], curve: NDArray[np.float64], target: float) -> int:
+    return crfs[int(np.argmin(np.abs(curve - target)))]
+
+
+def _measure(
+    path: Path, sha256: str, entry: Encoder, preset: str, crf: int, pool: Pool, work: Work
+) -> tuple[float, float]:
+    """Encode at a CRF; return the pooled VMAF and the bitrate in kbit/s."""
+    kept = None
+    if work.cache is not None:
+        key = {
+            "clip": sha256,
+            "codec": [entry.name, preset, crf],
+            "ffmpeg": ffmpeg(work.program).version,
+            "threads": work.threads,
+            "model": MODEL,
+            "code": identity("suggest"),
+        }
+        kept = work.cache / f"{content_hash(key)}.suggest.json"
+        if (known := _kept(kept)) is not None:
+            return known[pool], known["bitrate_kbps"]
+    with tempfile.TemporaryDirectory(prefix="vmaf-train-") as folder:
+        target = Path(folder) / "encode.mkv"
+        encoded = encode(
+            path, target, encoder_rung(entry.name, preset, crf), threads=work.threads, program=work.program
+        )
+        scores = score(path, target, model=MODEL, threads=work.threads)
+        values = np.asarray(scores["vmaf"], dtype=np.float64)
+        rate = encoded.record.bitrate_kbps
+    assert rate is not None
+    result = {**pools(values), "bitrate_kbps": float(rate)}
+    if kept is not None:
+        write_text(kept, dumps(result), at_once=True)
+    return result[pool], result["bitrate_kbps"]
+
+
+def pools(values: NDArray[np.float64]) -> dict[str, float]:
+    """Pool the VMAF of frames as tables of clips do (`pyvmaf.features.pool`)."""
+    from pyvmaf.features.pool import pool
+
+    found = pool(values, ("mean", "hmean", "p5"))
+    return {"mean": float(found["mean"]), "harmonic": float(found["hmean"]), "p5": float(found["p5"])}
+
+
+def _kept(path: Path) -> dict[str, float] | None:
+    """Read a measurement of the cache; None if there is none that is whole."""
+    if not path.is_file():
+        return None
+    try:
+        body: Any = parse_json(path.read_bytes(), os.fspath(path))
+        return {name: float(body[name]) for name in ("mean", "harmonic", "p5", "bitrate_kbps")}
+    except (IntegrityError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _with_hull(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
+    """Mark the measured encodes of all codecs that lie on the upper convex hull of quality over the logarithm of the rate."""
+    every = [(point.bitrate_kbps, point.vmaf) for item in suggestions for point in item.measured or ()]
+    on_hull = set(hull(every))
+    marked = []
+    for item in suggestions:
+        if item.measured is None:
+            marked.append(item)
+            continue
+        points = [p.model_copy(update={"hull": (p.bitrate_kbps, p.vmaf) in on_hull}) for p in item.measured]
+        marked.append(item.model_copy(update={"measured": points}))
+    return marked
+
+
+def hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points (rate, quality) on the upper convex hull over the logarithm of the rate, by rate.
+
+    Points after the one of the best quality are left out: they cost more for less.
+    """
+    kept: list[tuple[float, float]] = []
+    for rate, quality in sorted(set(points), key=lambda one: (one[0], -one[1])):
+        if kept and quality <= kept[-1][1]:
+            continue
+        while len(kept) > 1 and _cross(kept[-2], kept[-1], (rate, quality)) >= 0:
+            kept.pop()
+        kept.append((rate, quality))
+    return kept
+
+
+def _cross(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:
+    """Positive if the way from a over b to c turns left: b lies below the line from a to c."""
+    (ax, ay), (bx, by), (cx, cy) = ((float(np.log(rate)), quality) for rate, quality in (a, b, c))
+    return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)

@@ -1,0 +1,179 @@
+"""Suggestions of CRFs: the search against every curve, the hull against its definition, and the verbs from a table to an encode."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyvmaf.encodes.probe import Facts, probe
+from pyvmaf.scoring.suggest import TOLERANCE, hull, search
+from tests.make.commands import command, refusal
+
+EXAMPLE = Path(__file__).parents[2] / "docs/examples/predictor/predictor_v2.yaml"
+CRFS = range(1, 64)
+
+drops = st.lists(st.floats(0, 6), min_size=63, max_size=63)
+
+
+@given(drops=drops, predicted=drops, target=st.floats(1, 99))
+def test_a_search_ends_at_the_target_or_says_why(drops: list[float], predicted: list[float], target: float) -> None:
+    truth, curve = (np.maximum(100 - np.cumsum(one), 0) for one in (drops, predicted))
+    asked: list[int] = []
+
+    def measure(crf: int) -> float:
+        asked.append(crf)
+        return float(truth[crf - 1])
+
+    found = search(CRFS, curve, target, measure, most=63)
+    assert len(asked) == len(set(asked))
+    possible = bool((np.abs(truth - target) <= TOLERANCE).any())
+    assert found.crf is not None
+    assert (abs(truth[found.crf - 1] - target) <= TOLERANCE) == possible == (found.why is None)
+
+
+def test_a_good_prediction_needs_one_encode_and_a_shifted_one_few() -> None:
+    truth = np.array([100 - 0.02 * crf**2 for crf in CRFS])
+    for shift, most in ((0.0, 1), (-4.0, 3), (6.0, 3)):
+        found = search(CRFS, np.clip(truth + shift, 0, 100), 90, lambda crf: float(truth[crf - 1]))
+        assert found.why is None
+        assert len(found.measured) <= most
+
+
+def test_a_search_that_cannot_says_between_what() -> None:
+    found = search(CRFS, np.linspace(100, 0, 63), 50, lambda crf: 80.0 if crf < 30 else 20.0)
+    assert found.why == "CRF 29 has 80.00 and CRF 30 has 20.00: there is none between"
+    assert (
+        search(CRFS, np.full(63, 50.0), 90, lambda crf: 60.0 - crf / 10).why
+        == "the smallest CRF, 1, has no more than 59.90"
+    )
+
+
+@given(st.lists(st.tuples(st.integers(1, 1000), st.integers(0, 100)), min_size=1, max_size=12))
+def test_no_mixture_is_above_the_hull(points: list[tuple[int, int]]) -> None:
+    every = [(float(rate), float(quality)) for rate, quality in points]
+    kept = hull(every)
+    assert set(kept) <= set(every)
+    assert max(quality for _, quality in every) == kept[-1][1]
+    for rate, quality in every:
+        x = math.log(rate)
+        below = [
+            a[1] + (b[1] - a[1]) * (x - math.log(a[0])) / (math.log(b[0]) - math.log(a[0]))
+            for a, b in combinations(kept, 2)
+            if a[0] <= rate <= b[0]
+        ]
+        flat = [q for r, q in kept if r <= rate]
+        assert quality <= max([*below, *flat]) + 1e-6
+
+
+@pytest.fixture(scope="module")
+def table(embedded_corpus: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows of encodes of real clips, whose quality is a formula of the CRF and of the probe."""
+    rows = []
+    for clip in ("bikes_1", "bikes_2", "bikes_4", "carphone", "bikes_3"):
+        facts = probe(embedded_corpus[clip]).facts.model_dump()
+        hard = math.log(facts["probe_bitrate_kbps"] / facts["width"])
+        for crf in (18, 24, 30, 36, 42):
+            quality = 100 / (1 + math.exp((crf - 38 + 2 * hard) / 6))
+            labels = {"corpus": "embedded", "group": clip, "source": clip, "clip": clip, "codec": "libx264"}
+            how = {
+                "encoder": "libx264",
+                "preset": "medium",
+                "crf": crf,
+                "rung": f"medium-crf{crf}",
+                "strength": float(crf),
+            }
+            rows.append({**labels, **how, **{k: v for k, v in facts.items() if v is not None}, "vmaf_mean": quality})
+    path = tmp_path_factory.mktemp("predictor") / "predictor.parquet"
+    meta = {"unit": "clip", "features": [], "unavailable": {}, "model": "vmaf_v0.6.1", "engine": {"fingerprint": "0"}}
+    from pyvmaf.base.parquet import METADATA_KEY
+
+    pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata({METADATA_KEY: json.dumps(meta).encode()}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def predictor(table: Path) -> Path:
+    """The example's predictor, trained on those rows by the verbs."""
+    folder = table.parent
+    for seed in (0, 1):
+        done = command("fit", "--config", EXAMPLE, "--seed", seed, "--features", table, "--output", folder / f"s{seed}")
+        assert done.returncode == 0, done
+    reports = [folder / f"s{seed}" / "loso.json" for seed in (0, 1)]
+    verdict, onnx = folder / "verdict.json", folder / "model.onnx"
+    done = command("judge", "--config", EXAMPLE, *reports, "--seeds", "0,1", "--output", verdict)
+    assert done.returncode in (0, 1), done
+    words: list[object] = ["--checkpoint", folder / "s0/weights.safetensors", "--verdict", verdict, "--features", table]
+    assert command("export", "--config", EXAMPLE, *words, "--output", onnx).returncode == 0
+    fits = [word for seed in (0, 1) for word in ("--fit", folder / f"s{seed}")]
+    words = ["--features", table, "--output", folder / "predictor.json", "--codec", "vp9", "--as-result"]
+    done = command("predictor-report", onnx, *fits, *words)
+    assert done.returncode == 0, done
+    return folder / "predictor.json"
+
+
+def test_the_report_has_each_codec_and_fold(predictor: Path) -> None:
+    body = json.loads(predictor.read_text())
+    by_codec = {item["codec"]: item for item in body["codecs"]}
+    assert by_codec["libvpx-vp9"]["status"] == "missing-rows"
+    own = by_codec["libx264"]
+    seeds = [pq.read_table(predictor.parent / f"s{seed}" / "predictions.parquet").to_pandas() for seed in (0, 1)]
+    errors = np.abs(np.mean([frame["prediction"] for frame in seeds], axis=0) - seeds[0]["target"])
+    assert own["mae"] == pytest.approx(errors.mean())
+    # Of 25 errors at least 90 % lie within the half width, by the rank 24 of a split conformal interval.
+    assert own["half_width"] == pytest.approx(np.sort(errors)[23])
+    assert {fold["held_out"]: fold["n"] for fold in own["folds"]} == dict.fromkeys(
+        ("bikes_1", "bikes_2", "bikes_3", "bikes_4", "carphone"), 5
+    )
+    for fold in own["folds"]:
+        rows = np.asarray(seeds[0]["fold"].astype(str) == fold["held_out"])
+        mean = np.mean([frame["prediction"].to_numpy() for frame in seeds], axis=0)[rows]
+        assert fold["plcc"] == pytest.approx(np.corrcoef(mean, seeds[0]["target"][rows])[0, 1])
+    assert body["summary"]["n_missing_rows"] == 1
+    assert (own["status"] == "pass") == (own["failure_reasons"] == [])
+
+
+def test_suggest_predicts_and_measures(predictor: Path, embedded_corpus: dict[str, Path], tmp_path: Path) -> None:
+    from pyvmaf import score
+
+    clip = embedded_corpus["bikes_1"]
+    words = ("suggest", clip, "--predictor", predictor, "--cache", tmp_path / "cache", "--preset", "ultrafast")
+    done = command(*words, "--target", 80, "--output", tmp_path / "plain.json")
+    plain = json.loads((tmp_path / "plain.json").read_text())["suggestions"][0]
+    assert done.returncode == (1 if plain["why"] else 0)
+    values = [point["vmaf"] for point in plain["curve"]]
+    assert values == sorted(values, reverse=True)
+    reaching = [point["crf"] for point in plain["curve"] if point["vmaf"] >= 80]
+    assert plain["crf"] == max(reaching, default=None)
+
+    done = command(*words, "--target", 80, "--verify", "--output", tmp_path / "verified.json")
+    found = json.loads((tmp_path / "verified.json").read_text())["suggestions"][0]
+    assert done.returncode == (0 if found["verified"] else 1)
+    nearest = min(found["measured"], key=lambda one: abs(one["vmaf"] - 80))
+    assert (abs(nearest["vmaf"] - 80) <= 0.5) == found["verified"]
+    encode = tmp_path / "again.mkv"
+    how = ("--codec", "libx264", "--preset", "ultrafast", "--crf", nearest["crf"])
+    assert command("encode", clip, encode, *how).returncode == 0
+    assert nearest["vmaf"] == pytest.approx(float(np.mean(score(clip, encode)["vmaf"])), abs=1e-9)
+
+
+def test_what_a_predictor_cannot_answer_is_refused(
+    predictor: Path, embedded_corpus: dict[str, Path], tmp_path: Path
+) -> None:
+    clip = embedded_corpus["bikes_1"]
+    words = ("suggest", clip, "--predictor", predictor)
+    assert "codec of this predictor" in refusal(*words, "--codec", "svtav1")
+    assert "predicts the mean of the frames, but --pool is p5" in refusal(*words, "--pool", "p5")
+    assert "between 0 and 100, not 100" in refusal(*words, "--target", "100")
+    moved = tmp_path / "predictor.json"
+    moved.write_text(predictor.read_text())
+    assert "no such file" in refusal("suggest", clip, "--predictor", moved)
+    assert Facts.model_fields.keys() >= {"probe_bitrate_kbps", "detail_full"}
