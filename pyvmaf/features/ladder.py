@@ -238,7 +238,9 @@ def _to_range(video: Reader, wanted: str, done: _Conversions) -> None:
     if full == (wanted == "full"):
         return
     form = video.presentation.format(video.coded)
-    planar = Format.planar(form.width, form.height, form.chroma, form.bit_depth).pix_fmt
+    # FFmpeg's gray is of full range: limited range needs planes of chroma, without colours.
+    chroma = "420" if form.chroma == "400" else form.chroma
+    planar = Format.planar(form.width, form.height, chroma, form.bit_depth).pix_fmt
     here, there = ("full", "limited") if full else ("limited", "full")
     done.filters += [f"scale=in_range={here}:out_range={there}", f"format={planar}"]
     said = "" if video.side.colour.range else ", which it is taken to have, as players do,"

@@ -164,6 +164,12 @@ class TestRange:
         assert scores.reading == {"range": asked}
         assert f"to {asked} range" in scores.notes[0]
 
+    def test_gray_of_full_range(self, reference: Path, convert: Callable[..., Path]) -> None:
+        gray = convert(reference, "gray.mkv", "-pix_fmt", "gray", "-color_range", "pc", *LOSSLESS)
+        scores = pyvmaf.score(reference, gray, range="limited", luma_only=True, features="psnr_y")
+        # Widening to full range and back loses no level of luma.
+        assert scores["psnr_y"].min() == 60
+
 
 @pytest.fixture(scope="module")
 def others(reference: Path, convert: Callable[..., Path]) -> dict[str, Path]:
