@@ -46,7 +46,7 @@ VERBS: dict[str, Verb] = {
     "join": Verb("labels", "pyvmaf.labels.join", _TABLES),
     "join-batch": Verb("labels", "pyvmaf.labels.batch", _TABLES),
     "encode": Verb("encodes", "pyvmaf.encodes.encode", _VIDEO),
-    "probe": Verb("encodes", "pyvmaf.encodes.probe", ("av", "numpy", "pyarrow")),
+    "probe": Verb("encodes", "pyvmaf.encodes.probe", ("av", "numpy")),
     "extract-features": Verb("features", "pyvmaf.features.stage", _FEATURES),
     "hard-negatives": Verb("features", "pyvmaf.features.negatives", _FEATURES),
     "extract-frames": Verb("frames", "pyvmaf.frames.verb", (*_FEATURES, "safetensors")),

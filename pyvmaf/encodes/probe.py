@@ -22,6 +22,7 @@ from pydantic import Field
 
 from pyvmaf.base.code import identity
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, Size, publish
+from pyvmaf.base.extras import require
 from pyvmaf.base.files import atomic_path, content_hash, dumps, sha256_file, write_text
 from pyvmaf.base.manifest import package_versions, write_manifest
 from pyvmaf.base.outputs import claim, publishes, reading
@@ -270,6 +271,7 @@ def probe_table(
     Raises:
         PyvmafError: as `probe`; also if two clips have one stem.
     """
+    require("a table of probes", "pyarrow", extra="train")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
