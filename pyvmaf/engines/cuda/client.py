@@ -37,7 +37,7 @@ def image() -> bytes:
     Raises:
         UnavailableError: it has none.
     """
-    found = native().kernels_image()
+    found: bytes = native().kernels_image()
     if not found:
         raise without_cuda("cuda")
     return found

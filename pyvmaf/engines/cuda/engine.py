@@ -14,7 +14,7 @@ from pyvmaf.engines.device.process import check_column
 from pyvmaf.engines.kernels import adm, motion, vif
 from pyvmaf.engines.kernels.check import instruction_set
 from pyvmaf.engines.kernels.engine import ENGINE as KERNELS
-from pyvmaf.engines.kernels.engine import divide
+from pyvmaf.engines.kernels.engine import KernelScores, divide
 from pyvmaf.engines.libvmaf.build import native, translated
 from pyvmaf.engines.libvmaf.engine import ENGINE as LIBVMAF
 from pyvmaf.engines.protocol import Batch, Engine
@@ -149,7 +149,8 @@ class CudaBatch(Batch):
             for sums in results.motion if self._motion else []:
                 self._motion[0].add(sums)
         count = sum(max(1, versions) for versions in self._counts)
-        for kernel in (*self._vif, *self._adm, *self._motion):
+        kernels: list[KernelScores] = [*self._vif, *self._adm, *self._motion]
+        for kernel in kernels:
             for key, values in kernel.take().items():
                 check_column(ENGINE.name, key, values, count)
                 scores[key] = values
