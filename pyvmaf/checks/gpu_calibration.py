@@ -162,7 +162,7 @@ def _table(
     values = np.concatenate([found[backend][name] for backend, name in keys])
     cpu = np.concatenate([expected[name] for _, name in keys])
 
-    def text(words: list[str]) -> pa.DictionaryArray:
+    def text(words: list[str]) -> Any:
         return pa.array(np.repeat(words, indices.size).tolist(), pa.string()).dictionary_encode()
 
     return pa.table(
@@ -170,10 +170,10 @@ def _table(
             "arch_id": text([ids[backend] for backend, _ in keys]),
             "backend": text([backend for backend, _ in keys]),
             "feature": text([name for _, name in keys]),
-            "frame_index": np.tile(indices, len(keys)),
-            "cpu": cpu,
-            "value": values,
-            "difference": values - cpu,
+            "frame_index": pa.array(np.tile(indices, len(keys))),
+            "cpu": pa.array(cpu),
+            "value": pa.array(values),
+            "difference": pa.array(values - cpu),
         }
     )
 

@@ -38,7 +38,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     monkeypatch.setattr(build, "nvcc", lambda: "13.0.88")
     monkeypatch.setattr(cuda, "device", computers)
     monkeypatch.setattr(process, "_processes", {})
-    yield lambda name: monkeypatch.setenv(process.DEVICE_VARIABLE, name)
+    yield lambda name: monkeypatch.setenv(engines.DEVICE_VARIABLE, name)
     process._stop_all()
 
 

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.cuda
 def test_jobs_that_measure_on_a_device_take_the_resource_gpu(tmp_path: Path) -> None:
     """A plan needs the build, not the device: the machine that plans for a cluster may have none."""
     table = "results/features/embedded/carphone/libx264.parquet"
-    command = [Path(sys.executable).with_name("snakemake"), "-n", "-p", "-s", REPOSITORY / "workflow" / "Snakefile"]
+    command = [str(Path(sys.executable).with_name("snakemake")), "-n", "-p", "-s", f"{REPOSITORY}/workflow/Snakefile"]
     done = subprocess.run(
-        [*command, "-d", tmp_path, "--config", "backend=libvmaf-cuda", "--", table],
+        [*command, "-d", str(tmp_path), "--config", "backend=libvmaf-cuda", "--", table],
         capture_output=True,
         text=True,
         env=environment(),

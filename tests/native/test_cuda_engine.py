@@ -13,11 +13,13 @@ from pyvmaf.engines import engine_name, load
 from pyvmaf.engines.cuda import client
 from pyvmaf.engines.cuda.check import Sampler
 from pyvmaf.engines.cuda.engine import ENGINE
+from pyvmaf.engines.libvmaf.build import native
 from pyvmaf.engines.libvmaf.engine import ENGINE as LIBVMAF
 from pyvmaf.engines.libvmaf.extractors import score_keys
 from pyvmaf.engines.protocol import Engine, Request
 from pyvmaf.errors import NativeError, UnavailableError
 from pyvmaf.video.format import Format
+from pyvmaf.video.reader import Planes
 from tests.make.cuda_driver import fake_driver
 from tests.make.planes import content
 
@@ -39,14 +41,15 @@ REQUESTS = {
 }
 FORM = Format.planar(67, 45, "400", 8)
 
+Pair = tuple[Planes, Planes]
 Clip = Callable[..., list[tuple[list[Any], list[Any]]]]
 
 
-def frames(clip: Clip, count: int, bits: int = 8) -> list[tuple[list[Any], list[Any]]]:
-    return clip(count, 67, 45, "400", bits)
+def frames(clip: Clip, count: int, bits: int = 8) -> list[Pair]:
+    return [(tuple(reference), tuple(distorted)) for reference, distorted in clip(count, 67, 45, "400", bits)]
 
 
-def measured(engine: Engine, pairs: list[tuple[list[Any], list[Any]]], form: Format = FORM) -> Scores:
+def measured(engine: Engine, pairs: list[Pair], form: Format = FORM) -> Scores:
     batch = engine.open(REQUESTS, form)
     try:
         for index, (reference, distorted) in enumerate(pairs):
@@ -71,10 +74,13 @@ def test_scores_are_those_of_libvmaf(clip: Clip, bits: int) -> None:
 
 
 def test_a_ladder_is_measured_together() -> None:
-    versions = [[content(kind, 67, 45, 8, i)] for i, kind in enumerate(("noise", "texture", "ramp", "stripes"))]
-    reference = [content("texture", 67, 45, 8, 9)]
+    versions: list[Planes] = [
+        (content(kind, 67, 45, 8, i),) for i, kind in enumerate(("noise", "texture", "ramp", "stripes"))
+    ]
+    reference = (content("texture", 67, 45, 8, 9),)
     requests = {request: keys for request, keys in REQUESTS.items() if request.extractor != "motion"}
-    found, expected = [], []
+    found: list[Scores] = []
+    expected: list[Scores] = []
     with fake_driver():
         for engine, scores in ((ENGINE, found), (LIBVMAF, expected)):
             batch = engine.open(requests, FORM)
@@ -151,7 +157,7 @@ def test_a_sample_of_a_clip_may_be_any_of_its_frames() -> None:
 
 
 def test_a_build_without_cuda_says_so() -> None:
-    if client.native().kernels_image():
+    if native().kernels_image():
         assert engine_name("cuda") == "cuda"
         return
     with pytest.raises(UnavailableError, match=r"'cuda' was asked for, but this build .* processor only"):

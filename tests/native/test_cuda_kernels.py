@@ -10,7 +10,6 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -43,11 +42,13 @@ def worker() -> Iterator[Worker]:
 def by_processor(frames: Sequence[tuple[Plane, list[Plane]]], bits: int, wanted: Wanted) -> Results:
     """Measure with plain C++."""
     height, width = frames[0][0].shape
-    size: Any = (width, height, bits)
     most = max(len(distorted) for _, distorted in frames)
-    vif = [_native.Vif(*size, most, limits, "portable") for limits in wanted.vif]
-    adm = [_native.Adm(*size, most, *words[:2], *words[2], "portable") for words in wanted.adm]
-    motion = [_native.Motion(*size, distance, "portable") for distance in wanted.motion]
+    vif = [_native.Vif(width, height, bits, most, limits, "portable") for limits in wanted.vif]
+    adm = [
+        _native.Adm(width, height, bits, most, limits, additive, *viewing, "portable")
+        for limits, additive, viewing in wanted.adm
+    ]
+    motion = [_native.Motion(width, height, bits, distance, "portable") for distance in wanted.motion]
     return Results(
         [np.concatenate([kernel.measure(*frame) for frame in frames]) for kernel in vif],
         [np.concatenate([kernel.measure(*frame) for frame in frames]) for kernel in adm],

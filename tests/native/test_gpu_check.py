@@ -20,7 +20,7 @@ SCRIPT = REPOSITORY / "scripts" / "gpu_check.sh"
 
 
 def run(out: Path, *words: str) -> tuple[int, dict[str, Any]]:
-    command = [SCRIPT, "--out", out, *words]
+    command = [str(SCRIPT), "--out", str(out), *words]
     environment = {**os.environ, "PYTHON": sys.executable}
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     print(result.stdout, result.stderr)

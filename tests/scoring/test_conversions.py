@@ -113,9 +113,9 @@ class TestPad:
         filters = ":".join(["pad=" + size.replace("x", ":"), *(place or ["-1", "-1"])])
         padded = convert(reference, f"{'_'.join(place)}padded.mkv", "-vf", filters, *LOSSLESS)
         other = convert(encode, f"{'_'.join(place)}padded_30.mkv", "-vf", filters, *LOSSLESS)
-        columns = {"features": "psnr_y,psnr_cb,adm2"}
-        scores = pyvmaf.score(reference, other, pad=[f"reference={area}"], **columns)
-        assert list(scores.rows()) == list(pyvmaf.score(padded, other, **columns).rows())
+        columns = "psnr_y,psnr_cb,adm2"
+        scores = pyvmaf.score(reference, other, pad=[f"reference={area}"], features=columns)
+        assert list(scores.rows()) == list(pyvmaf.score(padded, other, features=columns).rows())
         assert scores.reading == {"pad": [f"reference={area}"]}
         assert "was padded to 192:160" in scores.notes[0]
 

@@ -19,7 +19,7 @@ def kept_memory() -> Iterator[None]:
     """Let the C library keep freed arrays for the next step, and give them back at the end.
 
     By default glibc returns arrays of some megabytes to the system as soon as they are freed, and the system clears each page
-    of the next ones: a quarter of the processor time of a step. Nothing that is computed changes. Other C libraries are left
+    of the next ones, which can take a quarter of the processor time of a step. Nothing that is computed changes. Other C libraries are left
     as they are.
     """
     library = ctypes.CDLL(None)
