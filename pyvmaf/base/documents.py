@@ -29,6 +29,7 @@ DOCUMENTS: Table[str] = {
     "eval": "pyvmaf.checks.evaluate.Evaluation",
     "probe": "pyvmaf.encodes.probe.ProbeReport",
     "predictor": "pyvmaf.scoring.predictors.PredictorReport",
+    "recipes": "pyvmaf.checks.recipes.Recipes",
     "suggest": "pyvmaf.scoring.suggest.SuggestReport",
     "record": "pyvmaf.encodes.record.Record",
     "registry": "pyvmaf.registry.entry.Registry",

@@ -71,6 +71,7 @@ VERBS: dict[str, Verb] = {
     "predictor-report": Verb(
         "checks", "pyvmaf.checks.predictor", ("numpy", "onnxruntime", "pandas", "pyarrow", "scipy")
     ),
+    "calibrate-recipes": Verb("checks", "pyvmaf.checks.recipes", ("numpy",)),
     "suggest": Verb("scoring", "pyvmaf.scoring.suggest", ("av", "imageio-ffmpeg", "numpy", "onnxruntime")),
     "filter": Verb("scoring", "pyvmaf.scoring.filtering", ("av", "numpy", "onnxruntime")),
     "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", _MODELS),

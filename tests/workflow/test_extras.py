@@ -44,6 +44,7 @@ LIGHT = {
     "code",
     "fetch-checkpoint",
     "probe",
+    "calibrate-recipes",
 }
 
 # Calls every verb in one process, as a shell would: status and messages as JSON.
