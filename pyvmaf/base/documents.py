@@ -30,6 +30,7 @@ DOCUMENTS: Table[str] = {
     "probe": "pyvmaf.encodes.probe.ProbeReport",
     "predictor": "pyvmaf.scoring.predictors.PredictorReport",
     "recipes": "pyvmaf.checks.recipes.Recipes",
+    "nr-threshold": "pyvmaf.checks.nr_threshold.NrThreshold",
     "suggest": "pyvmaf.scoring.suggest.SuggestReport",
     "record": "pyvmaf.encodes.record.Record",
     "registry": "pyvmaf.registry.entry.Registry",

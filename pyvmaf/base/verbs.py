@@ -72,6 +72,9 @@ VERBS: dict[str, Verb] = {
         "checks", "pyvmaf.checks.predictor", ("numpy", "onnxruntime", "pandas", "pyarrow", "scipy")
     ),
     "calibrate-recipes": Verb("checks", "pyvmaf.checks.recipes", ("numpy",)),
+    "calibrate-nr-threshold": Verb(
+        "checks", "pyvmaf.checks.nr_threshold", ("av", "imageio-ffmpeg", "numpy", "onnxruntime", "scipy")
+    ),
     "suggest": Verb("scoring", "pyvmaf.scoring.suggest", ("av", "imageio-ffmpeg", "numpy", "onnxruntime")),
     "filter": Verb("scoring", "pyvmaf.scoring.filtering", ("av", "numpy", "onnxruntime")),
     "quantize-int8": Verb("quantized", "pyvmaf.quantized.quantize", _MODELS),

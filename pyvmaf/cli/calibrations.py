@@ -1,4 +1,4 @@
-"""``calibrate-recipes``: what opinion scores say of the choice of encodes."""
+"""``calibrate-recipes``, ``calibrate-nr-threshold``: what opinion scores and scores without a reference say of encodes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from pyvmaf.base.terminal import say
-from pyvmaf.cli.show import figure, new_table, print_whole
+from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
+from pyvmaf.cli.show import figure, new_table, print_whole, yes_no
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command("calibrate-recipes")(calibrate_recipes)
+    app.command("calibrate-nr-threshold")(calibrate_nr_threshold)
 
 
 def calibrate_recipes(
@@ -86,3 +88,76 @@ def calibrate_recipes(
     print_whole(table)
     for note in metadata.corpus.notes:
         say(note)
+
+
+def calibrate_nr_threshold(
+    corpora: Annotated[list[Path], typer.Argument(metavar="CLIP…", help="Pristine clips, or folders of them.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="Id of a registered model that needs no reference, or path of an ONNX file."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="JSON", help="The calibration; written only if it keeps the limits."),
+    ],
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="MD", help="The report. [default: OUTPUT with the suffix .md]")
+    ] = None,
+    codec: Annotated[str, typer.Option("--codec", help="The encoder.")] = "libx264",
+    preset: Annotated[str | None, typer.Option("--preset", help="Its speed. [default: that of the encoder]")] = None,
+    crf: Annotated[
+        str, typer.Option("--crf", "--crfs", metavar="N,…", help="Quality numbers of each clip.")
+    ] = "20,26,32,38,44",
+    target: Annotated[float, typer.Option("--target", help="VMAF that the threshold stands for.")] = 93.0,
+    min_samples: Annotated[
+        int, typer.Option("--min-calibration-samples", min=1, help="Least number of encodes.")
+    ] = 100,
+    min_plcc: Annotated[float, typer.Option("--min-plcc", help="Least PLCC of clips left out of the fit.")] = 0.85,
+    allow_weak: Annotated[
+        bool, typer.Option("--allow-weak-calibration", help="Write the calibration although it misses a limit.")
+    ] = False,
+    subsample: Annotated[int, typer.Option("--subsample", min=1, help="Score every n-th frame.")] = 8,
+    registry: RegistryOption = None,
+    program: Annotated[str, typer.Option("--ffmpeg", help="FFmpeg: embedded, system or a path.")] = "embedded",
+    threads: ThreadsOption = 1,
+) -> None:
+    """Find the score without a reference from which an encode reaches a VMAF.
+
+    Clips are encoded over a grid of CRFs and measured with and without their reference. The report is always written;
+    exit status 1 says that a limit is missed and that the calibration was not written.
+
+    Example: vmaf-train calibrate-nr-threshold clips --model nr_metric_v1 -o nr_threshold.json
+    """
+    from pyvmaf.checks.nr_threshold import Limits, grid_of
+    from pyvmaf.checks.nr_threshold import calibrate_nr_threshold as run
+
+    with progress("calibrate-nr-threshold", unit="encodes") as advance:
+        found = run(
+            model,
+            corpora,
+            output,
+            report,
+            grid=grid_of(codec, preset, crf),
+            target=target,
+            limits=Limits(min_samples, min_plcc),
+            allow_weak=allow_weak,
+            subsample=subsample,
+            threads=threads,
+            program=program,
+            registry=registry,
+            advance=advance,
+        )
+    table = new_table(f"{found.model}: {len(found.clips)} clips", ("gate",), ("measured", "limit", "passed"))
+    for row in found.gate.rows or ():
+        table.add_row(row.what, row.measured, row.limit, yes_no(bool(row.passed)))
+    print_whole(table)
+    say(
+        f"{found.verdict}  VMAF {found.target_vmaf:g} from score {figure(found.threshold)}; RMSE of clips left out "
+        f"{found.rmse:.2f}, of their mean {found.constant_rmse:.2f}"
+    )
+    for reason in found.gate.reasons:
+        say(reason)
+    if found.verdict != "PROMOTE" and not found.allowed_weak:
+        raise typer.Exit(1)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.make.models import Linear, write_linear
-from tests.make.runs import write_model
+from tests.make.pictures import SCORE, shipped, write_pictures
+from tests.make.runs import once, write_model
 
 
 @pytest.fixture
@@ -56,3 +57,13 @@ def ensemble(finished_results: Path, tmp_path_factory: pytest.TempPathFactory) -
         table = Path("results/tables/default.parquet")
         make_ensemble(config, home / "verdict.json", sidecars, table, home / "ensemble.json")
     return root / "results" / "models" / "small" / "ensemble.json"
+
+
+@pytest.fixture(scope="session")
+def no_reference(session_folder: Path) -> Path:
+    """A trained model that scores pictures without a reference, small_nr."""
+
+    def make(folder: Path) -> None:
+        shipped(folder, SCORE, write_pictures(folder / "pictures.parquet"))
+
+    return once(session_folder, "no_reference", make) / "seed0" / "model.onnx"

@@ -15,16 +15,14 @@ from pyvmaf.checks.calibrate import Limits, calibrate, interval, left_out
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.scoring.calibration import Calibration
 from tests.make.commands import command
-from tests.make.pictures import SCORE, shipped, write_pictures
 from tests.make.videos import make_video
 
 SOURCES = ("testsrc2", "smptebars", "rgbtestsrc", "testsrc", "yuvtestsrc")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    return shipped(folder, SCORE, write_pictures(folder / "pictures.parquet")) / "model.onnx"
+@pytest.fixture
+def model(no_reference: Path) -> Path:
+    return no_reference
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +34,12 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scores(model: Path, videos: Path) -> dict[str, float]:
+def scores(no_reference: Path, videos: Path) -> dict[str, float]:
     """The model's score of each video."""
-    return {name: float(pyvmaf.score(None, videos / f"{name}.mkv", model=model)["small_nr"].mean()) for name in SOURCES}
+    return {
+        name: float(pyvmaf.score(None, videos / f"{name}.mkv", model=no_reference)["small_nr"].mean())
+        for name in SOURCES
+    }
 
 
 def rated(path: Path, scores: dict[str, float], slope: float = 1.0) -> Path:
