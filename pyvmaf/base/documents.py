@@ -45,6 +45,7 @@ DOCUMENTS: Table[str] = {
     "cross-backend": "pyvmaf.checks.cross_backend.CrossBackend",
     "profile": "pyvmaf.checks.profile.Profile",
     "bisect-model-quality": "pyvmaf.checks.bisect.Bisection",
+    "bisect-cache": "pyvmaf.checks.bisect_cache.BisectCache",
     "tune": "pyvmaf.studies.reports.Tuning",
     "feature-correlation": "pyvmaf.studies.reports.FeatureCorrelation",
     "signal-mix-audit": "pyvmaf.studies.reports.SignalMixAudit",

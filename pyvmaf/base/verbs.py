@@ -72,6 +72,7 @@ VERBS: dict[str, Verb] = {
         "checks", "pyvmaf.checks.predictor", ("numpy", "onnxruntime", "pandas", "pyarrow", "scipy")
     ),
     "calibrate-recipes": Verb("checks", "pyvmaf.checks.recipes", ("numpy",)),
+    "build-bisect-cache": Verb("checks", "pyvmaf.checks.bisect_cache", ("numpy", "onnx", "pyarrow")),
     "calibrate-nr-threshold": Verb(
         "checks", "pyvmaf.checks.nr_threshold", ("av", "imageio-ffmpeg", "numpy", "onnxruntime", "scipy")
     ),

@@ -59,7 +59,7 @@ VERBS: dict[str, tuple[str, ...]] = {
         "collect-gpu-calibration",
         "predictor-report",
     ),
-    "calibrations": ("calibrate-recipes", "calibrate-nr-threshold"),
+    "calibrations": ("calibrate-recipes", "calibrate-nr-threshold", "build-bisect-cache"),
     "studies": ("tune", "feature-correlation", "signal-mix-audit", "subset-sweep"),
     "workflow": ("config", "code", "schema", "audit", "repair"),
 }
@@ -75,7 +75,7 @@ _HELP = (
     "saliency: saliency; to have a model make masks to train on: mask-pictures. "
     "Questions to finished models: check-ops, validate-model, audit-learned-filter, audit-compat, validate-norm, "
     "cross-backend, profile, bisect-model-quality, eval-saliency-per-mb, calibrate, predictor-report; to backends: collect-gpu-calibration; "
-    "to opinion scores and encodes: calibrate-recipes, calibrate-nr-threshold. "
+    "to opinion scores and encodes: calibrate-recipes, calibrate-nr-threshold; for a nightly bisection: build-bisect-cache. "
     "To choose a model: tune, feature-correlation, signal-mix-audit, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"
     "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted."

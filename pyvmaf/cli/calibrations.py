@@ -1,4 +1,4 @@
-"""``calibrate-recipes``, ``calibrate-nr-threshold``: what opinion scores and scores without a reference say of encodes."""
+"""``calibrate-recipes``, ``calibrate-nr-threshold``, ``build-bisect-cache``: material for the choice of encodes and for checks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command("calibrate-recipes")(calibrate_recipes)
     app.command("calibrate-nr-threshold")(calibrate_nr_threshold)
+    app.command("build-bisect-cache")(build_bisect_cache)
 
 
 def calibrate_recipes(
@@ -160,4 +161,43 @@ def calibrate_nr_threshold(
     for reason in found.gate.reasons:
         say(reason)
     if found.verdict != "PROMOTE" and not found.allowed_weak:
+        raise typer.Exit(1)
+
+
+def build_bisect_cache(
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", "--out", metavar="FOLDER", help="Where the table and the models lie."),
+    ],
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare what is there with what would be built; exit 1 if it differs.")
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option("--source-features", metavar="PARQUET", help="Table whose rows are taken. [default: drawn rows]"),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--target-column", help="Its target. [default: the first of mos, dmos, target, score]"),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", "--manifest-out", metavar="JSON", help="Also write the report to this file."),
+    ] = None,
+) -> None:
+    """Build a table of 256 rows and 8 linear models, all good, for a nightly run of bisect-model-quality.
+
+    Example: vmaf-train build-bisect-cache -o bisect --check
+    """
+    from pyvmaf.checks.bisect_cache import build_bisect_cache as run
+
+    report = run(output, json, source=source, target=target, check=check)
+    say(
+        f"{output}: {report.n_rows} rows of {report.mode} features, {report.n_models} models, target {report.target_column}"
+    )
+    for name in report.differences:
+        say(f"differs: {name}")
+    if report.check != "not checked":
+        say(report.check)
+    if report.differences:
         raise typer.Exit(1)
