@@ -306,7 +306,9 @@ def main() -> int:
         )
     try:
         device = native.KernelsDevice(options.device, image)
-    except native.KernelsUnavailableError as error:
+    except native.CudaError as error:
+        if error.kind in ("call", "memory"):
+            raise
         return verdict(out, NO_DEVICE, {"reason": str(error)})
     check = Check(native, device, out)
     words: dict[str, Any] = {
@@ -328,13 +330,13 @@ def main() -> int:
             for size in TIMED:
                 if time.monotonic() < started + 180:
                     check.timed(*size, seconds=2.0)
-    except native.KernelsError as error:
+    except native.CudaError as error:
         check.say(f"error: {error}")
         check.mismatches.append(str(error))
     try:
         lost: int | None = free - device.memory()[0]
         check.say(f"memory of the device that is not free again: {lost} bytes")
-    except native.KernelsError as error:
+    except native.CudaError as error:
         lost = None
         check.mismatches.append(str(error))
     words |= {

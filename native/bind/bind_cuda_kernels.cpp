@@ -71,10 +71,6 @@ py::tuple pop(cuda::Ladder& ladder) {
 }  // namespace
 
 void bind_cuda_kernels(py::module_& module) {
-  py::register_exception<cuda::Unavailable>(module, "KernelsUnavailableError", PyExc_RuntimeError)
-      .doc() = "The driver of CUDA, the device or its capability is missing.";
-  py::register_exception<cuda::Error>(module, "KernelsError", PyExc_RuntimeError).doc() =
-      "A call of the driver of CUDA failed.";
   module.def(
       "kernels_image", [] { return py::bytes(cuda::image().data(), cuda::image().size()); },
       R"(Return the compiled kernels for devices, for `KernelsDevice`; empty if the build has none.)");
@@ -90,7 +86,7 @@ void bind_cuda_kernels(py::module_& module) {
       R"(Return name, UUID and both parts of the compute capability of each device.
 
 Raises:
-    KernelsUnavailableError: the driver is missing, or does not start.
+    CudaError: the driver or one of its functions is missing, or it does not start.
 )");
   py::class_<cuda::Device, std::shared_ptr<cuda::Device>>(
       module, "KernelsDevice", "A device with the kernels, which ladders are measured on.")
@@ -104,8 +100,8 @@ Args:
     image: the compiled kernels.
 
 Raises:
-    KernelsUnavailableError: the driver or the device is missing, the compute capability is below 7.5, or
-        the driver does not take the image.
+    CudaError: the driver or the device is missing, the compute capability is below 7.5, or the driver
+        does not take the image.
 )")
       .def_property_readonly("name",
                              [](const cuda::Device& device) { return device.description().name; })
@@ -151,7 +147,7 @@ Args:
 
 Raises:
     ValueError: an argument out of range.
-    KernelsError: the device has no room for one frame, or failed.
+    CudaError: the device has no room for one frame, or failed.
 )")
       .def("push", &push, py::arg("reference"), py::arg("distorted"),
            R"(Copy a frame and its distorted versions and start to measure them.
@@ -166,14 +162,14 @@ Args:
 Raises:
     TypeError: a plane is not a buffer, or not of uint8 or uint16.
     ValueError: a plane does not fit, or a sample is greater than 2**bpc - 1.
-    KernelsError: the device failed.
+    CudaError: the device failed.
 )")
       .def("push_again", &cuda::Ladder::push_again, py::call_guard<py::gil_scoped_release>(),
            R"(Measure the frame again that was pushed at_once + 2 frames ago; it is uploaded again.
 
 Raises:
     RuntimeError: fewer frames than that were pushed.
-    KernelsError: the device failed.
+    CudaError: the device failed.
 )")
       .def("pop", &pop, R"(Return the results of the oldest frame, and wait for them.
 
@@ -184,7 +180,7 @@ Returns:
 
 Raises:
     RuntimeError: no frame is being measured.
-    KernelsError: the device failed.
+    CudaError: the device failed.
 )")
       .def_property_readonly("pending", &cuda::Ladder::pending, "Frames pushed and not returned.")
       .def_property_readonly("at_once", &cuda::Ladder::at_once,

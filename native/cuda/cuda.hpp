@@ -16,7 +16,7 @@ enum class Kind {
   build,       // this build has no CUDA
   driver,      // there is no driver library
   function,    // the library lacks a function
-  version,     // the driver is older than the build's toolkit
+  version,     // the driver is too old for the build's device code
   start,       // cuInit failed
   device,      // there is no device, or none of this index or UUID
   capability,  // the build has no code for the device's compute capability

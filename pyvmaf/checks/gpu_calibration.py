@@ -51,13 +51,12 @@ class Difference(NamedTuple):
 
 def device_name(backend: str) -> str:
     """Return the id of what a backend computes on: "cpu:" and the instruction set, or "cuda:" and the device's capability."""
-    name = engines.engine_name(backend)
-    if name not in engines.CUDA:
-        return f"cpu:{simd()}"
-    from pyvmaf.engines.device.process import process_of
-    from pyvmaf.engines.libvmaf_cuda import device
+    from pyvmaf.engines.device.engine import DeviceEngine
 
-    facts = process_of(name, device.__name__).device
+    engine = engines.load(backend)
+    if not isinstance(engine, DeviceEngine):
+        return f"cpu:{simd()}"
+    facts = engine.process().device
     major, minor = facts["capability"]
     return f"cuda:{major}.{minor}:{facts['name']}"
 

@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
-from pyvmaf.engines.cuda import client
+from pyvmaf.engines.cuda import engine
+from pyvmaf.engines.device import process
+from tests.make import cuda_computer
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCE = Path(__file__).with_name("cuda_driver.cpp")
@@ -39,7 +41,7 @@ def folder() -> Path:
 
 @contextmanager
 def fake_driver(**settings: str) -> Iterator[None]:
-    """Let workers that start here load the driver, with settings of cuda_driver.cpp."""
+    """Let child processes that start here load the driver, with settings of cuda_driver.cpp."""
     names = ("libasan.so", "libubsan.so", "libstdc++.so.6")
     libraries = [subprocess.check_output(["g++", f"-print-file-name={name}"], text=True).strip() for name in names]
     environment = {
@@ -49,9 +51,9 @@ def fake_driver(**settings: str) -> Iterator[None]:
         "UBSAN_OPTIONS": "print_stacktrace=1",
         **settings,
     }
-    client.stop()
-    try:
-        with patch.dict(os.environ, environment), patch.object(client, "image", lambda: b"fake"):
-            yield
-    finally:
-        client.stop()
+    with patch.object(process, "_processes", {}):
+        try:
+            with patch.dict(os.environ, environment), patch.object(engine, "device", cuda_computer):
+                yield
+        finally:
+            process._stop_all()

@@ -10,14 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from pyvmaf.engines import engine_name, load
-from pyvmaf.engines.cuda import client
 from pyvmaf.engines.cuda.check import Sampler
 from pyvmaf.engines.cuda.engine import ENGINE
 from pyvmaf.engines.libvmaf.build import native
 from pyvmaf.engines.libvmaf.engine import ENGINE as LIBVMAF
 from pyvmaf.engines.libvmaf.extractors import score_keys
 from pyvmaf.engines.protocol import Engine, Request
-from pyvmaf.errors import NativeError, UnavailableError
+from pyvmaf.errors import InputError, NativeError, UnavailableError
 from pyvmaf.video.format import Format
 from pyvmaf.video.reader import Planes
 from tests.make.cuda_driver import fake_driver
@@ -122,18 +121,48 @@ def test_a_wrong_sum_of_the_sampled_frame_fails_the_job(clip: Clip) -> None:
         measured(ENGINE, frames(clip, 4))
 
 
-def test_a_worker_starts_again_after_its_end(clip: Clip) -> None:
+def test_a_process_starts_again_after_its_end(clip: Clip) -> None:
     pairs = frames(clip, 3)
     with fake_driver():
         batch = ENGINE.open(REQUESTS, FORM)
         batch.read(0, *pairs[0])
-        process, started = client.worker()
-        assert not started
-        process._process.kill()
+        process = ENGINE.process()
+        process._child.kill()
         with pytest.raises(NativeError, match="ended by signal 9"):
             batch.harvest()
         batch.close()
         assert_same(measured(ENGINE, pairs), measured(LIBVMAF, pairs))
+        assert ENGINE.process() is not process
+
+
+def test_a_device_that_gave_wrong_golden_frames_is_not_used_later(clip: Clip) -> None:
+    with fake_driver(FAKE_CUDA_WRONG="vif_statistics_0_bytes"):
+        for _ in range(2):
+            with pytest.raises(NativeError, match=r"^VIF of the golden frames"):
+                measured(ENGINE, frames(clip, 2))
+
+
+def test_motion_that_is_always_zero_needs_no_device(clip: Clip) -> None:
+    options = (("motion_force_zero", "true"),)
+    requests = {Request("motion", options): list(score_keys("motion", dict(options)))}
+    found: list[Scores] = []
+    with fake_driver():
+        for engine in (ENGINE, LIBVMAF):
+            batch = engine.open(requests, FORM)
+            for index, (reference, _) in enumerate(frames(clip, 3)):
+                batch.read(index, reference, None)
+            found.append(batch.harvest())
+    assert_same(*found)
+
+
+def test_motion_of_several_versions_is_refused(clip: Clip) -> None:
+    (reference, distorted), *_ = frames(clip, 1)
+    requests = {request: keys for request, keys in REQUESTS.items() if request.extractor == "motion"}
+    with fake_driver():
+        batch = ENGINE.open(requests, FORM)
+        with pytest.raises(InputError, match="motion is measured of pairs or of the reference alone"):
+            batch.read_versions(0, reference, [distorted, distorted])
+        batch.close()
 
 
 def test_a_sample_of_a_clip_may_be_any_of_its_frames() -> None:

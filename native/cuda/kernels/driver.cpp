@@ -16,6 +16,7 @@ struct Uuid {
   std::uint8_t bytes[16];
 };
 
+constexpr int out_of_memory = 2;  // CUresult
 constexpr int attribute_major = 75;
 constexpr int attribute_minor = 76;
 constexpr unsigned event_without_timing = 2;
@@ -76,9 +77,9 @@ struct Driver {
     if (code != 0) {
       const char* name = nullptr;
       cuGetErrorName(code, &name);
-      throw Error(std::string(what) + " failed on the CUDA device: " +
-                      (name == nullptr ? "error " + std::to_string(code) : name),
-                  code);
+      throw Error(code == out_of_memory ? Kind::memory : Kind::call,
+                  std::string(what) + " failed on the CUDA device: " +
+                      (name == nullptr ? "error " + std::to_string(code) : name));
     }
   }
 };
@@ -89,14 +90,14 @@ std::shared_ptr<const Driver> load() {
   auto driver = std::make_shared<Driver>();
   driver->library = dlopen(library_name, RTLD_NOW | RTLD_LOCAL);
   if (driver->library == nullptr) {
-    throw Unavailable(std::string("the CUDA driver is missing: ") + library_name +
-                      " cannot be loaded");
+    throw Error(Kind::driver,
+                std::string("the CUDA driver is missing: ") + library_name + " cannot be loaded");
   }
-#define PYVMAF_DRIVER_FIND(name, ...)                                                   \
-  driver->name = reinterpret_cast<int (*)(__VA_ARGS__)>(dlsym(driver->library, #name)); \
-  if (driver->name == nullptr) {                                                        \
-    throw Unavailable(std::string("the CUDA driver is too old: ") + library_name +      \
-                      " does not have " #name);                                         \
+#define PYVMAF_DRIVER_FIND(name, ...)                                                        \
+  driver->name = reinterpret_cast<int (*)(__VA_ARGS__)>(dlsym(driver->library, #name));      \
+  if (driver->name == nullptr) {                                                             \
+    throw Error(Kind::function, std::string("the CUDA driver is too old: ") + library_name + \
+                                    " does not have " #name);                                \
   }
   PYVMAF_DRIVER_FUNCTIONS(PYVMAF_DRIVER_FIND)
 #undef PYVMAF_DRIVER_FIND
@@ -104,9 +105,9 @@ std::shared_ptr<const Driver> load() {
   if (code != 0) {
     const char* name = nullptr;
     driver->cuGetErrorName(code, &name);
-    throw Unavailable(std::string("the CUDA driver does not start: ") +
-                      (name == nullptr ? "error " + std::to_string(code) : name) +
-                      ", which is what it says without a device, too");
+    throw Error(Kind::start, std::string("the CUDA driver does not start: ") +
+                                 (name == nullptr ? "error " + std::to_string(code) : name) +
+                                 ", which is what it says without a device, too");
   }
   return driver;
 }
@@ -157,15 +158,16 @@ Device::Device(int index, std::string image) : driver_(load()), image_(std::move
   const Driver& driver = *driver_;
   const int count = device_count(driver);
   if (index < 0 || index >= count) {
-    throw Unavailable("CUDA device " + std::to_string(index) + " is missing: the driver has " +
-                      std::to_string(count));
+    throw Error(Kind::device, "CUDA device " + std::to_string(index) +
+                                  " is missing: the driver has " + std::to_string(count));
   }
   driver.check(driver.cuDeviceGet(&device_, index), "opening a device");
   description_ = describe(driver, device_);
   if (description_.major * 10 + description_.minor < 75) {
-    throw Unavailable(description_.name + " has compute capability " +
-                      std::to_string(description_.major) + "." +
-                      std::to_string(description_.minor) + ": the kernels need 7.5 or more");
+    throw Error(Kind::capability, description_.name + " has compute capability " +
+                                      std::to_string(description_.major) + "." +
+                                      std::to_string(description_.minor) +
+                                      ": the kernels need 7.5 or more");
   }
   driver.check(driver.cuDriverGetVersion(&driver_version_), "reading the driver's version");
   driver.check(driver.cuDevicePrimaryCtxRetain(&context_, device_), "making a context");
@@ -175,10 +177,11 @@ Device::Device(int index, std::string image) : driver_(load()), image_(std::move
     if (code != 0) {
       const char* name = nullptr;
       driver.cuGetErrorName(code, &name);
-      throw Unavailable("the CUDA driver (version " + std::to_string(driver_version_ / 1000) + "." +
-                        std::to_string(driver_version_ % 1000 / 10) +
-                        ") does not take the kernels for " + description_.name + ": " +
-                        (name == nullptr ? "error " + std::to_string(code) : name));
+      throw Error(Kind::version, "the CUDA driver (version " +
+                                     std::to_string(driver_version_ / 1000) + "." +
+                                     std::to_string(driver_version_ % 1000 / 10) +
+                                     ") does not take the kernels for " + description_.name + ": " +
+                                     (name == nullptr ? "error " + std::to_string(code) : name));
     }
   } catch (...) {
     driver.cuDevicePrimaryCtxRelease_v2(device_);

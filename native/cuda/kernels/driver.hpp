@@ -3,10 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "cuda/cuda.hpp"
 
 // The driver of CUDA as the kernels use it. Its library is loaded when a device is opened, and its
 // few types are declared here, so that every build has the whole path but the compiled kernels, and
@@ -16,21 +17,8 @@ namespace pyvmaf::kernels::cuda {
 using Address = unsigned long long;  // CUdeviceptr
 using Handle = void*;                // of contexts, modules, functions, streams and events
 
-// A call of the driver failed. `code` is CUresult.
-class Error : public std::runtime_error {
- public:
-  Error(const std::string& message, int code) : std::runtime_error(message), code_(code) {}
-  [[nodiscard]] bool out_of_memory() const noexcept { return code_ == 2; }
-
- private:
-  int code_;
-};
-
-// The library, a device, or its capability is missing.
-class Unavailable : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
+using pyvmaf::cuda::Error;
+using pyvmaf::cuda::Kind;
 
 struct Driver;  // the functions of the library
 
@@ -41,14 +29,14 @@ struct Description {
   int minor;
 };
 
-// Devices of this machine. Throws Unavailable if the driver or its functions are missing.
+// Devices of this machine. Throws Error if the driver or its functions are missing.
 std::vector<Description> devices();
 
 // A device with its primary context and the module of the kernels. Any thread can use it.
 class Device {
  public:
-  // `image` holds the compiled kernels. Throws Unavailable if the driver or the device is missing,
-  // if its capability is below 7.5, or if the driver does not take the image.
+  // `image` holds the compiled kernels. Throws Error if the driver or the device is missing, if its
+  // capability is below 7.5, or if the driver does not take the image.
   Device(int index, std::string image);
   ~Device();
   Device(const Device&) = delete;

@@ -160,17 +160,17 @@ class Ladder::Frames {
         slot.pinned_sums = PinnedMemory(device_, sums_parts_.size());
         slots_.push_back(std::move(slot));
       } catch (const Error& error) {
-        if (!error.out_of_memory()) {
+        if (error.kind() != Kind::memory) {
           throw;
         }
         if (slots_.size() <= most_earlier) {
           throw Error(
+              Kind::memory,
               "frames of " + std::to_string(luma_.width) + "x" + std::to_string(luma_.height) +
                   " with " + std::to_string(most_distorted_) + " distorted versions need " +
                   bytes_text(slot_size() * (most_earlier + 1)) +
                   " of the CUDA device's memory, of which " +
-                  bytes_text(device_.memory().first + slot_size() * slots_.size()) + " are free",
-              2);
+                  bytes_text(device_.memory().first + slot_size() * slots_.size()) + " are free");
         }
         return;
       }

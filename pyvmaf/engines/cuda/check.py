@@ -3,59 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
-from pyvmaf.engines.cuda.client import Ladder, Wanted, Worker
-from pyvmaf.engines.kernels.check import GAIN_LIMITS, HEIGHT, WIDTH, golden_frames
-from pyvmaf.engines.libvmaf.build import native
+import numpy as np
+
+from pyvmaf.engines.cuda.measures import Measured, Measures
+from pyvmaf.engines.device.process import DeviceBatch, DeviceProcess
+from pyvmaf.engines.kernels.check import HEIGHT, WIDTH, golden_frames
+from pyvmaf.engines.libvmaf.build import native, translated
+from pyvmaf.engines.protocol import Request
 from pyvmaf.errors import NativeError
+from pyvmaf.video.format import Format
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from pyvmaf.engines.protocol import Requests
     from pyvmaf.video.reader import Planes
 
-_VIEWING = (3.0, 1080, 0.03125, 0)
+_GOLDEN: Requests = {
+    Request("vif"): [],
+    Request("vif", (("vif_enhn_gain_limit", "1.0"),)): [],
+    Request("adm"): [],
+    Request("adm", (("adm_enhn_gain_limit", "1.0"),)): [],
+    Request("motion"): [],
+}
+"""What the golden frames are measured for: all kernels, with both limits of the gain that models use."""
 
 
-def check_golden_frames(worker: Worker, instruction_set: str) -> None:
+def check_golden_frames(process: DeviceProcess, instruction_set: str) -> None:
     """Measure frames with detail, noise and clipped samples at 8 and 10 bits on both sides.
 
     Raises:
         NativeError: a number differs.
     """
-    import numpy as np
-
     for bits in (8, 10):
+        form = Format.planar(WIDTH, HEIGHT, "400", bits)
+        measures = Measures(_GOLDEN, form, instruction_set)
+        batch = DeviceBatch(process, _GOLDEN, form, measures.columns())
         frames = golden_frames(bits)
-        limits = list(GAIN_LIMITS)
-        ladder = Ladder(worker, WIDTH, HEIGHT, bits, 1, Wanted([limits], [(limits, True, _VIEWING)], [1]))
-        for reference, distorted in (frames, frames[::-1]):
-            ladder.push(reference, [distorted])
-        results = ladder.take()
-        ladder.close()
-        vif = native().Vif(WIDTH, HEIGHT, bits, 1, limits, instruction_set)
-        adm = native().Adm(WIDTH, HEIGHT, bits, 1, limits, True, *_VIEWING, instruction_set)
-        motion = native().Motion(WIDTH, HEIGHT, bits, 1, instruction_set)
+        earlier: list[NDArray[Any]] = []
         for index, (reference, distorted) in enumerate((frames, frames[::-1])):
-            same = {
-                "VIF": np.array_equal(results.vif[0][index], vif.measure(reference, [distorted])[0]),
-                "ADM": np.array_equal(results.adm[0][index], adm.measure(reference, [distorted])[0]),
-                "motion": results.motion[index] == [motion.measure(reference)],
-            }
-            wrong = [name for name, equal in same.items() if not equal]
-            if wrong:
-                raise NativeError(differs(worker, " and ".join(wrong), f"the golden frames of {bits} bits"))
+            batch.read(index, (reference,), (distorted,))
+        measured = measures.from_columns(batch.harvest())
+        for index, (reference, distorted) in enumerate((frames, frames[::-1])):
+            earlier.append(reference)
+            sample = Sample(index, index, list(earlier), [distorted])
+            compare(process, measures, form, instruction_set, measured, sample, f"the golden frames of {bits} bits")
 
 
-def differs(worker: Worker, what: str, where: str) -> str:
-    """Return the message for numbers of the device that are not the processor's."""
-    device = worker.device
+def compare(
+    process: DeviceProcess,
+    measures: Measures,
+    form: Format,
+    instruction_set: str,
+    measured: Measured,
+    sample: Sample,
+    where: str,
+) -> None:
+    """Compare a frame that the device measured with the same by the processor.
+
+    Raises:
+        NativeError: a number differs.
+    """
+    wrong: list[str] = []
+    reference, distorted = (sample.references[-1],), [(plane,) for plane in sample.distorted]
+    rows = slice(sample.row, sample.row + len(distorted))
+    if distorted:
+        for vif, numbers in zip(measures.vif, measured.vif, strict=True):
+            wrong += [] if np.array_equal(numbers[rows], vif.measure(reference, distorted)) else ["VIF"]
+        for adm, numbers in zip(measures.adm, measured.adm, strict=True):
+            wrong += [] if np.array_equal(numbers[rows], adm.measure(reference, distorted)) else ["ADM"]
+    for distance, sums in zip(measures.wanted.motion, measured.motion, strict=True):
+        with translated():
+            kernel = native().Motion(form.width, form.height, form.bit_depth, distance, instruction_set)
+            expected = [kernel.measure(plane) for plane in sample.references[-distance - 1 :]][-1]
+        wrong += [] if sums[sample.frame] == expected else ["motion"]
+    if wrong:
+        raise NativeError(_differs(process, " and ".join(dict.fromkeys(wrong)), where))
+
+
+def _differs(process: DeviceProcess, what: str, where: str) -> str:
+    device = process.device
+    major, minor = device["capability"]
     return (
-        f"{what} of {where} by {device.name} (compute capability {device.capability[0]}.{device.capability[1]}, driver for "
-        f"CUDA {device.driver // 1000}.{device.driver % 1000 // 10}) is not what the processor computes: use backend auto, "
+        f"{what} of {where} by {device['name']} (compute capability {major}.{minor}, driver for CUDA "
+        f"{device['driver'] // 1000}.{device['driver'] % 1000 // 10}) is not what the processor computes: use backend auto, "
         "and please report it with what pyvmaf.engine() returns"
     )
 

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from pyvmaf.engines.protocol import Request
 
+ANY = "any"
+"""Name of the device by default: the first that no other process uses."""
+
 Luma = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class DeviceError(Exception):
-    """A device cannot do what was asked for. `kind` is one of `_native.CudaError`."""
+    """A device cannot do what was asked for. `kind` is one of `_native.CudaError`, or "input" for frames that do not fit."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -25,10 +28,13 @@ class ComputerBatch(Protocol):
     """Frames whose scores are collected together."""
 
     def read(self, index: int, reference: Luma, distorted: Sequence[Luma]) -> None:
-        """Read the luma of a reference and of its distorted versions, as pairs from `index` on; none for the reference alone."""
+        """Read the luma of a reference and of its distorted versions, as pairs from `index` on; none for the reference alone.
+
+        The arrays belong to the caller, who changes them afterwards.
+        """
 
     def harvest(self) -> Mapping[str, NDArray[np.float64]]:
-        """Finish, and return each score with one value per pair in the order of reading."""
+        """Finish, and return each column with one value per pair in the order of reading."""
 
     def close(self) -> None:
         """Free everything."""
@@ -49,6 +55,6 @@ class Computer(Protocol):
         """Start a batch of frames of this size.
 
         Raises:
-            DeviceError: there is not enough memory.
+            DeviceError: there is not enough memory ("memory"), or such frames cannot be measured.
         """
         ...

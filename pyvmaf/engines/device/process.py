@@ -16,16 +16,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyvmaf.engines import DEVICE_VARIABLE
 from pyvmaf.engines.device import worker
+from pyvmaf.engines.device.computer import ANY
 from pyvmaf.engines.device.wire import Message, new_memory, open_memory, receive, send
 from pyvmaf.engines.protocol import Batch, Requests
-from pyvmaf.errors import NativeError, UnavailableError
+from pyvmaf.errors import InputError, NativeError, UnavailableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from pyvmaf.engines.protocol import Scores
     from pyvmaf.video.format import Format
     from pyvmaf.video.reader import Planes
-
-ANY = "any"
-"""Device by default."""
 
 SECONDS = 300.0
 """Time that one call may take before the device counts as hung; the first includes the start of the driver."""
@@ -112,8 +110,20 @@ class DeviceProcess:
         """Send a message and return the answer.
 
         Raises:
+            InputError, NativeError, UnavailableError: as `try_call`; the last one if the device has too little memory.
+        """
+        try:
+            return self.try_call(message, files)
+        except _Busy as busy:
+            raise unavailable(self.engine, "memory", str(busy)) from None
+
+    def try_call(self, message: Message, files: Sequence[int] = ()) -> tuple[Message, list[int]]:
+        """Send a message and return the answer.
+
+        Raises:
+            _Busy: the device has too little memory now.
+            InputError: the frames do not fit.
             NativeError: the child failed, now or before.
-            UnavailableError: the device cannot do what was asked for.
         """
         with self._lock:
             if self._failure is not None:
@@ -127,7 +137,9 @@ class DeviceProcess:
             return answer, received
         if answer["kind"] == "memory":
             raise _Busy(answer["error"])
-        raise NativeError(f"engine {self.engine!r} failed: {answer['error']}")
+        if answer["kind"] == "input":
+            raise InputError(f"engine {self.engine!r} cannot measure this: {answer['error']}")
+        raise NativeError(f"engine {self.engine!r} failed: {answer['error']}: no score of it is used: use backend auto")
 
     def _answer(self, what: str) -> tuple[Message, list[int]]:
         try:
@@ -158,6 +170,7 @@ class DeviceProcess:
         told = f"the process of engine {self.engine!r} {how}" + (f": {words}" if words else "")
         self._failure = f"{told}: no score of it is used"
         self._channel.close()
+        self._output.close()
         return NativeError(self._failure)
 
     def stop(self) -> None:
@@ -178,17 +191,28 @@ _processes: dict[tuple[str, str], DeviceProcess] = {}
 _starting = threading.Lock()
 
 
-def process_of(engine: str, module: str) -> DeviceProcess:
+def process_of(engine: str, module: str, prove: Callable[[DeviceProcess], None] | None = None) -> DeviceProcess:
     """Return the running child of an engine, or start it.
 
+    Args:
+        engine, module: as of `DeviceProcess`.
+        prove: called with a child that was started; where it raises, the child ends, and the next call starts another.
+
     Raises:
-        UnavailableError, NativeError: as `DeviceProcess`.
+        UnavailableError, NativeError: as `DeviceProcess`, and what `prove` raises.
     """
     key = (module, os.environ.get(DEVICE_VARIABLE) or ANY)
     with _starting:
         process = _processes.get(key)
         if process is None or not process.usable:
-            process = _processes[key] = DeviceProcess(engine, *key)
+            process = DeviceProcess(engine, *key)
+            try:
+                if prove is not None:
+                    prove(process)
+            except BaseException:
+                process.stop()
+                raise
+            _processes[key] = process
         return process
 
 
@@ -244,15 +268,24 @@ class DeviceBatch(Batch):
 
     _numbers = itertools.count()
 
-    def __init__(self, process: DeviceProcess, requests: Requests, form: Format) -> None:
+    def __init__(
+        self, process: DeviceProcess, requests: Requests, form: Format, columns: Sequence[str] | None = None
+    ) -> None:
         """Open the batch. If the device has too little memory, wait until another thread of this process closes one.
 
+        Args:
+            process: the child.
+            requests: what it computes.
+            form: of the frames.
+            columns: names of the columns that it returns; by default the scores of the requests.
+
         Raises:
+            InputError: such frames cannot be measured.
             UnavailableError: there is too little memory even so.
             NativeError: the child failed.
         """
         self._process, self._form = process, form
-        self._wanted = [key for keys in requests.values() for key in keys]
+        self._wanted = [key for keys in requests.values() for key in keys] if columns is None else list(columns)
         self._number, self._count = next(self._numbers), 0
         self._places = _places.setdefault(id(process), Places())
         self._memory: mmap.mmap | None = None
@@ -266,7 +299,7 @@ class DeviceBatch(Batch):
         }
         while True:
             try:
-                answer, _ = process.call(message)
+                answer, _ = process.try_call(message)
                 break
             except _Busy as busy:
                 if not self._places.wait():
@@ -279,8 +312,15 @@ class DeviceBatch(Batch):
         self.read_versions(index, reference, [] if distorted is None else [distorted])
 
     def read_versions(self, index: int, reference: Planes, distorted: Sequence[Planes]) -> None:
-        """Read a frame of the reference with several distorted versions of it."""
+        """Read a frame of the reference with several distorted versions of it.
+
+        Raises:
+            InputError: a plane does not have the batch's size and type, or holds samples of more bits.
+            NativeError: the child failed.
+            UnavailableError: the device has too little memory for so many versions.
+        """
         lumas = [reference[0], *(planes[0] for planes in distorted)]
+        self._check(lumas)
         files = self._make_room(len(lumas))
         assert self._memory is not None
         try:
@@ -293,9 +333,21 @@ class DeviceBatch(Batch):
                 os.close(file)
         self._count += max(1, len(distorted))
 
+    @property
+    def _type(self) -> np.dtype[Any]:
+        return np.dtype(np.uint8 if self._form.bit_depth == 8 else np.uint16)
+
+    def _check(self, lumas: Sequence[NDArray[Any]]) -> None:
+        expected = ((self._form.height, self._form.width), self._type)
+        for place, luma in enumerate(lumas):
+            if (luma.shape, luma.dtype) != expected:
+                name = f"distorted version {place - 1}" if place else "the reference"
+                raise InputError(
+                    f"{name} has the shape {luma.shape} and the type {luma.dtype}, must have {expected[0]} and {expected[1]}"
+                )
+
     def _slot(self, place: int) -> NDArray[Any]:
-        form = self._form
-        dtype = np.dtype(np.uint8 if form.bit_depth == 8 else np.uint16)
+        form, dtype = self._form, self._type
         size = form.width * form.height
         assert self._memory is not None
         slot = np.frombuffer(self._memory, dtype, size, place * size * dtype.itemsize)
@@ -305,7 +357,7 @@ class DeviceBatch(Batch):
         """Make the memory hold so many frames; return its descriptor if the child does not have it yet."""
         if count <= self._room:
             return []
-        size = self._form.width * self._form.height * (1 if self._form.bit_depth == 8 else 2)
+        size = self._form.width * self._form.height * self._type.itemsize
         file, self._memory = new_memory(count * size)
         self._room = count
         return [file]

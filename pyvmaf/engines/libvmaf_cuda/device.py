@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyvmaf.engines.device.computer import DeviceError, Luma
+from pyvmaf.engines.device.computer import ANY, DeviceError, Luma
+from pyvmaf.engines.device.cuda import device_errors, free_device
 from pyvmaf.engines.libvmaf.build import native
 from pyvmaf.engines.libvmaf.extractors import parse_options, spell_options
 from pyvmaf.engines.libvmaf_cuda.requests import computed, device_options
 from pyvmaf.engines.protocol import Request
-
-_ANY = "any"
 
 _BYTES = {"adm": 100, "vif": 80, "motion": 16}
 """Bytes of device memory per sample of luma that libvmaf takes for an extractor, counted from its allocations and rounded
@@ -39,38 +33,17 @@ def needed_bytes(extractors: Sequence[str], width: int, height: int, bits: int) 
     return samples * (pictures + sum(_BYTES[name] for name in extractors))
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except native().CudaError as error:
-        raise DeviceError(error.kind, str(error)) from None
-
-
 def choose(device: str) -> str:
-    """Return the device to use: the one asked for, or the first that no other process on this machine has chosen.
-
-    A chosen device is locked until this process ends, so that as many jobs as there are devices have one each. If all are
-    taken, the first one is shared.
+    """Return the device to use: the one asked for, or that of `free_device`.
 
     Raises:
         DeviceError: there is no driver or device.
     """
-    if device != _ANY:
+    if device != ANY:
         return device
-    with _errors():
-        devices = native().cuda_devices()
-    for found in devices:
-        path = Path(tempfile.gettempdir(), f"pyvmaf-{os.getuid()}-{found['uuid']}.lock")
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(file)
-        else:
-            # The descriptor stays open: the lock ends with the process.
-            return str(found["uuid"])
-    return str(devices[0]["uuid"])
+    with device_errors():
+        uuids = [str(found["uuid"]) for found in native().cuda_devices()]
+    return uuids[free_device(uuids)]
 
 
 class DeviceContexts:
@@ -83,7 +56,7 @@ class DeviceContexts:
             DeviceError: the build, the driver, the device or its compute capability is missing.
         """
         self._name = choose(wanted)
-        with _errors():
+        with device_errors():
             self._device = native().CudaDevice(self._name)
 
     def describe(self) -> dict[str, Any]:
@@ -92,7 +65,7 @@ class DeviceContexts:
 
     def memory(self) -> tuple[int, int]:
         """Return the bytes of memory that are free, and all."""
-        with _errors():
+        with device_errors():
             free, total = self._device.memory()
         return int(free), int(total)
 
@@ -111,7 +84,7 @@ class DeviceContexts:
                 f"frames of {width}x{height} need {need >> 20} MiB of the device's memory and {_RESERVE >> 20} MiB in reserve, "
                 f"of {total >> 20} MiB {free >> 20} MiB are free",
             )
-        with _errors():
+        with device_errors():
             context = native().Context(width, height, "400", bits, cuda_device=self._device.describe()["uuid"])
         return _Context(context, requests)
 

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyvmaf.engines.device.process import DeviceBatch, process_of, unavailable
+from pyvmaf.engines.device.engine import DeviceEngine
+from pyvmaf.engines.device.process import DeviceBatch, DeviceProcess, process_of, unavailable
 from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.engine import ENGINE as LIBVMAF
 from pyvmaf.engines.libvmaf_cuda import device
 from pyvmaf.engines.libvmaf_cuda.requests import computed, covers, derived
-from pyvmaf.engines.protocol import Batch, Engine, Request
+from pyvmaf.engines.protocol import Batch, Request
 from pyvmaf.errors import NativeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pyvmaf.engines.protocol import Needs, Requests, Scores
+    from pyvmaf.engines.protocol import Requests, Scores
     from pyvmaf.video.format import Format
     from pyvmaf.video.reader import Planes
 
@@ -37,7 +38,7 @@ Netflix/vmaf#1562 and #1564 report up to 2e-3 in motion2, and up to 1e-1 in adm2
 """
 
 
-class LibvmafCuda(Engine):
+class LibvmafCuda(DeviceEngine):
     """libvmaf's CUDA extractors, and libvmaf on the processor for all others, in one pass over the frames."""
 
     name = NAME
@@ -57,13 +58,9 @@ class LibvmafCuda(Engine):
         """Return the identity of what computes the request: the device, or the processor."""
         return self.identity() if covers(request) else LIBVMAF.identity_for(request, form)
 
-    def obstacle(self, request: Request, form: Format) -> str | None:
-        """Say why libvmaf cannot compute a request on the processor: CUDA adds no features."""
-        return LIBVMAF.obstacle(request, form)
-
-    def needs(self, request: Request) -> Needs:
-        """Return the frames that libvmaf reads for a request."""
-        return LIBVMAF.needs(request)
+    def process(self) -> DeviceProcess:
+        """Return the child process."""
+        return process_of(NAME, device.__name__)
 
     def open(self, requests: Requests, form: Format) -> Batch:
         """Open a batch on the device, and one on the processor for the requests without a CUDA extractor.
@@ -77,7 +74,7 @@ class LibvmafCuda(Engine):
         rest = {request: keys for request, keys in requests.items() if request not in own}
         if not own:
             return LIBVMAF.open(rest, form)
-        return CheckedBatch(own, rest, form)
+        return CheckedBatch(own, rest, form, self.process())
 
 
 ENGINE = LibvmafCuda()
@@ -86,7 +83,7 @@ ENGINE = LibvmafCuda()
 class CheckedBatch(Batch):
     """A batch on the device, whose first pairs the processor computes, too, and one for the other requests."""
 
-    def __init__(self, own: Requests, rest: Requests, form: Format) -> None:
+    def __init__(self, own: Requests, rest: Requests, form: Format, process: DeviceProcess) -> None:
         """Open the batches.
 
         Raises:
@@ -94,7 +91,7 @@ class CheckedBatch(Batch):
         """
         self._own = own
         names = {request: computed(request) for request in own}
-        self._device = DeviceBatch(process_of(NAME, device.__name__), names, form)
+        self._device = DeviceBatch(process, names, form)
         self._check = LIBVMAF.open(names, form)
         self._rest = LIBVMAF.open(rest, form) if rest else None
         self._checked = 0
