@@ -103,15 +103,18 @@ Raises:
     CudaError: the driver or the device is missing, the compute capability is below 7.5, or the driver
         does not take the image.
 )")
-      .def_property_readonly("name",
-                             [](const cuda::Device& device) { return device.description().name; })
-      .def_property_readonly("uuid",
-                             [](const cuda::Device& device) { return device.description().uuid; })
-      .def_property_readonly("capability",
-                             [](const cuda::Device& device) {
-                               return py::make_tuple(device.description().major,
-                                                     device.description().minor);
-                             })
+      .def_property_readonly(
+          "name", [](const cuda::Device& device) { return device.description().name; },
+          "The device's name.")
+      .def_property_readonly(
+          "uuid", [](const cuda::Device& device) { return device.description().uuid; },
+          "The device's UUID (GPU-…), as nvidia-smi prints it.")
+      .def_property_readonly(
+          "capability",
+          [](const cuda::Device& device) {
+            return py::make_tuple(device.description().major, device.description().minor);
+          },
+          "Major and minor number of the compute capability.")
       .def_property_readonly("driver_version", &cuda::Device::driver_version,
                              "The version of CUDA that the driver has: 1000 * major + 10 * minor.")
       .def("memory", &cuda::Device::memory, "Return the free and all bytes of its memory.");

@@ -179,7 +179,7 @@ EXPORT int cuDeviceGetName(char* name, int size, int) {
   std::snprintf(name, static_cast<std::size_t>(size), "processor (fake CUDA)");
   return 0;
 }
-EXPORT int cuDeviceGetUuid(unsigned char* uuid, int device) {
+EXPORT int cuDeviceGetUuid_v2(unsigned char* uuid, int device) {
   for (int i = 0; i < 16; ++i) {
     uuid[i] = static_cast<unsigned char>(16 * device + i);
   }

@@ -32,7 +32,7 @@ constexpr unsigned stream_of_its_own = 1;  // does not wait for the default stre
   F(cuDeviceGetCount, int*)                                                                       \
   F(cuDeviceGet, int*, int)                                                                       \
   F(cuDeviceGetName, char*, int, int)                                                             \
-  F(cuDeviceGetUuid, Uuid*, int)                                                                  \
+  F(cuDeviceGetUuid_v2, Uuid*, int)                                                               \
   F(cuDeviceGetAttribute, int*, int, int)                                                         \
   F(cuDevicePrimaryCtxRetain, Handle*, int)                                                       \
   F(cuDevicePrimaryCtxRelease_v2, int)                                                            \
@@ -125,7 +125,7 @@ Description describe(const Driver& driver, int device) {
                "reading a device's name");
   description.name = name.data();
   Uuid uuid{};
-  driver.check(driver.cuDeviceGetUuid(&uuid, device), "reading a device's UUID");
+  driver.check(driver.cuDeviceGetUuid_v2(&uuid, device), "reading a device's UUID");
   description.uuid = "GPU-";
   for (int i = 0; i < 16; ++i) {
     std::array<char, 3> digits{};
