@@ -5,7 +5,6 @@ Nothing is converted silently: frames have the samples that were coded unless an
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 from collections.abc import Generator, Iterable, Iterator
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
 
 # Its decoder says BT.601 of every video; only the container knows better.
 _VP8 = "vp8"
-
-# Frames that nobody uses are looked for after so many bytes of frames, and after so many of these looks among old ones, too.
-_HELD_BYTES, _MOST_HELD, _MOST_OLD = 48 << 20, 64, 16
 
 Plane: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 Planes: TypeAlias = "tuple[Plane, ...]"
@@ -403,7 +399,6 @@ class Reader:
         with self._open() as container:
             if since is not None:
                 self._seek(container, since)
-            garbage = _Garbage(container.streams.video[self.index].codec_context)
             for frame in self._filtered(container, threads, grain=self._film_grain):
                 facts = _Facts.of(frame)
                 first = first or facts
@@ -412,7 +407,6 @@ class Reader:
                 self.interlaced += facts.interlaced
                 yield frame
                 index += 1
-                garbage.step()
             if self._missing(container):
                 raise self._damaged(container, index, "")
 
@@ -612,26 +606,6 @@ class Reader:
             seconds = container.duration / av.time_base
         frames = self._listed or (round(seconds * rate) if seconds and rate else 0)
         return frames if 0 < frames <= self._bytes else None
-
-
-class _Garbage:
-    """Frees decoded frames.
-
-    A frame of PyAV refers to itself as soon as its side data were looked at, and Python finds that out only after it has made
-    many other objects: a program that makes few would keep every frame of a video.
-    """
-
-    def __init__(self, context: av.VideoCodecContext) -> None:
-        self._every = max(1, min(_MOST_HELD, _HELD_BYTES // max(1, 2 * context.width * context.height)))
-        self._frames = 0
-
-    def step(self) -> None:
-        """Count a frame, and look for frames that nobody uses now and then."""
-        self._frames += 1
-        if self._frames % self._every:
-            return
-        # A frame that is in use while the young objects are looked at counts among the old ones from then on.
-        gc.collect(1 if self._frames % (_MOST_OLD * self._every) else 2)
 
 
 class _Facts(NamedTuple):

@@ -16,10 +16,13 @@ def side_data(frame: av.VideoFrame, name: str) -> Any:
         frame: the frame.
         name: as in PyAV's ``av.sidedata.sidedata.Type``: "DISPLAYMATRIX", "FILM_GRAIN_PARAMS".
     """
+    from av.sidedata.sidedata import SideDataContainer
+
     kinds = _kinds()
-    # A mapping by type, not by name as PyAV's stubs have it.
-    sides: Any = frame.side_data
-    return sides.get(kinds[name])
+    # `frame.side_data` is the same, but the frame keeps it: a circle that holds the samples until garbage is collected.
+    # It is a mapping by type, not by name as PyAV's stubs have it.
+    container: Any = SideDataContainer
+    return container(frame).get(kinds[name])
 
 
 @cache

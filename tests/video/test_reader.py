@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -191,3 +192,16 @@ def test_planes_outlive_their_frame(make_video: Make) -> None:
         for p, q in zip(frame, again, strict=True)
     )
     assert not np.array_equal(held[0][0], held[11][0])
+
+
+def test_frames_are_freed_as_they_are_read(make_video: Make) -> None:
+    """Nothing waits for a collection of garbage, which long videos would not live to see."""
+    path = make_video("freed.mkv", "64x48", 12, *FFV1, "yuv420p")
+    gc.collect()
+    gc.disable()
+    try:
+        alive = [sum(type(item).__name__ == "VideoFrame" for item in gc.get_objects()) for _ in Reader(path).frames()]
+    finally:
+        gc.enable()
+    assert len(alive) == 12
+    assert max(alive) <= 3
