@@ -167,7 +167,7 @@ def calibrate_nr_threshold(
 def build_bisect_cache(
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", "--out", metavar="FOLDER", help="Where the table and the models lie."),
+        typer.Option("--output", "-o", "--out", metavar="DIR", help="Where the table and the models lie."),
     ],
     check: Annotated[
         bool, typer.Option("--check", help="Compare what is there with what would be built; exit 1 if it differs.")

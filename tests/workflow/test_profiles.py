@@ -30,8 +30,12 @@ def profile(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["slurm", "generic"])
 def test_a_cluster_profile_is_complete(name: str) -> None:
-    """Snakemake replaces keys of profiles/default instead of merging them, so the profile repeats everything."""
+    """Snakemake replaces keys of profiles/default instead of merging them, so the profile repeats everything.
+
+    How many devices there are is told to a cluster's jobs by their resources; the default profile counts those of one machine.
+    """
     found, default = profile(name), profile("default")
+    assert default.pop("resources") == ["gpu=1"]
     assert {key: found.get(key) for key in default} == default
     assert found["executor"] == {"slurm": "slurm", "generic": "cluster-generic"}[name]
     assert found["jobs"] >= 100

@@ -200,13 +200,13 @@ def complete_encoder(columns: dict[str, Any], codecs: Mapping[str, str]) -> None
 
 
 def check_context(columns: Mapping[str, Any]) -> None:
-    """Refuse sizes, rates and bitrates that no video has.
+    """Refuse sizes, rates and bitrates that no video has; a CRF is checked with its encoder.
 
     Raises:
         InputError: there is one.
     """
     for name, entry in CONTEXT.items():
-        value = columns.get(name, math.nan)
+        value = columns.get(name, math.nan) if name != "crf" else math.nan
         if not is_missing(value) and not (entry.low <= value and (entry.high is None or value <= entry.high)):
             raise InputError(f"{name} is {value:g} {entry.unit}, outside of the plausible range")
 

@@ -27,7 +27,7 @@ def section(subject: Subject) -> Section:
     for version in subject.versions:
         notes |= dict.fromkeys(version.scores.notes)
         notes |= dict.fromkeys(f"{name}: {reason}" for name, reason in version.scores.unavailable.items())
-    notes |= dict.fromkeys(text for version in subject.versions if (text := version.scores.smaller_screens()))
+    notes |= dict.fromkeys(note for version in subject.versions if (note := version.scores.smaller_screens()))
     if notes:
         elements.append(Notes(tuple(notes)))
     if any(subject.facts.values()):
