@@ -42,7 +42,7 @@ sanitize: setup
 lint: setup
 	ruff check
 	ruff format --check
-	clang-format --dry-run --Werror native/*/*.[ch]pp tests/native/*.cpp bench/*.cpp
+	clang-format --dry-run --Werror $$(find native tests bench -name '*.[ch]pp')
 	mypy
 	snakefmt --check workflow/Snakefile rules
 	snakemake --lint
