@@ -9,7 +9,7 @@ import typer
 
 from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
-from pyvmaf.cli.show import figure, new_table, print_whole, yes_no
+from pyvmaf.cli.show import figure, new_table, print_whole, show_gate
 
 
 def register(app: typer.Typer) -> None:
@@ -150,16 +150,12 @@ def calibrate_nr_threshold(
             registry=registry,
             advance=advance,
         )
-    table = new_table(f"{found.model}: {len(found.clips)} clips", ("gate",), ("measured", "limit", "passed"))
-    for row in found.gate.rows or ():
-        table.add_row(row.what, row.measured, row.limit, yes_no(bool(row.passed)))
-    print_whole(table)
-    say(
+    show_gate(
+        f"{found.model}: {len(found.clips)} clips",
+        found.gate,
         f"{found.verdict}  VMAF {found.target_vmaf:g} from score {figure(found.threshold)}; RMSE of clips left out "
-        f"{found.rmse:.2f}, of their mean {found.constant_rmse:.2f}"
+        f"{found.rmse:.2f}, of their mean {found.constant_rmse:.2f}",
     )
-    for reason in found.gate.reasons:
-        say(reason)
     if found.verdict != "PROMOTE" and not found.allowed_weak:
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ import typer
 
 from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
-from pyvmaf.cli.show import figure, new_table, print_whole, yes_no
+from pyvmaf.cli.show import figure, new_table, print_whole, show_gate, yes_no
 from pyvmaf.features.catalog import DEFAULT_FEATURES, named_columns
 
 if TYPE_CHECKING:
@@ -554,16 +554,12 @@ def calibrate(
             registry=registry,
             advance=advance,
         )
-    table = new_table(f"{report.model}: {report.n} rated videos", ("gate",), ("measured", "limit", "passed"))
-    for row in report.gate.rows or ():
-        table.add_row(row.what, row.measured, row.limit, yes_no(bool(row.passed)))
-    print_whole(table)
-    say(
+    show_gate(
+        f"{report.model}: {report.n} rated videos",
+        report.gate,
         f"{report.verdict}  mos = {report.mapping.intercept:.4g} + {report.mapping.slope:.4g} x score; RMSE of videos left out "
-        f"{report.rmse:.3f}, of their mean {report.constant_rmse:.3f}"
+        f"{report.rmse:.3f}, of their mean {report.constant_rmse:.3f}",
     )
-    for reason in report.gate.reasons:
-        say(reason)
     if report.verdict != "PROMOTE" and not as_result:
         raise typer.Exit(1)
 

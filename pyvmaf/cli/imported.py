@@ -73,16 +73,10 @@ def convert(
     if code is not None:
         check_code("convert", code, uses(load_imported_spec(config).architecture))
     from pyvmaf.base import layout
-    from pyvmaf.cli.show import new_table, print_whole, yes_no
+    from pyvmaf.cli.show import show_gate
 
     target = output or Path(layout.CONVERSION.path(model=config.stem))
     report = run(config, target, weights=weights, sha256=sha256, say=say)
-    table = new_table(f"{report.model}: {report.architecture}", ("gate",), ("measured", "limit", "passed"))
-    for row in report.gate.rows or ():
-        table.add_row(row.what, row.measured, row.limit, yes_no(bool(row.passed)))
-    print_whole(table)
-    say(f"{report.verdict}  {target}")
-    for reason in report.gate.reasons:
-        say(reason)
+    show_gate(f"{report.model}: {report.architecture}", report.gate, f"{report.verdict}  {target}")
     if report.verdict != "PROMOTE" and not as_result:
         raise typer.Exit(1)

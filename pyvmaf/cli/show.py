@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from pyvmaf.models.verdicts import GateReport
+
 
 def figure(value: float | None, digits: int = 4) -> str:
     """Format a number; a dash if it is not defined."""
@@ -37,3 +39,16 @@ def print_whole(table: Table) -> None:
 
     width = max(console().width, console(width=1000).measure(table).maximum)
     console(width=width).print(table)
+
+
+def show_gate(title: str, gate: GateReport, verdict: str) -> None:
+    """Print what a gate measured beside its limits, then a line with the verdict, then why it is not passed."""
+    from pyvmaf.base.terminal import say
+
+    table = new_table(title, ("gate",), ("measured", "limit", "passed"))
+    for row in gate.rows or ():
+        table.add_row(row.what, row.measured, row.limit, yes_no(bool(row.passed)))
+    print_whole(table)
+    say(verdict)
+    for reason in gate.reasons:
+        say(reason)

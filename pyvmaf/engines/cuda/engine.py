@@ -17,32 +17,20 @@ from pyvmaf.engines.kernels.check import instruction_set
 from pyvmaf.engines.kernels.engine import ENGINE as KERNELS
 from pyvmaf.engines.kernels.engine import KernelScores, divide
 from pyvmaf.engines.libvmaf.engine import ENGINE as LIBVMAF
+from pyvmaf.engines.libvmaf.equal import EqualEngine
 from pyvmaf.engines.protocol import Batch
 from pyvmaf.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from pyvmaf.engines.protocol import Request, Requests, Scores, Stream
+    from pyvmaf.engines.protocol import Requests, Scores, Stream
     from pyvmaf.video.format import Format
     from pyvmaf.video.reader import Planes
 
 
-class Cuda(DeviceEngine):
+class Cuda(EqualEngine, DeviceEngine):
     """Kernels on a device, and the processor for every request that has none, in one pass over the frames."""
 
     name = "cuda"
-
-    @property
-    def equals(self) -> str:
-        """Name of libvmaf's engine."""
-        return LIBVMAF.name
-
-    def identity(self) -> str:
-        """Return libvmaf's identity, which decides the numbers."""
-        return LIBVMAF.identity()
-
-    def identity_for(self, request: Request, form: Format) -> str:
-        """Return libvmaf's identity for the request."""
-        return LIBVMAF.identity_for(request, form)
 
     def process(self) -> DeviceProcess:
         """Return the child process; the golden frames were equal when it started.

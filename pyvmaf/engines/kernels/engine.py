@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from pyvmaf.engines.kernels import adm, motion, vif
 from pyvmaf.engines.kernels.check import instruction_set
 from pyvmaf.engines.libvmaf.engine import ENGINE as LIBVMAF
-from pyvmaf.engines.protocol import Batch, Engine
+from pyvmaf.engines.libvmaf.equal import EqualEngine
+from pyvmaf.engines.protocol import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,23 +22,10 @@ if TYPE_CHECKING:
     from pyvmaf.video.reader import Planes
 
 
-class Kernels(Engine):
+class Kernels(EqualEngine):
     """Own kernels, and libvmaf for every request that has none, in one pass over the frames."""
 
     name = "kernels"
-
-    @property
-    def equals(self) -> str:
-        """Name of libvmaf's engine."""
-        return LIBVMAF.name
-
-    def identity(self) -> str:
-        """Return libvmaf's identity, which decides the numbers."""
-        return LIBVMAF.identity()
-
-    def identity_for(self, request: Request, form: Format) -> str:
-        """Return libvmaf's identity for the request."""
-        return LIBVMAF.identity_for(request, form)
 
     def obstacle(self, request: Request, form: Format) -> str | None:
         """Say why libvmaf cannot compute a request: the kernels add no features."""
