@@ -1,5 +1,6 @@
 # setup: make this checkout ready (CUDA=1: with CUDA; CUDA=0: without it again) · demo: the whole workflow on real clips · audit: what a run would do, and why
 # test: every check · cuda: the extension with CUDA beside the installed one, for the tests (no GPU needed) · test-cuda: its tests · test-slurm: the workflow on a real SLURM of one node · bench: benchmarks and their bars
+# docs: the documentation site in build/docs, which opens without a network; every link is checked
 # fuzz: damaged inputs and drawn examples in thousands, with the seed that repeats them
 # sanitize: the native tests and hostile model files on a build with AddressSanitizer and UndefinedBehaviorSanitizer
 cores ?= $(shell nproc)
@@ -8,7 +9,7 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 # The hundreds of Pythons that a run or a test starts share what one has compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo audit test cuda test-cuda test-slurm sanitize lint bench fuzz clean
+.PHONY: setup demo audit test cuda test-cuda test-slurm sanitize lint docs bench fuzz clean
 
 setup:
 	@CUDA="$(CUDA)" scripts/setup.sh
@@ -46,6 +47,9 @@ lint: setup
 	mypy
 	snakefmt --check workflow/Snakefile rules
 	snakemake --lint
+
+docs: setup
+	python -m docs.site.build
 
 bench: setup
 	python -m bench

@@ -133,7 +133,7 @@ def load_model(
     Warns:
         ModelWarning: the model did not pass its gates, or none has measured it (initial weights, or registered by hand).
 
-    Example:
+    Examples:
         >>> model = pyvmaf.load_model("vmaf_tiny_v2")
         >>> model.predict(pyvmaf.score("reference.mkv", "distorted.mkv").to_pandas()).scores
     """

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,34 @@ from pyvmaf.video.reader import Planes, planes_of, widened
 if TYPE_CHECKING:
     import av
 
-    Frame = av.VideoFrame | Iterable[NDArray[Any]]
+_READABLE = (1, 3, 11)
+"""DLPack's numbers of memory that a processor reads: its own, and that which CUDA or ROCm pinned for a device."""
+_DEVICES = {
+    2: "a CUDA device", 4: "an OpenCL device", 7: "a Vulkan device", 8: "a Metal device", 10: "a ROCm device",
+    13: "CUDA (managed)", 14: "a oneAPI device", 15: "a WebGPU device", 16: "a Hexagon device",
+}  # fmt: skip
+_FAULTS = (BufferError, RuntimeError, TypeError, ValueError)
+"""Errors with which libraries refuse to share an array."""
 
 
 def _wanted(shape: Sequence[int] = ()) -> str:
     colours = len(shape) == 3 and shape[2] in (3, 4)
     rgb = ", as RGB has it: open the session with layout 'rgb' and its matrix, or"
     return f"{rgb if colours else ':'} give a PyAV frame, or planes (Y, U, V, or Y alone), each an array of shape (height, width)"
+
+
+class Exchangeable(Protocol):
+    """An array of any library that speaks DLPack."""
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """Return a capsule with the memory of the array."""
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Return the kind of device whose memory it is, and its index."""
+
+
+if TYPE_CHECKING:
+    Frame = av.VideoFrame | Iterable[NDArray[Any] | Exchangeable] | Exchangeable
 
 
 class Facts(NamedTuple):
@@ -151,6 +172,8 @@ def _of_video_frame(frame: av.VideoFrame, name: str, taking: Taking) -> Handed:
 
 
 def _of_arrays(frame: Any, name: str, taking: Taking) -> Handed:
+    if hasattr(frame, "__dlpack__"):
+        frame = _exchanged(frame, name)
     if taking.layout == RGB:
         return _of_rgb(frame, name, taking)
     if taking.layout in SEMIPLANAR:
@@ -234,11 +257,37 @@ def _samples(plane: Any, name: str) -> NDArray[Any]:
         raise InputError(
             f"{name} is a masked array, whose mask would be ignored: give its samples (`.data`, `.filled()`)"
         )
+    if hasattr(plane, "__dlpack__"):
+        return _exchanged(plane, name)
     try:
         array: NDArray[Any] = np.asarray(plane)
     except (TypeError, ValueError, RuntimeError) as err:
         raise InputError(f"{name} cannot be read as an array: {err}") from err
     return array
+
+
+def _exchanged(array: Exchangeable, name: str) -> NDArray[Any]:
+    """Return an array of any library that speaks DLPack (torch, CuPy, JAX) as one of NumPy on the same memory.
+
+    Raises:
+        InputError: its memory is that of a device that a processor cannot read, or NumPy does not have its type.
+    """
+    if isinstance(array, np.ndarray):
+        return array
+    try:
+        kind, index = (int(number) for number in array.__dlpack_device__())
+    except (AttributeError, *_FAULTS) as err:
+        raise InputError(f"{name} cannot be read as an array: {err}") from err
+    if kind not in _READABLE:
+        device = _DEVICES.get(kind, f"a device of DLPack's type {kind}")
+        raise InputError(
+            f"{name} is a {type(array).__module__.partition('.')[0]} array in the memory of {device}, index {index}: copy it to the "
+            "processor first (`.cpu()` of torch, `.get()` of CuPy)"
+        )
+    try:
+        return np.from_dlpack(array)
+    except _FAULTS as err:
+        raise InputError(f"{name} cannot be read as an array: {err}") from err
 
 
 def _check_range(plane: NDArray[Any], bits: int, name: str) -> None:

@@ -289,7 +289,7 @@ def score(
     Warns:
         ModelWarning: scores lie far outside a model's expected range.
 
-    Example:
+    Examples:
         >>> scores = pyvmaf.score("reference.mkv", "distorted.mkv", threads=2)
         >>> scores["vmaf"].mean(), scores.pooled()["vmaf"]["p5"]
         >>> pyvmaf.score("reference.mkv", "distorted.mkv", model=["vmaf_v0.6.1", "vmaf_tiny_v2"])["vmaf_tiny_v2"]

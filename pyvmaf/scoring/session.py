@@ -70,7 +70,7 @@ class Session:
         InputError: an unknown feature, model or layout, or a model whose motion looks further than one frame ahead.
         UnavailableError: this build or machine does not have the backend.
 
-    Example:
+    Examples:
         >>> with pyvmaf.Session(features="canonical6") as session:
         ...     for reference, distorted in pairs:
         ...         for row in session.push(reference, distorted):
@@ -147,7 +147,9 @@ class Session:
 
         Args:
             reference, distorted: PyAV frames, or sequences of planes (Y, U, V; Y alone for "400"), each a 2-D array
-                of uint8 or uint16 with any strides, or arrays of the session's layout. The samples are copied; the buffers may be reused at once.
+                of uint8 or uint16 with any strides, or arrays of the session's layout. An array is one of NumPy or any that
+                speaks DLPack (`__dlpack__`, such as tensors of torch) in memory that the processor reads; it is read in place.
+                When `push` returns, the samples have been read, and the buffers may be reused.
 
         Returns:
             Rows in order: ``frame_index``, each feature, ``vmaf``.

@@ -23,6 +23,7 @@ from pyvmaf.engines.libvmaf import engine
 from pyvmaf.engines.libvmaf.engine import Libvmaf
 from pyvmaf.engines.protocol import Requests, Stream
 from pyvmaf.errors import InputError, NativeError
+from pyvmaf.scoring.handed import Taking, read_frame
 from pyvmaf.scoring.score import score
 from pyvmaf.scoring.session import FrameWarning, Session
 from pyvmaf.video.format import Format
@@ -77,6 +78,67 @@ def test_pyav_frames_and_strided_planes_score_alike(
     plain = list(Session().stream(frames[:8]))
     assert list(Session().stream(zip(av_frames(pair[0]), av_frames(pair[1]), strict=True))) == plain
     assert list(Session().stream((padded(r), padded(d)) for r, d in frames[:8])) == plain
+
+
+def test_arrays_of_other_libraries_are_read_in_place(frames: list[tuple[Planes, Planes]]) -> None:
+    class Exchanged:
+        """Nothing but the protocol: no buffer, no array interface."""
+
+        def __init__(self, array: np.ndarray) -> None:
+            self._array = array
+
+        def __dlpack__(self, **options: Any) -> Any:
+            assert not options.get("copy")
+            return self._array.__dlpack__(**options)
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return self._array.__dlpack_device__()
+
+    torch = pytest.importorskip("torch")
+    plain = list(Session().stream(frames[:3]))
+    exchange: Any
+    for exchange in (torch.from_numpy, Exchanged):
+        handed: Any = [tuple([exchange(np.array(p)) for p in side] for side in pair) for pair in frames[:3]]
+        assert list(Session().stream(handed)) == plain
+    luma = [tuple(torch.from_numpy(np.array(side[0]))[None] for side in pair) for pair in frames[:3]]
+    assert list(Session().stream(luma)) == plain
+    deep = torch.zeros((64, 128), dtype=torch.uint16)[:, ::2]
+    read = read_frame([deep], "a frame", Taking())
+    assert read.planes[0].ctypes.data == deep.data_ptr()
+    assert (read.form.bit_depth, read.planes[0].strides) == (10, (256, 4))
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [((2, 1), "memory of a CUDA device, index 1: copy"), ((99, 0), "memory of a device of DLPack's type 99, index 0")],
+)
+def test_arrays_that_a_processor_cannot_read_are_refused(device: tuple[int, int], message: str) -> None:
+    class Elsewhere:
+        def __dlpack__(self, **_: Any) -> Any:
+            raise AssertionError("nothing is asked for memory of a device")
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return device
+
+    for frame in (Elsewhere(), [Elsewhere()]):
+        with Session() as session, pytest.raises(InputError, match=message):
+            session.push(frame, frame)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"device": "meta", "dtype": "uint8"}, "cannot be read as an array"),
+        ({"dtype": "float32", "requires_grad": True}, "cannot be read as an array"),
+        ({"dtype": "bfloat16"}, "cannot be read as an array"),
+        ({"dtype": "float32"}, "samples are float32"),
+    ],
+)
+def test_tensors_without_samples_are_refused(words: dict[str, Any], message: str) -> None:
+    torch = pytest.importorskip("torch")
+    tensor = torch.zeros((64, 64), **{**words, "dtype": getattr(torch, words["dtype"])})
+    with Session() as session, pytest.raises(InputError, match=message):
+        session.push([tensor], [tensor])
 
 
 def test_buffers_may_be_reused(frames: list[tuple[Planes, Planes]]) -> None:

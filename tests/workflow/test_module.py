@@ -21,7 +21,7 @@ from tests.workflow.loaded import SOURCES, rules
 def example() -> str:
     """The Snakefile of docs/workflow.md, for this checkout."""
     page = (REPOSITORY / "docs" / "workflow.md").read_text()
-    [block] = re.findall(r"^```python\n(module quality:.*?)^```", page, re.MULTILINE | re.DOTALL)
+    [block] = re.findall(r"^```snakemake\n(module quality:.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert "/path/to/checkout" in block
     return str(block).replace("/path/to/checkout", str(REPOSITORY))
 
