@@ -29,6 +29,7 @@ DOCUMENTS: Table[str] = {
     "eval": "pyvmaf.checks.evaluate.Evaluation",
     "probe": "pyvmaf.encodes.probe.ProbeReport",
     "predictor": "pyvmaf.scoring.predictors.PredictorReport",
+    "sweep": "pyvmaf.checks.sweep.document.SweepReport",
     "recipes": "pyvmaf.checks.recipes.Recipes",
     "nr-threshold": "pyvmaf.checks.nr_threshold.NrThreshold",
     "suggest": "pyvmaf.scoring.suggest.SuggestReport",

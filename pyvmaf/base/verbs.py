@@ -71,6 +71,7 @@ VERBS: dict[str, Verb] = {
     "predictor-report": Verb(
         "checks", "pyvmaf.checks.predictor", ("numpy", "onnxruntime", "pandas", "pyarrow", "scipy")
     ),
+    "analyze-sweep": Verb("checks", "pyvmaf.checks.sweep.sweep", (*_REPORTS, "pyarrow", "scipy")),
     "calibrate-recipes": Verb("checks", "pyvmaf.checks.recipes", ("numpy",)),
     "build-bisect-cache": Verb("checks", "pyvmaf.checks.bisect_cache", ("numpy", "onnx", "pyarrow")),
     "calibrate-nr-threshold": Verb(

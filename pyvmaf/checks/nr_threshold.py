@@ -31,6 +31,7 @@ from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.metrics import finite, plcc, rmse, srocc
 from pyvmaf.models.gates.gate import Row, shown
 from pyvmaf.models.verdicts import GateReport
+from pyvmaf.reports.markdown import cell
 from pyvmaf.runtime.load import Model
 from pyvmaf.scoring.calibration import Interval, Mapping
 from pyvmaf.scoring.find import is_path, load_model
@@ -419,13 +420,8 @@ def markdown(document: NrThreshold) -> str:
         "| clip | CRF | score | VMAF | predicted |",
         "|---|---|---|---|---|",
         *(
-            f"| {_cell(item.clip)} | {item.crf} | {item.nr:.4f} | {item.vmaf:.3f} | {item.predicted:.3f} |"
+            f"| {cell(item.clip)} | {item.crf} | {item.nr:.4f} | {item.vmaf:.3f} | {item.predicted:.3f} |"
             for item in document.samples
         ),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    """Return a name as the text of a cell."""
-    return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#" else sign for sign in text if sign.isprintable())

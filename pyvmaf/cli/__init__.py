@@ -34,11 +34,10 @@ _LONGEST = 4_000
 VERBS: dict[str, tuple[str, ...]] = {
     "corpora": ("fetch", "prepare", "manifest", "manifest-scan"),
     "labels": ("labels", "aggregate", "join", "join-batch", "materialize-mos-labels"),
-    "encodes": ("encode", "probe"),
+    "encodes": ("encode", "probe", "hardware-caps"),
     "features": ("extract-features", "hard-negatives", "features"),
     "frames": ("extract-frames",),
-    "suggest": ("suggest",),
-    "scoring": ("score", "filter", "shots", "saliency", "mask-pictures"),
+    "scoring": ("score", "filter", "shots", "saliency", "mask-pictures", "suggest"),
     "tables": ("shard", "import-table", "merge", "combine", "combine-pictures"),
     "models": ("fit", "judge", "export", "ensemble", "eval"),
     "imported": ("fetch-checkpoint", "convert"),
@@ -58,8 +57,11 @@ VERBS: dict[str, tuple[str, ...]] = {
         "calibrate",
         "collect-gpu-calibration",
         "predictor-report",
+        "calibrate-recipes",
+        "calibrate-nr-threshold",
+        "build-bisect-cache",
+        "analyze-sweep",
     ),
-    "calibrations": ("calibrate-recipes", "calibrate-nr-threshold", "build-bisect-cache"),
     "studies": ("tune", "feature-correlation", "signal-mix-audit", "subset-sweep"),
     "workflow": ("config", "code", "schema", "audit", "repair"),
 }
@@ -67,7 +69,7 @@ VERBS: dict[str, tuple[str, ...]] = {
 
 _HELP = (
     "From raw clips to registered, gated, quantised video-quality models.\n\n"
-    "The stages, in order: corpora (fetch, prepare, manifest-scan), labels (labels, aggregate, join), encodes (encode, probe), features "
+    "The stages, in order: corpora (fetch, prepare, manifest-scan), labels (labels, aggregate, join), encodes (encode, probe, hardware-caps), features "
     "(extract-features, hard-negatives, features), frames (extract-frames), tables (shard, merge, combine, combine-pictures), "
     "models (fit, judge, export, ensemble, eval; fetch-checkpoint, convert), "
     "quantized (quantize-int8), registry (register, verify, trace), reports (report, card, summary). "
@@ -75,7 +77,7 @@ _HELP = (
     "saliency: saliency; to have a model make masks to train on: mask-pictures. "
     "Questions to finished models: check-ops, validate-model, audit-learned-filter, audit-compat, validate-norm, "
     "cross-backend, profile, bisect-model-quality, eval-saliency-per-mb, calibrate, predictor-report; to backends: collect-gpu-calibration; "
-    "to opinion scores and encodes: calibrate-recipes, calibrate-nr-threshold; for a nightly bisection: build-bisect-cache. "
+    "to opinion scores and encodes: calibrate-recipes, calibrate-nr-threshold, analyze-sweep; for a nightly bisection: build-bisect-cache. "
     "To choose a model: tune, feature-correlation, signal-mix-audit, subset-sweep. "
     "The workflow runs the stages: snakemake --cores N; audit says what it would do and why, repair mends damage.\n\n"
     "Exit codes: 0 done, 1 a check or a gate says no, 2 an error (nothing half-written), 130 interrupted."

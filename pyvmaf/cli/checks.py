@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyvmaf.base.terminal import say
+from pyvmaf.cli import calibrations, sweep
 from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
 from pyvmaf.cli.show import figure, new_table, print_whole, show_gate, yes_no
 from pyvmaf.features.catalog import DEFAULT_FEATURES, named_columns
@@ -44,7 +45,7 @@ REGISTRY = Path("results/registry/registry.json")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs of this module."""
+    """Add the verbs of this stage."""
     app.command("check-ops")(check_ops)
     app.command("validate-model")(validate_model)
     app.command("audit-learned-filter")(audit_learned_filter)
@@ -57,6 +58,8 @@ def register(app: typer.Typer) -> None:
     app.command("calibrate")(calibrate)
     app.command("collect-gpu-calibration")(collect_gpu_calibration)
     app.command("predictor-report")(predictor_report)
+    calibrations.register(app)
+    sweep.register(app)
 
 
 def check_ops(

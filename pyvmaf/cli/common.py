@@ -58,7 +58,7 @@ TO_STREAMS = frozenset({"score"})
 MERGES = frozenset({"manifest-scan"})
 """Verbs that add to what their output holds, and check it themselves."""
 
-INTO_FOLDERS = frozenset({"fit", "card", "tune", "build-bisect-cache"})
+INTO_FOLDERS = frozenset({"fit", "card", "tune", "build-bisect-cache", "analyze-sweep"})
 """Verbs whose ``--output`` is a folder."""
 
 

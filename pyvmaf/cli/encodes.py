@@ -31,6 +31,7 @@ SkipOption = Annotated[
 def register(app: typer.Typer) -> None:
     app.command("encode")(encode)
     app.command("probe")(probe)
+    app.command("hardware-caps")(hardware_caps)
 
 
 def encode(
@@ -177,3 +178,34 @@ def _settings(words: Iterable[str]) -> dict[str, str]:
             raise InputError(f"--setting {word!r} is not of the form NAME=VALUE")
         settings[name] = value
     return settings
+
+
+def hardware_caps(
+    caps: Annotated[
+        Path | None, typer.Option("--caps", metavar="CSV", help="Another table with the same columns.")
+    ] = None,
+    arch: Annotated[str | None, typer.Option("--arch", help="A generation of GPUs: print its numbers as JSON.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Its encoder by FFmpeg's name, with --arch: h264_nvenc, av1_qsv, …")
+    ] = None,
+) -> None:
+    """Print what the encoding hardware of GPU generations can do: priors, no measurements.
+
+    Example: vmaf-train hardware-caps --arch blackwell --encoder av1_nvenc
+    """
+    from pyvmaf.base.files import dumps
+    from pyvmaf.codecs.hardware import hardware, read_hardware
+    from pyvmaf.errors import InputError
+
+    if (arch is None) != (encoder is None):
+        raise InputError("--arch and --encoder belong together: name both, or none for the whole table")
+    if arch is not None and encoder is not None:
+        say(dumps(hardware(arch, caps).vector(encoder)).rstrip().replace("\n", " "))
+        return
+    from pyvmaf.cli.show import new_table, print_whole
+
+    table = new_table("hardware", ("architecture", "vendor", "codecs", "driver"), ("year", "encoders"))
+    for row in read_hardware(caps).values():
+        codecs = ", ".join(f"{name} {width}x{height}" for name, (width, height) in row.sizes.items())
+        table.add_row(row.arch, row.vendor, codecs, row.driver, str(row.year), str(row.blocks))
+    print_whole(table)

@@ -1,4 +1,4 @@
-"""The verbs score, filter, shots, saliency and mask-pictures."""
+"""The verbs score, filter, shots, saliency, mask-pictures and suggest."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pyvmaf.base.terminal import say
 from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
 from pyvmaf.cli.score import score
 from pyvmaf.cli.show import print_whole
+from pyvmaf.cli.suggest import suggest
 
 SaliencyModel = Annotated[
     str | None,
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command("shots")(shots)
     app.command("saliency")(saliency)
     app.command("mask-pictures")(mask_pictures)
+    app.command("suggest")(suggest)
 
 
 def filter_(

@@ -231,9 +231,15 @@ ENCODERS: Table[Encoder] = {entry.name: entry for entry in _TABLE}
 ALIASES: Table[str] = {alias: entry.name for entry in _TABLE for alias in entry.aliases}
 
 
-def rung_name(preset: str | int, crf: int) -> str:
-    """Name of a rung, which is also the stem of its file: "medium-crf28"."""
-    return f"{preset}-crf{crf}"
+def rung_name(preset: str | int, crf: int, recipe: str = "") -> str:
+    """Name of a rung, which is also the stem of its file: "medium-crf28", with a recipe "medium-noaq-crf28"."""
+    return "-".join((str(preset), *([recipe] if recipe else []), f"crf{crf}"))
+
+
+def recipe_of(rung: str, preset: str, crf: int) -> str:
+    """Return the recipe in the name of a rung; "" if it has none, or is no name of `rung_name`."""
+    before, after = f"{preset}-", f"-crf{crf}"
+    return rung[len(before) : -len(after)] if rung.startswith(before) and rung.endswith(after) else ""
 
 
 def encoder(name: str) -> Encoder:

@@ -32,6 +32,7 @@ class EncoderRung:
         crf: its quality number; a higher number is a stronger distortion.
         bit_depth: 8 or 10; None for the reference's, or the encoder's only one.
         extra: further options for FFmpeg, word by word.
+        recipe: name of a set of options among them, as part of the rung's name; "" for none.
     """
 
     encoder: str
@@ -39,13 +40,14 @@ class EncoderRung:
     crf: int
     bit_depth: int | None = None
     extra: tuple[str, ...] = ()
+    recipe: str = ""
 
     kind: ClassVar[str] = "encoder"
 
     @property
     def name(self) -> str:
-        """``{preset}-crf{crf}``."""
-        return rung_name(self.preset, self.crf)
+        """``{preset}-crf{crf}``, or ``{preset}-{recipe}-crf{crf}``."""
+        return rung_name(self.preset, self.crf, self.recipe)
 
     @property
     def strength(self) -> float:
@@ -132,7 +134,13 @@ class EncoderRung:
 
 
 def encoder_rung(
-    codec: str, preset: str | int, crf: int, *, bit_depth: int | None = None, extra: Sequence[str] = ()
+    codec: str,
+    preset: str | int,
+    crf: int,
+    *,
+    bit_depth: int | None = None,
+    extra: Sequence[str] = (),
+    recipe: str = "",
 ) -> EncoderRung:
     """Return the encode with these settings after a check of each.
 
@@ -142,20 +150,21 @@ def encoder_rung(
         crf: a quality number in its range.
         bit_depth: 8 or 10; None for the reference's, or the encoder's only one.
         extra: further options for FFmpeg, word by word.
+        recipe: name of a set of options among them.
 
     Raises:
         InputError: the encoder is unknown, or does not have the preset, CRF or bits, or an extra option is refused.
     """
     entry = find_encoder(codec)
     check_extra(entry.name, entry.params_option, extra)
-    rung = EncoderRung(entry.name, entry.check_preset(preset), entry.check_crf(crf), bit_depth, tuple(extra))
+    rung = EncoderRung(entry.name, entry.check_preset(preset), entry.check_crf(crf), bit_depth, tuple(extra), recipe)
     if bit_depth is not None:
         bit_depth_for(entry, bit_depth, bit_depth)
     return rung
 
 
 def ladder(name: str, keys: Mapping[str, Any]) -> list[EncoderRung]:
-    """Return the rungs of a ladder of the configuration: each preset with each CRF.
+    """Return the rungs of a ladder of the configuration: each preset with each CRF, as it is and with each recipe.
 
     Raises:
         InputError: a key is missing or does not suit an encoder.
@@ -167,7 +176,15 @@ def ladder(name: str, keys: Mapping[str, Any]) -> list[EncoderRung]:
             raise InputError(f"{where} has no {key}: a ladder of an encoder needs at least one")
     try:
         return [
-            encoder_rung(keys["encoder"] or name, preset, crf, bit_depth=keys["bit_depth"], extra=keys["extra"])
+            encoder_rung(
+                keys["encoder"] or name,
+                preset,
+                crf,
+                bit_depth=keys["bit_depth"],
+                extra=[*keys["extra"], *options],
+                recipe=recipe,
+            )
+            for recipe, options in {"": [], **keys["recipes"]}.items()
             for preset in keys["presets"]
             for crf in keys["crfs"]
         ]

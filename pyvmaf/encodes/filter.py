@@ -114,7 +114,7 @@ def ladder(name: str, keys: Mapping[str, Any]) -> list[FilterRung]:
         InputError: a key is missing or does not suit a filter.
     """
     where = f"ladder {name!r} of the configuration"
-    refuse(where, keys, ("encoder", "presets", "crfs", "bit_depth", "extra"))
+    refuse(where, keys, ("encoder", "presets", "crfs", "bit_depth", "extra", "recipes"))
     if not keys["strengths"]:
         raise InputError(f"{where} has no strengths: a ladder of a filter needs at least one")
     try:

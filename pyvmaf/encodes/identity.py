@@ -90,7 +90,7 @@ def ladder(name: str, keys: Mapping[str, Any]) -> list[IdentityRung]:
         InputError: a key has a value.
     """
     where = f"ladder {name!r} of the configuration"
-    refuse(where, keys, ("encoder", "presets", "crfs", "bit_depth", "extra", "strengths", "settings"))
+    refuse(where, keys, ("encoder", "presets", "crfs", "bit_depth", "extra", "recipes", "strengths", "settings"))
     return [IdentityRung()]
 
 

@@ -29,6 +29,7 @@ from pyvmaf.encodes.encode import encode
 from pyvmaf.encodes.encoder import encoder_rung
 from pyvmaf.encodes.probe import Facts, Saliency, probe
 from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.scoring.hull import hull
 from pyvmaf.scoring.predictors import Pool, Predictor
 from pyvmaf.scoring.score import score
 from pyvmaf.video.ffmpeg import ffmpeg
@@ -411,24 +412,3 @@ def _with_hull(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
         points = [p.model_copy(update={"hull": (p.bitrate_kbps, p.vmaf) in on_hull}) for p in item.measured]
         marked.append(item.model_copy(update={"measured": points}))
     return marked
-
-
-def hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points (rate, quality) on the upper convex hull over the logarithm of the rate, by rate.
-
-    Points after the one of the best quality are left out: they cost more for less.
-    """
-    kept: list[tuple[float, float]] = []
-    for rate, quality in sorted(set(points), key=lambda one: (one[0], -one[1])):
-        if kept and quality <= kept[-1][1]:
-            continue
-        while len(kept) > 1 and _cross(kept[-2], kept[-1], (rate, quality)) >= 0:
-            kept.pop()
-        kept.append((rate, quality))
-    return kept
-
-
-def _cross(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:
-    """Positive if the way from a over b to c turns left: b lies below the line from a to c."""
-    (ax, ay), (bx, by), (cx, cy) = ((float(np.log(rate)), quality) for rate, quality in (a, b, c))
-    return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)

@@ -42,6 +42,9 @@ SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 """A name that becomes part of paths."""
 
+Recipe = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+"""A name between the preset and the CRF in the name of a rung."""
+
 
 class Ladder(Section):
     """The distorted versions of a clip. A ladder of an encoder has one for each preset and CRF."""
@@ -64,6 +67,11 @@ class Ladder(Section):
         default=None, description="Bits per sample; null: those of the reference, or the only ones of the encoder."
     )
     extra: list[str] = Field(default=[], description="Further FFmpeg options for the encode, as alternating words.")
+    recipes: dict[Recipe, Annotated[list[str], Field(min_length=2)]] = Field(
+        default={},
+        description="Sets of options to try, by name: each preset and CRF is also encoded with the options of each recipe, in "
+        "addition to `extra`; `analyze-sweep` compares recipes with the bare encoder.",
+    )
     strengths: list[Annotated[float, Field(ge=0)]] = Field(
         default=[], description="Strengths of a distortion without an encoder, higher is worse."
     )

@@ -44,6 +44,7 @@ LIGHT = {
     "code",
     "fetch-checkpoint",
     "probe",
+    "hardware-caps",
     "calibrate-recipes",
 }
 

@@ -116,8 +116,8 @@ def _ladders(path: Path) -> dict[tuple[str, ...], list[_Step]] | None:
         strength = next((row[name] for name in order if row[name] is not None), None)
         if strength is None:
             continue
-        # Predictions of version 0.1.0 have no preset, but every rung was named after it.
-        preset = row["preset"] if "preset" in row else (row["rung"] or "").rpartition("-crf")[0]
+        # Encodes with a recipe are named after preset and recipe; predictions of version 0.1.0 have no column of presets.
+        preset = (row["rung"] or "").rpartition("-crf")[0] or row.get("preset")
         key = (row["source"] or "", row["clip"] or "", row["codec"] or "", preset or "")
         step = (strength, row["prediction_mean"], row["target_mean"], row.get("crf"))
         ladders.setdefault(key, []).append(step)

@@ -1,0 +1,1 @@
+"""The verb ``analyze-sweep``: `sweep.analyze_sweep`."""
