@@ -624,6 +624,14 @@ def model_cards(wildcards):
     ]
 
 
+def finished_line(wildcards):
+    """What a run ends with; nothing if it has no models."""
+    if not (PLAN.models or PLAN.checkpoints):
+        return []
+    pages = [layout.REGISTRY.pattern, layout.PAGE.pattern, layout.SUMMARY.pattern]
+    return [*pages, *model_cards(wildcards)]
+
+
 def together(*lists):
     """One list of paths from several functions of wildcards."""
     return lambda wildcards: [path for paths in lists for path in paths(wildcards)]

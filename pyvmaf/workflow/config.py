@@ -259,8 +259,8 @@ class Config(Section):
     )
     models: list[Name] = Field(
         default=["fr_regressor_v1", "fr_regressor_v2", "vmaf_tiny_v2"],
-        min_length=1,
-        description="Models to train: names of files in `models_folder`, or of those that come with the workflow.",
+        description="Models to train: names of files in `models_folder`, or of those that come with the workflow. []: none; the "
+        "run ends with its tables.",
     )
     checkpoints: list[Name] = Field(
         default=[],
