@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyvmaf.encodes.probe import Facts, probe
-from pyvmaf.scoring.suggest import TOLERANCE, hull, search
+from pyvmaf.scoring.hull import hull
+from pyvmaf.scoring.suggest import TOLERANCE, search
 from tests.make.commands import command, refusal
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/predictor/predictor_v2.yaml"
