@@ -6,7 +6,6 @@ All derive from `PyvmafError`. Each class also derives from the closest builtin 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -61,6 +60,9 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> InputError:
         valid: all valid names.
     """
     names = list(valid)
-    near = difflib.get_close_matches(name[:200], names, n=1, cutoff=0.4)
+    # Only a mistake needs it.
+    from difflib import get_close_matches
+
+    near = get_close_matches(name[:200], names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(f"unknown {kind} {shown(name)}: {hint}valid: {', '.join(names)}")

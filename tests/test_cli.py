@@ -32,7 +32,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("module", VERBS)
 def test_the_table_of_verbs_names_what_a_module_registers(module: str) -> None:
-    assert tuple(get_command(build([module])).commands) == VERBS[module]  # type: ignore[attr-defined]
+    assert tuple(get_command(build([module])).commands) == tuple(VERBS[module])  # type: ignore[attr-defined]
 
 
 def test_a_verb_loads_no_other_module_of_the_command_line() -> None:
@@ -41,7 +41,8 @@ def test_a_verb_loads_no_other_module_of_the_command_line() -> None:
         "import atexit, sys; atexit.register(lambda: print([m for m in sys.modules if m.startswith('pyvmaf.cli.')]))"
     )
     done = subprocess.run([sys.executable, "-c", f"{report}; {code}"], capture_output=True, text=True, check=True)
-    assert set(ast.literal_eval(done.stdout.splitlines()[-1])) == {"pyvmaf.cli.common", "pyvmaf.cli.encodes"}
+    modules = {name.removeprefix("pyvmaf.cli.") for name in ast.literal_eval(done.stdout.splitlines()[-1])}
+    assert modules == {"common", "declared", "encodes", "plain", "verbs"}
 
 
 def test_the_help_lists_every_verb() -> None:

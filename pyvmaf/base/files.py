@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import glob
-import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -24,7 +21,9 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 
 def sha256_bytes(data: bytes) -> str:
     """Return the SHA-256 of `data` as 64 hex digits."""
-    return hashlib.sha256(data).hexdigest()
+    from hashlib import sha256
+
+    return sha256(data).hexdigest()
 
 
 def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
@@ -65,7 +64,9 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
         stamp = Stamp.of(os.fstat(stream.fileno()))
         if (known := known_hash(path, stamp)) is not None:
             return known
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        from hashlib import file_digest
+
+        digest = file_digest(stream, "sha256").hexdigest()
         if Stamp.of(os.fstat(stream.fileno())) != stamp:
             raise IntegrityError(f"{os.fspath(path)} was changed while it was read: run again when nobody writes it")
     keep_hash(path, stamp, digest)
@@ -107,6 +108,8 @@ def atomic_path(path: str | os.PathLike[str], *, update: bool = False, at_once: 
         InputError: `path` cannot be an output: see `pyvmaf.base.outputs.check_output`.
         OSError: the file cannot be written; its ``filename`` is `path`.
     """
+    from tempfile import mkstemp
+
     target = Path(path)
     work = None if at_once else current()
     if work is None:
@@ -116,7 +119,7 @@ def atomic_path(path: str | os.PathLike[str], *, update: bool = False, at_once: 
     with _named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target)
-        handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=f".tmp{target.suffix}", dir=target.parent)
+        handle, name = mkstemp(prefix=_prefix(target), suffix=f".tmp{target.suffix}", dir=target.parent)
     temporary = Path(name)
     try:
         try_lock(handle)
@@ -168,7 +171,9 @@ def try_lock(handle: int) -> bool:
 
 def _sweep(target: Path) -> None:
     """Remove temporary files of killed writers of `target`; writers that still run hold a lock."""
-    for path in target.parent.glob(f"{glob.escape(_prefix(target))}*.tmp{glob.escape(target.suffix)}"):
+    from glob import escape
+
+    for path in target.parent.glob(f"{escape(_prefix(target))}*.tmp{escape(target.suffix)}"):
         try:
             handle = os.open(path, os.O_RDWR)
         except OSError:

@@ -10,20 +10,21 @@ import functools
 import gc
 import os
 import sys
-import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, NoReturn
-
-import typer
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from pyvmaf.base.terminal import say
+from pyvmaf.cli.verbs import HIDDEN as HIDDEN
+from pyvmaf.cli.verbs import VERBS as VERBS
 from pyvmaf.errors import InputError, PyvmafError
 
 if TYPE_CHECKING:
+    import typer
+
     app: typer.Typer
 
 EXIT_ERROR = 2
@@ -31,41 +32,8 @@ EXIT_INTERRUPTED = 130
 
 _LONGEST = 4_000
 
-VERBS: dict[str, tuple[str, ...]] = {
-    "corpora": ("fetch", "prepare", "manifest", "manifest-scan"),
-    "labels": ("labels", "aggregate", "join", "join-batch", "materialize-mos-labels"),
-    "encodes": ("encode", "probe", "hardware-caps"),
-    "features": ("extract-features", "hard-negatives", "features"),
-    "frames": ("extract-frames",),
-    "scoring": ("score", "filter", "shots", "saliency", "mask-pictures", "suggest"),
-    "tables": ("shard", "import-table", "merge", "combine", "combine-pictures"),
-    "models": ("fit", "judge", "export", "ensemble", "eval"),
-    "imported": ("fetch-checkpoint", "convert"),
-    "quantized": ("quantize-int8", "quantize"),
-    "registry": ("register", "verify", "trace"),
-    "reports": ("report", "card", "summary"),
-    "checks": (
-        "check-ops",
-        "validate-model",
-        "audit-learned-filter",
-        "audit-compat",
-        "validate-norm",
-        "cross-backend",
-        "profile",
-        "bisect-model-quality",
-        "eval-saliency-per-mb",
-        "calibrate",
-        "collect-gpu-calibration",
-        "predictor-report",
-        "calibrate-recipes",
-        "calibrate-nr-threshold",
-        "build-bisect-cache",
-        "analyze-sweep",
-    ),
-    "studies": ("tune", "feature-correlation", "signal-mix-audit", "subset-sweep"),
-    "workflow": ("config", "code", "schema", "audit", "repair"),
-}
-"""Modules of this package, in the order of the help text, and the verbs that each registers."""
+# Set by the scripts of shells, which ask for words this way.
+_COMPLETING = "_VMAF_TRAIN_COMPLETE"
 
 _HELP = (
     "From raw clips to registered, gated, quantised video-quality models.\n\n"
@@ -84,26 +52,80 @@ _HELP = (
 )
 
 
-def _version(value: bool) -> None:
-    if value:
-        from importlib.metadata import version
-
-        say(f"vmaf-train {version('vmaf-train')}")
-        raise typer.Exit
-
-
-def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
-) -> None:
-    pass
-
-
-def build(modules: Sequence[str] = tuple(VERBS)) -> typer.Typer:
+def build(modules: Sequence[str] = tuple(VERBS), verb: str | None = None) -> typer.Typer:
     """Build the command with the verbs of some modules of this package.
 
     Args:
         modules: keys of `VERBS`.
+        verb: the only verb that is wanted; None for all of these modules.
     """
+    from pyvmaf.cli.declared import with_typer
+
+    command = _empty()
+    for item in _registered(modules):
+        if verb in (None, item.name):
+            command.command(item.name, **item.settings)(_framed(item.name, with_typer(item.function)))
+    return command
+
+
+class _Registered(NamedTuple):
+    """A verb that a module registers, with typer's settings of it."""
+
+    name: str
+    function: Callable[..., Any]
+    settings: dict[str, Any]
+
+
+class _Verbs(list[_Registered]):
+    """Takes the verbs of modules in place of typer."""
+
+    def command(self, name: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorate the function of a verb."""
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.append(_Registered(name, function, settings))
+            return function
+
+        return register
+
+
+def _registered(modules: Iterable[str]) -> _Verbs:
+    verbs = _Verbs()
+    for module in modules:
+        import_module(f"{__name__}.{module}").register(verbs)
+    return verbs
+
+
+def outline() -> typer.Typer:
+    """Build the command for its own help, which lists the verbs: no module of theirs is imported."""
+    command = _empty()
+
+    def listed() -> None:
+        pass
+
+    for verbs in VERBS.values():
+        for verb, summary in verbs.items():
+            command.command(verb, help=summary, hidden=verb in HIDDEN)(listed)
+    return command
+
+
+def _empty() -> typer.Typer:
+    import typer
+
+    def say_version(value: bool) -> None:
+        if value:
+            from importlib.metadata import version
+
+            say(f"vmaf-train {version('vmaf-train')}")
+            raise typer.Exit
+
+    def root(
+        version: bool = typer.Option(
+            False, "--version", callback=say_version, is_eager=True, help="Print the version."
+        ),
+    ) -> None:
+        pass
+
     command = typer.Typer(
         name="vmaf-train",
         help=_HELP,
@@ -112,12 +134,7 @@ def build(modules: Sequence[str] = tuple(VERBS)) -> typer.Typer:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    command.callback()(_root)
-    for module in modules:
-        import_module(f"{__name__}.{module}").register(command)
-    for info in command.registered_commands:
-        if info.name is not None and info.callback is not None:
-            info.callback = _framed(info.name, info.callback)
+    command.callback()(root)
     return command
 
 
@@ -148,7 +165,22 @@ def __getattr__(name: str) -> typer.Typer:
 
 def _for_words(words: Sequence[str]) -> typer.Typer:
     """Build only what a command line needs: to import and inspect all verbs takes longer than many of them run."""
-    return build([module for module, verbs in VERBS.items() if words and words[0] in verbs] or tuple(VERBS))
+    if (not words and _COMPLETING not in os.environ) or words in (["-h"], ["--help"], ["--version"]):
+        return outline()
+    modules = [module for module, verbs in VERBS.items() if words and words[0] in verbs]
+    return build(modules, words[0]) if modules else build()
+
+
+def _plain_call(words: Sequence[str]) -> Callable[[], Any] | None:
+    """Return the call that a plain command line asks for; None if typer has to look at it."""
+    modules = [module for module, verbs in VERBS.items() if words and words[0] in verbs]
+    if not modules or _COMPLETING in os.environ:
+        return None
+    from pyvmaf.cli.plain import parse
+
+    item = next(item for item in _registered(modules) if item.name == words[0])
+    arguments = None if "context_settings" in item.settings else parse(item.function, words[1:])
+    return None if arguments is None else functools.partial(_framed(item.name, item.function), **arguments)
 
 
 def main() -> None:
@@ -167,7 +199,8 @@ def main() -> None:
         with warnings.catch_warnings():
             _show_own_warnings()
             _check_packages(sys.argv[1:])
-            _for_words(sys.argv[1:])()
+            call = _plain_call(sys.argv[1:]) or _for_words(sys.argv[1:])
+            call()
     except PyvmafError as err:
         _fail(str(err))
     except ModuleNotFoundError as err:
@@ -181,7 +214,7 @@ def main() -> None:
         _fail(_what_failed(err))
     except Exception:
         # Exit code 1 belongs to checks and gates.
-        traceback.print_exc()
+        _print_traceback()
         _fail("this is a fault of vmaf-train, not of its inputs: please report it with the lines above")
 
 
@@ -216,10 +249,16 @@ def _fail_without(err: ModuleNotFoundError) -> NoReturn:
 
     package = package_of(err.name or "")
     if package is None:
-        traceback.print_exc()
+        _print_traceback()
         _fail(f"{err}: the installation of vmaf-train is incomplete")
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
     _fail(str(lacks(f"vmaf-train {verb} with these options and files", [package], extra_of(verb))))
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
 
 
 def _check_folder() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from pyvmaf.base.terminal import say
 from pyvmaf.cli import calibrations, sweep
+from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
 from pyvmaf.cli.show import figure, new_table, print_whole, show_gate, yes_no
 from pyvmaf.features.catalog import DEFAULT_FEATURES, named_columns

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-import typer
-
-from pyvmaf.base.code import NOTHING, Uses
 from pyvmaf.base.verbs import VERBS
+from pyvmaf.cli import declared as typer
 from pyvmaf.errors import InputError
+
+if TYPE_CHECKING:
+    from pyvmaf.base.code import Uses
 
 CodeOption = Annotated[
     str | None,
@@ -103,21 +104,22 @@ def _existing(value: Any) -> Iterator[Path]:
                 yield from (Path(word) for word in {text, text.partition("=")[2]} if word and os.path.isfile(word))
 
 
-def check_code(verb: str, expected: str | None, uses: Uses = NOTHING) -> None:
+def check_code(verb: str, expected: str | None, uses: Uses | None = None) -> None:
     """Refuse to work if the code is not the code that the plan was made for.
 
     Args:
         verb: the verb that is about to run.
         expected: the identity that the plan asks for; None for none.
-        uses: what the verb uses beside its imports, as the plan knows it.
+        uses: what the verb uses beside its imports, as the plan knows it; None for nothing.
 
     Raises:
         InputError: the identity asked for is not this installation's.
     """
     if expected is None:
         return
-    from pyvmaf.base.code import identity, record_parts
+    from pyvmaf.base.code import NOTHING, identity, record_parts
 
+    uses = uses or NOTHING
     actual = identity(verb, uses)
     if actual != expected:
         raise InputError(

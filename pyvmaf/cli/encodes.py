@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from pyvmaf.base.terminal import say
+from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import CodeOption, RegistryOption, check_code, progress
 from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.encodes.distortion import DEFAULT, DISTORTIONS, kind, uses

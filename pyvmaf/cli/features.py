@@ -6,10 +6,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from pyvmaf import engines
 from pyvmaf.base.terminal import say
+from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress
 from pyvmaf.features.cases import DEFAULT_FRAMES
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL

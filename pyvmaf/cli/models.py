@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from pyvmaf.base.terminal import say
+from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress
 from pyvmaf.cli.show import figure, new_table, print_whole
 from pyvmaf.features.catalog import DEFAULT_FEATURES, named_columns
@@ -138,10 +137,12 @@ def _print_folds(report: Mapping[str, Any]) -> None:
 def _seeds(text: str | None) -> list[int] | None:
     if text is None:
         return None
+    from pyvmaf.errors import InputError
+
     try:
         return [int(word) for word in text.split(",")]
     except ValueError as err:
-        raise typer.BadParameter(f"{text!r} is not a list of whole numbers such as 0,1,2") from err
+        raise InputError(f"{text!r} is not a list of whole numbers such as 0,1,2") from err
 
 
 def judge(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from pyvmaf.base.terminal import say
+from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import CodeOption, progress
 from pyvmaf.cli.models import AsResult, ConfigOption, TableOption, check_family_code
 from pyvmaf.cli.show import figure

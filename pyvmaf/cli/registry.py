@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from pyvmaf.base.terminal import printable, say
+from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import CodeOption, check_code, progress
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import named_columns

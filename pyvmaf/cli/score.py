@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from pyvmaf import engines
 from pyvmaf.base.terminal import say
+from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
 from pyvmaf.cli.features import (
     BackendOption,
@@ -91,8 +90,8 @@ def score(
         typer.Option(
             "--output",
             "-o",
-            help="Write one row per frame to a .json, .ndjson, .csv or .parquet file, or to standard output (-); the summary "
-            "then goes to standard error. A .html file is as with --report.",
+            help="Write one row per frame to a .json, .ndjson, .csv or .parquet file, the .xml log of libvmaf, or to standard output (-); "
+            "the summary then goes to standard error. A .html file is as with --report.",
         ),
     ] = None,
     report: Annotated[
@@ -110,7 +109,7 @@ def score(
         str | None,
         typer.Option(
             "--format",
-            metavar="json|csv|ndjson|parquet",
+            metavar="json|csv|ndjson|parquet|xml",
             help="Format of the output; ndjson has a line per frame, which to a pipe or - comes while the frames are read. "
             "[default: that of its suffix; json for -]",
             show_default=False,
@@ -130,7 +129,8 @@ def score(
         typer.Option(
             "--quiet",
             "-q",
-            help="Print a single number: the mean of the first model, or the figure of --fail-under.",
+            help="Print a single number: the mean of the first model, or the figure of --fail-under; beside it only warnings "
+            "without which the number would be misunderstood.",
         ),
     ] = False,
     fail_under: Annotated[
@@ -185,7 +185,8 @@ def score(
         typer.Option(
             "--scale",
             metavar="reference|WxH",
-            help="Scale the distorted video to the reference's size (`reference`), or both to WxH. Another shape is refused.",
+            help="Scale the distorted video to the reference's size (`reference`), or both to WxH. Pictures of another shape are "
+            "stretched, with a warning.",
         ),
     ] = None,
     scaler: Annotated[
@@ -419,7 +420,8 @@ class _Asked:
 
     def wrote(self, size: int) -> None:
         """Say that the page of so many bytes was written."""
-        say(f"wrote {self.page} ({size / 1e6:.1f} MB)", err=self.quiet or self.to_stream)
+        if not self.quiet:
+            say(f"wrote {self.page} ({size / 1e6:.1f} MB)", err=self.to_stream)
 
     @property
     def to_stream(self) -> bool:
@@ -497,7 +499,7 @@ def _score_one(reference: Path | None, distorted: Path, asked: _Asked, options: 
         from pyvmaf.reports.pages.score.page import write_pair
 
         asked.wrote(write_pair(scores, reference, distorted, asked.page, reading_of(**options)))
-    for line in [*(f"warning: {warning.message}" for warning in caught), *_doubts(scores)]:
+    for line in [*(f"warning: {warning.message}" for warning in caught), *_doubts(scores, quiet=asked.quiet)]:
         say(line, err=True)
     if asked.limit is not None and (missed := asked.limit.missed(scores)):
         say(f"failed: {missed}", err=True)
@@ -528,10 +530,11 @@ def _score_several(videos: Mapping[Path, Sequence[Path]], asked: _Asked, options
     from pyvmaf.cli.compared import print_comparison
     from pyvmaf.features.pool import POOLS
     from pyvmaf.runtime.predictor import ModelWarning
-    from pyvmaf.scoring.compare import Comparisons, compare
+    from pyvmaf.scoring.compare import Comparisons, check_form, compare
     from pyvmaf.scoring.score import reading_of
     from pyvmaf.scoring.scores import write_rows
 
+    check_form(asked.form)
     parts = []
     for reference, distorted in videos.items():
         with progress(reference.name) as advance, warnings.catch_warnings(record=True) as caught:
@@ -553,7 +556,7 @@ def _score_several(videos: Mapping[Path, Sequence[Path]], asked: _Asked, options
             say(f"{version.scores.figure(asked.limit.figure if asked.limit else 'mean')!r}  {version.path}")
     said: dict[str, None] = {}
     for version in versions:
-        said |= dict.fromkeys(_doubts(version.scores, str(version.path)))
+        said |= dict.fromkeys(_doubts(version.scores, str(version.path), quiet=asked.quiet))
     for line in said:
         say(line, err=True)
     missed = {v.path: text for v in versions if asked.limit is not None and (text := asked.limit.missed(v.scores))}
@@ -580,20 +583,30 @@ def _print_one(scores: Scores, title: str, asked: _Asked) -> None:
         print_plot(scores, score_columns(scores))
 
 
-def _doubts(scores: Scores, name: str = "") -> Iterator[str]:
+def _doubts(scores: Scores, name: str = "", *, quiet: bool = False) -> Iterator[str]:
     """What a person should know of scores before trusting them, a line each.
 
     Args:
         scores: the scores.
         name: which of several versions they are of.
+        quiet: leave out what does not change the meaning of the single number: what was done to frames because it was asked
+            for, or as players do it, the screen of the model, and what is said of other columns.
     """
     which = f"{name}: " if name else ""
-    yield from (f"note: {which}{text}" for text in _left_out(scores))
+    for column, text in _left_out(scores):
+        if not quiet or column == scores.headline:
+            yield f"note: {which}{column}: {text}"
     if scores.summaries:
         from pyvmaf.scoring.predict import warnings_of
 
         yield from (f"warning: {which}{text}" for text in warnings_of(scores.summaries))
-    yield from (f"note: {note}" for note in scores.notes)
+    for note in scores.notes:
+        if note in scores.doubts:
+            yield f"warning: {note}"
+        elif not quiet:
+            yield f"note: {note}"
+    if quiet:
+        return
     if screens := scores.smaller_screens():
         yield f"note: {screens}"
     yield from (f"unavailable: {feature}: {reason}" for feature, reason in scores.unavailable.items())
@@ -649,15 +662,15 @@ def _print_summaries(summaries: Mapping[str, Mapping[str, Any]]) -> None:
             say(f"{name} also read: {', '.join(facts)}")
 
 
-def _left_out(scores: Scores) -> Iterator[str]:
-    """Say which figures are not of all frames; of registered models the warnings say so."""
+def _left_out(scores: Scores) -> Iterator[tuple[str, str]]:
+    """Yield the columns whose figures are not of all frames, and why; of registered models the warnings say so."""
     for name, counts in scores.left_out().items():
         if name in scores.summaries:
             continue
         kinds = {"infinite": "infinite, as of pictures without a difference", "missing": "without a value"}
         rest = len(scores) - sum(counts.values())
         parts = " and ".join(f"{counts[kind]} {text}" for kind, text in kinds.items() if counts[kind])
-        yield f"{name}: the figures are of {rest} of {len(scores)} frames; {parts}"
+        yield name, f"the figures are of {rest} of {len(scores)} frames; {parts}"
 
 
 def _print_pools(scores: Scores, title: str, names: Sequence[str]) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from pyvmaf.base.terminal import say
+from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import ThreadsOption, progress
 from pyvmaf.cli.models import ConfigOption, TableOption
 from pyvmaf.cli.show import figure, new_table, print_whole
@@ -349,10 +348,12 @@ def _print_mix(report: SignalMixAudit) -> None:
 
 
 def _whole(text: str) -> list[int]:
+    from pyvmaf.errors import InputError
+
     try:
         return [int(word) for word in text.split(",")]
     except ValueError as err:
-        raise typer.BadParameter(f"{text!r} is not a list of whole numbers such as 0,1,2") from err
+        raise InputError(f"{text!r} is not a list of whole numbers such as 0,1,2") from err
 
 
 def subset_sweep(

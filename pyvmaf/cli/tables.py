@@ -6,10 +6,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from pyvmaf.base.code import NOTHING
 from pyvmaf.base.terminal import say
+from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import CodeOption, FeatureRegex, LabelRegex, check_code
 
 if TYPE_CHECKING:
@@ -71,7 +69,7 @@ def shard(
     from pyvmaf.tables.build import build_shard
 
     rated = None if corpus is None else load_corpus(find_corpus(corpus))
-    check_code("shard", code, NOTHING if rated is None else rated.uses)
+    check_code("shard", code, None if rated is None else rated.uses)
     # A pattern such as *.json takes the manifests in, too.
     files = [path for path in inputs if not path.name.endswith(MANIFEST_SUFFIX)]
     for path in files:

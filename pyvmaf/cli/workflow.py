@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from pyvmaf.base.terminal import say
+from pyvmaf.cli import declared as typer
 
 
 def register(app: typer.Typer) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyvmaf.base.code import Uses
 from pyvmaf.base.table import Table
 from pyvmaf.errors import unknown_name
+
+if TYPE_CHECKING:
+    from pyvmaf.base.code import Uses
 
 RATING = ("mos", "mos_std", "n_ratings")
 """Keys of what viewers rated: a clip, or a rung of it."""
@@ -47,6 +49,8 @@ class Kind:
     @property
     def uses(self) -> Uses:
         """What a verb that reads such a corpus uses in addition to its imports."""
+        from pyvmaf.base.code import Uses
+
         return Uses((self.module,))
 
 
@@ -133,4 +137,6 @@ def measuring(name: str, uses: Uses) -> Uses:
     Raises:
         InputError: there is no such kind.
     """
+    from pyvmaf.base.code import Uses
+
     return Uses((*uses.modules, *kind(name).uses.modules, _MEASURER), uses.facts)

@@ -44,12 +44,18 @@ def strengths(ladder: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     return dict.fromkeys(ladder, math.nan)
 
 
+def conversions(spec: Mapping[str, Any], entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what is done to the frames of the pairs of a reference; None if nothing is."""
+    return entry.get("convert") or spec.get("convert") or None
+
+
 def made_from(spec: Mapping[str, Any], entry: Mapping[str, Any], codec: str) -> dict[str, Any]:
     """Return the keys that decide the features of a ladder, and the columns of their rows other than labels."""
-    reference = {key: value for key, value in entry.items() if key not in ("source", "group", "pairs", *PAIR_LABELS)}
+    apart = ("source", "group", "pairs", "convert", *PAIR_LABELS)
+    reference = {key: value for key, value in entry.items() if key not in apart}
     pairs = [
         {key: value for key, value in pair.items() if key not in PAIR_LABELS}
         for pair in ladders(entry).get(codec, {}).values()
     ]
     limits = {key: spec.get(key) for key in ("max_frames", "max_height")}
-    return {"reference": reference, "pairs": pairs, **limits}
+    return {"reference": reference, "pairs": pairs, **limits, "convert": conversions(spec, entry)}

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from pyvmaf.base import layout
 from pyvmaf.base.roots import locate
 from pyvmaf.base.section import Section
+from pyvmaf.corpora.conversions import Conversions
 from pyvmaf.corpora.ladders import GIVEN, ladders, strengths
 from pyvmaf.corpora.spec import Entry, Pinned, Probe, Rated, Raw, Root, VideoCorpus
 from pyvmaf.errors import unknown_name
@@ -66,6 +67,9 @@ class Pair(Pinned, Rated, Section):
 class Reference(Entry, Section):
     """A reference with its distorted versions."""
 
+    convert: Conversions | None = Field(
+        default=None, description="Conversions of its pairs, in place of those of the corpus."
+    )
     pairs: tuple[Pair, ...] = Field(min_length=1, description="Its distorted versions.")
 
     @model_validator(mode="after")
@@ -117,6 +121,9 @@ class Spec(VideoCorpus, Section):
     entries: tuple[Reference, ...] = Field(
         default=(), description="The references; none in a file whose folder `manifest-scan` has not seen yet."
     )
+    convert: Conversions | None = Field(
+        default=None, description="What is done to the frames of both sides before they are compared."
+    )
     max_frames: int | None = Field(
         default=None, ge=1, description="Measure only so many frames of each pair, the first ones."
     )
@@ -142,6 +149,21 @@ class Spec(VideoCorpus, Section):
                 if (owner := owners.setdefault(path, entry.key)) != entry.key:
                     raise ValueError(f"{pair.path} is a distorted version of {owner} and of {entry.key}: keep one")
         return self
+
+    @model_validator(mode="after")
+    def _frames_keep_their_numbers(self) -> Self:
+        for entry in self.entries:
+            recounts = self.conversions(entry).recounts
+            if recounts and (entry.frames or self.max_frames):
+                raise ValueError(
+                    f"{entry.key} is converted by {recounts}, after which frames have other numbers: leave out "
+                    f"{'frames' if entry.frames else 'max_frames'}"
+                )
+        return self
+
+    def conversions(self, entry: Reference) -> Conversions:
+        """Return what is done to the frames of the pairs of a reference."""
+        return entry.convert or self.convert or Conversions()
 
     @property
     def pinned(self) -> tuple[Pinned, ...]:
@@ -178,7 +200,8 @@ class Spec(VideoCorpus, Section):
         """Return the references with their descriptions; see `pyvmaf.corpora.references.collect_references`."""
         from pyvmaf.corpora.references import collect_references
 
-        return collect_references(self.taken, root, skip=self.skips)
+        fields = frozenset(entry.key for entry in self.taken if self.conversions(entry).deinterlace)
+        return collect_references(self.taken, root, skip=self.skips, fields=fields)
 
 
 def measured_size(corpus: Spec, entry: Reference, form: Format) -> tuple[int, int] | None:

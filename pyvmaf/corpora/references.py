@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from pyvmaf.base.files import confined
@@ -15,7 +15,7 @@ from pyvmaf.video.probe import inspect
 
 
 def collect_references(
-    entries: Sequence[Entry], root: Path, *, skip: bool
+    entries: Sequence[Entry], root: Path, *, skip: bool, fields: Set[str] = frozenset()
 ) -> tuple[dict[str, Path], dict[str, CorpusClip], dict[str, str]]:
     """Decode the references of a corpus of pairs to their ends and describe them.
 
@@ -23,6 +23,7 @@ def collect_references(
         entries: the references.
         root: the folder that their paths start from.
         skip: whether references that cannot be read are skipped.
+        fields: keys of references whose fields are made into frames before they are compared, or taken for pictures.
 
     Returns:
         The files and the descriptions by key, and of the references that cannot be read, if such are skipped, the reason.
@@ -37,7 +38,7 @@ def collect_references(
     for entry in entries:
         path = confined(root, entry.path)
         try:
-            clips[entry.key] = _clip(entry, path)
+            clips[entry.key] = _clip(entry, path, interlaced=entry.key in fields)
             files[entry.key] = path
         except PyvmafError as err:
             if not skip or not is_of_file(err):
@@ -46,10 +47,11 @@ def collect_references(
     return files, clips, failed
 
 
-def _clip(entry: Entry, path: Path) -> CorpusClip:
+def _clip(entry: Entry, path: Path, *, interlaced: bool) -> CorpusClip:
     check_file(path, entry.sha256)
     video = inspect(path, entry.raw.format() if entry.raw else None, stream=entry.stream)
-    video.check(path)
+    if not interlaced:
+        video.check(path)
     return CorpusClip(
         path=entry.path,
         sha256=entry.sha256,

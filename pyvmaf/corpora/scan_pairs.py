@@ -12,6 +12,7 @@ from pyvmaf.base.files import confined, sha256_file
 from pyvmaf.codecs.encoders import encoder as find_encoder
 from pyvmaf.codecs.encoders import rung_name
 from pyvmaf.codecs.stated import Stated, stated
+from pyvmaf.corpora.conversions import Conversions
 from pyvmaf.corpora.find import clean_name, find_videos
 from pyvmaf.corpora.keys import clip_key, key_of
 from pyvmaf.corpora.ladders import GIVEN
@@ -257,6 +258,7 @@ class _Work:
         self._root = root
         self._raw = {} if raw is None else {"size": raw.size, "pix_fmt": raw.pix_fmt, "fps": raw.fps}
         self._skip = skip_broken
+        self._convert = (existing.convert if existing is not None else None) or Conversions()
         self.references: dict[str, dict[str, Any]] = {}
         for entry in existing.entries if existing is not None else ():
             value = entry.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
@@ -331,7 +333,8 @@ class _Work:
                 raise MissingFileError(f"no such file: {file}")
             form = self._format(name, raw)
             video = inspect(file, form)
-            video.check(file)
+            if not self._convert.deinterlace:
+                video.check(file)
             keys: dict[str, Any] = {}
             if form is not None:
                 keys["raw"] = {"size": form.size, "pix_fmt": form.pix_fmt, "fps": form.fps}
@@ -358,7 +361,7 @@ class _Work:
 
     def _check_pair(self, item: Candidate, reference: _File, distorted: _File) -> None:
         one, two = reference.video, distorted.video
-        if one.frames != two.frames:
+        if one.frames != two.frames and not self._convert.recounts:
             raise InputError(
                 f"frame counts differ: the reference {item.reference} has {one.frames}, {item.distorted} has {two.frames}: give "
                 "a version that has every frame of the reference"

@@ -28,6 +28,7 @@ _KEY_ORDER = (
     "n_ratings",
     "raw",
     "stream",
+    "convert",
     "probe",
 )
 _HEAD = ("name", "kind", "license", "description", "root")

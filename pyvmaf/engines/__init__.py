@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pyvmaf.base.code import Uses
 from pyvmaf.base.table import Table
 from pyvmaf.engines.libvmaf.build import cuda_architectures
 from pyvmaf.errors import UnavailableError, unknown_name
 
 if TYPE_CHECKING:
+    from pyvmaf.base.code import Uses
     from pyvmaf.engines.protocol import Engine
 
 ENGINES: Table[str] = {
@@ -92,6 +92,8 @@ def uses(backend: str) -> Uses:
     Raises:
         InputError, UnavailableError: as `engine_name`; also if the engine is not installed.
     """
+    from pyvmaf.base.code import Uses
+
     engine = load(backend)
     identities = {LIBVMAF: load(CPU).identity(), engine.name: engine.identity()}
     return Uses((ENGINES[engine.name],), tuple(identities.items()))

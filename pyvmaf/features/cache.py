@@ -7,7 +7,6 @@ entry carries a checksum of its values.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -30,7 +29,9 @@ Scores = dict[str, NDArray[np.float64]]
 
 
 def _digest(scores: Mapping[str, NDArray[np.float64]]) -> str:
-    digest = hashlib.sha256()
+    from hashlib import sha256
+
+    digest = sha256()
     for name in sorted(scores):
         digest.update(name.encode() + b"\0")
         digest.update(np.ascontiguousarray(scores[name], dtype="<f8").tobytes())

@@ -19,6 +19,7 @@ from pyvmaf.features.adapt import Traits
 from pyvmaf.features.cache import Cache, Scores
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, TEACHER, Selection, select
 from pyvmaf.features.extract import Task, check_formats, compare_rates, run
+from pyvmaf.features.notes import Notes
 from pyvmaf.features.options import AS_CODED, BY_DEFAULT, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher, requests_of, usable
 from pyvmaf.video import agree, shift
@@ -65,6 +66,7 @@ class Ladder:
         cached: number of results that came from the cache.
         damaged: messages about cache entries that had to be computed again, or could not be kept.
         notes: what was done to frames to show them as players do, and doubts about the scores, a line each.
+        doubts: those of the notes that say why scores may be wrong, or mean something else than they seem to.
         offsets: offset of each distorted video, by its name, if one was asked for.
         cuts: first frames of the reference's shots but the first one, if they were looked for.
     """
@@ -77,13 +79,14 @@ class Ladder:
     cached: int = 0
     damaged: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     offsets: dict[str, Offset] = field(default_factory=dict)
     cuts: list[int] | None = None
 
 
 def open_pair(
     reference: Clip, distorted: Mapping[str, Clip], reading: Reading = AS_CODED
-) -> tuple[FrameSource, dict[str, FrameSource], list[str]]:
+) -> tuple[FrameSource, dict[str, FrameSource], Notes]:
     """Open a reference and distorted videos so that their frames can be compared.
 
     Args:
@@ -91,7 +94,7 @@ def open_pair(
         reading: conversions.
 
     Returns:
-        The reference, the distorted videos, and notes on what they say about themselves.
+        The reference, the distorted videos, and notes on what was done to them and on what they say about themselves.
 
     Raises:
         InputError: formats differ and no conversion was asked for, or what the videos say about themselves does not agree.
@@ -113,18 +116,16 @@ def open_pair(
             "fps": reading.fps,
             "scaler": reading.scaler,
         }
-        shown = reading.display is not None and which == "reference"
-        asked = bool(reading.deinterlace or reading.crop or reading.pad or reading.range or shown)
+        asked = _is_converted(reading, which)
         if kind is Piped and (asked or reading.pair_by != "number"):
             raise InputError(
                 f"{clip} is a pipe, whose frames are scored as they are: let the program that writes it convert them"
             )
         if not asked:
             return kind(clip, **options)
-        done = _conversions(Reader(clip, **options), reading, which)
-        converted.extend(f"{clip} {word}" for word in done.words)
-        more = {"filters": tuple(done.filters), "per_frame": done.per_frame, "size": done.size or options["size"]}
-        return Reader(clip, **{**options, **more})
+        video, words = open_converted(clip, reading, which, **options)
+        converted.extend(words)
+        return video
 
     size = parse_size(reading.scale) if isinstance(reading.scale, str) else None
     first = opened(reference, size, "reference")
@@ -134,7 +135,9 @@ def open_pair(
         first, others, paired = _paced(first, others, reading)
         converted += paired
     try:
-        notes = [*converted, *(compare_sides(first, others.values()) if reading.related else [])]
+        notes = Notes(converted)
+        if reading.related:
+            compare_sides(first, others.values(), notes, stretch=bool(reading.scale))
         depths = [video.format.bit_depth for video in (first, *others.values())]
         if reading.bit_depth is not None and reading.bit_depth < max(depths):
             raise InputError(
@@ -151,6 +154,36 @@ def open_pair(
         choices = [video.side.choice for video in (first, *others.values()) if video.side and video.side.choice]
         raise InputError("; ".join([str(err), *choices])) from err
     return first, others, notes
+
+
+def _is_converted(reading: Reading, which: Which) -> bool:
+    shown = reading.display is not None and which == "reference"
+    return bool(reading.deinterlace or reading.crop or reading.pad or reading.range or shown)
+
+
+def open_converted(
+    path: str | os.PathLike[str], reading: Reading, which: Which, **options: Any
+) -> tuple[Reader, list[str]]:
+    """Open a file whose frames are converted as a reading asks for; its size, stream, layout and scaler are options.
+
+    Args:
+        path: the file.
+        reading: its deinterlace, range, crop, pad and display.
+        which: the side.
+        options: of `Reader`.
+
+    Returns:
+        The video, and what is done to it.
+
+    Raises:
+        InputError: as `Reader`; a part of the picture is not inside it, or the container turns or crops it besides.
+    """
+    video = Reader(path, **options)
+    if not _is_converted(reading, which):
+        return video, []
+    done = _conversions(video, reading, which)
+    more = {"filters": tuple(done.filters), "per_frame": done.per_frame, "size": done.size or options.get("size")}
+    return Reader(path, **{**options, **more}), [f"{path} {word}" for word in done.words]
 
 
 @dataclass
@@ -314,31 +347,41 @@ def offset_notes(videos: Sequence[FrameSource], offsets: Iterable[Offset], *, se
     return notes
 
 
-def compare_sides(reference: FrameSource, distorted: Iterable[FrameSource]) -> list[str]:
+def compare_sides(
+    reference: FrameSource, distorted: Iterable[FrameSource], notes: Notes, *, stretch: bool = False
+) -> None:
     """Compare what a reference and distorted videos say about themselves.
 
-    Returns:
-        Notes, each once.
+    Args:
+        reference, distorted: the videos.
+        notes: to add to, each note once.
+        stretch: whether pictures of another shape are scaled all the same, because a size was asked for.
 
     Raises:
         InputError: their frames cannot be compared.
     """
     ours = reference.side
-    notes: dict[str, None] = {}
+    about: dict[str, None] = {}
+    doubts: dict[str, None] = {}
     for video in distorted:
         theirs = video.side
         if ours is None or theirs is None:
             continue
         if not agree.same_shape(ours, theirs):
-            raise agree.shapes_differ(ours, theirs)
-        notes |= dict.fromkeys(agree.compare(ours, theirs))
-        notes |= dict.fromkeys(_converted(reference, video))
+            if not stretch or agree.looks_turned(ours, theirs):
+                raise agree.shapes_differ(ours, theirs)
+            doubts[agree.stretched(ours, theirs)] = None
+        own = dict.fromkeys([*ours.own_notes(), *theirs.own_notes()])
+        about |= own
+        doubts |= {note: None for note in agree.compare(ours, theirs) if note not in own}
+        doubts |= dict.fromkeys(_converted(reference, video))
         # Counting may read a whole file, and is needed only for rates that are not one. A pipe is counted at its end.
         if video.once or reference.once:
             continue
         if ours.rates[:1] != theirs.rates[:1]:
-            notes |= dict.fromkeys(compare_rates(reference, video))
-    return list(notes)
+            doubts |= dict.fromkeys(compare_rates(reference, video))
+    notes.say(about)
+    notes.doubt(doubts)
 
 
 def _converted(reference: FrameSource, distorted: FrameSource) -> list[str]:
@@ -392,7 +435,7 @@ def extract_ladder(
     teachers = [Teacher(name) for name in dict.fromkeys(names)]
     first, videos, notes = open_pair(reference, distorted, reading)
     first, videos, offsets = aligned(first, videos, reading)
-    notes += offset_notes([first, *videos.values()], offsets.values(), searched=reading.sync is not None)
+    notes.say(offset_notes([first, *videos.values()], offsets.values(), searched=reading.sync is not None))
     traits = Traits.of(first)
     columns, unavailable = usable(selection, engine, first.format, traits, apart=not reading.related)
     for teacher in teachers:
@@ -417,7 +460,7 @@ def extract_ladder(
         )
         watch.check()
         indices, frames = extraction.indices, extraction.frames
-        notes += extraction.notes
+        notes.doubt(extraction.notes)
         cuts = extraction.cuts
         common |= extraction.reference
         entries.keep(missing_shared, None, extraction.reference)
@@ -453,7 +496,8 @@ def extract_ladder(
         ],
         cached=cache.hits if cache else 0,
         damaged=cache.damaged if cache else [],
-        notes=[*notes, *grain_notes([first, *videos.values()], reading)],
+        notes=[*notes.lines, *grain_notes([first, *videos.values()], reading)],
+        doubts=notes.doubts,
         offsets=offsets,
         cuts=cuts,
     )

@@ -13,6 +13,7 @@ from pyvmaf import corpora, engines
 from pyvmaf.base.files import atomic_path, confined
 from pyvmaf.base.manifest import engine_block, write_manifest
 from pyvmaf.base.outputs import claim, publishes
+from pyvmaf.corpora.conversions import Conversions
 from pyvmaf.corpora.pairs import Pair, Reference, Spec, measured_size
 from pyvmaf.corpora.pinned import check_file
 from pyvmaf.corpora.skipped import Failed, check_skipped, is_of_file, portable, sound_ones
@@ -20,7 +21,7 @@ from pyvmaf.encodes.pair import pair_record
 from pyvmaf.engines.libvmaf.models import model_name
 from pyvmaf.errors import InputError, PyvmafError, unknown_name
 from pyvmaf.features.catalog import DEFAULT_FEATURES, DEFAULT_MODEL, select
-from pyvmaf.features.ladder import Ladder, extract_ladder
+from pyvmaf.features.ladder import Ladder, extract_ladder, open_converted
 from pyvmaf.features.options import ALL, BY_DEFAULT, Compute, Reading, Window
 from pyvmaf.features.requests import Teacher
 from pyvmaf.features.table import ladder_table, metadata, schema
@@ -124,7 +125,7 @@ class Pairs:
         used = {entry.path: reference.reader, **{ladder[rung].path: files[rung] for rung in done.records}}
         done.scaled = {path: size for path, reader in used.items() if (size := _scaled(reader))}
         if done.ladder is not None:
-            notes = [portable(note, self.root) for note in done.ladder.notes]
+            notes = [portable(note, self.root) for note in (*reference.words, *done.ladder.notes)]
             others = [path for path in done.scaled if path != entry.path]
             done.ladder = replace(done.ladder, notes=[*notes, *([_SCALED] if others else [])])
         return done
@@ -145,16 +146,27 @@ class Pairs:
         check_file(path, entry.sha256)
         raw = entry.raw.format() if entry.raw else None
         video = inspect(path, raw, stream=entry.stream)
-        video.check(path)
-        size = measured_size(self.corpus, entry, video.format)
-        reader = Reader(path, raw=raw, stream=entry.stream, size=size)
-        return _Reference(reader, video, window(self.corpus, entry, video.frames))
+        convert = self.corpus.conversions(entry)
+        if not convert.deinterlace:
+            video.check(path)
+        reading = Reading(match_depth=True, window=window(self.corpus, entry, video.frames), **convert.options)
+        options: dict[str, Any] = {"raw": raw, "stream": entry.stream, "scaler": convert.scaling}
+        reader, words = open_converted(path, reading, "reference", **options)
+        if size := measured_size(self.corpus, entry, reader.format if words else video.format):
+            reader, words = open_converted(path, reading, "reference", **options, size=size)
+        return _Reference(reader, video, reading, convert, words)
 
     def _distorted(self, reference: _Reference, pair: Pair) -> Reader:
         path = confined(self.root, pair.path)
         check_file(path, pair.sha256)
         form, raw = reference.reader.format, pair.raw.format() if pair.raw else None
-        reader = Reader(path, raw=raw, stream=pair.stream, size=(form.width, form.height))
+        options: dict[str, Any] = {"raw": raw, "stream": pair.stream, "scaler": reference.convert.scaling}
+        size = form.width, form.height
+        reader, words = open_converted(path, reference.reading, "distorted", **options, size=size)
+        reference.words.extend(words)
+        if reference.convert.recounts:
+            # Lengths are compared after the conversion.
+            return reader
         frames = reference.video.frames
         if reader.count_packets() != frames and (count := reader.count_frames()) != frames:
             raise InputError(
@@ -175,9 +187,13 @@ class Pairs:
         )
 
     def _extract(self, reference: _Reference, files: Mapping[str, Reader]) -> Ladder:
-        reading = Reading(match_depth=True, window=reference.window)
         return extract_ladder(
-            reference.reader, files, features=self.features, model=self.model, reading=reading, compute=self.compute
+            reference.reader,
+            files,
+            features=self.features,
+            model=self.model,
+            reading=reference.reading,
+            compute=self.compute,
         )
 
 
@@ -187,13 +203,17 @@ class _Reference:
 
     Attributes:
         reader: its file.
-        video: facts about it.
-        window: the frames that are measured.
+        video: facts about it, before it is converted.
+        reading: how its pairs are read.
+        convert: what is done to their frames.
+        words: what was done to files that were opened.
     """
 
     reader: Reader
     video: Video
-    window: Window
+    reading: Reading
+    convert: Conversions
+    words: list[str]
 
 
 def window(corpus: Spec, entry: Reference, frames: int) -> Window:
@@ -295,6 +315,7 @@ def extract_pairs(
             "ladders": [list(ladder) for ladder in wanted],
             "max_frames": corpus.max_frames,
             "max_height": corpus.max_height,
+            **_converted(pairs, wanted),
         },
         inputs=inputs,
         outputs={"table": output},
@@ -303,6 +324,17 @@ def extract_pairs(
         uses=uses,
     )
     return done
+
+
+def _converted(pairs: Pairs, wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return the conversions of references, by clip, as a manifest holds them; nothing if there are none."""
+    entries = {clip: pairs.corpus.reference(clip) for clip, _ in wanted}
+    convert = {
+        clip: keys
+        for clip, entry in entries.items()
+        if (keys := pairs.corpus.conversions(entry).model_dump(mode="json", exclude_defaults=True))
+    }
+    return {"convert": convert} if convert else {}
 
 
 def _files(pairs: Pairs, wanted: Sequence[tuple[str, str]]) -> Iterator[Path]:

@@ -213,6 +213,11 @@ def pairs_subject(corpus: PairsSpec, root: Path, clip: str, codec: str, pictures
     from pyvmaf.features.pairs import window
 
     entry = corpus.reference(clip)
+    if keys := corpus.conversions(entry).model_dump(exclude_defaults=True):
+        raise InputError(
+            f"pairs of {clip} in corpus {corpus.name} are converted before they are measured ({', '.join(keys)}), but pictures are taken "
+            "of videos as they are: take convert out of the corpus file, or name the files in another corpus"
+        )
 
     def opened(item: Any) -> Reader:
         path = confined(root, item.path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -247,6 +245,16 @@ SCHEMA = "pyvmaf-comparison-v1"
 """Name and version of the JSON form, in its key ``schema``."""
 
 
+def check_form(form: str) -> None:
+    """Refuse a format that holds one pair.
+
+    Raises:
+        InputError: it is "xml".
+    """
+    if form == "xml":
+        raise InputError("libvmaf's log (xml) holds one pair: write json, csv or ndjson, or score each version alone")
+
+
 @dataclass(frozen=True)
 class Comparisons:
     """Comparisons of one or several references, as they are written: a row per frame of each version."""
@@ -273,12 +281,20 @@ class Comparisons:
                 yield from ({**names, **row} for row in version.scores.rows())
 
     def text(self, form: str) -> str:
-        """Return it as text: "json", "csv", or "ndjson" with `rest` as the last line."""
+        """Return it as text: "json", "csv", or "ndjson" with `rest` as the last line.
+
+        Raises:
+            InputError: the form is "xml", which has one pair.
+        """
+        check_form(form)
         if form == "json":
             return dumps(self.as_json())
         rows = list(self.rows())
         if form == "ndjson":
             return "".join([*map(row_line, rows), json.dumps(self.rest(), ensure_ascii=False, allow_nan=False) + "\n"])
+        import csv
+        import io
+
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(rows[0])

@@ -64,7 +64,7 @@ def live_ladder(
     first, others, notes = open_pair(reference, {"distorted": distorted}, reading)
     first, others, offsets = aligned(first, others, reading)
     videos = [first, *others.values()]
-    notes += offset_notes(videos, offsets.values(), searched=reading.sync is not None)
+    notes.say(offset_notes(videos, offsets.values(), searched=reading.sync is not None))
     total = expected_frames(videos, reading)
     engine, form = engines.load(compute.backend), first.format
     rows = Rows(engine, selection, teachers, form, compute.threads, Traits.of(first), inputs)
@@ -77,8 +77,9 @@ def live_ladder(
             take(row)
 
     look = Look(videos, shots=compute.shots)
+    ends: list[str] = []
     try:
-        for index, (ours, theirs) in side_by_side(videos, luma=False, reading=reading, after=0, notes=notes):
+        for index, (ours, theirs) in side_by_side(videos, luma=False, reading=reading, after=0, notes=ends):
             look.see(index, (ours, theirs))
             rows.push(ours, theirs)
             hand_over(rows.complete(ended=False))
@@ -88,6 +89,7 @@ def live_ladder(
     finally:
         rows.close()
     watch.check()
+    notes.doubt([*ends, *look.notes()])
     arrays = {name: np.asarray(column, dtype=np.float64) for name, column in values.items()}
     models = {name: arrays[column] for name, column in columns.items()}
     rung = Rung(
@@ -102,7 +104,8 @@ def live_ladder(
         unavailable=rows.unavailable,
         frames=rows.count,
         format=form,
-        notes=[*notes, *look.notes(), *grain_notes(videos, reading)],
+        notes=[*notes.lines, *grain_notes(videos, reading)],
+        doubts=notes.doubts,
         offsets=offsets,
         cuts=look.cuts(),
     )

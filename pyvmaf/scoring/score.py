@@ -518,6 +518,7 @@ class Scoring:
                 ladder.unavailable,
                 {columns[model]: model for model in rung.models},
                 notes=[*notes, *_capped(rung.features, ladder.format)],
+                doubts=[note for note in ladder.doubts if note in notes],
                 reading=reading,
                 alignment={} if offset is None else offset.as_json(),
                 cuts=cuts,

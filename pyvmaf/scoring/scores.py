@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 SCHEMA = "pyvmaf-score-v1"
 """Name and version of the JSON form, in its key ``schema``."""
 
-FORMATS: tuple[str, ...] = (".json", ".csv", ".parquet", ".ndjson")
+FORMATS: tuple[str, ...] = (".json", ".csv", ".parquet", ".ndjson", ".xml")
 """Suffixes of files that scores can be written to."""
 
 
@@ -51,6 +50,7 @@ class Scores:
         notes: what was done to frames to show them as players do, and doubts about the scores, a line each.
         reading: the options of `pyvmaf.features.options.Reading` that were asked for (scaling, a part of the frames, film
             grain), as JSON values.
+        doubts: those of the notes that say why scores may be wrong, or mean something else than they seem to.
         pools: the figures of `pooled`.
         alignment: the offset of the distorted video in "frames", if one was asked for, and the "confidence" and "correlation"
             with which it was found.
@@ -65,6 +65,7 @@ class Scores:
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     reading: dict[str, Any] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
     pools: tuple[str, ...] = POOLS
     alignment: dict[str, float] = field(default_factory=dict)
     cuts: list[int] | None = None
@@ -243,6 +244,8 @@ class Scores:
 
     def _repr_html_(self) -> str:
         """Return the pooled figures as a table, which notebooks show."""
+        from html import escape
+
         pooled = self.pooled()
         heads = "".join(f"<th>{escape(name)}</th>" for name in ("", *self.pools))
         lines = [
@@ -253,14 +256,14 @@ class Scores:
         return f"<table><caption>{len(self)} frames</caption><tr>{heads}</tr>{''.join(lines)}</table>{notes}"
 
     def write(self, path: str | os.PathLike[str], form: str | None = None) -> None:
-        """Write one row per frame as .json (with the pooled figures), .ndjson, .csv or .parquet.
+        """Write one row per frame as .json (with the pooled figures), .ndjson, .csv, .parquet, or as the .xml log of libvmaf.
 
-        All digits are kept: values that are read back equal those that were computed. NaN is null in JSON and empty in
-        CSV.
+        All digits are kept, but in the log, which has six: values that are read back equal those that were computed. NaN is null
+        in JSON and empty in CSV.
 
         Args:
             path: the file; ``-`` for standard output, or a pipe.
-            form: json, ndjson, csv or parquet; by default that of the file's suffix, and json without a suffix.
+            form: json, ndjson, csv, parquet or xml; by default that of the file's suffix, and json without a suffix.
 
         Raises:
             InputError: see `output_format`.
@@ -268,7 +271,14 @@ class Scores:
         write_rows(self, path, form)
 
     def text(self, form: str) -> str:
-        """Return one row per frame as text: "csv", "json", or "ndjson", a line of JSON per row with a last one as `rest`."""
+        """Return one row per frame as text: "csv", "json", "ndjson", a line of JSON per row with a last one as `rest`, or "xml", the
+        log of libvmaf.
+        """
+        if form == "xml":
+            from pyvmaf.scoring.xml_log import xml_log
+
+            measured = {name: values for name, values in self.columns.items() if name not in self.unavailable}
+            return xml_log(self.frame_index, measured, self.size)
         if form == "json":
             return dumps(self.as_json())
         if form == "ndjson":
@@ -328,7 +338,11 @@ class RowsOfScores(Protocol):
     """What is written to a file: a row per frame, as text or as a table."""
 
     def text(self, form: str) -> str:
-        """Return it as "json", "ndjson" or "csv"."""
+        """Return it as "json", "ndjson", "csv" or "xml".
+
+        Raises:
+            InputError: it has no such form.
+        """
 
     def to_arrow(self) -> pa.Table:
         """Return it as an arrow table."""
@@ -356,7 +370,7 @@ def csv_cells(values: Iterable[Any]) -> list[str]:
 
 
 def output_format(path: str | os.PathLike[str], form: str | None = None) -> str:
-    """Return the format in which scores are written to a path: json, ndjson, csv or parquet.
+    """Return the format in which scores are written to a path: json, ndjson, csv, parquet or xml.
 
     Args:
         path: the file; ``-`` for standard output, or a pipe.
@@ -389,6 +403,13 @@ def output_format(path: str | os.PathLike[str], form: str | None = None) -> str:
     return form
 
 
+_STARTS = {
+    "ndjson": (b'{"frame_index"', b'{"reference"'),
+    "csv": (b"frame_index", b"reference,distorted,frame_index"),
+    "xml": (b"<VMAF",),
+}
+
+
 def _holds_scores(path: Path, form: str) -> bool:
     try:
         if form == "parquet":
@@ -401,13 +422,8 @@ def _holds_scores(path: Path, form: str) -> bool:
         if form == "json":
             body = read_json(path)
             return isinstance(body, dict) and ({"pooled", "frames"} <= body.keys() or {"comparisons"} <= body.keys())
-        starts = (
-            (b'{"frame_index"', b'{"reference"')
-            if form == "ndjson"
-            else (b"frame_index", b"reference,distorted,frame_index")
-        )
         with open(path, "rb") as stream:
-            return stream.read(40).startswith(starts)
+            return stream.read(40).startswith(_STARTS[form])
     except PyvmafError:
         return False
 

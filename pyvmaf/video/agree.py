@@ -115,6 +115,10 @@ class Side:
         """Whether its header or its first frame says so. Encoders often keep the one and lose the other."""
         return bool(self.fields)
 
+    def own_notes(self) -> list[str]:
+        """Return what was done to its frames, and `remarks`, each with its name."""
+        return [*([self.choice] if self.choice else []), *(f"{self.path} {remark}" for remark in self.remarks())]
+
     def remarks(self) -> list[str]:
         """Return what a person should know of this video, whatever it is compared with: "is mirrored …", without its name."""
         remarks = list(self.doubts)
@@ -144,9 +148,7 @@ def compare(reference: Side, distorted: Side) -> list[str]:
     """
     names = str(reference.path), str(distorted.path)
     size = distorted.width, distorted.height
-    notes = []
-    for side in (reference, distorted):
-        notes += [*([side.choice] if side.choice else []), *(f"{side.path} {remark}" for remark in side.remarks())]
+    notes = [*reference.own_notes(), *distorted.own_notes()]
     if reference.raw or distorted.raw:
         notes += _raw_colours(reference, distorted)
     else:
@@ -270,10 +272,24 @@ def same_shape(reference: Side, distorted: Side) -> bool:
     return abs(reference.aspect - distorted.aspect) <= _ROUNDED * reference.aspect
 
 
+def looks_turned(reference: Side, distorted: Side) -> bool:
+    """Return whether width and height are swapped."""
+    return (reference.width, reference.height) == (distorted.height, distorted.width)
+
+
+def stretched(reference: Side, distorted: Side) -> str:
+    """Return the doubt about a distorted picture of another shape, which is scaled to the reference's all the same."""
+    return (
+        f"{distorted.path} is {distorted.size}, an aspect ratio of {float(distorted.aspect):.3f}, and is stretched to that of "
+        f"{reference.path}, {reference.size} and {float(reference.aspect):.3f}: if one of them was cropped or has borders, their pictures "
+        "do not lie on each other and the score is too low: use --crop or --pad instead"
+    )
+
+
 def shapes_differ(reference: Side, distorted: Side) -> InputError:
     """Return the error for pictures of different shape, which no scaling makes comparable."""
     sizes = f"{reference.path} is {reference.size}, {distorted.path} is {distorted.size}"
-    if (reference.width, reference.height) == (distorted.height, distorted.width):
+    if looks_turned(reference, distorted):
         return InputError(
             f"sizes are swapped: {sizes}: one looks turned by 90 degrees; turn it with FFmpeg's option -vf transpose=clock "
             "or transpose=cclock"
@@ -292,7 +308,7 @@ def shapes_differ(reference: Side, distorted: Side) -> InputError:
     return InputError(
         f"aspect ratios differ: {reference.path} is {reference.size} ({float(reference.aspect):.3f}), {distorted.path} is "
         f"{distorted.size} ({float(distorted.aspect):.3f}): scaling would stretch the picture; one looks letterboxed or cropped: "
-        "cut both to the same part of the picture with FFmpeg's filter crop, or give the right pair"
+        "cut both to the same part of the picture (score --crop, or FFmpeg's filter crop), or give the right pair"
     )
 
 

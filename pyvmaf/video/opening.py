@@ -40,6 +40,8 @@ _REMEDIES = {"Header too large": ": its first line is longer than 127 characters
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".dpx", ".exr", ".tga", ".jp2")
 _NUMBER = re.compile(r"%0?([0-9]{0,2})d")
+# A path has one slash where an address has two.
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
 
 _KINDS = (
     (stat.S_ISFIFO, "a pipe, which can be read only once, but videos are read more than once: save it to a file first"),
@@ -96,11 +98,16 @@ def check_regular(path: Path) -> int:
 
     Raises:
         MissingFileError: there is no such file.
-        InputError: it is a folder, a pipe, a socket or a device, or it is empty.
+        InputError: it is a folder, a pipe, a socket or a device, it is empty, or it is an address.
     """
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as err:
+        if address := _ADDRESS.match(str(path)):
+            raise InputError(
+                f"{path} is an address ({address[1]}): nothing is read over a network, because a video is read more than once and its "
+                "bytes could differ; download it first (curl -O, wget), or pipe it as y4m from a program that reads it"
+            ) from err
         raise MissingFileError(f"no such file: {path}") from err
     except OSError as err:
         raise InputError(f"{path} cannot be read: {err.strerror}") from err

@@ -12,7 +12,6 @@ from copy import copy
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -111,6 +110,7 @@ class Reader:
         path, raw: as above.
         coded: format of the frames as they are coded.
         index: which video stream is read, counted from 0, as in FFmpeg's ``v:N``.
+        stream: what the file says about it.
         stated_frames: number of frames that the header states, None if it does not.
         interlaced: number of frames of the latest pass that are flagged as interlaced.
 
@@ -171,12 +171,6 @@ class Reader:
                 f"{self.path} has {form.bit_depth} bits per sample: it is not narrowed to {self._bit_depth}"
             )
         return Format.planar(form.width, form.height, form.chroma, self._bit_depth)
-
-    @cached_property
-    def stream(self) -> Stream:
-        """What the file says about the video stream that is read."""
-        with self._open() as container:
-            return Stream.of(container, self.index, self._notice)
 
     @cached_property
     def presentation(self) -> Presentation:
@@ -337,11 +331,11 @@ class Reader:
 
     def _digest(self) -> str:
         """SHA-256 of the file; of numbered pictures, of the list of theirs."""
-        from pyvmaf.base.files import sha256_file
+        from pyvmaf.base.files import sha256_bytes, sha256_file
 
         if not self._pictures:
             return sha256_file(self.path)
-        return sha256("".join(sha256_file(file) for file in self._pictures).encode()).hexdigest()
+        return sha256_bytes("".join(sha256_file(file) for file in self._pictures).encode())
 
     def widened(self, bit_depth: int) -> Reader:
         """Return a reader of the same file whose planes have `bit_depth` bits per sample."""
@@ -579,7 +573,7 @@ class Reader:
         """Format of the first frame, and number of frames as the header states it."""
         with self._open() as container:
             self.index = choose(container, self.path, self._number)
-            self._notice = notice(container, self.path, self.index)
+            self.stream = Stream.of(container, self.index, notice(container, self.path, self.index))
             stream = container.streams.video[self.index]
             self._listed, self._leading = len(self._pictures) or int(stream.frames), 0
             # Of WebM; the samples of the pictures have no alpha then.
@@ -632,7 +626,7 @@ class _Facts(NamedTuple):
         form = Format(frame.width, frame.height, frame.format.name)
         grain = side_data(frame, "FILM_GRAIN_PARAMS") is not None
         profile = side_data(frame, "ICC_PROFILE")
-        digest = "" if profile is None else sha256(bytes(profile)).hexdigest()
+        digest = "" if profile is None else _hash(bytes(profile))
         return cls(form, Colour.of(frame), bool(frame.interlaced_frame), display_matrix(frame), grain, digest)
 
     def check(self, first: _Facts, path: Path, index: int, *, scaled: bool) -> None:
@@ -665,6 +659,12 @@ class _Facts(NamedTuple):
             raise InputError(
                 f"{path} changes its colours from {first.colour.words} to {self.colour.words} {since}"
             ) from err
+
+
+def _hash(data: bytes) -> str:
+    from pyvmaf.base.files import sha256_bytes
+
+    return sha256_bytes(data)
 
 
 def _seconds(stamp: str | None) -> float | None:

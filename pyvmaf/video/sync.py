@@ -52,15 +52,14 @@ class Offset(NamedTuple):
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 
-def offset_frames(offset: int | str, rate: Fraction | None) -> int:
-    """Return an offset in frames.
+def parse_offset(offset: int | str) -> int | float:
+    """Return the frames of an offset as an integer, or its seconds as a float.
 
     Args:
         offset: frames, or text: frames ("-3"), or seconds ("0.1s").
-        rate: frames per second of the reference.
 
     Raises:
-        InputError: it has another form, or is not a whole number of frames.
+        InputError: it has another form.
     """
     text = str(offset).strip()
     try:
@@ -73,11 +72,28 @@ def offset_frames(offset: int | str, rate: Fraction | None) -> int:
         raise InputError(
             f"an offset of {text!r} is not of the form N (frames) or N.Ns (seconds), for example -3 or 0.12s"
         ) from None
+    return seconds
+
+
+def offset_frames(offset: int | str, rate: Fraction | None) -> int:
+    """Return an offset in frames.
+
+    Args:
+        offset: frames, or text: frames ("-3"), or seconds ("0.1s").
+        rate: frames per second of the reference.
+
+    Raises:
+        InputError: it has another form, or is not a whole number of frames.
+    """
+    value = parse_offset(offset)
+    if isinstance(value, int):
+        return value
+    text = f"{value:g}s"
     if rate is None:
         raise InputError(
             f"an offset of {text} needs the frame rate of the reference, which it does not state: give frames"
         )
-    frames = seconds * float(rate)
+    frames = value * float(rate)
     if abs(frames - round(frames)) > _OFF_GRID:
         raise InputError(
             f"an offset of {text} is {frames:.3f} frames at {float(rate):.6g} frames per second: give a whole number of frames, "

@@ -25,9 +25,10 @@ from pyvmaf.base.layout import AGGREGATED
 from pyvmaf.base.opinion import MOS, NATIVE, shown_scale
 from pyvmaf.base.roots import VARIABLE
 from pyvmaf.codecs.encoders import ENCODERS
+from pyvmaf.corpora import ladders
 from pyvmaf.corpora.keys import periodic
 from pyvmaf.corpora.manifest import CorpusClip, CorpusManifest
-from pyvmaf.corpora.pairs import Pair, measured_size
+from pyvmaf.corpora.pairs import Pair, Reference, measured_size
 from pyvmaf.corpora.pairs import Spec as Pairs
 from pyvmaf.corpora.prepare import plan as plan_clip
 from pyvmaf.corpora.spec import Entry, VideoCorpus, load_corpus
@@ -155,6 +156,11 @@ class _Clips:
             reference = _stated(entry)
             if reference is None:
                 continue
+            try:
+                reference = _converted(corpus, entry, reference)
+            except InputError as err:
+                self.problems.append(f"corpus {corpus.name}: {err}")
+                continue
             size = measured_size(corpus, entry, reference) or (reference.width, reference.height)
             depths = {max(reference.bit_depth, form.bit_depth) for pair in entry.pairs if (form := _stated(pair))}
             self.pairs[corpus.name, entry.key] = [
@@ -172,6 +178,19 @@ class _Clips:
                 if clip[0] in encoded:
                     examples.setdefault(replace(form, rate=None), clip)
         return self._distinct[encoded]
+
+
+def _converted(corpus: Pairs, entry: Reference, reference: Format) -> Format:
+    """Format of a reference after the conversions of its pairs.
+
+    Raises:
+        InputError: they do not fit the pictures of a file.
+    """
+    convert = corpus.conversions(entry)
+    for pair in entry.pairs:
+        if (form := _stated(pair)) is not None:
+            convert.format(form, "distorted", pair.path)
+    return convert.format(reference, "reference", entry.path)
 
 
 def _stated(item: Entry | Pair) -> Format | None:
@@ -449,6 +468,12 @@ def _pictures(plan: Plan, table: str, clips: _Clips) -> Iterator[Problem]:
         yield f"pictures.{name}: {err}"
         return
     for corpus, clip, codec in plan.picture_ladders(table):
+        owner = plan.corpora[corpus]
+        if owner.paired and ladders.conversions(owner.spec, owner.clips[clip]):
+            yield (
+                f"table {table!r} is of pictures, which are taken of videos as they are, but the pairs of {clip} in corpus {corpus} are "
+                "converted (convert): take it out of the corpus file, or leave the corpus out of the table"
+            )
         if codec == layout.REFERENCE and (form := clips.formats.get((corpus, clip))) is not None:
             size, where = (form.width, form.height), f"clip {clip} of corpus {corpus}"
             yield from _caught(lambda: pictures.picture(*size, size, where), f"pictures.{name}: ")  # noqa: B023

@@ -173,7 +173,8 @@ class Corpus:
         """The keys of the whole file, but for those that say where a dataset comes from, and for the pairs that exist."""
         spec = {key: value for key, value in self.spec.items() if key != "dataset"}
         if self.paired:
-            spec = {key: spec[key] for key in ("name", "license", "description", "on_error", "max_clips", "mos_scale")}
+            keys = ("name", "license", "description", "on_error", "max_clips", "mos_scale", "convert")
+            spec = {key: spec.get(key) for key in keys}
             spec["entries"] = [{k: v for k, v in entry.items() if k != "pairs"} for entry in self.clips.values()]
         elif not self.skips:
             spec = {key: value for key, value in spec.items() if key not in ("on_error", "max_failed_share")}

@@ -17,6 +17,7 @@ from pyvmaf.features.options import Compute, Reading
 from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.format import Format
 from pyvmaf.video.probe import inspect
+from pyvmaf.video.reader import Reader
 
 Make = Callable[..., Path]
 
@@ -200,13 +201,22 @@ def test_the_remedy_for_a_range_gives_the_number_of_ffmpeg(master: Path, encode:
     ],
 )
 @pytest.mark.parametrize("scale", [False, True, "320x192"])
-def test_pictures_of_another_shape_are_not_to_be_scaled(
+def test_pictures_of_another_shape_are_scaled_only_if_that_is_asked_for(
     master: Path, encode: Callable[..., Path], filter_: str, words: str, scale: bool | str
 ) -> None:
     other = encode(f"shape-{re.sub('[^a-z0-9]', '-', filter_)}.mkv", "-vf", filter_, *X264, "-crf", "20")
-    with pytest.raises(InputError, match=words) as error:
-        score(master, other, scale=scale)
-    assert "--scale" not in str(error.value)
+    if not scale or "swapped" in words:
+        with pytest.raises(InputError, match=words) as error:
+            score(master, other, scale=scale)
+        assert "--scale" not in str(error.value)
+        return
+    scores = pyvmaf.score(master, other, scale=scale, features="psnr_y", model=None, frames=(0, 1))
+    ours, theirs = (Reader(path).side for path in (master, other))
+    [doubt] = [note for note in scores.doubts if "is stretched to that of" in note]
+    assert f"{other} is {theirs.size}, an aspect ratio of {float(theirs.aspect):.3f}" in doubt
+    assert f"{master}, {ours.size} and {float(ours.aspect):.3f}" in doubt
+    assert "--crop or --pad" in doubt
+    assert doubt in scores.notes
 
 
 def test_smaller_pictures_of_one_shape_are_to_be_scaled(master: Path, encode: Callable[..., Path]) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.features.pool import pool
 from pyvmaf.scoring.limit import Limit
 from pyvmaf.scoring.report import ScoreReport
+from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.piped import Piped
 from pyvmaf.video.reader import Reader
 from tests.make.commands import command, refusal
@@ -110,7 +112,19 @@ class TestOneNumber:
             (("--fail-under", "5:max"), whole["vmaf"].max()),
         ):
             done = command("score", *short, "--quiet", *words)
-            assert (done.returncode, done.stdout) == (0, f"{float(expected)!r}\n")
+            # These frames are smaller than the screen of the model, which changes nothing about the number.
+            assert (done.returncode, done.stdout, done.stderr) == (0, f"{float(expected)!r}\n", "")
+
+    def test_what_changes_its_meaning_is_still_said(
+        self, short: tuple[Path, Path], convert: Callable[..., Path]
+    ) -> None:
+        flat = convert(short[1], "flat.mkv", "-vf", "scale=176:100,setsar=1", "-c:v", "ffv1")
+        done = command("score", short[0], flat, "--quiet", "--scale", "reference", "--crop", "reference=176x144+0+0")
+        [line] = done.stderr.splitlines()
+        assert line.startswith(f"warning: {flat} is 176x100, an aspect ratio of 1.760, and is stretched")
+        loud = command("score", short[0], flat, "--scale", "reference", "--crop", "reference=176x144+0+0").stderr
+        assert line in loud.splitlines()
+        assert sum(said.startswith("note: ") for said in loud.splitlines()) == 2
 
     def test_a_limit(self, short: tuple[Path, Path], whole: pyvmaf.Scores) -> None:
         lowest = float(whole["vmaf"].min())
@@ -222,3 +236,61 @@ class TestPipes:
         ).read_bytes()
         notes = pyvmaf.score(short[0], fed(tmp_path / "fast", fast)).notes
         assert any("frame rates differ" in note and "both have 12 frames" in note for note in notes)
+
+
+class TestXmlLog:
+    def test_as_libvmaf_writes_it(self, short: tuple[Path, Path], whole: pyvmaf.Scores, tmp_path: Path) -> None:
+        """An independent build of libvmaf, in FFmpeg, writes its log of the same pair."""
+        theirs = tmp_path / "theirs.xml"
+        sides = "[0:v]settb=1/25,setpts=N[a];[1:v]settb=1/25,setpts=N[b]"
+        graph = f"{sides};[a][b]libvmaf=log_fmt=xml:log_path={theirs}"
+        words = [
+            str(word)
+            for word in (
+                ffmpeg().path,
+                "-v",
+                "error",
+                "-i",
+                short[1],
+                "-i",
+                short[0],
+                "-lavfi",
+                graph,
+                "-f",
+                "null",
+                "-",
+            )
+        ]
+        subprocess.run(words, check=True)
+        assert command("score", *short, "-o", tmp_path / "ours.xml").returncode == 0
+        ours, other = (ET.parse(file).getroot() for file in (tmp_path / "ours.xml", theirs))  # noqa: S314
+        assert ours.tag == other.tag == "VMAF"
+        assert ours.find("params").attrib == other.find("params").attrib  # type: ignore[union-attr]
+        frames = [item.attrib for item in ours.iter("frame")]
+        expected = [item.attrib for item in other.iter("frame")]
+        assert len(frames) == len(expected) == len(whole)
+        for mine, their in zip(frames, expected, strict=True):
+            assert mine.keys() <= their.keys()
+            assert {"frameNum", "vmaf", "integer_adm2", "integer_vif_scale3", "integer_motion2"} <= mine.keys()
+            for name, value in mine.items():
+                assert float(value) == pytest.approx(float(their[name]), abs=2e-6)
+        pooled = {item.attrib["name"]: item.attrib for item in other.iter("metric")}
+        for item in ours.iter("metric"):
+            for figure in ("min", "max", "mean", "harmonic_mean"):
+                assert float(item.attrib[figure]) == pytest.approx(float(pooled[item.attrib["name"]][figure]), abs=2e-6)
+
+    def test_it_is_replaced_and_other_files_are_not(self, short: tuple[Path, Path], tmp_path: Path) -> None:
+        log = tmp_path / "log.xml"
+        assert [command("score", *short, "-o", log).returncode for _ in range(2)] == [0, 0]
+        log.write_text("<html>")
+        assert "exists already, and is not xml of scores" in refusal("score", *short, "-o", log)
+
+    def test_it_holds_one_pair(self, short: tuple[Path, Path], tmp_path: Path) -> None:
+        message = refusal("score", short[0], short[1], short[0], "-o", tmp_path / "log.xml")
+        assert "libvmaf's log (xml) holds one pair" in message
+
+
+@pytest.mark.parametrize("address", ["https://localhost/a.mp4", "rtmp://localhost/live", "s3://bucket/a.mkv"])
+def test_addresses_are_refused_with_the_reason(short: tuple[Path, Path], address: str) -> None:
+    message = refusal("score", short[0], address)
+    assert f"is an address ({address.partition(':')[0]}): nothing is read over a network" in message

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyvmaf.engines.libvmaf.build import native
 from pyvmaf.engines.libvmaf.context import Context
@@ -12,6 +13,9 @@ from pyvmaf.engines.libvmaf.context import Context
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from pyvmaf.engines.protocol import Request
+    from pyvmaf.video.format import Format
 
     Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -24,17 +28,53 @@ WIDTH, HEIGHT = 109, 65
 _ADM_SCALES = tuple(f"adm_scale{scale}" for scale in range(4))
 
 
+class Check(NamedTuple):
+    """A kernel that has to give libvmaf's scores of the golden frames.
+
+    Attributes:
+        extractor: "adm", "vif" or "motion".
+        bits: per sample of the frames.
+        gain_limit: of `GAIN_LIMITS`; the first one for motion, which has none.
+    """
+
+    extractor: str
+    bits: int = 8
+    gain_limit: float = GAIN_LIMITS[0]
+
+
+EVERY: frozenset[Check] = frozenset(
+    Check(extractor, bits, limit)
+    for extractor in ("adm", "vif", "motion")
+    for bits in (8, 10)
+    for limit in (GAIN_LIMITS if extractor != "motion" else GAIN_LIMITS[:1])
+)
+"""All that is checked of an instruction set."""
+
+
+def checks_of(requests: Iterable[Request], form: Format) -> frozenset[Check]:
+    """Return the checks of the kernels behind requests on frames of a format; others need none."""
+    bits = 8 if form.bit_depth == 8 else 10
+    checks = set()
+    for request in requests:
+        limit = dict(request.options).get(f"{request.extractor}_enhn_gain_limit", f"{GAIN_LIMITS[0]:g}")
+        checks.add(Check(request.extractor, bits, GAIN_LIMITS[float(limit) != GAIN_LIMITS[0]]))
+    return EVERY & checks
+
+
 @cache
-def instruction_set() -> str | None:
+def instruction_set(checks: frozenset[Check] = EVERY) -> str | None:
     """Return the instruction set to use; None if libvmaf has to compute, which a warning then says.
 
-    A fault of a processor, a compiler or a mathematical library shows here, before a wrong number exists: each
-    instruction set has to give all logarithms of plain C++, and libvmaf's scores of frames with detail, noise and clipped
-    samples, at 8 and 10 bits.
+    A fault of a processor, a compiler or a mathematical library shows here, before a wrong number exists: an
+    instruction set has to give all logarithms of plain C++, and with the kernels that are used libvmaf's scores of frames with
+    detail, noise and clipped samples.
+
+    Args:
+        checks: the kernels that are about to be used. Each is checked once.
     """
     names: list[str] = native().instruction_sets()
     for name in names:
-        if native().logarithms_agree(name) and all(_frame_agrees(name, bits) for bits in (8, 10)):
+        if _logarithms_agree(name) and all(_agrees(name, check) for check in sorted(checks)):
             return name
         warnings.warn(
             f"the kernels for {name} differ from libvmaf on this machine and are not used: please report it with what "
@@ -45,15 +85,21 @@ def instruction_set() -> str | None:
     return None
 
 
-def _frame_agrees(name: str, bits: int) -> bool:
-    reference, distorted = golden_frames(bits)
-    return (
-        _adm_agrees(name, bits, reference, distorted)
-        and _vif_agrees(name, bits, reference, distorted)
-        and _motion_agrees(name, bits, [reference, distorted])
-    )
+@cache
+def _logarithms_agree(name: str) -> bool:
+    return bool(native().logarithms_agree(name))
 
 
+@cache
+def _agrees(name: str, check: Check) -> bool:
+    reference, distorted = golden_frames(check.bits)
+    if check.extractor == "motion":
+        return _motion_agrees(name, check.bits, [reference, distorted])
+    compare = _adm_agrees if check.extractor == "adm" else _vif_agrees
+    return compare(name, check, reference, distorted)
+
+
+@cache
 def golden_frames(bits: int) -> tuple[Plane, Plane]:
     """Return a frame with detail and clipped samples, and the same with noise."""
     import numpy as np
@@ -69,35 +115,32 @@ def golden_frames(bits: int) -> tuple[Plane, Plane]:
     return reference, distorted
 
 
-def _adm_agrees(name: str, bits: int, reference: Plane, distorted: Plane) -> bool:
-    kernel = native().Adm(WIDTH, HEIGHT, bits, 1, list(GAIN_LIMITS), True, 3.0, 1080, 0.03125, 0, name)
-    for limit, parts in zip(GAIN_LIMITS, kernel.measure(reference, [distorted])[0].astype(float), strict=True):
-        with Context(WIDTH, HEIGHT, "400", bits) as context:
-            context.use_feature("adm", {} if limit == GAIN_LIMITS[0] else {"adm_enhn_gain_limit": limit})
-            context.read([reference], [distorted], 0)
-            context.flush()
-            scores = {key: context.feature_scores(key, [0])[0] for key in context.keys}
-        detail, whole, additive = parts.sum(axis=0)
-        found = [detail / whole, additive / whole, *(parts[:, 0] / parts[:, 1])]
-        expected = [next(scores[key] for key in scores if part in key) for part in ("adm2", "aim", *_ADM_SCALES)]
-        if found != expected:
-            return False
-    return True
+def _adm_agrees(name: str, check: Check, reference: Plane, distorted: Plane) -> bool:
+    limit = check.gain_limit
+    kernel = native().Adm(WIDTH, HEIGHT, check.bits, 1, [limit], True, 3.0, 1080, 0.03125, 0, name)
+    parts = kernel.measure(reference, [distorted])[0][0].astype(float)
+    with Context(WIDTH, HEIGHT, "400", check.bits) as context:
+        context.use_feature("adm", {} if limit == GAIN_LIMITS[0] else {"adm_enhn_gain_limit": limit})
+        context.read([reference], [distorted], 0)
+        context.flush()
+        scores = {key: context.feature_scores(key, [0])[0] for key in context.keys}
+    detail, whole, additive = parts.sum(axis=0)
+    found = [detail / whole, additive / whole, *(parts[:, 0] / parts[:, 1])]
+    return found == [next(scores[key] for key in scores if part in key) for part in ("adm2", "aim", *_ADM_SCALES)]
 
 
-def _vif_agrees(name: str, bits: int, reference: Plane, distorted: Plane) -> bool:
+def _vif_agrees(name: str, check: Check, reference: Plane, distorted: Plane) -> bool:
     import numpy as np
 
-    ratios = native().Vif(WIDTH, HEIGHT, bits, 1, list(GAIN_LIMITS), name).measure(reference, [distorted])[0]
-    for limit, (numerators, denominators) in zip(GAIN_LIMITS, np.moveaxis(ratios, -1, 1), strict=True):
-        with Context(WIDTH, HEIGHT, "400", bits) as context:
-            context.use_feature("vif", {} if limit == GAIN_LIMITS[0] else {"vif_enhn_gain_limit": limit})
-            context.read([reference], [distorted], 0)
-            context.flush()
-            expected = [context.feature_scores(key, [0])[0] for key in context.keys]
-        if not np.array_equal(numerators / denominators, np.asarray(expected, dtype=np.float32)):
-            return False
-    return True
+    limit = check.gain_limit
+    ratios = native().Vif(WIDTH, HEIGHT, check.bits, 1, [limit], name).measure(reference, [distorted])[0]
+    ((numerators, denominators),) = np.moveaxis(ratios, -1, 1)
+    with Context(WIDTH, HEIGHT, "400", check.bits) as context:
+        context.use_feature("vif", {} if limit == GAIN_LIMITS[0] else {"vif_enhn_gain_limit": limit})
+        context.read([reference], [distorted], 0)
+        context.flush()
+        expected = [context.feature_scores(key, [0])[0] for key in context.keys]
+    return np.array_equal(numerators / denominators, np.asarray(expected, dtype=np.float32))
 
 
 def _motion_agrees(name: str, bits: int, frames: list[Plane]) -> bool:

@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from pyvmaf.engines.kernels import adm, motion, vif
-from pyvmaf.engines.kernels.check import instruction_set
+from pyvmaf.engines.kernels.check import checks_of, instruction_set
 from pyvmaf.engines.libvmaf.engine import ENGINE as LIBVMAF
 from pyvmaf.engines.libvmaf.equal import EqualEngine
 from pyvmaf.engines.protocol import Batch
@@ -37,7 +37,7 @@ class Kernels(EqualEngine):
 
     def open(self, requests: Requests, form: Format) -> Batch:
         """Open kernels for the requests that have one, and libvmaf for the others."""
-        level = instruction_set()
+        level = instruction_set(checks_of(requests, form))
         own, others = divide(requests, form, level)
         if level is None or not own:
             return LIBVMAF.open(requests, form)
@@ -45,7 +45,7 @@ class Kernels(EqualEngine):
 
     def stream(self, requests: Requests, form: Format) -> Stream:
         """Open kernels for the requests that have one, and a stream of libvmaf for the others."""
-        level = instruction_set()
+        level = instruction_set(checks_of(requests, form))
         own, others = divide(requests, form, level)
         if level is None or not own:
             return LIBVMAF.stream(requests, form)

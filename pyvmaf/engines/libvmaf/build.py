@@ -5,7 +5,6 @@ Log level and CPU mask are global inside libvmaf, so they are functions of this 
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 from collections.abc import Iterable, Iterator
@@ -102,6 +101,7 @@ def engine() -> dict[str, Any]:
         pyvmaf (version), libvmaf (version), commit, identity, repairs (errors of libvmaf that are put right), sha256 (of
         the extension), compiler, flags, simd (the widest instruction set that may be used on this machine) and cuda.
     """
+    from hashlib import sha256
     from importlib.metadata import version
 
     extension = native()
@@ -112,7 +112,7 @@ def engine() -> dict[str, Any]:
         "commit": build["commit"],
         "identity": identity(),
         "repairs": list(repairs()),
-        "sha256": hashlib.sha256(Path(extension.__file__).read_bytes()).hexdigest(),
+        "sha256": sha256(Path(extension.__file__).read_bytes()).hexdigest(),
         "compiler": build["compiler"],
         "flags": build["flags"],
         "simd": simd(),

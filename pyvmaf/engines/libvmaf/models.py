@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
@@ -250,14 +250,35 @@ def _second_generation(
     )
 
 
-def _built_in() -> dict[str, ModelInfo]:
-    infos = [
-        _first_generation("vmaf_v0.6.1"),
-        _first_generation("vmaf_v0.6.1neg", 1.0),
-        _first_generation("vmaf_4k_v0.6.1", transform="none"),
-        _first_generation("vmaf_4k_v0.6.1neg", 1.0, transform="none"),
-        _first_generation("vmaf_b_v0.6.3", members=21),
-    ]
+class _BuiltIn(Mapping[str, ModelInfo]):
+    """Models by version, each described when it is asked for: most calls need one of them."""
+
+    def __init__(self, makers: Mapping[str, Callable[[str], ModelInfo]]) -> None:
+        self._makers, self._infos = makers, dict[str, ModelInfo]()
+
+    def __getitem__(self, version: str) -> ModelInfo:
+        if version not in self._infos:
+            self._infos[version] = self._makers[version](version)
+        return self._infos[version]
+
+    def __contains__(self, version: object) -> bool:
+        return version in self._makers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def _built_in() -> _BuiltIn:
+    makers: dict[str, Callable[[str], ModelInfo]] = {
+        "vmaf_v0.6.1": _first_generation,
+        "vmaf_v0.6.1neg": partial(_first_generation, gain_limit=1.0),
+        "vmaf_4k_v0.6.1": partial(_first_generation, transform="none"),
+        "vmaf_4k_v0.6.1neg": partial(_first_generation, gain_limit=1.0, transform="none"),
+        "vmaf_b_v0.6.3": partial(_first_generation, members=21),
+    }
     views: tuple[tuple[str, float, int, dict[str, OptionValue]], ...] = (
         ("3d0h", 3.0, 1080, {"speed_kernelscale": 1.0}),
         ("3d0h_2160", 3.0, 2160, {"speed_prescale": 0.5, "speed_prescale_method": "bilinear"}),
@@ -266,12 +287,13 @@ def _built_in() -> dict[str, ModelInfo]:
     )
     for rate in ("", "hfr_"):
         for view, distance, height, speed in views:
-            source = f"vmaf_v1.0.16_{rate}{view}"
-            infos.append(_second_generation(source, distance, height, speed, high_rate=bool(rate)))
-    return {info.source: info for info in infos}
+            makers[f"vmaf_v1.0.16_{rate}{view}"] = partial(
+                _second_generation, distance=distance, height=height, speed=speed, high_rate=bool(rate)
+            )
+    return _BuiltIn(makers)
 
 
-MODELS: dict[str, ModelInfo] = _built_in()
+MODELS: Mapping[str, ModelInfo] = _built_in()
 """The models inside the pinned build, by version."""
 
 
