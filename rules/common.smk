@@ -296,6 +296,13 @@ def devices(backend):
     return {"gpu": lambda wildcards: PLAN.gpus(backend(wildcards))}
 
 
+def training_devices():
+    """The resource `gpu` of a rule that trains; none if no model is trained on a device."""
+    if not any(model.gpus for model in PLAN.models.values()):
+        return {}
+    return {"gpu": lambda wildcards: PLAN.model(wildcards.model).gpus}
+
+
 def rungs_of(file):
     """Files of one kind, one for each rung of a ladder."""
 

@@ -23,6 +23,7 @@ rule fit_model:
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
+        **training_devices(),
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("fit"),

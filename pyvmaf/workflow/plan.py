@@ -246,6 +246,11 @@ class Model:
         """Its family."""
         return str(self.spec["kind"])
 
+    @property
+    def gpus(self) -> int:
+        """How many CUDA devices its training takes: 1 or 0."""
+        return int(self.spec.get("device") == "cuda")
+
     def code(self, verb: str) -> str:
         """The identity of a verb's code for this model: the verb's, and the parts of the family that it loads."""
         own = hasattr(self._family, "uses")

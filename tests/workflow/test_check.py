@@ -442,3 +442,8 @@ class TestBackends:
         plan = self.planned(backends={"mine": "libvmaf-cuda"}, tables={"default": {"mixed_engines": True}})
         assert plan.needs_gpu
         assert [plan.gpus(plan.backend(corpus)) for corpus in ("mine", "other")] == [1, 0]
+
+    def test_only_jobs_of_models_with_a_device_take_one(self) -> None:
+        model("fast", device="cuda")
+        plan = self.planned(corpora=["mine"], models=["small", "fast"])
+        assert [plan.model(name).gpus for name in ("small", "fast")] == [0, 1]

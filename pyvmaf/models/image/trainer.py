@@ -27,7 +27,8 @@ with warnings.catch_warnings():
 
 from torch.utils.data import DataLoader
 
-from pyvmaf.errors import PyvmafError, UnavailableError
+from pyvmaf.errors import PyvmafError
+from pyvmaf.models.device import check_device
 from pyvmaf.models.image.checkpoints import SafetensorsIO
 from pyvmaf.models.image.learning import Batch, Lesson
 from pyvmaf.models.image.memory import kept_memory
@@ -239,10 +240,7 @@ def train(
         UnavailableError: the device of the spec is not there.
         PyvmafError: a loss became NaN or infinite.
     """
-    if spec.device == "cuda" and not torch.cuda.is_available():
-        raise UnavailableError(
-            f"{spec.name} is trained with device: cuda, which this machine does not have: set device: cpu"
-        )
+    check_device(spec.name, spec.device)
     first = int(stream("weights", seed, member.name).integers(1 << 62))
     with one_thread(), kept_memory(), _quiet(), torch.random.fork_rng():
         torch.manual_seed(first)

@@ -15,6 +15,7 @@ from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError
 from pyvmaf.features.catalog import TEACHER, pooled_column
 from pyvmaf.models.crossval import Division, Predict, codecs_of, figures, summarise, validate
+from pyvmaf.models.device import check_device
 from pyvmaf.models.families import Fit, Run
 from pyvmaf.models.regressor.base import TENSORS
 from pyvmaf.models.regressor.networks import Mlp, build
@@ -30,9 +31,11 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
     """Train one seed.
 
     Raises:
+        UnavailableError: the device of the spec is not there.
         InputError: the table or a column is not usable.
         PyvmafError: a loss became NaN or infinite.
     """
+    check_device(spec.name, spec.device)
     data = read_table(run.table, spec, run.negatives)
     _check_range(spec, data)
     division = Division.of(spec.split, data)
@@ -45,6 +48,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
         seed=run.seed,
         inputs=spec.inputs,
         base=spec.network.base,
+        device=spec.device,
         standardise=spec.target.standardise,
     )
     rows_of = partial(data.training_rows, shared=spec.split.shared_sources)

@@ -29,10 +29,10 @@ class MlpKernel:
         self._gradients = mlp.layers(gradient)
 
         def new(units: int, columns: int) -> torch.Tensor:
-            return torch.empty((k, units, columns), dtype=flat.dtype)
+            return flat.new_empty((k, units, columns))
 
         # Each hidden activation carries a row of ones for the next layer's bias.
-        self._a = [torch.ones((k, o + 1, rows), dtype=flat.dtype) for o in hidden]
+        self._a = [flat.new_ones((k, o + 1, rows)) for o in hidden]
         self._a_units = [a[:, :-1] for a in self._a]
         self._a_t = [a.transpose(1, 2) for a in self._a]
         self._z = self._a_units if self._relu else [new(o, rows) for o in hidden]
@@ -115,9 +115,9 @@ class _LayerNorm:
         self._epsilon = epsilon
         self._factor, self._shift = mlp.norm(flat)
         self._of_factor, self._of_shift = mlp.norm(gradient)
-        self._unit, self._back, self._product = (torch.empty((k, inputs, rows), dtype=flat.dtype) for _ in range(3))
+        self._unit, self._back, self._product = (flat.new_empty((k, inputs, rows)) for _ in range(3))
         # With the row of ones for the first layer's bias.
-        self._out = torch.ones((k, inputs + 1, rows), dtype=flat.dtype)
+        self._out = flat.new_ones((k, inputs + 1, rows))
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise inputs [members, inputs + 1, rows], whose last row is left as it is."""

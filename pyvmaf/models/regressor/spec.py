@@ -200,6 +200,11 @@ class RegressorSpec(ModelSpec, Section):
     )
     inputs: Inputs
     network: Network
+    device: Literal["cpu", "cuda"] = Field(
+        default="cpu",
+        description="Device of the training. With cuda the weights are the same bits each time, and close to the processor's.",
+        exclude_if=lambda device: device == "cpu",
+    )
     export: RowExport = RowExport()
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pyvmaf.chunks import Scratch, chunks, release
 from pyvmaf.codecs.vocabularies import vocabulary
 from pyvmaf.errors import InputError, PyvmafError
+from pyvmaf.models.device import deterministic
 from pyvmaf.models.families import OnEpoch
 from pyvmaf.models.regressor.base import Base
 from pyvmaf.models.regressor.inputs import MIN_STD, Preparation
@@ -117,9 +118,8 @@ class _Adam:
 
     def corrections(self, steps: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         """Bias corrections for step counts [n, members]: root of the second one, and the step size, [n, members, 1]."""
-        dtype = self._flat.dtype
-        root = torch.from_numpy(self._root_bc2[steps][..., None]).to(dtype)
-        size = torch.from_numpy(self._step_size[steps][..., None]).to(dtype)
+        root = torch.from_numpy(self._root_bc2[steps][..., None]).to(self._flat)
+        size = torch.from_numpy(self._step_size[steps][..., None]).to(self._flat)
         return root, size
 
     def step(self, k: int, root_bc2: torch.Tensor, step_size: torch.Tensor) -> None:
@@ -313,6 +313,7 @@ class StackedTrainer:
         base: BaseSettings | None = None,
         standardise: bool = False,
         dtype: torch.dtype = torch.float32,
+        device: str = "cpu",
     ) -> None:
         """Keep the settings.
 
@@ -327,10 +328,13 @@ class StackedTrainer:
             standardise: whether targets are standardised while fitting; those of a bounded output are mapped from its
                 range to [0, 1] instead.
             dtype: precision of the arithmetic; float64 serves tests.
+            device: "cpu" or "cuda". Rows are scaled, shuffled and dropped on the processor in any case, so that all
+                devices learn from the same batches.
         """
         self.network, self.optimiser = network, optimiser
         self.batch_size, self.epochs, self.seed = batch_size, epochs, seed
         self.inputs, self.base, self.standardise, self.dtype = inputs, base, standardise, dtype
+        self.device = torch.device(device)
         self._codec = _CodecDropout(inputs, dtype) if inputs is not None and inputs.codec_dropout else None
 
     def fit(
@@ -385,7 +389,7 @@ class StackedTrainer:
         n_batches = np.array([-(-d.n // self.batch_size) for d in data])
         order = np.argsort(-n_batches, kind="stable")
         sorted_data = [data[i] for i in order]
-        flat = torch.from_numpy(np.stack([initial[i] for i in order])).to(self.dtype).contiguous()
+        flat = torch.from_numpy(np.stack([initial[i] for i in order])).to(self.device, self.dtype).contiguous()
         place = np.argsort(order)
         losses = np.empty((self.epochs, len(members)))
 
@@ -404,7 +408,7 @@ class StackedTrainer:
             if on_members is not None and done < epochs:
                 on_members(done, lambda: members_after(done))
 
-        with torch.inference_mode():
+        with torch.inference_mode(), deterministic(self.device):
             self._loop(sorted_data, n_batches[order], flat, losses, after_epoch)
         return members_after(self.epochs)
 
@@ -416,7 +420,7 @@ class StackedTrainer:
         weights become 0, so that another value of it does not meet their initial values. Where a row's inputs are
         normalised together it stays: it is part of what all rows are divided by.
         """
-        flat = flat.clone()
+        flat = flat.cpu().clone()
         layers = self.network.layers(flat[None])
         if self.epochs and one.n > 1 and not self.network.normalised:
             inputs, constant = one.steady()
@@ -448,13 +452,13 @@ class StackedTrainer:
         active = [int(np.count_nonzero(n_batches > s)) for s in range(last)]
         per_step = (n_columns + sum(widths)) * M * B * flat.element_size()
         chunk = max(1, min(last, CHUNK_BYTES // per_step))
-        batches = torch.empty((chunk, M, n_columns, B), dtype=self.dtype)
-        masks = [torch.zeros((chunk, M, w, B), dtype=self.dtype) for w in widths]
-        weight = torch.empty((chunk, M, 1, B), dtype=self.dtype)
+        filled = torch.empty((chunk, M, n_columns, B), dtype=self.dtype)
+        drawn = [torch.zeros((chunk, M, w, B), dtype=self.dtype) for w in widths]
+        weight = torch.empty((chunk, M, 1, B), dtype=self.dtype, device=self.device)
         weighed = -1
-        loss_sums = torch.zeros((M, 1, 1), dtype=torch.float64)
+        loss_sums = torch.zeros((M, 1, 1), dtype=torch.float64, device=self.device)
         rows_of = [torch.tensor([min(B, max(0, d.n - s * B)) / (2.0 * d.n) for d in data]) for s in range(last)]
-        shares = torch.stack(rows_of)[..., None, None].to(torch.float64)
+        shares = torch.stack(rows_of)[..., None, None].to(self.device, torch.float64)
 
         for epoch in range(self.epochs):
             loss_sums.zero_()
@@ -462,7 +466,8 @@ class StackedTrainer:
                 one.shuffle(int(count) * B)
             for start in range(0, last, chunk):
                 stop = min(start + chunk, last)
-                self._fill(data, n_batches, start, stop, batches, masks)
+                self._fill(data, n_batches, start, stop, filled, drawn)
+                batches, masks = filled.to(self.device), [mask.to(self.device) for mask in drawn]
                 release()
                 if weighed != start:
                     _weigh(data, start, B, weight)
@@ -489,7 +494,7 @@ class StackedTrainer:
                         kernel(x, y, w, drop)
                         sums.addcmul_(kernel.twice_loss, share)
                         adam.step(k, root, size)
-            losses[epoch] = loss_sums.view(M).numpy()
+            losses[epoch] = loss_sums.view(M).cpu().numpy()
             if not np.isfinite(losses[epoch]).all():
                 bad = [str(d.member.held_out) for d, v in zip(data, losses[epoch], strict=True) if not np.isfinite(v)]
                 raise PyvmafError(
