@@ -203,7 +203,7 @@ Measure::Measure(int width, int height, int bits, int most_distorted,
   }
   for (int index = 0; index < scale_count; ++index) {
     Scale& scale = scales_[static_cast<std::size_t>(index)];
-    scale.pitch = index == 0 ? frames_[0].pitch() : pitch_of(pooling_.width(index));
+    scale.pitch = pitch_of(pooling_.width(index));
     const std::size_t sample_size = index == 1 ? sizeof(std::int16_t) : sizeof(std::int32_t);
     for (int i = 0; i <= most_distorted && index > 0; ++i) {
       scale.memory.push_back(
@@ -211,6 +211,8 @@ Measure::Measure(int width, int height, int bits, int most_distorted,
                    static_cast<std::size_t>(scale.pitch * pooling_.height(index) + 2 * margin)));
       scale.pictures.push_back(static_cast<std::uint8_t*>(scale.memory.back().get()) +
                                sample_size * margin);
+      scale.lines.push_back(
+          lines_from(scale.pictures.back(), scale.pitch, pooling_.height(index), sample_size));
     }
   }
   scratch_ = allocate(
@@ -223,13 +225,11 @@ void Measure::measure(const Plane& reference, const Planes& distorted, Parts* pa
     throw std::invalid_argument(std::to_string(count) + " distorted versions: must be 1 to " +
                                 std::to_string(frames_.size() - 1));
   }
-  frames_[0].copy(reference, "the reference");
+  std::vector<Lines>& pictures = scales_[0].lines;
+  pictures.assign(1, frames_[0].lines(reference, "the reference"));
   for (std::size_t i = 0; i < count; ++i) {
-    frames_[i + 1].copy(distorted[i], "distorted version " + std::to_string(i));
-  }
-  std::vector<const void*> pictures;
-  for (std::size_t i = 0; i <= count; ++i) {
-    pictures.push_back(frames_[i].samples());
+    pictures.push_back(
+        frames_[i + 1].lines(distorted[i], "distorted version " + std::to_string(i)));
   }
   const std::size_t results = count * gain_limits_.size();
   for (int index = 0; index < scale_count; ++index) {
@@ -239,7 +239,7 @@ void Measure::measure(const Plane& reference, const Planes& distorted, Parts* pa
     ReferenceSums reference_sums;
     std::vector<Sums> sums(results);
     kernels_.measure(
-        {index, bits_, pooling_.width(index), pooling_.height(index), pictures.data(), scale.pitch,
+        {index, bits_, pooling_.width(index), pooling_.height(index), scale.lines.data(),
          next == nullptr ? nullptr : next->pictures.data(), next == nullptr ? 0 : next->pitch,
          static_cast<int>(count), gain_limits_.data(), static_cast<int>(gain_limits_.size()),
          additive_, pooling_.factors(index)},
@@ -247,9 +247,6 @@ void Measure::measure(const Plane& reference, const Planes& distorted, Parts* pa
     for (std::size_t i = 0; i < results; ++i) {
       parts[i * scale_count + static_cast<std::size_t>(index)] =
           pooling_.parts(index, reference_sums, sums[i]);
-    }
-    if (next != nullptr) {
-      pictures.assign(next->pictures.begin(), next->pictures.end());
     }
   }
 }

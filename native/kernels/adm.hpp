@@ -81,6 +81,7 @@ class Measure {
     std::ptrdiff_t pitch = 0;
     std::vector<Memory> memory;
     std::vector<void*> pictures;
+    std::vector<Lines> lines;
   };
 
   const int bits_;

@@ -4,20 +4,20 @@
 #include <cstdint>
 
 #include "kernels/adm_arithmetic.hpp"
+#include "kernels/lines.hpp"
 
 // What an implementation of ADM for one instruction set offers; as vif_kernels.hpp.
 namespace pyvmaf::kernels::adm {
 
 // A reference and its distorted versions at one scale. Samples are those of the frames at scale 0
-// (uint8 or uint16), int16 at scale 1 and int32 at the others; before and after each line are 64
-// that can be read and, in the approximations, written.
+// (uint8 or uint16), int16 at scale 1 and int32 at the others; around each line of an
+// approximation, `margin` of them can be written, too.
 struct Ladder {
   int scale;
   int bits;
   int width;  // of the pictures that are divided
   int height;
-  const void* const* pictures;  // the reference, and `count` distorted ones
-  std::ptrdiff_t pitch;
+  const Lines* pictures;        // the reference, and `count` distorted ones
   void* const* approximations;  // of each picture; null at the last scale
   std::ptrdiff_t approximation_pitch;
   int count;

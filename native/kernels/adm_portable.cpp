@@ -50,39 +50,37 @@ std::size_t scratch_size(int width, int height, int /*count*/, int /*limit_count
 }
 
 template <typename Value>
-std::int64_t filtered(const std::int32_t (&taps)[tap_count], const Value* values,
-                      const std::ptrdiff_t (&at)[tap_count]) {
+std::int64_t filtered(const std::int32_t (&taps)[tap_count], Value value) {
   std::int64_t sum = 0;
   for (int i = 0; i < tap_count; ++i) {
-    sum += std::int64_t{taps[i]} * values[at[i]];
+    sum += std::int64_t{taps[i]} * value(i);
   }
   return sum;
 }
 
 // Divides a picture: bands go to the scratch memory, the approximation to a picture of its own.
 template <typename Sample, typename Target>
-void divide(const Ladder& ladder, const void* picture, void* approximation, int bands,
+void divide(const Ladder& ladder, const Lines& picture, void* approximation, int bands,
             const Scratch& scratch) {
-  const auto* samples = static_cast<const Sample*>(picture);
   const Rounding shifts = rounding(ladder.scale, ladder.bits);
   for (int row = 0; row < half_of(ladder.height); ++row) {
-    std::ptrdiff_t at[tap_count];
+    const Sample* rows[tap_count];
     for (int i = 0; i < tap_count; ++i) {
-      at[i] = source_index(2 * row - 1 + i, ladder.height) * ladder.pitch;
+      rows[i] = picture.at<Sample>(source_index(2 * row - 1 + i, ladder.height));
     }
     for (int column = 0; column < ladder.width; ++column) {
-      const Sample* values = samples + column;
-      scratch.low()[column] = static_cast<std::int32_t>(rounded(
-          filtered(low_pass, values, at) - grey(ladder.scale, ladder.bits), shifts.vertical));
+      const auto above = [&](int i) { return rows[i][column]; };
+      scratch.low()[column] = static_cast<std::int32_t>(
+          rounded(filtered(low_pass, above) - grey(ladder.scale, ladder.bits), shifts.vertical));
       scratch.high()[column] =
-          static_cast<std::int32_t>(rounded(filtered(high_pass, values, at), shifts.vertical));
+          static_cast<std::int32_t>(rounded(filtered(high_pass, above), shifts.vertical));
     }
     for (int column = 0; column < half_of(ladder.width); ++column) {
-      for (int i = 0; i < tap_count; ++i) {
-        at[i] = source_index(2 * column - 1 + i, ladder.width);
-      }
       const auto output = [&](const std::int32_t (&taps)[tap_count], const std::int32_t* line) {
-        return static_cast<std::int32_t>(rounded(filtered(taps, line, at), shifts.horizontal));
+        const auto beside = [&](int i) {
+          return line[source_index(2 * column - 1 + i, ladder.width)];
+        };
+        return static_cast<std::int32_t>(rounded(filtered(taps, beside), shifts.horizontal));
       };
       if (approximation != nullptr) {
         static_cast<Target*>(approximation)[row * ladder.approximation_pitch + column] =
@@ -96,7 +94,7 @@ void divide(const Ladder& ladder, const void* picture, void* approximation, int 
 }
 
 void divide(const Ladder& ladder, int index, int bands, const Scratch& scratch) {
-  const void* picture = ladder.pictures[index];
+  const Lines& picture = ladder.pictures[index];
   void* approximation = ladder.approximations == nullptr ? nullptr : ladder.approximations[index];
   if (ladder.scale == 0 && ladder.bits == 8) {
     divide<std::uint8_t, std::int16_t>(ladder, picture, approximation, bands, scratch);

@@ -264,10 +264,9 @@ class Pass {
 
   // A row of the bands of a picture, and of its approximation. Without details only the latter.
   void transform(int index, int row, bool detailed, Coefficient* const (&bands)[band_count]) {
-    const auto* picture = static_cast<const Sample*>(ladder_.pictures[index]);
     const Sample* rows[tap_count];
     for (int i = 0; i < tap_count; ++i) {
-      rows[i] = picture + source_index(2 * row - 1 + i, ladder_.height) * ladder_.pitch;
+      rows[i] = ladder_.pictures[index].at<Sample>(source_index(2 * row - 1 + i, ladder_.height));
     }
     // Half of what the pass loses.
     constexpr std::int32_t half = (1 << S::shifts.vertical) / 2;

@@ -1,5 +1,6 @@
 #include "kernels/luma.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -11,6 +12,8 @@ namespace {
 
 constexpr std::size_t alignment = 64;
 constexpr int smallest_side = 33;
+// Lines this far apart meet in the same few places of the nearest cache.
+constexpr std::ptrdiff_t page = 4096;
 
 }  // namespace
 
@@ -46,6 +49,12 @@ Memory allocate(std::size_t size) {
   return memory;
 }
 
+Lines lines_from(const void* first, std::ptrdiff_t pitch, int count, std::size_t sample_size) {
+  const auto size = static_cast<std::ptrdiff_t>(sample_size);
+  return {first, first, static_cast<const std::uint8_t*>(first) + (count - 1) * pitch * size, pitch,
+          count};
+}
+
 Luma::Luma(int width, int height, int bits)
     : width_(static_cast<std::size_t>(width)),
       height_(static_cast<std::size_t>(height)),
@@ -58,12 +67,40 @@ Luma::Luma(int width, int height, int bits)
   samples_ = static_cast<std::uint8_t*>(memory_.get()) + std::size_t{margin} * sample_size;
 }
 
-void Luma::copy(const Plane& plane, const std::string& name) {
+void Luma::check(const Plane& plane, const std::string& name) const {
   check_sample_size(plane, bits_, name);
   if (plane.width != width_ || plane.height != height_) {
     throw std::invalid_argument(name + " is " + size_text(plane.width, plane.height) +
                                 ", must be " + size_text(width_, height_));
   }
+}
+
+bool Luma::readable(const Plane& plane) const noexcept {
+  const auto size = static_cast<std::ptrdiff_t>(plane.item_size);
+  const auto least = size * std::max<std::ptrdiff_t>(margin, static_cast<std::ptrdiff_t>(width_));
+  return plane.column_stride == size && plane.row_stride >= least && plane.row_stride % size == 0 &&
+         plane.row_stride % page != 0 &&
+         reinterpret_cast<std::uintptr_t>(plane.data) % plane.item_size == 0;
+}
+
+Lines Luma::lines(const Plane& plane, const std::string& name) {
+  const std::ptrdiff_t sample_size = bits_ == 8 ? 1 : 2;
+  const auto count = static_cast<int>(height_);
+  check(plane, name);
+  if (!readable(plane)) {
+    copy(plane, name);
+    return lines_from(samples_, pitch_, count, static_cast<std::size_t>(sample_size));
+  }
+  check_samples(plane, bits_, name);
+  const std::size_t bytes = width_ * plane.item_size;
+  std::uint8_t* last = samples_ + pitch_ * sample_size;
+  std::memcpy(samples_, plane.data, bytes);
+  std::memcpy(last, plane.data + (count - 1) * plane.row_stride, bytes);
+  return {samples_, plane.data, last, plane.row_stride / sample_size, count};
+}
+
+void Luma::copy(const Plane& plane, const std::string& name) {
+  check(plane, name);
   const std::ptrdiff_t sample_size = bits_ == 8 ? 1 : 2;
   copy_samples(plane, {samples_, pitch_ * sample_size, width_, height_, bits_}, name);
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/lines.hpp"
 #include "kernels/margin.hpp"
 #include "vmaf/frames.hpp"
 
@@ -26,22 +27,33 @@ void check_frames(int width, int height, int bits);
 // gain.
 void check_ladder(int most_distorted, const std::vector<double>& gain_limits);
 
-// A copy of the luma of a frame, uint8 (8 bits) or uint16 samples. `margin` samples around each
-// line can be read, whatever they hold.
+// The lines of a picture in one piece of memory with margins; `first` is its first sample.
+Lines lines_from(const void* first, std::ptrdiff_t pitch, int count, std::size_t sample_size);
+
+// The luma of frames, uint8 (8 bits) or uint16 samples, as kernels read it: with margins.
 class Luma {
  public:
   // Throws as `check_frames`.
   Luma(int width, int height, int bits);
 
-  // Throws std::invalid_argument if the plane does not fit, or has samples of more bits; `name`
-  // names it in messages.
+  // The lines of a plane: where they stand if its memory allows it (all but the first and the last,
+  // around which it may end), and those of a copy otherwise. They hold until the next call, as long
+  // as the plane stays. Throws as `copy`.
+  Lines lines(const Plane& plane, const std::string& name);
+
+  // Copies a plane. Throws std::invalid_argument if it does not fit, or has samples of more bits;
+  // `name` names it in messages.
   void copy(const Plane& plane, const std::string& name);
 
+  // Of the copy.
   [[nodiscard]] const void* samples() const noexcept { return samples_; }
-  // Samples from line to line.
+  // Samples from line to line of the copy.
   [[nodiscard]] std::ptrdiff_t pitch() const noexcept { return pitch_; }
 
  private:
+  void check(const Plane& plane, const std::string& name) const;
+  [[nodiscard]] bool readable(const Plane& plane) const noexcept;
+
   std::size_t width_;
   std::size_t height_;
   unsigned bits_;

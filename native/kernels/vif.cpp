@@ -28,8 +28,7 @@ Measure::Measure(int width, int height, int bits, int most_distorted,
   check_ladder(most_distorted, gain_limits_);
   for (int picture = 0; picture <= most_distorted; ++picture) {
     frames_.emplace_back(width, height, bits);
-    scales_[0].pictures.push_back(
-        {frames_.back().samples(), frames_.back().pitch(), width, height});
+    scales_[0].pictures.push_back({{}, width, height});
   }
   for (int index = 1; index < scale_count; ++index) {
     Scale& scale = scales_[static_cast<std::size_t>(index)];
@@ -42,7 +41,8 @@ Measure::Measure(int width, int height, int bits, int most_distorted,
     for (int picture = 0; picture <= most_distorted; ++picture) {
       scale.memory.push_back(allocate(samples * sizeof(std::uint16_t)));
       const auto* origin = static_cast<std::uint16_t*>(scale.memory.back().get()) + margin;
-      scale.pictures.push_back({origin, scale.pitch, scale.width, scale.height});
+      scale.pictures.push_back({lines_from(origin, scale.pitch, scale.height, sizeof *origin),
+                                scale.width, scale.height});
     }
   }
 }
@@ -53,9 +53,11 @@ void Measure::measure(const Plane& reference, const Planes& distorted, Ratio* ra
     throw std::invalid_argument(std::to_string(count) + " distorted versions: must be 1 to " +
                                 std::to_string(scales_[0].pictures.size() - 1));
   }
-  frames_[0].copy(reference, "the reference");
+  std::vector<Picture>& pictures = scales_[0].pictures;
+  pictures[0].lines = frames_[0].lines(reference, "the reference");
   for (std::size_t i = 0; i < count; ++i) {
-    frames_[i + 1].copy(distorted[i], "distorted version " + std::to_string(i));
+    pictures[i + 1].lines =
+        frames_[i + 1].lines(distorted[i], "distorted version " + std::to_string(i));
   }
   const auto limits = static_cast<int>(gain_limits_.size());
   for (int index = 0; index < scale_count; ++index) {

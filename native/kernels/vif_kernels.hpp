@@ -3,24 +3,21 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/margin.hpp"
+#include "kernels/lines.hpp"
 #include "kernels/vif_arithmetic.hpp"
 
 // What an implementation of VIF for one instruction set offers. Files compiled for an instruction
 // set define nothing that other files could link to but their table.
 namespace pyvmaf::kernels::vif {
 
-// A picture of uint8 samples (scale 0 of 8-bit frames) or uint16 samples (all others). Lines are
-// `pitch` samples apart.
+// A picture of uint8 samples (scale 0 of 8-bit frames) or uint16 samples (all others).
 struct Picture {
-  const void* samples;
-  std::ptrdiff_t pitch;
+  Lines lines;
   int width;
   int height;
 };
 
-// A reference and its distorted versions at one scale. All pictures have one size; those of the
-// distorted versions have one pitch.
+// A reference and its distorted versions at one scale. All pictures have one size.
 struct Ladder {
   int scale;
   int bits;

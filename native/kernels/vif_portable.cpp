@@ -38,8 +38,7 @@ std::uint32_t* line(void* scratch, int index, int width) {
 
 template <typename Sample>
 const Sample* row_of(const Picture& picture, int row) {
-  return static_cast<const Sample*>(picture.samples) +
-         reflected(row, picture.height) * picture.pitch;
+  return picture.lines.at<Sample>(reflected(row, picture.height));
 }
 
 void reflect_ends(std::uint32_t* values, int width, int reach) {

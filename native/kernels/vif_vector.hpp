@@ -546,8 +546,7 @@ class TileSums {
   LinePair<Sample> lines_of(const Picture& picture, int pair) const {
     const int row = tile_.top - reach + 2 * pair;
     const auto line = [&](int index) {
-      return static_cast<const Sample*>(picture.samples) +
-             reflected(index, picture.height) * picture.pitch + tile_.left - reach;
+      return picture.lines.at<Sample>(reflected(index, picture.height)) + tile_.left - reach;
     };
     return {line(row), line(row + 1)};
   }
@@ -644,8 +643,7 @@ void halve(const Picture& source, std::uint16_t* target, std::ptrdiff_t target_p
   for (int row = 0; row < source.height / 2; ++row) {
     const typename S::Sample* lines[size(2 * steps)];
     for (int i = 0; i < 2 * steps; ++i) {
-      lines[i] = static_cast<const typename S::Sample*>(source.samples) +
-                 reflected(2 * row - reach + i, source.height) * source.pitch;
+      lines[i] = source.lines.at<typename S::Sample>(reflected(2 * row - reach + i, source.height));
     }
     for (int column = 0; column < source.width; column += lanes16) {
       Ints low = all32(S::mean_start);

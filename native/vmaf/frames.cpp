@@ -22,17 +22,18 @@ Sample sample_at(const Plane& plane, std::size_t row, std::size_t column) {
   return value;
 }
 
-[[noreturn]] void throw_out_of_range(const Plane& plane, const Samples& target,
-                                     const std::string& name) {
-  const unsigned limit = 1U << target.bpc;
-  for (std::size_t row = 0; row < target.height; ++row) {
-    for (std::size_t column = 0; column < target.width; ++column) {
+// Of the first `width` x `height` samples.
+[[noreturn]] void throw_out_of_range(const Plane& plane, std::size_t width, std::size_t height,
+                                     unsigned bpc, const std::string& name) {
+  const unsigned limit = 1U << bpc;
+  for (std::size_t row = 0; row < height; ++row) {
+    for (std::size_t column = 0; column < width; ++column) {
       const unsigned value = sample_at<std::uint16_t>(plane, row, column);
       if (value >= limit) {
         throw std::invalid_argument(name + " holds " + std::to_string(value) + " at row " +
                                     std::to_string(row) + ", column " + std::to_string(column) +
                                     ": more than the " + std::to_string(limit - 1) + " that " +
-                                    std::to_string(target.bpc) + " bits allow");
+                                    std::to_string(bpc) + " bits allow");
       }
     }
   }
@@ -103,7 +104,27 @@ void copy_samples(const Plane& plane, const Samples& target, const std::string& 
   if (target.bpc <= 8) {
     copy_rows_8(plane, target);
   } else if (copy_rows_16(plane, target) >> target.bpc) {
-    throw_out_of_range(plane, target, name);
+    throw_out_of_range(plane, target.width, target.height, target.bpc, name);
+  }
+}
+
+void check_samples(const Plane& plane, unsigned bpc, const std::string& name) {
+  if (bpc <= 8) {
+    return;
+  }
+  unsigned all_bits = 0;
+  for (std::size_t row = 0; row < plane.height; ++row) {
+    const std::uint8_t* in = plane.data + static_cast<std::ptrdiff_t>(row) * plane.row_stride;
+    std::uint16_t bits = 0;
+    for (std::size_t column = 0; column < plane.width; ++column) {
+      std::uint16_t value;
+      std::memcpy(&value, in + 2 * column, sizeof value);
+      bits = static_cast<std::uint16_t>(bits | value);
+    }
+    all_bits |= bits;
+  }
+  if (all_bits >> bpc) {
+    throw_out_of_range(plane, plane.width, plane.height, bpc, name);
   }
 }
 

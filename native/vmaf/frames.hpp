@@ -34,6 +34,10 @@ struct Samples {
 // more bits; `name` names the plane in messages.
 void copy_samples(const Plane& plane, const Samples& target, const std::string& name);
 
+// Throws std::invalid_argument if a sample of a plane has more bits than `bpc`. The samples of a
+// line stand beside each other.
+void check_samples(const Plane& plane, unsigned bpc, const std::string& name);
+
 // Throws std::invalid_argument if the samples of a plane are not those of frames with `bpc` bits.
 void check_sample_size(const Plane& plane, unsigned bpc, const std::string& name);
 
