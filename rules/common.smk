@@ -509,6 +509,7 @@ def picture_subject(wildcards, input):
     return [
         *("--reference", input.reference, "--corpus", corpus.name),
         *("--group", labels["group"], "--source", labels["source"]),
+        *skip_option(wildcards),
     ]
 
 

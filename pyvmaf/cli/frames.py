@@ -77,6 +77,10 @@ def extract_frames(
     mos_scale: Annotated[
         str | None, typer.Option("--mos-scale", metavar="LOW,HIGH", help="Scale of the opinion scores.")
     ] = None,
+    skip_broken: Annotated[
+        bool,
+        typer.Option("--skip-broken", help="With --reference: write no pictures of a clip that could not be prepared."),
+    ] = False,
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Folder of the cache. [default: results/cache]", show_default=False)
     ] = None,
@@ -117,7 +121,11 @@ def extract_frames(
     for option, value in {"--root": root, "--masks": masks, "--mos": mos, "--mos-scale": mos_scale}.items():
         if value is not None:
             raise InputError(f"{option} goes with a folder of images")
-    subject = _subject(words, reference, pictures, labels, code)
+    if skip_broken and reference is None:
+        raise InputError(
+            "--skip-broken goes with --reference: of pairs that exist the corpus file says it (on_error: skip)"
+        )
+    subject = _subject(words, reference, pictures, labels, (skip_broken, code))
     from pyvmaf.frames.verb import extract_frames as run
 
     with progress(output.stem, unit="pictures") as advance:
@@ -130,12 +138,13 @@ def _subject(
     reference: Path | None,
     pictures: PictureSet,
     labels: dict[str, str | None],
-    code: str | None,
+    options: tuple[bool, str | None],
 ) -> Callable[[], Subject]:
     """Return the videos that the arguments name."""
     from pyvmaf.errors import InputError
     from pyvmaf.frames import verb
 
+    skip, code = options
     known = {key: value for key, value in labels.items() if value is not None}
     codec = labels["codec"]
     if reference is not None:
@@ -146,9 +155,9 @@ def _subject(
             rungs = named_files(words)
             if missing := [f"--{name}" for name, value in labels.items() if value is None]:
                 raise InputError(f"a ladder has names: give {', '.join(missing)}")
-            return lambda: verb.ladder_subject(reference, rungs, pictures, known)
+            return lambda: verb.ladder_subject(reference, rungs, pictures, known, skip=skip)
         known.pop("codec", None)
-        return lambda: verb.video_subject(reference, pictures, known, pristine=True)
+        return lambda: verb.video_subject(reference, pictures, known, pristine=True, skip=skip)
     if words:
         if len(words) > 1:
             raise InputError(f"{len(words)} files are given: give one video, or --reference with RUNG=FILE")
@@ -232,6 +241,9 @@ def _say(output: Path, taken: Taken) -> None:
         say(f"warning: {message}", err=True)
     for item in taken.failed:
         say(f"skipped: {item['path']}: {item['why']}", err=True)
+    if taken.size is None:
+        say(f"{output}: no pictures, {len(taken.failed)} versions skipped")
+        return
     say(
         f"{output}: {taken.pictures} pictures of {taken.size}, {taken.pairs} of them of distorted videos; {taken.cached} from the "
         "cache"

@@ -13,7 +13,7 @@ from pyvmaf.base.files import confined, sha256_file
 from pyvmaf.base.layout import REFERENCE
 from pyvmaf.base.manifest import engine_block, write_manifest
 from pyvmaf.base.outputs import Watch, claim, publishes
-from pyvmaf.corpora.failure import failure_at, refuse_failure
+from pyvmaf.corpora.failure import Failure, failure_at, refuse_failure
 from pyvmaf.corpora.skipped import Failed, is_of_file, portable
 from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.features.table import write_table
@@ -69,8 +69,10 @@ class Subject:
         size: (width, height) at which they are compared.
         indices: frames that are taken.
         inputs: files by role, for the manifest.
-        failed: pairs that were skipped, as a manifest lists them.
-        details: further facts for the manifest.
+        labels: what all versions have in common, for the manifest.
+        skip: whether versions that cannot be read are left out.
+        root: folder that reasons name files from.
+        failed: versions that were left out, as a manifest lists them.
         uses: what the verb uses in addition to its imports.
     """
 
@@ -78,9 +80,35 @@ class Subject:
     size: tuple[int, int]
     indices: list[int]
     inputs: dict[str, Any]
+    labels: Mapping[str, str | None]
+    skip: bool = False
+    root: Path = Path()
     failed: list[dict[str, str]] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
     uses: Uses = NOTHING
+
+    @classmethod
+    def without_versions(
+        cls,
+        labels: Mapping[str, str | None],
+        inputs: dict[str, Any],
+        failed: list[dict[str, str]],
+        uses: Uses = NOTHING,
+    ) -> Subject:
+        """Return a subject of which nothing can be read."""
+        return cls([], (1, 1), [], inputs, labels, skip=True, failed=failed, uses=uses)
+
+    def leave_out(self, version: Version, err: PyvmafError) -> None:
+        """Note that a version cannot be read.
+
+        Raises:
+            PyvmafError: such versions are not skipped, or it is not the fault of the file.
+        """
+        if not self.skip or not is_of_file(err):
+            raise err
+        names = self.labels.get("clip"), self.labels.get("codec"), version.rung
+        clip, codec, rung = (name or REFERENCE for name in names)
+        path = portable(str(version.video.path), self.root)
+        self.failed.append(Failed(clip, codec, rung, path, portable(str(err), self.root)).as_dict())
 
 
 @dataclass(frozen=True)
@@ -90,7 +118,7 @@ class Taken:
     Attributes:
         pictures: number of pictures.
         pairs: number of them whose video has a pristine one of the same frames.
-        size: of a picture.
+        size: of a picture; None without pictures.
         cached: number of pictures that came from the cache.
         damaged: messages about the cache.
         failed: pairs that were skipped.
@@ -98,13 +126,15 @@ class Taken:
 
     pictures: int
     pairs: int
-    size: str
+    size: str | None
     cached: int
     damaged: list[str]
     failed: list[dict[str, str]]
 
 
-def video_subject(path: Path, pictures: PictureSet, labels: Mapping[str, str], *, pristine: bool = False) -> Subject:
+def video_subject(
+    path: Path, pictures: PictureSet, labels: Mapping[str, str], *, pristine: bool = False, skip: bool = False
+) -> Subject:
     """Return one video: a clip of a corpus whose pristine pictures are taken, or any video.
 
     Args:
@@ -112,17 +142,21 @@ def video_subject(path: Path, pictures: PictureSet, labels: Mapping[str, str], *
         pictures: which pictures.
         labels: corpus, group, source and clip, as far as they are known.
         pristine: whether it is the reference of ladders.
+        skip: leave out a clip that could not be prepared.
 
     Raises:
-        InputError: it is not a video, or does not have the frames.
+        InputError: it is not a video, or does not have the frames; or a clip could not be prepared, and is not skipped.
     """
-    _check_sound(path)
+    if (failure := _failed_reference(path, skip)) is not None:
+        names = {"clip": labels.get("clip", path.stem), "codec": REFERENCE, "rung": REFERENCE}
+        return Subject.without_versions(labels, {"video": path}, [{**names, **failure.as_dict()}])
     video = Reader(path)
     shown = video.presentation.format(video.coded)
     rung, vmaf = (REFERENCE, REFERENCE_VMAF) if pristine else (None, None)
     indices = pictures.indices(frame_count(video), shown.rate, path)
-    version = Version(video, rung, {**_unlabelled(path), **labels}, vmaf=vmaf)
-    return Subject([version], (shown.width, shown.height), indices, {"video": path})
+    known = {**_unlabelled(path), **labels}
+    version = Version(video, rung, known, vmaf=vmaf)
+    return Subject([version], (shown.width, shown.height), indices, {"video": path}, known)
 
 
 def _unlabelled(path: Path) -> dict[str, str | None]:
@@ -130,7 +164,7 @@ def _unlabelled(path: Path) -> dict[str, str | None]:
 
 
 def ladder_subject(
-    reference: Path, rungs: Mapping[str, Path], pictures: PictureSet, labels: Mapping[str, str]
+    reference: Path, rungs: Mapping[str, Path], pictures: PictureSet, labels: Mapping[str, str], *, skip: bool = False
 ) -> Subject:
     """Return the encodes of a clip by one codec. The reference says which frames are taken, and at which size.
 
@@ -139,18 +173,29 @@ def ladder_subject(
         rungs: encodes by rung name, each with its record (.json) beside it.
         pictures: which pictures.
         labels: corpus, group, source, clip and codec.
+        skip: leave out all encodes of a reference that could not be prepared.
 
     Raises:
-        InputError: the reference is one that could not be prepared, a record belongs to another encode, or a video does not have the frames of the reference.
+        InputError: the reference could not be prepared, and is not skipped; a record belongs to another encode, or a video
+            does not have the frames of the reference.
         MissingFileError: a record is missing.
 
     Encodes that could not be made are left out.
     """
     from pyvmaf.features.stage import check_reference, read_records, read_strengths
 
+    inputs = {
+        "reference": reference,
+        "rungs": list(rungs.values()),
+        "records": [path.with_suffix(".json") for path in rungs.values()],
+    }
+    names = {"clip": labels["clip"], "codec": labels["codec"]}
+    if (failure := _failed_reference(reference, skip)) is not None:
+        left_out = [{**names, "rung": rung, **failure.as_dict()} for rung in rungs]
+        return Subject.without_versions(labels, inputs, left_out)
     failures = {rung: failure for rung, path in rungs.items() if (failure := failure_at(path)) is not None}
+    failed = [{**names, "rung": rung, **failure.as_dict()} for rung, failure in failures.items()]
     rungs = {rung: path for rung, path in rungs.items() if rung not in failures}
-    _check_sound(reference)
     records = read_records(rungs)
     strengths = read_strengths(rungs, records)
     digest = sha256_file(reference)
@@ -166,25 +211,22 @@ def ladder_subject(
         versions.append(
             Version(video, rung, labels, record.encoder, record.preset, record.crf, _strength(strengths[rung]))
         )
-    inputs = {
-        "reference": reference,
-        "rungs": list(rungs.values()),
-        "records": [path.with_suffix(".json") for path in rungs.values()],
-    }
-    names = {"clip": labels["clip"], "codec": labels["codec"]}
-    failed = [{**names, "rung": rung, "path": item.path, "why": item.why} for rung, item in failures.items()]
+    inputs["rungs"] = list(rungs.values())
+    inputs["records"] = [path.with_suffix(".json") for path in rungs.values()]
     indices = pictures.indices(frames, shown.rate, reference)
-    return Subject(versions, (shown.width, shown.height), indices, inputs, failed)
+    return Subject(versions, (shown.width, shown.height), indices, inputs, labels, failed=failed)
 
 
-def _check_sound(path: Path) -> None:
-    """Refuse a file that stands in the place of a broken video.
+def _failed_reference(path: Path, skip: bool) -> Failure | None:
+    """Return what stands in the place of a clip that could not be prepared; None if the clip is there.
 
     Raises:
-        InputError: it is one; the message has the reason.
+        InputError: it could not be prepared, and such clips are not skipped; the message has the reason.
     """
-    if (failure := failure_at(path)) is not None:
+    failure = failure_at(path)
+    if failure is not None and not skip:
         raise refuse_failure(path, failure)
+    return failure
 
 
 def _strength(value: float) -> float | None:
@@ -224,26 +266,55 @@ def pairs_subject(corpus: PairsSpec, root: Path, clip: str, codec: str, pictures
         check_file(path, item.sha256)
         return Reader(path, raw=item.raw.format() if item.raw else None, stream=item.stream)
 
-    first = opened(entry)
-    shown = first.presentation.format(first.coded)
-    frames = frame_count(first)
-    span = window(corpus, entry, frames)
-    indices = [span.first + index for index in pictures.indices(span.count(frames), shown.rate, first.path)]
+    ladder = _ladder(entry, codec)
+    uses = corpora.kind(corpus.kind).uses
     labels = {"corpus": corpus.name, "group": entry.group, "source": entry.source, "clip": clip}
+    known: dict[str, str | None] = {**labels, "codec": None if codec == REFERENCE else codec}
+    try:
+        first = opened(entry)
+        frames = frame_count(first)
+    except PyvmafError as err:
+        if not corpus.skips or not is_of_file(err):
+            raise
+        why = portable(str(err), root)
+        failed = [Failed(clip, codec, rung, item.path, why).as_dict() for rung, item in ladder.items()]
+        path = confined(root, entry.path)
+        return Subject.without_versions(known, {"pairs": [path] if path.is_file() else []}, failed, uses)
+    shown = first.presentation.format(first.coded)
+    span = window(corpus, entry, frames)
     subject = Subject(
         [],
         measured_size(corpus, entry, shown) or (shown.width, shown.height),
-        indices,
+        [span.first + index for index in pictures.indices(span.count(frames), shown.rate, first.path)],
         {"pairs": [first.path]},
-        uses=corpora.kind(corpus.kind).uses,
+        known,
+        skip=corpus.skips,
+        root=root,
+        uses=uses,
     )
     if codec == REFERENCE:
-        subject.versions.append(Version(first, REFERENCE, {**labels, "codec": None}, vmaf=REFERENCE_VMAF))
+        subject.versions.append(Version(first, REFERENCE, known, vmaf=REFERENCE_VMAF))
         return subject
     _add_pairs(
         subject, corpus, root, entry, {**labels, "codec": codec}, lambda pair: _same_frames(opened(pair), frames)
     )
     return subject
+
+
+def _ladder(entry: Reference, codec: str) -> Mapping[str, Any]:
+    """Return the distorted versions by one codec by rung, or the reference itself.
+
+    Raises:
+        InputError: there are none by that codec.
+    """
+    from pyvmaf.errors import unknown_name
+
+    if codec == REFERENCE:
+        return {REFERENCE: entry}
+    ladders = entry.ladders()
+    if codec not in ladders:
+        raise unknown_name(f"codec of {entry.key}", codec, ladders)
+    return ladders[codec]
 
 
 def _same_frames(video: Reader, frames: int) -> Reader:
@@ -260,18 +331,13 @@ def _add_pairs(
     opened: Callable[[Any], Reader],
 ) -> None:
     """Add the distorted versions of a ladder, without those that cannot be used where such pairs are skipped."""
-    from pyvmaf.errors import unknown_name
-
     codec = labels["codec"]
-    ladders = entry.ladders()
-    if codec not in ladders:
-        raise unknown_name(f"codec of {entry.key}", codec, ladders)
     strengths = entry.strengths(codec)
-    for rung, pair in ladders[codec].items():
+    for rung, pair in _ladder(entry, codec).items():
         try:
             video = opened(pair)
         except PyvmafError as err:
-            if corpus.on_error != "skip" or not is_of_file(err):
+            if not corpus.skips or not is_of_file(err):
                 raise
             subject.failed.append(Failed(entry.key, codec, rung, pair.path, portable(str(err), root)).as_dict())
             continue
@@ -296,6 +362,8 @@ def extract_frames(
 ) -> Taken:
     """Take pictures of videos, and write them, the table of them, and a manifest.
 
+    Both hold no pictures if all videos were skipped.
+
     Args:
         output: the file of pictures to write, .safetensors; the table has the same name and the suffix .parquet.
         subject: gives the videos, and is called inside of the verb.
@@ -305,7 +373,7 @@ def extract_frames(
 
     Raises:
         InputError: a video does not have the frames, a crop does not fit, or there are no pictures.
-        IntegrityError: a video is damaged, or was changed while it was read.
+        IntegrityError: a video is damaged and not skipped, or was changed while it was read.
     """
     started = time.monotonic()
     check_output_name(output)
@@ -313,37 +381,43 @@ def extract_frames(
     claim(output, table)
     what = subject()
     watch = Watch(version.video.path for version in what.versions)
-    if not what.versions:
-        raise InputError(f"{output} would hold no pictures: all {len(what.failed)} pairs were skipped")
     kept = PictureCache(cache)
-    rows: dict[str, list[Any]] = {}
+    rows: list[dict[str, Any]] = []
+    taken: list[Version] = []
     total = len(what.indices) * len(what.versions)
-    with writing(output, pictures.colour) as writer:
+    with writing(output, pictures.colour, empty=what.skip) as writer:
         for version in what.versions:
-            made = sample(version.video, picture_of(version.video, what.size, pictures), what.indices, kept)
-            for index, pixels in zip(what.indices, made, strict=True):
-                number = writer.add(pixels, str(version.video.path))
-                row = {"frame_index": index, "row": number, "height": pixels.shape[0], "width": pixels.shape[1]}
-                _append(rows, {**version.columns(), **row})
-                if advance is not None:
-                    advance(number + 1, total)
+            before, picture = writer.count, picture_of(version.video, what.size, pictures)
+            try:
+                for index, pixels in zip(what.indices, sample(version.video, picture, what.indices, kept), strict=True):
+                    number = writer.add(pixels, str(version.video.path))
+                    row = {"frame_index": index, "row": number, "height": pixels.shape[0], "width": pixels.shape[1]}
+                    rows.append({**version.columns(), **row})
+                    if advance is not None:
+                        advance(number + 1, total)
+                taken.append(version)
+            except PyvmafError as err:
+                what.leave_out(version, err)
+                writer.cut(before)
+                del rows[before:]
         writer_shape, count = writer.shape, writer.count
     watch.check()
     name = name_in(table, output)
-    rows["file"] = [name] * count
+    columns: dict[str, list[Any]] = {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
+    columns["file"] = [name] * count
     block = metadata(
         colour=pictures.colour,
         files={name: File.of(output)},
         model="",
         engine=engine_block("extract-frames", what.uses),
     )
-    write_table(picture_table(rows, block), table)
-    paired = sum(version.rung not in (None, REFERENCE) for version in what.versions) * len(what.indices)
-    size = f"{writer_shape[1]}x{writer_shape[0]}"
+    write_table(picture_table(columns, block), table)
+    paired = sum(version.rung not in (None, REFERENCE) for version in taken) * len(what.indices)
+    size = f"{writer_shape[1]}x{writer_shape[0]}" if count else None
     write_manifest(
         output,
         verb="extract-frames",
-        args={**pictures.model_dump(mode="json", exclude_none=True), **_labels(what)},
+        args={**pictures.model_dump(mode="json", exclude_none=True), **_labels(what.labels)},
         inputs=what.inputs,
         outputs={"pictures": output, "table": table},
         details={
@@ -352,9 +426,8 @@ def extract_frames(
             "frames": len(what.indices),
             "size": size,
             "colour": pictures.colour,
-            "rungs": [version.rung for version in what.versions],
+            "rungs": [version.rung for version in taken],
             **({"failed": what.failed} if what.failed else {}),
-            **what.details,
         },
         seconds=time.monotonic() - started,
         measured={"cached": kept.hits},
@@ -381,10 +454,5 @@ def check_output_name(output: Path) -> None:
         )
 
 
-def _labels(what: Subject) -> dict[str, Any]:
-    return {key: value for key, value in what.versions[0].labels.items() if value is not None}
-
-
-def _append(rows: dict[str, list[Any]], row: Mapping[str, Any]) -> None:
-    for key, value in row.items():
-        rows.setdefault(key, []).append(value)
+def _labels(labels: Mapping[str, str | None]) -> dict[str, str]:
+    return {key: value for key, value in labels.items() if value is not None}

@@ -68,15 +68,29 @@ class PictureWriter:
         self.count += 1
         return self.count - 1
 
-    def finish(self) -> None:
+    def cut(self, count: int) -> None:
+        """Take the last pictures back, so that so many remain."""
+        if count == 0:
+            self._shape = None
+        length = int(np.prod(self.shape, dtype=np.int64)) if count else 0
+        self._stream.seek(_HEADER + count * length)
+        self._stream.truncate()
+        self.count = count
+
+    def finish(self, empty: bool = False) -> None:
         """Write the header.
+
+        Args:
+            empty: whether there may be no pictures.
 
         Raises:
             InputError: there are no pictures.
         """
-        if self._shape is None:
+        if self._shape is None and not empty:
             raise InputError(f"{self._path} would hold no pictures: no frame or image was taken")
-        shape = [self.count, *self._shape]
+        channels = COLOURS[self._colour]
+        blank = (1, 1) if channels == 1 else (1, 1, channels)
+        shape = [self.count, *(self._shape or blank)]
         tensor = {"dtype": "U8", "shape": shape, "data_offsets": [0, int(np.prod(shape, dtype=np.int64))]}
         # One key: readers that keep metadata in a hash map give them in another order from run to run.
         header = {"__metadata__": {"colour": self._colour}, TENSOR: tensor}
@@ -90,12 +104,13 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 @contextmanager
-def writing(path: Path, colour: str) -> Iterator[PictureWriter]:
+def writing(path: Path, colour: str, *, empty: bool = False) -> Iterator[PictureWriter]:
     """Write a file of pictures atomically.
 
     Args:
         path: the file.
         colour: a key of `COLOURS`.
+        empty: whether it may hold no pictures.
 
     Raises:
         InputError: the block added no pictures.
@@ -103,7 +118,7 @@ def writing(path: Path, colour: str) -> Iterator[PictureWriter]:
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:
         writer = PictureWriter(stream, path, colour)
         yield writer
-        writer.finish()
+        writer.finish(empty)
 
 
 def open_pictures(path: Path, colour: str | None = None) -> Pixels:

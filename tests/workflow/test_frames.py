@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyvmaf.base.files import read_json, read_yaml
+from pyvmaf.base.files import read_json, read_yaml, sha256_file
 from pyvmaf.frames.pictures import Pictures
 from tests.make.commands import command
 from tests.make.runs import once
@@ -22,7 +22,7 @@ SMALL = ("--configfile", "pixels.yaml")
 
 
 def prepare(folder: Path, clips: Mapping[str, Path]) -> None:
-    """Write a configuration with two real clips, two images, and a model of two epochs."""
+    """Write a configuration with two real clips, a broken one, two images, and a model of one epoch."""
     (folder / "videos").mkdir(parents=True)
     for name in ("carphone", "bikes_1"):
         shutil.copyfile(clips[name], folder / "videos" / f"{name}.mkv")
@@ -31,7 +31,12 @@ def prepare(folder: Path, clips: Mapping[str, Path]) -> None:
     corpus = read_yaml(folder / "config" / "corpora" / "mine.yaml")
     for entry in corpus["entries"]:
         entry["frames"] = [0, 7]
-    write_yaml(folder / "config" / "corpora" / "mine.yaml", corpus)
+    broken = folder / "videos" / "words.mkv"
+    broken.write_text("This is a text.\n" * 50)
+    names = dict.fromkeys(("key", "source", "group"), "words")
+    corpus["entries"].append({**names, "path": broken.name, "sha256": sha256_file(broken)})
+    skip = {"on_error": "skip", "max_failed_share": 0.5}
+    write_yaml(folder / "config" / "corpora" / "mine.yaml", corpus | skip)
     for number in range(2):
         # A video of one frame whose name is that of an image is one.
         make_video(folder / "images" / f"{number}.png", "64x48", 1, "-update", "1")
@@ -112,6 +117,17 @@ def test_distorted_pictures_have_scores_and_pristine_ones(trained: Path) -> None
             assert 0.2 < error < 20
 
 
+def test_a_clip_that_cannot_be_read_is_skipped_and_named(trained: Path) -> None:
+    for codec, rungs in (
+        ("libx264", ["veryfast-crf30", "veryfast-crf45"]),
+        ("reference", ["reference"]),
+    ):
+        path = trained / f"results/frames/gray/mine/words/{codec}.safetensors.manifest.json"
+        details = read_json(path)["details"]
+        assert details["pictures"] == 0
+        assert [(item["rung"], item["path"]) for item in details["failed"]] == [(rung, "words.mkv") for rung in rungs]
+
+
 def test_images_and_masks_become_a_table(trained: Path) -> None:
     pictures = Pictures.open(trained / "results" / "tables" / "saliency.parquet")
     assert (len(pictures), pictures.colour, pictures.picture(0).shape) == (2, "rgb24", (24, 32, 3))
@@ -126,10 +142,10 @@ def test_the_model_was_trained_on_the_pictures(trained: Path) -> None:
 def test_a_change_takes_only_the_pictures_that_it_is_about(plans: Mapping[str, Planned]) -> None:
     assert plans["nothing"].jobs == {}, plans["nothing"].text
     crop = plans["another crop"].jobs
-    assert crop == {"extract_frames": 4, "combine_pictures": 1, "fit_model": 1}
+    assert crop == {"extract_frames": 6, "combine_pictures": 1, "fit_model": 1}
     assert plans["another image size"].jobs == {}
     rung = plans["another rung"].jobs
-    assert (rung["extract_frames"], rung["extract_features"]) == (2, 2)
+    assert (rung["extract_frames"], rung["extract_features"]) == (3, 3)
 
 
 def test_pictures_that_cannot_be_taken_are_refused_before_anything_runs(plans: Mapping[str, Planned]) -> None:

@@ -22,7 +22,7 @@ class Gain:
     name = "gain"
 
     def measure(self, judged: Judged) -> dict[str, Any]:
-        """Average prediction - target, dB, over each cell, and over each clip in each cell."""
+        """Average prediction - target over each cell, and over each clip in each cell: dB, of pictures in 8 bits."""
         limits = limits_of(judged, self.name)
         if limits is None:
             return not_judged("the spec has no limits on the gain of a filter (gates.gain: null)")

@@ -80,7 +80,8 @@ class PictureLesson:
                 each = each + loss.within * order
         elif loss.name == "gain":
             after, before = ((one - targets).square().mean(dim=(1, 2, 3)) + loss.floor**2 for one in (answers, inputs))
-            each = torch.log(after / before)
+            change = torch.log(after / before)
+            each = torch.where(change > 0, loss.harm * change, change)
         else:
             error = (answers - targets).abs().mean(dim=(1, 2, 3))
             before = (inputs - targets).abs().mean(dim=(1, 2, 3))

@@ -1,4 +1,6 @@
-"""What a network says of rows, with any runtime: the score of a picture, or the PSNR of what a filter makes of it."""
+"""What a network says of rows, with any runtime: the score of a picture, or the PSNR of the 8-bit picture that a filter makes
+of it.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +44,11 @@ def scores(
     return np.concatenate(found) if found else np.empty(0)
 
 
+def in_8_bits(answer: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Round an answer in [0, 1] to the levels that a file of 8 bits holds: a correction of less than half a level is lost."""
+    return np.asarray(np.clip(np.rint(255 * answer), 0, 255).astype(np.uint8))
+
+
 def _filtered_psnr(answer: Callable[[NDArray[np.float32]], NDArray[np.float64]], data: PictureRows, row: int) -> float:
     picture = data.picture(row)[None, None].astype(np.float32) / np.float32(255)
-    return psnr(255 * answer(picture)[0, 0], data.reference(row), cap=PSNR_CAP)
+    return psnr(in_8_bits(answer(picture)[0, 0]), data.reference(row), cap=PSNR_CAP)

@@ -28,6 +28,10 @@ def _is_zero(value: object) -> bool:
     return value == 0
 
 
+def _is_one(value: object) -> bool:
+    return value == 1
+
+
 class Backbone(Section):
     """A published network that a head is trained on."""
 
@@ -138,6 +142,13 @@ class Loss(Section):
     power: float = Field(
         default=1.0, ge=0, le=1, description="relative_l1: exponent of the divisor; 0 for the plain absolute error."
     )
+    harm: float = Field(
+        default=1.0,
+        ge=1,
+        description="gain: weight of a crop that became worse, against one that became better. Contents that no picture of the "
+        "training shows are then left as they are rather than changed in a way that may not suit them.",
+        exclude_if=_is_one,
+    )
 
 
 class Stage(Section):
@@ -206,7 +217,7 @@ class Sampling(Section):
         ge=1,
         le=64,
         description="Pictures of one source that come into a batch together, in random groups.",
-        exclude_if=lambda together: together == 1,
+        exclude_if=_is_one,
     )
     references: bool = Field(default=True, description="Also train on pristine pictures, which have the best score.")
 

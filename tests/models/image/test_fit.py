@@ -102,22 +102,45 @@ def test_a_filter_is_judged_by_the_psnr_of_what_it_makes(tmp_path: Path, picture
     assert untouched["prediction"].to_numpy() == pytest.approx(untouched["target"].to_numpy(), abs=1e-5)
 
 
-def test_the_gain_of_a_filter_is_not_rounded_and_its_loss_is_that_gain(tmp_path: Path, pictures: Path) -> None:
-    spec = image_spec(write_spec(tmp_path, FILTER, loss={"name": "gain", "floor": 1e-6}))
+def test_the_gain_of_a_filter_is_that_of_the_8_bits_that_it_writes(tmp_path: Path, pictures: Path) -> None:
+    spec = image_spec(write_spec(tmp_path, FILTER))
     data = read_rows(spec, pictures)
     row = np.flatnonzero(data.y < 60)[:1]
     picture, pristine = (
         np.asarray(one, np.float64) for one in (data.picture(int(row[0])), data.reference(int(row[0])))
     )
-    # A fifth of the way to the pristine picture: less than half a level nearly everywhere, which 8 bits would not show.
-    nearer = picture + (pristine - picture) / 5
-    (found,) = scores(spec, lambda _: (nearer / 255)[None, None], data, row)
-    assert found == pytest.approx(data.y[row[0]] + 20 * np.log10(5 / 4), abs=1e-3)
-    before, after, target = (torch.from_numpy(one[None, None] / 255) for one in (picture, nearer, pristine))
-    network: Any = lambda _: after  # noqa: E731
-    batch = before, target, torch.ones(1), torch.zeros(1, dtype=torch.int64)
-    loss = float(PictureLesson(spec, data).loss(network, batch))
-    assert -10 / np.log(10) * loss == pytest.approx(20 * np.log10(5 / 4), abs=1e-3)
+    for answer in (
+        picture + 0.4 * np.sign(pristine - picture),  # less than half a level: nothing is left of it
+        picture + (pristine - picture) / 5,
+        2 * picture - 100,  # leaves the range on both sides
+    ):
+        (found,) = scores(spec, lambda _, answer=answer: (answer / 255)[None, None], data, row)  # type: ignore[misc]
+        written = np.clip(np.round(answer), 0, 255)
+        assert found == pytest.approx(10 * np.log10(255**2 / np.mean((written - pristine) ** 2)), abs=1e-4)
+    (found,) = scores(spec, lambda _: ((picture + 0.4) / 255)[None, None], data, row)
+    assert found == pytest.approx(data.y[row[0]])
+
+
+@pytest.mark.parametrize("harm", [1, 3])
+def test_the_loss_of_a_gain_weighs_harm(tmp_path: Path, pictures: Path, harm: float) -> None:
+    spec = image_spec(write_spec(tmp_path, FILTER, loss={"name": "gain", "floor": 1e-6, "harm": harm}))
+    data = read_rows(spec, pictures)
+    row = int(np.flatnonzero(data.y < 60)[0])
+    before, target = (
+        torch.from_numpy(one[None, None] / np.float64(255)) for one in (data.picture(row), data.reference(row))
+    )
+
+    def loss(share: float) -> float:
+        """The loss where a share of the error is taken away, in dB."""
+        network: Any = lambda x: x + share * (target - x)  # noqa: E731
+        batch = before, target, torch.ones(1), torch.zeros(1, dtype=torch.int64)
+        return float(PictureLesson(spec, data).loss(network, batch)) * 10 / np.log(10)
+
+    assert loss(0.2) == pytest.approx(20 * np.log10(0.8), abs=1e-3)
+    assert loss(-0.2) == pytest.approx(harm * 20 * np.log10(1.2), abs=1e-3)
+    assert "harm" not in (
+        spec.training()["loss"] if harm == 1 else {}
+    )  # weights of versions without it stay what they were
 
 
 def test_a_filter_starts_blind_to_brightness() -> None:
