@@ -134,7 +134,7 @@ def test_the_loss_of_a_gain_weighs_harm(tmp_path: Path, pictures: Path, harm: fl
         """The loss where a share of the error is taken away, in dB."""
         network: Any = lambda x: x + share * (target - x)  # noqa: E731
         batch = before, target, torch.ones(1), torch.zeros(1, dtype=torch.int64)
-        return float(PictureLesson(spec, data).loss(network, batch)) * 10 / np.log(10)
+        return 10 * float(PictureLesson(spec, data).loss(network, batch)) / float(np.log(10))
 
     assert loss(0.2) == pytest.approx(20 * np.log10(0.8), abs=1e-3)
     assert loss(-0.2) == pytest.approx(harm * 20 * np.log10(1.2), abs=1e-3)
