@@ -21,9 +21,9 @@ rule fit_model:
         "../envs/training.yaml"
     threads: THREADS["fit_model"]
     resources:
+        **training_devices(),
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
-        **training_devices(),
     params:
         spec=spec_file("model"),
         reads=lambda wildcards: PLAN.model(wildcards.model).part("fit"),
