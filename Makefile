@@ -1,6 +1,7 @@
 # setup: make this checkout ready (CUDA=1: with CUDA; CUDA=0: without it again) · demo: the whole workflow on real clips · audit: what a run would do, and why
 # test: every check · cuda: the extension with CUDA beside the installed one, for the tests (no GPU needed) · test-cuda: its tests · test-slurm: the workflow on a real SLURM of one node · bench: benchmarks and their bars
 # docs: the documentation site in build/docs, which opens without a network; every link is checked
+# wheel: a wheel in build/wheel with the tag that auditwheel gives it, tried in an empty environment without a compiler
 # fuzz: damaged inputs and drawn examples in thousands, with the seed that repeats them
 # sanitize: the native tests and hostile model files on a build with AddressSanitizer and UndefinedBehaviorSanitizer
 cores ?= $(shell nproc)
@@ -9,7 +10,7 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 # The hundreds of Pythons that a run or a test starts share what one has compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo audit test cuda test-cuda test-slurm sanitize lint docs bench fuzz clean
+.PHONY: setup demo audit test cuda test-cuda test-slurm sanitize lint docs wheel bench fuzz clean
 
 setup:
 	@CUDA="$(CUDA)" scripts/setup.sh
@@ -50,6 +51,9 @@ lint: setup
 
 docs: setup
 	python -m docs.site.build
+
+wheel: setup
+	python scripts/wheel.py
 
 bench: setup
 	python -m bench

@@ -51,12 +51,12 @@ def home(folder: Path) -> Iterator[None]:
 
 
 def material(folder: Path) -> None:
-    """Put the videos of the tutorials into a folder: one second of each clip, 160 samples wide."""
+    """Put the videos of the tutorials into a folder: a second of four clips, 160 samples wide, and a larger one."""
     clips, _ = prepare_embedded()
     for name, key in CLIPS.items():
         _cut(clips[key], folder / "ref" / f"{name}.mkv", 160, 24)
         _cut(clips[key], folder / "home" / "videos" / f"{name}.mkv", 160, 12)
-    _cut(clips["bikes_1"], folder / "reference.mkv", 320, 48)
+    _cut(clips["bikes_1"], folder / "reference.mkv", 480, 30)
 
 
 def _cut(source: Path, target: Path, width: int, frames: int) -> None:

@@ -116,13 +116,32 @@ def _commands(modules: tuple[str, ...]) -> Iterator[str]:
     for verb, found in _verbs(modules).items():
         context = found.context_class(found, info_name=f"vmaf-train {verb}")
         usage = " ".join((context.command_path, *found.collect_usage_pieces(context)))
-        yield from ("", f"## {verb}", "", "```text", usage, "```", "", _plain(found.help or ""))
+        prose, examples = told(found.help or "")
+        yield from ("", f"## {verb}", "", "```text", usage, "```", "", *(f"{_plain(part)}\n" for part in prose))
+        if examples:
+            yield from ("```console", *(f"$ {example}" for example in examples), "```")
         for kind in ("argument", "option"):
             records = [_record(parameter, context) for parameter in found.params if parameter.param_type_name == kind]
             rows = [record for record in records if record is not None]
             if rows:
                 yield from ("", f"| {kind} | meaning |", "|---|---|")
                 yield from (f"| {name} | {meaning} |" for name, meaning in rows)
+
+
+def told(text: str) -> tuple[list[str], list[str]]:
+    """Divide the help of a verb into paragraphs and examples of calls."""
+    prose: list[str] = []
+    examples: list[str] = []
+    for part in (" ".join(part.split()) for part in text.split("\n\n")):
+        call = re.search(r"(?:^|: )((?:ffmpeg|vmaf-train|snakemake) .*)", part)
+        if call is None:
+            prose.append(part)
+            continue
+        examples.append(call[1])
+        before = part[: call.start(1)].rstrip(" :")
+        if before not in ("Example", "Examples", ""):
+            examples[-1] += f"  # {before[0].lower()}{before[1:]}"
+    return prose, examples
 
 
 def _record(parameter: Any, context: Any) -> tuple[str, str] | None:
