@@ -54,7 +54,7 @@ class Made:
         arguments: the options of FFmpeg that shaped its bytes.
         seconds: duration of the work.
         record: keys of the encode's record that the distortion decides: ``extra_params``, and where an encoder made the
-            clip ``encoder``, ``encoder_version``, ``preset`` and ``crf``.
+            clip ``encoder``, ``encoder_version``, ``preset``, ``crf`` and those ``enc_internal_…`` that it states.
     """
 
     pix_fmt: str

@@ -159,7 +159,7 @@ def _details(video: Video, made: Made, record: Record, strength: float, tool: FF
         "colour": asdict(video.colour),
         "remarks": list(video.remarks),
         "narrowed_from_bits": bits if not ten and bits > 8 else None,
-        "unavailable": unavailable(record),
+        "unavailable": unavailable(record, made.record),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -129,8 +130,20 @@ class EncoderRung:
             "crf": self.crf,
             # Everything after codec, preset, quality number and pixel format, which have keys of their own.
             "extra_params": arguments[8:],
+            **{f"enc_internal_{name}": value for name, value in _internals(entry, output, result.log).items()},
         }
         return Made(pix_fmt, arguments, result.seconds, record)
+
+
+def _internals(entry: Encoder, path: Path, log: str) -> dict[str, float]:
+    """Sizes of the coded pictures, bits, and what the encoder's log says."""
+    from pyvmaf.codecs.internals import internals
+    from pyvmaf.video.reader import Reader
+
+    bits = [8 * packet.size for packet in Reader(path).packets()]
+    mean = fsum(bits) / len(bits)
+    spread = sqrt(fsum((size - mean) ** 2 for size in bits) / len(bits))
+    return {"bits_mean": mean, "bits_std": spread, **internals(entry.name, log)}
 
 
 def encoder_rung(

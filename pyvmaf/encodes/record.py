@@ -7,7 +7,7 @@ version 3). A value that is measured later is null. A value that this project do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from math import fsum, sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -28,7 +28,9 @@ _Deviation = Annotated[
     Size | None,
     Field(description="Standard deviation (ddof 0) over the frames; null until measured or if unavailable."),
 ]
-_Internal = Annotated[float, Field(description="From inside the encoder; 0.0 if it is not available.")]
+_Internal = Annotated[
+    float, Field(description="From inside the encoder, over its pictures; 0.0 if it does not say it.")
+]
 
 Transfer = Literal["", "smpte2084", "arib-std-b67"]
 """HDR transfer functions by FFmpeg's names; empty for SDR."""
@@ -126,7 +128,7 @@ KEYS = tuple(Record.model_fields)
 """All keys, in the order of the schema versions that added them."""
 
 INTERNALS = tuple(key for key in KEYS if key.startswith("enc_internal_"))
-"""Statistics from inside an encoder. FFmpeg's wrappers do not expose them; the schema defines 0.0 for that."""
+"""Statistics from inside an encoder; the schema defines 0.0 for those that it does not say (`pyvmaf.codecs.internals`)."""
 
 ROW_FEATURES = tuple(
     key.removesuffix("_mean") for key in KEYS if key.endswith("_mean") and not key.startswith("enc_internal_")
@@ -153,9 +155,15 @@ def shot_facts(video: Video) -> dict[str, Any]:
     }
 
 
-def unavailable(record: Record) -> dict[str, str]:
-    """Return the keys of a fresh record that hold no measurement, each with the reason; for the manifest."""
-    reasons = dict.fromkeys(INTERNALS, "the encoder's wrapper in FFmpeg does not expose it; 0.0 stands for that")
+def unavailable(record: Record, stated: Collection[str] = ()) -> dict[str, str]:
+    """Return the keys of a fresh record that hold no measurement, each with the reason; for the manifest.
+
+    Args:
+        record: the record.
+        stated: keys whose values came with the encode.
+    """
+    unknown = [name for name in INTERNALS if name not in stated]
+    reasons = dict.fromkeys(unknown, "neither the encoder's log nor its stream states it; 0.0 stands for that")
     reasons.update(dict.fromkeys(MEASURED, "measured later; null until then"))
     if not record.hdr_transfer:
         reasons.update(dict.fromkeys(("hdr_transfer", "hdr_primaries"), "the reference is not an HDR video"))

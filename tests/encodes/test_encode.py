@@ -150,7 +150,7 @@ def test_the_record_and_the_manifest_say_what_was_done(
         row["encode_path"],
         str(done.record_path),
     }
-    assert {"timestamp", "vmaf_score", "enc_internal_qp_mean", "hdr_transfer"} <= set(body["details"]["unavailable"])
+    assert {"timestamp", "vmaf_score", "enc_internal_qp_std", "hdr_transfer"} <= set(body["details"]["unavailable"])
     # The I frames that the extra option asked for.
     with av.open(str(done.path)) as container:
         keys = [place for place, packet in enumerate(container.demux(video=0)) if packet.is_keyframe and packet.size]
