@@ -65,8 +65,8 @@ def test_quantisers_and_sizes_are_those_of_each_picture(
     quantisers, sizes = np.array(lines, dtype=float).T
     record = done.record
     assert record.enc_internal_qp_mean == pytest.approx(quantisers.mean(), abs=0.06)
-    assert record.enc_internal_bits_mean == pytest.approx(8 * sizes.mean())
-    assert record.enc_internal_bits_std == pytest.approx(8 * sizes.std())
+    assert record.enc_internal_bits_mean == pytest.approx(8 * sizes.mean(), rel=0.002)
+    assert record.enc_internal_bits_std == pytest.approx(8 * sizes.std(), rel=0.002)
     assert record.enc_internal_mv_mean == 0
 
 
