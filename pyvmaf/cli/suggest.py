@@ -12,7 +12,7 @@ from pyvmaf.cli.encodes import FFmpegOption
 from pyvmaf.cli.show import figure, new_table, print_whole
 
 if TYPE_CHECKING:
-    from pyvmaf.scoring.suggest import SuggestReport
+    from pyvmaf.scoring.suggest import Recipe, Suggestion, SuggestReport
 
 
 def suggest(
@@ -32,6 +32,15 @@ def suggest(
         bool,
         typer.Option("--verify", help="Encode and measure, until a CRF is within 0.5 of the target or none can be."),
     ] = False,
+    recipes: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipes", metavar="JSON", help="Recipes of calibrate-recipes: that of --class moves the target."
+        ),
+    ] = None,
+    content_class: Annotated[
+        str | None, typer.Option("--class", help="Class of content of the clip: ugc, animation, screen_content, …")
+    ] = None,
     samples: Annotated[
         int, typer.Option(min=0, help="As that of probe: stretches of the clip to probe; 0: all of it.")
     ] = 0,
@@ -50,12 +59,14 @@ def suggest(
 
     Example: vmaf-train suggest film.mkv --predictor results/predictor/predictor.json --codec libx264,svtav1 --target 93
     """
-    from pyvmaf.errors import unknown_name
+    from pyvmaf.errors import InputError, unknown_name
     from pyvmaf.scoring.predictors import COLUMNS, Predictor
     from pyvmaf.scoring.saliency import for_probes
     from pyvmaf.scoring.suggest import Work
     from pyvmaf.scoring.suggest import suggest as run
 
+    if (recipes is None) != (content_class is None):
+        raise InputError("--recipes and --class belong together: name both or neither")
     pools = {name: name for name in COLUMNS.values()}
     if pool is not None and pool not in pools:
         raise unknown_name("pool", pool, list(pools))
@@ -72,12 +83,27 @@ def suggest(
             verify=verify,
             samples=samples,
             saliency=saliency,
+            recipe=None if recipes is None or content_class is None else _recipe(recipes, content_class),
             work=Work(ffmpeg, cache, threads),
             advance=advance,
         )
     _print(report)
     if any(item.why for item in report.suggestions):
         raise typer.Exit(1)
+
+
+def _recipe(path: Path, name: str) -> Recipe:
+    from pyvmaf.base.files import sha256_file
+    from pyvmaf.checks.recipes import OFFSET, Recipes
+    from pyvmaf.errors import unknown_name
+    from pyvmaf.scoring.suggest import Recipe
+
+    recipes = Recipes.read(path).recipes
+    if name not in recipes:
+        raise unknown_name("class of content", name, recipes)
+    found = recipes[name]
+    source = found.provenance.keys.get(OFFSET, found.provenance.source)
+    return Recipe(name, sha256_file(path), source, found.target_vmaf_offset or 0.0, found.tight_interval_max_width)
 
 
 def _print(report: SuggestReport) -> None:
@@ -100,6 +126,24 @@ def _print(report: SuggestReport) -> None:
             cells = (str(made.crf), figure(made.vmaf, 2), figure(made.bitrate_kbps, 1), "yes" if made.hull else "")
             table.add_row(item.codec, *cells)
         print_whole(table)
+    if report.recipe is not None:
+        used = report.recipe
+        say(
+            f"recipe of {used.content_class} ({used.source}): target {used.asked:g} {used.target_vmaf_offset:+g} is {report.target:g}"
+        )
+        wide = [
+            item for item in report.suggestions if item.verified is None and _wider(item, used.tight_interval_max_width)
+        ]
+        for item in wide:
+            say(
+                f"{item.codec}: the interval is wider than {used.tight_interval_max_width:g} VMAF: --verify measures instead"
+            )
     for item in report.suggestions:
         if item.why:
             say(f"{item.codec}: {item.why}")
+
+
+def _wider(item: Suggestion, width: float | None) -> bool:
+    """Return whether the interval at the suggested CRF is wider than that."""
+    point = next((one for one in item.curve if one.crf == item.crf), None)
+    return width is not None and point is not None and point.high - point.low > width

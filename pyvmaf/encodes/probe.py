@@ -1,8 +1,9 @@
-"""The verb ``probe``: how hard a clip is to encode, from a fast encode of it at half its size.
+"""The verb ``probe``: how hard a clip is to encode, from a fast encode of parts of it at a quarter of its size.
 
-One pass: each decoded frame is scaled to half its width and height, its luma is measured, and x264 encodes it with settings
-that are the same for every clip. How many bytes that takes says more about what another encode of the clip will look like than
-any property of its pictures. The encode happens in memory; nothing is kept of it but the sizes of its pictures.
+One pass: of each `PERIOD` decoded frames the first `STRETCH` are scaled to a quarter of their width and height, their luma is
+measured, and x264 encodes them with settings that are the same for every clip. How many bytes that takes, and how much quality it
+leaves, says more about what another encode of the clip will look like than any property of its pictures. The encode happens in
+memory; nothing is kept of it but the sizes of its pictures and its VMAF.
 
 A result depends on nothing but the bytes of the clip, the settings, and the libraries, so that it can be kept by their hash.
 """
@@ -26,6 +27,7 @@ from pyvmaf.base.extras import require
 from pyvmaf.base.files import atomic_path, content_hash, dumps, sha256_file, write_text
 from pyvmaf.base.manifest import package_versions, write_manifest
 from pyvmaf.base.outputs import claim, publishes, reading
+from pyvmaf.encodes.quality import Quality
 from pyvmaf.errors import InputError, IntegrityError, UnavailableError
 from pyvmaf.video.agree import refuse_interlaced
 from pyvmaf.video.reader import Reader
@@ -45,14 +47,17 @@ OPTIONS: Mapping[str, str] = {
 }
 """Settings of the fast encode. A prediction depends on them: they are part of every report."""
 
-SMALLEST = 32
-"""Shorter side, in samples, below which a clip cannot be probed."""
+PERIOD, STRETCH = 24, 8
+"""Of so many frames so many are encoded: the first ones."""
+
+DIVISORS = (4, 2, 1)
+"""By what width and height are divided: the first that leaves `SMALLEST` samples."""
+
+SMALLEST = 34
+"""Shorter side, in samples, of the fast encode: VMAF needs 33, and x264 an even number."""
 
 SALIENCY_FRAMES = 3
 """About how many frames the saliency of a clip is measured on."""
-
-DETAIL_EVERY = 8
-"""Detail is measured on each of so many frames."""
 
 SAMPLE_FRAMES = 48
 """Frames of a sample of a long clip."""
@@ -103,13 +108,16 @@ class Facts(Part):
     probe_i_bytes: Size = Field(description="Mean bytes of an I picture of the fast encode")
     probe_p_bytes: Size = Field(description="Of a P picture; 0 if there is none")
     probe_b_bytes: Size = Field(description="Of a B picture; 0 if there is none")
+    probe_vmaf: Size = Field(description="Mean VMAF (v0.6.1) of the fast encode against the scaled pictures")
     saliency_mean: float | None = Field(ge=0, le=1, description="Mean of the saliency maps")
     saliency_var: float | None = Field(ge=0, le=1, description="Mean of the variances of the saliency maps")
     frame_diff_mean: Size = Field(description="Mean |difference| of luma between neighbouring frames, of 255")
     luma_mean: Size = Field(description="Mean of luma, of 255")
     luma_var: Size = Field(description="Mean over the frames of the variance of luma within a frame")
-    detail_full: Size = Field(description="Mean |Laplacian| of luma at full size, of 255, on every eighth frame")
-    detail_half: Size = Field(description="The same at half the size: what of it smaller pictures keep")
+    detail_full: Size = Field(
+        description="Mean |Laplacian| of luma at full size, of 255, on the first frame of each stretch"
+    )
+    detail_small: Size = Field(description="The same at the size of the fast encode: what of it smaller pictures keep")
     shot_length_frames: float = Field(gt=0, description="Mean length of a shot: frames over shots")
     fps: float = Field(gt=0)
     width: Positive
@@ -121,10 +129,11 @@ class ProbeReport(Document):
 
     title: ClassVar[str] = "Probe of a clip: sizes of the pictures of a fast encode, and statistics of luma"
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     video: Name
     sha256: Sha256 = Field(description="Of the clip")
-    frames: Positive = Field(description="Frames that were measured")
+    frames: Positive = Field(description="Frames that were looked at")
+    encoded: Positive = Field(description="Frames among them that the fast encode has")
     samples: Count = Field(description="Stretches of frames that they are of; 0: the whole clip")
     pictures: dict[Literal["I", "P", "B"], Count] = Field(description="Pictures of the fast encode by type")
     encode: FastEncode
@@ -156,6 +165,10 @@ class _Sizes:
     @property
     def total(self) -> int:
         return sum(map(sum, self.bytes.values()))
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.bytes.values()))
 
 
 def _settings_bytes(data: bytes) -> int:
@@ -335,47 +348,47 @@ def _measure(
 ) -> ProbeReport:
     reader = Reader(path)
     form = reader.presentation.format(reader.coded)
-    if min(form.width, form.height) < SMALLEST:
-        raise InputError(
-            f"{path} is {form.width}x{form.height}: a clip is probed at half its size, which needs {SMALLEST} samples or more on "
-            "either side"
-        )
-    small = (form.width // 4 * 2, form.height // 4 * 2)
-    context = _encoder(*small)
-    sizes, luma, shots = _Sizes(), _Luma(), ShotDetector()
+    small = _small(path, form.width, form.height)
+    fast, luma, shots = _FastEncode(*small), _Luma(), ShotDetector()
     total = SAMPLE_FRAMES * samples or reader.stated_frames or 0
-    scale, shrink = _Scaler(*small, "yuv420p", "FAST_BILINEAR"), _Scaler(WIDTH, HEIGHT, "gray", "AREA")
+    # A few samples of a frame are enough to find cuts.
+    scale, shrink = (
+        _Scaler(*small, "yuv420p", "FAST_BILINEAR"),
+        _Scaler(WIDTH, HEIGHT, "gray", "FAST_BILINEAR"),
+    )
     gray = _Scaler(form.width, form.height, "gray", "FAST_BILINEAR")
+    since = 0
     for index, (frame, starts) in enumerate(_stretches(reader, samples)):
-        scaled = scale(frame)
-        luma.add(_luma(scaled), starts=starts)
-        if index % DETAIL_EVERY == 0:
-            luma.details.append((_detail(_luma(gray(frame))), _detail(_luma(scaled))))
-        shots.add_thumbnail(_luma(shrink(scaled)))
-        scaled.pts, scaled.time_base = index, context.time_base
-        # The first frame of a stretch has nothing to be predicted from.
-        scaled.pict_type = 1 if starts else 0
-        sizes.add(context.encode(scaled))
+        since = 0 if starts else since + 1
+        if since % PERIOD < STRETCH:
+            first = since % PERIOD == 0
+            scaled = scale(frame)
+            luma.add(_luma(scaled), starts=first)
+            if first:
+                luma.details.append((_detail(_luma(gray(frame))), _detail(_luma(scaled))))
+            fast.add(scaled, starts=first)
+        shots.add_thumbnail(_luma(shrink(frame)))
         if advance is not None:
             advance(index + 1, total)
-    sizes.add(context.encode(None))
+    sizes, vmaf = fast.finish()
     if error := refuse_interlaced(path, reader.interlaced, reader.stream.field_order):
         raise error
     rate = float(Fraction(form.fps))
     every = max(1, shots.frames // SALIENCY_FRAMES)
     salient = [] if saliency is None else list(saliency.measure(path, every))
     facts = Facts(
-        probe_bitrate_kbps=sizes.total * 8 * rate / shots.frames / 1000,
+        probe_bitrate_kbps=sizes.total * 8 * rate / sizes.count / 1000,
         probe_i_bytes=sizes.mean("I"),
         probe_p_bytes=sizes.mean("P"),
         probe_b_bytes=sizes.mean("B"),
+        probe_vmaf=vmaf,
         saliency_mean=float(np.mean([mean for mean, _ in salient])) if salient else None,
         saliency_var=float(np.mean([variance for _, variance in salient])) if salient else None,
         frame_diff_mean=float(np.mean(luma.differences)) if luma.differences else 0.0,
         luma_mean=float(np.mean(luma.means)),
         luma_var=float(np.mean(luma.variances)),
         detail_full=float(np.mean([full for full, _ in luma.details])),
-        detail_half=float(np.mean([half for _, half in luma.details])),
+        detail_small=float(np.mean([less for _, less in luma.details])),
         shot_length_frames=shots.frames / len(shots.shots()),
         fps=rate,
         width=form.width,
@@ -385,6 +398,7 @@ def _measure(
         video=path.name,
         sha256=sha256,
         frames=shots.frames,
+        encoded=sizes.count,
         samples=samples,
         pictures={"I": len(sizes.bytes["I"]), "P": len(sizes.bytes["P"]), "B": len(sizes.bytes["B"])},
         encode=FastEncode(encoder=ENCODER, width=small[0], height=small[1], options=dict(OPTIONS)),
@@ -393,6 +407,61 @@ def _measure(
         absent={name: why_no_saliency for name, value in facts if value is None},
         run_provenance=provenance,
     )
+
+
+def _small(path: Path, width: int, height: int) -> tuple[int, int]:
+    """Return width and height of the fast encode of a clip, both even.
+
+    Raises:
+        InputError: the clip is too small.
+    """
+    for divisor in DIVISORS:
+        small = (width // (2 * divisor) * 2, height // (2 * divisor) * 2)
+        if min(small) >= SMALLEST:
+            return small
+    raise InputError(f"{path} is {width}x{height}: a probe needs {SMALLEST} samples or more on either side")
+
+
+class _FastEncode:
+    """The fast encode, picture by picture, with its sizes and its quality.
+
+    Raises:
+        UnavailableError: PyAV was built without the encoder.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        import av
+
+        self._context, self._sizes = _encoder(width, height), _Sizes()
+        self._decoder = av.CodecContext.create("h264", "r")
+        self._decoder.thread_count = 1
+        self._quality = Quality(width, height)
+        # Pictures that were encoded and not decoded yet, by their number.
+        self._waiting: dict[int, av.VideoFrame] = {}
+        self._count = 0
+
+    def add(self, frame: av.VideoFrame, *, starts: bool) -> None:
+        frame.pts, frame.time_base = self._count, self._context.time_base
+        # The first frame of a stretch has nothing to be predicted from.
+        frame.pict_type = 1 if starts else 0
+        self._waiting[self._count] = frame
+        self._count += 1
+        self._take(self._context.encode(frame))
+
+    def finish(self) -> tuple[_Sizes, float]:
+        """Return the sizes of the pictures, and their mean VMAF."""
+        self._take(self._context.encode(None))
+        self._measure(self._decoder.decode(None))
+        return self._sizes, self._quality.mean()
+
+    def _take(self, packets: Sequence[av.Packet[Any]]) -> None:
+        self._sizes.add(packets)
+        for packet in packets:
+            self._measure(self._decoder.decode(packet))
+
+    def _measure(self, decoded: Iterable[Any]) -> None:
+        for picture in decoded:
+            self._quality.add(_luma(self._waiting.pop(picture.pts)), _luma(picture))
 
 
 def _encoder(width: int, height: int) -> av.VideoCodecContext:
@@ -433,10 +502,10 @@ class _Scaler:
 
 
 def _detail(luma: NDArray[np.uint8]) -> float:
-    """Mean |Laplacian| of a picture: four times a sample less its four neighbours."""
-    values = luma.astype(np.int16)
-    centre = values[1:-1, 1:-1] * 4
-    around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
+    """Mean |Laplacian| of every fourth row of a picture: four times a sample less its four neighbours."""
+    above, row, below = (luma[first : luma.shape[0] - 2 + first : 4].astype(np.int16) for first in range(3))
+    centre = row[:, 1:-1] * 4
+    around = above[:, 1:-1] + below[:, 1:-1] + row[:, :-2] + row[:, 2:]
     return float(np.abs(centre - around).sum(dtype=np.int64) / centre.size)
 
 

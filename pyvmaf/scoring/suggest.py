@@ -68,6 +68,19 @@ class Measured(Part):
     hull: bool = Field(description="Whether no mixture of the other encodes of the report has more quality at its rate")
 
 
+class AppliedRecipe(Part):
+    """The recipe of the clip's class of content, as far as a suggestion follows it."""
+
+    content_class: Name
+    sha256: Sha256 = Field(description="Of the file of recipes")
+    source: Name = Field(description="Where its offset is from: measured or proxy")
+    asked: Size = Field(description="The target before the offset was added")
+    target_vmaf_offset: float
+    tight_interval_max_width: Size | None = Field(
+        description="Widest interval of a prediction to rely on; null: not stated"
+    )
+
+
 class Suggestion(Part):
     """The CRF of a codec for the target."""
 
@@ -91,7 +104,8 @@ class SuggestReport(Document):
     schema_version: Positive = 1
     video: Name
     sha256: Sha256
-    target: Size
+    target: Size = Field(description="With the offset of the recipe, if there is one")
+    recipe: OptionalKey[AppliedRecipe] = None
     pool: Pool
     tolerance: Size
     predictor: Name
@@ -115,6 +129,25 @@ class Work:
     threads: int = 1
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """The recipe of a class of content (`vmaf-train calibrate-recipes`).
+
+    Attributes:
+        content_class: the class.
+        sha256: of the file of recipes.
+        source: "measured" or "proxy", of the offset.
+        offset: added to the target, VMAF.
+        width: widest interval of a prediction to rely on, VMAF; None if it is not stated.
+    """
+
+    content_class: str
+    sha256: str
+    source: str
+    offset: float
+    width: float | None = None
+
+
 @publishes("suggest")
 def suggest(
     path: Path,
@@ -128,6 +161,7 @@ def suggest(
     verify: bool = False,
     samples: int = 0,
     saliency: Saliency | None = None,
+    recipe: Recipe | None = None,
     work: Work = Work(),
     advance: Advance | None = None,
 ) -> SuggestReport:
@@ -143,6 +177,7 @@ def suggest(
         pool: the pool of the target; None for the predictor's.
         verify: encode and measure, until a CRF is within `TOLERANCE` of the target or none can be.
         samples, saliency: of the probe.
+        recipe: what the clip's class of content changes.
         work: how to verify.
         advance: called as frames of the probe are done.
 
@@ -152,6 +187,12 @@ def suggest(
     """
     if not 0 < target < 100:
         raise InputError(f"--target is a VMAF between 0 and 100, not {target:g}")
+    asked, target = target, target + (0 if recipe is None else recipe.offset)
+    if recipe is not None and not 0 < target < 100:
+        raise InputError(
+            f"the recipe of {recipe.content_class} moves the target of {asked:g} by {recipe.offset:+g} to {target:g}, which no encode "
+            "can have: name another --target"
+        )
     if preset is not None and len(codecs) > 1:
         raise InputError(f"--preset is of one codec, but {len(codecs)} are named: leave it out")
     if output is not None:
@@ -170,7 +211,8 @@ def suggest(
         "suggest",
         args={
             "codecs": [entry.name for entry in encoders],
-            "target": target,
+            "target": asked,
+            "recipe": recipe and recipe.content_class,
             "preset": preset,
             "verify": verify,
             "samples": samples,
@@ -191,6 +233,7 @@ def suggest(
         video=path.name,
         sha256=sha256,
         target=target,
+        recipe=None if recipe is None else _applied(recipe, asked),
         pool=loaded.report.pool,
         tolerance=TOLERANCE,
         predictor=loaded.report.model,
@@ -199,6 +242,17 @@ def suggest(
         run_provenance=call.provenance(),
     )
     return publish(report, output, call)
+
+
+def _applied(recipe: Recipe, asked: float) -> AppliedRecipe:
+    return AppliedRecipe(
+        content_class=recipe.content_class,
+        sha256=recipe.sha256,
+        source=recipe.source,
+        asked=asked,
+        target_vmaf_offset=recipe.offset,
+        tight_interval_max_width=recipe.width,
+    )
 
 
 def _suggest(

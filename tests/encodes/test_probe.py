@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.ndimage import laplace
 
-from pyvmaf.encodes.probe import OPTIONS, Saliency, _detail, _Luma, probe
+import pyvmaf
+from pyvmaf.encodes.probe import OPTIONS, PERIOD, STRETCH, Saliency, _detail, _Luma, probe
+from pyvmaf.encodes.quality import Quality
 from tests.make.commands import command, refusal
 
 
@@ -28,12 +30,16 @@ def test_sizes_by_type_are_those_of_x264s_log(clip: Path, ffmpeg: str, tmp_path:
     report = probe(clip)
     raw = tmp_path / "small.yuv"
     with av.open(str(clip)) as container, raw.open("wb") as stream:
-        for frame in container.decode(video=0):
+        for index, frame in enumerate(container.decode(video=0)):
+            if index % PERIOD >= STRETCH:
+                continue
             small = frame.reformat(report.encode.width, report.encode.height, "yuv420p", interpolation="FAST_BILINEAR")
             stream.write(small.to_ndarray().tobytes())
     words = [ffmpeg, "-hide_banner", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-r", "25"]
     words += ["-s", f"{report.encode.width}x{report.encode.height}", "-i", str(raw), "-c:v", "libx264"]
     words += [word for name, value in OPTIONS.items() for word in (f"-{name}", value.replace(":log-level=none", ""))]
+    # A stretch begins with a key frame.
+    words += ["-force_key_frames", f"expr:not(mod(n,{STRETCH}))"]
     log = subprocess.run([*words, "-f", "null", "-"], capture_output=True, text=True, check=True).stderr
     found = {kind: (int(n), float(size)) for kind, n, size in re.findall(r"frame ([IPB]):(\d+) .*size: *(\d+)", log)}
     assert {kind: n for kind, (n, _) in found.items()} == {k: n for k, n in report.pictures.items() if n}
@@ -44,7 +50,7 @@ def test_sizes_by_type_are_those_of_x264s_log(clip: Path, ffmpeg: str, tmp_path:
     for kind, ours in (("P", report.facts.probe_p_bytes), ("B", report.facts.probe_b_bytes)):
         assert ours == pytest.approx(found[kind][1], rel=0.05, abs=1)
     whole = report.facts.probe_i_bytes * n + sum(n * size for kind, (n, size) in found.items() if kind != "I")
-    rate = whole * 8 * report.facts.fps / report.frames / 1000
+    rate = whole * 8 * report.facts.fps / report.encoded / 1000
     assert report.facts.probe_bitrate_kbps == pytest.approx(rate, rel=0.03)
 
 
@@ -58,11 +64,14 @@ def test_luma_is_that_of_the_scaled_frames(clip: Path) -> None:
             for frame in container.decode(video=0)
         ]
     assert report.frames == len(frames)
+    stretches = [frames[first : first + STRETCH] for first in range(0, len(frames), PERIOD)]
+    assert report.encoded == sum(map(len, stretches))
     # Gray of FFmpeg is of full range; yuv420p keeps the clip's own.
-    pictures = np.stack(frames) * 219 / 255 + 16
+    parts = [np.stack(part) * 219 / 255 + 16 for part in stretches]
+    pictures, changes = np.concatenate(parts), np.concatenate([np.abs(np.diff(part, axis=0)) for part in parts])
     assert report.facts.luma_mean == pytest.approx(pictures.mean(), abs=1)
     assert report.facts.luma_var == pytest.approx(pictures.var(axis=(1, 2)).mean(), rel=0.02)
-    assert report.facts.frame_diff_mean == pytest.approx(np.abs(np.diff(pictures, axis=0)).mean(), abs=0.2)
+    assert report.facts.frame_diff_mean == pytest.approx(changes.mean(), abs=0.2)
 
 
 def test_harder_pictures_take_more_bytes(make_video: Callable[..., Path]) -> None:
@@ -84,7 +93,7 @@ def test_sums_over_large_bright_pictures_do_not_overflow() -> None:
 
 def test_detail_is_the_mean_laplacian() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (9, 14)).astype(np.uint8)
-    whole = np.abs(laplace(picture.astype(float)))[1:-1, 1:-1]
+    whole = np.abs(laplace(picture.astype(float)))[1:-1, 1:-1][::4]
     assert _detail(picture) == pytest.approx(whole.mean())
 
 
@@ -153,7 +162,7 @@ def test_samples_of_a_long_clip_start_at_key_frames(
     long = convert(clip, "long.mkv", *words)
     whole, sampled = probe(long), probe(long, samples=3)
     assert whole.frames > 190
-    assert sampled.frames == 3 * 48
+    assert (sampled.frames, sampled.encoded) == (3 * 48, 3 * 2 * STRETCH)
     assert sampled.facts.luma_mean == pytest.approx(whole.facts.luma_mean, rel=0.02)
     assert sampled.facts.probe_bitrate_kbps == pytest.approx(whole.facts.probe_bitrate_kbps, rel=0.25)
     assert probe(clip, samples=3).facts == probe(clip).facts
@@ -161,9 +170,31 @@ def test_samples_of_a_long_clip_start_at_key_frames(
 
 def test_refusals(make_video: Callable[..., Path], tmp_path: Path) -> None:
     tiny = make_video("tiny.mkv", "48x16", 3)
-    assert "48x16: a clip is probed at half its size, which needs 32" in refusal("probe", tiny)
+    assert "48x16: a probe needs 34 samples or more on either side" in refusal("probe", tiny)
     assert "no such file" in refusal("probe", tmp_path / "none.mkv")
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(tiny.read_bytes()[:2000])
     assert str(broken) in refusal("probe", broken, "--output", tmp_path / "p.json")
     assert not (tmp_path / "p.json").exists()
+
+
+def test_quality_is_that_of_a_session() -> None:
+    rng = np.random.default_rng(0)
+    planes = [rng.integers(0, 256, (40, 64)).astype(np.uint8) for _ in range(4)]
+    quality = Quality(64, 40)
+    with pyvmaf.Session(features="adm2", layout="400") as session:
+        rows = []
+        for plane in planes:
+            quality.add(plane, plane // 2 + 40)
+            rows += session.push([plane], [plane // 2 + 40])
+        rows += session.finish()
+    assert quality.mean() == pytest.approx(np.mean([row["vmaf"] for row in rows]), abs=1e-9)
+
+
+@pytest.mark.parametrize(("size", "small"), [("320x136", (80, 34)), ("128x96", (64, 48)), ("48x40", (48, 40))])
+def test_small_clips_are_scaled_down_by_less(
+    make_video: Callable[..., Path], size: str, small: tuple[int, int]
+) -> None:
+    report = probe(make_video(f"{size}.mkv", size, 3))
+    assert (report.encode.width, report.encode.height) == small
+    assert 0 < report.facts.probe_vmaf <= 100

@@ -6,6 +6,7 @@ import json
 import math
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyvmaf.base.files import sha256_file
 from pyvmaf.encodes.probe import Facts, probe
 from pyvmaf.scoring.hull import hull
 from pyvmaf.scoring.suggest import TOLERANCE, search
@@ -178,3 +180,37 @@ def test_what_a_predictor_cannot_answer_is_refused(
     moved.write_text(predictor.read_text())
     assert "no such file" in refusal("suggest", clip, "--predictor", moved)
     assert Facts.model_fields.keys() >= {"probe_bitrate_kbps", "detail_full"}
+
+
+def test_a_recipe_moves_the_target(predictor: Path, embedded_corpus: dict[str, Path], tmp_path: Path) -> None:
+    labels = tmp_path / "rated.jsonl"
+    rated = [{"mos": 2 + (index % 7) ** 2 / 24, "mos_scale": [1, 5], "width": 64, "height": 48} for index in range(40)]
+    labels.write_text("".join(json.dumps(row) + "\n" for row in rated))
+    recipes = tmp_path / "recipes.json"
+    assert command("calibrate-recipes", labels, "-o", recipes).returncode == 0
+    words = ("suggest", embedded_corpus["bikes_1"], "--predictor", predictor, "--target", 80)
+
+    def suggested(*more: object) -> dict[str, Any]:
+        command(*words, *more, "--output", tmp_path / "found.json")
+        body: dict[str, Any] = json.loads((tmp_path / "found.json").read_text())
+        return body
+
+    moved = suggested("--recipes", recipes, "--class", "animation")
+    used = json.loads(recipes.read_text())["recipes"]["animation"]
+    assert moved["target"] == 80 + used["target_vmaf_offset"]
+    assert moved["recipe"] == {
+        "content_class": "animation",
+        "sha256": sha256_file(recipes),
+        "source": "proxy",
+        "asked": 80,
+        "target_vmaf_offset": used["target_vmaf_offset"],
+        "tight_interval_max_width": used["tight_interval_max_width"],
+    }
+    plain = suggested("--target", moved["target"])
+    assert plain["suggestions"] == moved["suggestions"]
+    assert "recipe" not in plain
+    assert "target 80 +2 is 82" in command(*words, "--recipes", recipes, "--class", "animation").stdout
+    assert "belong together" in refusal(*words, "--class", "ugc")
+    assert "unknown class of content 'anime'" in refusal(*words, "--recipes", recipes, "--class", "anime")
+    high = refusal(*words, "--target", "99", "--recipes", recipes, "--class", "animation")
+    assert "moves the target of 99 by +2 to 101, which no encode can have" in high
