@@ -282,12 +282,15 @@ def _suggest(
             codec=entry.name, preset=preset, crf=start, predicted=predicted, verified=None, why=why, curve=points
         )
 
-    def measure(crf: int) -> tuple[float, float]:
-        return _measure(path, sha256, entry, preset, crf, loaded.report.pool, work)
+    rates: dict[int, float] = {}
 
-    found = search(crfs, curve, target, lambda crf: measure(crf)[0])
+    def measure(crf: int) -> float:
+        value, rates[crf] = _measure(path, sha256, entry, preset, crf, loaded.report.pool, work)
+        return value
+
+    found = search(crfs, curve, target, measure)
     measured = [
-        Measured(crf=crf, vmaf=value, bitrate_kbps=measure(crf)[1], hull=False)
+        Measured(crf=crf, vmaf=value, bitrate_kbps=rates[crf], hull=False)
         for crf, value in sorted(found.measured.items())
     ]
     return Suggestion(

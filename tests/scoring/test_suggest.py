@@ -168,6 +168,24 @@ def test_suggest_predicts_and_measures(predictor: Path, embedded_corpus: dict[st
     assert nearest["vmaf"] == pytest.approx(float(np.mean(score(clip, encode)["vmaf"])), abs=1e-9)
 
 
+def test_each_encode_is_made_once(
+    predictor: Path, embedded_corpus: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyvmaf.scoring import suggest as module
+
+    made: list[int] = []
+
+    def measure(*how: Any) -> tuple[float, float]:
+        made.append(how[4])
+        return 100.0 - how[4], 1000.0 / how[4]
+
+    monkeypatch.setattr(module, "_measure", measure)
+    [found] = module.suggest(embedded_corpus["bikes_1"], predictor, ["libx264"], 70.2, verify=True).suggestions
+    assert sorted(made) == [point.crf for point in found.measured or ()]
+    assert {point.crf: point.bitrate_kbps for point in found.measured or ()} == {crf: 1000 / crf for crf in made}
+    assert (found.crf, found.verified) == (30, True)
+
+
 def test_what_a_predictor_cannot_answer_is_refused(
     predictor: Path, embedded_corpus: dict[str, Path], tmp_path: Path
 ) -> None:
