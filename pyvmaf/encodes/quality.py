@@ -37,7 +37,7 @@ class Quality:
 
     def add(self, reference: NDArray[np.uint8], distorted: NDArray[np.uint8]) -> None:
         """Take the next pair; both are copied or measured before this returns."""
-        self._batch.read(self._count, [reference], [distorted])
+        self._batch.read(self._count, (reference,), (distorted,))
         self._count += 1
 
     def mean(self) -> float:
