@@ -23,6 +23,12 @@ from tests.make.videos import ffmpeg_program, make_video, prepare_embedded
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# OpenMP reads these when torch and scikit-learn are imported. Threads that wait for each other spin by default, which takes
+# minutes where as many test processes as processors run; a test that needs more threads asks for them.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # An example that takes long on a busy machine is not a failure. `make fuzz` takes the thorough profile.
 settings.register_profile("shared machine", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=1000)

@@ -64,11 +64,13 @@ class Case:
         arguments: words of the command line.
         edits: changes of a copy of the checkout: (file, old text, new text); an empty old text is the end of the file.
         libvmaf: identity of libvmaf, if the plan is to be made as with another build.
+        code: a verb, if the plan is to be made as with other code in its entry module.
     """
 
     arguments: tuple[str, ...] = ()
     edits: tuple[tuple[str, str, str], ...] = ()
     libvmaf: str | None = None
+    code: str | None = None
 
 
 def snakemake(
@@ -87,11 +89,20 @@ def drive(
     cases: Mapping[str, list[str]],
     edits: tuple[tuple[str, str, str], ...] = (),
     libvmaf: str | None = None,
+    code: Mapping[str, str | None] | None = None,
 ) -> dict[str, tuple[int, str]]:
     """Run Snakemake command lines in `folder` by one process; return exit status and output of each. See `Case`."""
     done = subprocess.run(
         [warm.python(), str(REPOSITORY / "tests" / "workflow" / "driver.py")],
-        input=json.dumps({"cwd": str(folder), "edits": edits, "libvmaf": libvmaf, "cases": cases}),
+        input=json.dumps(
+            {
+                "cwd": str(folder),
+                "edits": edits,
+                "libvmaf": libvmaf,
+                "cases": cases,
+                "code": dict(code or {}),
+            }
+        ),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -109,7 +120,7 @@ def plan(folder: Path, cases: Mapping[str, Case]) -> dict[str, Planned]:
             for name, case in cases.items()
             if (case.edits, case.libvmaf) == (edits, libvmaf)
         }
-        outcomes = drive(folder, same_code, edits, libvmaf)
+        outcomes = drive(folder, same_code, edits, libvmaf, {name: cases[name].code for name in same_code})
         plans.update({name: _parse(code, text) for name, (code, text) in outcomes.items()})
     return plans
 

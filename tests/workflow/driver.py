@@ -1,8 +1,9 @@
 """Runs several Snakemake command lines in one process, each in a fork, so that its imports are paid once.
 
 Reads JSON from stdin: {"cwd": folder, "edits": [[file, old, new], …], "libvmaf": commit or null, "cases": {name:
-[argument, …]}}. Prints JSON: {name: [exit code, output]}. The edits are made in a copy of the checkout, from which everything
-is then imported; `libvmaf` stands for the engine of another build.
+[argument, …]}, "code": {name: verb or null}}. Prints JSON: {name: [exit code, output]}. The edits are made in a copy of the
+checkout, from which everything is then imported; `libvmaf` stands for the engine of another build, `code` of a case for other
+code in the entry module of a verb.
 """
 
 from __future__ import annotations
@@ -22,7 +23,18 @@ from unittest.mock import patch
 REPOSITORY = Path(__file__).parents[2]
 
 
-def _children(cases: dict[str, list[str]], width: int) -> Iterator[tuple[str, int, str]]:
+def _change_code(verb: str) -> None:
+    """Give the verbs that have the entry module of `verb` other identities."""
+    from pyvmaf.base import code
+    from pyvmaf.base.verbs import VERBS
+
+    right = code._identity
+    code._identity = lambda entry, *more: right(entry, *more)[: -1 if entry == VERBS[verb].entry else None]
+
+
+def _children(
+    cases: dict[str, list[str]], width: int, code_of: dict[str, str | None]
+) -> Iterator[tuple[str, int, str]]:
     from snakemake.cli import main
 
     waiting = list(cases.items())
@@ -37,6 +49,9 @@ def _children(cases: dict[str, list[str]], width: int) -> Iterator[tuple[str, in
                 os.dup2(handle, 2)
                 code = 1
                 try:
+                    verb = code_of.get(name)
+                    if verb is not None:
+                        _change_code(verb)
                     main(argv)
                 except SystemExit as err:
                     code = err.code if isinstance(err.code, int) else int(err.code is not None)
@@ -97,10 +112,11 @@ def _use_a_copy(folder: Path, edits: list[list[str]]) -> None:
 
 def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
     """Run the cases of one job."""
-    cases, cwd, edits, libvmaf = (job[key] for key in ("cases", "cwd", "edits", "libvmaf"))
+    cases, cwd, edits, libvmaf, code = (job[key] for key in ("cases", "cwd", "edits", "libvmaf", "code"))
     assert isinstance(cases, dict)
     assert isinstance(cwd, str)
     assert isinstance(edits, list)
+    assert isinstance(code, dict)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         if edits:
             _use_a_copy(Path(folder), edits)
@@ -111,7 +127,8 @@ def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
         os.chdir(cwd)
         if len(cases) > 1:
             _prepare()
-        return {name: (code, text) for name, code, text in _children(cases, len(os.sched_getaffinity(0)))}
+        width = len(os.sched_getaffinity(0))
+        return {name: (status, text) for name, status, text in _children(cases, width, code)}
 
 
 if __name__ == "__main__":

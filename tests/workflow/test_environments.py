@@ -98,7 +98,7 @@ def run_job(job: Job, folder: Path, programs: Path, noted: Path) -> subprocess.C
         (folder / output).unlink(missing_ok=True)
         (folder / output).parent.mkdir(parents=True, exist_ok=True)
     noted.mkdir(parents=True, exist_ok=True)
-    passed = {key: os.environ[key] for key in os.environ if key.startswith(("PIP_", "HOME", "XDG_", "SSL_"))}
+    passed = {key: os.environ[key] for key in os.environ if key.startswith(("PIP_", "HOME", "XDG_", "SSL_", "OMP_"))}
     variables = passed | {"PATH": f"{programs}{os.pathsep}{SYSTEM}", "IMPORTED_TO": str(noted)}
     command = re.sub(r" > (\S+) 2>&1$", r" 2>&1 | tee \1", job.command)
     return subprocess.run(

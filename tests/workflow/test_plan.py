@@ -5,14 +5,18 @@ from __future__ import annotations
 import copy
 import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pyvmaf.base.code import identity
+from pyvmaf.base.families import uses
 from pyvmaf.base.section import Section
+from pyvmaf.base.verbs import VERBS
 from pyvmaf.workflow.config import Config, Ladder, Report, Table, Threads
 from tests.make.videos import REPOSITORY, ffmpeg_program
 from tests.make.workflows import Case, Planned, plan, plan_once, write_yaml
@@ -244,7 +248,7 @@ FOLLOWERS: dict[str, set[str]] = {
 }
 CODE = "\nADDED = 1\n"
 # An edit of the checkout, and the verbs whose code it is.
-EDITS: dict[str, tuple[tuple[str, str, str], set[str]]] = {
+CODE_OF: dict[str, tuple[tuple[str, str, str], set[str]]] = {
     "code that prepares": (("pyvmaf/corpora/prepare.py", "", CODE), {"prepare"}),
     "code that encodes": (("pyvmaf/encodes/encode.py", "", CODE), {"encode"}),
     "code that measures ladders": (("pyvmaf/features/stage.py", "", CODE), {"extract-features"}),
@@ -258,8 +262,11 @@ EDITS: dict[str, tuple[tuple[str, str, str], set[str]]] = {
     "code of charts": (("pyvmaf/reports/charts.py", "", CODE), {"report", "card"}),
     "code of the summary": (("pyvmaf/reports/summary.py", "", CODE), {"summary", "report", "card"}),
     "files": (("pyvmaf/base/files.py", "", CODE), set(FOLLOWERS)),
-    "splits": (("pyvmaf/splits.py", "", CODE), {"fit", "quantize-int8"}),
+    "splits": (("pyvmaf/splits.py", "", CODE), {"fit", "judge", "export", "quantize-int8"}),
     "a style sheet": (("pyvmaf/reports/assets/page.css", "", "\n"), {"report", "card"}),
+}
+# Rows that rules carry hashes of are no code.
+ROWS: dict[str, tuple[tuple[str, str, str], set[str]]] = {
     "an option of a feature": (
         ("pyvmaf/features/catalog.py", '("adm_skip_aim", "true")', '("adm_skip_aim", "false")'),
         {"extract-features", "hard-negatives"},
@@ -268,67 +275,52 @@ EDITS: dict[str, tuple[tuple[str, str, str], set[str]]] = {
         ("pyvmaf/codecs/encoders.py", 'thread_params=("lp={threads}",),', 'thread_params=("lp={threads}", "tune=0"),'),
         {"encode"},
     ),
-    # Each of these replanned one stage or all of them when identity was that of a folder.
-    "an encoder more": (
-        ("pyvmaf/codecs/encoders.py", "] = (\n    Encoder(", f"] = (\n    {ENCODER},\n    Encoder("),
-        set(),
-    ),
+}
+# Edits that change nothing. Each of these replanned one stage or all of them when identity was that of a folder.
+NOTHING: dict[str, tuple[str, str, str]] = {
+    "an encoder more": ("pyvmaf/codecs/encoders.py", "] = (\n    Encoder(", f"] = (\n    {ENCODER},\n    Encoder("),
     "an option of an encoder that is not in use": (
-        (
-            "pyvmaf/codecs/encoders.py",
-            'options=("-b:v", "0", "-cpu-used", "4"),',
-            'options=("-b:v", "0", "-cpu-used", "5"),',
-        ),
-        set(),
+        "pyvmaf/codecs/encoders.py",
+        'options=("-b:v", "0", "-cpu-used", "4"),',
+        'options=("-b:v", "0", "-cpu-used", "5"),',
     ),
     "a vocabulary more": (
-        (
-            "pyvmaf/codecs/vocabularies.py",
-            "        # The same for the encoders",
-            f"        {VOCABULARY},\n        # The same for the encoders",
-        ),
-        set(),
+        "pyvmaf/codecs/vocabularies.py",
+        "        # The same for the encoders",
+        f"        {VOCABULARY},\n        # The same for the encoders",
     ),
     "a feature more": (
-        ("pyvmaf/features/catalog.py", '    Feature("psnr_y"', f'    {FEATURE},\n    Feature("psnr_y"'),
-        set(),
+        "pyvmaf/features/catalog.py",
+        '    Feature("psnr_y"',
+        f'    {FEATURE},\n    Feature("psnr_y"',
     ),
     "a key of clips more": (
-        (
-            "pyvmaf/corpora/spec.py",
-            "    raw: Raw | None",
-            "    stereo: bool = Field(default=False)\n    raw: Raw | None",
-        ),
-        set(),
+        "pyvmaf/corpora/spec.py",
+        "    raw: Raw | None",
+        "    stereo: bool = Field(default=False)\n    raw: Raw | None",
     ),
     "a section of models more": (
-        (
-            "pyvmaf/models/spec.py",
-            "class Gates(Section):",
-            "class More(Section):\n    x: int = 1\n\n\nclass Gates(Section):",
-        ),
-        set(),
+        "pyvmaf/models/spec.py",
+        "class Gates(Section):",
+        "class More(Section):\n    x: int = 1\n\n\nclass Gates(Section):",
     ),
-    "a file that nothing imports": (("pyvmaf/models/image.py", "", CODE), set()),
-    "the streaming session": (("pyvmaf/scoring/session.py", "", CODE), set()),
-    "the pools of the command line": (("pyvmaf/scoring/scores.py", "", CODE), set()),
-    "a word of an error": (
-        ("pyvmaf/errors.py", 'hint = f"did you mean', 'hint = f"perhaps you mean'),
-        set(),
-    ),
-    "a package of a verb": (
-        ("pyvmaf/base/verbs.py", '("av", "imageio-ffmpeg")', '("av", "imageio-ffmpeg", "numpy")'),
-        set(),
-    ),
+    "a file that nothing imports": ("pyvmaf/models/image.py", "", CODE),
+    "the streaming session": ("pyvmaf/scoring/session.py", "", CODE),
+    "the pools of the command line": ("pyvmaf/scoring/scores.py", "", CODE),
+    "a word of an error": ("pyvmaf/errors.py", 'hint = f"did you mean', 'hint = f"perhaps you mean'),
+    "a package of a verb": ("pyvmaf/base/verbs.py", '("av", "imageio-ffmpeg")', '("av", "imageio-ffmpeg", "numpy")'),
     "the words of a message": (
-        ("pyvmaf/models/judge.py", "fit it first, then name each", "fit it, then name every"),
-        set(),
+        "pyvmaf/models/judge.py",
+        "fit it first, then name each",
+        "fit it, then name every",
     ),
-    "a comment": (("pyvmaf/models/regressor/trainer.py", "", "# Words.\n"), set()),
-    "the command line": (("pyvmaf/cli/models.py", "", CODE), set()),
-    "the audit": (("pyvmaf/workflow/audit/audit.py", "", CODE), set()),
-    "a study": (("pyvmaf/studies/tune.py", "", CODE), set()),
+    "a comment": ("pyvmaf/models/regressor/trainer.py", "", "# Words.\n"),
+    "the command line": ("pyvmaf/cli/models.py", "", CODE),
+    "the audit": ("pyvmaf/workflow/audit/audit.py", "", CODE),
+    "a study": ("pyvmaf/studies/tune.py", "", CODE),
 }
+# Plans of edits of code itself: of what all verbs import, and of what the family of a model brings.
+PLANNED_CODE = ("files", "code that trains")
 
 
 def test_every_key_of_models_and_clips_states_what_it_rebuilds() -> None:
@@ -413,7 +405,10 @@ def _changes(folder: Path) -> dict[str, Case]:
     blurred = {**config, "ladders": {**config["ladders"], "blur": BLUR}, "codecs": [*config["codecs"], "blur"]}
     write_yaml(flips / "blur.yaml", blurred)
     cases["one more distortion"] = Case(("--configfile", "flips/blur.yaml"))
-    cases |= {name: Case(SMALL, (edit,)) for name, (edit, _) in EDITS.items()}
+    cases |= {f"code of {verb}": Case(SMALL, code=verb) for verb in FOLLOWERS}
+    cases |= {name: Case(SMALL, (CODE_OF[name][0],)) for name in PLANNED_CODE}
+    cases |= {name: Case(SMALL, (edit,)) for name, (edit, _) in ROWS.items()}
+    cases["edits that change nothing"] = Case(SMALL, tuple(NOTHING.values()))
     cases["another libvmaf"] = Case(SMALL, libvmaf="libvmaf-0123456789abcdef")
     return cases
 
@@ -483,11 +478,56 @@ def test_comments_and_the_order_of_keys_rebuild_nothing(after: Mapping[str, Plan
     assert "Nothing to be done" in after["comment"].text
 
 
-@pytest.mark.parametrize("name", [*EDITS])
-def test_changed_code_rebuilds_what_it_computes_and_what_follows(after: Mapping[str, Planned], name: str) -> None:
-    _, verbs = EDITS[name]
+@pytest.mark.parametrize("name", [*PLANNED_CODE, *ROWS])
+def test_an_edit_rebuilds_what_it_decides_and_what_follows(after: Mapping[str, Planned], name: str) -> None:
+    _, verbs = (CODE_OF | ROWS)[name]
     assert after[name].code == 0, after[name].text
     assert after[name].rules == set().union(*(FOLLOWERS[verb] for verb in verbs)), after[name].text
+
+
+def test_edits_of_what_decides_no_result_rebuild_nothing(after: Mapping[str, Planned]) -> None:
+    planned = after["edits that change nothing"]
+    assert planned.code == 0, planned.text
+    assert planned.rules == set(), planned.text
+
+
+@pytest.mark.parametrize("verb", [*FOLLOWERS])
+def test_changed_code_of_a_verb_rebuilds_what_it_computes_and_what_follows(
+    after: Mapping[str, Planned], verb: str
+) -> None:
+    """Which code is that of a verb, the next test says."""
+    planned = after[f"code of {verb}"]
+    # Two verbs may have one module.
+    same = {other for other in FOLLOWERS if VERBS[other].entry == VERBS[verb].entry}
+    assert planned.code == 0, planned.text
+    assert planned.rules == set().union(*(FOLLOWERS[other] for other in same)), planned.text
+
+
+@pytest.fixture(scope="module")
+def identities(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, str, str] | None], dict[str, str]]:
+    """A function that returns the identities of verbs, for a model of the family `fr`, in a copy with an edit."""
+    folder = tmp_path_factory.mktemp("identities")
+
+    def of(edit: tuple[str, str, str] | None) -> dict[str, str]:
+        root = Path(tempfile.mkdtemp(dir=folder)) / "pyvmaf"
+        shutil.copytree(REPOSITORY / "pyvmaf", root, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        if edit is not None:
+            name, old, new = edit
+            assert not old, "edits of code go to the end of a file"
+            with (root.parent / name).open("a") as stream:
+                stream.write(new)
+        return {verb: identity(verb, uses(verb, "fr"), root=root) for verb in FOLLOWERS}
+
+    return of
+
+
+def test_an_edit_changes_the_code_of_the_verbs_that_compute_with_it(
+    identities: Callable[[tuple[str, str, str] | None], dict[str, str]],
+) -> None:
+    before = identities(None)
+    for name, (edit, verbs) in CODE_OF.items():
+        changed = {verb for verb, digest in identities(edit).items() if digest != before[verb]}
+        assert changed == verbs, name
 
 
 def test_another_libvmaf_rebuilds_features_and_no_encode(after: Mapping[str, Planned]) -> None:
