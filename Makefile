@@ -10,7 +10,9 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 # The hundreds of Pythons that a run or a test starts share what one has compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo audit test cuda test-cuda test-slurm sanitize lint docs wheel bench fuzz clean
+.PHONY: setup demo audit test cuda test-cuda test-slurm sanitize lint style types rules docs wheel bench fuzz clean
+# What does not use every core runs beside what does.
+beside := $(MAKE) --no-print-directory -j$(cores) --output-sync=target
 
 setup:
 	@CUDA="$(CUDA)" scripts/setup.sh
@@ -22,12 +24,13 @@ demo: setup
 audit: setup
 	vmaf-train audit $(args)
 
-test: lint cuda
+test: setup
+	+@$(beside) types cuda style rules
 	pytest -n $(cores) --dist loadgroup
 	@if scripts/slurm.sh can; then $(MAKE) --no-print-directory test-slurm; fi
 
 cuda: setup
-	@python scripts/build_cuda.py
+	@python scripts/build_cuda.py --few
 
 test-cuda: cuda
 	pytest -n 0 -m cuda tests
@@ -42,10 +45,17 @@ sanitize: setup
 	python scripts/sanitize.py $(args)
 
 lint: setup
+	+@$(beside) types style rules
+
+style: setup
 	ruff check
 	ruff format --check
 	clang-format --dry-run --Werror $$(find native tests bench -name '*.[ch]pp')
+
+types: setup
 	mypy
+
+rules: setup
 	snakefmt --check workflow/Snakefile rules
 	snakemake --lint
 

@@ -15,6 +15,8 @@ if(NOT PYVMAF_CUDA_TOOLKIT)
     get_filename_component(PYVMAF_CUDA_TOOLKIT "${PYVMAF_CUDA_TOOLKIT}/../.." ABSOLUTE)
   endif()
 endif()
+set(PYVMAF_CUDA_CODE "" CACHE STRING
+  "What to have code for, as nvcc names it and separated by spaces; by default ARCHITECTURES of scripts/build_libvmaf.py")
 foreach(file bin/nvcc bin/bin2c include/cuda.h)
   if(NOT PYVMAF_CUDA_TOOLKIT OR NOT EXISTS "${PYVMAF_CUDA_TOOLKIT}/${file}")
     message(FATAL_ERROR

@@ -6,7 +6,8 @@ part of the extension. Python uses the extension if ``PYTHONPATH`` names the fol
 
     PYTHONPATH=$(scripts/build_cuda.py) python -c 'import pyvmaf; print(pyvmaf.engine())'
 
-``make setup CUDA=1`` installs such an extension instead.
+``make setup CUDA=1`` installs such an extension instead. ``make cuda`` builds with ``--few``: compiling for the oldest and the
+newest devices takes half the time, and tests without a device run none of that code.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ PACKAGES = REPOSITORY / ".cache" / "cuda"
 TOOLKIT = PACKAGES / "nvidia" / "cu13"
 BUILD = REPOSITORY / "build" / "cuda"
 SITE = BUILD / "site"
+FEW = ("sm_75", "sm_120", "compute_120")
 
 # Python imports a module of this name when it starts, so that processes started by tests take the same extension.
 _CUSTOMIZE = """\
@@ -56,9 +58,15 @@ def install_toolkit() -> Path:
     return TOOLKIT
 
 
-def build(toolkit: Path) -> Path:
-    """Configure and build the extension; return the folder for ``PYTHONPATH``."""
+def build(toolkit: Path, architectures: tuple[str, ...] = ()) -> Path:
+    """Configure and build the extension; return the folder for ``PYTHONPATH``.
+
+    Args:
+        toolkit: folder of NVIDIA's compiler.
+        architectures: what to have code for, as nvcc names it; by default what an installed extension has.
+    """
     options = ["-DPYVMAF_CUDA=ON", f"-DPYVMAF_CUDA_TOOLKIT={toolkit}", f"-DPython_EXECUTABLE={sys.executable}"]
+    options.append(f"-DPYVMAF_CUDA_CODE={' '.join(architectures)}")
     command = [sys.executable, "-m", "cmake"]
     subprocess.run([*command, "-G", "Ninja", "-S", REPOSITORY, "-B", BUILD, *options], check=True, stdout=sys.stderr)
     subprocess.run([*command, "--build", BUILD], check=True, stdout=sys.stderr)
@@ -72,10 +80,11 @@ def main() -> int:
     """Install the compiler, build, and print the folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--toolkit", action="store_true", help="install the compiler only, and print its folder")
+    parser.add_argument("--few", action="store_true", help=f"have code for {' '.join(FEW)} only")
     arguments = parser.parse_args()
     try:
         toolkit = install_toolkit()
-        print(toolkit if arguments.toolkit else build(toolkit))
+        print(toolkit if arguments.toolkit else build(toolkit, FEW if arguments.few else ()))
     except subprocess.CalledProcessError as error:
         command = " ".join(map(str, error.cmd[:5]))
         print(f"build_cuda: `{command} …` ended with status {error.returncode}", file=sys.stderr)

@@ -58,6 +58,13 @@ SANITIZE_OPTIONS = (
 # A build with CUDA differs in this option alone: what the processor computes stays the same, so the recipe does, too.
 CUDA_OPTION = ("-Denable_cuda=false", "-Denable_cuda=true")
 
+# What a build with CUDA has code for, as nvcc names it: libvmaf's own list for CUDA 13, which its build chooses by the version
+# of the compiler. Here it is one list for libvmaf and for own kernels, whatever the version.
+ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120", "compute_120")
+
+# Where libvmaf's build has its list, the last line before the list is used.
+GENCODE = ("src/meson.build", "    message('CUDA gencode = @0@'.format(gencode))\n")
+
 # (file below libvmaf/, text that must occur exactly once, replacement). Every CPU with AVX2 has
 # LZCNT and BMI; without these flags the compiler writes "count leading zeros" as a slower loop in
 # VIF's logarithms. Results stay bit-identical, and the code path is still chosen at run time.
@@ -141,10 +148,12 @@ class Cuda(NamedTuple):
     Attributes:
         toolkit: folder with bin/nvcc, include/cuda.h and the runtime's static library below lib or lib64.
         headers: folder with the two headers of ffnvcodec/ that libvmaf includes, which load the driver.
+        architectures: what to have code for, as nvcc names it.
     """
 
     toolkit: Path
     headers: Path
+    architectures: tuple[str, ...] = ARCHITECTURES
 
     @property
     def compiler(self) -> str:
@@ -161,7 +170,13 @@ class Cuda(NamedTuple):
     def inputs(self) -> dict[str, str]:
         """Return what decides the build."""
         texts = {path.name: path.read_text() for path in sorted((self.headers / "ffnvcodec").iterdir())}
-        return {"nvcc": self.compiler, **texts}
+        return {"nvcc": self.compiler, "architectures": " ".join(self.architectures), **texts}
+
+    def edit(self, source: Path) -> None:
+        """Put the architectures in the place of libvmaf's list."""
+        codes = [f"-gencode=arch={code.replace('sm_', 'compute_')},code={code}" for code in self.architectures]
+        name, line = GENCODE
+        replace(source / name, line, f"    gencode = {['--fatbin', *codes]}\n{line}")
 
     def environment(self) -> dict[str, str]:
         """Return the variables under which meson and ninja find the toolkit and the headers."""
@@ -259,11 +274,15 @@ def vendored_commit(crate: Path) -> str:
 def edit(source: Path) -> None:
     """Apply `EDITS` and `REPAIRS` to the source tree."""
     for name, old, new in (*EDITS, *(one for edits in REPAIRS.values() for one in edits)):
-        path = source / name
-        text = path.read_text()
-        if text.count(old) != 1:
-            raise BuildError(f"{name}: the text to replace occurs {text.count(old)} times, not once: {old!r}")
-        path.write_text(text.replace(old, new))
+        replace(source / name, old, new)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace text that a file must hold exactly once."""
+    text = path.read_text()
+    if text.count(old) != 1:
+        raise BuildError(f"{path.name}: the text to replace occurs {text.count(old)} times, not once: {old!r}")
+    path.write_text(text.replace(old, new))
 
 
 def check_models(library: Path) -> None:
@@ -322,6 +341,8 @@ def build(
         crate = vendor(manifest, work, env, log)
         source = crate / "vendored" / "vmaf" / "libvmaf"
         edit(source)
+        if cuda:
+            cuda.edit(source)
         staged = work / "prefix"
         # The rules for nvcc take headers from ../src.
         tree = source / "build"
@@ -383,6 +404,11 @@ def main() -> int:
     parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer, by the compilers passed")
     parser.add_argument("--cuda", type=Path, help="CUDA toolkit to build the CUDA path with; by default it is left out")
     parser.add_argument("--cuda-headers", type=Path, help="folder of the headers that load CUDA's driver")
+    parser.add_argument(
+        "--architectures",
+        default=" ".join(ARCHITECTURES),
+        help="what a build with CUDA has code for, separated by spaces",
+    )
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     arguments = parser.parse_args()
     manifest: Path = arguments.manifest.resolve()
@@ -392,7 +418,7 @@ def main() -> int:
     cuda = None
     if arguments.cuda:
         headers = arguments.cuda_headers or manifest.parents[1] / "cuda"
-        cuda = Cuda(arguments.cuda.resolve(), headers.resolve())
+        cuda = Cuda(arguments.cuda.resolve(), headers.resolve(), tuple(arguments.architectures.split()))
     cache: Path = arguments.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     try:

@@ -5,7 +5,7 @@
  *   FAKE_INIT        status of cuInit
  *   FAKE_VERSION     of CUDA, 13000 by default
  *   FAKE_DEVICES     count of devices, 1 by default
- *   FAKE_CAPABILITY  of all devices, such as "7.0"; "8.0" by default
+ *   FAKE_CAPABILITY  of all devices, such as "7.0"; "12.0" by default
  *   FAKE_FREE        free bytes of a device's memory, 8 GiB by default
  *   FAKE_FAIL        "function:status:count": calls of the function after the first `count` fail
  *   FAKE_ABORT       a function whose first call ends the process
@@ -71,7 +71,7 @@ CUresult cuDeviceGet(CUdevice *device, int index) {
 }
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device) {
   const char *text = getenv("FAKE_CAPABILITY");
-  int major = 8, minor = 0;
+  int major = 12, minor = 0;
   (void)device;
   if (text != NULL) {
     sscanf(text, "%d.%d", &major, &minor);

@@ -123,4 +123,4 @@ for child in children:
     # A third one shares the first device.
     assert [device["index"] for device in found] == [0, 1, 0]
     assert found[0]["driver"] == 13000
-    assert found[0]["capability"] == [8, 0]
+    assert found[0]["capability"] == [12, 0]

@@ -41,8 +41,9 @@ def test_it_imports_without_a_driver_and_names_its_architectures(no_driver: Path
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert facts["cuda"] is True
-    assert facts["cuda_architectures"][:3] == ["sm_75", "sm_80", "sm_90"]
-    assert facts["cuda_architectures"][-1].startswith("compute_")
+    # `make cuda` builds for few, an installed extension has all: see tests/native/test_build.py.
+    assert facts["cuda_architectures"][0] == "sm_75"
+    assert facts["cuda_architectures"][-2:] == ["sm_120", "compute_120"]
     assert int(facts["nvcc"].split(".")[0]) >= 13
     # What the processor computes does not depend on CUDA: identities, and so cache entries, are the same.
     assert facts["identity"] == build.identity()
@@ -109,21 +110,21 @@ def test_a_driver_that_lacks_a_function_is_refused(tmp_path: Path) -> None:
         ({"FAKE_DEVICES": "0"}, "device: the driver reports no CUDA device"),
         (
             {"FAKE_CAPABILITY": "7.0"},
-            "capability: device 0 (Test device 0) has compute capability 7.0, this build has code for "
-            "sm_75 sm_80 sm_90 sm_100 sm_120 compute_120",
+            "capability: device 0 (Test device 0) has compute capability 7.0, this build has code for {codes}",
         ),
         (
             {"FAKE_CAPABILITY": "11.0"},
-            "capability: device 0 (Test device 0) has compute capability 11.0, this build has code for "
-            "sm_75 sm_80 sm_90 sm_100 sm_120 compute_120",
+            "capability: device 0 (Test device 0) has compute capability 11.0, this build has code for {codes}",
         ),
     ],
 )
 def test_what_is_missing_is_named(driver: Path, settings: dict[str, str], expected: str) -> None:
-    assert said(driver, **settings) == expected
+    codes = " ".join(json.loads(python(_ENGINE, driver).stdout)["cuda_architectures"])
+    assert said(driver, **settings) == expected.format(codes=codes)
 
 
-@pytest.mark.parametrize("capability", ["7.5", "8.0", "8.9", "9.0", "10.3", "12.0", "12.1", "13.0"])
+# Code for a device, for an earlier one of its generation, and what the driver compiles for a later generation.
+@pytest.mark.parametrize("capability", ["7.5", "12.0", "12.1", "13.0"])
 def test_devices_that_the_build_has_code_for_are_accepted(driver: Path, capability: str) -> None:
     major, minor = map(int, capability.split("."))
     assert f"'capability': ({major}, {minor})" in said(driver, FAKE_CAPABILITY=capability)

@@ -136,6 +136,52 @@ def _script() -> ModuleType:
     return module
 
 
+def test_an_extension_with_cuda_has_code_for_each_generation_of_devices(tmp_path: Path) -> None:
+    """The builds of the tests have less (`make cuda`), the default of the script is what `make setup CUDA=1` installs."""
+    build_libvmaf = _script()
+    codes = ("sm_75", "sm_80", "sm_90", "sm_100", "sm_120", "compute_120")
+    toolkit, manifest = tmp_path / "toolkit", REPOSITORY / "native" / "libvmaf" / "Cargo.toml"
+    nvcc = toolkit / "bin" / "nvcc"
+    nvcc.parent.mkdir(parents=True)
+    nvcc.write_text("#!/bin/sh\necho V13.0.88\n")
+    nvcc.chmod(0o755)
+    cc, cxx = build_libvmaf.compilers("cc", "c++")
+    inputs = {
+        "manifest": manifest.read_text(),
+        "script": (REPOSITORY / "scripts" / "build_libvmaf.py").read_text(),
+        "cc": build_libvmaf.first_line(cc, "--version"),
+        "cxx": build_libvmaf.first_line(cxx, "--version"),
+        "cuda": build_libvmaf.Cuda(toolkit, REPOSITORY / "native" / "cuda", codes).inputs(),
+    }
+    prefix = tmp_path / build_libvmaf.digest(inputs)[:16]
+    prefix.mkdir()
+    (prefix / "libvmaf.json").write_text("{}")
+    command = [sys.executable, str(REPOSITORY / "scripts" / "build_libvmaf.py"), "--manifest", str(manifest)]
+    command += ["--cache", str(tmp_path), "--cuda", str(toolkit)]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == str(prefix)
+    # Nothing else says which: the option of CMake stays empty, and a system library is taken to have the same.
+    assert "PYVMAF_CUDA_CODE" not in (REPOSITORY / "scripts" / "setup.sh").read_text()
+    assert f'PYVMAF_CUDA_ARCHITECTURES "{" ".join(codes)}"' in (REPOSITORY / "cmake" / "libvmaf.cmake").read_text()
+    assert f"| {', '.join(codes[:-1])}, and PTX of 12.0" in (REPOSITORY / "docs" / "cuda.md").read_text()
+
+
+def test_the_list_of_architectures_takes_the_place_of_libvmafs(tmp_path: Path) -> None:
+    build_libvmaf = _script()
+    name, line = build_libvmaf.GENCODE
+    path = tmp_path / name
+    path.parent.mkdir()
+    path.write_text(f"    gencode = ['--fatbin', '-gencode=arch=compute_90,code=sm_90']\n{line}")
+    build_libvmaf.Cuda(tmp_path, tmp_path, ("sm_75", "compute_120")).edit(tmp_path)
+    *_, last, used = path.read_text().splitlines(keepends=True)
+    assert used == line
+    flags = ["--fatbin", "-gencode=arch=compute_75,code=sm_75", "-gencode=arch=compute_120,code=compute_120"]
+    assert ast.literal_eval(last.partition("=")[2].strip()) == flags
+    path.write_text("gencode = []\n")
+    with pytest.raises(build_libvmaf.BuildError, match="occurs 0 times, not once"):
+        build_libvmaf.Cuda(tmp_path, tmp_path).edit(tmp_path)
+
+
 def test_a_build_that_changes_nothing_builds_nothing(tmp_path: Path) -> None:
     script = REPOSITORY / "scripts" / "build_libvmaf.py"
     manifest = REPOSITORY / "native" / "libvmaf" / "Cargo.toml"
