@@ -365,10 +365,17 @@ class _Store:
             entries = None
         self._entries: dict[str, Any] = entries if isinstance(entries, dict) else {}
         self._used: set[str] = set()
+        # A process keeps what it read first; the closures of verbs share most modules.
+        self._modules: dict[tuple[str, Path], _Module] = {}
         # The code that reads the trees is part of every key: editing it makes all entries new.
         self._reader = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
     def module(self, name: str, path: Path) -> _Module:
+        if (name, path) not in self._modules:
+            self._modules[name, path] = self._look_up(name, path)
+        return self._modules[name, path]
+
+    def _look_up(self, name: str, path: Path) -> _Module:
         text = path.read_bytes()
         key = hashlib.sha256(f"{self._reader} {name} {path.name}\n".encode() + text).hexdigest()
         self._used.add(key)

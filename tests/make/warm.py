@@ -40,21 +40,25 @@ os._exit(os.waitstatus_to_exitcode(status))
 
 
 @cache
-def programs() -> Path:
-    """Start the server of this test process; return the folder of its clients `python`, `snakemake` and `vmaf-train`."""
+def programs(server: int) -> Path:
+    """Start a server of this test process; return the folder of its clients `python`, `snakemake` and `vmaf-train`.
+
+    Args:
+        server: its number. All forks of a server have hashes of one random seed.
+    """
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     address = folder / "socket"
-    server = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-P", str(_SERVER), str(address)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # Libraries count the processors once, at their import. Jobs of the workflow have one.
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
     )
-    assert server.stdin is not None
-    assert server.stdout is not None
-    atexit.register(_stop, server)
-    assert server.stdout.readline() == b"ready\n"
+    assert process.stdin is not None
+    assert process.stdout is not None
+    atexit.register(_stop, process)
+    assert process.stdout.readline() == b"ready\n"
     installed = Path(sys.executable).parent
     for name in ("python", "snakemake", "vmaf-train"):
         words = [] if name == "python" else [str(installed / name)]
@@ -70,12 +74,12 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
     server.wait()
 
 
-def python() -> str:
+def python(server: int = 0) -> str:
     """Return the program to start in place of `sys.executable`."""
-    return str(programs() / "python")
+    return str(programs(server) / "python")
 
 
-def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(given: Mapping[str, str] | None = None, server: int = 0) -> dict[str, str]:
     """Return an environment in which the jobs of a workflow run in forks, too."""
     given = os.environ if given is None else given
-    return {**given, "PATH": os.pathsep.join((str(programs()), given["PATH"]))}
+    return {**given, "PATH": os.pathsep.join((str(programs(server)), given["PATH"]))}

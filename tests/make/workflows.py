@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -45,7 +44,13 @@ class Planned:
         return set(self.jobs)
 
 
-def _parse(code: int, text: str) -> Planned:
+def parse(code: int, text: str) -> Planned:
+    """Read the table of jobs that a run or a dry-run printed.
+
+    Args:
+        code: exit status.
+        text: everything that Snakemake printed.
+    """
     jobs: Counter[str] = Counter()
     # A dry-run with --quiet prints the table twice: the first is enough.
     table = re.search(r"Job stats:\n.*?\n-+ +-+\n(.*?)\ntotal ", text, re.DOTALL)
@@ -73,12 +78,18 @@ class Case:
     code: str | None = None
 
 
-def snakemake(
-    folder: Path, *arguments: str, check: bool = True, forked: bool = True
-) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in `folder`, which is not the checkout; it and its jobs are forks (`tests.make.warm`) or new processes."""
-    python, environment = (warm.python(), warm.environment()) if forked else (sys.executable, None)
-    command = [python, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), *arguments]
+def snakemake(folder: Path, *arguments: str, check: bool = True, server: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in `folder`, which is not the checkout; it and its jobs are forks (`tests.make.warm`).
+
+    Args:
+        folder: the working folder.
+        arguments: further words of the command line.
+        check: whether the run has to succeed.
+        server: number of the process that they are forks of; each has hashes of another seed.
+    """
+    environment = warm.environment(server=server)
+    words = ["--snakefile", str(SNAKEFILE), "--profile", str(PROFILE), *arguments]
+    command = [warm.python(server), "-m", "snakemake", *words]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
@@ -121,7 +132,7 @@ def plan(folder: Path, cases: Mapping[str, Case]) -> dict[str, Planned]:
             if (case.edits, case.libvmaf) == (edits, libvmaf)
         }
         outcomes = drive(folder, same_code, edits, libvmaf, {name: cases[name].code for name in same_code})
-        plans.update({name: _parse(code, text) for name, (code, text) in outcomes.items()})
+        plans.update({name: parse(code, text) for name, (code, text) in outcomes.items()})
     return plans
 
 
@@ -133,7 +144,7 @@ def plan_once(session: Path, name: str, prepare: Callable[[], tuple[Path, Mappin
         (folder / "outcomes.json").write_text(json.dumps(outcomes))
 
     outcomes = json.loads((once(session, name, run) / "outcomes.json").read_text())
-    return {case: _parse(code, text) for case, (code, text) in outcomes.items()}
+    return {case: parse(code, text) for case, (code, text) in outcomes.items()}
 
 
 def write_yaml(path: Path, data: Any) -> None:

@@ -140,7 +140,8 @@ def add_package(site: Path, bin_folder: Path) -> None:
     """Put a copy of this package into an environment, and its program."""
     import pyvmaf._native
 
-    shutil.copytree(REPOSITORY / "pyvmaf", site / "pyvmaf", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    # With what Python has compiled, which each environment would compile again.
+    shutil.copytree(REPOSITORY / "pyvmaf", site / "pyvmaf", ignore=shutil.ignore_patterns("*.so"))
     built = Path(str(pyvmaf._native.__file__))
     for path in (built, *built.parent.glob("_native*.json")):
         if not (site / "pyvmaf" / path.name).exists():

@@ -37,15 +37,17 @@ def fresh(session_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Map
     return plan_once(session_folder, "plans-fresh", lambda: (tmp_path_factory.mktemp("fresh"), FRESH))
 
 
+# Plans of models need no more ladders.
+NARROW = "codecs=[libx264, libvvenc]"
 FRESH = {
     "default": Case(),
     "two codecs": Case(("--config", "codecs=[libx264, libvvenc]", "models=[vmaf_tiny_v2]", "seeds=[5]")),
     "all seeds": Case(("--config", "seeds=null", "threads={fit_model: 2}")),
-    "no int8": Case(("--config", "quantized=[]")),
-    "features": Case(("all_features",)),
-    "models": Case(("all_models",)),
-    "ensemble": Case(("--config", "models=[vmaf_tiny_v2, fr_regressor_v2_ensemble]")),
-    "one member": Case(("--config", "models=[fr_regressor_v2_ensemble]", "seeds=[3]")),
+    "no int8": Case(("--config", "quantized=[]", NARROW)),
+    "features": Case(("--config", NARROW, "--", "all_features")),
+    "models": Case(("--config", NARROW, "--", "all_models")),
+    "ensemble": Case(("--config", "models=[vmaf_tiny_v2, fr_regressor_v2_ensemble]", NARROW)),
+    "one member": Case(("--config", "models=[fr_regressor_v2_ensemble]", "seeds=[3]", NARROW)),
     "typo": Case(("--config", "codcs=[libx264]")),
     "wrong value": Case(("--config", "backend=gpu")),
     "absent backend": Case(("--config", "backend=cuda")),
