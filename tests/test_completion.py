@@ -1,12 +1,18 @@
-"""Words that a shell offers when somebody presses Tab: the protocol of the completion script, without the shell."""
+"""Words that a shell offers when somebody presses Tab: the protocol of the completion script without a shell, and in bash."""
 
 from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from pyvmaf.cli import build
 from tests.make.commands import command
+from tests.make.videos import REPOSITORY
 
 
 @pytest.fixture
@@ -41,3 +47,27 @@ def test_verbs_options_and_names_are_completed(offered: set[str], expected: set[
 def test_every_verb_is_offered(offered: set[str]) -> None:
     verbs = get_command(build()).commands  # type: ignore[attr-defined]
     assert offered == {name for name, verb in verbs.items() if not verb.hidden}
+
+
+def in_bash(folder: Path, *words: str, script: str) -> str:
+    """Run bash with a home of its own and this environment's programs."""
+    variables = {"HOME": str(folder), "PATH": f"{sys.prefix}/bin:/usr/bin:/bin"}
+    done = subprocess.run(["bash", *words, "-c", script], env=variables, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+OFFERED = """
+COMP_WORDS=(vmaf-train quan) COMP_CWORD=1
+_vmaf_train_completion vmaf-train quan vmaf-train
+echo "${COMPREPLY[@]}"
+"""
+
+
+def test_the_line_of_the_readme_completes_in_bash(tmp_path: Path) -> None:
+    [line] = re.findall(r'`(eval "\$\(vmaf-train [^`]*)`', (REPOSITORY / "README.md").read_text())
+    assert in_bash(tmp_path, script=f"{line}\n{OFFERED}").split() == ["quantize-int8"]
+
+
+def test_an_installed_completion_is_there_in_the_next_bash(tmp_path: Path) -> None:
+    in_bash(tmp_path, script="vmaf-train --install-completion; true")
+    assert in_bash(tmp_path, "-i", script=OFFERED).split() == ["quantize-int8"]

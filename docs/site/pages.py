@@ -17,18 +17,16 @@ REPOSITORY = Path(__file__).parents[2]
 GALLERY = Path(os.environ.get("PYVMAF_GALLERY", REPOSITORY / "build" / "gallery"))
 
 COMMANDS = {
-    "Score and choose": ("scoring", "suggest"),
+    "Score and choose": ("scoring",),
     "Data": ("corpora", "labels", "encodes", "features", "frames", "tables"),
     "Models": ("models", "imported", "quantized", "registry", "reports"),
-    "Questions": ("checks", "calibrations", "studies"),
+    "Questions": ("checks", "studies"),
     "Workflow": ("workflow",),
 }
 """Pages of commands, by the modules of `pyvmaf.cli.VERBS`."""
 
 OUTSIDE = {"../config/README.md": "reference/configuration.md", "config/README.md": "reference/configuration.md"}
 """Pages of the site for files outside of docs/ that pages link to."""
-
-_HERE = re.compile(r"(\]\()(?:docs/)?((?:\.\./)?config/README\.md|docs/[\w/.#-]+|CONTRIBUTING\.md)(\))")
 
 
 def on_config(config: Any) -> Any:

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 import pyvmaf
-from docs.site import build, check, gallery
+from docs.site import build, check, gallery, pages
+from pyvmaf.cli import VERBS
 from tests.docs import lines
 from tests.make.runs import once
 from tests.make.videos import REPOSITORY
@@ -54,12 +55,12 @@ def test_no_link_is_broken_and_nothing_is_fetched(site: Path) -> None:
 
 
 def test_every_page_is_there(site: Path) -> None:
-    pages = {path.relative_to(site).with_suffix("").as_posix() for path in site.rglob("*.html")}
+    there = {path.relative_to(site).with_suffix("").as_posix() for path in site.rglob("*.html")}
     for path in (REPOSITORY / "docs").rglob("*.md"):
         name = path.relative_to(REPOSITORY / "docs")
         if name.parts[0] != "examples":
-            assert name.with_suffix("").as_posix() in pages
-    assert {"changelog", "contributing", "reference/configuration"} <= pages
+            assert name.with_suffix("").as_posix() in there
+    assert {"changelog", "contributing", "reference/configuration"} <= there
 
 
 def test_the_reference_has_every_verb_option_function_key_and_document(site: Path) -> None:
@@ -151,6 +152,17 @@ def test_a_build_with_a_broken_link_fails(tmp_path: Path, capfd: pytest.CaptureF
     said = capfd.readouterr().err
     assert "'none.md', but the target is not found" in said
     assert "does not contain an anchor '#none'" in said
+
+
+def test_every_module_of_commands_has_a_page() -> None:
+    assert sorted(module for modules in pages.COMMANDS.values() for module in modules) == sorted(VERBS)
+
+
+def test_a_term_has_one_meaning() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", (REPOSITORY / "docs" / "terms.md").read_text(), re.MULTILINE)
+    terms = [term for names, _ in rows if names not in ("term", "---") for term in names.split(", ")]
+    assert len(terms) > 100
+    assert len(terms) == len(set(terms))
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])

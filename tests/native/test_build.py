@@ -96,6 +96,18 @@ def test_stub_and_extension_have_the_same_names() -> None:
     assert set(_stub()) == set(_bindings())
 
 
+def test_the_package_is_typed() -> None:
+    assert Path(pyvmaf.__file__).with_name("py.typed").is_file()
+    options = ("--mypy-config-file", "native/stubtest.ini", "--allowlist", "native/stubtest.txt")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "pyvmaf._native", *options],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("name", list(_bindings()))
 def test_a_binding_has_a_docstring_and_the_signature_of_the_stub(name: str) -> None:
     binding, doc = _bindings()[name], _bindings()[name].__doc__

@@ -28,7 +28,9 @@ def section(subject: Subject) -> Section:
     key, marks = f"{subject.prefix}curve", (f"{subject.prefix}cuts", f"{subject.prefix}shown")
     data = {key: _columns(subject, lines), marks[0]: _cuts(subject), marks[1]: _shown(subject, labels)}
     several = [
-        f"{len(subject.versions)} versions, the best {MOST_LINES} of them" if len(subject.versions) > MOST_LINES else ""
+        f"{len(subject.versions)} versions, the best {MOST_LINES} of them."
+        if len(subject.versions) > MOST_LINES
+        else ""
     ]
     stretch = (
         ""
