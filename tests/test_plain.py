@@ -114,7 +114,7 @@ def test_what_is_parsed_is_what_typer_parses(words: list[str]) -> None:
         "score a.mkv - --film-grain off --threads=4 --context fps=25 --pool p25",
         "score --pairs pairs.csv -q",
         "extract-features --reference r.mkv --corpus c --clip a --codec x264 -o t.parquet one=a.mkv two=b.mkv",
-        "check-ops a.onnx",
+        "audit-compat a.onnx",
         "encode a.mkv b.mkv --codec libx264 --preset fast --crf 30",
         "combine a=b.parquet -o t.parquet --unit clip",
         "shard a.parquet --corpus mine -o s.parquet --records s.jsonl",

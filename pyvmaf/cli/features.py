@@ -398,7 +398,7 @@ def _catalog_row(feature: Feature) -> dict[str, Any]:
     return {
         "name": feature.name,
         "sets": [name for name, members in SETS.items() if feature.name in members],
-        "extractor": row.name if row else None,
+        "extractor": None if feature.unavailable else feature.request.extractor,
         "options": dict(feature.request.options),
         "key": feature.key,
         "range": f"{feature.low:g} to {'∞' if feature.high is None else f'{feature.high:g}'}",

@@ -104,6 +104,15 @@ def score(
             show_default=False,
         ),
     ] = None,
+    heatmap: Annotated[
+        Path | None,
+        typer.Option(
+            "--heatmap",
+            metavar="DIR",
+            help="Write CAMBI's heat maps of banding into a folder, as libvmaf does: a raw file of 16 bits per scale. Of one pair.",
+            show_default=False,
+        ),
+    ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the scores over time in the terminal.")] = False,
     format_: Annotated[
         str | None,
@@ -389,12 +398,16 @@ def score(
         "calibration": calibration,
         "shots": report is not None,
     }
+    if heatmap is not None and (not distorted or pairs is not None or _are_several(distorted)):
+        raise InputError("--heatmap is of one pair: name a reference and one distorted video")
     if pairs is not None or _are_several(distorted or []):
         _score_several(_references(reference, distorted or [], pairs), asked, options)
     elif reference is None:
         raise InputError("name the reference and the distorted video, or a list of pairs with --pairs")
     else:
         _score_one(reference if distorted else None, distorted[0] if distorted else reference, asked, options)
+        if heatmap is not None and distorted:
+            _write_heatmaps(reference, distorted[0], heatmap, options, quiet=quiet)
 
 
 @dataclass(frozen=True)
@@ -504,6 +517,16 @@ def _score_one(reference: Path | None, distorted: Path, asked: _Asked, options: 
     if asked.limit is not None and (missed := asked.limit.missed(scores)):
         say(f"failed: {missed}", err=True)
         raise typer.Exit(1)
+
+
+def _write_heatmaps(reference: Path, distorted: Path, folder: Path, options: Mapping[str, Any], *, quiet: bool) -> None:
+    from pyvmaf.scoring.heatmaps import write_heatmaps
+    from pyvmaf.scoring.score import reading_of
+
+    with progress(f"heat maps of {distorted.name}") as advance:
+        files = write_heatmaps(reference, distorted, folder, reading_of(**options), advance)
+    if not quiet:
+        say(*(f"wrote {file}" for file in files), err=True)
 
 
 def _are_several(distorted: Sequence[Path]) -> bool:

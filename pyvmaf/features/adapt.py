@@ -66,12 +66,22 @@ def _by_transfer(traits: Traits) -> Options | str:
     return (("eotf", "pq"),) if traits.transfer == "smpte2084" else ()
 
 
+def _by_difference(traits: Traits) -> Options | str:
+    if traits.rate is None:
+        return "its weights depend on the frame rate, which is unknown: prepare the clip, or put it into a container"
+    # As FFmpeg's filter, which looks at whole numbers.
+    return (("differences", "2"),) if int(traits.rate) >= 32 else ()
+
+
 ADAPTED: Table[Callable[[Traits], Options | str]] = {
     "motion_fps": _by_rate,
     "motion2_fps": _by_rate,
     "motion3_fps": _by_rate,
     "cambi_eotf": _by_transfer,
     "cambi_full_ref": _by_transfer,
+    "xpsnr_y": _by_difference,
+    "xpsnr_cb": _by_difference,
+    "xpsnr_cr": _by_difference,
 }
 """The rule of a feature: further options for a video, or the reason why it has no value there."""
 
@@ -98,6 +108,9 @@ def adapt(feature: Feature, traits: Traits | None) -> Feature | str:
     if isinstance(options, str):
         return options
     request = Request(feature.request.extractor, tuple(sorted((*feature.request.options, *options))))
+    if feature.name not in _BASES:
+        # The name of the score is the same with every option.
+        return replace(feature, request=request)
     return replace(
         feature, request=request, key=feature_key(_BASES[feature.name], request.extractor, dict(request.options))
     )

@@ -92,6 +92,10 @@ _TABLE: Row[tuple[Feature, ...]] = (
 _WEIGHTED: Row[str] = "{}, weighted by the frame rate"
 _FULL_REF: Row[Request] = Request("cambi", (("full_ref", "true"),))
 _SPEED: Row[Request] = Request("speed_chroma")
+_MSAD: Row[Request] = Request("msad")
+_MSAD_ABOUT: Row[str] = "mean absolute difference of {}, as a share of the largest sample"
+_XPSNR: Row[Request] = Request("xpsnr")
+_XPSNR_ABOUT: Row[str] = "PSNR of {}, weighted by activity in space and time (XPSNR, Helmrich et al. 2019), dB"
 _SPEED_ABOUT: Row[str] = "difference of spatial entropy of {} (SpEED, Bampis et al. 2017)"
 
 # Features that no published set names. Rows of another request than those above, so that entries of the cache stay whole.
@@ -119,6 +123,12 @@ _OTHERS: Row[tuple[Feature, ...]] = (
         "speed_chroma_uv", _SPEED, "Speed_chroma_feature_speed_chroma_uv_score", 0, 1000, 5.1,
         _SPEED_ABOUT.format("Cb and Cr, the mean"), chroma=True,
     ),
+    Feature("msad_y", _MSAD, "msad_y", 0, 1, 1.7, _MSAD_ABOUT.format("luma")),
+    Feature("msad_cb", _MSAD, "msad_cb", 0, 1, 1.7, _MSAD_ABOUT.format("Cb"), chroma=True),
+    Feature("msad_cr", _MSAD, "msad_cr", 0, 1, 1.7, _MSAD_ABOUT.format("Cr"), chroma=True),
+    Feature("xpsnr_y", _XPSNR, "xpsnr_y", 0, None, 40, _XPSNR_ABOUT.format("luma")),
+    Feature("xpsnr_cb", _XPSNR, "xpsnr_cb", 0, None, 40, _XPSNR_ABOUT.format("Cb"), chroma=True),
+    Feature("xpsnr_cr", _XPSNR, "xpsnr_cr", 0, None, 40, _XPSNR_ABOUT.format("Cr"), chroma=True),
     Feature(
         "speed_temporal", Request("speed_temporal"), "Speed_temporal_feature_speed_temporal_score", 0, None, 8.0,
         _SPEED_ABOUT.format("differences of luma to the frame before"),

@@ -170,7 +170,7 @@ class Reader:
             raise InputError(
                 f"{self.path} has {form.bit_depth} bits per sample: it is not narrowed to {self._bit_depth}"
             )
-        return Format.planar(form.width, form.height, form.chroma, self._bit_depth)
+        return replace(Format.planar(form.width, form.height, form.chroma, self._bit_depth), rate=form.rate)
 
     @cached_property
     def presentation(self) -> Presentation:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +14,22 @@ from numpy.typing import NDArray
 from pyvmaf.errors import InputError
 
 if TYPE_CHECKING:
-    from pyvmaf.video.reader import FrameSource, Plane
+    from pyvmaf.video.reader import FrameSource
 
 Pictures: TypeAlias = NDArray[np.float32]
-"""Small pictures, [frame, value]."""
+"""Small pictures, [frame, row, column]."""
 
 WINDOW = 60
 """Frames within which an offset is looked for, unless another number is given."""
 
-# Samples per side of the blocks that small pictures are made of, and frames beyond the window that are compared at least.
-_BLOCK = 8
+# Columns of small pictures, of blocks of two samples or more; how many of these side by side are one value of the first look; and
+# frames beyond the window that are compared at least.
+_WIDTH, _FINEST = 160, 2
+_COARSE = 4
 _FRAMES = 48
 _FEWEST = 4
 # Seconds are often rounded to milliseconds.
 _OFF_GRID = 0.1
-# Frames by which the whole pictures may mislead.
-_NEAR = 4
-
 _MATCH = 0.8
 
 
@@ -140,13 +140,11 @@ def match(ours: Pictures, theirs: Pictures, window: int, names: tuple[str, str])
     least = max(_FEWEST, shortest // 3)
     sides = {shift: (ours[max(0, shift) :], theirs[max(0, -shift) :]) for shift in range(-window, window + 1)}
     sides = {shift: both for shift, both in sides.items() if min(map(len, both)) >= least}
-    errors = {shift: _error(*both) for shift, both in sides.items()}
-    near = min(errors, key=lambda shift: (errors[shift], abs(shift)))
-    changes = {
-        shift: _error_of_changes(*sides[shift]) for shift in range(near - _NEAR, near + _NEAR + 1) if shift in sides
-    }
+    first, second = (np.stack([_blocks(picture, _COARSE) for picture in side]) for side in (ours, theirs))
+    errors = {shift: _error(first[max(0, shift) :], second[max(0, -shift) :]) for shift in sides}
+    changes = _errors_of_changes(ours, theirs, errors)
     best = min(changes, key=lambda shift: (changes[shift], errors[shift], abs(shift)))
-    correlation, reach = _correlation(*sides[best]), max(map(abs, errors))
+    correlation, reach = _correlation(first[max(0, best) :], second[max(0, -best) :]), max(map(abs, errors))
     if correlation < _MATCH:
         raise InputError(
             f"{distorted} does not look like {reference} at any offset of up to {reach} frames: the best one, {best}, has "
@@ -159,23 +157,24 @@ def match(ours: Pictures, theirs: Pictures, window: int, names: tuple[str, str])
             f"{distorted} looks most like {reference} at an offset of {best} frames, where the search ends: give a larger "
             "--sync-window"
         )
-    second = min((error for shift, error in changes.items() if shift != best), default=0.0)
-    return Offset(best, max(0.0, 1 - changes[best] / second) if second else 0.0, correlation)
+    next_best = min((error for shift, error in changes.items() if shift != best), default=0.0)
+    return Offset(best, max(0.0, 1 - changes[best] / next_best) if next_best > 0 else 0.0, correlation)
 
 
-def pictures(video: FrameSource, most: int) -> NDArray[np.float32]:
-    """Small pictures of the first frames, [frame, value], on a scale of 8 bits."""
+def pictures(video: FrameSource, most: int) -> Pictures:
+    """Small pictures of the first frames, [frame, row, column], on a scale of 8 bits."""
     scale = np.float32(1 << (video.format.bit_depth - 8))
-    small = [_blocks(planes[0]) / scale for planes in islice(video.planes(luma=True), most)]
-    return np.stack(small) if small else np.empty((0, 1), np.float32)
+    size = max(_FINEST, video.format.width // _WIDTH)
+    small = [_blocks(planes[0], size) / scale for planes in islice(video.planes(luma=True), most)]
+    return np.stack(small) if small else np.empty((0, 1, 1), np.float32)
 
 
-def _blocks(plane: Plane) -> NDArray[np.float32]:
-    """Means of blocks of a plane, in one row."""
-    height, width = (max(1, length // _BLOCK) for length in plane.shape)
-    down, across = (min(_BLOCK, length) for length in plane.shape)
+def _blocks(plane: NDArray[Any], size: int) -> NDArray[np.float32]:
+    """Means of square blocks of a plane."""
+    height, width = (max(1, length // size) for length in plane.shape)
+    down, across = (min(size, length) for length in plane.shape)
     blocks = plane[: height * down, : width * across].reshape(height, down, width, across)
-    return np.asarray(blocks.mean((1, 3), dtype=np.float32).ravel())
+    return np.asarray(blocks.mean((1, 3), dtype=np.float32))
 
 
 def _error(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
@@ -184,16 +183,23 @@ def _error(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
     return float(np.square(ours[:count] - theirs[:count]).mean(dtype=np.float64))
 
 
-def _error_of_changes(ours: Pictures, theirs: Pictures) -> float:
-    """Mean squared difference, in each frame weighted by how much the distorted one changes from the frame before.
+def _errors_of_changes(ours: Pictures, theirs: Pictures, shifts: Iterable[int]) -> dict[int, float]:
+    """1 minus the correlation of what changes from frame to frame, mean of the frames, for each shift; between 0 and 2.
 
     Encoders of low quality leave what moves slowly as it was in the frame before, so that a frame as a whole looks like an
-    earlier one. What they did code anew belongs to its own frame.
+    earlier one. What they did code anew belongs to its own frame, where the scene changes in the same way.
     """
-    count = min(len(ours), len(theirs))
-    weights = np.square(np.diff(theirs[:count], axis=0))
-    wrong = (weights * np.square(ours[1:count] - theirs[1:count])).sum(1, dtype=np.float64)
-    return float(np.mean(wrong / np.maximum(weights.sum(1, dtype=np.float64), 1e-9)))
+    left, right = (np.diff(side, axis=0) for side in (ours, theirs))
+    powers = [np.einsum("tyx,tyx->t", side, side, dtype=np.float64) for side in (left, right)]
+    found = {}
+    for shift in shifts:
+        first, second = max(0, shift), max(0, -shift)
+        count = min(len(left) - first, len(right) - second)
+        pairs = (side[start : start + count] for side, start in ((left, first), (right, second)))
+        shared = np.einsum("tyx,tyx->t", *pairs, dtype=np.float64)
+        power = powers[0][first : first + count] * powers[1][second : second + count]
+        found[shift] = float(np.mean(1 - shared / np.sqrt(power + 1e-9)))
+    return found
 
 
 def _correlation(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:

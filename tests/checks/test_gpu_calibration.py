@@ -13,8 +13,8 @@ from pyvmaf import engines
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.checks import gpu_calibration
 from pyvmaf.engines.libvmaf import build
-from pyvmaf.engines.libvmaf.engine import Libvmaf, LibvmafBatch
-from pyvmaf.engines.protocol import Requests
+from pyvmaf.engines.libvmaf.engine import Libvmaf
+from pyvmaf.engines.protocol import Batch, Requests
 from pyvmaf.features.catalog import CANONICAL6
 from pyvmaf.video.format import Format
 from tests.features import numpy_engine
@@ -49,7 +49,7 @@ class Off(Libvmaf):
 
     name = "off"
 
-    def open(self, requests: Requests, form: Format) -> LibvmafBatch:
+    def open(self, requests: Requests, form: Format) -> Batch:
         """Open a batch whose second frame differs."""
         batch = super().open(requests, form)
         harvest = batch.harvest

@@ -113,14 +113,14 @@ class TestSearched:
         assert values == pyvmaf.score(reference, shifted(later), offset=later)["vmaf"].tolist()
 
     def test_clips_of_development_data(self, shared_data: Path, convert: Callable[..., Path]) -> None:
-        """Two of those that `python -m bench sync` takes."""
-        for name in ("cups_table", "wood_rabbit"):
+        """Two of those that `python -m bench sync` takes, one of them a time lapse of which an encoder keeps little."""
+        for name in ("flower_bloom", "wood_rabbit"):
             small = convert(
                 shared_data / "clips" / f"{name}.mkv", f"{name}_small.mkv", "-vf", "scale=320:180", "-qp", "0"
             )
             encode = convert(small, f"{name}_40.mkv", "-c:v", "libx264", "-preset", "veryfast", "-crf", "40")
             ours, theirs = pictures(Reader(small), 60), pictures(Reader(encode), 60)
-            for offset in (-30, -13, -1, 0, 1, 8, 30):
+            for offset in (-30, -26, -1, 0, 1, 17, 30):
                 found = match(ours[max(0, -offset) :], theirs[max(0, offset) :], 60, ("a", "b"))
                 assert found.frames == offset
 
@@ -146,7 +146,7 @@ class TestSearched:
     @given(st.integers(-10, 10), st.integers(0, 2**32 - 1))
     def test_of_noise(self, offset: int, seed: int) -> None:
         random = np.random.default_rng(seed)
-        rows: NDArray[np.float32] = random.integers(0, 255, (40, 50)).astype(np.float32)
+        rows: NDArray[np.float32] = random.integers(0, 255, (40, 12, 16)).astype(np.float32)
         noisy = rows + random.normal(0, 8, rows.shape).astype(np.float32)
         assert match(rows[max(0, -offset) :], noisy[max(0, offset) :], 12, ("a", "b")).frames == offset
 

@@ -1,4 +1,4 @@
-"""The engine that calls libvmaf on the processor."""
+"""The engine that calls libvmaf on the processor, and computes what this package measures beside it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import numpy as np
 from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.context import Context
 from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, check_frames, parse_options, repairs_of, score_keys
+from pyvmaf.engines.measures import MEASURES, measure
+from pyvmaf.engines.measures.batch import MeasuredBatch, MeasuredStream
+from pyvmaf.engines.measures.batch import identity as measure_identity
 from pyvmaf.engines.protocol import Batch, Engine, Needs, Request, Requests, Stream
 from pyvmaf.errors import InputError
 
@@ -42,11 +45,15 @@ class Libvmaf(Engine):
 
         A build that lacks the repair of ADM's last column computes with plain C there, whose scores are the same.
         """
+        if request.extractor in MEASURES:
+            return measure_identity(request.extractor)
         options = parse_options(request.extractor, dict(request.options))
         return build.identity(repairs_of(request.extractor, options, form.width))
 
     def obstacle(self, request: Request, form: Format) -> str | None:
         """Say why an extractor cannot run on frames of this format; None if it can."""
+        if request.extractor in MEASURES:
+            return measure(request.extractor).obstacle(form)
         if request.extractor not in EXTRACTORS:
             return "libvmaf has no such extractor"
         try:
@@ -58,6 +65,8 @@ class Libvmaf(Engine):
 
     def needs(self, request: Request) -> Needs:
         """Return the frames that an extractor reads."""
+        if request.extractor in MEASURES:
+            return measure(request.extractor).needs
         row = EXTRACTORS[request.extractor]
         chroma = row.limit.chroma or "enable_chroma" in row.options
         if not row.reference_only:
@@ -66,9 +75,12 @@ class Libvmaf(Engine):
         before, after = (1, 1) if plain else (5, 2)
         return Needs(reference_only=True, chroma=chroma, before=before, after=after, one_ahead=plain)
 
-    def open(self, requests: Requests, form: Format) -> LibvmafBatch:
-        """Open a context with these extractors."""
-        return LibvmafBatch(requests, form)
+    def open(self, requests: Requests, form: Format) -> Batch:
+        """Open a context with these extractors, and the measures of this package."""
+        own, others = _divided(requests)
+        if not own:
+            return LibvmafBatch(others, form)
+        return MeasuredBatch(own, LibvmafBatch(others, form) if others else None, form)
 
     def stream(self, requests: Requests, form: Format) -> Stream:
         """Open a stream: of motion, or of extractors that look at one pair only.
@@ -81,10 +93,19 @@ class Libvmaf(Engine):
                 raise InputError(f"{request} compares a pair with the pair before: use pyvmaf.score")
         if any(self.needs(request).reference_only for request in requests):
             return MotionStream(requests, form)
-        return PairStream(requests, form)
+        own, others = _divided(requests)
+        if not own:
+            return PairStream(others, form)
+        return MeasuredStream(own, PairStream(others, form) if others else None, form)
 
 
 ENGINE = Libvmaf()
+
+
+def _divided(requests: Requests) -> tuple[Requests, Requests]:
+    """Divide requests into those of measures of this package, and those of libvmaf."""
+    own = {request: keys for request, keys in requests.items() if request.extractor in MEASURES}
+    return own, {request: keys for request, keys in requests.items() if request not in own}
 
 
 def _compatible(requests: Requests) -> list[dict[Request, Sequence[str]]]:
