@@ -63,6 +63,18 @@ INTO_FOLDERS = frozenset({"fit", "card", "tune", "build-bisect-cache", "analyze-
 """Verbs whose ``--output`` is a folder."""
 
 
+def whole_numbers(option: str, text: str) -> tuple[int, ...]:
+    """Return whole numbers that are written with commas.
+
+    Raises:
+        InputError: a part is not a whole number.
+    """
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} {text!r} is not a list of whole numbers such as 360,720") from None
+
+
 def check_outputs(verb: str, options: Mapping[str, Any]) -> None:
     """Refuse, before a verb starts, outputs that it must not write; `pyvmaf.base.outputs` checks each when it is written.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pyvmaf.base.terminal import say
 from pyvmaf.cli import declared as typer
-from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
+from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress, whole_numbers
 from pyvmaf.cli.encodes import FFmpegOption
 from pyvmaf.cli.show import figure, new_table, print_whole
 
@@ -32,6 +32,14 @@ def suggest(
         bool,
         typer.Option("--verify", help="Encode and measure, until a CRF is within 0.5 of the target or none can be."),
     ] = False,
+    heights: Annotated[
+        str | None,
+        typer.Option(
+            "--height",
+            metavar="N,…",
+            help="Lines of the encodes, with --verify: smaller ones are scaled up to be measured. [default: the clip's]",
+        ),
+    ] = None,
     recipes: Annotated[
         Path | None,
         typer.Option(
@@ -81,6 +89,7 @@ def suggest(
             preset=preset,
             pool=None if pool is None else pools[pool],
             verify=verify,
+            heights=() if heights is None else whole_numbers("--height", heights),
             samples=samples,
             saliency=saliency,
             recipe=None if recipes is None or content_class is None else _recipe(recipes, content_class),
@@ -110,20 +119,29 @@ def _print(report: SuggestReport) -> None:
     table = new_table(
         f"{report.video}: {report.pool} VMAF {report.target:g}, by {report.predictor}",
         ("codec", "preset"),
-        ("CRF", "predicted", "from", "to"),
+        ("lines", "CRF", "predicted", "from", "to"),
     )
     for item in report.suggestions:
         point = next((one for one in item.curve if one.crf == item.crf), None)
         ends = ("-", "-") if point is None else (figure(point.low, 1), figure(point.high, 1))
         table.add_row(
-            item.codec, item.preset, "-" if item.crf is None else str(item.crf), figure(item.predicted, 1), *ends
+            *(item.codec, item.preset, str(item.height)),
+            "-" if item.crf is None else str(item.crf),
+            figure(item.predicted, 1),
+            *ends,
         )
     print_whole(table)
     measured = [(item, point) for item in report.suggestions for point in item.measured or ()]
     if measured:
-        table = new_table("measured", ("codec",), ("CRF", "VMAF", "kbit/s", "on hull"))
+        table = new_table("measured", ("codec",), ("lines", "CRF", "VMAF", "kbit/s", "on hull"))
         for item, made in measured:
-            cells = (str(made.crf), figure(made.vmaf, 2), figure(made.bitrate_kbps, 1), "yes" if made.hull else "")
+            cells = (
+                str(item.height),
+                str(made.crf),
+                figure(made.vmaf, 2),
+                figure(made.bitrate_kbps, 1),
+                "yes" if made.hull else "",
+            )
             table.add_row(item.codec, *cells)
         print_whole(table)
     if report.recipe is not None:

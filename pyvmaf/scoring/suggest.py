@@ -29,6 +29,7 @@ from pyvmaf.encodes.encode import encode
 from pyvmaf.encodes.encoder import encoder_rung
 from pyvmaf.encodes.probe import Facts, Saliency, probe
 from pyvmaf.errors import InputError, IntegrityError
+from pyvmaf.scoring.heights import Version, versions
 from pyvmaf.scoring.hull import hull
 from pyvmaf.scoring.predictors import Pool, Predictor
 from pyvmaf.scoring.score import score
@@ -86,13 +87,16 @@ class Suggestion(Part):
 
     codec: Name
     preset: Name
+    height: Positive = Field(
+        description="Lines of its encodes; those of fewer than the clip's are scaled up to be measured"
+    )
     crf: int | None = Field(
         description="Largest predicted to reach the target, or the verified one; null: none reaches it"
     )
     predicted: Size | None = Field(description="Predicted quality at that CRF")
     verified: bool | None = Field(description="Whether it was measured within the tolerance; null: not asked for")
     why: str | None = Field(description="Why there is no CRF, or none within the tolerance")
-    curve: list[Point]
+    curve: list[Point] = Field(description="Predicted against pictures of that many lines, without the loss by scaling")
     measured: OptionalKey[list[Measured]] = None
 
 
@@ -159,6 +163,7 @@ def suggest(
     preset: str | None = None,
     pool: Pool | None = None,
     verify: bool = False,
+    heights: Sequence[int] = (),
     samples: int = 0,
     saliency: Saliency | None = None,
     recipe: Recipe | None = None,
@@ -176,6 +181,8 @@ def suggest(
         preset: of one codec; None for the default of each.
         pool: the pool of the target; None for the predictor's.
         verify: encode and measure, until a CRF is within `TOLERANCE` of the target or none can be.
+        heights: lines of the encodes, the clip's own or fewer; none for the clip's own. With smaller ones `verify` is needed,
+            because a predictor knows nothing of the loss by scaling.
         samples, saliency: of the probe.
         recipe: what the clip's class of content changes.
         work: how to verify.
@@ -195,6 +202,8 @@ def suggest(
         )
     if preset is not None and len(codecs) > 1:
         raise InputError(f"--preset is of one codec, but {len(codecs)} are named: leave it out")
+    if heights and not verify:
+        raise InputError("--height needs --verify: what is lost by scaling is measured, and not predicted")
     if output is not None:
         claim(output)
     for file in (path, predictor):
@@ -215,20 +224,26 @@ def suggest(
             "recipe": recipe and recipe.content_class,
             "preset": preset,
             "verify": verify,
+            "heights": list(heights),
             "samples": samples,
         },
         inputs={"video": path, "predictor": predictor},
     )
-    facts = probe(
-        path, samples=samples, saliency=saliency if loaded.needs_saliency else None, cache=work.cache, advance=advance
-    ).facts
     sha256 = sha256_file(path)
-    suggestions = [
-        _suggest(
-            path, sha256, loaded, facts, entry, entry.check_preset(preset or entry.preset_default), target, verify, work
-        )
-        for entry in encoders
-    ]
+    suggestions = []
+    with tempfile.TemporaryDirectory(prefix="vmaf-train-") as folder:
+        for version in versions(path, heights, Path(folder), work.program):
+            facts = probe(
+                version.path,
+                samples=samples,
+                saliency=saliency if loaded.needs_saliency else None,
+                cache=work.cache,
+                advance=advance,
+            ).facts
+            asking = _Asking(version, sha256, loaded, facts, target, verify, work)
+            suggestions += [
+                asking.suggest(entry, entry.check_preset(preset or entry.preset_default)) for entry in encoders
+            ]
     report = SuggestReport(
         video=path.name,
         sha256=sha256,
@@ -255,54 +270,70 @@ def _applied(recipe: Recipe, asked: float) -> AppliedRecipe:
     )
 
 
-def _suggest(
-    path: Path,
-    sha256: str,
-    loaded: Predictor,
-    facts: Facts,
-    entry: Encoder,
-    preset: str,
-    target: float,
-    verify: bool,
-    work: Work,
-) -> Suggestion:
-    crfs = list(range(max(entry.crf_min, 1), entry.crf_max + 1))
-    curve = loaded.curve(facts, entry.name, preset, crfs)
-    half = loaded.report.of(entry.name).half_width
-    half = 100.0 if half is None else half
-    points = [
-        Point(crf=crf, vmaf=value, low=max(value - half, 0.0), high=min(value + half, 100.0))
-        for crf, value in zip(crfs, curve.tolist(), strict=True)
-    ]
-    start = choose(crfs, curve, target)
-    if not verify:
-        why = None if start is not None else f"no CRF is predicted to reach {target:g}: the best is {curve[0]:.1f}"
-        predicted = None if start is None else float(curve[crfs.index(start)])
+@dataclass(frozen=True)
+class _Asking:
+    """What is asked for one size of a clip.
+
+    Attributes:
+        version: the clip at that size.
+        sha256: of the clip itself.
+        loaded: the predictor.
+        facts: of the probe of the version.
+        target, verify, work: as in `suggest`.
+    """
+
+    version: Version
+    sha256: str
+    loaded: Predictor
+    facts: Facts
+    target: float
+    verify: bool
+    work: Work
+
+    def suggest(self, entry: Encoder, preset: str) -> Suggestion:
+        """Return the suggestion of an encoder."""
+        crfs = list(range(max(entry.crf_min, 1), entry.crf_max + 1))
+        curve = self.loaded.curve(self.facts, entry.name, preset, crfs)
+        half = self.loaded.report.of(entry.name).half_width
+        half = 100.0 if half is None else half
+        points = [
+            Point(crf=crf, vmaf=value, low=max(value - half, 0.0), high=min(value + half, 100.0))
+            for crf, value in zip(crfs, curve.tolist(), strict=True)
+        ]
+        if not self.verify:
+            start = choose(crfs, curve, self.target)
+            why = (
+                None
+                if start is not None
+                else f"no CRF is predicted to reach {self.target:g}: the best is {curve[0]:.1f}"
+            )
+            predicted = None if start is None else float(curve[crfs.index(start)])
+            return Suggestion(
+                codec=entry.name, preset=preset, height=self.version.height, crf=start, predicted=predicted,
+                verified=None, why=why, curve=points,
+            )  # fmt: skip
+        rates: dict[int, float] = {}
+
+        def measure(crf: int) -> float:
+            pool = self.loaded.report.pool
+            value, rates[crf] = _measure(self.version, self.sha256, entry, preset, crf, pool, self.work)
+            return value
+
+        found = search(crfs, curve, self.target, measure)
         return Suggestion(
-            codec=entry.name, preset=preset, crf=start, predicted=predicted, verified=None, why=why, curve=points
+            codec=entry.name,
+            preset=preset,
+            height=self.version.height,
+            crf=found.crf,
+            predicted=None if found.crf is None else float(curve[crfs.index(found.crf)]),
+            verified=found.why is None,
+            why=found.why,
+            curve=points,
+            measured=[
+                Measured(crf=crf, vmaf=value, bitrate_kbps=rates[crf], hull=False)
+                for crf, value in sorted(found.measured.items())
+            ],
         )
-
-    rates: dict[int, float] = {}
-
-    def measure(crf: int) -> float:
-        value, rates[crf] = _measure(path, sha256, entry, preset, crf, loaded.report.pool, work)
-        return value
-
-    found = search(crfs, curve, target, measure)
-    measured = [
-        Measured(crf=crf, vmaf=value, bitrate_kbps=rates[crf], hull=False)
-        for crf, value in sorted(found.measured.items())
-    ]
-    return Suggestion(
-        codec=entry.name,
-        preset=preset,
-        crf=found.crf,
-        predicted=None if found.crf is None else float(curve[crfs.index(found.crf)]),
-        verified=found.why is None,
-        why=found.why,
-        curve=points,
-        measured=measured,
-    )
 
 
 def choose(crfs: Sequence[int], curve: NDArray[np.float64], target: float) -> int | None:
@@ -407,13 +438,14 @@ def _nearest(crfs: Sequence[int], curve: NDArray[np.float64], target: float) -> 
 
 
 def _measure(
-    path: Path, sha256: str, entry: Encoder, preset: str, crf: int, pool: Pool, work: Work
+    version: Version, sha256: str, entry: Encoder, preset: str, crf: int, pool: Pool, work: Work
 ) -> tuple[float, float]:
     """Encode at a CRF; return the pooled VMAF and the bitrate in kbit/s."""
     kept = None
     if work.cache is not None:
         key = {
             "clip": sha256,
+            "size": [version.width, version.height],
             "codec": [entry.name, preset, crf],
             "ffmpeg": ffmpeg(work.program).version,
             "threads": work.threads,
@@ -426,9 +458,9 @@ def _measure(
     with tempfile.TemporaryDirectory(prefix="vmaf-train-") as folder:
         target = Path(folder) / "encode.mkv"
         encoded = encode(
-            path, target, encoder_rung(entry.name, preset, crf), threads=work.threads, program=work.program
+            version.path, target, encoder_rung(entry.name, preset, crf), threads=work.threads, program=work.program
         )
-        scores = score(path, target, model=MODEL, threads=work.threads)
+        scores = score(version.reference, target, model=MODEL, threads=work.threads, scale=version.scaled)
         values = np.asarray(scores["vmaf"], dtype=np.float64)
         rate = encoded.record.bitrate_kbps
     assert rate is not None

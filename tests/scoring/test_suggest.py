@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pyvmaf.base.files import sha256_file
 from pyvmaf.encodes.probe import Facts, probe
 from pyvmaf.scoring.hull import hull
 from pyvmaf.scoring.suggest import TOLERANCE, search
+from tests.make.builders import cut
 from tests.make.commands import command, refusal
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/predictor/predictor_v2.yaml"
@@ -184,6 +186,39 @@ def test_each_encode_is_made_once(
     assert sorted(made) == [point.crf for point in found.measured or ()]
     assert {point.crf: point.bitrate_kbps for point in found.measured or ()} == {crf: 1000 / crf for crf in made}
     assert (found.crf, found.verified) == (30, True)
+
+
+def test_smaller_versions_are_measured_at_the_size_of_the_clip(
+    predictor: Path, embedded_corpus: dict[str, Path], ffmpeg: str, tmp_path: Path
+) -> None:
+    from pyvmaf import score
+
+    clip = cut(embedded_corpus["bikes_1"], tmp_path / "clip.mkv", 6)
+    words = ("suggest", clip, "--predictor", predictor, "--preset", "ultrafast", "--target", 55)
+    command(*words, "--verify", "--height", "136,68", "--output", tmp_path / "found.json")
+    found = json.loads((tmp_path / "found.json").read_text())["suggestions"]
+    assert [item["height"] for item in found] == [136, 68]
+    small = tmp_path / "small.mkv"
+    how = ["-vf", "scale=160:68:flags=lanczos+accurate_rnd", "-c:v", "ffv1", str(small)]
+    subprocess.run([ffmpeg, "-v", "error", "-i", str(clip), *how], check=True)
+    for item, source in zip(found, (clip, small), strict=True):
+        made = item["measured"][0]
+        encode = tmp_path / f"{item['height']}.mkv"
+        options = ("--codec", "libx264", "--preset", "ultrafast", "--crf", made["crf"])
+        assert command("encode", source, encode, *options).returncode == 0
+        vmaf = score(clip, encode, scale=item["height"] == 68)["vmaf"]
+        assert made["vmaf"] == pytest.approx(float(np.mean(vmaf)), abs=1e-6)
+    every = [(point["bitrate_kbps"], point["vmaf"]) for item in found for point in item["measured"]]
+    on_hull = [(p["bitrate_kbps"], p["vmaf"]) for item in found for p in item["measured"] if p["hull"]]
+    assert sorted(on_hull) == hull(every)
+    for height, message in (
+        ("68", "--height needs --verify"),
+        ("137", "has 136 lines: name its own height or an even one"),
+        ("68,68", "names a height twice"),
+        ("tall", "is not a list of whole numbers"),
+    ):
+        more = () if height == "68" else ("--verify",)
+        assert message in refusal(*words, "--height", height, *more)
 
 
 def test_what_a_predictor_cannot_answer_is_refused(

@@ -1,0 +1,79 @@
+"""Smaller versions of a clip, whose encodes are measured at the clip's own size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pyvmaf.errors import InputError
+from pyvmaf.video.ffmpeg import DETERMINISTIC, ffmpeg, run
+from pyvmaf.video.reader import Reader
+
+SMALLEST = 36
+"""Lines that the smallest version has at least: fewer can be neither probed nor measured."""
+
+
+class Version(NamedTuple):
+    """A clip at a size.
+
+    Attributes:
+        path: the file to encode.
+        reference: the clip itself, which encodes are measured against.
+        width, height: of `path`.
+    """
+
+    path: Path
+    reference: Path
+    width: int
+    height: int
+
+    @property
+    def scaled(self) -> bool:
+        """Whether encodes are scaled up to be measured."""
+        return self.path != self.reference
+
+
+def versions(clip: Path, heights: Sequence[int], folder: Path, program: str) -> Iterator[Version]:
+    """Give a clip at each height, smaller ones scaled by FFmpeg (Lanczos) and stored without loss.
+
+    Args:
+        clip: the file.
+        heights: lines, even; none for the clip's own size.
+        folder: where smaller versions are written.
+        program: which FFmpeg.
+
+    Raises:
+        MissingFileError, IntegrityError: as `Reader`.
+        InputError: a height is odd, named twice, larger than the clip's, or smaller than `SMALLEST`.
+    """
+    reader = Reader(clip)
+    form = reader.presentation.format(reader.coded)
+    own = Version(clip, clip, form.width, form.height)
+    if len(set(heights)) < len(heights):
+        raise InputError(f"--height names a height twice: {', '.join(map(str, heights))}")
+    for height in heights:
+        if height != form.height and not (SMALLEST <= height < form.height and height % 2 == 0):
+            raise InputError(
+                f"--height {height} is not possible for {clip}, which has {form.height} lines: name its own height or an even "
+                f"one from {SMALLEST} on below it"
+            )
+    for height in heights or (form.height,):
+        if height == form.height:
+            yield own
+            continue
+        width = max(2, round(form.width * height / form.height / 2) * 2)
+        path = folder / f"{height}.mkv"
+        words: list[str | Path] = [
+            "-max_error_rate",
+            "0",
+            "-i",
+            clip,
+            "-map",
+            f"0:v:{reader.index}",
+            "-an",
+            *DETERMINISTIC,
+        ]
+        words += ["-vf", f"scale={width}:{height}:flags=lanczos+accurate_rnd", "-fps_mode", "passthrough"]
+        run(ffmpeg(program), [*words, "-c:v", "ffv1", "-level", "3", "-f", "matroska", path], what=f"scale {clip}")
+        yield Version(path, clip, width, height)
