@@ -10,7 +10,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def follow(folder: Path, page: str) -> dict[str, str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
         if block.language == "python":
-            with chdir(folder):
+            with chdir(folder), redirect_stdout(StringIO()):
                 exec(compile(block.text, f"{page}.md:{block.line}", "exec"), names)  # noqa: S102
         for command in commands(block) if block.language == "console" else []:
             before = {path for path in SHOWN if (folder / path).exists()}

@@ -35,6 +35,7 @@ from tests.docs import lines
 from tests.make.commands import command as run_verb
 from tests.make.images import duts, save
 from tests.make.models import write_linear
+from tests.make.tables import table_columns, write_table
 from tests.make.videos import REPOSITORY, ffmpeg_program
 
 DOCS = REPOSITORY / "docs"
@@ -80,10 +81,7 @@ PARSED: dict[str, dict[str, str]] = {
         "vmaf-train score reference.mkv distorted.mkv --backend cuda": DEVICE,
         "scripts/gpu_check.sh": DEVICE, "python -m bench cuda": DEVICE,
     },
-    "docs/labels.md": {
-        "vmaf-train labels": DATASET, "vmaf-train aggregate": DATASET, "vmaf-train join konvid": DATASET,
-        "vmaf-train join clips.parquet chug.jsonl": DATASET, "vmaf-train join-batch": DATASET,
-    },
+    "docs/labels.md": {"vmaf-train labels": DATASET, "vmaf-train aggregate": DATASET},
     "docs/models.md": {
         "vmaf-train convert": NETWORK, "vmaf-train fit --config config/models/nr_metric_v2.yaml": NETWORK,
         "vmaf-train calibrate": WEIGHTS, "vmaf-train score video.mkv --model nr_metric_v1": WEIGHTS,
@@ -93,12 +91,11 @@ PARSED: dict[str, dict[str, str]] = {
     "docs/provenance.md": {"jq ": "a program that need not be there"},
     "docs/scale.md": {"for part": LONG, "snakemake ": LONG},
     "docs/studies.md": {
-        "vmaf-train signal-mix-audit --features clips.parquet": DATASET,
         "vmaf-train tune": "trains a model per trial; tests/studies runs it on a small table",
         "vmaf-train subset-sweep": "trains a model per set and seed; tests/studies runs it on a small table",
     },
     "docs/suggest.md": {"vmaf-train ": "needs a predictor, models of pictures or rated datasets; tests/scoring and tests/checks run them"},
-    "docs/tables.md": {"snakemake ": LONG, "vmaf-train combine": DATASET},
+    "docs/tables.md": {"snakemake ": LONG},
     "docs/workflow.md": {"snakemake ": LONG, "vmaf-train audit": LONG, "vmaf-train repair": LONG},
 }  # fmt: skip
 """Beginnings of commands by page, and why they are compared with the parser instead of run."""
@@ -212,14 +209,27 @@ def frames(folder: Path, clips: dict[str, Path]) -> None:
 
 
 def labels(folder: Path, _: dict[str, Path]) -> None:
-    checkpoints(folder, {})
+    runs = folder / "runs"
+    of = {"konvid": ("1000001", "1000002"), "chug": ("1000003", "1000004")}
+    for name, clips in of.items():
+        columns = table_columns(frames=2, corpus=name, clips=clips, codecs=["libx264"])
+        scores = [{"src": f"{clip}.mp4", "mos": 2.0 + number, "mos_scale": [1, 5]} for number, clip in enumerate(clips)]
+        text = "".join(json.dumps(row) + "\n" for row in scores)
+        for place in (folder, runs):
+            write_table(
+                place / f"{name}.parquet", columns, features=["adm2"], unavailable={}, model="vmaf_v0.6.1", engine={}
+            )
+            (place / f"{name}-1k.jsonl").write_text(text)
+    pd.DataFrame({"clip": of["chug"], "saliency_mean": [0.1, 0.2]}).to_csv(runs / "saliency.csv", index=False)
+    [listing] = [block.text for block in blocks(PAGES["docs/labels.md"]) if block.language == "json"]
+    (folder / "joins.jsonl").write_text(listing)
+    pd.DataFrame({"clip": of["konvid"], "score": [80, 40]}).to_csv(folder / "nr.csv", index=False)
     frames_of = {"clip": ["a", "a", "b", "b"], "frame_index": [0, 1, 0, 1]}
     pd.DataFrame({**frames_of, "vmaf": [90.0, 91, 50, 52]}).to_parquet(folder / "clips.parquet")
-    pd.DataFrame({**frames_of, "saliency_mean": [0.1] * 4, "saliency_var": [0.01] * 4}).to_parquet(
-        folder / "saliency.parquet"
-    )
-    pd.DataFrame({"clip": ["a", "b"], "mos": [4.0, 2.0]}).to_parquet(folder / "rated.parquet")
-    (folder / "nr.csv").write_text("clip,score\na,80\nb,40\n")
+    maps = {"saliency_mean": [0.1] * 4, "saliency_var": [0.01] * 4}
+    pd.DataFrame({**frames_of, **maps}).to_parquet(folder / "saliency.parquet")
+    contents = [{"src": f"{clip}.mp4", "chug_content_name": clip, "chug_bitladder": "ref"} for clip in "ab"]
+    (folder / "chug.jsonl").write_text("".join(json.dumps(row) + "\n" for row in contents))
 
 
 def models(folder: Path, _: dict[str, Path]) -> None:
@@ -267,13 +277,42 @@ def score(folder: Path, _: dict[str, Path]) -> None:
             path.unlink()
 
 
+def studies(folder: Path, _: dict[str, Path]) -> None:
+    columns = table_columns(frames=4, codecs=["libx264"])
+    columns["mos"] = [1 + value / 25 for value in columns["vmaf"]]
+    columns["nr_metric_v1"] = [value - 3 * (index % 5) for index, value in enumerate(columns["vmaf"])]
+    write_table(folder / "clips.parquet", columns, features=["adm2"], unavailable={}, model="vmaf_v0.6.1", engine={})
+
+
+def tables(folder: Path, _: dict[str, Path]) -> None:
+    for name in ("four", "ugc"):
+        columns = table_columns(frames=2, corpus=name, clips=(f"{name}_a", f"{name}_b"), codecs=["libx264"])
+        write_table(
+            folder / f"{name}.parquet", columns, features=["adm2"], unavailable={}, model="vmaf_v0.6.1", engine={}
+        )
+
+
 def workflow(folder: Path, _: dict[str, Path]) -> None:
     (folder / "mine.yaml").write_text("codecs: [libx264]\nseeds: [0]\n")
 
 
 READY: dict[str, Callable[[Path, dict[str, Path]], None]] = {
     f"docs/{function.__name__}.md": function
-    for function in (checkpoints, checks, corpora, cuda, frames, labels, models, quantized, registry, score, workflow)
+    for function in (
+        checkpoints,
+        checks,
+        corpora,
+        cuda,
+        frames,
+        labels,
+        models,
+        quantized,
+        registry,
+        score,
+        studies,
+        tables,
+        workflow,
+    )
 }
 """What a page needs beside the files of the tutorials."""
 
