@@ -16,7 +16,7 @@ from pyvmaf.models.image.graph import file_of, input_name, network_of
 from pyvmaf.models.image.lesson import PictureLesson
 from pyvmaf.models.image.members import kept_file, train_members
 from pyvmaf.models.image.names import SHARED_BY_MEMBERS
-from pyvmaf.models.image.networks import n_parameters
+from pyvmaf.models.image.networks import in_part, n_parameters
 from pyvmaf.models.image.rows import PictureRows, read_rows
 from pyvmaf.models.image.scores import scores
 from pyvmaf.models.image.spec import ImageSpec
@@ -44,7 +44,8 @@ def fit(spec: ImageSpec, run: Run) -> Fit:
     if spec.network.is_frozen:
         trained, answer = _with_backbone(spec, run, data, division)
     else:
-        trained = train_members(spec, PictureLesson(spec, data), run, data, division)
+        members = train_members(spec, PictureLesson(spec, data), run, data, division)
+        trained = [Trained(in_part(spec.network, one.state), one.losses) for one in members]
 
         def answer(index: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
             return predict(spec, trained[index].state, data, rows)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pyvmaf.errors import InputError
@@ -123,6 +126,14 @@ def build(network: Network) -> nn.Module:
     if network.is_filter:
         return ResidualFilter(network.channels, network.blocks)
     return MobileNetTiny()
+
+
+def in_part(network: Network, state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Let a trained filter make only a share of its change: its last layer is linear."""
+    if network.share == 1:
+        return state
+    share = np.float32(network.share)
+    return {name: values * share if name.startswith("outwards.") else values for name, values in state.items()}
 
 
 def n_parameters(module: nn.Module) -> int:

@@ -67,6 +67,14 @@ class Network(Section):
     head: Head | None = Field(default=None, description="frozen: the head.", exclude_if=_is_none)
     channels: int = Field(default=16, ge=4, le=128, description="residual: channels of the convolutions.")
     blocks: int = Field(default=4, ge=1, le=32, description="residual: blocks of two convolutions each.")
+    share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="residual: share of the learned change that the shipped network makes. A change that is half as large keeps "
+        "most of the gain of pictures that it suits, and does a quarter to a half of the harm to others.",
+        exclude_if=_is_one,
+    )
 
     @property
     def is_filter(self) -> bool:
@@ -355,6 +363,10 @@ class ImageSpec(ModelSpec, Section):
         if not any(getattr(self.gates, key) for key in type(self.gates).model_fields if key != "unit"):
             raise ValueError("gates: nothing would be judged, and the model promoted: set limits, such as constant: {}")
         for entry in self.quantised:
+            if entry.mode == "qat" and self.network.share != 1:
+                raise ValueError(
+                    "quantised mode qat trains the whole change again, but network.share is below 1: static_qdq"
+                )
             if entry.mode == "dynamic":
                 raise ValueError(f"quantised mode {entry.mode} is not for convolutions: static, static_qdq or qat")
         return self

@@ -18,6 +18,7 @@ from pyvmaf.models.fit import CHECKPOINTS, fit
 from pyvmaf.models.gates.gate import Judged, Seed
 from pyvmaf.models.image.fit import fit as fit_family
 from pyvmaf.models.image.gates import GATES
+from pyvmaf.models.image.graph import member_state, network_of
 from pyvmaf.models.image.lesson import PictureLesson
 from pyvmaf.models.image.networks import MobileNetTiny, ResidualFilter, n_parameters
 from pyvmaf.models.image.rows import read_rows
@@ -141,6 +142,26 @@ def test_the_loss_of_a_gain_weighs_harm(tmp_path: Path, pictures: Path, harm: fl
     assert "harm" not in (
         spec.training()["loss"] if harm == 1 else {}
     )  # weights of versions without it stay what they were
+
+
+def test_a_filter_makes_a_share_of_the_change_that_it_learned(tmp_path: Path, pictures: Path) -> None:
+    network = FILTER["network"]
+    state: dict[float, dict[str, Any]] = {}
+    for share in (1.0, 0.5):
+        config = write_spec(tmp_path / str(share), FILTER, network={**network, "share": share})
+        weights = load_weights(fit(config, pictures, tmp_path / f"out{share}", seed=0, epochs=1).weights)
+        state[share] = member_state(weights, None)
+        made = network_of(image_spec(config), state[share])
+        picture = torch.from_numpy(read_rows(image_spec(config), pictures).picture(1)[None, None] / np.float32(255))
+        with torch.no_grad():
+            state[share]["change"] = (made(picture) - picture).numpy()
+    assert np.abs(state[1.0]["change"]).max() > 1e-3
+    inside = np.abs(state[1.0]["change"]) < 0.02  # not clipped at black or white
+    assert state[0.5]["change"][inside] == pytest.approx(state[1.0]["change"][inside] / 2, abs=1e-6)
+    with pytest.raises(InputError, match=r"qat trains the whole change again, but network\.share is below 1"):
+        image_spec(
+            write_spec(tmp_path, FILTER, network={**network, "share": 0.5}, quantised=[{"mode": "qat", "budget": 1}])
+        )
 
 
 def test_a_filter_starts_blind_to_brightness() -> None:
