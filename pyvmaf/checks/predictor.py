@@ -13,6 +13,7 @@ from pyvmaf.base.files import sha256_file
 from pyvmaf.base.outputs import claim, publishes, reading
 from pyvmaf.base.parquet import ParquetTable
 from pyvmaf.codecs.encoders import encoder as find_encoder
+from pyvmaf.encodes.probe import Facts
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.metrics import finite, plcc, rmse, srocc
 from pyvmaf.models.verdicts import FitReport
@@ -106,6 +107,7 @@ def predictor_report(
         onnx_sha256=sha256_file(onnx),
         pool=COLUMNS[column],
         seeds=[report.seed for report in reports],
+        facts_not_read=[name for name in Facts.model_fields if name not in model.features],
         nominal_coverage=NOMINAL,
         table_sha256=digest,
         gate=GATE,

@@ -99,6 +99,9 @@ class PredictorReport(Document):
     onnx_sha256: Sha256
     pool: Pool = Field(description="What of the frames' VMAF is predicted")
     seeds: list[int]
+    facts_not_read: list[Name] = Field(
+        description="Facts of a probe that are no inputs of the model, such as the saliency"
+    )
     nominal_coverage: float = Field(gt=0, lt=1)
     table_sha256: Sha256
     gate: PredictorGate
