@@ -15,7 +15,8 @@ LONGEST = (
     "tests/workflow/test_end_to_end.py",
     "tests/workflow/test_builders.py",
     "tests/workflow/test_contributing.py",
-    "tests/workflow/test_additions.py",
+    "tests/base/test_code.py",
+    "tests/studies/test_mix.py",
 )
 # Files whose tests share only fixtures that all processes share: each test is a piece of work.
 DIVISIBLE = ("tests/workflow/test_recovery.py",)

@@ -39,6 +39,10 @@ os._exit(os.waitstatus_to_exitcode(status))
 """
 
 
+# Process ids by number of the server.
+_SERVERS: dict[int, int] = {}
+
+
 @cache
 def programs(server: int) -> Path:
     """Start a server of this test process; return the folder of its clients `python`, `snakemake` and `vmaf-train`.
@@ -55,6 +59,7 @@ def programs(server: int) -> Path:
         # Libraries count the processors once, at their import. Jobs of the workflow have one.
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
     )
+    _SERVERS[server] = process.pid
     assert process.stdin is not None
     assert process.stdout is not None
     atexit.register(_stop, process)
@@ -83,3 +88,9 @@ def environment(given: Mapping[str, str] | None = None, server: int = 0) -> dict
     """Return an environment in which the jobs of a workflow run in forks, too."""
     given = os.environ if given is None else given
     return {**given, "PATH": os.pathsep.join((str(programs(server)), given["PATH"]))}
+
+
+def forks(server: int = 0) -> list[int]:
+    """Return the process ids of the forks that run."""
+    pid = _SERVERS[server]
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
