@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +26,8 @@ from pyvmaf.base.outputs import claim, publishes, reading
 from pyvmaf.base.parse import parse_json
 from pyvmaf.codecs.encoders import Encoder
 from pyvmaf.codecs.encoders import encoder as find_encoder
-from pyvmaf.encodes.encode import encode
+from pyvmaf.corpora.clip import clip_video
+from pyvmaf.encodes.distortion import Reference
 from pyvmaf.encodes.encoder import encoder_rung
 from pyvmaf.encodes.probe import Facts, Saliency, probe
 from pyvmaf.errors import InputError, IntegrityError
@@ -290,6 +292,13 @@ class _Asking:
     verify: bool
     work: Work
 
+    @cached_property
+    def reference(self) -> Reference:
+        """The version with its format and frames, which each encode needs."""
+        video, _ = clip_video(self.version.path)
+        video.check(self.version.path)
+        return Reference(self.version.path, video)
+
     def suggest(self, entry: Encoder, preset: str) -> Suggestion:
         """Return the suggestion of an encoder."""
         crfs = list(range(max(entry.crf_min, 1), entry.crf_max + 1))
@@ -316,7 +325,9 @@ class _Asking:
 
         def measure(crf: int) -> float:
             pool = self.loaded.report.pool
-            value, rates[crf] = _measure(self.version, self.sha256, entry, preset, crf, pool, self.work)
+            value, rates[crf] = _measure(
+                self.version, self.sha256, entry, preset, crf, pool, self.work, lambda: self.reference
+            )
             return value
 
         found = search(crfs, curve, self.target, measure)
@@ -438,7 +449,14 @@ def _nearest(crfs: Sequence[int], curve: NDArray[np.float64], target: float) -> 
 
 
 def _measure(
-    version: Version, sha256: str, entry: Encoder, preset: str, crf: int, pool: Pool, work: Work
+    version: Version,
+    sha256: str,
+    entry: Encoder,
+    preset: str,
+    crf: int,
+    pool: Pool,
+    work: Work,
+    reference: Callable[[], Reference],
 ) -> tuple[float, float]:
     """Encode at a CRF; return the pooled VMAF and the bitrate in kbit/s."""
     kept = None
@@ -457,14 +475,14 @@ def _measure(
             return known[pool], known["bitrate_kbps"]
     with tempfile.TemporaryDirectory(prefix="vmaf-train-") as folder:
         target = Path(folder) / "encode.mkv"
-        encoded = encode(
-            version.path, target, encoder_rung(entry.name, preset, crf), threads=work.threads, program=work.program
+        subject = reference()
+        encoder_rung(entry.name, preset, crf).make(
+            subject, target, tool=ffmpeg(work.program), threads=work.threads, advance=None
         )
         scores = score(version.reference, target, model=MODEL, threads=work.threads, scale=version.scaled)
         values = np.asarray(scores["vmaf"], dtype=np.float64)
-        rate = encoded.record.bitrate_kbps
-    assert rate is not None
-    result = {**pools(values), "bitrate_kbps": float(rate)}
+        rate = target.stat().st_size * 8 / 1000 / subject.video.seconds
+    result = {**pools(values), "bitrate_kbps": rate}
     if kept is not None:
         write_text(kept, dumps(result), at_once=True)
     return result[pool], result["bitrate_kbps"]
