@@ -13,6 +13,7 @@ LONGEST = (
     "tests/workflow/test_plan.py",
     "tests/workflow/test_environments.py",
     "tests/workflow/test_end_to_end.py",
+    "tests/docs/test_commands.py",
     "tests/workflow/test_builders.py",
     "tests/workflow/test_contributing.py",
     "tests/base/test_code.py",

@@ -31,6 +31,7 @@ SHOWN = {
     "results/reports/report.html": ("A run", "models, cross-validation, verdicts, int8, provenance"),
     "results/reports/models/mine_tiny.html": ("A model", "its card: data, figures, gates, limits of use, hashes"),
     "correlation.svg": ("A study", "how features go with each other and with the target"),
+    "mix.svg": ("An audit of signals", "which groups of features carry the score of sources that were held out"),
 }
 """Files that the gallery shows: their titles and contents."""
 

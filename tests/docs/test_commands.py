@@ -339,6 +339,7 @@ TUTORIALS = {f"docs/tutorial/{name}.md" for name in gallery.TUTORIALS}
 WITH_CODE = [page for page in PAGES if any(block.language in ("console", "python") for block in blocks(PAGES[page]))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in WITH_CODE if page not in TUTORIALS and page not in ELSEWHERE])
 def test_a_page(page: str, folder: Path) -> None:
     names: dict[str, Any] = {"__name__": "__main__", **given(folder)}

@@ -43,8 +43,15 @@ def _install() -> None:
 
 @pytest.fixture
 def part(site: Path, tmp_path: Path) -> Path:
-    """A copy of the site to break."""
-    return Path(shutil.copytree(site, tmp_path / "part"))
+    """The first page of the site to break, with its assets; the other pages are there and empty."""
+    folder = tmp_path / "part"
+    shutil.copytree(site / "assets", folder / "assets")
+    for path in site.rglob("*.html"):
+        (folder / path.relative_to(site)).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path.relative_to(site)).touch()
+    shutil.copyfile(site / "index.html", folder / "index.html")
+    assert check.check(folder).problems == ()
+    return folder
 
 
 def test_no_link_is_broken_and_nothing_is_fetched(site: Path) -> None:
