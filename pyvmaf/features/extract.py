@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pyvmaf.engines.protocol import Batch, Engine, Request, Requests
 from pyvmaf.errors import InputError, NativeError
+from pyvmaf.features.notes import Notes
 from pyvmaf.features.options import Compute, Reading, Window
 from pyvmaf.video import agree, shift
 from pyvmaf.video.format import Format
@@ -50,7 +51,7 @@ class Extraction:
         indices: int64, the selected frames.
         reference: scores that depend on the reference alone.
         distorted: scores per task, in the order of the tasks.
-        notes: doubts that the frames give rise to.
+        notes: what was left unread, and doubts that the frames give rise to.
         cuts: first frames of the reference's shots but the first one, if they were looked for.
     """
 
@@ -58,7 +59,7 @@ class Extraction:
     indices: NDArray[np.int64]
     reference: Scores
     distorted: list[Scores]
-    notes: list[str]
+    notes: Notes
     cuts: list[int] | None = None
 
 
@@ -293,7 +294,7 @@ def run(
     groups = _groups(free)
     watch = Look(videos, shots=compute.shots) if reading.related else None
     indices: list[int] = []
-    notes: list[str] = []
+    notes = Notes()
     advance = compute.progress
     pool = _Pool(free, engine, form, compute.threads)
     try:
@@ -322,6 +323,7 @@ def run(
     selected = np.asarray(indices, dtype=np.int64)
     if advance is not None:
         advance(total, total)
+    notes.doubt(watch.notes() if watch is not None else [])
     scores = batch.harvest() if batch is not None else {}
     return Extraction(
         frames=seen if window.stop is None else min(seen, window.stop),
@@ -331,7 +333,7 @@ def run(
             {**blocks.merged(selected, task.requests, str(task.video.path)), **paced.harvest(selected)}
             for task, blocks, paced in zip(free, pool.blocks, ordered, strict=True)
         ],
-        notes=[*notes, *(watch.notes() if watch is not None else [])],
+        notes=notes,
         cuts=None if watch is None else watch.cuts(),
     )
 
@@ -433,7 +435,7 @@ def compare_rates(reference: FrameSource, distorted: FrameSource) -> list[str]:
 
 
 def side_by_side(
-    videos: Sequence[FrameSource], *, luma: bool, reading: Reading, after: int, notes: list[str]
+    videos: Sequence[FrameSource], *, luma: bool, reading: Reading, after: int, notes: Notes
 ) -> Iterator[tuple[int, list[Planes]]]:
     """Read frames of all videos together, to the end of the window and `after` frames more.
 
@@ -448,7 +450,7 @@ def side_by_side(
         ended = [video for video, planes in zip(videos, frames, strict=True) if planes is None]
         if ended:
             if reading.related and any(video.once for video in videos):
-                notes += [note for video in videos[1:] for note in compare_rates(videos[0], video)]
+                notes.doubt([note for video in videos[1:] for note in compare_rates(videos[0], video)])
             if window.stop is not None and index < window.stop:
                 raise InputError(f"frames {window.first}:{window.stop} were asked for, but {ended[0].path} has {index}")
             if index <= window.first:
@@ -459,9 +461,7 @@ def side_by_side(
                 if not reading.shortest:
                     _compare_counts(videos)
                 longer = ", ".join(str(video.path) for video in videos if video not in ended)
-                notes.append(
-                    f"{ended[0].path} ends after {index} frames: those that {longer} has beyond are not scored"
-                )
+                notes.say([f"{ended[0].path} ends after {index} frames: those that {longer} has beyond are not scored"])
             return
         yield index, [planes for planes in frames if planes is not None]
 

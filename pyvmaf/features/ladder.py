@@ -460,7 +460,7 @@ def extract_ladder(
         )
         watch.check()
         indices, frames = extraction.indices, extraction.frames
-        notes.doubt(extraction.notes)
+        notes.add(extraction.notes)
         cuts = extraction.cuts
         common |= extraction.reference
         entries.keep(missing_shared, None, extraction.reference)

@@ -22,6 +22,11 @@ class Notes:
         """Add what was done."""
         self.lines += lines
 
+    def add(self, others: Notes) -> None:
+        """Add other notes."""
+        self.lines += others.lines
+        self.doubts += others.doubts
+
     def doubt(self, lines: Iterable[str]) -> None:
         """Add doubts."""
         new = list(lines)

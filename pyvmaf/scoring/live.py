@@ -77,9 +77,8 @@ def live_ladder(
             take(row)
 
     look = Look(videos, shots=compute.shots)
-    ends: list[str] = []
     try:
-        for index, (ours, theirs) in side_by_side(videos, luma=False, reading=reading, after=0, notes=ends):
+        for index, (ours, theirs) in side_by_side(videos, luma=False, reading=reading, after=0, notes=notes):
             look.see(index, (ours, theirs))
             rows.push(ours, theirs)
             hand_over(rows.complete(ended=False))
@@ -89,7 +88,7 @@ def live_ladder(
     finally:
         rows.close()
     watch.check()
-    notes.doubt([*ends, *look.notes()])
+    notes.doubt(look.notes())
     arrays = {name: np.asarray(column, dtype=np.float64) for name, column in values.items()}
     models = {name: arrays[column] for name, column in columns.items()}
     rung = Rung(

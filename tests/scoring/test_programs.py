@@ -115,6 +115,12 @@ class TestOneNumber:
             # These frames are smaller than the screen of the model, which changes nothing about the number.
             assert (done.returncode, done.stdout, done.stderr) == (0, f"{float(expected)!r}\n", "")
 
+    def test_what_was_asked_for_is_not(self, short: tuple[Path, Path], convert: Callable[..., Path]) -> None:
+        cut = convert(short[1], "quiet_cut.mkv", "-frames:v", "5", "-c:v", "ffv1")
+        done = command("score", short[0], cut, "--quiet", "--shortest")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "note: " in command("score", short[0], cut, "--shortest").stderr
+
     def test_what_changes_its_meaning_is_still_said(
         self, short: tuple[Path, Path], convert: Callable[..., Path]
     ) -> None:
