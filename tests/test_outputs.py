@@ -16,7 +16,7 @@ import pyvmaf
 from pyvmaf.base.manifest import write_manifest
 from pyvmaf.base.verbs import VERBS as WRITERS
 from pyvmaf.cli import VERBS, build
-from pyvmaf.cli.common import INTO_FOLDERS, MERGES, OUTPUTS, TO_STREAMS
+from pyvmaf.cli.common import FOLDERS, INTO_FOLDERS, MERGES, OUTPUTS, TO_STREAMS
 from tests.make.commands import refusal
 
 INPUTS = frozenset(
@@ -104,7 +104,7 @@ CASES = [
 FILES = [
     (verb, name)
     for verb, name in CASES
-    if name not in ("output_dir", "write") and not (verb in INTO_FOLDERS and name == "output")
+    if name not in FOLDERS and not (verb in INTO_FOLDERS and name == "output")
 ]
 
 
@@ -132,7 +132,7 @@ def test_outputs_that_are_folders_are_known() -> None:
         (verb, p.name) for verb in commands() for p in parameters(verb) if p.name in OUTPUTS and p.metavar == "DIR"
     }
     assert {verb for verb, name in folders if name == "output"} == INTO_FOLDERS
-    assert {name for _, name in folders} <= {"output", "write", "output_dir"}
+    assert {name for _, name in folders} <= {"output", *FOLDERS}
 
 
 def words(verb: str, values: dict[str, str]) -> list[str]:

@@ -53,6 +53,9 @@ class Advance(Protocol):
 OUTPUTS = frozenset({"output", "json", "plot", "records", "report", "output_dir", "write", "heatmap"})
 """Parameters of verbs that name files, or folders for files, to write."""
 
+FOLDERS = frozenset({"output_dir", "write", "heatmap"})
+"""Those that name folders for every verb."""
+
 TO_STREAMS = frozenset({"score"})
 """Verbs whose ``--output`` can be ``-``, for standard output, or a pipe."""
 
@@ -100,7 +103,7 @@ def check_outputs(verb: str, options: Mapping[str, Any]) -> None:
             refuse_manifest(path)
         if seen.setdefault(os.path.realpath(path), name) != name:
             raise InputError(f"{path} is given as two outputs: give them different names")
-        if name in ("output_dir", "write", "heatmap") or (name == "output" and verb in INTO_FOLDERS):
+        if name in FOLDERS or (name == "output" and verb in INTO_FOLDERS):
             check_output(path / "file", inputs, None)
         else:
             check_output(path, inputs, verb if verb in VERBS.keys() - MERGES else None)
