@@ -30,7 +30,7 @@ test: setup
 	@if scripts/slurm.sh can; then $(MAKE) --no-print-directory test-slurm; fi
 
 cuda: setup
-	@python scripts/build_cuda.py --few
+	@MAKEFLAGS= python scripts/build_cuda.py --few
 
 test-cuda: cuda
 	pytest -n 0 -m cuda tests

@@ -102,9 +102,7 @@ CASES = [
     if parameter.name in OUTPUTS and is_path(parameter)
 ]
 FILES = [
-    (verb, name)
-    for verb, name in CASES
-    if name not in FOLDERS and not (verb in INTO_FOLDERS and name == "output")
+    (verb, name) for verb, name in CASES if name not in FOLDERS and not (verb in INTO_FOLDERS and name == "output")
 ]
 
 
