@@ -65,10 +65,10 @@ class TestStandardOutput:
         for words, reason in (
             (
                 ("-o", "x.txt"),
-                r"the suffix '\.txt' is none of \.json, \.csv, \.parquet, \.ndjson; name a format with --format",
+                r"the suffix '\.txt' is none of \.json, \.csv, \.parquet, \.ndjson, \.xml; name a format with --format",
             ),
             (("-o", "-", "--format", "parquet"), "cannot write parquet to -, which is not a file"),
-            (("-o", "-", "--format", "xml"), "unknown format 'xml'"),
+            (("-o", "-", "--format", "toml"), "unknown format 'toml'"),
             (("--format", "csv"), "--format csv is that of a file"),
             (("-o", "mine.json"), "mine.json exists already, and is not json of scores"),
             (("-o", "mine.csv"), "mine.csv exists already, and is not csv of scores"),
