@@ -5,9 +5,9 @@ Its numbers are libvmaf's, so results of the two share cache entries.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from pyvmaf.engines.beside import StreamBeside
 from pyvmaf.engines.kernels import adm, motion, vif
 from pyvmaf.engines.kernels.check import checks_of, instruction_set
 from pyvmaf.engines.libvmaf.engine import ENGINE as LIBVMAF
@@ -129,32 +129,23 @@ class KernelBatch(Batch):
             self._rest.close()
 
 
-class KernelStream:
+class KernelStream(StreamBeside):
     """Kernels and a stream of libvmaf that read the same pairs, whose scores are known at once."""
 
     def __init__(self, own: Requests, rest: Stream | None, form: Format, level: str) -> None:
         """Open the kernels beside the stream of the other requests."""
-        self._rest = rest
+        super().__init__(rest)
         self._kernels = _open_kernels(own, form, level)
-        self._rows: deque[dict[str, float]] = deque()
 
-    def push(self, reference: Planes, distorted: Planes | None) -> None:
-        """Compute the scores of a pair."""
+    def measure(self, reference: Planes, distorted: Planes | None) -> dict[str, float]:
+        """Compute the scores of a pair with the kernels."""
         row: dict[str, float] = {}
         for kernel in self._kernels:
             kernel.read(reference, [] if distorted is None else [distorted])
             row |= {key: float(values[0]) for key, values in kernel.take().items()}
-        if self._rest is not None:
-            self._rest.push(reference, distorted)
-            row |= self._rest.pop() or {}
-        self._rows.append(row)
-
-    def pop(self, *, ended: bool = False) -> dict[str, float] | None:
-        """Return the scores of the first pair that was not returned yet."""
-        return self._rows.popleft() if self._rows else None
+        return row
 
     def close(self) -> None:
         """Free libvmaf's memory, and the kernels'."""
         self._kernels = []
-        if self._rest is not None:
-            self._rest.close()
+        super().close()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pyvmaf.engines.beside import StreamBeside
 from pyvmaf.engines.measures import measure
 from pyvmaf.engines.protocol import Batch, Requests
 
@@ -61,32 +61,19 @@ class MeasuredBatch(Batch):
             self._rest.close()
 
 
-class MeasuredStream:
+class MeasuredStream(StreamBeside):
     """Measures of single pairs, and a stream of libvmaf that reads the same ones."""
 
     def __init__(self, requests: Requests, rest: Stream | None, form: Format) -> None:
         """Start the measures beside the stream of the other requests."""
+        super().__init__(rest)
         self._passes = [(measure(request.extractor).start(request, form), keys) for request, keys in requests.items()]
-        self._rest = rest
-        self._rows: deque[dict[str, float]] = deque()
 
-    def push(self, reference: Planes, distorted: Planes | None) -> None:
+    def measure(self, reference: Planes, distorted: Planes | None) -> dict[str, float]:
         """Measure a pair of frames."""
         row: dict[str, float] = {}
         if distorted is not None:
             for part, keys in self._passes:
                 scores = part.measure(reference, distorted)
                 row |= {key: scores[key] for key in keys}
-        if self._rest is not None:
-            self._rest.push(reference, distorted)
-            row |= self._rest.pop() or {}
-        self._rows.append(row)
-
-    def pop(self, *, ended: bool = False) -> dict[str, float] | None:
-        """Return the scores of the first pair that was not returned yet."""
-        return self._rows.popleft() if self._rows else None
-
-    def close(self) -> None:
-        """Free libvmaf's memory."""
-        if self._rest is not None:
-            self._rest.close()
+        return row
