@@ -131,12 +131,25 @@ class _Damage:
         }
         return present | self._recorded
 
-    def times(self) -> dict[str, int | None]:
-        """Return when the outputs of each job were made, None if none is left: an edited one is newer than the others."""
-        return {
-            first: min(((self.folder / output).stat().st_mtime_ns for output in self._existing(job)), default=None)
-            for first, job in self.jobs.items()
-        }
+    def times(self) -> dict[str, dict[str, int]]:
+        """Return when the outputs of each job were made, by its first output; none if all of them are gone.
+
+        An edited file is newer than those made beside it, so damaged and missing files count as made with the first.
+        """
+        damaged = {os.path.normpath(finding.path) for finding in self.repaired.findings}
+        times: dict[str, dict[str, int]] = {}
+        for first, job in self.jobs.items():
+            made = {output: (self.folder / output).stat().st_mtime_ns for output in self._existing(job)}
+            earliest = min(made.values(), default=None)
+            times[first] = (
+                {}
+                if earliest is None
+                else {
+                    output: earliest if os.path.normpath(output) in damaged else made.get(output, earliest)
+                    for output in job.outputs
+                }
+            )
+        return times
 
     def move_aside(self) -> None:
         """Move the damaged files, and all outputs of the jobs, to a new folder."""
@@ -149,15 +162,15 @@ class _Damage:
                 shutil.move(path, new)
                 self.repaired.aside = os.path.relpath(target, self.folder)
 
-    def compare(self, job: Job, expected: Mapping[str, str], time: int | None) -> None:
-        """Compare the new outputs of a job with the expected hashes, and restore their time if all agree."""
+    def compare(self, job: Job, expected: Mapping[str, str], times: Mapping[str, int]) -> None:
+        """Compare the new outputs of a job with the expected hashes, and restore their times if all agree."""
         timed = self._timed(job)
         outputs = [o for o in job.outputs if not o.endswith(MANIFEST_SUFFIX) and os.path.normpath(o) not in timed]
         different = [output for output in outputs if expected.get(output) != sha256_file(self.folder / output)]
         self.repaired.different += different
         self.repaired.same += [output for output in outputs if output not in different]
-        if not different and time is not None:
-            for output in job.outputs:
+        if not different:
+            for output, time in times.items():
                 os.utime(self.folder / output, ns=(time, time))
 
     def _timed(self, job: Job) -> set[str]:

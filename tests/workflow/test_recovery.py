@@ -261,6 +261,10 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 def test_damaged_files_are_reported_and_only_they_are_repaired(run: Path, finished_run: Path) -> None:
     results = run / "results"
+    # A manifest is written after its file, but a system's clock may show the same time.
+    for path in results.rglob("*.manifest.json"):
+        made = path.stat().st_mtime_ns
+        os.utime(path, ns=(made, made + 1000))
     before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
     for name, harm in DAMAGE.values():
         harm(results / name)
@@ -284,7 +288,7 @@ def test_damaged_files_are_reported_and_only_they_are_repaired(run: Path, finish
         for path, time_before in before.items()
         if path != entry and path.stat().st_mtime_ns != time_before
     }
-    assert touched <= {"features/mine/bikes_1/libsvtav1.parquet", "registry/registry.json"}
+    assert touched <= {name for name, _ in DAMAGE.values()}
     # The damaged files are kept.
     kept = {
         path.relative_to(run / "damaged" / "1").as_posix() for path in (run / "damaged").rglob("*") if path.is_file()
