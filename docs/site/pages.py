@@ -17,10 +17,10 @@ REPOSITORY = Path(__file__).parents[2]
 GALLERY = Path(os.environ.get("PYVMAF_GALLERY", REPOSITORY / "build" / "gallery"))
 
 COMMANDS = {
-    "Score and choose": ("scoring",),
+    "Score and choose": ("score", "scoring", "suggest"),
     "Data": ("corpora", "labels", "encodes", "features", "frames", "tables"),
     "Models": ("models", "imported", "quantized", "registry", "reports"),
-    "Questions": ("checks", "studies"),
+    "Questions": ("checks", "calibrations", "sweep", "studies"),
     "Workflow": ("workflow",),
 }
 """Pages of commands, by the modules of `pyvmaf.cli.VERBS`."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pyvmaf.base.terminal import say
-from pyvmaf.cli import calibrations, sweep
 from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
 from pyvmaf.cli.show import figure, new_table, print_whole, show_gate, yes_no
@@ -57,8 +56,6 @@ def register(app: typer.Typer) -> None:
     app.command("calibrate")(calibrate)
     app.command("collect-gpu-calibration")(collect_gpu_calibration)
     app.command("predictor-report")(predictor_report)
-    calibrations.register(app)
-    sweep.register(app)
 
 
 def check_ops(

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from pyvmaf.scoring.scores import Scores
 
 
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("score")(score)
+
+
 def _complete_models(incomplete: str) -> list[str]:
     from pyvmaf.errors import PyvmafError
     from pyvmaf.registry.entry import Registry

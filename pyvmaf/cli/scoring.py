@@ -1,4 +1,4 @@
-"""The verbs score, filter, shots, saliency, mask-pictures and suggest."""
+"""The verbs filter, shots, saliency and mask-pictures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Annotated
 from pyvmaf.base.terminal import say
 from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
-from pyvmaf.cli.score import score
 from pyvmaf.cli.show import print_whole
-from pyvmaf.cli.suggest import suggest
 
 SaliencyModel = Annotated[
     str | None,
@@ -26,12 +24,10 @@ SaliencyModel = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    app.command("score")(score)
     app.command("filter")(filter_)
     app.command("shots")(shots)
     app.command("saliency")(saliency)
     app.command("mask-pictures")(mask_pictures)
-    app.command("suggest")(suggest)
 
 
 def filter_(

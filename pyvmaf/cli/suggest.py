@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from pyvmaf.scoring.suggest import Recipe, Suggestion, SuggestReport
 
 
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("suggest")(suggest)
+
+
 def suggest(
     video: Annotated[Path, typer.Argument(help="The clip.")],
     predictor: Annotated[

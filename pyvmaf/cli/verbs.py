@@ -32,12 +32,16 @@ VERBS: dict[str, dict[str, str]] = {
     "frames": {
         "extract-frames": "Take pictures of a video, of a ladder of encodes, of pairs that exist, or of images.",
     },
-    "scoring": {
+    "score": {
         "score": "Score a video against its reference, or alone: print a pooled summary, and write every frame to a file.",
+    },
+    "scoring": {
         "filter": "Restore the luma of a video with a learned filter or a denoiser.",
         "shots": "Find the cuts and shots of a video.",
         "saliency": "Measure mean and variance of the saliency map of each frame, for vmaf-train join.",
         "mask-pictures": "Make masks for pictures that have none, with a model for saliency: labels for a student.",
+    },
+    "suggest": {
         "suggest": "Suggest a CRF that reaches a VMAF, from a probe of the clip.",
     },
     "tables": {
@@ -85,9 +89,13 @@ VERBS: dict[str, dict[str, str]] = {
         "calibrate": "Map the scores of a finished model to opinion scores. Exits 1 if too few videos are rated, or they agree too little.",
         "collect-gpu-calibration": "Measure a pair with the processor and with other backends, and keep both values of each feature and frame.",
         "predictor-report": "Report what a predictor of quality is worth for each codec, on sources that it had not seen.",
+    },
+    "calibrations": {
         "calibrate-recipes": "Calibrate recipes of classes of content (ugc, animation, screen_content, live_action_hdr) from rated videos.",
         "calibrate-nr-threshold": "Find the score without a reference from which an encode reaches a VMAF.",
         "build-bisect-cache": "Build a table of 256 rows and 8 linear models, all good, for a nightly run of bisect-model-quality.",
+    },
+    "sweep": {
         "analyze-sweep": "Find the Pareto fronts of encodes with several presets, CRFs and options, and compare options with the bare encoder.",
     },
     "studies": {

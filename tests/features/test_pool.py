@@ -29,6 +29,16 @@ def test_every_stat_is_what_others_compute(frames: list[float]) -> None:
     assert figures["p50"] == pytest.approx(series.median(), abs=1e-9)
 
 
+@given(
+    st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=300),
+    st.lists(st.integers(0, 10**8), min_size=1, max_size=9),
+)
+def test_percentiles_equal_those_of_numpy_to_the_last_bit(frames: list[float], ranks: list[int]) -> None:
+    names = {f"p{rank / 10**6:.6f}": rank / 10**6 for rank in ranks}
+    expected = np.percentile(frames, list(names.values())).tolist()
+    assert [figure.hex() for figure in pool(frames, list(names)).values()] == [figure.hex() for figure in expected]
+
+
 @given(values)
 def test_one_definition_with_what_score_prints(frames: list[float]) -> None:
     ours, shown = pool(frames), pool(frames, POOLS)
