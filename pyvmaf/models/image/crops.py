@@ -67,13 +67,14 @@ class RandomCrops(IterableDataset[Batch]):
         return np.concatenate([groups[index] for index in rng.permutation(len(groups))])
 
     def _lit(self, crops: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-        """Change contrast and mean of each crop."""
+        """Change contrast and mean of each crop, in place."""
         light = self._spec.augmentation.light
         if not light:
             return crops
         contrast, shift = rng.uniform(-light, light, (2, len(crops), 1, 1, 1)).astype(np.float32)
         mean = crops.mean(dim=(2, 3), keepdim=True)
-        return torch.clamp((crops - mean) * torch.from_numpy(1 + contrast) + mean + torch.from_numpy(shift / 4), 0, 1)
+        changed = crops.sub_(mean).mul_(torch.from_numpy(1 + contrast)).add_(mean)
+        return changed.add_(torch.from_numpy(shift / 4)).clamp_(0, 1)
 
     def _part(self, row: int, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any] | None]:
         picture, side = self._data.picture(row), self._spec.crops.train
@@ -93,4 +94,5 @@ class RandomCrops(IterableDataset[Batch]):
 
 def _tensor(parts: list[NDArray[np.uint8]]) -> torch.Tensor:
     """Stack squares as [n, 1, s, s] in [0, 1]."""
-    return torch.from_numpy(np.stack(parts)[:, None].astype(np.float32) / np.float32(255))
+    pixels = np.stack([np.asarray(part) for part in parts])[:, None].astype(np.float32)
+    return torch.from_numpy(np.divide(pixels, np.float32(255), out=pixels))

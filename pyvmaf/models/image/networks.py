@@ -22,10 +22,10 @@ class Separable(nn.Sequential):
         super().__init__(
             nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs, bias=False),
             nn.BatchNorm2d(inputs),
-            nn.ReLU6(),
+            nn.ReLU6(inplace=True),
             nn.Conv2d(inputs, outputs, 1, bias=False),
             nn.BatchNorm2d(outputs),
-            nn.ReLU6(),
+            nn.ReLU6(inplace=True),
         )
 
 
@@ -38,7 +38,7 @@ class MobileNetTiny(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6())
+        self.stem = nn.Sequential(nn.Conv2d(1, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6(inplace=True))
         self.blocks = nn.Sequential(
             Separable(16, 32, 2),
             Separable(32, 32, 1),

@@ -135,12 +135,13 @@ class Module(pl.LightningModule):
             return
         keep = min(self._spec.schedule.averaging, (1 + self.global_step) / (10 + self.global_step))
         current = self.network.state_dict()
+        real = [name for name, value in self.averaged.items() if value.is_floating_point()]
+        targets = [self.averaged[name] for name in real]
         with torch.no_grad():
-            for name, value in self.averaged.items():
-                if value.is_floating_point():
-                    value.lerp_(current[name].detach().to(value.device), 1 - keep)
-                else:
-                    value.copy_(current[name])
+            values = [current[name].to(value.device) for name, value in zip(real, targets, strict=True)]
+            torch._foreach_lerp_(targets, values, 1 - keep)
+            for name in self.averaged.keys() - real:
+                self.averaged[name].copy_(current[name])
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Compute the loss of a batch of rows that are not trained on."""
@@ -169,6 +170,7 @@ class Module(pl.LightningModule):
             betas=(settings.beta1, settings.beta2),
             eps=settings.eps,
             weight_decay=settings.weight_decay,
+            foreach=True,  # fewer calls, the same numbers
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rates())
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
