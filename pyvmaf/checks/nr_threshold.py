@@ -64,18 +64,6 @@ class Grid:
     crfs: tuple[int, ...] = (20, 26, 32, 38, 44)
 
 
-def grid_of(codec: str, preset: str | None, crfs: str) -> Grid:
-    """Return a grid whose quality numbers are written with commas.
-
-    Raises:
-        InputError: one is not a whole number.
-    """
-    try:
-        return Grid(codec, preset, tuple(int(word) for word in crfs.split(",")))
-    except ValueError:
-        raise InputError(f"--crf {crfs!r} is not a list of whole numbers, for example 20,26,32") from None
-
-
 @dataclass(frozen=True)
 class Limits:
     """Limits of a calibration.

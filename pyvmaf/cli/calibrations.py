@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pyvmaf.base.terminal import say
 from pyvmaf.cli import declared as typer
-from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress
+from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress, whole_numbers
 from pyvmaf.cli.show import figure, new_table, print_whole, show_gate
 
 
@@ -130,7 +130,7 @@ def calibrate_nr_threshold(
 
     Example: vmaf-train calibrate-nr-threshold clips --model nr_metric_v1 -o nr_threshold.json
     """
-    from pyvmaf.checks.nr_threshold import Limits, grid_of
+    from pyvmaf.checks.nr_threshold import Grid, Limits
     from pyvmaf.checks.nr_threshold import calibrate_nr_threshold as run
 
     with progress("calibrate-nr-threshold", unit="encodes") as advance:
@@ -139,7 +139,7 @@ def calibrate_nr_threshold(
             corpora,
             output,
             report,
-            grid=grid_of(codec, preset, crf),
+            grid=Grid(codec, preset, whole_numbers("--crf", crf, "20,26,32")),
             target=target,
             limits=Limits(min_samples, min_plcc),
             allow_weak=allow_weak,

@@ -66,7 +66,7 @@ INTO_FOLDERS = frozenset({"fit", "card", "tune", "build-bisect-cache", "analyze-
 """Verbs whose ``--output`` is a folder."""
 
 
-def whole_numbers(option: str, text: str) -> tuple[int, ...]:
+def whole_numbers(option: str, text: str, example: str) -> tuple[int, ...]:
     """Return whole numbers that are written with commas.
 
     Raises:
@@ -75,7 +75,7 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in text.split(","))
     except ValueError:
-        raise InputError(f"{option} {text!r} is not a list of whole numbers such as 360,720") from None
+        raise InputError(f"{option} {text!r} is not a list of whole numbers such as {example}") from None
 
 
 def check_outputs(verb: str, options: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pyvmaf.base.terminal import say
 from pyvmaf.cli import declared as typer
-from pyvmaf.cli.common import CodeOption, check_code, progress
+from pyvmaf.cli.common import CodeOption, check_code, progress, whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,7 @@ def extract_frames(
         every=every,
         count=count,
         per_second=per_second,
-        frames=None if frames is None else _numbers(frames),
+        frames=None if frames is None else list(whole_numbers("--frames", frames, "0,24,48")),
         size=size,
         longest=longest,
         scaler=scaler,
@@ -225,15 +225,6 @@ def _extract_images(
             advance=advance,
         )
     _say(output, taken)
-
-
-def _numbers(text: str) -> list[int]:
-    from pyvmaf.errors import InputError
-
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() for word in words):
-        raise InputError(f"{text!r} is not a list of frames: write numbers with commas, for example 0,24,48")
-    return [int(word) for word in words]
 
 
 def _say(output: Path, taken: Taken) -> None:

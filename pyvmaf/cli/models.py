@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pyvmaf.base.terminal import say
 from pyvmaf.cli import declared as typer
-from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress
+from pyvmaf.cli.common import CodeOption, ThreadsOption, check_code, progress, whole_numbers
 from pyvmaf.cli.show import figure, new_table, print_whole
 from pyvmaf.features.catalog import DEFAULT_FEATURES, named_columns
 
@@ -134,17 +134,6 @@ def _print_folds(report: Mapping[str, Any]) -> None:
     new_console().print(table)
 
 
-def _seeds(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    from pyvmaf.errors import InputError
-
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError as err:
-        raise InputError(f"{text!r} is not a list of whole numbers such as 0,1,2") from err
-
-
 def judge(
     reports: Annotated[list[Path], typer.Argument(metavar="LOSO.json…", help="The report of each seed's fit.")],
     config: ConfigOption,
@@ -174,7 +163,13 @@ def judge(
     check_family_code("judge", code, config)
     from pyvmaf.models.judge import judge as run
 
-    verdict = run(config, reports, output, negatives=negatives, seeds=_seeds(seeds))
+    verdict = run(
+        config,
+        reports,
+        output,
+        negatives=negatives,
+        seeds=None if seeds is None else whole_numbers("--seeds", seeds, "0,1,2"),
+    )
     gate = verdict["gate"]
     correlation = ""
     if "mean_plcc" in gate:  # a gate that not every family has

@@ -410,9 +410,12 @@ def score(
     elif reference is None:
         raise InputError("name the reference and the distorted video, or a list of pairs with --pairs")
     else:
-        _score_one(reference if distorted else None, distorted[0] if distorted else reference, asked, options)
+        scores = _score_one(reference if distorted else None, distorted[0] if distorted else reference, asked, options)
         if heatmap is not None and distorted:
             _write_heatmaps(reference, distorted[0], heatmap, options, quiet=quiet)
+        if asked.limit is not None and (missed := asked.limit.missed(scores)):
+            say(f"failed: {missed}", err=True)
+            raise typer.Exit(1)
 
 
 @dataclass(frozen=True)
@@ -484,8 +487,8 @@ def _page(output: Path | None, report: Path | None, form: str | None) -> tuple[P
     return output, report
 
 
-def _score_one(reference: Path | None, distorted: Path, asked: _Asked, options: Mapping[str, Any]) -> None:
-    """Score a pair, and print a summary."""
+def _score_one(reference: Path | None, distorted: Path, asked: _Asked, options: Mapping[str, Any]) -> Scores:
+    """Score a pair, write what is asked for, and print a summary."""
     from pyvmaf.runtime.predictor import ModelWarning
     from pyvmaf.scoring.score import reading_of
     from pyvmaf.scoring.score import score as run
@@ -519,9 +522,7 @@ def _score_one(reference: Path | None, distorted: Path, asked: _Asked, options: 
         asked.wrote(write_pair(scores, reference, distorted, asked.page, reading_of(**options)))
     for line in [*(f"warning: {warning.message}" for warning in caught), *_doubts(scores, quiet=asked.quiet)]:
         say(line, err=True)
-    if asked.limit is not None and (missed := asked.limit.missed(scores)):
-        say(f"failed: {missed}", err=True)
-        raise typer.Exit(1)
+    return scores
 
 
 def _write_heatmaps(reference: Path, distorted: Path, folder: Path, options: Mapping[str, Any], *, quiet: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pyvmaf.base.terminal import say
 from pyvmaf.cli import declared as typer
-from pyvmaf.cli.common import ThreadsOption, progress
+from pyvmaf.cli.common import ThreadsOption, progress, whole_numbers
 from pyvmaf.cli.models import ConfigOption, TableOption
 from pyvmaf.cli.show import figure, new_table, print_whole
 from pyvmaf.features.catalog import named_columns
@@ -347,15 +347,6 @@ def _print_mix(report: SignalMixAudit) -> None:
         say(f"note: {note}")
 
 
-def _whole(text: str) -> list[int]:
-    from pyvmaf.errors import InputError
-
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError as err:
-        raise InputError(f"{text!r} is not a list of whole numbers such as 0,1,2") from err
-
-
 def subset_sweep(
     features: AnyTableOption,
     output: Annotated[
@@ -417,7 +408,7 @@ def subset_sweep(
                 epochs=epochs,
                 batch_size=batch_size,
                 lr=lr,
-                seeds=[seed] if seeds is None else _whole(seeds),
+                seeds=[seed] if seeds is None else whole_numbers("--seeds", seeds, "0,1,2"),
                 target=target,
                 standardize=standardize,
                 margin=margin,

@@ -94,7 +94,7 @@ def suggest(
             preset=preset,
             pool=None if pool is None else pools[pool],
             verify=verify,
-            heights=() if heights is None else whole_numbers("--height", heights),
+            heights=() if heights is None else whole_numbers("--height", heights, "360,720"),
             samples=samples,
             saliency=saliency,
             recipe=None if recipes is None or content_class is None else _recipe(recipes, content_class),

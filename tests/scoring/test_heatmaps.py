@@ -52,6 +52,12 @@ def test_of_the_frames_that_are_scored(banded: tuple[Path, Path], tmp_path: Path
     assert some.read_bytes() == b"".join(frames)
 
 
+def test_written_where_the_limit_is_missed(banded: tuple[Path, Path], tmp_path: Path) -> None:
+    done = command("score", *banded, "--heatmap", tmp_path / "maps", "--fail-under", "99", "-q")
+    assert (done.returncode, done.stderr.count("failed: ")) == (1, 1)
+    assert len(content(tmp_path / "maps")) == len(SCALES)
+
+
 def test_refused(banded: tuple[Path, Path], tmp_path: Path) -> None:
     assert "--heatmap is of one pair" in refusal("score", *banded, banded[0], "--heatmap", tmp_path / "maps")
     (tmp_path / "file").write_text("")
