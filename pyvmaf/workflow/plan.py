@@ -26,6 +26,8 @@ from pyvmaf.corpora import ladders
 from pyvmaf.encodes import distortion
 from pyvmaf.encodes.distortion import Distortion
 from pyvmaf.engines import CUDA, engine_name
+from pyvmaf.engines.measures import MEASURES
+from pyvmaf.engines.measures import identity as measured
 from pyvmaf.engines.numbers import OWN_NUMBERS
 from pyvmaf.errors import InputError, unknown_name
 from pyvmaf.features.catalog import FEATURES, select
@@ -751,8 +753,10 @@ class Plan:
 
     @cached_property
     def feature_rows(self) -> dict[str, str]:
-        """Hash of the catalog's row of each feature that is measured, by name, in catalog order."""
-        return {name: row_hash(FEATURES[name]) for name in select(self._config["features"]).names}
+        """Hash of the catalog's row of each feature that is measured, by name, in catalog order; of own measures their version, too."""
+        rows = {name: FEATURES[name] for name in select(self._config["features"]).names}
+        own = {name: row.request.extractor for name, row in rows.items() if row.request.extractor in MEASURES}
+        return {name: row_hash(row) + (f" {measured(own[name])}" if name in own else "") for name, row in rows.items()}
 
     # -- reading ----------------------------------------------------------------------------------
 

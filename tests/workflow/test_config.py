@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
 from pyvmaf.base.files import read_yaml
+from pyvmaf.engines.measures import MEASURES, Kind
 from pyvmaf.errors import InputError, MissingFileError
 from pyvmaf.workflow import config as configuration
 from pyvmaf.workflow.plan import Plan, check_keys, conform
@@ -297,3 +298,11 @@ def test_folder_corpora_are_read_from_the_working_folder(tmp_path: Path, monkeyp
     (tmp_path / "config" / "corpora" / "mine.yaml").write_text(yaml.safe_dump(corpus))
     with pytest.raises(InputError, match="two entries have the key 'a'"):
         plan(corpora=["mine"])
+
+
+def test_another_version_of_an_own_measure_measures_its_features_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["canonical6", "xpsnr_y", "msad_y"]
+    before = plan(features=names).feature_rows
+    monkeypatch.setitem(cast("dict[str, Kind]", MEASURES), "msad", MEASURES["msad"]._replace(version=2))
+    after = plan(features=names).feature_rows
+    assert [name for name in before if after[name] != before[name]] == ["msad_y"]

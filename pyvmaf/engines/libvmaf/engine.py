@@ -11,8 +11,8 @@ from pyvmaf.engines.libvmaf import build
 from pyvmaf.engines.libvmaf.context import Context
 from pyvmaf.engines.libvmaf.extractors import EXTRACTORS, check_frames, parse_options, repairs_of, score_keys
 from pyvmaf.engines.measures import MEASURES, measure
+from pyvmaf.engines.measures import identity as measure_identity
 from pyvmaf.engines.measures.batch import MeasuredBatch, MeasuredStream
-from pyvmaf.engines.measures.batch import identity as measure_identity
 from pyvmaf.engines.protocol import Batch, Engine, Needs, Request, Requests, Stream
 from pyvmaf.errors import InputError
 

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from pyvmaf.video.reader import Planes
 
 
-def identity(name: str) -> str:
-    """Return what decides the numbers of a measure."""
-    return f"pyvmaf-{name}-{measure(name).version}"
-
-
 class MeasuredBatch(Batch):
     """Measures, and a batch of libvmaf that reads the same frames."""
 

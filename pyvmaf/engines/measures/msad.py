@@ -32,7 +32,6 @@ class _Pass:
 class Msad:
     """Mean absolute differences of all planes."""
 
-    version = 1
     needs = Needs(chroma=True)
 
     def obstacle(self, form: Format) -> str | None:

@@ -21,11 +21,9 @@ class Measure(Protocol):
     """A measure.
 
     Attributes:
-        version: raised when its numbers change; part of every cache key.
         needs: the frames that it reads.
     """
 
-    version: int
     needs: Needs
 
     def obstacle(self, form: Format) -> str | None:

@@ -161,7 +161,6 @@ def _smoothed(weights: Blocks) -> Blocks:
 class Xpsnr:
     """XPSNR of all planes."""
 
-    version = 1
     # Before a range come the frames whose difference counts.
     needs = Needs(chroma=True, before=2, ordered=True)
 
