@@ -92,20 +92,23 @@ class RowScorer:
             IntegrityError: the runtime fails, or a score of finite inputs is NaN or infinite.
         """
         n = len(next(iter(feeds.values())))
-        parts = [self._part(feeds, slice(start, start + self._most)) for start in range(0, n, self._most)]
+        if n <= self._most:
+            return self._part(feeds, n)
+        parts = [self._rows(feeds, slice(start, min(start + self._most, n))) for start in range(0, n, self._most)]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
-    def _part(self, feeds: Feeds, rows: slice) -> list[NDArray[np.float64]]:
-        part = {name: values[rows] for name, values in feeds.items()}
-        n = len(next(iter(part.values())))
+    def _rows(self, feeds: Feeds, rows: slice) -> list[NDArray[np.float64]]:
+        return self._part({name: values[rows] for name, values in feeds.items()}, rows.stop - rows.start)
+
+    def _part(self, part: Feeds, n: int) -> list[NDArray[np.float64]]:
         self._check(n)
         outputs = run_all(self._session, part, self._graph.where)
         for values in outputs:
             if values.shape != (n,):
                 raise IntegrityError(f"{self._graph.where} answers {n} rows with shape {values.shape}")
         # A clip hides infinity, so that what it clipped is looked at, too.
-        bad = np.flatnonzero(~np.isfinite(outputs).all(axis=0))
-        if bad.size:
+        if not all(np.isfinite(values).all() for values in outputs):
+            bad = np.flatnonzero(~np.isfinite(outputs).all(axis=0))
             row = {name: values[bad[0]].tolist() for name, values in part.items()}
             raise IntegrityError(
                 f"{self._graph.where} answers {bad.size} of {n} rows with NaN or infinity, the first of them {row}: its "

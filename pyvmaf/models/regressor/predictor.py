@@ -267,8 +267,8 @@ class RowPredictor:
     def predict(self, features: Any, codec: Any = None) -> Prediction:
         """Score rows; see `pyvmaf.runtime.load.Model.predict`."""
         X = self._matrix(features)
-        bad = int(np.count_nonzero(~np.isfinite(X).all(axis=1)))
-        if bad:
+        if not np.isfinite(X).all():
+            bad = int(np.count_nonzero(~np.isfinite(X).all(axis=1)))
             raise InputError(
                 f"{bad} of {len(X)} rows hold NaN or infinity in {', '.join(self.features)}: leave them out"
             )
@@ -277,17 +277,24 @@ class RowPredictor:
             return Prediction(np.empty(0), {}, 0.0, 0.0)
         scores, *unclipped = self._scorer.scores(self.feeds(X, columns))
         answers = unclipped[0] if unclipped else scores
-        beyond = (self._prepare.low > X) | (self._prepare.high < X)
-        shares = {name: float(s) for name, s in zip(self.features, beyond.mean(axis=0), strict=True) if s}
+        shares, share = self._outside(X)
         low, high = self._range
-        unexpected = ~((answers >= low) & (answers <= high))
+        expected = np.count_nonzero((answers >= low) & (answers <= high))
         return Prediction(
             scores,
             shares,
-            float(beyond.any(axis=1).mean()) if self._ranges_known else None,
-            float(unexpected.mean()),
+            share if self._ranges_known else None,
+            (len(X) - int(expected)) / len(X),
             unclipped=answers if unclipped else None,
         )
+
+    def _outside(self, X: NDArray[np.float64]) -> tuple[dict[str, float], float]:
+        """Give the share of rows outside of the training range by feature, and that of rows with any such feature."""
+        beyond = (self._prepare.low > X) | (self._prepare.high < X)
+        if not beyond.any():
+            return {}, 0.0
+        shares = {name: float(s) for name, s in zip(self.features, beyond.mean(axis=0), strict=True) if s}
+        return shares, float(beyond.any(axis=1).mean())
 
     def _matrix(self, features: Any) -> NDArray[np.float64]:
         names = self.features
