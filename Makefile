@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 # The hundreds of Pythons that a run or a test starts share what one has compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup demo audit test cuda test-cuda test-slurm sanitize lint style types rules docs wheel bench fuzz clean
+.PHONY: setup demo audit test tests cuda test-cuda slurm test-slurm sanitize lint style types rules docs wheel bench fuzz clean
 # What does not use every core runs beside what does.
 beside := $(MAKE) --no-print-directory -j$(cores) --output-sync=target
 
@@ -26,8 +26,15 @@ audit: setup
 
 test: setup
 	+@$(beside) types cuda style rules
-	pytest -n $(cores) --dist loadgroup
-	@if scripts/slurm.sh can; then $(MAKE) --no-print-directory test-slurm; fi
+	+@$(beside) tests slurm
+
+# A line with + is printed as it goes, while what runs beside it is printed when it ends; pytest gets no job server of make.
+tests: setup
+	+@MAKEFLAGS= pytest -n $(cores) --dist loadgroup
+
+# Its jobs wait for a queue most of the time.
+slurm: setup
+	+@if scripts/slurm.sh can; then $(MAKE) --no-print-directory test-slurm; fi
 
 cuda: setup
 	@MAKEFLAGS= python scripts/build_cuda.py --few
@@ -39,7 +46,7 @@ test-cuda: cuda
 test-slurm: setup
 	scripts/slurm.sh up
 	pip install --quiet --no-deps --require-hashes --upgrade --target .cache/slurm -r requirements/slurm.txt
-	trap 'scripts/slurm.sh down' EXIT; PYTHONPATH=$(CURDIR)/.cache/slurm pytest -n 0 -s -m slurm tests/slurm
+	trap 'scripts/slurm.sh down' EXIT; MAKEFLAGS= PYTHONPATH=$(CURDIR)/.cache/slurm pytest -n 0 -s -m slurm tests/slurm
 
 sanitize: setup
 	python scripts/sanitize.py $(args)

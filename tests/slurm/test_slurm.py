@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,24 @@ def squeue(*arguments: str) -> list[str]:
     return done.stdout.split()
 
 
-def start(folder: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+@contextmanager
+def started(folder: Path, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the workflow on the cluster; a run that is still there in the end is interrupted, so that it cancels its jobs."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--configfile", "small.yaml"]
     command += ["--workflow-profile", str(PROFILE), *SOON, *arguments]
     with log.open("wb") as stream:
         # In a session of its own, so that the signal below reaches Snakemake alone.
-        return subprocess.Popen(command, cwd=folder, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+        run = subprocess.Popen(command, cwd=folder, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        yield run
+    finally:
+        if run.poll() is None:
+            run.send_signal(signal.SIGINT)
+            try:
+                run.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                run.kill()
+                run.wait()
 
 
 def wait_until(seen: Callable[[], bool], run: subprocess.Popen[bytes], log: Path, seconds: float = 900) -> None:
@@ -52,6 +65,13 @@ def wait_until(seen: Callable[[], bool], run: subprocess.Popen[bytes], log: Path
     while not seen():
         assert run.poll() is None, f"the run ended too early:\n{log.read_text()}"
         assert time.monotonic() < deadline, f"not seen within {seconds} s:\n{log.read_text()}"
+        time.sleep(0.2)
+
+
+def wait_until_empty(seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while squeue():
+        assert time.monotonic() < deadline, f"cancelling the run left jobs in the queue: {squeue()}"
         time.sleep(0.2)
 
 
@@ -74,33 +94,29 @@ def test_a_run_with_a_lost_job_and_an_interruption_gives_the_bytes_of_a_local_ru
     prepare(cluster, embedded_corpus)
     log = tmp_path / "first.log"
     begin = time.monotonic()
-    run = start(cluster, log)
-    killed: set[str] = set()
+    with started(cluster, log) as run:
+        killed: set[str] = set()
 
-    def a_job_runs() -> bool:
-        killed.update(squeue("-t", "RUNNING", "-o", "%A"))
-        return bool(killed)
+        def a_job_runs() -> bool:
+            killed.update(squeue("-t", "RUNNING", "-o", "%A"))
+            return bool(killed)
 
-    wait_until(a_job_runs, run, log)
-    # A lost node ends its jobs.
-    subprocess.run(["scancel", "--signal=KILL", "--full", *killed], check=True)
-    wait_until(lambda: "Trying to restart job" in log.read_text(), run, log)
-    wait_until(lambda: len(list(cluster.glob("results/encodes/*/*/*/*.mkv"))) >= 2, run, log)
-    wait_until(lambda: bool(squeue()), run, log)
-    run.send_signal(signal.SIGINT)
-    run.wait(timeout=300)
-    assert run.returncode == 1
-    deadline = time.monotonic() + 120
-    while squeue():
-        assert time.monotonic() < deadline, f"cancelling the run left jobs in the queue: {squeue()}"
-        time.sleep(0.2)
+        wait_until(a_job_runs, run, log)
+        # A lost node ends its jobs.
+        subprocess.run(["scancel", "--signal=KILL", "--full", *killed], check=True)
+        wait_until(lambda: "Trying to restart job" in log.read_text(), run, log)
+        wait_until(lambda: len(list(cluster.glob("results/encodes/*/*/*/*.mkv"))) >= 2, run, log)
+        wait_until(lambda: bool(squeue()), run, log)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=300) == 1, log.read_text()
+    wait_until_empty(seconds=120)
     half = {path for path in cluster.glob("results/**/*") if path.is_file()}
     assert half
     assert not (cluster / "results" / "registry" / "registry.json").exists()
 
     log = tmp_path / "second.log"
-    again = start(cluster, log)
-    assert again.wait(timeout=1800) == 0, log.read_text()
+    with started(cluster, log) as again:
+        assert again.wait(timeout=1800) == 0, log.read_text()
     seconds["SLURM, with a lost job and an interruption"] = time.monotonic() - begin
 
     first, second = artefacts(local / "results"), artefacts(cluster / "results")
