@@ -136,10 +136,12 @@ def measure_filter(folder: Path) -> bool:
     worst = block["worst_clip"]
     kept = worst["gain"] >= WORST_GAIN
     met &= report(f"learned_filter_v1, worst clip ({worst['clip']})", f"{worst['gain']:.4f} dB", kept)
-    audit = audit_filter(folder / "learned_filter_v1" / "seed0" / "model.onnx", folder / HELD_OUT_TABLE)
-    for part in audit.cells:
-        print(f"{part.codec}, VMAF {part.quality}: {part.gain:+.4f} dB in 8 bits, worst picture {part.worst:+.4f}")
-    print(f"mean gain in 8 bits: {audit.mean_gain:+.4f} dB; {'; '.join(audit.warnings) or 'no warning'}", flush=True)
+    for file in ("model.onnx", "static_qdq.onnx"):
+        audit = audit_filter(folder / "learned_filter_v1" / "seed0" / file, folder / HELD_OUT_TABLE)
+        for part in audit.cells:
+            print(f"{part.codec}, VMAF {part.quality}: {part.gain:+.4f} dB in 8 bits, worst picture {part.worst:+.4f}")
+        shown = f"mean gain in 8 bits {audit.mean_gain:+.4f} dB; {'; '.join(audit.warnings) or 'no warning'}"
+        met &= report(f"audit of {audit.model} ({file})", shown, audit.passed)
     met &= report("learned_filter_v1, fit and figures", f"{seconds:.0f} processor seconds", seconds <= FILTER_SECONDS)
     return met
 
