@@ -108,8 +108,8 @@ def measure(name: str, pictures: Path, folder: Path) -> bool:
     timed = json.loads((out / "static_qdq.onnx.manifest.json").read_text())["run"]["measured"]
     sizes = f"{exported['bytes']:,} bytes, int8 {(out / 'static_qdq.onnx').stat().st_size:,}"
     print(f"  {exported['verdict']}, {sizes}; {timed}")
-    drop = small["drop"]
-    return report("loss of PLCC through int8", f"{drop:.4f}, budget {BUDGET:g}", drop <= BUDGET) and met
+    drop, refused = small["drop"], "; ".join(small["missed"]) or "nothing missed"
+    return report("loss of PLCC through int8", f"{drop:.4f}, budget {BUDGET:g}; {refused}", drop <= BUDGET) and met
 
 
 def measure_calibration(name: str, folder: Path) -> bool:
