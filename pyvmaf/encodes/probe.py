@@ -1,9 +1,12 @@
-"""The verb ``probe``: how hard a clip is to encode, from a fast encode of parts of it at a quarter of its size.
+"""The verb ``probe``: how hard a clip is to encode, from a fast encode of a part of it.
 
-One pass: of each `PERIOD` decoded frames the first `STRETCH` are scaled to a quarter of their width and height, their luma is
-measured, and x264 encodes them with settings that are the same for every clip. How many bytes that takes, and how much quality it
-leaves, says more about what another encode of the clip will look like than any property of its pictures. The encode happens in
-memory; nothing is kept of it but the sizes of its pictures and its VMAF.
+One pass: of each `PERIOD` decoded frames x264 encodes the first `STRETCH`, of them a band in the middle that is as wide as the picture,
+with settings that are the same for every clip. How many bytes that takes, and how much quality it leaves, says more about what
+another encode of the clip will look like than any property of its pictures. The encode happens in memory; nothing is kept of it but
+the sizes of its pictures and its VMAF.
+
+The band has the clip's own samples, because scaling takes away just the detail that is costly. Frames follow each other for as long as
+an encoder plans ahead: how well they are predicted from each other decides how much quality it spends on each.
 
 A result depends on nothing but the bytes of the clip, the settings, and the libraries, so that it can be kept by their hash.
 """
@@ -37,24 +40,34 @@ if TYPE_CHECKING:
     import av
 
 ENCODER = "libx264"
-CRF = 23
-KEY_INTERVAL = 30
+CRF = 32
 OPTIONS: Mapping[str, str] = {
     "preset": "ultrafast",
     "crf": str(CRF),
-    # ultrafast has no B pictures, and their size shows how well a picture follows from its neighbours.
-    "x264-params": f"bframes=2:b-adapt=0:scenecut=0:keyint={KEY_INTERVAL}:min-keyint={KEY_INTERVAL}:threads=1:log-level=none",
+    "forced-idr": "1",
+    # What decides the quality of a picture in the slower presets, which ultrafast leaves out: how often later pictures use it
+    # (mbtree), and where the eye sees errors (aq-mode).
+    "x264-params": "bframes=3:b-adapt=1:mbtree=1:rc-lookahead=40:aq-mode=1:weightp=1:scenecut=40:keyint=250:threads=1:log-level=none",
 }
 """Settings of the fast encode. A prediction depends on them: they are part of every report."""
 
-PERIOD, STRETCH = 24, 8
+PERIOD, STRETCH = 72, 24
 """Of so many frames so many are encoded: the first ones."""
 
-DIVISORS = (4, 2, 1)
-"""By what width and height are divided: the first that leaves `SMALLEST` samples."""
+SCORED = 3
+"""The VMAF of the encode is measured on one of so many pictures: a mean does not need each, and it is most of the work."""
+
+MEASURED = 8
+"""Of so many frames at the beginning of a stretch luma is measured, on pictures of a quarter of the width and height."""
+
+BAND = 12
+"""What share of a picture's lines the band has: one of so many, in whole rows of macroblocks."""
+
+LEAST_LINES = 48
+"""Lines of a band at least: VMAF needs 33."""
 
 SMALLEST = 34
-"""Shorter side, in samples, of the fast encode: VMAF needs 33, and x264 an even number."""
+"""Shorter side, in samples, of a clip that can be probed."""
 
 SALIENCY_FRAMES = 3
 """About how many frames the saliency of a clip is measured on."""
@@ -89,7 +102,7 @@ class FastEncode(Part):
     """How the fast encode was made."""
 
     encoder: Name
-    width: Positive = Field(description="Of the scaled pictures")
+    width: Positive = Field(description="Of the band of each picture that is encoded")
     height: Positive
     options: dict[str, str]
 
@@ -108,16 +121,12 @@ class Facts(Part):
     probe_i_bytes: Size = Field(description="Mean bytes of an I picture of the fast encode")
     probe_p_bytes: Size = Field(description="Of a P picture; 0 if there is none")
     probe_b_bytes: Size = Field(description="Of a B picture; 0 if there is none")
-    probe_vmaf: Size = Field(description="Mean VMAF (v0.6.1) of the fast encode against the scaled pictures")
+    probe_vmaf: Size = Field(description="Mean VMAF (v0.6.1) of every third picture of the fast encode")
     saliency_mean: float | None = Field(ge=0, le=1, description="Mean of the saliency maps")
     saliency_var: float | None = Field(ge=0, le=1, description="Mean of the variances of the saliency maps")
     frame_diff_mean: Size = Field(description="Mean |difference| of luma between neighbouring frames, of 255")
     luma_mean: Size = Field(description="Mean of luma, of 255")
     luma_var: Size = Field(description="Mean over the frames of the variance of luma within a frame")
-    detail_full: Size = Field(
-        description="Mean |Laplacian| of luma at full size, of 255, on the first frame of each stretch"
-    )
-    detail_small: Size = Field(description="The same at the size of the fast encode: what of it smaller pictures keep")
     shot_length_frames: float = Field(gt=0, description="Mean length of a shot: frames over shots")
     fps: float = Field(gt=0)
     width: Positive
@@ -129,7 +138,7 @@ class ProbeReport(Document):
 
     title: ClassVar[str] = "Probe of a clip: sizes of the pictures of a fast encode, and statistics of luma"
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     video: Name
     sha256: Sha256 = Field(description="Of the clip")
     frames: Positive = Field(description="Frames that were looked at")
@@ -187,7 +196,6 @@ class _Luma:
         self.means: list[float] = []
         self.variances: list[float] = []
         self.differences: list[float] = []
-        self.details: list[tuple[float, float]] = []
         self._before: NDArray[np.float64] | None = None
 
     def add(self, luma: NDArray[np.uint8], *, starts: bool) -> None:
@@ -348,36 +356,31 @@ def _measure(
 ) -> ProbeReport:
     reader = Reader(path)
     form = reader.presentation.format(reader.coded)
-    small = _small(path, form.width, form.height)
-    fast, luma, shots = _FastEncode(*small), _Luma(), ShotDetector()
+    rate = Fraction(form.fps)
+    band = _Band(path, form.width, form.height)
+    fast, luma, shots = _FastEncode(band.width, band.lines, rate), _Luma(), ShotDetector()
     total = SAMPLE_FRAMES * samples or reader.stated_frames or 0
+    small = _Scaler(max(form.width // 4, 1), max(form.height // 4, 1), "yuv420p")
     # A few samples of a frame are enough to find cuts.
-    scale, shrink = (
-        _Scaler(*small, "yuv420p", "FAST_BILINEAR"),
-        _Scaler(WIDTH, HEIGHT, "gray", "FAST_BILINEAR"),
-    )
-    gray = _Scaler(form.width, form.height, "gray", "FAST_BILINEAR")
+    shrink = _Scaler(WIDTH, HEIGHT, "gray")
     since = 0
     for index, (frame, starts) in enumerate(_stretches(reader, samples)):
         since = 0 if starts else since + 1
-        if since % PERIOD < STRETCH:
-            first = since % PERIOD == 0
-            scaled = scale(frame)
-            luma.add(_luma(scaled), starts=first)
-            if first:
-                luma.details.append((_detail(_luma(gray(frame))), _detail(_luma(scaled))))
-            fast.add(scaled, starts=first)
+        place = since % PERIOD
+        if place < MEASURED:
+            luma.add(_luma(small(frame)), starts=place == 0)
+        if place < STRETCH:
+            fast.add(band.of(frame), starts=place == 0)
         shots.add_thumbnail(_luma(shrink(frame)))
         if advance is not None:
             advance(index + 1, total)
     sizes, vmaf = fast.finish()
     if error := refuse_interlaced(path, reader.interlaced, reader.stream.field_order):
         raise error
-    rate = float(Fraction(form.fps))
     every = max(1, shots.frames // SALIENCY_FRAMES)
     salient = [] if saliency is None else list(saliency.measure(path, every))
     facts = Facts(
-        probe_bitrate_kbps=sizes.total * 8 * rate / sizes.count / 1000,
+        probe_bitrate_kbps=float(sizes.total * 8 * rate / sizes.count / 1000),
         probe_i_bytes=sizes.mean("I"),
         probe_p_bytes=sizes.mean("P"),
         probe_b_bytes=sizes.mean("B"),
@@ -387,10 +390,8 @@ def _measure(
         frame_diff_mean=float(np.mean(luma.differences)) if luma.differences else 0.0,
         luma_mean=float(np.mean(luma.means)),
         luma_var=float(np.mean(luma.variances)),
-        detail_full=float(np.mean([full for full, _ in luma.details])),
-        detail_small=float(np.mean([less for _, less in luma.details])),
         shot_length_frames=shots.frames / len(shots.shots()),
-        fps=rate,
+        fps=float(rate),
         width=form.width,
         height=form.height,
     )
@@ -401,7 +402,7 @@ def _measure(
         encoded=sizes.count,
         samples=samples,
         pictures={"I": len(sizes.bytes["I"]), "P": len(sizes.bytes["P"]), "B": len(sizes.bytes["B"])},
-        encode=FastEncode(encoder=ENCODER, width=small[0], height=small[1], options=dict(OPTIONS)),
+        encode=FastEncode(encoder=ENCODER, width=band.width, height=band.lines, options=dict(OPTIONS)),
         facts=facts,
         saliency=model,
         absent={name: why_no_saliency for name, value in facts if value is None},
@@ -409,17 +410,39 @@ def _measure(
     )
 
 
-def _small(path: Path, width: int, height: int) -> tuple[int, int]:
-    """Return width and height of the fast encode of a clip, both even.
+class _Band:
+    """The middle lines of pictures of one size, as 8-bit pictures 4:2:0 whose sides are even.
+
+    Args:
+        path: the clip, for messages.
+        width, height: of its pictures.
 
     Raises:
-        InputError: the clip is too small.
+        InputError: the pictures are too small.
     """
-    for divisor in DIVISORS:
-        small = (width // (2 * divisor) * 2, height // (2 * divisor) * 2)
-        if min(small) >= SMALLEST:
-            return small
-    raise InputError(f"{path} is {width}x{height}: a probe needs {SMALLEST} samples or more on either side")
+
+    def __init__(self, path: Path, width: int, height: int) -> None:
+        if min(width, height) < SMALLEST:
+            raise InputError(f"{path} is {width}x{height}: a probe needs {SMALLEST} samples or more on either side")
+        self.width = width // 2 * 2
+        self.lines = min(max(round(height / BAND / 16) * 16, LEAST_LINES), height // 2 * 2)
+        # A multiple of 4 is the first of its lines in a plane of any subsampling.
+        self._first = (height - self.lines) // 2 // 4 * 4
+        self._scale = _Scaler(self.width, self.lines, "yuv420p")
+
+    def of(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return the band of a picture."""
+        import av
+
+        if frame.format.has_palette or frame.format.is_bit_stream:
+            frame = frame.reformat(format="yuv420p", threads=1)
+        part = av.VideoFrame(self.width, self.lines, frame.format.name)
+        part.color_range, part.colorspace = frame.color_range, frame.colorspace
+        for whole, cut in zip(frame.planes, part.planes, strict=True):
+            first = self._first // round(frame.height / whole.height)
+            columns = min(whole.line_size, cut.line_size)
+            _rows(cut)[:, :columns] = _rows(whole)[first : first + cut.height, :columns]
+        return self._scale(part)
 
 
 class _FastEncode:
@@ -429,10 +452,10 @@ class _FastEncode:
         UnavailableError: PyAV was built without the encoder.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, rate: Fraction) -> None:
         import av
 
-        self._context, self._sizes = _encoder(width, height), _Sizes()
+        self._context, self._sizes = _encoder(width, height, rate), _Sizes()
         self._decoder = av.CodecContext.create("h264", "r")
         self._decoder.thread_count = 1
         self._quality = Quality(width, height)
@@ -461,10 +484,11 @@ class _FastEncode:
 
     def _measure(self, decoded: Iterable[Any]) -> None:
         for picture in decoded:
-            self._quality.add(_luma(self._waiting.pop(picture.pts)), _luma(picture))
+            measured = _luma(picture) if picture.pts % SCORED == 0 else None
+            self._quality.add(_luma(self._waiting.pop(picture.pts)), measured)
 
 
-def _encoder(width: int, height: int) -> av.VideoCodecContext:
+def _encoder(width: int, height: int, rate: Fraction) -> av.VideoCodecContext:
     """Open the fast encoder.
 
     Raises:
@@ -480,8 +504,8 @@ def _encoder(width: int, height: int) -> av.VideoCodecContext:
         ) from err
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-    # The rate of the encode is that of counting frames: nothing in the bytes depends on the clip's.
-    context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+    # What a CRF means depends on how long a frame is shown.
+    context.time_base, context.framerate = 1 / rate, rate
     context.options = dict(OPTIONS)
     context.thread_count = 1
     return context
@@ -490,29 +514,24 @@ def _encoder(width: int, height: int) -> av.VideoCodecContext:
 class _Scaler:
     """Scales frames one after another, with what the first one took to prepare."""
 
-    def __init__(self, width: int, height: int, pix_fmt: str, method: str) -> None:
+    def __init__(self, width: int, height: int, pix_fmt: str) -> None:
         from av.video.reformatter import VideoReformatter
 
         self._reformat = VideoReformatter().reformat
         self._form = (width, height, pix_fmt)
-        self._method = method
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        return self._reformat(frame, *self._form, interpolation=self._method, threads=1)
+        return self._reformat(frame, *self._form, interpolation="FAST_BILINEAR", threads=1)
 
 
-def _detail(luma: NDArray[np.uint8]) -> float:
-    """Mean |Laplacian| of every fourth row of a picture: four times a sample less its four neighbours."""
-    above, row, below = (luma[first : luma.shape[0] - 2 + first : 4].astype(np.int16) for first in range(3))
-    centre = row[:, 1:-1] * 4
-    around = above[:, 1:-1] + below[:, 1:-1] + row[:, :-2] + row[:, 2:]
-    return float(np.abs(centre - around).sum(dtype=np.int64) / centre.size)
+def _rows(plane: av.video.plane.VideoPlane) -> NDArray[np.uint8]:
+    """Bytes of a plane, [height, bytes of a line]."""
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height]
 
 
 def _luma(frame: av.VideoFrame) -> NDArray[np.uint8]:
     """Luma samples of an 8-bit frame, [height, width]."""
-    plane = frame.planes[0]
-    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    return _rows(frame.planes[0])[: frame.height, : frame.width]
 
 
 def _stretches(reader: Reader, samples: int) -> Iterator[tuple[av.VideoFrame, bool]]:

@@ -215,8 +215,6 @@ CONTEXT: Mapping[str, ContextColumn] = {
         ContextColumn("frame_diff_mean", "of 255", 0, 255, "mean difference of neighbouring frames", "joined"),
         ContextColumn("luma_mean", "of 255", 0, 255, "mean of luma", "joined"),
         ContextColumn("luma_var", "of 255 squared", 0, 16257, "mean variance of luma within a frame", "joined"),
-        ContextColumn("detail_full", "of 255", 0, None, "mean |Laplacian| of luma", "joined"),
-        ContextColumn("detail_small", "of 255", 0, None, "the same at the size of the fast encode", "joined"),
         ContextColumn("shot_length_frames", "frames", 0, None, "mean length of a shot", "joined"),
         ContextColumn("saliency_mean", "0 to 1", 0, 1, "mean of the saliency maps of its frames", "joined"),
         ContextColumn("saliency_var", "0 to 1", 0, 1, "variance of the saliency maps of its frames", "joined"),

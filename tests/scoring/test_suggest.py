@@ -233,7 +233,7 @@ def test_what_a_predictor_cannot_answer_is_refused(
     moved = tmp_path / "predictor.json"
     moved.write_text(predictor.read_text())
     assert "no such file" in refusal("suggest", clip, "--predictor", moved)
-    assert Facts.model_fields.keys() >= {"probe_bitrate_kbps", "detail_full"}
+    assert Facts.model_fields.keys() >= {"probe_bitrate_kbps", "probe_vmaf"}
 
 
 def test_a_recipe_moves_the_target(predictor: Path, embedded_corpus: dict[str, Path], tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ score = base(x) + clip(network(x), -limit, limit)
 
 What a small network learned of few contents it answers everywhere, also where no row was. The linear part keeps its
 direction there, and the limit bounds what the network adds.
+
+With `Curves` its weights and its bias depend on the codec and the CRF.
 """
 
 from __future__ import annotations
@@ -15,13 +17,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyvmaf.models.regressor.curves import Curves
+
 if TYPE_CHECKING:
     import torch
 
     from pyvmaf.models.regressor.spec import RegressorSpec
 
 TENSORS = ("base_weights", "base_bias")
-"""Names of the arrays of a weights file that hold it: float64 [members, features], float64 [members]."""
+"""Names of the arrays of a weights file that hold it: float64 [members, features], float64 [members]; with curves
+[members, terms, features], [members, terms]."""
+
+KNOTS = "base_knots"
+"""Name of the array with the knots of curves: float64 [members, slots, knots]."""
+
+Rows = Callable[[], Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]]
+"""Gives rows in parts: prepared features and, for curves, codec blocks [n, columns], and targets [n]."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +40,21 @@ class Base:
     """A fitted linear part.
 
     Attributes:
-        weights: float64 [features], of the features as `Preparation` gives them; 0 for those that it does not read.
-        bias: in units of the target.
+        weights: float64 [features], of the features as `Preparation` gives them; 0 for those that it does not read. With
+            curves [terms, features].
+        bias: in units of the target; with curves float64 [terms].
         limit: how much the network adds or takes away at most, in units of the target.
+        curves: how weights and bias depend on codec and CRF; None if they do not.
     """
 
     weights: NDArray[np.float64]
-    bias: float
+    bias: float | NDArray[np.float64]
     limit: float
+    curves: Curves | None = None
 
     @staticmethod
     def fit(
-        rows: Callable[[], Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]],
+        rows: Rows,
         columns: NDArray[np.int64],
         *,
         penalty: float,
@@ -69,9 +83,47 @@ class Base:
         weights[columns] = solved
         return Base(weights, bias - float(solved @ mean), limit)
 
+    @staticmethod
+    def fit_curves(
+        rows: Rows, columns: NDArray[np.int64], features: int, curves: Curves, *, penalty: float, limit: float
+    ) -> Base:
+        """The same with weights and biases at the knots of each codec; those of a codec without rows are the means of the others'.
+
+        The penalty is on the weights at each knot.
+
+        Args:
+            rows: gives the rows in parts: prepared features and codec blocks [n, features + width], and targets [n].
+            columns: indices of the features that it reads.
+            features: how many there are.
+            curves: the knots.
+            penalty, limit: as in `fit`.
+        """
+        knots, width = curves.knots.size, 1 + columns.size
+        square, product = np.zeros((knots * width, knots * width)), np.zeros(knots * width)
+        seen = np.zeros(len(curves.knots), bool)
+        for x, y in rows():
+            block = x[:, features:]
+            seen |= (block[:, : seen.size] > 0).any(axis=0)
+            own = np.column_stack([np.ones(y.size), x[:, columns]])
+            design = (curves.hats(block)[:, :, None] * own[:, None]).reshape(y.size, -1)
+            square += design.T @ design
+            product += design.T @ y
+        square[np.diag_indices_from(square)] += np.tile([0.0, *[penalty] * columns.size], knots)
+        solved = np.asarray(np.linalg.lstsq(square, product, rcond=None)[0], dtype=np.float64)
+        found = solved.reshape(*curves.knots.shape, width)
+        found[~seen] = found[seen].mean(axis=0)
+        factors = curves.to_terms(found.reshape(knots, width))
+        weights = np.zeros((knots, features))
+        weights[:, columns] = factors[:, 1:]
+        return Base(weights, factors[:, 0], limit, curves)
+
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give the linear part [n] of prepared rows [n, features or more]; further columns have no say."""
-        return np.asarray(x[:, : self.weights.size] @ self.weights + self.bias)
+        """Give the linear part [n] of prepared rows [n, features or more]; of further columns curves read the codec block."""
+        features = x[:, : self.weights.shape[-1]]
+        if self.curves is None:
+            return np.asarray(features @ self.weights + self.bias)
+        terms = self.curves.terms(x[:, self.weights.shape[-1] :])
+        return np.asarray(((features @ self.weights.T + self.bias) * terms).sum(axis=1))
 
     def corrected(self, x: NDArray[np.float64], network: NDArray[np.floating]) -> NDArray[np.float64]:
         """Give the scores [n] of prepared rows and the network's answers [n] to them."""
@@ -84,18 +136,27 @@ class Base:
         """
         import torch
 
-        weights, bias, limit = torch.from_numpy(self.weights.astype(np.float32)), float(self.bias), float(self.limit)
+        weights, limit, curves = torch.from_numpy(self.weights.astype(np.float32)), float(self.limit), self.curves
+        bias = torch.from_numpy(np.asarray(self.bias, dtype=np.float32))
 
         class Corrected(torch.nn.Module):
             base_weights: torch.Tensor
+            base_bias: torch.Tensor
 
             def __init__(self) -> None:
                 super().__init__()
                 self.network = network
                 self.register_buffer("base_weights", weights)
+                self.register_buffer("base_bias", bias)
 
             def forward(self, x: torch.Tensor) -> torch.Tensor:
-                base = (x[:, : weights.numel()] * self.base_weights).sum(dim=1, keepdim=True) + bias
+                features = x[:, : weights.shape[-1]]
+                if curves is None:
+                    base = (features * self.base_weights).sum(dim=1, keepdim=True) + self.base_bias
+                else:
+                    lines = (features[:, None] * self.base_weights).sum(dim=2) + self.base_bias
+                    terms = curves.torch_terms(x[:, weights.shape[-1] :])
+                    base = (lines * terms).sum(dim=1, keepdim=True)
                 return torch.clamp(self.network(x), -limit, limit) + base
 
         return Corrected()
@@ -112,4 +173,7 @@ def of_member(spec: RegressorSpec, tensors: Mapping[str, NDArray[Any]], index: i
     if spec.network.base is None:
         return None
     weights, bias = (tensors[name][index] for name in TENSORS)
-    return Base(np.asarray(weights, dtype=np.float64), float(bias), spec.network.base.limit)
+    limit, weights = spec.network.base.limit, np.asarray(weights, dtype=np.float64)
+    if spec.network.base.knots is None:
+        return Base(weights, float(bias), limit)
+    return Base(weights, np.asarray(bias, dtype=np.float64), limit, Curves(tensors[KNOTS][index].astype(np.float64)))

@@ -17,7 +17,7 @@ from pyvmaf.features.catalog import TEACHER, pooled_column
 from pyvmaf.models.crossval import Division, Predict, codecs_of, figures, summarise, validate
 from pyvmaf.models.device import check_device
 from pyvmaf.models.families import Fit, Run
-from pyvmaf.models.regressor.base import TENSORS
+from pyvmaf.models.regressor.base import KNOTS, TENSORS
 from pyvmaf.models.regressor.networks import Mlp, build
 from pyvmaf.models.regressor.rows import TrainingTable, read_table
 from pyvmaf.models.regressor.spec import RegressorSpec
@@ -95,7 +95,7 @@ def _baselines(data: TrainingTable, fitted: list[Fitted]) -> dict[str, Predict]:
     def ridge(index: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         base = fitted[index].base
         assert base is not None
-        return base(fitted[index].prepare(data.X[rows]))
+        return base(fitted[index].prepare(data.X[rows], None if data.codec is None else data.codec[rows]))
 
     found: dict[str, Predict] = {
         name: partial(column, place)
@@ -109,13 +109,19 @@ def _tensors(fitted: list[Fitted]) -> dict[str, NDArray[Any]]:
     """The arrays of the weights file, the members along the first axis."""
     bases = [f.base for f in fitted if f.base is not None]
     linear = (np.stack([b.weights for b in bases]), np.array([b.bias for b in bases])) if bases else ()
-    return dict(zip(TENSORS, linear, strict=False)) | {
-        "parameters": np.stack([f.parameters for f in fitted]).astype(np.float32),
-        "scaler_mean": np.stack([f.prepare.mean for f in fitted]),
-        "scaler_std": np.stack([f.prepare.std for f in fitted]),
-        "feature_low": np.stack([f.prepare.low for f in fitted]),
-        "feature_high": np.stack([f.prepare.high for f in fitted]),
-    }
+    curves = [b.curves.knots for b in bases if b.curves is not None]
+    knots = {KNOTS: np.stack(curves)} if curves else {}
+    return (
+        dict(zip(TENSORS, linear, strict=False))
+        | knots
+        | {
+            "parameters": np.stack([f.parameters for f in fitted]).astype(np.float32),
+            "scaler_mean": np.stack([f.prepare.mean for f in fitted]),
+            "scaler_std": np.stack([f.prepare.std for f in fitted]),
+            "feature_low": np.stack([f.prepare.low for f in fitted]),
+            "feature_high": np.stack([f.prepare.high for f in fitted]),
+        }
+    )
 
 
 def _look(

@@ -181,7 +181,7 @@ def build_onnx(
     if network.bounds is not None:
         current = _bound(current, network.bounds, answer, node, constant)
     if base is not None:
-        current = _correct(current, features, base, scores, node, constant)
+        current = _correct(current, features, codec_name, base, scores, node, constant)
     if clip is not None:
         ends = [constant(f"clip.{end}", np.array(value)) for end, value in zip(("low", "high"), clip, strict=True)]
         node("Clip", [current, *ends], output_name)
@@ -240,6 +240,7 @@ def _bound(
 def _correct(
     network: str,
     features: str,
+    codec: str,
     base: Base,
     answer: str,
     node: Callable[..., str],
@@ -251,9 +252,26 @@ def _correct(
         for side, limit in (("low", -base.limit), ("high", base.limit))
     )
     limited = node("Clip", [network, low, high], "base.correction")
-    products = node("Mul", [features, constant("base.weights", base.weights.astype(np.float32))], "base.products")
-    total = node("ReduceSum", [products, LAST_AXIS], "base.sum", keepdims=0)
-    linear = node("Add", [total, constant("base.bias", np.array(base.bias, np.float32))], "base.linear")
+    weights, bias = (np.asarray(value, dtype=np.float32) for value in (base.weights, base.bias))
+    if base.curves is None:
+        products = node("Mul", [features, constant("base.weights", weights)], "base.products")
+        total = node("ReduceSum", [products, LAST_AXIS], "base.sum", keepdims=0)
+        linear = node("Add", [total, constant("base.bias", bias)], "base.linear")
+        return node("Add", [linear, limited], answer)
+    lifted = node("Unsqueeze", [features, LAST_AXIS], "base.lifted")
+    products = node("Mul", [lifted, constant("base.weights", weights[None])], "base.products")
+    total = node("ReduceSum", [products, constant("base.features", np.array([2], np.int64))], "base.sum", keepdims=0)
+    lines = node("Add", [total, constant("base.bias", bias)], "base.lines")
+    curves = base.curves
+    crf = node("Gather", [codec, constant("base.last", np.array([-1], np.int64))], "base.crf", axis=1)
+    slopes, offsets = (
+        constant(f"base.{name}", value.astype(np.float32))
+        for name, value in (("slopes", curves.slopes), ("offsets", curves.offsets))
+    )
+    sloped = node("Add", [node("Mul", [crf, slopes], "base.sloped"), offsets], "base.moved")
+    owners = node("Gather", [codec, constant("base.owners", curves.owners)], "base.owned", axis=1)
+    terms = node("Mul", [node("Relu", [sloped], "base.corners"), owners], "base.terms")
+    linear = node("ReduceSum", [node("Mul", [lines, terms], "base.parts"), LAST_AXIS], "base.linear", keepdims=0)
     return node("Add", [linear, limited], answer)
 
 

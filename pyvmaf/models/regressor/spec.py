@@ -139,6 +139,13 @@ class BaseSettings(Section):
         description="Ridge regression's penalty on the weights of standardised inputs, against the squared errors of all "
         "rows; 0 for least squares.",
     )
+    knots: int | None = Field(
+        default=None,
+        ge=2,
+        le=16,
+        description="Weights and bias are lines with so many corners over the CRF of the codec block, of each codec its own, "
+        "and the penalty is on the weights at each corner; null: they are the same for every codec and CRF.",
+    )
     limit: float = Field(gt=0, description="How much the network adds or takes away at most, in units of the target.")
 
 
@@ -221,6 +228,21 @@ class RegressorSpec(ModelSpec, Section):
         return self
 
     @model_validator(mode="after")
+    def _knots_of_codecs(self) -> RegressorSpec:
+        if self.network.base is None or self.network.base.knots is None:
+            return self
+        if self.inputs.codec is None or VOCABULARIES[self.inputs.codec].quality is None:
+            raise ValueError(
+                "network.base.knots are over the CRF of the codec block: set inputs.codec to a vocabulary that has one "
+                f"({', '.join(name for name, block in VOCABULARIES.items() if block.quality is not None)})"
+            )
+        if self.inputs.codec_dropout:
+            raise ValueError(
+                "network.base.knots give each codec a line of its own, which inputs.codec_dropout hides: leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _bounded_output(self) -> RegressorSpec:
         if self.network.output == "sigmoid" and self.target.standardise:
             raise ValueError(
@@ -286,6 +308,8 @@ class RegressorSpec(ModelSpec, Section):
         for section, key in (("network", "base"), ("inputs", "codec_dropout")):
             if not parts[section][key]:
                 del parts[section][key]
+        if parts["network"].get("base") and parts["network"]["base"]["knots"] is None:
+            del parts["network"]["base"]["knots"]
         for key in ("normalise", "normalise_epsilon", "output"):
             if parts["network"][key] == Network.model_fields[key].default:
                 del parts["network"][key]

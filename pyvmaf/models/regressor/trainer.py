@@ -26,6 +26,7 @@ from pyvmaf.errors import InputError, PyvmafError
 from pyvmaf.models.device import deterministic
 from pyvmaf.models.families import OnEpoch
 from pyvmaf.models.regressor.base import Base
+from pyvmaf.models.regressor.curves import Curves
 from pyvmaf.models.regressor.inputs import MIN_STD, Preparation
 from pyvmaf.models.regressor.kernels import MlpKernel
 from pyvmaf.models.regressor.networks import Mlp
@@ -182,7 +183,7 @@ class _Data:
 
         def scaled() -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
             for part in chunks(rows.size):
-                yield self.prepare(X[rows[part]]), y[rows[part]]
+                yield self.prepare(X[rows[part]], None if codec is None else codec[rows[part]]), y[rows[part]]
 
         def left() -> Iterator[NDArray[np.float64]]:
             if self.base is None:
@@ -193,7 +194,18 @@ class _Data:
         self.base: Base | None = None
         if base is not None and inputs is not None:
             columns = np.array([inputs.names.index(name) for name in base.inputs])
-            self.base = Base.fit(scaled, columns, penalty=base.penalty, limit=base.limit)
+            if base.knots is None:
+                # The codec block is no part of it.
+                self.base = Base.fit(
+                    lambda: ((x[:, : X.shape[1]], target) for x, target in scaled()),
+                    columns,
+                    penalty=base.penalty,
+                    limit=base.limit,
+                )
+            else:
+                assert codec is not None  # the spec refuses it
+                curves = Curves.fit(codec[rows], vocabulary(str(inputs.codec)).slots, base.knots)
+                self.base = Base.fit_curves(scaled, columns, X.shape[1], curves, penalty=base.penalty, limit=base.limit)
         self.target = (0.0, 1.0)
         if network.bounds is not None:
             low, high = network.bounds
