@@ -51,7 +51,7 @@ OPTIONS: Mapping[str, str] = {
 }
 """Settings of the fast encode. A prediction depends on them: they are part of every report."""
 
-PERIOD, STRETCH = 72, 24
+PERIOD, STRETCH = 96, 24
 """Of so many frames so many are encoded: the first ones."""
 
 SCORED = 3
