@@ -31,7 +31,7 @@ def bands(clip: Path, lines: int) -> Iterator[list[NDArray[np.uint8]]]:
         for frame in container.decode(video=0):
             width, height = frame.width, frame.height
             first = (height - lines) // 2 // 4 * 4
-            flat = frame.to_ndarray(format="yuv420p").ravel()
+            flat = np.asarray(frame.to_ndarray(format="yuv420p"), dtype=np.uint8).ravel()
             luma, *chroma = np.split(flat, [width * height, width * height * 5 // 4])
             halves = [plane.reshape(-1, width // 2)[first // 2 : (first + lines) // 2] for plane in chroma]
             yield [luma.reshape(-1, width)[first : first + lines], *halves]
