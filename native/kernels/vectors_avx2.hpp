@@ -27,6 +27,11 @@ PYVMAF_INLINE void store_unaligned(void* p, Ints v) {
   _mm256_storeu_si256(static_cast<Ints*>(p), v);
 }
 
+// Asks for memory that will be read later, into the nearest cache; any address will do.
+PYVMAF_INLINE void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
+
 // 16 samples as 16-bit lanes.
 PYVMAF_INLINE Ints load_samples(const std::uint8_t* p) {
   return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

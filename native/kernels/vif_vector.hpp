@@ -499,6 +499,12 @@ struct Tile {
   int height;
 };
 
+// What is read after a tile of a picture: that of the next version, or the reference's next tile.
+struct Next {
+  const Picture& picture;
+  Tile tile;
+};
+
 // Marks the samples of each line that lie inside of the picture, in the order of the energies.
 void mark_inside(Scratch& scratch, int width, int columns) {
   for (int line = 0; line < batch_lines; ++line) {
@@ -523,17 +529,20 @@ class TileSums {
         filtered_columns_(multiple(tile.width + 2 * reach, lanes16)),
         columns_(multiple(tile.width, 2 * lanes16)) {}
 
-  void add(Sums* sums) {
+  void add(const Tile& next, Sums* sums) {
     mark_inside(scratch_, tile_.width, columns_);
     std::int64_t log_sum = 0;
     int log_count = 0;
-    each_batch<false>(ladder_.reference, [&](std::ptrdiff_t at, int count) {
-      reduce_reference(scratch_, at, count, log_sum, log_count);
-    });
+    each_batch<false>(ladder_.reference, {ladder_.distorted[0], tile_},
+                      [&](std::ptrdiff_t at, int count) {
+                        reduce_reference(scratch_, at, count, log_sum, log_count);
+                      });
     for (int i = 0; i < ladder_.count; ++i) {
       sums[i].denominator += log_sum;
       sums[i].flat_count += std::int64_t{tile_.width} * tile_.height - log_count;
-      each_batch<true>(ladder_.distorted[i], [&](std::ptrdiff_t at, int count) {
+      const Next following = i + 1 < ladder_.count ? Next{ladder_.distorted[i + 1], tile_}
+                                                   : Next{ladder_.reference, next};
+      each_batch<true>(ladder_.distorted[i], following, [&](std::ptrdiff_t at, int count) {
         reduce_distorted(scratch_, at, count, ladder_.gain_limits, ladder_.limit_count, sums[i]);
       });
     }
@@ -551,12 +560,27 @@ class TileSums {
     return {line(row), line(row + 1)};
   }
 
+  // Asks for a pair of lines ahead of its use: the lines of a tile are short and far apart, so that
+  // the processor does not foresee them.
+  static void fetch(const Next& next, int pair) {
+    constexpr int step = 64 / static_cast<int>(sizeof(Sample));
+    const Tile& tile = next.tile;
+    for (int line = 2 * pair; line < 2 * pair + 2; ++line) {
+      const int row = reflected(tile.top - reach + line, next.picture.height);
+      const Sample* first = next.picture.lines.at<Sample>(row) + tile.left - reach;
+      for (int column = 0; column < tile.width + 2 * reach + step; column += step) {
+        prefetch(first + column);
+      }
+    }
+  }
+
   // Filters the tile of a picture, and hands over a few lines at a time.
   template <bool cross, typename Reduce>
-  void each_batch(const Picture& picture, Reduce reduce) {
+  void each_batch(const Picture& picture, const Next& next, Reduce reduce) {
     int filled = 0;
     for (int pair = 0; 2 * pair < tile_.height; ++pair) {
       for (; filled < pair + Window<S::scale>::steps; ++filled) {
+        fetch(next, filled);
         fill_pair<S, cross>(scratch_, filled, filtered_columns_, lines_of(picture, filled),
                             lines_of(ladder_.reference, filled));
       }
@@ -602,11 +626,16 @@ void add_tiles(const Ladder& ladder, Scratch& scratch, Sums* sums) {
   const Window<S::scale> window;
   const int width = ladder.reference.width;
   const int height = ladder.reference.height;
+  const auto tile_at = [&](int left, int top) {
+    return Tile{left, top, smallest(tile_width, width - left), smallest(tile_height, height - top)};
+  };
   for (int left = 0; left < width; left += tile_width) {
     for (int top = 0; top < height; top += tile_height) {
-      const Tile tile{left, top, smallest(tile_width, width - left),
-                      smallest(tile_height, height - top)};
-      TileSums<S>(ladder, scratch, window, tile).add(sums);
+      const Tile tile = tile_at(left, top);
+      const Tile next = top + tile_height < height  ? tile_at(left, top + tile_height)
+                        : left + tile_width < width ? tile_at(left + tile_width, 0)
+                                                    : tile;
+      TileSums<S>(ladder, scratch, window, tile).add(next, sums);
     }
   }
 }
