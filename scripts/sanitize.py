@@ -4,7 +4,7 @@
 CMake builds the extension and the pinned libvmaf in ``build/sanitize``, both with GCC, whose AddressSanitizer and
 UndefinedBehaviorSanitizer come with it. Any finding ends the process with a report, unless `SUPPRESSED` has its file and
 kind. The kernels also run under valgrind, if it is installed: a program without Python, compiled as for users. All of it
-takes about 15 minutes of processor time, a third of it to compile libvmaf, which later runs find in the cache.
+takes about 16 minutes of processor time, a part of it to build libvmaf, which later runs find in the cache.
 
     python scripts/sanitize.py --kernels
     python scripts/sanitize.py --models 500 -- tests/native -k "not fork"
