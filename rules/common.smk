@@ -16,7 +16,7 @@ try:
     from pyvmaf.base.code import identity
     from pyvmaf.corpora import measuring
     from pyvmaf.errors import InputError, PyvmafError
-    from pyvmaf.workflow.plan import Plan, conform, made_of, read_numbers, read_yaml
+    from pyvmaf.workflow.plan import Plan, conform, made_of, read_numbers, read_schema
 except ModuleNotFoundError as err:
     raise WorkflowError(
         f"this Python has no module {err.name!r}: `make setup`, or `pip install .` in the checkout, then run again"
@@ -33,7 +33,7 @@ HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCHEMAS = HOME / "workflow" / "schemas"
 
 try:
-    SCHEMA = read_yaml(SCHEMAS / "config.schema.yaml")
+    SCHEMA = read_schema(SCHEMAS / "config.schema.yaml")
     config.update(read_numbers(config, SCHEMA))
     conform(config, SCHEMA, "configuration")
     PLAN = Plan(config, HOME / "config", SCHEMAS)

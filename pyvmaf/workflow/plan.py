@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -360,7 +360,6 @@ class Plan:
         self._config = config
         self._bundled = bundled
         self._schemas = schemas
-        self._schemas_read: dict[str, dict[str, Any]] = {}
         self.codecs: dict[str, dict[str, Distortion]] = {
             name: self._rungs(name) for name in _distinct(config, "codecs")
         }
@@ -877,10 +876,17 @@ class Plan:
         raise unknown_name(f"{kind} (no {name}.yaml in {own} or in the workflow's config/{folder})", name, names)
 
     def _schema(self, kind: str) -> dict[str, Any]:
-        # One has thousands of lines, and to read it takes longer than to plan a hundred jobs.
-        if kind not in self._schemas_read:
-            self._schemas_read[kind] = read_yaml(self._schemas / f"{kind}.schema.yaml")
-        return self._schemas_read[kind]
+        return read_schema(self._schemas / f"{kind}.schema.yaml")
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    """Read a generated schema, once per process: to read thousands of lines takes longer than to plan a hundred jobs."""
+    return _schema_of(os.path.realpath(path))
+
+
+@cache
+def _schema_of(path: str) -> dict[str, Any]:
+    return read_yaml(path)
 
 
 def _pinned(spec: Any) -> dict[str, str]:

@@ -69,16 +69,19 @@ def _children(
         yield name, os.waitstatus_to_exitcode(status), text
 
 
-def _prepare() -> None:
-    """Load and work out what each plan needs of the code, which is the same for all of them."""
+def _prepare(checkout: Path) -> None:
+    """Load and work out what each plan needs of the code and the schemas, which is the same for all of them."""
     from pyvmaf.base import families
     from pyvmaf.base.code import identity
     from pyvmaf.base.verbs import VERBS
+    from pyvmaf.workflow.plan import read_schema
 
     for module in ("pyvmaf.workflow.plan", "pyvmaf.workflow.check"):
         import_module(module)
     for verb in VERBS:
         identity(verb, families.uses(verb, "fr"))
+    for schema in (checkout / "workflow" / "schemas").glob("*.yaml"):
+        read_schema(schema)
 
 
 def _use_a_copy(folder: Path, edits: list[list[str]]) -> None:
@@ -126,7 +129,7 @@ def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
             stack.enter_context(patch("pyvmaf.engines.libvmaf.build.identity", lambda: libvmaf))
         os.chdir(cwd)
         if len(cases) > 1:
-            _prepare()
+            _prepare(Path(folder) if edits else REPOSITORY)
         width = len(os.sched_getaffinity(0))
         return {name: (status, text) for name, status, text in _children(cases, width, code)}
 
