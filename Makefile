@@ -44,7 +44,8 @@ test-cuda: cuda
 
 # The plugin stays out of .venv, because with it every call of snakemake needs the program `which`.
 test-slurm: setup
-	scripts/slurm.sh up
+	@# It counts processors with nproc, which counts no more than OpenMP may use: jobs of two would wait for ever.
+	env -u OMP_NUM_THREADS scripts/slurm.sh up
 	pip install --quiet --no-deps --require-hashes --upgrade --target .cache/slurm -r requirements/slurm.txt
 	trap 'scripts/slurm.sh down' EXIT; MAKEFLAGS= PYTHONPATH=$(CURDIR)/.cache/slurm pytest -n 0 -s -m slurm tests/slurm
 
