@@ -1,17 +1,15 @@
-"""The whole line on two real clips: its results, its report, and a second run from scratch."""
+"""The whole line on two real clips: its results and its report. A second run from scratch: test_recovery.py."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.make.commands import command
-from tests.make.workflows import artefacts, prepare_small_run, snakemake, timings
+from tests.make.workflows import snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -41,19 +39,3 @@ def test_the_report_of_snakemake_loads_nothing_from_the_network(finished_run: Pa
     page = (finished_run / "snakemake.html").read_text()
     assert "report.html" in page
     assert not re.findall(r"""<(?:script|link|img)\b[^>]*\b(?:src|href)=["']https?:""", page)
-
-
-def test_a_second_run_from_scratch_gives_the_same_bytes(
-    finished_run: Path, embedded_corpus: Mapping[str, Path], tmp_path: Path
-) -> None:
-    again = tmp_path / "again"
-    prepare_small_run(again, embedded_corpus)
-    # Another number of cores gives another order of the jobs.
-    # Another seed of hashes gives another order of sets. (Jobs that start a Python of their own: test_environments.py.)
-    snakemake(again, "--configfile", "small.yaml", "--cores", "1", server=1)
-    first, second = artefacts(finished_run / "results"), artefacts(again / "results")
-    assert set(first) == set(second)
-    assert {name for name in first if first[name] != second[name]} == set()
-    times = {f"shards/mine/{codec}.jsonl" for codec in ("libx264", "libsvtav1")}
-    assert timings(again / "results") <= times | {"reports/models/small.html"}
-    shutil.rmtree(again)
