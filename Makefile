@@ -26,15 +26,15 @@ audit: setup
 
 test: setup
 	+@$(beside) types cuda style rules
-	+@$(beside) tests slurm
+	+@$(MAKE) --no-print-directory -j$(cores) tests slurm
 
-# A line with + is printed as it goes, while what runs beside it is printed when it ends; pytest gets no job server of make.
 tests: setup
-	+@MAKEFLAGS= pytest -n $(cores) --dist loadgroup
+	@MAKEFLAGS= pytest -n $(cores) --dist loadgroup
 
-# Its jobs wait for a queue most of the time.
+# Its jobs wait for a queue most of the time. What it prints is kept apart from what the tests beside it print.
 slurm: setup
-	+@if scripts/slurm.sh can; then $(MAKE) --no-print-directory test-slurm; fi
+	@mkdir -p .cache
+	@! scripts/slurm.sh can || { $(MAKE) --no-print-directory test-slurm > .cache/slurm.log 2>&1; code=$$?; cat .cache/slurm.log; exit $$code; }
 
 cuda: setup
 	@MAKEFLAGS= python scripts/build_cuda.py --few
