@@ -187,7 +187,7 @@ def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2, never a traceback."""
     # Imports make many objects and no garbage: looking through them, then and at the end, is a tenth of a short verb.
     gc.set_threshold(100_000, 50, 100)
-    atexit.register(gc.freeze)
+    atexit.register(_leave_garbage)
     # Pydantic looks for plugins in the metadata of every installed package; this project uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # NumPy's threads wait busily: to start them costs a fifth of the score of one frame, and nothing here gains by them.
@@ -218,6 +218,12 @@ def main() -> None:
         # Exit code 1 belongs to checks and gates.
         _print_traceback()
         _fail("this is a fault of vmaf-train, not of its inputs: please report it with the lines above")
+
+
+def _leave_garbage() -> None:
+    """Do not look for garbage at the end, unless torch has loaded triton, whose bindings would call what is left leaks."""
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 def _show_own_warnings() -> None:
