@@ -73,20 +73,22 @@ class Run:
     def seconds_left(self, now: float) -> float | None:
         """Estimate the time to the end; None before the first jobs have shown how long they take.
 
-        A job takes as long as the finished ones of its rule did on average, or as those of all rules. As many run at a
-        time as did so far.
+        A job takes as long as the finished ones of its rule did on average, or as those of all rules; one that has taken
+        longer takes as long again as it is late. As many run at a time as did so far, and no job is divided.
         """
         elapsed, worked = now - self._started, sum(self._seconds.values())
         if elapsed < _ESTIMATE_AFTER_S or not worked:
             return None
         usual = worked / self.done
-        work = 0.0
+        work = longest = 0.0
         for rule, jobs in self._jobs.items():
             mean = self._seconds[rule] / self._finished[rule] if self._finished[rule] else usual
             ages = [now - started for name, started in self._running.values() if name == rule]
             waiting = max(0, jobs - self._finished[rule] - len(ages))
-            work += waiting * mean + sum(max(0.0, mean - age) for age in ages)
-        return work / max(1.0, worked / elapsed)
+            parts = [*(abs(mean - age) for age in ages), *[mean] * waiting]
+            work += sum(parts)
+            longest = max(longest, *parts, 0.0)
+        return max(longest, work / max(1.0, worked / elapsed))
 
     def state(self, now: float) -> str:
         """The rules at work and the time left, in words."""

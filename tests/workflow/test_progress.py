@@ -49,6 +49,23 @@ def test_time_left_is_what_the_jobs_of_each_rule_took() -> None:
     run.start(3, "fit", now=60.0)
     assert run.seconds_left(70.0) == pytest.approx(20.0 + 30.0)
     assert run.line(70.0) == "3 of 6 jobs done (50 %) · fit · about 50 s left"
+    # It is late by 100 s, and the encodes are done in the meantime.
+    for job in (4, 5):
+        run.start(job, "encode", now=70.0)
+        run.finish(job, now=80.0)
+    assert run.seconds_left(200.0) == pytest.approx(100.0)
+
+
+def test_no_job_is_divided() -> None:
+    run = Run({"encode": 8, "fit": 2}, now=0.0)
+    for job in range(8):
+        run.start(job, "encode", now=0.0)
+        run.finish(job, now=10.0)
+    run.start(8, "fit", now=10.0)
+    run.finish(8, now=110.0)
+    run.start(9, "fit", now=110.0)
+    # 180 s of work in 110 s, but one job remains.
+    assert run.seconds_left(120.0) == pytest.approx(90.0)
 
 
 def command(folder: Path) -> list[str]:
