@@ -29,7 +29,7 @@ test: setup
 	+@$(MAKE) --no-print-directory -j$(cores) tests slurm
 
 tests: setup
-	@MAKEFLAGS= pytest -n $(cores) --dist loadgroup
+	@MAKEFLAGS= pytest -n $(cores) --dist loadgroup -m 'not slurm'
 
 # Its jobs wait for a queue most of the time. What it prints is kept apart from what the tests beside it print.
 slurm: setup

@@ -198,10 +198,10 @@ def _hash_fraction(name: str) -> float:
 
 
 def filled_hash_sides(keys: Iterable[str], val_share: float = 0.1, test_share: float = 0.1) -> dict[str, str]:
-    """Assign keys as `hash_sides` does, but leave neither test nor val empty if there are keys to fill them with.
+    """Assign keys as `hash_sides` does, but leave neither test nor val empty if other sides have keys to fill them with.
 
     A side that the hash leaves empty gets the key with the hash next to its range, test before val, so that the sides
-    depend on the set of keys alone. A side with a share of 0 stays empty.
+    depend on the set of keys alone. If the hash puts all keys in test, they stay there. A side with a share of 0 stays empty.
 
     Returns:
         The side of each key.
