@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import subprocess
 import sys
+import types
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
-from pyvmaf.cli import VERBS, build
+from pyvmaf.cli import VERBS, build, leave_garbage
 from tests.make.commands import command, refusal
 
 HEAVY = ("torch", "onnx", "onnxruntime", "pandas", "pyarrow", "scipy", "sklearn", "altair", "av", "pyvmaf._native")
@@ -86,3 +89,26 @@ def test_a_process_refuses_as_these_tests_do() -> None:
     words = ("score", "none.mkv", "none.mkv")
     done = run(*words)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {refusal(*words)}\n")
+
+
+def test_garbage_is_left_unless_bindings_would_call_it_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "triton", types.ModuleType("triton"))
+    gc.unfreeze()
+    try:
+        leave_garbage()
+        assert gc.get_freeze_count() == 0
+        monkeypatch.delitem(sys.modules, "triton")
+        leave_garbage()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [("1,b", "--frames '1,b' is not a list of whole numbers"), ("-1,2", "--frames '-1,2' has -1, but the lowest is 0")],
+)
+def test_lists_of_numbers_name_their_option(frames: str, message: str, tmp_path: Path) -> None:
+    assert message in refusal(
+        "extract-frames", tmp_path / "a.mkv", "-o", tmp_path / "a.safetensors", f"--frames={frames}"
+    )

@@ -187,10 +187,11 @@ def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2, never a traceback."""
     # Imports make many objects and no garbage: looking through them, then and at the end, is a tenth of a short verb.
     gc.set_threshold(100_000, 50, 100)
-    atexit.register(_leave_garbage)
+    atexit.register(leave_garbage)
     # Pydantic looks for plugins in the metadata of every installed package; this project uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # NumPy's threads wait busily: to start them costs a fifth of the score of one frame, and nothing here gains by them.
+    # NumPy's threads wait busily, and to start them takes time that the score of a few frames shows. Snakemake states their
+    # number for its jobs.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
         # Rich prints names of files, too, which the encoding of the terminal may not have.
@@ -220,7 +221,7 @@ def main() -> None:
         _fail("this is a fault of vmaf-train, not of its inputs: please report it with the lines above")
 
 
-def _leave_garbage() -> None:
+def leave_garbage() -> None:
     """Do not look for garbage at the end, unless torch has loaded triton, whose bindings would call what is left leaks."""
     if "triton" not in sys.modules:
         gc.freeze()

@@ -66,16 +66,27 @@ INTO_FOLDERS = frozenset({"fit", "card", "tune", "build-bisect-cache", "analyze-
 """Verbs whose ``--output`` is a folder."""
 
 
-def whole_numbers(option: str, text: str, example: str) -> tuple[int, ...]:
+def whole_numbers(option: str, text: str, example: str, *, least: int | None = None) -> tuple[int, ...]:
     """Return whole numbers that are written with commas.
 
+    Args:
+        option: its name, for messages.
+        text: its value.
+        example: a list that is right, for messages.
+        least: the lowest number that is allowed; None for any.
+
     Raises:
-        InputError: a part is not a whole number.
+        InputError: a part is not a whole number, or is below the lowest.
     """
     try:
-        return tuple(int(word) for word in text.split(","))
+        numbers = tuple(int(word) for word in text.split(","))
     except ValueError:
         raise InputError(f"{option} {text!r} is not a list of whole numbers such as {example}") from None
+    if least is not None and min(numbers) < least:
+        raise InputError(
+            f"{option} {text!r} has {min(numbers)}, but the lowest is {least}: give numbers such as {example}"
+        )
+    return numbers
 
 
 def check_outputs(verb: str, options: Mapping[str, Any]) -> None:

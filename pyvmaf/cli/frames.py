@@ -104,7 +104,7 @@ def extract_frames(
         every=every,
         count=count,
         per_second=per_second,
-        frames=None if frames is None else list(whole_numbers("--frames", frames, "0,24,48")),
+        frames=None if frames is None else list(whole_numbers("--frames", frames, "0,24,48", least=0)),
         size=size,
         longest=longest,
         scaler=scaler,

@@ -121,7 +121,7 @@ class Facts(Part):
     probe_i_bytes: Size = Field(description="Mean bytes of an I picture of the fast encode")
     probe_p_bytes: Size = Field(description="Of a P picture; 0 if there is none")
     probe_b_bytes: Size = Field(description="Of a B picture; 0 if there is none")
-    probe_vmaf: Size = Field(description="Mean VMAF (v0.6.1) of every third picture of the fast encode")
+    probe_vmaf: Size = Field(description=f"Mean VMAF (v0.6.1) of one in {SCORED} pictures of the fast encode")
     saliency_mean: float | None = Field(ge=0, le=1, description="Mean of the saliency maps")
     saliency_var: float | None = Field(ge=0, le=1, description="Mean of the variances of the saliency maps")
     frame_diff_mean: Size = Field(description="Mean |difference| of luma between neighbouring frames, of 255")
