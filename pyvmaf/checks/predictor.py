@@ -1,10 +1,10 @@
-"""``vmaf-train predictor-report``: what a predictor of quality is worth for each codec, on sources that it had not seen."""
+"""``vmaf-train predictor-report``: what a predictor of quality or bitrate is worth for each codec, on sources that it had not seen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,16 +17,18 @@ from pyvmaf.encodes.probe import Facts
 from pyvmaf.errors import InputError, IntegrityError
 from pyvmaf.metrics import finite, plcc, rmse, srocc
 from pyvmaf.models.verdicts import FitReport
-from pyvmaf.models.weights import PREDICTIONS, REPORT
+from pyvmaf.models.weights import PREDICTIONS, REPORT, WEIGHTS
 from pyvmaf.runtime.intervals import conformal_quantile
 from pyvmaf.runtime.load import load_model
 from pyvmaf.scoring.predictors import (
     COLUMNS,
     LEAST_SOURCES,
+    RATE,
     CodecReport,
     FoldOfCodec,
     PredictorGate,
     PredictorReport,
+    RateReport,
     Summary,
 )
 
@@ -41,11 +43,18 @@ _KEYS = ["fold", "clip", "codec", "rung"]
 
 @publishes("predictor-report")
 def predictor_report(
-    onnx: Path, fits: Sequence[Path], table: Path, output: Path, *, codecs: Sequence[str] = ()
+    onnx: Path,
+    fits: Sequence[Path],
+    table: Path,
+    output: Path,
+    *,
+    codecs: Sequence[str] = (),
+    rate: Path | None = None,
 ) -> PredictorReport:
     """Judge a predictor codec by codec.
 
-    The figures are of the rows that each fold of a fit did not train on. Those of a fold are of the mean of the seeds' answers.
+    The figures are of the fit that the model was exported from, on the rows that each of its folds did not train on. The other fits
+    tell how much they depend on the seed.
 
     Args:
         onnx: the exported model, with its sidecar beside it.
@@ -53,16 +62,17 @@ def predictor_report(
         table: the table that it was trained on.
         output: the report (.json), beside the model.
         codecs: codecs to report although the table may lack them; by default those of the table.
+        rate: the report of a predictor of bitrate that goes with it, beside `output`.
 
     Returns:
         The report.
 
     Raises:
         MissingFileError, IntegrityError: a file is not there or damaged.
-        InputError: the fits are of other tables or models, were not divided by source, or predict something else than a clip's
-            pooled VMAF.
+        InputError: the fits are of other tables or models, were not divided by source, predict something else than a clip's
+            pooled VMAF or bitrate, or the model is of none of them.
     """
-    for path in (onnx, table):
+    for path in (onnx, table, *(() if rate is None else (rate,))):
         reading(path)
     claim(output)
     if output.resolve().parent != onnx.resolve().parent:
@@ -88,24 +98,31 @@ def predictor_report(
         reports.append(report)
         with ParquetTable(folder / PREDICTIONS) as parquet:
             frames.append(parquet.read([*_KEYS, "target", "prediction"]).to_pandas())
-    if column not in COLUMNS:
-        raise InputError(f"model {model.name} predicts {column}, but a predictor is of {', '.join(COLUMNS)}")
-    merged = _merged(frames)
+    if column not in (*COLUMNS, RATE):
+        raise InputError(f"model {model.name} predicts {column}, but a predictor is of {', '.join(COLUMNS)} or {RATE}")
+    merged = _merged(frames, _exported(onnx, model.sidecar, fits))
     with ParquetTable(table) as parquet:
         labels = parquet.read(["corpus", "clip", "codec"]).to_pandas()
     names = list(dict.fromkeys([*(find_encoder(name).name for name in codecs), *sorted(merged["codec"].unique())]))
-    items = [_codec(name, merged, labels, len(frames)) for name in names]
+    items = [_codec(name, merged, labels, len(frames), rates=column == RATE) for name in names]
     call = Call(
         "predictor-report",
         args={"codecs": list(codecs)},
-        inputs={"model": onnx, "table": table, "fits": [folder / PREDICTIONS for folder in fits]},
+        inputs={
+            "model": onnx,
+            "table": table,
+            "fits": [folder / PREDICTIONS for folder in fits],
+            **({} if rate is None else {"rate": rate}),
+        },
     )
     statuses = [item.status for item in items]
     document = PredictorReport(
         model=model.sidecar["name"],
         onnx=onnx.name,
         onnx_sha256=sha256_file(onnx),
-        pool=COLUMNS[column],
+        pool=COLUMNS.get(column),
+        rate=None if rate is None else _rate(rate, output, column),
+        seed=int(model.sidecar["seed"]),
         seeds=[report.seed for report in reports],
         facts_not_read=[name for name in Facts.model_fields if name not in model.features],
         nominal_coverage=NOMINAL,
@@ -123,8 +140,29 @@ def predictor_report(
     return publish(document, output, call)
 
 
-def _merged(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put the predictions of the seeds side by side: columns seed0, seed1, …, and their mean in `prediction`."""
+def _exported(onnx: Path, sidecar: Mapping[str, Any], fits: Sequence[Path]) -> int:
+    """Find the fit that a model was exported from."""
+    weights = sidecar["run_provenance"]["inputs"].get("checkpoint", {}).get("sha256")
+    for index, folder in enumerate(fits):
+        if sha256_file(folder / WEIGHTS) == weights:
+            return index
+    raise InputError(
+        f"{onnx} was exported from weights {weights}, which are in none of {', '.join(map(str, fits))}: name the folder of its "
+        "fit with --fit, or export it again"
+    )
+
+
+def _rate(path: Path, output: Path, column: str) -> RateReport:
+    """Name the predictor of bitrate that goes with one of quality."""
+    if path.resolve().parent != output.resolve().parent:
+        raise InputError(f"{output} names {path} by the file beside it: write both into one folder")
+    if PredictorReport.read(path).pool is not None or column == RATE:
+        raise InputError(f"--rate names a predictor of {RATE} for one of VMAF: {path} and {output} are not such a pair")
+    return RateReport(report=path.name, sha256=sha256_file(path))
+
+
+def _merged(frames: Sequence[pd.DataFrame], exported: int) -> pd.DataFrame:
+    """Put the predictions of the seeds side by side: columns seed0, seed1, …, and those of the exported one in `prediction`."""
     first = frames[0].copy()
     for name in _KEYS:
         first[name] = first[name].astype(str)
@@ -134,11 +172,11 @@ def _merged(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
             raise InputError("the fits do not hold out the same rows: fit every seed with one table and config")
         seeds.append(f"seed{index}")
         first[seeds[-1]] = frame["prediction"].to_numpy()
-    first["prediction"] = first[seeds].mean(axis=1)
+    first["prediction"] = first[seeds[exported]]
     return first
 
 
-def _codec(name: str, rows: pd.DataFrame, labels: pd.DataFrame, seeds: int) -> CodecReport:
+def _codec(name: str, rows: pd.DataFrame, labels: pd.DataFrame, seeds: int, *, rates: bool) -> CodecReport:
     own = rows[rows["codec"] == name]
     counts = labels[labels["codec"].astype(str) == name]["corpus"].astype(str).value_counts()
     provenance = {str(corpus): int(n) for corpus, n in sorted(counts.items()) if n}
@@ -154,7 +192,7 @@ def _codec(name: str, rows: pd.DataFrame, labels: pd.DataFrame, seeds: int) -> C
         )  # fmt: skip
     means = [_mean_plcc(own, f"seed{index}") for index in range(seeds)]
     known = [value for value in means if value is not None]
-    mean = float(np.mean(known)) if len(known) == seeds else None
+    mean = _mean_plcc(own, "prediction")
     spread = max(known) - min(known) if seeds > 1 and len(known) == seeds else None
     errors = (own["prediction"] - own["target"]).abs().to_numpy()
     reasons = _reasons(mean, spread, folds)
@@ -167,6 +205,7 @@ def _codec(name: str, rows: pd.DataFrame, labels: pd.DataFrame, seeds: int) -> C
         mean_srocc=float(np.mean(srocc_of)) if srocc_of else None,
         mean_rmse=float(np.mean([fold.rmse for fold in folds])),
         mae=float(errors.mean()),
+        rate_error=float(np.median(np.abs(np.exp2(own["prediction"] - own["target"]) - 1))) if rates else None,
         half_width=conformal_quantile(errors, NOMINAL),
         n_rows_total=len(own),
         n_distinct_sources=len(folds),

@@ -637,9 +637,15 @@ def predictor_report(
         list[str] | None,
         typer.Option("--codec", help="A codec to report although the table may lack it; may be repeated."),
     ] = None,
+    rate: Annotated[
+        Path | None,
+        typer.Option(
+            "--rate", metavar="JSON", help="Report of the predictor of bitrate that goes with this one of VMAF."
+        ),
+    ] = None,
     as_result: Annotated[bool, typer.Option("--as-result", help="Exit 0 although a codec does not pass.")] = False,
 ) -> None:
-    """Report what a predictor of quality is worth for each codec, on sources that it had not seen.
+    """Report what a predictor of quality or bitrate is worth for each codec, on sources that it had not seen.
 
     Exit status 1: a codec does not pass.
 
@@ -648,9 +654,10 @@ def predictor_report(
     """
     from pyvmaf.checks.predictor import predictor_report as run
 
-    report = run(onnx, fits, features, output, codecs=codec or ())
+    report = run(onnx, fits, features, output, codecs=codec or (), rate=rate)
     table = new_table(
-        f"{report.model}: {report.pool} VMAF, seeds {', '.join(map(str, report.seeds))}",
+        f"{report.model}: {'log2 of the bitrate' if report.pool is None else f'{report.pool} VMAF'}, seed {report.seed} of "
+        f"{', '.join(map(str, report.seeds))}",
         ("codec", "status"),
         ("sources", "rows", "PLCC", "least", "SROCC", "RMSE", "MAE", "half width"),
     )
@@ -661,6 +668,11 @@ def predictor_report(
         table.add_row(item.codec, item.status, *counts, *(figure(value, 3) for value in figures))
     print_whole(table)
     for item in report.codecs:
+        if item.rate_error is not None and item.half_width is not None:
+            say(
+                f"{item.codec}: half of the bitrates are predicted within {item.rate_error:.0%}, {report.nominal_coverage:.0%} within "
+                f"a factor of {2**item.half_width:.2f}"
+            )
         for reason in item.failure_reasons:
             say(f"{item.codec}: {reason}")
     if report.summary.n_pass < len(report.codecs) and not as_result:

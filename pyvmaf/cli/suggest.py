@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,14 +122,18 @@ def _recipe(path: Path, name: str) -> Recipe:
 
 
 def _print(report: SuggestReport) -> None:
+    rated = any(point.bitrate_kbps is not None for item in report.suggestions for point in item.curve)
     table = new_table(
         f"{report.video}: {report.pool} VMAF {report.target:g}, by {report.predictor}",
         ("codec", "preset"),
-        ("lines", "CRF", "predicted", "from", "to"),
+        ("lines", "CRF", "predicted", "from", "to", *(("kbit/s", "from", "to") if rated else ())),
     )
     for item in report.suggestions:
         point = next((one for one in item.curve if one.crf == item.crf), None)
-        ends = ("-", "-") if point is None else (figure(point.low, 1), figure(point.high, 1))
+        ends = ["-", "-"] if point is None else [figure(point.low, 1), figure(point.high, 1)]
+        if rated:
+            rates = (None,) * 3 if point is None else (point.bitrate_kbps, point.bitrate_low, point.bitrate_high)
+            ends += ["-" if rate is None else f"{rate:.4g}" for rate in rates]
         table.add_row(
             *(item.codec, item.preset, str(item.height)),
             "-" if item.crf is None else str(item.crf),
@@ -136,6 +141,7 @@ def _print(report: SuggestReport) -> None:
             *ends,
         )
     print_whole(table)
+    _print_hull(report)
     measured = [(item, point) for item in report.suggestions for point in item.measured or ()]
     if measured:
         table = new_table("measured", ("codec",), ("lines", "CRF", "VMAF", "kbit/s", "on hull"))
@@ -164,6 +170,29 @@ def _print(report: SuggestReport) -> None:
     for item in report.suggestions:
         if item.why:
             say(f"{item.codec}: {item.why}")
+
+
+def _print_hull(report: SuggestReport) -> None:
+    """Print which codec is predicted to be the best at which rates: the stretches of the convex hull of the curves."""
+    points = sorted(
+        (point.bitrate_kbps, point.vmaf, item.codec, point.crf)
+        for item in report.suggestions
+        for point in item.curve
+        if point.hull and point.bitrate_kbps is not None
+    )
+    if not points:
+        return
+    table = new_table("predicted convex hull", ("codec",), ("CRF", "VMAF", "kbit/s"))
+    for codec, group in groupby(points, key=lambda point: point[2]):
+        stretch = list(group)
+        spans = (f"{a} - {b}" if a != b else a for a, b in zip(_cells(stretch[0]), _cells(stretch[-1]), strict=True))
+        table.add_row(codec, *spans)
+    print_whole(table)
+
+
+def _cells(point: tuple[float, float, str, int]) -> tuple[str, str, str]:
+    rate, vmaf, _, crf = point
+    return str(crf), figure(vmaf, 1), f"{rate:.4g}"
 
 
 def _wider(item: Suggestion, width: float | None) -> bool:

@@ -88,7 +88,7 @@ VERBS: dict[str, dict[str, str]] = {
         "eval-saliency-per-mb": "Compare saliency maps with masks, per macroblock and per pixel.",
         "calibrate": "Map the scores of a finished model to opinion scores. Exits 1 if too few videos are rated, or they agree too little.",
         "collect-gpu-calibration": "Measure a pair with the processor and with other backends, and keep both values of each feature and frame.",
-        "predictor-report": "Report what a predictor of quality is worth for each codec, on sources that it had not seen.",
+        "predictor-report": "Report what a predictor of quality or bitrate is worth for each codec, on sources that it had not seen.",
     },
     "calibrations": {
         "calibrate-recipes": "Calibrate recipes of classes of content (ugc, animation, screen_content, live_action_hdr) from rated videos.",

@@ -207,6 +207,9 @@ CONTEXT: Mapping[str, ContextColumn] = {
         ContextColumn("shot_mean_len_norm", "30 s", 0, None, "mean duration of a shot", "shots"),
         ContextColumn("shot_cut_density", "cuts per frame", 0, 1, "number of cuts over that of frames", "shots"),
         ContextColumn("crf", "CRF", 0, None, "quality number of the encoder", "encode"),
+        ContextColumn(
+            "bitrate_log2", "log2 kbit/s", -10, None, "average rate of the encode: 1 more is twice of it", "encode"
+        ),
         ContextColumn("probe_bitrate_kbps", "kbit/s", 0, None, "rate of the fast encode of a probe", "joined"),
         ContextColumn("probe_i_bytes", "bytes", 0, None, "mean size of its I pictures", "joined"),
         ContextColumn("probe_p_bytes", "bytes", 0, None, "mean size of its P pictures", "joined"),

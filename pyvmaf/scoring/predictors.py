@@ -1,15 +1,15 @@
-"""Predictors of quality: what they were measured to be worth, and their answers for a probe.
+"""Predictors of quality and bitrate: what they were measured to be worth, and their answers for a probe.
 
 A predictor is an exported regressor that reads facts of a probe, codec, preset and CRF, together with its report
 (``predictor.json`` of ``predictor-report``), which states per codec how far its answers were from what sources that it had not
-seen turned out to be.
+seen turned out to be. A predictor of quality can name one of bitrate, whose report lies beside its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,14 @@ from pyvmaf.base.document import (
     Document,
     ModelId,
     Name,
+    OptionalKey,
     Part,
     Positive,
     RunProvenance,
     Sha256,
     Size,
 )
+from pyvmaf.base.files import sha256_file
 from pyvmaf.encodes.probe import Facts
 from pyvmaf.errors import InputError, IntegrityError, unknown_name
 from pyvmaf.runtime.load import Model, load_pinned
@@ -34,6 +36,9 @@ from pyvmaf.runtime.load import Model, load_pinned
 Pool = Literal["mean", "harmonic", "p5"]
 COLUMNS: dict[str, Pool] = {"vmaf_mean": "mean", "vmaf_hmean": "harmonic", "vmaf_p5": "p5"}
 """The pool that a target column is of."""
+
+RATE = "bitrate_log2"
+"""The target column of predictors of bitrate, log2 of kbit/s."""
 
 LEAST_SOURCES = 5
 """Sources below which a codec is not judged."""
@@ -55,17 +60,21 @@ class CodecReport(Part):
 
     codec: Name
     status: Literal["pass", "fail", "insufficient-sources", "missing-rows"]
-    mean_plcc: Correlation | None = Field(description="Mean over folds and seeds")
+    mean_plcc: Correlation | None = Field(description="Mean over the folds")
     plcc_spread: Size | None = Field(description="Largest less smallest mean PLCC among the seeds; null for one seed")
     mean_srocc: Correlation | None
     mean_rmse: Size | None
-    mae: Size | None = Field(description="Mean |error| over all held-out rows, of the mean of the seeds")
+    mae: Size | None = Field(description="Mean |error| over all held-out rows")
+    rate_error: OptionalKey[Size] = Field(
+        default=None,
+        description="Median of |predicted bitrate / true one - 1| over all held-out rows; absent if VMAF is predicted",
+    )
     half_width: Size | None = Field(description="Half of an interval that holds the nominal share of held-out rows")
     n_rows_total: Count
     n_distinct_sources: Count
     failure_reasons: list[Name]
     corpus_provenance: dict[str, Count] = Field(description="Rows by corpus")
-    folds: list[FoldOfCodec] = Field(description="By source, of the mean of the seeds")
+    folds: list[FoldOfCodec] = Field(description="By source")
 
 
 class PredictorGate(Part):
@@ -75,6 +84,13 @@ class PredictorGate(Part):
     plcc_spread_max: float
     fold_plcc_min: float
     min_sources: Positive
+
+
+class RateReport(Part):
+    """The predictor of bitrate that goes with one of quality."""
+
+    report: Name = Field(description="Its report, beside this one")
+    sha256: Sha256
 
 
 class Summary(Part):
@@ -87,18 +103,24 @@ class Summary(Part):
 
 
 class PredictorReport(Document):
-    """What a predictor of quality is worth, codec by codec."""
+    """What a predictor of quality or bitrate is worth, codec by codec.
+
+    The figures are of the seed that was exported: of its answers to rows that each of its folds did not train on. Of a predictor of
+    bitrate they are in log2 of kbit/s: an error of 1 is a factor of two.
+    """
 
     title: ClassVar[str] = (
-        "Report of a predictor of quality (predictor_v2): figures per codec on sources that it had not seen"
+        "Report of a predictor of quality or bitrate (predictor_v2): figures per codec on sources that it had not seen"
     )
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     model: ModelId
     onnx: Name = Field(description="File of the model, beside this report")
     onnx_sha256: Sha256
-    pool: Pool = Field(description="What of the frames' VMAF is predicted")
-    seeds: list[int]
+    pool: Pool | None = Field(description="What of the frames' VMAF is predicted; null: the bitrate is")
+    rate: OptionalKey[RateReport] = Field(default=None, description="The predictor of bitrate that goes with it")
+    seed: int = Field(description="That of the model, whose figures these are")
+    seeds: list[int] = Field(description="All that the spread is among")
     facts_not_read: list[Name] = Field(
         description="Facts of a probe that are no inputs of the model, such as the saliency"
     )
@@ -130,6 +152,11 @@ class Predictor:
     Raises:
         MissingFileError, IntegrityError, InputError: a file is not there, damaged or not that of the report, or the model reads
             what a probe does not say.
+
+    Attributes:
+        report: its report.
+        model: the model.
+        rate: the predictor of bitrate that goes with it; None if there is none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -140,14 +167,31 @@ class Predictor:
             raise InputError(
                 f"model {self.report.model} reads {lacking[0]}, which a probe does not say: name a predictor"
             )
+        self._path = path
+        self.rate = None if self.report.rate is None else _rate_of(path, self.report.rate)
+
+    @property
+    def pool(self) -> Pool:
+        """What of the frames' VMAF it predicts.
+
+        Raises:
+            InputError: it predicts the bitrate.
+        """
+        if self.report.pool is None:
+            raise InputError(
+                f"{self._path} predicts the bitrate: name a predictor of VMAF, whose report can name this one (predictor-report --rate)"
+            )
+        return self.report.pool
 
     @property
     def needs_saliency(self) -> bool:
         """Whether it reads the saliency of the clip."""
-        return any(name.startswith("saliency") for name in self.model.features)
+        return any(name.startswith("saliency") for name in self.model.features) or (
+            self.rate is not None and self.rate.needs_saliency
+        )
 
     def curve(self, facts: Facts, encoder: str, preset: str, crfs: Sequence[int]) -> NDArray[np.float64]:
-        """Predict the quality of encodes that differ in their CRF; it never rises with the CRF.
+        """Predict the quality, or log2 of the bitrate, of encodes that differ in their CRF; it never rises with the CRF.
 
         Args:
             facts: of the clip's probe.
@@ -155,7 +199,7 @@ class Predictor:
             crfs: ascending.
 
         Returns:
-            Scores, float64 [n], 0 to 100.
+            Scores, float64 [n], 0 to 100, or log2 of kbit/s.
 
         Raises:
             InputError: a fact that the model reads was not measured.
@@ -171,3 +215,34 @@ class Predictor:
         if not np.isfinite(answers).all():
             raise IntegrityError(f"predictor {self.report.model} answers with NaN")
         return np.minimum.accumulate(np.array(answers))
+
+    def rates(self, facts: Facts, encoder: str, preset: str, crfs: Sequence[int]) -> list[Rate] | None:
+        """Predict the bitrate of encodes that differ in their CRF; None without a predictor of it for this encoder.
+
+        Args:
+            facts, encoder, preset, crfs: as in `curve`.
+        """
+        if self.rate is None or all(
+            item.codec != encoder or item.half_width is None for item in self.rate.report.codecs
+        ):
+            return None
+        half = self.rate.report.of(encoder).half_width or 0.0
+        curve = self.rate.curve(facts, encoder, preset, crfs)
+        return [Rate(*(float(2 ** (value + way)) for way in (0.0, -half, half))) for value in curve]
+
+
+class Rate(NamedTuple):
+    """A predicted bitrate, kbit/s, and the ends of the interval that holds the nominal share of clips."""
+
+    kbps: float
+    low: float
+    high: float
+
+
+def _rate_of(path: Path, stated: RateReport) -> Predictor:
+    """Load the predictor of bitrate that the report of one of quality names."""
+    beside = path.with_name(stated.report)
+    sha256 = sha256_file(beside)
+    if sha256 != stated.sha256:
+        raise IntegrityError(f"{beside} has sha256 {sha256}, but {path} names {stated.sha256}: report on {path} again")
+    return Predictor(beside)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,13 @@ class Point(Part):
     vmaf: Size
     low: Size = Field(description="Ends of the interval that holds the nominal share of clips")
     high: Size
+    bitrate_kbps: OptionalKey[float] = Field(default=None, description="Predicted rate; absent if it is not predicted")
+    bitrate_low: OptionalKey[float] = Field(default=None, description="Ends of its interval")
+    bitrate_high: OptionalKey[float] = None
+    hull: OptionalKey[bool] = Field(
+        default=None,
+        description="Whether the other points of all curves are predicted to have no more quality at its rate, nor any mixture of them",
+    )
 
 
 class Measured(Part):
@@ -69,6 +76,9 @@ class Measured(Part):
     vmaf: Size
     bitrate_kbps: float = Field(gt=0)
     hull: bool = Field(description="Whether no mixture of the other encodes of the report has more quality at its rate")
+
+
+_P = TypeVar("_P", Point, Measured)
 
 
 class AppliedRecipe(Part):
@@ -211,9 +221,9 @@ def suggest(
     for file in (path, predictor):
         reading(file)
     loaded = Predictor(predictor)
-    if pool is not None and pool != loaded.report.pool:
+    if pool is not None and pool != loaded.pool:
         raise InputError(
-            f"{predictor} predicts the {loaded.report.pool} of the frames, but --pool is {pool}: name a predictor of that pool"
+            f"{predictor} predicts the {loaded.pool} of the frames, but --pool is {pool}: name a predictor of that pool"
         )
     encoders = [find_encoder(name) for name in codecs]
     for entry in encoders:
@@ -251,7 +261,7 @@ def suggest(
         sha256=sha256,
         target=target,
         recipe=None if recipe is None else _applied(recipe, asked),
-        pool=loaded.report.pool,
+        pool=loaded.pool,
         tolerance=TOLERANCE,
         predictor=loaded.report.model,
         predictor_sha256=loaded.report.onnx_sha256,
@@ -309,6 +319,11 @@ class _Asking:
             Point(crf=crf, vmaf=value, low=max(value - half, 0.0), high=min(value + half, 100.0))
             for crf, value in zip(crfs, curve.tolist(), strict=True)
         ]
+        if (rates := self.loaded.rates(self.facts, entry.name, preset, crfs)) is not None:
+            points = [
+                point.model_copy(update={"bitrate_kbps": one.kbps, "bitrate_low": one.low, "bitrate_high": one.high})
+                for point, one in zip(points, rates, strict=True)
+            ]
         if not self.verify:
             start = choose(crfs, curve, self.target)
             why = (
@@ -321,12 +336,11 @@ class _Asking:
                 codec=entry.name, preset=preset, height=self.version.height, crf=start, predicted=predicted,
                 verified=None, why=why, curve=points,
             )  # fmt: skip
-        rates: dict[int, float] = {}
+        measured: dict[int, float] = {}
 
         def measure(crf: int) -> float:
-            pool = self.loaded.report.pool
-            value, rates[crf] = _measure(
-                self.version, self.sha256, entry, preset, crf, pool, self.work, lambda: self.reference
+            value, measured[crf] = _measure(
+                self.version, self.sha256, entry, preset, crf, self.loaded.pool, self.work, lambda: self.reference
             )
             return value
 
@@ -341,7 +355,7 @@ class _Asking:
             why=found.why,
             curve=points,
             measured=[
-                Measured(crf=crf, vmaf=value, bitrate_kbps=rates[crf], hull=False)
+                Measured(crf=crf, vmaf=value, bitrate_kbps=measured[crf], hull=False)
                 for crf, value in sorted(found.measured.items())
             ],
         )
@@ -508,14 +522,28 @@ def _kept(path: Path) -> dict[str, float] | None:
 
 
 def _with_hull(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
-    """Mark the measured encodes of all codecs that lie on the upper convex hull of quality over the logarithm of the rate."""
-    every = [(point.bitrate_kbps, point.vmaf) for item in suggestions for point in item.measured or ()]
-    on_hull = set(hull(every))
-    marked = []
-    for item in suggestions:
-        if item.measured is None:
-            marked.append(item)
-            continue
-        points = [p.model_copy(update={"hull": (p.bitrate_kbps, p.vmaf) in on_hull}) for p in item.measured]
-        marked.append(item.model_copy(update={"measured": points}))
-    return marked
+    """Mark what lies on the upper convex hull of quality over the logarithm of the rate, over all codecs together.
+
+    Of measured encodes the hull is one of its own. That of predictions is only of suggestions that were not verified, which are all of
+    one size.
+    """
+
+    def marked(points: Sequence[_P], on_hull: set[tuple[float, float]]) -> list[_P]:
+        return [p.model_copy(update={"hull": (p.bitrate_kbps, p.vmaf) in on_hull}) for p in points]
+
+    made = set(hull([(p.bitrate_kbps, p.vmaf) for item in suggestions for p in item.measured or ()]))
+    plain = [
+        (p.bitrate_kbps, p.vmaf)
+        for item in suggestions
+        for p in item.curve
+        if item.measured is None and p.bitrate_kbps is not None
+    ]
+    predicted = set(hull(plain))
+    return [
+        item.model_copy(update={"measured": marked(item.measured, made)})
+        if item.measured is not None
+        else item.model_copy(update={"curve": marked(item.curve, predicted)})
+        if item.curve[0].bitrate_kbps is not None
+        else item
+        for item in suggestions
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from math import log2
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -171,7 +172,7 @@ def pool_frames(
     measured = [name for name in (*FEATURES, TEACHER) if name in frames.columns]
     labels = [name for name in (*TEXT_COLUMNS, "crf", STRENGTH) if name in frames.columns]
     opinions = [name for name in OPINIONS if name in frames.columns]
-    told = {name for record in records.values() for name in (*record, *_shots(record, 1))}
+    told = {name for record in records.values() for name in (*record, *_derived(record, 1))}
     further = [name for name in CONTEXT if name in told and name not in LEADING]
     pooled = (f"{m}_{s}" for m in measured for s in (*STATS, COUNT))
     columns: dict[str, list[Any]] = {
@@ -185,7 +186,7 @@ def pool_frames(
         for name in _OF_VIDEO:
             columns[name].append(record.get("framerate" if name == "fps" else name))
         columns["n_frames"].append(len(rows))
-        known = {**_shots(record, len(rows)), **record}
+        known = {**_derived(record, len(rows)), **record}
         for name in further:
             columns[name].append(known.get(name))
         for name in measured:
@@ -196,7 +197,8 @@ def pool_frames(
     return columns
 
 
-def _shots(record: Mapping[str, Any], frames: int) -> dict[str, float]:
-    """Give the columns of an encode's shots; none if its record does not tell them."""
-    count, seconds = record.get("shot_count"), record.get("shot_avg_duration_sec")
-    return {} if count is None or seconds is None else shot_columns(int(count), float(seconds), frames)
+def _derived(record: Mapping[str, Any], frames: int) -> dict[str, float]:
+    """Give the columns of an encode's shots and the logarithm of its rate; without those that its record does not tell."""
+    count, seconds, rate = (record.get(name) for name in ("shot_count", "shot_avg_duration_sec", "bitrate_kbps"))
+    columns = {} if count is None or seconds is None else shot_columns(int(count), float(seconds), frames)
+    return columns if rate is None else {**columns, "bitrate_log2": log2(float(rate))}

@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 
 from pyvmaf.errors import InputError
 from pyvmaf.models.regressor.base import Base
-from pyvmaf.models.regressor.curves import Curves
+from pyvmaf.models.regressor.curves import Curves, levelled
 from pyvmaf.models.regressor.graph import build_onnx
 from pyvmaf.models.regressor.inputs import Preparation
 from pyvmaf.models.regressor.networks import Mlp
@@ -36,17 +36,29 @@ def rows(rng: np.random.Generator, each: int = 9) -> tuple[np.ndarray, np.ndarra
 def test_values_between_knots_are_interpolated_and_go_on_straight_beyond(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     knots = np.cumsum(rng.uniform(0.02, 0.15, (2, count)), axis=1)
-    curves, values = Curves(knots), rng.normal(size=(2, count))
+    curves, values = Curves(knots), np.sort(rng.normal(size=(2, count)))[:, ::-1]
     q = np.concatenate([rng.uniform(0, 1, 30), knots.ravel()])
     for slot in range(2):
         block = np.column_stack([np.eye(2)[np.full(q.size, slot)], q])
-        found = curves.terms(block) @ curves.to_terms(values.ravel())
+        found = curves(np.tile(values.ravel(), (q.size, 1)), block)
         at, line = knots[slot], values[slot]
         ends = [(line[1] - line[0]) / (at[1] - at[0]), (line[-1] - line[-2]) / (at[-1] - at[-2])]
         expected = np.interp(q, at, line)
         expected += np.minimum(q - at[0], 0) * ends[0] + np.maximum(q - at[-1], 0) * ends[1]
         assert found == pytest.approx(expected, abs=1e-9)
         assert curves.hats(block) @ values.ravel() == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.lists(st.floats(-50, 50), min_size=2, max_size=7))
+def test_values_that_rise_are_levelled_and_others_stay(values: list[float]) -> None:
+    found = levelled(np.array(values))
+    assert (np.diff(found) <= 0).all()
+    assert found.min() >= min(values)
+    assert found.max() <= max(values)
+    fallen = np.sort(values)[::-1]
+    assert levelled(fallen).tolist() == fallen.tolist()
+    # Isotonic regression gives two neighbours that rise their mean, too.
+    assert levelled(np.array([9.0, 4.0, 6.0, 1.0])).tolist() == [9, 5, 5, 1]
 
 
 def fitted(seed: int = 0) -> tuple[Base, np.ndarray, np.ndarray, np.ndarray]:
@@ -64,28 +76,32 @@ def test_at_the_knots_it_is_a_ridge_regression_of_its_own() -> None:
     base, x, block, y = fitted()
     scores = base(np.hstack([x, block]))
     for slot, crfs in CRFS.items():
+        own = block[:, slot] == 1
+        theirs = []
         for crf in crfs:
-            own = (block[:, slot] == 1) & (block[:, -1] == crf)
-            theirs = Ridge(alpha=3.0).fit(x[own][:, [0, 2]], y[own])
-            assert scores[own] == pytest.approx(theirs.predict(x[own][:, [0, 2]]), abs=1e-6)
+            at = own & (block[:, -1] == crf)
+            theirs.append(Ridge(alpha=3.0).fit(x[at][:, [0, 2]], y[at]).predict(x[own][:, [0, 2]]))
+        level = levelled(np.column_stack(theirs))
+        assert scores[own] == pytest.approx(
+            level[np.arange(own.sum()), np.searchsorted(crfs, block[own, -1])], abs=1e-6
+        )
 
 
 def test_a_codec_without_rows_is_the_mean_of_the_others() -> None:
     base, x, _, _ = fitted()
     assert base.curves is not None
-    knots = base.curves.knots
-    assert knots[2] == pytest.approx(knots[:2].mean(axis=0))
-    blocks = [np.tile([*np.eye(3)[slot], 0.5, knots[slot, 1]], (len(x), 1)) for slot in range(3)]
-    one, two, unknown = (base(np.hstack([x, block])) for block in blocks)
-    assert unknown == pytest.approx((one + two) / 2)
+    assert base.curves.knots[2] == pytest.approx(base.curves.knots[:2].mean(axis=0))
+    values = (base.weights @ x.T + np.asarray(base.bias)[:, None]).reshape(3, 4, len(x))
+    assert values[2] == pytest.approx(values[:2].mean(axis=0))
 
 
-def test_graph_and_torch_give_the_same(tmp_path: Path) -> None:
+def test_graph_and_torch_give_the_same_and_fall(tmp_path: Path) -> None:
     import onnxruntime
 
     base, x, block, _ = fitted()
     network = Mlp(((8, 1),), "relu", 0.0)
     parameters = np.random.default_rng(1).normal(size=network.n_parameters).astype(np.float32)
+    parameters[7] = 0  # the network does not see the CRF
     joined = np.hstack([x, block])
     flat = torch.from_numpy(parameters)
     answers = base.corrected(joined, network.predict(flat, torch.tensor(joined).float()).numpy())
@@ -96,6 +112,13 @@ def test_graph_and_torch_give_the_same(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     [scores] = session.run(None, {"features": x.astype(np.float32), "codec": block.astype(np.float32)})
     assert scores == pytest.approx(answers, abs=1e-3)
+    for features in x[:9]:
+        codec = np.tile(block[0], (257, 1))
+        codec[:, -1] = np.linspace(0, 1, 257)
+        [scores] = session.run(
+            None, {"features": np.tile(features, (257, 1)).astype(np.float32), "codec": codec.astype(np.float32)}
+        )
+        assert (np.diff(scores) <= 0).all()
 
 
 def test_more_knots_than_crfs_are_refused() -> None:

@@ -96,7 +96,9 @@ def table(embedded_corpus: dict[str, Path], tmp_path_factory: pytest.TempPathFac
                 "rung": f"medium-crf{crf}",
                 "strength": float(crf),
             }
-            rows.append({**labels, **how, **{k: v for k, v in facts.items() if v is not None}, "vmaf_mean": quality})
+            rate = math.log2(facts["probe_bitrate_kbps"]) - (crf - 32) / 6
+            known = {k: v for k, v in facts.items() if v is not None}
+            rows.append({**labels, **how, **known, "vmaf_mean": quality, "bitrate_log2": rate})
     path = tmp_path_factory.mktemp("predictor") / "predictor.parquet"
     meta = {"unit": "clip", "features": [], "unavailable": {}, "model": "vmaf_v0.6.1", "engine": {"fingerprint": "0"}}
     from pyvmaf.base.parquet import METADATA_KEY
@@ -125,13 +127,71 @@ def predictor(table: Path) -> Path:
     return folder / "predictor.json"
 
 
+@pytest.fixture(scope="module")
+def rated(predictor: Path) -> Path:
+    """The same with the example's predictor of bitrate."""
+    folder, config = predictor.parent, EXAMPLE.with_name("predictor_v2_rate.yaml")
+    words: list[object] = ["--features", folder / "predictor.parquet"]
+    assert command("fit", "--config", config, "--seed", 0, *words, "--output", folder / "r0").returncode == 0
+    verdict, onnx = folder / "rate-verdict.json", folder / "rate.onnx"
+    done = command("judge", "--config", config, folder / "r0/loso.json", "--seeds", "0", "--output", verdict)
+    assert done.returncode in (0, 1), done
+    how = ("--checkpoint", folder / "r0/weights.safetensors", "--verdict", verdict)
+    assert command("export", "--config", config, *how, *words, "--output", onnx).returncode == 0
+    rate, output = folder / "predictor_rate.json", folder / "rated.json"
+    more = ("--fit", folder / "r0", "--output", rate, "--as-result")
+    assert command("predictor-report", onnx, *words, *more).returncode == 0
+    fits = ("--fit", folder / "s0", "--fit", folder / "s1", "--output", output, "--as-result")
+    assert command("predictor-report", folder / "model.onnx", *words, *fits, "--rate", rate).returncode == 0
+    return output
+
+
+def test_rates_are_predicted_beside_the_quality(rated: Path, embedded_corpus: dict[str, Path], tmp_path: Path) -> None:
+    from pyvmaf import load_model
+
+    own = json.loads(rated.with_name("predictor_rate.json").read_text())["codecs"][0]
+    held_out = pq.read_table(rated.parent / "r0" / "predictions.parquet").to_pandas()
+    errors = held_out["prediction"] - held_out["target"]
+    assert own["rate_error"] == pytest.approx(np.median(np.abs(2**errors - 1)))
+    clip, output = embedded_corpus["bikes_1"], tmp_path / "found.json"
+    done = command("suggest", clip, "--predictor", rated, "--target", 80, "--output", output)
+    assert "predicted convex hull" in done.stdout
+    curve = json.loads(output.read_text())["suggestions"][0]["curve"]
+    rates = [point["bitrate_kbps"] for point in curve]
+    assert rates == sorted(rates, reverse=True)
+    model, facts = load_model(rated.with_name("rate.onnx")), probe(clip).facts.model_dump()
+    row = {name: np.array([float(facts[name])]) for name in model.features}
+    for point in (curve[20], curve[33]):
+        assert math.log2(point["bitrate_kbps"]) == pytest.approx(
+            float(model.predict(row, ("libx264", "medium", point["crf"])).scores[0]), abs=1e-6
+        )
+        assert point["bitrate_high"] / point["bitrate_kbps"] == pytest.approx(2 ** own["half_width"])
+        assert point["bitrate_kbps"] / point["bitrate_low"] == pytest.approx(2 ** own["half_width"])
+    on_hull = {(point["bitrate_kbps"], point["vmaf"]) for point in curve if point["hull"]}
+    assert sorted(on_hull) == hull([(point["bitrate_kbps"], point["vmaf"]) for point in curve])
+    words = ("suggest", clip, "--predictor")
+    assert "predictor_rate.json predicts the bitrate: name a predictor of VMAF" in refusal(*words, rated.with_name("predictor_rate.json"))
+    for name in ("rated.json", "model.onnx", "model.json", "predictor_rate.json", "rate.onnx", "rate.json"):
+        (tmp_path / name).write_bytes(rated.with_name(name).read_bytes())
+    (tmp_path / "predictor_rate.json").write_text(rated.with_name("predictor_rate.json").read_text().replace("predictor_v2_rate", "other"))
+    assert "rated.json names" in refusal(*words, tmp_path / "rated.json")
+
+
+def test_the_report_is_of_the_fit_that_was_exported(predictor: Path) -> None:
+    words = ("--features", predictor.parent / "predictor.parquet", "--output", predictor.with_name("other.json"))
+    message = refusal("predictor-report", predictor.with_name("model.onnx"), "--fit", predictor.parent / "s1", *words)
+    assert "which are in none of" in message
+
+
 def test_the_report_has_each_codec_and_fold(predictor: Path) -> None:
     body = json.loads(predictor.read_text())
     by_codec = {item["codec"]: item for item in body["codecs"]}
     assert by_codec["libvpx-vp9"]["status"] == "missing-rows"
     own = by_codec["libx264"]
     seeds = [pq.read_table(predictor.parent / f"s{seed}" / "predictions.parquet").to_pandas() for seed in (0, 1)]
-    errors = np.abs(np.mean([frame["prediction"] for frame in seeds], axis=0) - seeds[0]["target"])
+    # Of the seed that was exported.
+    assert (body["seed"], body["seeds"]) == (0, [0, 1])
+    errors = np.abs(seeds[0]["prediction"] - seeds[0]["target"])
     assert own["mae"] == pytest.approx(errors.mean())
     # Of 25 errors at least 90 % lie within the half width, by the rank 24 of a split conformal interval.
     assert own["half_width"] == pytest.approx(np.sort(errors)[23])
@@ -140,8 +200,7 @@ def test_the_report_has_each_codec_and_fold(predictor: Path) -> None:
     )
     for fold in own["folds"]:
         rows = np.asarray(seeds[0]["fold"].astype(str) == fold["held_out"])
-        mean = np.mean([frame["prediction"].to_numpy() for frame in seeds], axis=0)[rows]
-        assert fold["plcc"] == pytest.approx(np.corrcoef(mean, seeds[0]["target"][rows])[0, 1])
+        assert fold["plcc"] == pytest.approx(np.corrcoef(seeds[0]["prediction"][rows], seeds[0]["target"][rows])[0, 1])
     assert body["summary"]["n_missing_rows"] == 1
     assert body["facts_not_read"] == ["saliency_mean", "saliency_var"]
     assert (own["status"] == "pass") == (own["failure_reasons"] == [])

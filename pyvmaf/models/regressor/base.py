@@ -5,7 +5,8 @@ score = base(x) + clip(network(x), -limit, limit)
 What a small network learned of few contents it answers everywhere, also where no row was. The linear part keeps its
 direction there, and the limit bounds what the network adds.
 
-With `Curves` its weights and its bias depend on the codec and the CRF.
+With `Curves` its weights and its bias depend on the codec and the CRF. The network then corrects the curve of a clip as a whole: it
+does not see the CRF, so that its answer does not turn a curve that falls into one that rises.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 TENSORS = ("base_weights", "base_bias")
 """Names of the arrays of a weights file that hold it: float64 [members, features], float64 [members]; with curves
-[members, terms, features], [members, terms]."""
+[members, slots * knots, features], [members, slots * knots]."""
 
 KNOTS = "base_knots"
 """Name of the array with the knots of curves: float64 [members, slots, knots]."""
@@ -41,8 +42,8 @@ class Base:
 
     Attributes:
         weights: float64 [features], of the features as `Preparation` gives them; 0 for those that it does not read. With
-            curves [terms, features].
-        bias: in units of the target; with curves float64 [terms].
+            curves those at the knots, [slots * knots, features].
+        bias: in units of the target; with curves float64 [slots * knots].
         limit: how much the network adds or takes away at most, in units of the target.
         curves: how weights and bias depend on codec and CRF; None if they do not.
     """
@@ -112,18 +113,17 @@ class Base:
         solved = np.asarray(np.linalg.lstsq(square, product, rcond=None)[0], dtype=np.float64)
         found = solved.reshape(*curves.knots.shape, width)
         found[~seen] = found[seen].mean(axis=0)
-        factors = curves.to_terms(found.reshape(knots, width))
+        at = found.reshape(knots, width)
         weights = np.zeros((knots, features))
-        weights[:, columns] = factors[:, 1:]
-        return Base(weights, factors[:, 0], limit, curves)
+        weights[:, columns] = at[:, 1:]
+        return Base(weights, at[:, 0], limit, curves)
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give the linear part [n] of prepared rows [n, features or more]; of further columns curves read the codec block."""
         features = x[:, : self.weights.shape[-1]]
         if self.curves is None:
             return np.asarray(features @ self.weights + self.bias)
-        terms = self.curves.terms(x[:, self.weights.shape[-1] :])
-        return np.asarray(((features @ self.weights.T + self.bias) * terms).sum(axis=1))
+        return self.curves(features @ self.weights.T + self.bias, x[:, self.weights.shape[-1] :])
 
     def corrected(self, x: NDArray[np.float64], network: NDArray[np.floating]) -> NDArray[np.float64]:
         """Give the scores [n] of prepared rows and the network's answers [n] to them."""
@@ -154,9 +154,9 @@ class Base:
                 if curves is None:
                     base = (features * self.base_weights).sum(dim=1, keepdim=True) + self.base_bias
                 else:
-                    lines = (features[:, None] * self.base_weights).sum(dim=2) + self.base_bias
-                    terms = curves.torch_terms(x[:, weights.shape[-1] :])
-                    base = (lines * terms).sum(dim=1, keepdim=True)
+                    values = (features[:, None] * self.base_weights).sum(dim=2) + self.base_bias
+                    base = curves.torch_call(values, x[:, weights.shape[-1] :])[:, None]
+                    x = torch.cat([x[:, :-1], torch.zeros_like(x[:, :1])], dim=1)
                 return torch.clamp(self.network(x), -limit, limit) + base
 
         return Corrected()

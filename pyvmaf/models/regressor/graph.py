@@ -258,20 +258,48 @@ def _correct(
         total = node("ReduceSum", [products, LAST_AXIS], "base.sum", keepdims=0)
         linear = node("Add", [total, constant("base.bias", bias)], "base.linear")
         return node("Add", [linear, limited], answer)
-    lifted = node("Unsqueeze", [features, LAST_AXIS], "base.lifted")
-    products = node("Mul", [lifted, constant("base.weights", weights[None])], "base.products")
-    total = node("ReduceSum", [products, constant("base.features", np.array([2], np.int64))], "base.sum", keepdims=0)
-    lines = node("Add", [total, constant("base.bias", bias)], "base.lines")
     curves = base.curves
-    crf = node("Gather", [codec, constant("base.last", np.array([-1], np.int64))], "base.crf", axis=1)
-    slopes, offsets = (
-        constant(f"base.{name}", value.astype(np.float32))
-        for name, value in (("slopes", curves.slopes), ("offsets", curves.offsets))
+    shape = curves.knots.shape
+    second, third, fourth = (
+        constant(f"base.{name}_axis", np.array([axis], np.int64))
+        for axis, name in enumerate(("second", "third", "fourth"), start=1)
     )
-    sloped = node("Add", [node("Mul", [crf, slopes], "base.sloped"), offsets], "base.moved")
-    owners = node("Gather", [codec, constant("base.owners", curves.owners)], "base.owned", axis=1)
-    terms = node("Mul", [node("Relu", [sloped], "base.corners"), owners], "base.terms")
-    linear = node("ReduceSum", [node("Mul", [lines, terms], "base.parts"), LAST_AXIS], "base.linear", keepdims=0)
+
+    def at(values: str, indices: NDArray[np.int64], output: str) -> str:
+        return node("Gather", [values, constant(f"{output}_indices", indices)], output, axis=2)
+
+    lifted = node("Unsqueeze", [features, constant("base.new_axes", np.array([1, 2], np.int64))], "base.lifted")
+    products = node("Mul", [lifted, constant("base.weights", weights.reshape(*shape, -1))], "base.products")
+    total = node("ReduceSum", [products, fourth], "base.sum", keepdims=0)
+    values = node("Add", [total, constant("base.bias", bias.reshape(shape))], "base.values")
+    # Of each knot the least value up to it, and the largest one from it on.
+    row, column = np.indices((shape[1], shape[1]))
+    least = node("ReduceMin", [at(values, np.minimum(row, column), "base.before")], "base.least", axes=[3], keepdims=0)
+    most = node("ReduceMax", [at(values, np.maximum(row, column), "base.after")], "base.most", axes=[3], keepdims=0)
+    both = node("Add", [least, most], "base.both")
+    level = node("Mul", [both, constant("base.half", np.array(0.5, np.float32))], "base.level")
+    drop = node(
+        "Sub",
+        [at(level, np.arange(1, shape[1]), "base.right"), at(level, np.arange(shape[1] - 1), "base.left")],
+        "base.drop",
+    )
+    left, widths, shortest, longest = (
+        constant(f"base.{name}", value.astype(np.float32))
+        for name, value in zip(
+            ("starts", "widths", "shortest", "longest"),
+            (curves.knots[:, :-1], curves.widths, *curves.ends),
+            strict=True,
+        )
+    )
+    slopes = node("Div", [drop, widths], "base.slopes")
+    crf = node("Gather", [codec, constant("base.last", np.array([-1], np.int64))], "base.crf", axis=1)
+    beyond = node("Sub", [node("Unsqueeze", [crf, second], "base.crf_lifted"), left], "base.beyond")
+    lengths = node("Min", [node("Max", [beyond, shortest], "base.begun"), longest], "base.lengths")
+    fallen = node("ReduceSum", [node("Mul", [slopes, lengths], "base.falls"), third], "base.fallen", keepdims=0)
+    first = node("Squeeze", [at(level, np.array([0]), "base.first"), third], "base.begin")
+    lines = node("Add", [first, fallen], "base.lines")
+    owners = node("Gather", [codec, constant("base.slots", np.arange(shape[0]))], "base.owners", axis=1)
+    linear = node("ReduceSum", [node("Mul", [lines, owners], "base.own"), second], "base.linear", keepdims=0)
     return node("Add", [linear, limited], answer)
 
 

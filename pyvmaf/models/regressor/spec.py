@@ -144,7 +144,8 @@ class BaseSettings(Section):
         ge=2,
         le=16,
         description="Weights and bias are lines with so many corners over the CRF of the codec block, of each codec its own, "
-        "and the penalty is on the weights at each corner; null: they are the same for every codec and CRF.",
+        "and the penalty is on the weights at each corner. No line rises with the CRF, and the network corrects it as a whole: it does "
+        "not see the CRF. null: they are the same for every codec and CRF.",
     )
     limit: float = Field(gt=0, description="How much the network adds or takes away at most, in units of the target.")
 
@@ -308,8 +309,12 @@ class RegressorSpec(ModelSpec, Section):
         for section, key in (("network", "base"), ("inputs", "codec_dropout")):
             if not parts[section][key]:
                 del parts[section][key]
-        if parts["network"].get("base") and parts["network"]["base"]["knots"] is None:
-            del parts["network"]["base"]["knots"]
+        if parts["network"].get("base"):
+            if parts["network"]["base"]["knots"] is None:
+                del parts["network"]["base"]["knots"]
+            else:
+                # Versions that did not state this have other arrays in their weights.
+                parts["network"]["base"]["falling"] = True
         for key in ("normalise", "normalise_epsilon", "output"):
             if parts["network"][key] == Network.model_fields[key].default:
                 del parts["network"][key]

@@ -233,8 +233,15 @@ class _Data:
         """[rows, inputs + 2]: inputs as the network sees them, ones, target."""
         inputs = self.prepare(X, codec)
         left = y if self.base is None else y - self.base(inputs)
+        if self.hides_crf:
+            inputs[:, -1] = 0
         parts = [inputs, np.ones((y.size, 1)), ((left - self.target[0]) / self.target[1])[:, None]]
         return torch.from_numpy(np.ascontiguousarray(np.hstack(parts))).to(self._dtype)
+
+    @property
+    def hides_crf(self) -> bool:
+        """Whether the network does not see the CRF, the last of its inputs."""
+        return self.base is not None and self.base.curves is not None
 
     def _unpacked(self, rows: NDArray[np.int64]) -> torch.Tensor:
         """The same for rows of the table that members share."""
@@ -434,6 +441,8 @@ class StackedTrainer:
         """
         flat = flat.cpu().clone()
         layers = self.network.layers(flat[None])
+        if one.hides_crf:
+            layers[0][0][:, -2] = 0
         if self.epochs and one.n > 1 and not self.network.normalised:
             inputs, constant = one.steady()
             first = layers[0][0]
