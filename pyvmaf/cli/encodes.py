@@ -133,7 +133,7 @@ def probe(
     ] = None,
     code: CodeOption = None,
 ) -> None:
-    """Measure how hard a clip is to encode: a fast encode at half its size, and statistics of luma.
+    """Measure how hard a clip is to encode: a fast encode of a band of its pictures, and statistics of luma.
 
     Example: vmaf-train probe film.mkv --cache results/cache --output film.probe.json
 

@@ -21,7 +21,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "encodes": {
         "encode": "Make a distorted version of a clip, and write its record and manifest beside it.",
-        "probe": "Measure how hard a clip is to encode: a fast encode at half its size, and statistics of luma.",
+        "probe": "Measure how hard a clip is to encode: a fast encode of a band of its pictures, and statistics of luma.",
         "hardware-caps": "Print what the encoding hardware of GPU generations can do: priors, no measurements.",
     },
     "features": {

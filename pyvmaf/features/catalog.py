@@ -208,7 +208,12 @@ CONTEXT: Mapping[str, ContextColumn] = {
         ContextColumn("shot_cut_density", "cuts per frame", 0, 1, "number of cuts over that of frames", "shots"),
         ContextColumn("crf", "CRF", 0, None, "quality number of the encoder", "encode"),
         ContextColumn(
-            "bitrate_log2", "log2 kbit/s", -10, None, "average rate of the encode: 1 more is twice of it", "encode"
+            "bitrate_log2",
+            "log2 kbit/s",
+            -10,
+            None,
+            "rate of its coded pictures alone: 1 more is twice of it",
+            "encode",
         ),
         ContextColumn("probe_bitrate_kbps", "kbit/s", 0, None, "rate of the fast encode of a probe", "joined"),
         ContextColumn("probe_i_bytes", "bytes", 0, None, "mean size of its I pictures", "joined"),

@@ -198,7 +198,8 @@ def pool_frames(
 
 
 def _derived(record: Mapping[str, Any], frames: int) -> dict[str, float]:
-    """Give the columns of an encode's shots and the logarithm of its rate; without those that its record does not tell."""
-    count, seconds, rate = (record.get(name) for name in ("shot_count", "shot_avg_duration_sec", "bitrate_kbps"))
+    """Give the columns of an encode's shots and of the rate of its pictures; without those that its record does not tell."""
+    count, seconds = record.get("shot_count"), record.get("shot_avg_duration_sec")
+    bits, rate = record.get("enc_internal_bits_mean"), record.get("framerate")
     columns = {} if count is None or seconds is None else shot_columns(int(count), float(seconds), frames)
-    return columns if rate is None else {**columns, "bitrate_log2": log2(float(rate))}
+    return {**columns, "bitrate_log2": log2(float(bits) * float(rate) / 1000)} if bits and rate else columns

@@ -131,7 +131,11 @@ def test_int8_leaves_the_line_as_it_is(made: Path, table: Path, tmp_path: Path, 
     ("changes", "message"),
     [
         ({"network": {"hidden": [8], "base": BASE | {"inputs": ["vmaf"]}}}, "unknown input of network.base 'vmaf'"),
-        ({"network": {"hidden": [8], "base": BASE | {"limit": 0}}}, "network.base.limit = 0"),
+        ({"network": {"hidden": [8], "base": BASE | {"limit": -1}}}, "network.base.limit = -1"),
+        (
+            {"network": {"hidden": [], "base": BASE | {"limit": 0}}, "quantised": [{"mode": "qat"}]},
+            "the model has none: set quantised",
+        ),
         ({"inputs": SMALL["inputs"] | {"codec": None, "codec_dropout": 0.5}}, "which needs codec"),
         ({"inputs": SMALL["inputs"] | {"codec": "v3", "codec_dropout": 0.5}}, "vocabulary v3 does not have"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +96,12 @@ def test_a_codec_without_rows_is_the_mean_of_the_others() -> None:
     assert values[2] == pytest.approx(values[:2].mean(axis=0))
 
 
-def test_graph_and_torch_give_the_same_and_fall(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", [1.0, 0.0])
+def test_graph_and_torch_give_the_same_and_fall(limit: float) -> None:
     import onnxruntime
 
     base, x, block, _ = fitted()
+    base = dataclasses.replace(base, limit=limit)
     network = Mlp(((8, 1),), "relu", 0.0)
     parameters = np.random.default_rng(1).normal(size=network.n_parameters).astype(np.float32)
     parameters[7] = 0  # the network does not see the CRF
@@ -109,6 +112,8 @@ def test_graph_and_torch_give_the_same_and_fall(tmp_path: Path) -> None:
     assert module(torch.tensor(joined).float())[:, 0].detach().numpy() == pytest.approx(answers, abs=1e-3)
     prepare = Preparation(np.zeros(3), np.ones(3), np.full(3, -9.0), np.full(3, 9.0))
     data = build_onnx(network, parameters, name="curves", n_features=3, n_codec=5, prepare=prepare, base=base, opset=17)
+    # Without a correction the graph has no network.
+    assert (b"Gemm" in data) == bool(limit)
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     [scores] = session.run(None, {"features": x.astype(np.float32), "codec": block.astype(np.float32)})
     assert scores == pytest.approx(answers, abs=1e-3)

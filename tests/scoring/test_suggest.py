@@ -170,10 +170,14 @@ def test_rates_are_predicted_beside_the_quality(rated: Path, embedded_corpus: di
     on_hull = {(point["bitrate_kbps"], point["vmaf"]) for point in curve if point["hull"]}
     assert sorted(on_hull) == hull([(point["bitrate_kbps"], point["vmaf"]) for point in curve])
     words = ("suggest", clip, "--predictor")
-    assert "predictor_rate.json predicts the bitrate: name a predictor of VMAF" in refusal(*words, rated.with_name("predictor_rate.json"))
+    assert "predictor_rate.json predicts the bitrate: name a predictor of VMAF" in refusal(
+        *words, rated.with_name("predictor_rate.json")
+    )
     for name in ("rated.json", "model.onnx", "model.json", "predictor_rate.json", "rate.onnx", "rate.json"):
         (tmp_path / name).write_bytes(rated.with_name(name).read_bytes())
-    (tmp_path / "predictor_rate.json").write_text(rated.with_name("predictor_rate.json").read_text().replace("predictor_v2_rate", "other"))
+    (tmp_path / "predictor_rate.json").write_text(
+        rated.with_name("predictor_rate.json").read_text().replace("predictor_v2_rate", "other")
+    )
     assert "rated.json names" in refusal(*words, tmp_path / "rated.json")
 
 
@@ -202,7 +206,8 @@ def test_the_report_has_each_codec_and_fold(predictor: Path) -> None:
         rows = np.asarray(seeds[0]["fold"].astype(str) == fold["held_out"])
         assert fold["plcc"] == pytest.approx(np.corrcoef(seeds[0]["prediction"][rows], seeds[0]["target"][rows])[0, 1])
     assert body["summary"]["n_missing_rows"] == 1
-    assert body["facts_not_read"] == ["saliency_mean", "saliency_var"]
+    facts, coded = set(Facts.model_fields), {f"probe_{of}" for of in ("bitrate_kbps", "i_bytes", "p_bytes", "b_bytes")}
+    assert set(body["facts_not_read"]) == facts - {"probe_vmaf", "frame_diff_mean", *coded}
     assert (own["status"] == "pass") == (own["failure_reasons"] == [])
 
 

@@ -1,6 +1,6 @@
 """A linear part under a network: ridge regression on a few inputs, which the network corrects within a limit.
 
-score = base(x) + clip(network(x), -limit, limit)
+score = base(x) + clip(network(x), -limit, limit), with a limit of 0 base(x)
 
 What a small network learned of few contents it answers everywhere, also where no row was. The linear part keeps its
 direction there, and the limit bounds what the network adds.
@@ -124,6 +124,12 @@ class Base:
         if self.curves is None:
             return np.asarray(features @ self.weights + self.bias)
         return self.curves(features @ self.weights.T + self.bias, x[:, self.weights.shape[-1] :])
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases that are read."""
+        weights = np.atleast_2d(self.weights)
+        return int(len(weights) + np.count_nonzero(weights.any(axis=0)) * len(weights))
 
     def corrected(self, x: NDArray[np.float64], network: NDArray[np.floating]) -> NDArray[np.float64]:
         """Give the scores [n] of prepared rows and the network's answers [n] to them."""

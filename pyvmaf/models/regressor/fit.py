@@ -65,6 +65,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
             [float(one.losses[-1]) if run.epochs else None for one in fitted[:-1]],
             _baselines(data, fitted),
         )
+    base = fitted[-1].base
     block = None if spec.inputs.codec is None else vocabulary(spec.inputs.codec)
     negatives = {} if data.negatives is None else {"negatives": data.negatives.facts()}
     codec = None if block is None else {"version": block.version, "sha256": block.sha256, "width": block.width}
@@ -77,7 +78,7 @@ def fit(spec: RegressorSpec, run: Run) -> Fit:
         tensors=_tensors(fitted),
         info={"features": list(data.features), "codec": codec, "codecs": codecs_of(data)} | negatives,
         held_out=[m.held_out for m in members],
-        n_parameters=network.n_parameters,
+        n_parameters=network.n_parameters if base is None or base.limit else base.n_parameters,
         facts={
             "num_codecs": 0 if block is None else block.width,
             "encoder_vocab_version": None if block is None else block.version,

@@ -94,7 +94,7 @@ def graph(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Graph:
     weights.check_made_for(spec)
     block = codec_vocabulary(spec, weights)
     index = weights.index(held_out)
-    network = member_network(spec, block)
+    network, base = member_network(spec, block), base_of_member(spec, weights.tensors, index)
     data = build_onnx(
         network,
         weights.tensors["parameters"][index],
@@ -102,13 +102,14 @@ def graph(spec: RegressorSpec, weights: Weights, held_out: str | None) -> Graph:
         n_features=len(spec.inputs.names),
         n_codec=0 if block is None else block.width,
         prepare=of_member(spec, weights, index),
-        base=base_of_member(spec, weights.tensors, index),
+        base=base,
         opset=spec.export.opset,
         clip=clip_bounds(spec, weights),
         codec_name=spec.export.codec_name,
         output_name=spec.export.output_name,
     )
-    return Graph(data, network.n_parameters, FEATURES, spec.export.output_name)
+    n_parameters = network.n_parameters if base is None or base.limit else base.n_parameters
+    return Graph(data, n_parameters, FEATURES, spec.export.output_name)
 
 
 def build_onnx(
@@ -155,31 +156,12 @@ def build_onnx(
     features = current = _prepare(prepare, node, constant)
     if n_codec:
         inputs.append(helper.make_tensor_value_info(codec_name, TensorProto.FLOAT, ["batch", n_codec]))
-        current = node("Concat", [current, codec_name], JOINED, axis=1)
     scores = output_name if clip is None else UNCLIPPED
     answer = scores if base is None else NETWORK
-
-    if network.epsilon is not None:
-        factor, shift = np.split(parameters[-2 * network.sizes[0][0] :], 2)
-        norm = [constant("norm.factor", factor), constant("norm.shift", shift)]
-        current = node("LayerNormalization", [current, *norm], "norm.inputs", axis=-1, epsilon=network.epsilon)
-    start = 0
-    for place, (i, o) in enumerate(network.sizes):
-        block = parameters[start : start + (i + 1) * o].reshape(o, i + 1)
-        start += (i + 1) * o
-        key = f"layers.{place}"
-        weight, bias = constant(f"{key}.weight", block[:, :-1]), constant(f"{key}.bias", block[:, -1])
-        current = node("Gemm", [current, weight, bias], f"{key}.linear", transB=1)
-        if place == len(network.sizes) - 1:
-            flat = answer if network.bounds is None else "bounded.sum"
-            current = node("Squeeze", [current, constant(LAST_AXIS, np.array([1], np.int64))], flat)
-        elif network.activation == "relu":
-            current = node("Relu", [current], f"{key}.active")
-        else:
-            current = _gelu(current, key, node, constant)
-
-    if network.bounds is not None:
-        current = _bound(current, network.bounds, answer, node, constant)
+    if base is None or base.limit:
+        if n_codec:
+            current = node("Concat", [current, codec_name], JOINED, axis=1)
+        current = _layers(current, network, parameters, answer, node, constant)
     if base is not None:
         current = _correct(current, features, codec_name, base, scores, node, constant)
     if clip is not None:
@@ -210,6 +192,37 @@ def _prepare(
         std = constant("scaler.std", prepare.std.astype(np.float32))
         current = node("Div", [node("Sub", [current, mean], "scaler.centred"), std], "scaler.scaled")
     return current
+
+
+def _layers(
+    current: str,
+    network: Mlp,
+    parameters: NDArray[np.float32],
+    answer: str,
+    node: Callable[..., str],
+    constant: Callable[[str, NDArray[np.generic]], str],
+) -> str:
+    """Compute the network's answer from its inputs."""
+    if network.epsilon is not None:
+        factor, shift = np.split(parameters[-2 * network.sizes[0][0] :], 2)
+        norm = [constant("norm.factor", factor), constant("norm.shift", shift)]
+        current = node("LayerNormalization", [current, *norm], "norm.inputs", axis=-1, epsilon=network.epsilon)
+    start = 0
+    for place, (i, o) in enumerate(network.sizes):
+        block = parameters[start : start + (i + 1) * o].reshape(o, i + 1)
+        start += (i + 1) * o
+        key = f"layers.{place}"
+        weight, bias = constant(f"{key}.weight", block[:, :-1]), constant(f"{key}.bias", block[:, -1])
+        current = node("Gemm", [current, weight, bias], f"{key}.linear", transB=1)
+        if place == len(network.sizes) - 1:
+            flat = answer if network.bounds is None else "bounded.sum"
+            current = node("Squeeze", [current, constant(LAST_AXIS, np.array([1], np.int64))], flat)
+        elif network.activation == "relu":
+            current = node("Relu", [current], f"{key}.active")
+        else:
+            current = _gelu(current, key, node, constant)
+
+    return current if network.bounds is None else _bound(current, network.bounds, answer, node, constant)
 
 
 def _gelu(current: str, key: str, node: Callable[..., str], constant: Callable[[str, NDArray[np.generic]], str]) -> str:
@@ -247,17 +260,20 @@ def _correct(
     constant: Callable[[str, NDArray[np.generic]], str],
 ) -> str:
     """Add the linear part to the network's answer. It is no matrix product, so that int8 variants leave it as it is."""
-    low, high = (
-        constant(f"base.{side}", np.array(limit, np.float32))
-        for side, limit in (("low", -base.limit), ("high", base.limit))
-    )
-    limited = node("Clip", [network, low, high], "base.correction")
+    linear, limited = answer, None
+    if base.limit:
+        low, high = (
+            constant(f"base.{side}", np.array(limit, np.float32))
+            for side, limit in (("low", -base.limit), ("high", base.limit))
+        )
+        linear, limited = "base.linear", node("Clip", [network, low, high], "base.correction")
     weights, bias = (np.asarray(value, dtype=np.float32) for value in (base.weights, base.bias))
     if base.curves is None:
         products = node("Mul", [features, constant("base.weights", weights)], "base.products")
-        total = node("ReduceSum", [products, LAST_AXIS], "base.sum", keepdims=0)
-        linear = node("Add", [total, constant("base.bias", bias)], "base.linear")
-        return node("Add", [linear, limited], answer)
+        axis = LAST_AXIS if limited else constant(LAST_AXIS, np.array([1], np.int64))
+        total = node("ReduceSum", [products, axis], "base.sum", keepdims=0)
+        node("Add", [total, constant("base.bias", bias)], linear)
+        return node("Add", [linear, limited], answer) if limited else linear
     curves = base.curves
     shape = curves.knots.shape
     second, third, fourth = (
@@ -299,8 +315,8 @@ def _correct(
     first = node("Squeeze", [at(level, np.array([0]), "base.first"), third], "base.begin")
     lines = node("Add", [first, fallen], "base.lines")
     owners = node("Gather", [codec, constant("base.slots", np.arange(shape[0]))], "base.owners", axis=1)
-    linear = node("ReduceSum", [node("Mul", [lines, owners], "base.own"), second], "base.linear", keepdims=0)
-    return node("Add", [linear, limited], answer)
+    node("ReduceSum", [node("Mul", [lines, owners], "base.own"), second], linear, keepdims=0)
+    return node("Add", [linear, limited], answer) if limited else linear
 
 
 def _bend(

@@ -147,7 +147,10 @@ class BaseSettings(Section):
         "and the penalty is on the weights at each corner. No line rises with the CRF, and the network corrects it as a whole: it does "
         "not see the CRF. null: they are the same for every codec and CRF.",
     )
-    limit: float = Field(gt=0, description="How much the network adds or takes away at most, in units of the target.")
+    limit: float = Field(
+        ge=0,
+        description="How much the network adds or takes away at most, in units of the target; 0: nothing, and the graph is without it.",
+    )
 
 
 class Network(Section):
@@ -240,6 +243,14 @@ class RegressorSpec(ModelSpec, Section):
         if self.inputs.codec_dropout:
             raise ValueError(
                 "network.base.knots give each codec a line of its own, which inputs.codec_dropout hides: leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _network_to_quantise(self) -> RegressorSpec:
+        if self.quantised and self.network.base is not None and not self.network.base.limit:
+            raise ValueError(
+                "quantised is of a network, but with network.base.limit: 0 the model has none: set quantised: [], or another limit"
             )
         return self
 
