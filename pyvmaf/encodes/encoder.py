@@ -14,7 +14,7 @@ from pyvmaf.codecs.encoders import ENCODERS, Encoder, rung_name
 from pyvmaf.codecs.encoders import encoder as find_encoder
 from pyvmaf.codecs.options import check_extra
 from pyvmaf.encodes.distortion import Made, Reference, refuse
-from pyvmaf.errors import InputError, PyvmafError, unknown_name
+from pyvmaf.errors import InputError, PyvmafError, StoppedError, unknown_name
 
 if TYPE_CHECKING:
     from pyvmaf.video.ffmpeg import Advance, FFmpeg
@@ -101,22 +101,29 @@ class EncoderRung:
             IncompleteError, UnavailableError, PyvmafError, OSError: see `transcode.transcode`; also if the stream states
                 another encoder or CRF.
         """
+        from tempfile import TemporaryDirectory
+
+        from pyvmaf.codecs.internals import asking, internals
         from pyvmaf.codecs.stated import stated
         from pyvmaf.encodes.transcode import transcode
 
         entry = ENCODERS[self.encoder]
         pix_fmt = self.pix_fmt(reference.video.format, str(reference.path))
         arguments = entry.arguments(self.preset, self.crf, pix_fmt, self.extra, threads)
-        result = transcode(
-            reference,
-            output,
-            arguments,
-            pix_fmt,
-            tool=tool,
-            what=f"encode {reference.path} with {entry.name}",
-            attempts=entry.attempts,
-            advance=advance,
-        )
+        # Not beside the output: x264 adds a file with two bytes for each macroblock, which nobody needs.
+        with TemporaryDirectory(prefix="pyvmaf-encode-") as folder:
+            statistics = Path(folder, "statistics")
+            result = transcode(
+                reference,
+                output,
+                [*arguments, *asking(entry.name, statistics)],
+                pix_fmt,
+                tool=tool,
+                what=f"encode {reference.path} with {entry.name}",
+                attempts=entry.attempts,
+                advance=advance,
+            )
+            inside = _sizes(output) | internals(entry.name, statistics, lambda: _headers(output, tool))
         found = stated(output)
         if found is not None and not (found.encoder == entry.name and found.agrees(self.crf)):
             raise PyvmafError(
@@ -130,20 +137,31 @@ class EncoderRung:
             "crf": self.crf,
             # Everything after codec, preset, quality number and pixel format, which have keys of their own.
             "extra_params": arguments[8:],
-            **{f"enc_internal_{name}": value for name, value in _internals(entry, output, result.log).items()},
+            **{f"enc_internal_{name}": value for name, value in inside.items()},
         }
         return Made(pix_fmt, arguments, result.seconds, record)
 
 
-def _internals(entry: Encoder, path: Path, log: str) -> dict[str, float]:
-    """Sizes of the coded pictures, bits, and what the encoder's log says."""
-    from pyvmaf.codecs.internals import internals
+def _sizes(path: Path) -> dict[str, float]:
+    """Mean and standard deviation (ddof 0) of the sizes of the coded pictures, bits."""
     from pyvmaf.video.reader import Reader
 
     bits = [8 * packet.size for packet in Reader(path).packets()]
     mean = fsum(bits) / len(bits)
-    spread = sqrt(fsum((size - mean) ** 2 for size in bits) / len(bits))
-    return {"bits_mean": mean, "bits_std": spread, **internals(entry.name, log)}
+    return {"bits_mean": mean, "bits_std": sqrt(fsum((size - mean) ** 2 for size in bits) / len(bits))}
+
+
+def _headers(path: Path, tool: FFmpeg) -> str:
+    """Headers of the pictures of an encode, a line per field; "" if this FFmpeg cannot print them."""
+    from pyvmaf.video.ffmpeg import run
+
+    words: list[str | Path] = ["-i", path, *("-map", "0:v", "-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-")]
+    try:
+        return run(tool, words, what=f"read the headers of {path}")
+    except StoppedError:
+        raise
+    except PyvmafError:
+        return ""
 
 
 def encoder_rung(

@@ -163,7 +163,7 @@ def unavailable(record: Record, stated: Collection[str] = ()) -> dict[str, str]:
         stated: keys whose values came with the encode.
     """
     unknown = [name for name in INTERNALS if name not in stated]
-    reasons = dict.fromkeys(unknown, "neither the encoder's log nor its stream states it; 0.0 stands for that")
+    reasons = dict.fromkeys(unknown, "the encoder does not state it, or only in another encode; 0.0 stands for that")
     reasons.update(dict.fromkeys(MEASURED, "measured later; null until then"))
     if not record.hdr_transfer:
         reasons.update(dict.fromkeys(("hdr_transfer", "hdr_primaries"), "the reference is not an HDR video"))
