@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from pyvmaf.base.table import Row, Table
 from pyvmaf.codecs.options import check_extra, without
@@ -29,6 +31,8 @@ class Encoder:
         params_option: FFmpeg option that carries the encoder's own ``key=value:…`` list.
         thread_params: entries of that list that pin the thread count; ``{threads}`` is replaced by it, and
             ``{pool}`` by the threads beside the calling one, 0 for a single thread.
+        avx512_params: entries of that list on processors with AVX-512, which the record does not state: the bytes are those of
+            other processors.
         attempts: how often to encode before an incomplete result counts as an error.
         even_size: whether it refuses sizes that are no multiple of the chroma subsampling.
         version: pattern that finds the encoder's version in FFmpeg's log, in group 1.
@@ -49,6 +53,7 @@ class Encoder:
     options: tuple[str, ...] = ()
     params_option: str | None = None
     thread_params: tuple[str, ...] = ()
+    avx512_params: tuple[str, ...] = ()
     attempts: int = 1
     even_size: bool = False
 
@@ -125,10 +130,29 @@ class Encoder:
             arguments += [self.params_option, ":".join(params)]
         return arguments
 
+    def on_this_machine(self, arguments: Sequence[str]) -> list[str]:
+        """Return the options of one encode with those that make this machine write the bytes of others."""
+        words = list(arguments)
+        if not self.avx512_params or self.params_option is None or not has_avx512():
+            return words
+        if self.params_option not in words:
+            return [*words, self.params_option, ":".join(self.avx512_params)]
+        words[words.index(self.params_option) + 1] += "".join(f":{entry}" for entry in self.avx512_params)
+        return words
+
     def parse_version(self, log: str) -> str | None:
         """The encoder's version as it stands in FFmpeg's log, None where it does not say."""
         found = re.search(self.version, log)
         return found.group(1).strip() if found else None
+
+
+@cache
+def has_avx512() -> bool:
+    """Whether this machine's processor has AVX-512."""
+    try:
+        return "avx512" in Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return False
 
 
 _X26X: Row[tuple[str, ...]] = (
@@ -157,6 +181,8 @@ _TABLE: Row[tuple[Encoder, ...]] = (
         aliases=("x264", "h264", "avc"),
         version=r"\[libx264 @ \w+\] 264 - (core \d+(?: r\S+)?)",
         params_option="-x264-params",
+        # With AVX-512 its mbtree reads memory that nobody wrote if the width is no multiple of 128: other bytes with other memory.
+        avx512_params=("asm=AVX2",),
         even_size=True,
     ),
     Encoder(

@@ -116,7 +116,7 @@ class EncoderRung:
             result = transcode(
                 reference,
                 output,
-                [*arguments, *asking(entry.name, statistics)],
+                [*entry.on_this_machine(arguments), *asking(entry.name, statistics)],
                 pix_fmt,
                 tool=tool,
                 what=f"encode {reference.path} with {entry.name}",

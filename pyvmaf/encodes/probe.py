@@ -30,6 +30,7 @@ from pyvmaf.base.extras import require
 from pyvmaf.base.files import atomic_path, content_hash, dumps, sha256_file, write_text
 from pyvmaf.base.manifest import package_versions, write_manifest
 from pyvmaf.base.outputs import claim, publishes, reading
+from pyvmaf.codecs.encoders import ENCODERS, has_avx512
 from pyvmaf.encodes.quality import Quality
 from pyvmaf.errors import InputError, IntegrityError, UnavailableError
 from pyvmaf.video.agree import refuse_interlaced
@@ -496,8 +497,6 @@ def _encoder(width: int, height: int, rate: Fraction) -> av.VideoCodecContext:
     """
     import av
 
-    from pyvmaf.engines.libvmaf.build import simd
-
     try:
         context = av.CodecContext.create(ENCODER, "w")
     except av.codec.codec.UnknownCodecError as err:
@@ -509,9 +508,8 @@ def _encoder(width: int, height: int, rate: Fraction) -> av.VideoCodecContext:
     # What a CRF means depends on how long a frame is shown.
     context.time_base, context.framerate = 1 / rate, rate
     context.options = dict(OPTIONS)
-    if simd().startswith("avx"):
-        # With AVX-512 x264's mbtree reads memory that nobody wrote: other bytes from run to run. With AVX2 they are those of plain C.
-        context.options["x264-params"] += ":asm=AVX2"
+    if has_avx512():
+        context.options["x264-params"] += "".join(f":{entry}" for entry in ENCODERS[ENCODER].avx512_params)
     context.thread_count = 1
     return context
 
