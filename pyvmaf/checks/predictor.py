@@ -102,7 +102,7 @@ def predictor_report(
         raise InputError(f"model {model.name} predicts {column}, but a predictor is of {', '.join(COLUMNS)} or {RATE}")
     merged = _merged(frames, _exported(onnx, model.sidecar, fits))
     with ParquetTable(table) as parquet:
-        labels = parquet.read(["corpus", "clip", "codec"]).to_pandas()
+        labels = parquet.read(["corpus", "clip", "codec", "crf"]).to_pandas()
     names = list(dict.fromkeys([*(find_encoder(name).name for name in codecs), *sorted(merged["codec"].unique())]))
     items = [_codec(name, merged, labels, len(frames), rates=column == RATE) for name in names]
     call = Call(
@@ -178,7 +178,9 @@ def _merged(frames: Sequence[pd.DataFrame], exported: int) -> pd.DataFrame:
 
 def _codec(name: str, rows: pd.DataFrame, labels: pd.DataFrame, seeds: int, *, rates: bool) -> CodecReport:
     own = rows[rows["codec"] == name]
-    counts = labels[labels["codec"].astype(str) == name]["corpus"].astype(str).value_counts()
+    labels = labels[labels["codec"].astype(str) == name]
+    crfs = sorted({int(crf) for crf in labels["crf"]})
+    counts = labels["corpus"].astype(str).value_counts()
     provenance = {str(corpus): int(n) for corpus, n in sorted(counts.items()) if n}
     folds = [_fold(str(source), part) for source, part in own.groupby("fold", sort=True)]
     status: Literal["pass", "fail", "insufficient-sources", "missing-rows"]
@@ -188,7 +190,7 @@ def _codec(name: str, rows: pd.DataFrame, labels: pd.DataFrame, seeds: int, *, r
         return CodecReport(
             codec=name, status=status, mean_plcc=None, plcc_spread=None, mean_srocc=None, mean_rmse=None, mae=None,
             half_width=None, n_rows_total=len(own), n_distinct_sources=len(folds), failure_reasons=[why],
-            corpus_provenance=provenance, folds=folds,
+            corpus_provenance=provenance, crfs=crfs, folds=folds,
         )  # fmt: skip
     means = [_mean_plcc(own, f"seed{index}") for index in range(seeds)]
     known = [value for value in means if value is not None]
@@ -211,6 +213,7 @@ def _codec(name: str, rows: pd.DataFrame, labels: pd.DataFrame, seeds: int, *, r
         n_distinct_sources=len(folds),
         failure_reasons=reasons,
         corpus_provenance=provenance,
+        crfs=crfs,
         folds=folds,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,15 +31,42 @@ def print_plot(scores: Scores, columns: Sequence[str]) -> None:
     """
     from pyvmaf.base.terminal import console
 
-    braille = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    braille = _braille()
     for name in columns:
         values = scores[name]
         if np.isfinite(values).any():
             say("", *drawn(name, scores.frame_index, values, console().width, braille=braille))
 
 
+def print_curve(name: str, crfs: Sequence[int], curve: Sequence[float], measured: Mapping[int, float]) -> None:
+    """Draw a curve of quality over the CRF, with measured points.
+
+    Args:
+        name: what it is of, for the heading.
+        crfs: the CRFs, ascending.
+        curve: quality at each.
+        measured: quality by CRF, drawn as circles.
+    """
+    from pyvmaf.base.terminal import console
+
+    values = np.asarray(curve, dtype=np.float64)
+    say("", *drawn(name, np.asarray(crfs), values, console().width, braille=_braille(), by="CRF", marks=measured))
+
+
+def _braille() -> bool:
+    """Return whether the terminal shows characters of Braille."""
+    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+
+
 def drawn(
-    name: str, frames: NDArray[np.int64], values: NDArray[np.float64], width: int, *, braille: bool = True
+    name: str,
+    frames: NDArray[np.int64],
+    values: NDArray[np.float64],
+    width: int,
+    *,
+    braille: bool = True,
+    by: str = "frame",
+    marks: Mapping[int, float] | None = None,
 ) -> list[str]:
     """Draw values over frames: each column of dots is from the least to the largest value of the frames there.
 
@@ -49,9 +76,12 @@ def drawn(
         values: the values; those that are not finite are left out.
         width: of the terminal, in characters.
         braille: whether it shows characters of Braille, of two by four dots; stars are drawn otherwise.
+        by: what they are drawn over, for the heading.
+        marks: further values by number, drawn as circles.
     """
+    marks = marks or {}
     down, across = (_DOWN, _ACROSS) if braille else (1, 1)
-    finite = values[np.isfinite(values)]
+    finite = np.array([*values[np.isfinite(values)], *marks.values()])
     low, high = float(finite.min()), float(finite.max())
     if high - low < 1e-9:
         low, high = low - 0.5, high + 0.5
@@ -59,23 +89,27 @@ def drawn(
     margin = max(map(len, labels))
     columns = max(_FEWEST, min(_MOST, width - margin - 2))
     grid = np.zeros((_ROWS * down, columns * across), bool)
-    for column, (least, largest) in enumerate(_spans(values, grid.shape[1])):
-        top, bottom = (round((high - level) / (high - low) * (grid.shape[0] - 1)) for level in (largest, least))
-        if top >= 0:
+    for column, span in enumerate(_spans(values, grid.shape[1])):
+        if span is not None:
+            bottom, top = (round((high - level) / (high - low) * (grid.shape[0] - 1)) for level in span)
             grid[top : bottom + 1, column] = True
-    lines = [f"{labels[row]:>{margin}} {_line(grid[row * down : (row + 1) * down], braille)}" for row in range(_ROWS)]
+    rows = [list(_line(grid[row * down : (row + 1) * down], braille)) for row in range(_ROWS)]
+    for number, value in marks.items():
+        column = int((np.searchsorted(frames, number) + 0.5) * columns / frames.size)
+        rows[round((high - value) / (high - low) * (grid.shape[0] - 1)) // down][column] = "o"
+    lines = [f"{label:>{margin}} {''.join(row)}" for label, row in zip(labels, rows, strict=True)]
     last = str(frames[-1])
     axis = f"{frames[0]}{last:>{columns - len(str(frames[0]))}}"
-    return [f"{name}, by frame", *(line.rstrip() for line in lines), f"{'':>{margin}} {axis}"]
+    return [f"{name}, by {by}", *(line.rstrip() for line in lines), f"{'':>{margin}} {axis}"]
 
 
-def _spans(values: NDArray[np.float64], count: int) -> Iterator[tuple[float, float]]:
-    """Least and largest value of the frames of each column; a value before the least is out of the picture."""
+def _spans(values: NDArray[np.float64], count: int) -> Iterator[tuple[float, float] | None]:
+    """Least and largest value of the frames of each column; None if none of them is finite."""
     edges = np.arange(count + 1) * values.size / count
     for first, last in zip(np.floor(edges[:-1]).astype(int), np.ceil(edges[1:]).astype(int), strict=True):
         here = values[first : max(last, first + 1)]
         here = here[np.isfinite(here)]
-        yield (float(here.min()), float(here.max())) if here.size else (np.inf, np.inf)
+        yield (float(here.min()), float(here.max())) if here.size else None
 
 
 def _line(dots: NDArray[np.bool_], braille: bool) -> str:

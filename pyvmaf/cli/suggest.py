@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from pyvmaf.base.terminal import say
 from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress, whole_numbers
 from pyvmaf.cli.encodes import FFmpegOption
+from pyvmaf.cli.plot import print_curve
 from pyvmaf.cli.show import figure, new_table, print_whole
 
 if TYPE_CHECKING:
@@ -24,14 +26,22 @@ def register(app: typer.Typer) -> None:
 def suggest(
     video: Annotated[Path, typer.Argument(help="The clip.")],
     predictor: Annotated[
-        Path,
-        typer.Option("--predictor", "-p", metavar="JSON", help="Report of predictor-report; the model lies beside it."),
-    ],
+        Path | None,
+        typer.Option(
+            "--predictor",
+            "-p",
+            metavar="JSON",
+            help="Report of predictor-report; the model lies beside it. [default: that of the registered predictor; without one "
+            "--verify starts from a curve that is the same for every clip]",
+        ),
+    ] = None,
     codec: Annotated[str, typer.Option("--codec", metavar="NAME,…", help="Encoders: libx264,svtav1, …")] = "libx264",
     target: Annotated[float, typer.Option("--target", help="The VMAF to reach.")] = 93.0,
     pool: Annotated[
         str | None,
-        typer.Option("--pool", help="mean, harmonic or p5 of the frames. [default: what the predictor predicts]"),
+        typer.Option(
+            "--pool", help="mean, harmonic or p5 of the frames. [default: what the predictor predicts, else mean]"
+        ),
     ] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="Preset. [default: the codec's own]")] = None,
     verify: Annotated[
@@ -58,6 +68,7 @@ def suggest(
     samples: Annotated[
         int, typer.Option(min=0, help="As that of probe: stretches of the clip to probe; 0: all of it.")
     ] = 0,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the curve and what was measured in the terminal.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="JSON", help="Write the report.")] = None,
     cache: Annotated[
         Path | None,
@@ -71,20 +82,24 @@ def suggest(
 
     Exit status 1: no CRF is predicted to reach the target, or (--verify) none was measured within 0.5 of it.
 
-    Example: vmaf-train suggest film.mkv --predictor results/predictor/predictor.json --codec libx264,svtav1 --target 93
+    Examples:
+      vmaf-train suggest film.mkv --codec libx264,svtav1 --target 93 --verify
+      vmaf-train suggest film.mkv --codec svtav1 --target 93 --predictor results/predictor/predictor.json
     """
     from pyvmaf.errors import InputError, unknown_name
-    from pyvmaf.scoring.predictors import COLUMNS, Predictor
+    from pyvmaf.scoring.predictors import COLUMNS, registered_predictor
     from pyvmaf.scoring.saliency import for_probes
-    from pyvmaf.scoring.suggest import Work
     from pyvmaf.scoring.suggest import suggest as run
+    from pyvmaf.scoring.trials import Work
 
     if (recipes is None) != (content_class is None):
         raise InputError("--recipes and --class belong together: name both or neither")
     pools = {name: name for name in COLUMNS.values()}
     if pool is not None and pool not in pools:
         raise unknown_name("pool", pool, list(pools))
-    saliency = for_probes(None, registry) if Predictor(predictor).needs_saliency else None
+    asked = None if pool is None else pools[pool]
+    if predictor is None:
+        predictor = registered_predictor(registry, asked)
     with progress("probe") as advance:
         report = run(
             video,
@@ -93,16 +108,22 @@ def suggest(
             target,
             output,
             preset=preset,
-            pool=None if pool is None else pools[pool],
+            pool=asked,
             verify=verify,
             heights=() if heights is None else whole_numbers("--height", heights, "360,720"),
             samples=samples,
-            saliency=saliency,
+            saliency=lambda: for_probes(None, registry),
             recipe=None if recipes is None or content_class is None else _recipe(recipes, content_class),
             work=Work(ffmpeg, cache, threads),
             advance=advance,
         )
     _print(report)
+    for item in report.suggestions if plot else ():
+        points = item.corrected or item.curve
+        measured = {one.crf: one.vmaf for one in item.measured or ()}
+        crfs = [one.crf for one in points] or list(range(min(measured), max(measured) + 1))
+        values = [one.vmaf for one in points] or [measured.get(crf, nan) for crf in crfs]
+        print_curve(f"{item.codec}, {report.pool} VMAF", crfs, values, measured)
     if any(item.why for item in report.suggestions):
         raise typer.Exit(1)
 
@@ -123,8 +144,9 @@ def _recipe(path: Path, name: str) -> Recipe:
 
 def _print(report: SuggestReport) -> None:
     rated = any(point.bitrate_kbps is not None for item in report.suggestions for point in item.curve)
+    by = "without a predictor" if report.predictor is None else f"by {report.predictor}"
     table = new_table(
-        f"{report.video}: {report.pool} VMAF {report.target:g}, by {report.predictor}",
+        f"{report.video}: {report.pool} VMAF {report.target:g}, {by}",
         ("codec", "preset"),
         ("lines", "CRF", "predicted", "from", "to", *(("kbit/s", "from", "to") if rated else ())),
     )
@@ -142,6 +164,13 @@ def _print(report: SuggestReport) -> None:
         )
     print_whole(table)
     _print_hull(report)
+    for codec in dict.fromkeys(item.codec for item in report.suggestions if not item.curve):
+        why = (
+            "no predictor is named or registered"
+            if report.predictor is None
+            else f"{report.predictor} does not know it"
+        )
+        say(f"{codec}: {why}: the search started from a curve that is the same for every clip")
     measured = [(item, point) for item in report.suggestions for point in item.measured or ()]
     if measured:
         table = new_table("measured", ("codec",), ("lines", "CRF", "VMAF", "kbit/s", "on hull"))

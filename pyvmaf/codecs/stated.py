@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyvmaf.codecs.encoders import encoder as find_encoder
 from pyvmaf.errors import InputError, PyvmafError
+
+if TYPE_CHECKING:
+    from pyvmaf.video.reader import Reader
 
 # x264 and x265 write their settings into the first coded picture, as text.
 _SETTINGS = re.compile(rb"x26[45] .{0,3000}?\brc=(\w+)\b.{0,400}?\b(?:crf|qp|bitrate)=(\d+(?:\.\d+)?)", re.DOTALL)
@@ -63,7 +67,15 @@ def stated(path: Path, stream: int | None = None) -> Stated | None:
     from pyvmaf.video.reader import Reader
 
     try:
-        packets = Reader(path, stream=stream).packets()
+        return stated_in(Reader(path, stream=stream))
+    except PyvmafError:
+        return None
+
+
+def stated_in(reader: Reader) -> Stated | None:
+    """Read what an open file states about its encoder, as `stated`."""
+    try:
+        packets = reader.packets()
         packet = next(packets, None)
     except PyvmafError:
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pyvmaf.video.ffmpeg import Advance, FFmpeg
     from pyvmaf.video.format import Format
     from pyvmaf.video.probe import Video
+    from pyvmaf.video.reader import Reader
 
 DISTORTIONS: Table[str] = {
     "encoder": "pyvmaf.encodes.encoder",
@@ -43,6 +45,13 @@ class Reference:
 
     path: Path
     video: Video
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The file, opened once for all that is made of it."""
+        from pyvmaf.video.reader import Reader
+
+        return Reader(self.path)
 
 
 @dataclass(frozen=True)

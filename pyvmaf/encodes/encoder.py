@@ -17,8 +17,10 @@ from pyvmaf.encodes.distortion import Made, Reference, refuse
 from pyvmaf.errors import InputError, PyvmafError, StoppedError, unknown_name
 
 if TYPE_CHECKING:
+    from pyvmaf.encodes.transcode import Transcoded
     from pyvmaf.video.ffmpeg import Advance, FFmpeg
     from pyvmaf.video.format import Format
+    from pyvmaf.video.reader import Reader
 
 _SETTINGS = ("codec", "preset", "crf", "bit_depth", "extra")
 
@@ -104,32 +106,15 @@ class EncoderRung:
         from tempfile import TemporaryDirectory
 
         from pyvmaf.codecs.internals import asking, internals
-        from pyvmaf.codecs.stated import stated
-        from pyvmaf.encodes.transcode import transcode
 
         entry = ENCODERS[self.encoder]
-        pix_fmt = self.pix_fmt(reference.video.format, str(reference.path))
-        arguments = entry.arguments(self.preset, self.crf, pix_fmt, self.extra, threads)
         # Not beside the output: x264 adds a file with two bytes for each macroblock, which nobody needs.
         with TemporaryDirectory(prefix="pyvmaf-encode-") as folder:
             statistics = Path(folder, "statistics")
-            result = transcode(
-                reference,
-                output,
-                [*entry.on_this_machine(arguments), *asking(entry.name, statistics)],
-                pix_fmt,
-                tool=tool,
-                what=f"encode {reference.path} with {entry.name}",
-                attempts=entry.attempts,
-                advance=advance,
-            )
-            inside = _sizes(output) | internals(entry.name, statistics, lambda: _headers(output, tool))
-        found = stated(output)
-        if found is not None and not (found.encoder == entry.name and found.agrees(self.crf)):
-            raise PyvmafError(
-                f"cannot encode {reference.path}: {entry.name} with CRF {self.crf} was asked for, but the stream states "
-                f"{found.encoder} with {found.settings} (FFmpeg {tool.version})"
-            )
+            asked = asking(entry.name, statistics)
+            result = self.encode(reference, output, tool=tool, threads=threads, advance=advance, asked=asked)
+            inside = _sizes(result.reader) | internals(entry.name, statistics, lambda: _headers(output, tool))
+        pix_fmt, arguments = self._arguments(reference, threads)
         record = {
             "encoder": entry.name,
             "encoder_version": entry.parse_version(result.log) or "unknown",
@@ -141,12 +126,54 @@ class EncoderRung:
         }
         return Made(pix_fmt, arguments, result.seconds, record)
 
+    def encode(
+        self,
+        reference: Reference,
+        output: Path,
+        *,
+        tool: FFmpeg,
+        threads: int,
+        advance: Advance | None,
+        asked: Sequence[str] = (),
+    ) -> Transcoded:
+        """Encode the reference as `make` does, to the same bytes, and check the result, but state nothing of it.
 
-def _sizes(path: Path) -> dict[str, float]:
+        Args:
+            reference, output, tool, threads, advance: as of `make`.
+            asked: options of FFmpeg that make the encoder state its decisions.
+        """
+        from pyvmaf.codecs.stated import stated_in
+        from pyvmaf.encodes.transcode import transcode
+
+        entry = ENCODERS[self.encoder]
+        pix_fmt, arguments = self._arguments(reference, threads)
+        result = transcode(
+            reference,
+            output,
+            [*entry.on_this_machine(arguments), *asked],
+            pix_fmt,
+            tool=tool,
+            what=f"encode {reference.path} with {entry.name}",
+            attempts=entry.attempts,
+            advance=advance,
+        )
+        found = stated_in(result.reader)
+        if found is not None and not (found.encoder == entry.name and found.agrees(self.crf)):
+            raise PyvmafError(
+                f"cannot encode {reference.path}: {entry.name} with CRF {self.crf} was asked for, but the stream states "
+                f"{found.encoder} with {found.settings} (FFmpeg {tool.version})"
+            )
+        return result
+
+    def _arguments(self, reference: Reference, threads: int) -> tuple[str, list[str]]:
+        """Return the pixel format of the encode of a clip and the options of FFmpeg, whatever the machine."""
+        pix_fmt = self.pix_fmt(reference.video.format, str(reference.path))
+        return pix_fmt, ENCODERS[self.encoder].arguments(self.preset, self.crf, pix_fmt, self.extra, threads)
+
+
+def _sizes(reader: Reader) -> dict[str, float]:
     """Mean and standard deviation (ddof 0) of the sizes of the coded pictures, bits."""
-    from pyvmaf.video.reader import Reader
-
-    bits = [8 * packet.size for packet in Reader(path).packets()]
+    bits = [8 * packet.size for packet in reader.packets()]
     mean = fsum(bits) / len(bits)
     return {"bits_mean": mean, "bits_std": sqrt(fsum((size - mean) ** 2 for size in bits) / len(bits))}
 

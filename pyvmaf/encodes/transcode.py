@@ -25,10 +25,12 @@ class Transcoded(NamedTuple):
     Attributes:
         log: what FFmpeg printed.
         seconds: duration of its last run.
+        reader: the file that it wrote.
     """
 
     log: str
     seconds: float
+    reader: Reader
 
 
 def transcode(
@@ -66,7 +68,7 @@ def transcode(
     video = reference.video
     # One frame in, one frame out: time stamps must not add or drop a frame. Frames are turned as players show them, by
     # filters that are the same in every FFmpeg.
-    reader = Reader(reference.path)
+    reader = reference.reader
     chain = ",".join([*reader.filters, f"settb=expr=1/({video.format.fps}),setpts=N", *filters])
     command: list[str | Path] = [
         *("-max_error_rate", "0", "-noautorotate", "-i"),
@@ -80,15 +82,15 @@ def transcode(
         log = run(tool, command, what=what, frames=video.frames, advance=advance)
         seconds = time.perf_counter() - started
         try:
-            _check_result(output, video, pix_fmt, what, tool)
+            written = _check_result(output, video, pix_fmt, what, tool)
             break
         except IncompleteError:
             if attempt == attempts:
                 raise
-    return Transcoded(log, seconds)
+    return Transcoded(log, seconds, written)
 
 
-def _check_result(path: Path, video: Video, pix_fmt: str, what: str, tool: FFmpeg) -> None:
+def _check_result(path: Path, video: Video, pix_fmt: str, what: str, tool: FFmpeg) -> Reader:
     try:
         reader = Reader(path)
         form, frames = reader.coded, reader.count_packets()
@@ -117,3 +119,4 @@ def _check_result(path: Path, video: Video, pix_fmt: str, what: str, tool: FFmpe
             f"cannot {what}: it does not keep how the samples of the reference stand for colours ({video.colour.words}, in the "
             f"encode {reader.side.colour.words}): convert the reference first, or use another encoder"
         ) from err
+    return reader

@@ -7,9 +7,10 @@ seen turned out to be. A predictor of quality can name one of bitrate, whose rep
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +30,21 @@ from pyvmaf.base.document import (
     Size,
 )
 from pyvmaf.base.files import sha256_file
+from pyvmaf.codecs.vocabularies import VOCABULARIES
 from pyvmaf.encodes.probe import Facts
 from pyvmaf.errors import InputError, IntegrityError, unknown_name
+from pyvmaf.registry.entry import Registry
 from pyvmaf.runtime.load import Model, load_pinned
+from pyvmaf.scoring.find import registry_path
+from pyvmaf.scoring.search import Expected, bent, lossy
+from pyvmaf.scoring.trials import Pool
 
-Pool = Literal["mean", "harmonic", "p5"]
+if TYPE_CHECKING:
+    from pyvmaf.codecs.encoders import Encoder
+
+REPORT = "predictor.json"
+"""Name of the report beside the model of a registered predictor."""
+
 COLUMNS: dict[str, Pool] = {"vmaf_mean": "mean", "vmaf_hmean": "harmonic", "vmaf_p5": "p5"}
 """The pool that a target column is of."""
 
@@ -74,6 +85,7 @@ class CodecReport(Part):
     n_distinct_sources: Count
     failure_reasons: list[Name]
     corpus_provenance: dict[str, Count] = Field(description="Rows by corpus")
+    crfs: OptionalKey[list[Count]] = Field(default=None, description="CRFs of the rows; absent: older reports")
     folds: list[FoldOfCodec] = Field(description="By source")
 
 
@@ -142,6 +154,10 @@ class PredictorReport(Document):
                 return item
         raise unknown_name("codec of this predictor", codec, [item.codec for item in self.codecs if item.n_rows_total])
 
+    def knows(self, codec: str) -> bool:
+        """Return whether it was trained on a codec."""
+        return any(item.codec == codec and item.n_rows_total for item in self.codecs)
+
 
 class Predictor:
     """A loaded predictor.
@@ -207,14 +223,28 @@ class Predictor:
         values = facts.model_dump()
         if missing := [name for name in self.model.features if name != "crf" and values[name] is None]:
             raise InputError(f"predictor {self.report.model} reads {missing[0]}, which this probe has not measured")
-        answers = []
-        for crf in crfs:
-            row = {name: np.array([float(crf if name == "crf" else values[name])]) for name in self.model.features}
-            codec = (encoder, preset, crf) if self.model.sidecar.get("codec") else None
-            answers.append(float(self.model.predict(row, codec).scores[0]))
+        rows = {
+            name: np.array([float(crf if name == "crf" else values[name]) for crf in crfs])
+            for name in self.model.features
+        }
+        block = self.model.sidecar.get("codec")
+        vocabulary = None if block is None else VOCABULARIES[block["vocabulary"]]
+        codec = None if vocabulary is None else np.array([vocabulary.encode(encoder, preset, crf) for crf in crfs])
+        answers = self.model.predict(rows, codec).scores
         if not np.isfinite(answers).all():
             raise IntegrityError(f"predictor {self.report.model} answers with NaN")
-        return np.minimum.accumulate(np.array(answers))
+        return np.minimum.accumulate(answers)
+
+    def expected(self, facts: Facts, entry: Encoder, preset: str) -> Expected:
+        """Predict the whole curve of an encoder; see `curve`.
+
+        A model may be a line with corners at the CRFs that it was trained on. Between them the logarithm of the loss is taken to
+        be straight, as that of encodes nearly is.
+        """
+        crfs = lossy(entry)
+        curve = self.curve(facts, entry.name, preset, crfs)
+        trained = self.report.of(entry.name).crfs
+        return Expected(crfs, curve if trained is None else bent(crfs, curve, trained))
 
     def rates(self, facts: Facts, encoder: str, preset: str, crfs: Sequence[int]) -> list[Rate] | None:
         """Predict the bitrate of encodes that differ in their CRF; None without a predictor of it for this encoder.
@@ -246,3 +276,34 @@ def _rate_of(path: Path, stated: RateReport) -> Predictor:
     if sha256 != stated.sha256:
         raise IntegrityError(f"{beside} has sha256 {sha256}, but {path} names {stated.sha256}: report on {path} again")
     return Predictor(beside)
+
+
+def registered_predictor(registry: str | os.PathLike[str] | None = None, pool: Pool | None = None) -> Path | None:
+    """Find the report of the registered predictor; None if there is none.
+
+    A predictor is registered if its model is, and if its report, which names the model's SHA-256, lies beside it as `REPORT`.
+
+    Args:
+        registry: as in `pyvmaf.scoring.find.registry_path`.
+        pool: the pool that it predicts; None for the mean.
+
+    Raises:
+        IntegrityError: the registry or a report is damaged.
+        InputError: there are several.
+    """
+    path = registry_path(registry)
+    if not path.exists():
+        return None
+    found = []
+    for entry in Registry.read(path).models:
+        beside = (path.parent / entry.onnx).with_name(REPORT)
+        if beside.exists():
+            report = PredictorReport.read(beside)
+            if report.onnx_sha256 == entry.sha256 and report.pool == (pool or "mean"):
+                found.append((entry.id, beside))
+    if len(found) > 1:
+        raise InputError(
+            f"{path} lists {len(found)} predictors of the {pool or 'mean'} ({', '.join(name for name, _ in found)}): choose with "
+            f"--predictor {found[0][1]}"
+        )
+    return found[0][1] if found else None

@@ -207,6 +207,17 @@ def test_a_curve_is_drawn_where_it_is() -> None:
     assert [line.split()[0] for line in rising[1:-1]] == [f"{level}" for level in range(90, -1, -10)]
 
 
+def test_measured_points_are_drawn_on_their_curve() -> None:
+    marked = drawn("vmaf", np.arange(1, 101), np.linspace(90, 0, 100), 60, braille=False, by="CRF", marks={50: 45.0})
+    plain = drawn("vmaf", np.arange(1, 101), np.linspace(90, 0, 100), 60, braille=False, by="CRF")
+    assert marked[0] == "vmaf, by CRF"
+    [(row, column)] = [(row, line.index("o")) for row, line in enumerate(marked[1:]) if "o" in line]
+    assert plain[1 + row][column] == "*"
+    # Where there are no values, nothing is drawn but what was measured.
+    bare = drawn("vmaf", np.arange(1, 101), np.full(100, np.nan), 60, marks={50: 45.0, 60: 40.0})
+    assert sum(line.count("o") for line in bare) == 2
+
+
 def test_plot_of_the_command(videos: tuple[Path, Path]) -> None:
     done = command("score", *videos, "-m", "v0.6", "-m", "neg", "--plot")
     assert "vmaf, by frame" in done.stdout

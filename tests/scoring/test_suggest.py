@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyvmaf.base.files import sha256_file
+from pyvmaf.codecs.encoders import ENCODERS
 from pyvmaf.encodes.probe import Facts, probe
 from pyvmaf.scoring.hull import hull
-from pyvmaf.scoring.suggest import TOLERANCE, search
+from pyvmaf.scoring.search import TOLERANCE, Expected, bent, search
 from tests.make.builders import cut
 from tests.make.commands import command, refusal
 
@@ -38,26 +39,54 @@ def test_a_search_ends_at_the_target_or_says_why(drops: list[float], predicted: 
         asked.append(crf)
         return float(truth[crf - 1])
 
-    found = search(CRFS, curve, target, measure, most=63)
+    found = search(Expected(CRFS, curve), target, measure, most=63)
     assert len(asked) == len(set(asked))
     possible = bool((np.abs(truth - target) <= TOLERANCE).any())
-    assert found.crf is not None
     assert (abs(truth[found.crf - 1] - target) <= TOLERANCE) == possible == (found.why is None)
 
 
-def test_a_good_prediction_needs_one_encode_and_a_shifted_one_few() -> None:
-    truth = np.array([100 - 0.02 * crf**2 for crf in CRFS])
-    for shift, most in ((0.0, 1), (-4.0, 3), (6.0, 3)):
-        found = search(CRFS, np.clip(truth + shift, 0, 100), 90, lambda crf: float(truth[crf - 1]))
+def test_a_good_prediction_needs_one_encode_and_others_few() -> None:
+    truth = np.array([100 - 3 * 2 ** ((crf - 20) / 6) for crf in CRFS]).clip(0)
+
+    def encodes(expected: Expected) -> int:
+        found = search(expected, 90, lambda crf: float(truth[crf - 1]))
         assert found.why is None
-        assert len(found.measured) <= most
+        return len(found.measured)
+
+    assert encodes(Expected(CRFS, truth)) == 1
+    for loss in (0.6, 0.8, 1.3, 1.6):
+        assert encodes(Expected(CRFS, (100 - loss * (100 - truth)).clip(0))) == 2
+    assert encodes(Expected.neutral(ENCODERS["libsvtav1"])) <= 4
+
+
+def test_a_bent_curve_keeps_its_corners_and_lies_above_the_line() -> None:
+    corners, values = [1, 20, 40, 63], [99.0, 95.0, 80.0, 30.0]
+    line = np.interp(CRFS, corners, values)
+    curve = bent(CRFS, line, [20, 40, 99])
+    assert curve[[crf - 1 for crf in corners]] == pytest.approx(values)
+    assert (curve >= line - 1e-9).all()
+    assert curve[29] > line[29] + 1
+    assert (np.diff(curve) < 0).all()
+
+
+def test_a_curve_goes_through_what_was_measured_and_is_surer_near_it() -> None:
+    expected = Expected(CRFS, np.array([100 - 3 * 2 ** ((crf - 20) / 6) for crf in CRFS]).clip(0))
+    curve, left = expected.given({30: 93.0})
+    assert curve[29] == 93
+    assert left[29] == 0
+    assert ((curve >= expected.curve) & (curve <= 100)).all()
+    assert (np.diff(curve[29:]) <= 0).all()
+    assert left[30] < left[40] < 1
+    again, less = expected.given({30: 93.0, 40: 70.0})
+    assert again[39] == 70
+    assert (less <= left + 1e-9).all()
 
 
 def test_a_search_that_cannot_says_between_what() -> None:
-    found = search(CRFS, np.linspace(100, 0, 63), 50, lambda crf: 80.0 if crf < 30 else 20.0)
+    found = search(Expected(CRFS, np.linspace(100, 0, 63)), 50, lambda crf: 80.0 if crf < 30 else 20.0)
     assert found.why == "CRF 29 has 80.00 and CRF 30 has 20.00: there is none between"
     assert (
-        search(CRFS, np.full(63, 50.0), 90, lambda crf: 60.0 - crf / 10).why
+        search(Expected(CRFS, np.full(63, 50.0)), 90, lambda crf: 60.0 - crf / 10).why
         == "the smallest CRF, 1, has no more than 59.90"
     )
 
@@ -206,6 +235,7 @@ def test_the_report_has_each_codec_and_fold(predictor: Path) -> None:
         rows = np.asarray(seeds[0]["fold"].astype(str) == fold["held_out"])
         assert fold["plcc"] == pytest.approx(np.corrcoef(seeds[0]["prediction"][rows], seeds[0]["target"][rows])[0, 1])
     assert body["summary"]["n_missing_rows"] == 1
+    assert own["crfs"] == [18, 24, 30, 36, 42]
     facts, coded = set(Facts.model_fields), {f"probe_{of}" for of in ("bitrate_kbps", "i_bytes", "p_bytes", "b_bytes")}
     assert set(body["facts_not_read"]) == facts - {"probe_vmaf", "frame_diff_mean", *coded}
     assert (own["status"] == "pass") == (own["failure_reasons"] == [])
@@ -236,21 +266,90 @@ def test_suggest_predicts_and_measures(predictor: Path, embedded_corpus: dict[st
 
 
 def test_each_encode_is_made_once(
-    predictor: Path, embedded_corpus: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    predictor: Path, embedded_corpus: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from pyvmaf.scoring import suggest as module
+    from pyvmaf.encodes.encoder import EncoderRung
+    from pyvmaf.scoring.suggest import suggest
+    from pyvmaf.scoring.trials import Work
 
     made: list[int] = []
+    encode, labels = EncoderRung.encode, list[str]()
 
-    def measure(*how: Any) -> tuple[float, float]:
-        made.append(how[4])
-        return 100.0 - how[4], 1000.0 / how[4]
+    def noted(self: EncoderRung, *given: Any, **how: Any) -> Any:
+        made.append(self.crf)
+        return encode(self, *given, **how)
 
-    monkeypatch.setattr(module, "_measure", measure)
-    [found] = module.suggest(embedded_corpus["bikes_1"], predictor, ["libx264"], 70.2, verify=True).suggestions
-    assert sorted(made) == [point.crf for point in found.measured or ()]
-    assert {point.crf: point.bitrate_kbps for point in found.measured or ()} == {crf: 1000 / crf for crf in made}
-    assert (found.crf, found.verified) == (30, True)
+    monkeypatch.setattr(EncoderRung, "encode", noted)
+    clip = cut(embedded_corpus["bikes_1"], tmp_path / "clip.mkv", 6)
+
+    def found(target: float, cache: Path | None) -> dict[int, float]:
+        [item] = suggest(
+            clip,
+            predictor,
+            ["libx264"],
+            target,
+            verify=True,
+            preset="ultrafast",
+            work=Work(cache=cache),
+            advance=lambda _done, _total, label: labels.append(label),
+        ).suggestions
+        assert item.corrected is not None
+        assert item.measured is not None
+        corrected = {point.crf: point.vmaf for point in item.corrected}
+        assert all(corrected[one.crf] == one.vmaf for one in item.measured)
+        return {one.crf: one.vmaf for one in item.measured}
+
+    first = found(80, None)
+    assert sorted(made) == sorted(first)
+    assert {f"libx264 CRF {made[0]}: {what}" for what in ("encode", "measure")} <= set(labels)
+    made.clear()
+    kept = {**found(80, tmp_path / "cache"), **found(78, tmp_path / "cache"), **found(80, tmp_path / "cache")}
+    assert kept.items() >= first.items()
+    assert sorted(made) == sorted(kept)
+
+
+def test_a_registered_predictor_is_found(
+    predictor: Path, embedded_corpus: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip = cut(embedded_corpus["bikes_1"], tmp_path / "clip.mkv", 6)
+    words = ("suggest", clip, "--target", 80, "--preset", "ultrafast", "--output", tmp_path / "found.json")
+    assert "name one with --predictor, or measure encodes with --verify" in refusal(*words)
+    done = command(*words, "--verify", "--plot", "--codec", "x264")
+    assert "libx264: no predictor is named or registered" in done.stdout
+    body = json.loads((tmp_path / "found.json").read_text())
+    [item] = body["suggestions"]
+    assert (body["predictor"], body["predictor_sha256"], item["predicted"], item["curve"]) == (None, None, None, [])
+    assert done.returncode == (0 if item["verified"] else 1)
+    assert done.stdout.count("o") >= len(item["measured"])
+
+    home = tmp_path / "results/models/predictor_v2/seed0"
+    home.mkdir(parents=True)
+    for name in ("model.onnx", "model.json", "predictor.json"):
+        (home / name).write_bytes((predictor.parent / name).read_bytes())
+    sidecar = json.loads((home / "model.json").read_text())
+    # The rows are of a formula: whatever the gates say of it, it can be registered as a model without a verdict.
+    entry = {
+        "id": "predictor_v2",
+        "kind": "fr",
+        "onnx": "../models/predictor_v2/seed0/model.onnx",
+        "sha256": sidecar["sha256"],
+    }
+    described = {
+        "sidecar": "../models/predictor_v2/seed0/model.json",
+        "sidecar_sha256": sha256_file(home / "model.json"),
+    }
+    registry = tmp_path / "results/registry/registry.json"
+    registry.parent.mkdir()
+    registry.write_text(json.dumps({"schema_version": 1, "models": [{**entry, **described}], "held": []}))
+    command(*words)
+    assert json.loads((tmp_path / "found.json").read_text())["predictor"] == "predictor_v2"
+    assert "no predictor is named or registered" in refusal(*words, "--pool", "p5")
+    twin = {**entry, **described, "id": "twin"}
+    registry.write_text(json.dumps({"schema_version": 1, "models": [{**entry, **described}, twin], "held": []}))
+    assert "lists 2 predictors of the mean (predictor_v2, twin): choose with --predictor" in refusal(*words)
+    done = command(*words[:2], "-p", predictor, "--verify", "--codec", "vp9", "--target", "70")
+    assert "libvpx-vp9: predictor_v2 does not know it" in done.stdout
 
 
 def test_smaller_versions_are_measured_at_the_size_of_the_clip(
