@@ -25,7 +25,7 @@ PACKAGES = REPOSITORY / ".cache" / "cuda"
 TOOLKIT = PACKAGES / "nvidia" / "cu13"
 BUILD = REPOSITORY / "build" / "cuda"
 SITE = BUILD / "site"
-FEW = ("sm_75", "sm_120", "compute_120")
+FEW = ("sm_75", "compute_120")
 
 # Python imports a module of this name when it starts, so that processes started by tests take the same extension.
 _CUSTOMIZE = """\

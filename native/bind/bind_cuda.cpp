@@ -10,7 +10,7 @@ namespace pyvmaf::bind {
 
 namespace {
 
-py::dict to_dict(const cuda::Device& device) {
+py::dict device_facts(const cuda::Device& device) {
   py::dict values;
   values["index"] = device.index;
   values["name"] = device.name;
@@ -59,7 +59,7 @@ Raises:
         }();
         py::list list;
         for (const cuda::Device& device : found) {
-          list.append(to_dict(device));
+          list.append(device_facts(device));
         }
         return list;
       },
@@ -90,7 +90,7 @@ Raises:
         for its compute capability.
 )")
       .def(
-          "describe", [](const cuda::Held& held) { return to_dict(held.device()); },
+          "describe", [](const cuda::Held& held) { return device_facts(held.device()); },
           "Return the device as in `cuda_devices`.")
       .def(
           "memory",
