@@ -6,8 +6,8 @@ part of the extension. Python uses the extension if ``PYTHONPATH`` names the fol
 
     PYTHONPATH=$(scripts/build_cuda.py) python -c 'import pyvmaf; print(pyvmaf.engine())'
 
-``make setup CUDA=1`` installs such an extension instead. ``make cuda`` builds with ``--few``: compiling for the oldest and the
-newest devices takes half the time, and tests without a device run none of that code.
+``make setup CUDA=1`` installs such an extension instead. ``make cuda`` builds with ``--few``: machine code for the oldest device,
+which has the least memory for a block, and PTX of the newest; tests without a device run none of it.
 """
 
 from __future__ import annotations

@@ -8,7 +8,10 @@ code in the entry module of a verb.
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
+import marshal
 import os
 import shutil
 import sys
@@ -18,6 +21,7 @@ from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 REPOSITORY = Path(__file__).parents[2]
@@ -69,15 +73,43 @@ def _children(
         yield name, os.waitstatus_to_exitcode(status), text
 
 
+def _parse_once(store: Path) -> None:
+    """Let Snakemake keep what it parsed of a file in `store`, for the forks that come later: a third of a plan's time."""
+    from snakemake import workflow
+
+    right = workflow.parse
+
+    def parse(path: Any, flow: Any, linemap: dict[int, int], rulecount: int = 0) -> tuple[str, int]:
+        name = f"{path.get_path_or_uri(secret_free=True)} {rulecount}"
+        stored = store / hashlib.sha256(name.encode()).hexdigest()
+        if not stored.exists():
+            lines: dict[int, int] = {}
+            code, count = right(path, flow, lines, rulecount=rulecount)
+            part = stored.with_name(f"{os.getpid()}.part")
+            part.write_bytes(marshal.dumps((code, count, lines)))
+            part.replace(stored)
+        code, count, lines = marshal.loads(stored.read_bytes())  # noqa: S302 - our own
+        linemap.update(lines)
+        return code, count
+
+    workflow.parse = parse
+
+
 def _prepare(checkout: Path) -> None:
-    """Load and work out what each plan needs of the code and the schemas, which is the same for all of them."""
+    """Load and work out what each plan needs of the code, the schemas and FFmpeg, which is the same for all of them."""
     from pyvmaf.base import families
     from pyvmaf.base.code import identity
     from pyvmaf.base.verbs import VERBS
+    from pyvmaf.video.ffmpeg import ffmpeg
+    from pyvmaf.workflow import check
     from pyvmaf.workflow.plan import read_schema
 
-    for module in ("pyvmaf.workflow.plan", "pyvmaf.workflow.check"):
-        import_module(module)
+    for name in ("pyvmaf.corpora.folder", "pyvmaf.engines.kernels.engine"):
+        import_module(name)
+    for part in ("spec", "plan"):
+        families.load_part("fr", part)
+    for option in ("-encoders", "-filters"):
+        check._listed(ffmpeg(), option)
     for verb in VERBS:
         identity(verb, families.uses(verb, "fr"))
     for schema in (checkout / "workflow" / "schemas").glob("*.yaml"):
@@ -130,6 +162,10 @@ def run(job: dict[str, object]) -> dict[str, tuple[int, str]]:
         os.chdir(cwd)
         if len(cases) > 1:
             _prepare(Path(folder) if edits else REPOSITORY)
+            _parse_once(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        # What the garbage collector of a fork leaves alone is not copied.
+        gc.collect()
+        gc.freeze()
         width = len(os.sched_getaffinity(0))
         return {name: (status, text) for name, status, text in _children(cases, width, code)}
 
