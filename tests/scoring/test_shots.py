@@ -32,7 +32,7 @@ def registry(session_folder: Path) -> Path:
 
 
 @pytest.mark.network
-def test_cuts_of_real_videos(registry: Path, shared_data: Path, tmp_path: Path) -> None:
+def test_cuts_of_real_videos(shared_data: Path, registry: Path, tmp_path: Path) -> None:
     found = {}
     for name in ("bbb_cuts", "jwst_fade", "dog_park"):
         output = tmp_path / f"{name}.json"
@@ -45,7 +45,7 @@ def test_cuts_of_real_videos(registry: Path, shared_data: Path, tmp_path: Path) 
 
 
 @pytest.mark.network
-def test_a_scan_cuts_where_the_registered_model_says(registry: Path, shared_data: Path, tmp_path: Path) -> None:
+def test_a_scan_cuts_where_the_registered_model_says(shared_data: Path, registry: Path, tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()
     (folder / "bbb_cuts.mkv").write_bytes((shared_data / "clips" / "bbb_cuts.mkv").read_bytes())
