@@ -99,9 +99,14 @@ def package_versions(name: str) -> dict[str, str]:
     return versions
 
 
+@cache
+def _own_version() -> str:
+    return metadata.version("vmaf-train")
+
+
 def engine_block(name: str, uses: Uses = NOTHING) -> dict[str, str]:
     """Return the block ``engine``: identity of the verb's code, pyvmaf's version, stage, and the facts of `uses`."""
-    block = {"fingerprint": identity(name, uses), "pyvmaf": metadata.version("vmaf-train")}
+    block = {"fingerprint": identity(name, uses), "pyvmaf": _own_version()}
     return block | {"stage": verb_row(name).stage} | dict(uses.facts)
 
 

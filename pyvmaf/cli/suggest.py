@@ -100,7 +100,7 @@ def suggest(
     asked = None if pool is None else pools[pool]
     if predictor is None:
         predictor = registered_predictor(registry, asked)
-    with progress("probe") as advance:
+    with progress("read") as advance:
         report = run(
             video,
             predictor,

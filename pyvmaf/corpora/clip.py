@@ -7,13 +7,18 @@ from pathlib import Path
 from pyvmaf.base.files import sha256_file
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.errors import IntegrityError, MissingFileError
+from pyvmaf.video.ffmpeg import Advance
 from pyvmaf.video.probe import Video, inspect
 
 
-def clip_video(path: Path) -> tuple[Video, str]:
+def clip_video(path: Path, advance: Advance | None = None) -> tuple[Video, str]:
     """Return the facts about a reference clip, and its SHA-256.
 
     They come from the manifest of the clip if that has this SHA-256, otherwise from decoding the clip.
+
+    Args:
+        path: the clip.
+        advance: called as frames are decoded.
 
     Raises:
         MissingFileError, InputError, IntegrityError: as `pyvmaf.video.probe.inspect`.
@@ -26,4 +31,4 @@ def clip_video(path: Path) -> tuple[Video, str]:
     except (MissingFileError, IntegrityError, KeyError, TypeError):
         # The clip was not made by this project.
         pass
-    return inspect(path), sha256
+    return inspect(path, advance=advance), sha256

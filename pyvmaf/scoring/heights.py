@@ -34,11 +34,11 @@ class Version(NamedTuple):
         return self.path != self.reference
 
 
-def versions(clip: Path, heights: Sequence[int], folder: Path, program: str) -> Iterator[Version]:
+def versions(reader: Reader, heights: Sequence[int], folder: Path, program: str) -> Iterator[Version]:
     """Give a clip at each height, smaller ones scaled by FFmpeg (Lanczos) and stored without loss.
 
     Args:
-        clip: the file.
+        reader: the file.
         heights: lines, even; none for the clip's own size.
         folder: where smaller versions are written.
         program: which FFmpeg.
@@ -47,7 +47,7 @@ def versions(clip: Path, heights: Sequence[int], folder: Path, program: str) -> 
         MissingFileError, IntegrityError: as `Reader`.
         InputError: a height is odd, named twice, larger than the clip's, or smaller than `SMALLEST`.
     """
-    reader = Reader(clip)
+    clip = reader.path
     form = reader.presentation.format(reader.coded)
     own = Version(clip, clip, form.width, form.height)
     if len(set(heights)) < len(heights):

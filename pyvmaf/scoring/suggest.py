@@ -211,10 +211,11 @@ def suggest(
         inputs=inputs,
     )
     sha256 = sha256_file(path)
-    reference = Remembered(Reader(path))
+    reader = Reader(path)
+    reference = Remembered(reader)
     suggestions = []
     with tempfile.TemporaryDirectory(prefix="vmaf-train-") as folder:
-        for version in versions(path, heights, Path(folder), work.program):
+        for version in versions(reader, heights, Path(folder), work.program):
             facts = None
             if loaded is not None and any(loaded.report.knows(entry.name) for entry in encoders):
                 facts = probe(

@@ -99,7 +99,7 @@ class Trials:
     @cached_property
     def _subject(self) -> Reference:
         """What encoders are given; it is read only if there is an encode to make."""
-        video, _ = clip_video(self.version.path)
+        video, _ = clip_video(self.version.path, self._telling("read"))
         video.check(self.version.path)
         return Reference(self.version.path, video)
 
