@@ -16,11 +16,12 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from pyvmaf.base.code import identity
 from pyvmaf.base.document import Call, Count, Document, Name, Part, Positive, RunProvenance, Sha256, Size, publish
-from pyvmaf.base.files import sha256_file, write_text
-from pyvmaf.base.manifest import write_manifest
+from pyvmaf.base.files import content_hash, sha256_file, write_json, write_text
+from pyvmaf.base.manifest import package_versions, write_manifest
 from pyvmaf.base.outputs import claim, publishes, reading
 from pyvmaf.checks.calibrate import interval, line
 from pyvmaf.codecs.encoders import encoder as find_encoder
@@ -37,6 +38,7 @@ from pyvmaf.scoring.calibration import Interval, Mapping
 from pyvmaf.scoring.find import is_path, load_model
 from pyvmaf.scoring.looked import looks
 from pyvmaf.scoring.score import score
+from pyvmaf.video.ffmpeg import ffmpeg
 
 TEACHER = "vmaf_v0.6.1"
 
@@ -149,6 +151,7 @@ def calibrate_nr_threshold(
     threads: int = 1,
     program: str = "embedded",
     registry: str | os.PathLike[str] | None = None,
+    cache: Path | None = None,
     advance: Advance | None = None,
 ) -> NrThreshold:
     """Calibrate the threshold of a model that scores without a reference.
@@ -166,6 +169,7 @@ def calibrate_nr_threshold(
         threads: of encoder and scores.
         program: which FFmpeg.
         registry: as in `pyvmaf.load_model`.
+        cache: folder where the two scores of each encode are kept by the hash of what decides them; None for none.
         advance: called with (encodes done, encodes in all).
 
     Returns:
@@ -210,7 +214,7 @@ def calibrate_nr_threshold(
     samples: list[tuple[str, int, float, float]] = []
     for name, path in clips.items():
         for crf in crfs:
-            nr, vmaf = _measure(path, (entry.name, preset, crf), loaded, subsample, threads, program)
+            nr, vmaf = _kept(cache, path, (entry.name, preset, crf), loaded, subsample, threads, program)
             samples.append((name, crf, nr, vmaf))
             if advance is not None:
                 advance(len(samples), len(clips) * len(crfs))
@@ -283,6 +287,48 @@ def _clips(corpora: Sequence[Path]) -> dict[str, Path]:
             f"{', '.join(map(str, corpora))}: {len(found)} clips, but a line that leaves one out needs {_LEAST_CLIPS}"
         )
     return found
+
+
+class _Measured(Part):
+    """Scores of an encode, as the cache keeps them."""
+
+    nr: float
+    vmaf: float
+
+
+def _kept(
+    cache: Path | None,
+    path: Path,
+    how: tuple[str, str, int],
+    model: Model,
+    subsample: int,
+    threads: int,
+    program: str,
+) -> tuple[float, float]:
+    """Return the scores of an encode from the cache, or measure it."""
+    if cache is None:
+        return _measure(path, how, model, subsample, threads, program)
+    decides = {
+        "clip": sha256_file(path),
+        "encode": how,
+        "encoder": encoder_rung(*how).identity,
+        "ffmpeg": ffmpeg(program).version,
+        "model": model.sidecar["sha256"],
+        "subsample": subsample,
+        "threads": threads,
+        "code": identity("calibrate-nr-threshold"),
+        "packages": package_versions("calibrate-nr-threshold"),
+    }
+    file = cache / f"{content_hash(decides)[:32]}.nr.json"
+    try:
+        found = _Measured.model_validate_json(file.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        found = None
+    if found is None:
+        nr, vmaf = _measure(path, how, model, subsample, threads, program)
+        found = _Measured(nr=nr, vmaf=vmaf)
+        write_json(file, found.as_json(), at_once=True)
+    return found.nr, found.vmaf
 
 
 def _measure(

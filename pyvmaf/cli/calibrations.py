@@ -119,6 +119,10 @@ def calibrate_nr_threshold(
         bool, typer.Option("--allow-weak-calibration", help="Write the calibration although it misses a limit.")
     ] = False,
     subsample: Annotated[int, typer.Option("--subsample", min=1, help="Score every n-th frame.")] = 8,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder where scores are kept, to go on after an interruption. [default: none]"),
+    ] = None,
     registry: RegistryOption = None,
     program: Annotated[str, typer.Option("--ffmpeg", help="FFmpeg: embedded, system or a path.")] = "embedded",
     threads: ThreadsOption = 1,
@@ -147,6 +151,7 @@ def calibrate_nr_threshold(
             threads=threads,
             program=program,
             registry=registry,
+            cache=cache,
             advance=advance,
         )
     show_gate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
 import pyvmaf
 from pyvmaf.base.manifest import read_manifest
-from pyvmaf.checks.nr_threshold import Figures, Limits, NrThreshold, _gate, relate
+from pyvmaf.checks.nr_threshold import Figures, Limits, NrThreshold, _gate, _measure, relate
 from pyvmaf.encodes.encode import encode
 from pyvmaf.encodes.encoder import encoder_rung
 from tests.make.builders import cut
@@ -98,6 +99,36 @@ def test_a_weak_calibration_does_not_touch_an_earlier_one(tmp_path: Path, model:
     before = output.read_bytes()
     assert command(*words(model, clips, output), "--target", "50").returncode == 1
     assert output.read_bytes() == before
+
+
+def test_a_run_that_was_interrupted_goes_on(
+    tmp_path: Path, model: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weak = "--allow-weak-calibration"
+    assert command(*words(model, clips, tmp_path / "whole.json"), weak).returncode == 0
+    measured = []
+
+    def measure(path: Path, how: tuple[str, str, int], *rest: Any) -> tuple[float, float]:
+        if len(measured) == stop:
+            raise KeyboardInterrupt
+        measured.append((path.stem, how[2]))
+        return _measure(path, how, *rest)
+
+    monkeypatch.setattr("pyvmaf.checks.nr_threshold._measure", measure)
+    cached, stop = [*words(model, clips, tmp_path / "cached.json"), weak, "--cache", tmp_path / "cache"], 4
+    assert command(*cached).returncode == 130
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+    # A file of the cache that was cut is measured again.
+    next((tmp_path / "cache").iterdir()).write_text("{")
+    measured, stop = [], 99
+    assert command(*cached).returncode == 0
+    assert len(measured) == len(SOURCES) * len(CRFS) - 3
+    whole, found = (NrThreshold.read(tmp_path / f"{name}.json") for name in ("whole", "cached"))
+    assert found.samples == whole.samples
+    # Other settings do not find these scores.
+    measured = []
+    assert command(*cached, "--subsample", "3").returncode == 0
+    assert len(measured) == len(SOURCES) * len(CRFS)
 
 
 @given(st.integers(3, 8), st.integers(2, 5), st.integers(0, 2**32 - 1))
