@@ -420,7 +420,7 @@ def _read(
 ) -> LabelFile:
     """Add the rows of a file to those of their classes."""
     rows = without_score = without_size = 0
-    for where, row in read_rows(path, ()):
+    for where, row in read_rows(path, (), nan=True):
         if most and rows == most:
             break
         rows += 1

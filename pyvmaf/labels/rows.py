@@ -15,12 +15,13 @@ from pyvmaf.errors import InputError, IntegrityError, MissingFileError
 _ROWS = 1 << 16
 
 
-def read_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_rows(path: Path, required: Sequence[str], *, nan: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
     """Give the rows of a file, each with its place for messages.
 
     Args:
         path: .parquet, .csv (values are text), or else JSON lines.
         required: keys that every row must have; a value that is missing is None or an empty text.
+        nan: accept NaN and Infinity in JSON lines, which other programs write.
 
     Raises:
         MissingFileError: there is no such file.
@@ -31,7 +32,7 @@ def read_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[s
     if not path.is_file():
         raise MissingFileError(f"no such file: {path}")
     suffix = path.suffix.lower()
-    rows = _parquet(path) if suffix == ".parquet" else _csv(path) if suffix == ".csv" else _lines(path)
+    rows = _parquet(path) if suffix == ".parquet" else _csv(path) if suffix == ".csv" else _lines(path, nan)
     for where, row in rows:
         lacking = [key for key in required if row.get(key) in (None, "")]
         if lacking:
@@ -40,13 +41,13 @@ def read_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[s
         yield where, row
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _lines(path: Path, nan: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             where = f"{path}, line {number}"
             if not line.strip():
                 continue
-            row = parse_json(line, where)
+            row = parse_json(line, where, nan=nan)
             if not isinstance(row, dict):
                 raise IntegrityError(f"{where} is no JSON object")
             yield where, row

@@ -74,6 +74,15 @@ class Scores:
     def __len__(self) -> int:
         return int(self.frame_index.size)
 
+    def __repr__(self) -> str:
+        """Return one line, because arrays of a long video say nothing: the number of frames and the means."""
+        finite = {name: values[np.isfinite(values)] for name, values in self.columns.items()}
+        means = ", ".join(
+            f"{name} {values.mean():.4f}" if values.size else f"{name} -" for name, values in finite.items()
+        )
+        size = f" of {self.size}" if self.size else ""
+        return f"Scores({len(self)} frames{size}, means: {means})"
+
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         if name not in self.columns:
             raise unknown_name("column", name, self.columns)

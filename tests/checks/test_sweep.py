@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pyvmaf.base.manifest import read_manifest
 from pyvmaf.checks.sweep.document import SweepReport
-from pyvmaf.checks.sweep.encodes import options_beside, rate_mode
+from pyvmaf.checks.sweep.encodes import options_beside, rate_mode, read_encodes
 from pyvmaf.checks.sweep.fronts import front
 from pyvmaf.codecs.encoders import ENCODERS, recipe_of, rung_name
 from pyvmaf.encodes.record import Record
@@ -30,7 +30,7 @@ NOAQ = ["-aq-mode", "0"]
 def rows(src: str, options: Sequence[str], gain: float, rates: Sequence[float] = (100, 200, 400, 800)) -> Iterator[str]:
     """Encodes of x264 whose VMAF is a line over the logarithm of the bitrate."""
     for crf, kbps in zip((40, 34, 28, 22), rates, strict=False):
-        vmaf = 60 + 10 * np.log2(kbps / 100) + gain
+        vmaf = 20 + 10 * np.log2(kbps / 100) + gain
         params = ENCODERS["libx264"].arguments("medium", crf, "yuv420p", options)[8:]
         row = {"src": src, "encoder": "libx264", "preset": "medium", "crf": crf, "bitrate_kbps": kbps}
         yield json.dumps(
@@ -184,7 +184,20 @@ def test_files_that_are_no_encodes_are_refused(tmp_path: Path) -> None:
     assert "has crf 'high', which is not a number" in refused(text)
     text.write_text(json.dumps({"src": "a.mkv", "encoder": "x264", "crf": 20, "vmaf": 5}) + "\n")
     assert "no row is an encode with a bitrate and a VMAF" in refused(text)
+    text.write_text(json.dumps({"src": "a.mkv", "encoder": "x264", "crf": 20, "bitrate_kbps": 3, "vmaf": 101}) + "\n")
+    assert "has a VMAF of 101, but VMAF is from 0 to 100" in refused(text)
+    text.write_text(json.dumps({"src": "a.mkv", "encoder": "x264", "crf": 20.5, "bitrate_kbps": 3, "vmaf": 5}) + "\n")
+    assert "has CRF 20.5, but only whole quality numbers are read" in refused(text)
     assert "neither a shard (.parquet) nor a table of corpus rows (.jsonl)" in refused(tmp_path / "rows.csv")
+
+
+def test_rows_of_other_programs_may_hold_nan(tmp_path: Path) -> None:
+    """vmaf-tune writes NaN for features that it does not have; without a VMAF a row is no encode."""
+    lines = [json.loads(line) | {"adm2_mean": float("nan")} for line in rows("a.mkv", (), 0)]
+    lines[0]["vmaf_score"] = float("nan")
+    lines[0].pop("vmaf", None)
+    found = read_encodes([write(tmp_path / "rows.jsonl", map(json.dumps, lines))])
+    assert (len(found.encodes), found.left_out) == (len(lines) - 1, 1)
 
 
 def test_two_meanings_of_a_recipe_are_refused(tmp_path: Path) -> None:
@@ -192,7 +205,6 @@ def test_two_meanings_of_a_recipe_are_refused(tmp_path: Path) -> None:
     for crf, line in zip((40, 34, 28, 22), lines[4:], strict=True):
         assert json.loads(line)["crf"] == crf
     from pyvmaf.checks.sweep.compare import compare_recipes
-    from pyvmaf.checks.sweep.encodes import read_encodes
     from pyvmaf.errors import InputError
 
     encodes = read_encodes([write(tmp_path / "rows.jsonl", iter(lines))]).encodes

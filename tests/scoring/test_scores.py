@@ -64,6 +64,11 @@ class TestNotebooks:
         assert rows[1][1] == "2.2500"
         assert page.findtext("p") == "a & b"
 
+    def test_the_text_is_one_line(self) -> None:
+        assert repr(self.scores) == "Scores(3 frames, means: vmaf 2.2500, <b> 1.0000)"
+        empty = pyvmaf.Scores(np.arange(2), {"x": np.full(2, np.nan)}, size="1280x720")
+        assert repr(empty) == "Scores(2 frames of 1280x720, means: x -)"
+
     def test_a_chart_has_the_values(self) -> None:
         [values] = self.scores.plot().to_dict()["datasets"].values()
         assert [(row["frame"], row["value"]) for row in values] == [(0, 1.5), (2, 3.0)]

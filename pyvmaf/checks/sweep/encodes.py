@@ -114,9 +114,11 @@ def _of_shard(path: Path) -> Iterator[tuple[str, Encode | None]]:
 
 
 def _of_rows(path: Path) -> Iterator[tuple[str, Encode | None]]:
-    for where, row in read_rows(path, ("src",)):
+    for where, row in read_rows(path, ("src",), nan=True):
         stem = Path(str(row["src"])).stem
         mean = _number(_first(row, "vmaf_score", "vmaf"), "vmaf_score", where)
+        if mean is not None and not 0 <= mean <= 100:
+            raise InputError(f"{where} has a VMAF of {mean:g}, but VMAF is from 0 to 100")
         figures = {"mean": math.nan if mean is None else mean, "p5": math.nan}
         yield where, _encode(row, where, {"corpus": "", "source": stem, "clip": stem}, figures)
 
@@ -136,6 +138,8 @@ def _encode(
     kbps = _number(_first(row, "bitrate_kbps", "actual_kbps"), "bitrate_kbps", where)
     if not encoder or crf is None or kbps is None or kbps <= 0 or math.isnan(figures["mean"]):
         return None
+    if not crf.is_integer():
+        raise InputError(f"{where} has CRF {crf:g}, but only whole quality numbers are read: leave such rows out")
     time = _number(row.get("encode_time_ms"), "encode_time_ms", where)
     options = options_beside(encoder, preset, int(crf), row.get("extra_params") or (), where)
     words = " ".join(options)
