@@ -106,7 +106,7 @@ def test_a_run_that_was_interrupted_goes_on(
 ) -> None:
     weak = "--allow-weak-calibration"
     assert command(*words(model, clips, tmp_path / "whole.json"), weak).returncode == 0
-    measured = []
+    measured: list[tuple[str, int]] = []
 
     def measure(path: Path, how: tuple[str, str, int], *rest: Any) -> tuple[float, float]:
         if len(measured) == stop:
