@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-PROGRAMS = ("vmaf-train", "snakemake", "make", "python", "pip", "ffmpeg", "jq", "pytest", "snakefmt")
+PROGRAMS = ("vmaf-train", "snakemake", "make", "python", "pip", "ffmpeg", "pytest", "snakefmt")
 """Programs whose calls are found; a command of another one is an error."""
 
 LANGUAGES = ("console", "python", "yaml", "json", "csv", "diff", "snakemake", "text")

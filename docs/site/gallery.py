@@ -36,7 +36,7 @@ SHOWN = {
 """Files that the gallery shows: their titles and contents."""
 
 LATER = ("snakemake", "make")
-"""Programs whose calls take minutes; tests of the workflow run them."""
+"""Programs whose calls take minutes; the tests of the pages run them with a smaller configuration."""
 
 
 @contextmanager

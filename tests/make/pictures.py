@@ -20,6 +20,7 @@ from pyvmaf.models.fit import fit
 from pyvmaf.models.image.spec import ImageSpec
 from pyvmaf.models.judge import judge
 from pyvmaf.models.spec import load_spec
+from tests.make.runs import once
 
 STEPS = (8, 24, 60, 140)
 """Steps of the quantiser, the strengths of the ladder."""
@@ -81,6 +82,15 @@ def shipped(folder: Path, spec: dict[str, Any], pictures: Path, seed: int = 0, b
     judge(config, [out / "loso.json"], folder / "verdict.json", seeds=[seed])
     export(config, out / "weights.safetensors", folder / "verdict.json", pictures, out / "model.onnx")
     return out
+
+
+def no_reference(session: Path) -> Path:
+    """Return the folder, of a session, of a trained model that scores pictures without a reference, small_nr."""
+
+    def make(folder: Path) -> None:
+        shipped(folder, SCORE, write_pictures(folder / "pictures.parquet"))
+
+    return once(session, "no_reference", make)
 
 
 def texture(seed: int, height: int, width: int, frame: int = 0) -> NDArray[np.uint8]:

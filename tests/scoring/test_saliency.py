@@ -22,9 +22,8 @@ from pyvmaf.models.imported.u2netp import read
 from pyvmaf.registry.register import register
 from pyvmaf.runtime.saliency import iou, resized
 from pyvmaf.scoring.saliency import load, saliency, saliency_maps
-from tests.make.checkpoints import CONFIG, published
+from tests.make.checkpoints import converted
 from tests.make.commands import command
-from tests.make.runs import once
 from tests.make.tiny_network import Network, tiny_spec
 
 
@@ -164,14 +163,7 @@ def test_another_graph_is_not_u2netp(tiny: Path, tmp_path: Path) -> None:
 @pytest.mark.network
 def test_u2netp_maps_as_its_authors_did(session_folder: Path, shared_data: Path) -> None:
     """Two of the twelve masks that the authors publish; bench/bench_imported.py measures all."""
-    weights = published("u2netp")
-
-    def make(root: Path) -> None:
-        report = root / "results/models/u2netp/converted/conversion.json"
-        convert(CONFIG / "u2netp.yaml", report, weights=weights)
-        register([report], root / "results/registry/registry.json")
-
-    registry = once(session_folder, "u2netp", make) / "results/registry/registry.json"
+    registry = converted(session_folder, "u2netp") / "results/registry/registry.json"
     mirror = json.loads((registry.parents[1] / "models/u2netp/converted/mirror.json").read_text())
     assert mirror["schema"] == "u2netp-mirror-export-manifest-v1"
     model = load(registry=registry)

@@ -10,25 +10,15 @@ import pytest
 
 from pyvmaf.corpora.scan import Options, scan
 from pyvmaf.errors import InputError
-from pyvmaf.models.imported.convert import convert
-from pyvmaf.registry.register import register
 from pyvmaf.scoring.shots import finder, shots
-from tests.make.checkpoints import CONFIG, published
+from tests.make.checkpoints import converted
 from tests.make.commands import command
-from tests.make.runs import once
 
 
 @pytest.fixture(scope="session")
 def registry(session_folder: Path) -> Path:
     """A registry with the published weights of TransNet V2."""
-    weights = published("transnet_v2")
-
-    def make(root: Path) -> None:
-        report = root / "results/models/transnet_v2/converted/conversion.json"
-        convert(CONFIG / "transnet_v2.yaml", report, weights=weights)
-        register([report], root / "results/registry/registry.json")
-
-    return once(session_folder, "transnet", make) / "results/registry/registry.json"
+    return converted(session_folder, "transnet_v2") / "results/registry/registry.json"
 
 
 @pytest.mark.network
