@@ -30,6 +30,12 @@ _REACH = 0.8
 _NOISE = 0.06
 """What deviates for one CRF alone, as a share of all deviation."""
 
+_APART = 0.6
+"""What deviates for one encoder alone, as a share of all deviation."""
+
+Deviation = tuple[float, float]
+"""Logarithm of the expected loss, and how far that of the measured one is from it."""
+
 NEUTRAL: dict[str, tuple[float, float]] = {
     "libx264": (26.3, 31.5),
     "libx265": (26.8, 32.3),
@@ -54,10 +60,12 @@ class Expected:
     Attributes:
         crfs: the CRFs there are, ascending, one apart.
         curve: their expected quality [n], which does not rise.
+        others: deviations of the clip from the curves of other encoders.
     """
 
     crfs: range
     curve: NDArray[np.float64]
+    others: tuple[Deviation, ...] = ()
 
     @classmethod
     def neutral(cls, entry: Encoder) -> Expected:
@@ -76,18 +84,24 @@ class Expected:
         Returns:
             The curve [n], 0 to 100, and how uncertain it still is [n]: 0 where it was measured, 1 as before.
         """
-        if not measured:
+        known = [*self.deviations(measured), *self.others]
+        if not known:
             return self.curve, np.ones(len(self.crfs))
         expected = _loss(self.curve)
-        at = np.array([self.crfs.index(crf) for crf in measured])
-        alike = np.exp(-0.5 * (np.subtract.outer(expected, expected[at]) / _REACH) ** 2)
-        weights = np.linalg.solve(alike[at] + _NOISE**2 * np.eye(at.size), alike.T)
-        loss = expected + weights.T @ (_loss(np.array(list(measured.values()))) - expected[at])
-        left = 1 - np.einsum("ij,ji->i", alike, weights)
-        left[at] = 0
-        curve = _quality(loss)
-        curve[at] = list(measured.values())
+        at, away = np.array(known).T
+        noise = np.repeat([_NOISE, _APART], [len(measured), len(self.others)])
+        alike = _alike(expected, at)
+        weights = np.linalg.solve(_alike(at, at) + np.diag(noise**2), alike.T)
+        curve, left = _quality(expected + weights.T @ away), 1 - np.einsum("ij,ji->i", alike, weights)
+        for crf, quality in measured.items():
+            curve[crf - self.crfs[0]], left[crf - self.crfs[0]] = quality, 0
         return curve, np.sqrt(np.maximum(left, 0))
+
+    def deviations(self, measured: Mapping[int, float]) -> list[Deviation]:
+        """Return how far measurements, by CRF, are from the curve."""
+        at = [crf - self.crfs[0] for crf in measured]
+        expected = _loss(self.curve[at])
+        return list(zip(expected.tolist(), (_loss(np.array([*measured.values()])) - expected).tolist(), strict=True))
 
 
 def bent(crfs: range, curve: NDArray[np.float64], corners: Iterable[int]) -> NDArray[np.float64]:
@@ -95,6 +109,12 @@ def bent(crfs: range, curve: NDArray[np.float64], corners: Iterable[int]) -> NDA
     inside = [crf for crf in corners if crf in crfs]
     at = np.unique([crfs[0], *inside, crfs[-1]])
     return _quality(np.interp(crfs, at, _loss(curve[at - crfs[0]])))
+
+
+def _alike(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how alike deviations are where so much is expected to be lost, [n, m] of [n] and [m]."""
+    alike: NDArray[np.float64] = np.exp(-0.5 * (np.subtract.outer(one, other) / _REACH) ** 2)
+    return alike
 
 
 def _loss(quality: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -135,8 +155,9 @@ def search(expected: Expected, target: float, measure: Callable[[int], float], m
     """
     crfs = expected.crfs
     measured: dict[int, float] = {}
-    curve, first, last = expected.curve, crfs[0], crfs[-1]
+    first, last = crfs[0], crfs[-1]
     while True:
+        curve, _ = expected.given(measured)
         among = range(first, last + 1)
         crf = min(among, key=lambda one: (abs(curve[one - crfs[0]] - target), one))
         value = measured[crf] = measure(crf)
@@ -161,4 +182,3 @@ def search(expected: Expected, target: float, measure: Callable[[int], float], m
             )
         if len(measured) >= most:
             return Found(nearest, measured, f"{most} encodes did not reach it")
-        curve, _ = expected.given(measured)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -27,7 +27,7 @@ from pyvmaf.errors import InputError
 from pyvmaf.scoring.heights import versions
 from pyvmaf.scoring.hull import hull
 from pyvmaf.scoring.predictors import Predictor
-from pyvmaf.scoring.search import TOLERANCE, Expected, search
+from pyvmaf.scoring.search import TOLERANCE, Deviation, Expected, search
 from pyvmaf.scoring.trials import BY_DEFAULT, Advance, Pool, Trial, Trials, Work, labelled
 from pyvmaf.video.reader import Reader
 from pyvmaf.video.remembered import Remembered
@@ -309,6 +309,7 @@ class _Asking:
         pool: of the target.
         trials: what makes encodes and measures them; None to measure nothing.
         height: lines of the version.
+        deviations: of the encoders so far, from what was predicted (True) or from the curve of all clips.
     """
 
     loaded: Predictor | None
@@ -317,6 +318,7 @@ class _Asking:
     pool: Pool
     trials: Trials | None
     height: int
+    deviations: dict[bool, list[Deviation]] = field(default_factory=lambda: {True: [], False: []})
 
     def suggest(self, entry: Encoder, preset: str) -> Suggestion:
         """Return the suggestion of an encoder."""
@@ -354,7 +356,10 @@ class _Asking:
                 made[crf] = self.trials.at(entry, preset, crf, before and f" ({before[2:]})")
                 return made[crf].vmaf[self.pool]
 
+            deviations = self.deviations[bool(points)]
+            expected = replace(expected, others=tuple(deviations))
             found = search(expected, self.target, measure)
+            deviations += expected.deviations(found.measured)
             crf, why = found.crf, found.why
             measured = [
                 Measured(crf=crf, vmaf=trial.vmaf[self.pool], bitrate_kbps=trial.bitrate_kbps, hull=False)

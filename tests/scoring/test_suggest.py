@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,14 @@ def test_a_curve_goes_through_what_was_measured_and_is_surer_near_it() -> None:
     again, less = expected.given({30: 93.0, 40: 70.0})
     assert again[39] == 70
     assert (less <= left + 1e-9).all()
+    # Another encoder, of which the clip loses as much less than is expected, is expected to lose less.
+    other = Expected(range(1, 52), np.linspace(99, 20, 51))
+    told = replace(other, others=tuple(expected.deviations({30: 93.0})))
+    moved, unsure = told.given({})
+    assert (moved >= other.curve).all()
+    assert moved[10] > other.curve[10] + 1
+    assert 0.4 < unsure[10] < 0.8
+    assert told.given({20: 60.0})[0][19] == 60
 
 
 def test_a_search_that_cannot_says_between_what() -> None:
