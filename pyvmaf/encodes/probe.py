@@ -47,9 +47,8 @@ OPTIONS: Mapping[str, str] = {
     "crf": str(CRF),
     "forced-idr": "1",
     # What decides the quality of a picture in the slower presets, which ultrafast leaves out: how often later pictures use it
-    # (mbtree), and where the eye sees errors (aq-mode). Without asm: with AVX-512 mbtree reads memory that it did not write,
-    # and the same pictures get other sizes each time. On a band that costs next to nothing.
-    "x264-params": "bframes=3:b-adapt=1:mbtree=1:rc-lookahead=40:aq-mode=1:weightp=1:scenecut=40:keyint=250:threads=1:asm=0:log-level=none",
+    # (mbtree), and where the eye sees errors (aq-mode).
+    "x264-params": "bframes=3:b-adapt=1:mbtree=1:rc-lookahead=40:aq-mode=1:weightp=1:scenecut=40:keyint=250:threads=1:log-level=none",
 }
 """Settings of the fast encode. A prediction depends on them: they are part of every report."""
 
