@@ -7,17 +7,23 @@ come first, so that no process has a long file left when the others are done.
 
 from __future__ import annotations
 
-# Files that take more than 20 s of processor time, the longest first.
+# Files that take more than 13 s of processor time, the longest first.
 LONGEST = (
     "tests/workflow/test_recovery.py",
-    "tests/workflow/test_plan.py",
-    "tests/workflow/test_environments.py",
-    "tests/workflow/test_end_to_end.py",
     "tests/docs/test_commands.py",
+    "tests/workflow/test_environments.py",
+    "tests/workflow/test_plan.py",
     "tests/workflow/test_builders.py",
+    "tests/scoring/test_shots.py",
     "tests/workflow/test_contributing.py",
+    "tests/workflow/test_pairs.py",
+    "tests/native/test_cuda_engine.py",
+    "tests/studies/test_tune.py",
+    "tests/encodes/test_encode.py",
+    "tests/workflow/test_additions.py",
+    "tests/workflow/test_frames.py",
+    "tests/models/image/test_frozen.py",
     "tests/base/test_code.py",
-    "tests/studies/test_mix.py",
 )
 # Files whose tests share only fixtures that all processes share: each test is a piece of work.
 DIVISIBLE = ("tests/workflow/test_recovery.py",)
