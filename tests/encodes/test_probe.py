@@ -132,12 +132,11 @@ def test_clips_become_a_table_for_join(embedded_corpus: dict[str, Path], tmp_pat
     assert "several clips make a table" in refusal("probe", *clips, "--saliency", "none")
 
 
-@pytest.mark.parametrize("name", ["bikes_2", "city_1"])
-def test_facts_are_the_same_each_time(embedded_corpus: dict[str, Path], name: str) -> None:
-    """Of pictures whose macroblocks are no multiple of eight, on which x264's AVX-512 is not."""
-    first = probe(embedded_corpus[name]).facts
+def test_facts_are_the_same_each_time(embedded_corpus: dict[str, Path]) -> None:
+    """Of pictures whose macroblocks are no multiple of eight, on which x264 with AVX-512 is not the same each time."""
+    first, *others = [probe(embedded_corpus["bikes_2"]).facts for _ in range(4)]
     assert first.width // 16 % 8
-    assert all(probe(embedded_corpus[name]).facts == first for _ in range(4))
+    assert all(one == first for one in others)
 
 
 def test_a_report_is_the_same_each_time_and_says_what_it_lacks(clip: Path, tmp_path: Path) -> None:
