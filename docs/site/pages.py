@@ -16,6 +16,8 @@ from typing import Any
 REPOSITORY = Path(__file__).parents[2]
 GALLERY = Path(os.environ.get("PYVMAF_GALLERY", REPOSITORY / "build" / "gallery"))
 
+_PUBLISHED = re.compile(r"^@publishes\(\"([a-z0-9-]+)\"\)\ndef ([a-z]\w*)", re.MULTILINE)
+
 COMMANDS = {
     "Score and choose": ("score", "scoring", "suggest"),
     "Data": ("corpora", "labels", "encodes", "features", "frames", "tables"),
@@ -69,6 +71,7 @@ def pages() -> Iterator[tuple[str, str]]:
     for title, modules in COMMANDS.items():
         yield _commands_page(title), "\n".join([f"# {title}", *_commands(modules)])
     yield "reference/python.md", _python()
+    yield "reference/functions.md", "\n".join(_functions())
     yield "reference/configuration.md", (REPOSITORY / "config" / "README.md").read_text(encoding="utf-8")
     yield "reference/documents.md", "\n".join(_documents())
     yield "reference/features.md", "\n".join(_features())
@@ -92,6 +95,7 @@ def _index() -> str:
         lines.append(f"| [{title}]({page}) | {', '.join(f'[{verb}]({page}#{verb})' for verb in _verbs(modules))} |")
     lines += [
         "| [Python](python.md) | the package `pyvmaf` |",
+        "| [Functions of the verbs](functions.md) | what each verb calls |",
         "| [Configuration](configuration.md) | every key of a run |",
         "| [Documents](documents.md) | every JSON file that a verb writes |",
         "| [Features](features.md) | every feature, with its range and cost |",
@@ -166,13 +170,31 @@ def _python() -> str:
     homes = [f"{pyvmaf._HOMES[name]}.{name}" for name in pyvmaf.__all__]
     more = [
         "pyvmaf.errors", "pyvmaf.video.reader.Reader", "pyvmaf.engines.libvmaf.context.Context",
-        "pyvmaf.engines.libvmaf.models.predict",
+        "pyvmaf.engines.libvmaf.models.predict", "pyvmaf.metrics", "pyvmaf.splits",
     ]  # fmt: skip
     lines = ["# Python", "", "`import pyvmaf` gives", ""]
     lines += [f"- [`pyvmaf.{home.rpartition('.')[2]}`](#{home})" for home in homes]
     lines += ["", "## The package", "", *(f"::: {home}\n" for home in homes)]
     lines += ["## Parts of it", "", *(f"::: {home}\n" for home in more)]
     return "\n".join(lines)
+
+
+def _functions() -> Iterator[str]:
+    """Functions that verbs call, by stage: those that are published as a verb."""
+    from pyvmaf.base.verbs import BY_HAND, STAGES, VERBS
+
+    published: dict[str, list[str]] = {}
+    for path in sorted(REPOSITORY.glob("pyvmaf/**/*.py")):
+        module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+        for verb, function in _PUBLISHED.findall(path.read_text(encoding="utf-8")):
+            published.setdefault(verb, []).append(f"{module}.{function}")
+    yield from ("# Functions of the verbs", "")
+    yield "A verb is one call of one function, which a program can call, too: it writes the same files with the same manifests."
+    for stage in (*STAGES, *BY_HAND):
+        rows = {verb: row for verb, row in VERBS.items() if row.stage == stage}
+        names = [name for verb, row in rows.items() for name in published.get(verb, (row.entry,))]
+        if names:
+            yield from ("", f"## {stage.capitalize()}", "", *(f"::: {name}\n" for name in names))
 
 
 def _documents() -> Iterator[str]:

@@ -15,6 +15,7 @@ import yaml
 
 import pyvmaf
 from docs.site import build, check, gallery, pages
+from pyvmaf.base.verbs import VERBS as TABLE
 from pyvmaf.cli import VERBS
 from tests.docs import lines
 from tests.make.runs import once
@@ -85,6 +86,10 @@ def test_the_reference_has_every_verb_option_function_key_and_document(site: Pat
     for name in pyvmaf.__all__:
         home = f"{pyvmaf._HOMES[name]}.{name}"
         assert f'id="{home}"' in python
+    functions = (site / "reference" / "functions.html").read_text()
+    shown = {name.rpartition(".")[0] for name in re.findall(r'id="(pyvmaf\.[\w.]+)"', functions)}
+    for verb, row in TABLE.items():
+        assert (row.entry if verb != "extract-frames" else "pyvmaf.frames.stage") in shown, verb
     documents = (site / "reference" / "documents.html").read_text()
     for path in (REPOSITORY / "docs" / "schemas").glob("*.schema.json"):
         assert f'id="{path.name.removesuffix(".schema.json")}"' in documents
