@@ -9,8 +9,8 @@ from __future__ import annotations
 
 # Files that take more than 13 s of processor time, the longest first.
 LONGEST = (
-    "tests/workflow/test_recovery.py",
     "tests/docs/test_commands.py",
+    "tests/workflow/test_recovery.py",
     "tests/workflow/test_environments.py",
     "tests/workflow/test_plan.py",
     "tests/workflow/test_builders.py",

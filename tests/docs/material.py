@@ -72,7 +72,7 @@ _CONFIG: dict[str, Any] = {
     "models": ["vmaf_tiny_v2"],
     "ladders": {
         "libx264": {"presets": ["ultrafast"], "crfs": [30, 44]},
-        "libsvtav1": {"presets": ["12"], "crfs": [40, 60]},
+        "libsvtav1": {"presets": ["12"], "crfs": [50]},
     },
 }
 
@@ -202,6 +202,9 @@ def corpora(folder: Path, given: Given) -> None:
     shutil.copy(folder / "videos" / "pairs.csv", folder / "pairs.csv")
     # Clips of datasets are encoded and measured. A model takes two sources, which the two corpora of pairs have.
     configure(folder, models=[], codecs=["libx264"])
+    model = folder / "config" / "models" / "vmaf_tiny_v2.yaml"
+    spec = yaml.safe_load(model.read_text())
+    write_yaml(model, spec | {"gates": spec["gates"] | {"hard_negatives": None}, "quantised": []})
     konvid(folder)
     youtube_ugc(folder)
     bvi_dvc(folder)
@@ -385,8 +388,10 @@ def labels(folder: Path, _: Given) -> None:
 def models(folder: Path, given: Given) -> None:
     _with_negatives(folder)
     take(folder, given, "efficientnet_lite0")
-    shutil.copy(REPOSITORY / "config" / "models" / "nr_metric_v2.yaml", folder / "config" / "models")
-    write_pictures(folder / "results" / "tables" / "pictures.parquet", sources=6, frames=1, size=(224, 232))
+    spec = yaml.safe_load((REPOSITORY / "config" / "models" / "nr_metric_v2.yaml").read_text())
+    few = {"crops": spec["crops"] | {"views": 1}, "split": spec["split"] | {"k": 2}}
+    write_yaml(folder / "config" / "models" / "nr_metric_v2.yaml", spec | few)
+    write_pictures(folder / "results" / "tables" / "pictures.parquet", sources=2, frames=1, size=(224, 232))
     take_no_reference(folder, given)
     rated_videos(folder)
     ensemble(folder)

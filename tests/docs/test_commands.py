@@ -64,12 +64,11 @@ NAMES = {
 
 
 RUN_BY = {
-    "make test": ("Makefile", r"^tests: setup\n\t@MAKEFLAGS= pytest (?!.*tests/)"),
-    "make setup CUDA=1": ("Makefile", r"^test: setup\n\t\+@\$\(beside\) types cuda "),
-    "make wheel": ("Makefile", r"^wheel: setup\n\tpython scripts/wheel\.py$"),
+    "make test": "runs the tests of this folder with all others",
+    "make setup CUDA=1": "builds with CUDA in place of the installed extension what `make cuda` builds beside it, which `make test` does first",
+    "make wheel": "takes two minutes of processor time and ends with checks of its own; run by hand before a release",
 }
-"""Commands that are not run here, and the lines that run them or the same build: these tests are `make test`, which first builds the extension
-with CUDA (`make cuda`) with the compiler and the options of `make setup CUDA=1`."""
+"""Commands that are not run here, and what is to be known of them."""
 
 NEEDS = {
     "--backend libvmaf-cuda": "libvmaf-cuda",
@@ -355,7 +354,10 @@ def test_everything_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
         assert page.rpartition("/")[2] in (REPOSITORY / test).read_text()
     python = sum(block.language == "python" for text in PAGES.values() for block in blocks(text))
     with capsys.disabled():
-        print(f"\ncommands of pages: {len(found)}, all of them run; {len(RUN_BY)} of them by other tests")
+        run = [command for command in found if command not in RUN_BY]
+        print(f"\ncommands of pages: {len(run)} of {len(found)} run here")
+        for command, reason in RUN_BY.items():
+            print(f"  not {command}: {reason}")
         print(
             f"Python blocks: {python - sum(map(len, COMPILED.values()))} run, {sum(map(len, COMPILED.values()))} compiled only"
         )
