@@ -63,6 +63,8 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> InputError:
     # Only a mistake needs it.
     from difflib import get_close_matches
 
+    if not names:
+        return InputError(f"unknown {kind} {shown(name)}: there is none at all")
     near = get_close_matches(name[:200], names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(f"unknown {kind} {shown(name)}: {hint}valid: {', '.join(names)}")

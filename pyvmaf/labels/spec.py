@@ -142,6 +142,11 @@ def find_spec(name: str) -> Path:
     found = FOLDER / f"{name}.yaml"
     if not found.is_file():
         known = sorted(item.stem for item in FOLDER.glob("*.yaml"))
+        if not known:
+            raise MissingFileError(
+                f"unknown dataset {name!r}: there are no specs in {FOLDER}, which a checkout has: run it there, or give the path "
+                "of a spec, see docs/labels.md"
+            )
         raise MissingFileError(
             f"{unknown_name('dataset', name, known)}; or give the path of a spec, see docs/labels.md"
         )

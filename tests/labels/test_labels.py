@@ -247,7 +247,7 @@ def test_joins_that_are_refused_write_nothing(home: Path, options: dict[str, Any
     assert not list(Path().glob("rated*"))
 
 
-def test_the_commands(home: Path, videos: Path) -> None:
+def test_the_commands(home: Path, videos: Path, tmp_path: Path) -> None:
     done = command("labels", "scores.csv", "--dataset", "small", "--videos", videos, "-o", "x.jsonl", cwd=home)
     assert (done.returncode, done.stdout) == (0, "x.jsonl: 4 videos, read as scores.csv\n")
     assert command("aggregate", "x.jsonl", "-o", "y.jsonl", cwd=home).stdout == "y.jsonl: 3 of 4 rows of 1 files\n"
@@ -258,3 +258,6 @@ def test_the_commands(home: Path, videos: Path) -> None:
     wrong = command("labels", "scores.csv", "--dataset", "smal", "-o", "x.jsonl", cwd=home)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     assert "unknown dataset 'smal': did you mean 'small'" in wrong.stderr
+    (tmp_path / "elsewhere").mkdir(exist_ok=True)
+    nowhere = command("labels", "scores.csv", "--dataset", "small", "-o", "x.jsonl", cwd=tmp_path / "elsewhere")
+    assert "unknown dataset 'small': there are no specs in config/labels" in nowhere.stderr
