@@ -56,6 +56,13 @@ def suggest(
             help="Lines of the encodes, with --verify: smaller ones are scaled up to be measured. [default: the clip's]",
         ),
     ] = None,
+    stretches: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="With --verify: encode and measure so many stretches of 10 s, spread over the clip; 0: all of it.",
+        ),
+    ] = 0,
     recipes: Annotated[
         Path | None,
         typer.Option(
@@ -111,6 +118,7 @@ def suggest(
             pool=asked,
             verify=verify,
             heights=() if heights is None else whole_numbers("--height", heights, "360,720"),
+            stretches=stretches,
             samples=samples,
             saliency=lambda: for_probes(None, registry),
             recipe=None if recipes is None or content_class is None else _recipe(recipes, content_class),
@@ -163,6 +171,9 @@ def _print(report: SuggestReport) -> None:
             *ends,
         )
     print_whole(table)
+    if report.sample is not None:
+        parts = ", ".join(f"{first} to {last}" for first, last in report.sample.stretches)
+        say(f"of a part of the clip, quality and bitrate alike: frames {parts}")
     _print_hull(report)
     for codec in dict.fromkeys(item.codec for item in report.suggestions if not item.curve):
         why = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pyvmaf.errors import InputError
-from pyvmaf.video.ffmpeg import DETERMINISTIC, ffmpeg, run
+from pyvmaf.video.ffmpeg import DETERMINISTIC, Advance, ffmpeg, run
 from pyvmaf.video.reader import Reader
 
 SMALLEST = 36
@@ -64,16 +64,35 @@ def versions(reader: Reader, heights: Sequence[int], folder: Path, program: str)
             continue
         width = max(2, round(form.width * height / form.height / 2) * 2)
         path = folder / f"{height}.mkv"
-        words: list[str | Path] = [
-            "-max_error_rate",
-            "0",
-            "-i",
-            clip,
-            "-map",
-            f"0:v:{reader.index}",
-            "-an",
-            *DETERMINISTIC,
-        ]
-        words += ["-vf", f"scale={width}:{height}:flags=lanczos+accurate_rnd", "-fps_mode", "passthrough"]
-        run(ffmpeg(program), [*words, "-c:v", "ffv1", "-level", "3", "-f", "matroska", path], what=f"scale {clip}")
+        stored(reader, path, f"scale={width}:{height}:flags=lanczos+accurate_rnd", program, what=f"scale {clip}")
         yield Version(path, clip, width, height)
+
+
+def stored(
+    reader: Reader, path: Path, chain: str, program: str, *, what: str, frames: int = 0, advance: Advance | None = None
+) -> None:
+    """Store frames of a clip without loss.
+
+    Args:
+        reader: the clip.
+        path: the file to write, Matroska.
+        chain: filters of FFmpeg that the frames pass.
+        program: which FFmpeg.
+        what, frames, advance: as of `pyvmaf.video.ffmpeg.run`.
+    """
+    words: list[str | Path] = ["-max_error_rate", "0", "-i", reader.path, "-map", f"0:v:{reader.index}", "-an"]
+    words += [
+        *DETERMINISTIC,
+        "-vf",
+        chain,
+        "-fps_mode",
+        "passthrough",
+        "-c:v",
+        "ffv1",
+        "-level",
+        "3",
+        "-f",
+        "matroska",
+        path,
+    ]
+    run(ffmpeg(program), words, what=what, frames=frames, advance=advance)

@@ -11,14 +11,26 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pyvmaf.base.document import Call, Document, Name, OptionalKey, Part, Positive, RunProvenance, Sha256, Size, publish
-from pyvmaf.base.files import sha256_file
+from pyvmaf.base.document import (
+    Call,
+    Count,
+    Document,
+    Name,
+    OptionalKey,
+    Part,
+    Positive,
+    RunProvenance,
+    Sha256,
+    Size,
+    publish,
+)
+from pyvmaf.base.files import content_hash, sha256_file
 from pyvmaf.base.outputs import claim, publishes, reading
 from pyvmaf.codecs.encoders import Encoder
 from pyvmaf.codecs.encoders import encoder as find_encoder
@@ -28,6 +40,7 @@ from pyvmaf.scoring.heights import versions
 from pyvmaf.scoring.hull import hull
 from pyvmaf.scoring.predictors import Predictor
 from pyvmaf.scoring.search import TOLERANCE, Deviation, Expected, search
+from pyvmaf.scoring.stretches import sampled
 from pyvmaf.scoring.trials import BY_DEFAULT, Advance, Pool, Trial, Trials, Work, labelled
 from pyvmaf.video.reader import Reader
 from pyvmaf.video.remembered import Remembered
@@ -97,6 +110,15 @@ class Suggestion(Part):
     )
 
 
+Ends = Annotated[list[Count], Field(min_length=2, max_length=2)]
+
+
+class Sample(Part):
+    """The part of a clip that stands for it."""
+
+    stretches: list[Ends] = Field(min_length=1, description="First and last frame of each, which were joined")
+
+
 class SuggestReport(Document):
     """CRFs for a target quality."""
 
@@ -107,6 +129,9 @@ class SuggestReport(Document):
     sha256: Sha256
     target: Size = Field(description="With the offset of the recipe, if there is one")
     recipe: OptionalKey[AppliedRecipe] = None
+    sample: OptionalKey[Sample] = Field(
+        default=None, description="What was predicted, encoded and measured; absent: the whole clip"
+    )
     pool: Pool
     tolerance: Size
     predictor: Name | None = Field(
@@ -148,6 +173,7 @@ def suggest(
     pool: Pool | None = None,
     verify: bool = False,
     heights: Sequence[int] = (),
+    stretches: int = 0,
     samples: int = 0,
     saliency: Callable[[], Saliency | None] | None = None,
     recipe: Recipe | None = None,
@@ -168,6 +194,8 @@ def suggest(
             does not know is searched for without a prediction.
         heights: lines of the encodes, the clip's own or fewer; none for the clip's own. With smaller ones `verify` is needed,
             because a predictor knows nothing of the loss by scaling.
+        stretches: encode and measure so many stretches (`pyvmaf.scoring.stretches.sampled`), joined to one clip; 0 for the whole
+            clip. With them `verify` is needed.
         samples: of the probe.
         saliency: gives what measures the saliency of a probe; called if the predictor reads it.
         recipe: what the clip's class of content changes.
@@ -181,6 +209,8 @@ def suggest(
     """
     asked, target = target, target + (0 if recipe is None else recipe.offset)
     _check_asked(asked, target, codecs, preset=preset, recipe=recipe, measured=verify, scaled=bool(heights))
+    if stretches and not verify:
+        raise InputError("--stretches needs --verify: they are encoded and measured (--samples is of the probe)")
     if predictor is None and not verify:
         raise InputError(
             "no predictor is named or registered: name one with --predictor, or measure encodes with --verify, which needs none"
@@ -206,15 +236,19 @@ def suggest(
             "preset": preset,
             "verify": verify,
             "heights": list(heights),
+            "stretches": stretches,
             "samples": samples,
         },
         inputs=inputs,
     )
     sha256 = sha256_file(path)
-    reader = Reader(path)
-    reference = Remembered(reader)
+    reader, cut = Reader(path), list[list[int]]()
     suggestions = []
     with tempfile.TemporaryDirectory(prefix="vmaf-train-") as folder:
+        if stretches:
+            telling = None if advance is None else labelled(advance, "cut")
+            reader, cut = sampled(reader, stretches, Path(folder), work.program, telling)
+        reference = Remembered(reader)
         for version in versions(reader, heights, Path(folder), work.program):
             facts = None
             if loaded is not None and any(loaded.report.knows(entry.name) for entry in encoders):
@@ -225,7 +259,7 @@ def suggest(
                     cache=work.cache,
                     advance=None if advance is None else labelled(advance, "probe"),
                 ).facts
-            trials = Trials(version, sha256, reference, work, advance) if verify else None
+            trials = Trials(version, content_hash([sha256, cut]), reference, work, advance) if verify else None
             asking = _Asking(loaded, facts, target, pool, trials, version.height)
             suggestions += [asking.suggest(entry, str(preset or entry.preset_default)) for entry in encoders]
     report = SuggestReport(
@@ -233,6 +267,7 @@ def suggest(
         sha256=sha256,
         target=target,
         recipe=None if recipe is None else _applied(recipe, asked),
+        sample=Sample(stretches=cut) if cut else None,
         pool=pool,
         tolerance=TOLERANCE,
         predictor=None if loaded is None else loaded.report.model,

@@ -84,8 +84,8 @@ class Trials:
 
     Attributes:
         version: the clip at a size.
-        sha256: of the clip itself.
-        reference: the frames of the clip itself, which encodes are measured against.
+        sha256: of what decides the frames of `reference`.
+        reference: the frames of the clip, which encodes are measured against.
         work: how they are made.
         advance: called as frames are encoded and measured; None for nobody.
     """

@@ -361,6 +361,34 @@ def test_a_registered_predictor_is_found(
     assert "libvpx-vp9: predictor_v2 does not know it" in done.stdout
 
 
+def test_stretches_stand_for_a_long_clip(
+    predictor: Path, embedded_corpus: dict[str, Path], ffmpeg: str, tmp_path: Path
+) -> None:
+    from pyvmaf import score
+
+    slow, part = tmp_path / "slow.mkv", tmp_path / "part.mkv"
+    for source, options, target in (
+        (embedded_corpus["bikes_1"], ["-vf", "settb=1,setpts=N", "-frames:v", "24", "-r", "1"], slow),
+        (slow, ["-vf", "trim=start_frame=7:end_frame=17,setpts=PTS-STARTPTS"], part),
+    ):
+        subprocess.run([ffmpeg, "-v", "error", "-i", source, *options, "-c:v", "ffv1", target], check=True)
+    words = ("suggest", slow, "--predictor", predictor, "--preset", "ultrafast", "--output", tmp_path / "found.json")
+    done = command(*words, "--target", 70, "--verify", "--stretches", 1, "--cache", tmp_path / "cache")
+    assert "of a part of the clip, quality and bitrate alike: frames 7 to 16" in done.stdout
+    body = json.loads((tmp_path / "found.json").read_text())
+    assert body["sample"] == {"stretches": [[7, 16]]}
+    assert body["sha256"] == sha256_file(slow)
+    made = body["suggestions"][0]["measured"][0]
+    encode = tmp_path / "encode.mkv"
+    how = ("--codec", "libx264", "--preset", "ultrafast", "--crf", made["crf"])
+    assert command("encode", part, encode, *how).returncode == 0
+    assert made["vmaf"] == pytest.approx(float(np.mean(score(part, encode)["vmaf"])), abs=1e-9)
+    # Stretches that are longer than the clip are the clip, which the cache tells from its part.
+    command(*words, "--target", 70, "--verify", "--stretches", 3, "--cache", tmp_path / "cache")
+    assert "sample" not in json.loads((tmp_path / "found.json").read_text())
+    assert "--stretches needs --verify" in refusal(*words, "--stretches", 2)
+
+
 def test_smaller_versions_are_measured_at_the_size_of_the_clip(
     predictor: Path, embedded_corpus: dict[str, Path], ffmpeg: str, tmp_path: Path
 ) -> None:
