@@ -5,7 +5,7 @@ Needs three environment variables; without them nothing is measured:
 - BENCH_PREDICTOR: ``predictor.json`` of a predictor that was trained without the clips.
 - BENCH_CLIPS: the clips, separated by ``:``.
 - AB_AV1: the program, from ``cargo install ab-av1``. It runs the FFmpeg of imageio-ffmpeg, which must be found as ``ffmpeg`` and
-  beside it a program ``ffprobe``.
+  beside it a program ``ffprobe``, whose processor time counts: a script that starts Python would be slower than a binary.
 
 Both search whole quality numbers with the same encoder, preset, clip and size of the picture. ab-av1 takes a CRF whose VMAF is at
 least the target. The error of both is the distance between target and VMAF of the encode at their CRF, measured once more in the

@@ -91,6 +91,7 @@ def suggest(
 
     Examples:
       vmaf-train suggest film.mkv --codec libx264,svtav1 --target 93 --verify
+
       vmaf-train suggest film.mkv --codec svtav1 --target 93 --predictor results/predictor/predictor.json
     """
     from pyvmaf.errors import InputError, unknown_name
