@@ -34,6 +34,8 @@ def offered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         ("vmaf-train quan", {"quantize-int8"}),
         ("vmaf-train tune --ob", {"--objective"}),
         ("vmaf-train tune --backend ", {"optuna", "ray"}),
+        ("vmaf-train encode a.mkv b.mkv --codec libx", {"libx264", "libx265"}),
+        ("vmaf-train calibrate-nr-threshold clips --codec av", {"av1", "avc"}),
         ("vmaf-train score --features canonical6,cie", {"canonical6,ciede2000"}),
         ("vmaf-train subset-sweep --subsets canonical6,B-ssim", {"canonical6,B-ssimulacra2"}),
     ],

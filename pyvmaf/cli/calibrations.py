@@ -11,6 +11,12 @@ from pyvmaf.cli.common import RegistryOption, ThreadsOption, progress, whole_num
 from pyvmaf.cli.show import figure, new_table, print_whole, show_gate
 
 
+def _complete_codec(incomplete: str) -> list[str]:
+    from pyvmaf.cli.encodes import complete_codec
+
+    return complete_codec(incomplete)
+
+
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command("calibrate-recipes")(calibrate_recipes)
@@ -105,7 +111,7 @@ def calibrate_nr_threshold(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="MD", help="The report. [default: OUTPUT with the suffix .md]")
     ] = None,
-    codec: Annotated[str, typer.Option("--codec", help="The encoder.")] = "libx264",
+    codec: Annotated[str, typer.Option("--codec", help="The encoder.", autocompletion=_complete_codec)] = "libx264",
     preset: Annotated[str | None, typer.Option("--preset", help="Its speed. [default: that of the encoder]")] = None,
     crf: Annotated[
         str, typer.Option("--crf", "--crfs", metavar="N,…", help="Quality numbers of each clip.")

@@ -9,7 +9,7 @@ from typing import Annotated
 from pyvmaf.base.terminal import say
 from pyvmaf.cli import declared as typer
 from pyvmaf.cli.common import CodeOption, RegistryOption, check_code, progress
-from pyvmaf.codecs.encoders import ENCODERS
+from pyvmaf.codecs.encoders import ALIASES, ENCODERS
 from pyvmaf.encodes.distortion import DEFAULT, DISTORTIONS, kind, uses
 from pyvmaf.errors import InputError
 
@@ -27,6 +27,11 @@ SkipOption = Annotated[
 ]
 
 
+def complete_codec(incomplete: str) -> list[str]:
+    """Complete the name or an alias of an encoder."""
+    return [name for name in (*ENCODERS, *ALIASES) if name.startswith(incomplete)]
+
+
 def register(app: typer.Typer) -> None:
     app.command("encode")(encode)
     app.command("probe")(probe)
@@ -38,7 +43,7 @@ def encode(
     output: Annotated[Path, typer.Argument(help="The encode, NAME.mkv; its record becomes NAME.json.")],
     codec: Annotated[
         str | None,
-        typer.Option(help=f"{', '.join(ENCODERS)}, or an alias such as h264, av1, vvc."),
+        typer.Option(help=f"{', '.join(ENCODERS)}, or an alias such as h264, av1, vvc.", autocompletion=complete_codec),
     ] = None,
     crf: Annotated[
         int | None, typer.Option(help="Quality number, smaller is better. [default: the codec's own]")
