@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from pyvmaf.video.ffmpeg import ffmpeg
 from pyvmaf.video.format import PLANAR, Format
 from pyvmaf.video.probe import inspect
 from pyvmaf.video.reader import FrameSource, Planes, Reader, frame_format
+from pyvmaf.video.remembered import Remembered
 from pyvmaf.video.tensors import Picture, tensors
 
 Make = Callable[..., Path]
@@ -213,3 +214,22 @@ def test_frames_are_freed_as_they_are_read(make_video: Make) -> None:
         gc.unfreeze()
     assert len(counts) == 12
     assert 1 <= max(counts) <= 3
+
+
+@pytest.mark.parametrize("limit", [1 << 28, 1000])
+def test_remembered_frames_are_those_of_the_file(make_video: Make, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    path = make_video("clip.mkv", frames=4)
+    video, passes, planes = Remembered(Reader(path), limit), list[bool](), Reader.planes
+
+    def counted(self: Reader, *, luma: bool = False) -> Iterator[Planes]:
+        passes.append(luma)
+        return planes(self, luma=luma)
+
+    monkeypatch.setattr(Reader, "planes", counted)
+    next(video.planes(luma=True))
+    for luma in (True, True, False):
+        for kept, read in zip(video.planes(luma=luma), planes(Reader(path), luma=luma), strict=True):
+            assert len(kept) == len(read)
+            assert all(np.array_equal(ours, theirs) for ours, theirs in zip(kept, read, strict=True))
+    # A pass that was left early is none that is kept, and frames beyond the limit are decoded again.
+    assert passes == ([True, True, False] if limit > 1000 else [True, True, True, False])
