@@ -7,7 +7,8 @@ come first, so that no process has a long file left when the others are done.
 
 from __future__ import annotations
 
-# Files that take more than 13 s of processor time, the longest first.
+# Files that take more than 13 s of processor time, the longest piece first: while one process runs it, another makes the
+# run that most others wait for.
 LONGEST = (
     "tests/docs/test_commands.py",
     "tests/workflow/test_recovery.py",

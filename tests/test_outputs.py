@@ -55,6 +55,7 @@ INPUTS = frozenset(
         "pairs_csv",
         "predicted",
         "predictor",
+        "rate",
         "recipes",
         "reference",
         "registry",
