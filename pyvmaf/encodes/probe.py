@@ -203,7 +203,8 @@ class _Luma:
         values = luma[::2, ::2].astype(np.float64).ravel()
         n, total = values.size, int(values.sum())
         self.means.append(total / n)
-        self.variances.append((n * int(values @ values) - total * total) / (n * n))
+        # Not values @ values, whose threads wait busily for each other.
+        self.variances.append((n * int((values * values).sum()) - total * total) / (n * n))
         if self._before is not None and not starts:
             self.differences.append(int(np.abs(values - self._before).sum()) / n)
         self._before = values
