@@ -38,8 +38,9 @@ struct Kernels {
 
 const Kernels& portable();
 
-#if defined(PYVMAF_AVX2)
+#if defined(PYVMAF_X86)
 const Kernels& avx2();
+const Kernels& avx512();
 #endif
 
 }  // namespace pyvmaf::kernels::adm

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
 #include <type_traits>
 
 #include "kernels/adm_kernels.hpp"
@@ -381,7 +382,9 @@ class Pass {
 
   // Lanes from `column` on that count.
   PYVMAF_INLINE Ints inside_of(int column) const {
-    alignas(64) static constexpr std::int32_t lanes[lanes32] = {0, 1, 2, 3, 4, 5, 6, 7};
+    alignas(64) static constexpr std::int32_t lanes[] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                         8, 9, 10, 11, 12, 13, 14, 15};
+    static_assert(std::size(lanes) >= lanes32);
     return greater32(all32(columns_.last - column), load(lanes));
   }
 
@@ -487,7 +490,7 @@ class Pass {
                                 multiply(to_floats(reference[vertical_band]), v));
       same = compared(scalar, add(multiply(h, h), multiply(v, v)), column, doubtful);
     }
-    return any(doubtful) ? exact_alignment(column) : same;
+    return any_lane32(doubtful) ? exact_alignment(column) : same;
   }
 
   // Whether scalar >= 0 and scalar^2 >= cos^2 |reference|^2 |distorted|^2.

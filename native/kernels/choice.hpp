@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -19,19 +20,36 @@ const Kernels& chosen(const std::vector<const Kernels*>& available, const std::s
   throw std::invalid_argument("instruction set '" + name + "' is not one of " + names);
 }
 
-// The implementations that this processor can run, the fastest first. `avx2` is null where it was
-// not built.
+// An implementation with vectors, and whether this processor has what it was compiled for.
+template <typename Kernels>
+struct Vectors {
+  bool (*usable)();
+  const Kernels& (*kernels)();
+};
+
+// The implementations that this processor can run, the fastest first; so are those with vectors.
 template <typename Kernels>
 std::vector<const Kernels*> runnable(const Kernels& (*portable)(),
-                                     [[maybe_unused]] const Kernels& (*avx2)() = nullptr) {
+                                     std::initializer_list<Vectors<Kernels>> with_vectors) {
   std::vector<const Kernels*> found;
-#if defined(PYVMAF_AVX2)
-  if (avx2 != nullptr && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    found.push_back(&avx2());
+  for (const Vectors<Kernels>& vectors : with_vectors) {
+    if (vectors.usable()) {
+      found.push_back(&vectors.kernels());
+    }
   }
-#endif
   found.push_back(&portable());
   return found;
 }
+
+#if defined(PYVMAF_X86)
+// The compiler's runtime asks the operating system, too, whether it keeps the registers. The names
+// are those of the compiler's options in CMakeLists.txt.
+inline bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+inline bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+#endif
 
 }  // namespace pyvmaf::kernels

@@ -9,10 +9,10 @@ namespace pyvmaf::kernels::motion {
 namespace {
 
 std::vector<const Kernels*> available() {
-#if defined(PYVMAF_AVX2)
-  return runnable(portable, avx2);
+#if defined(PYVMAF_X86)
+  return runnable(portable, {{has_avx512, avx512}, {has_avx2, avx2}});
 #else
-  return runnable(portable);
+  return runnable(portable, {});
 #endif
 }
 

@@ -15,6 +15,7 @@ using Doubles = __m256d;  // 4 lanes
 
 constexpr int lanes16 = 16;
 constexpr int lanes32 = 8;
+constexpr int registers = 16;
 
 #define PYVMAF_INLINE inline __attribute__((always_inline))
 
@@ -146,6 +147,8 @@ PYVMAF_INLINE Ints mean_products(Ints a, Ints b) {
       _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32)), half);
   return _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
 }
+// Whether any lane of a mask is set, all of whose bits are.
+PYVMAF_INLINE bool any_lane32(Ints mask) { return _mm256_testz_si256(mask, mask) == 0; }
 // Whether any bit is set.
 PYVMAF_INLINE bool any(Ints mask) { return _mm256_testz_si256(mask, mask) == 0; }
 
@@ -163,6 +166,10 @@ PYVMAF_INLINE Doubles smaller(Doubles a, Doubles b) { return _mm256_min_pd(a, b)
 PYVMAF_INLINE Doubles truncated(Doubles a) {
   return _mm256_round_pd(a, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
 }
+// Doubles from 0 on of which the whole parts count, and sums of two, of which one is whole: a file
+// for an instruction set may drop the fraction here, or leave it and round the sum toward zero.
+PYVMAF_INLINE Doubles wholes(Doubles a) { return truncated(a); }
+PYVMAF_INLINE Doubles add_wholes(Doubles a, Doubles b) { return _mm256_add_pd(a, b); }
 // The high 32 bits of doubles; lanes of the two in an order of their own.
 PYVMAF_INLINE Ints high_words(Doubles a, Doubles b) {
   return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(a), _mm256_castpd_ps(b), 0xDD));
@@ -194,13 +201,11 @@ PYVMAF_INLINE Floats fused(Floats a, Floats b, Floats c) { return _mm256_fmadd_p
 PYVMAF_INLINE Ints nearest_ints(Floats a) { return _mm256_cvtps_epi32(a); }
 
 PYVMAF_INLINE std::int64_t sum32(Ints a) {
-  alignas(64) std::int32_t lanes[lanes32];
-  store(lanes, a);
-  std::int64_t sum = 0;
-  for (const std::int32_t lane : lanes) {
-    sum += lane;
-  }
-  return sum;
+  const Ints pairs = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(a)),
+                                      _mm256_cvtepi32_epi64(_mm256_extracti128_si256(a, 1)));
+  const __m128i pair =
+      _mm_add_epi64(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+  return _mm_cvtsi128_si64(pair) + _mm_extract_epi64(pair, 1);
 }
 
 PYVMAF_INLINE std::uint64_t sum64(Ints a) {

@@ -46,8 +46,9 @@ const std::uint16_t* logarithm_table();
 
 const Kernels& portable();
 
-#if defined(PYVMAF_AVX2)
+#if defined(PYVMAF_X86)
 const Kernels& avx2();
+const Kernels& avx512();
 #endif
 
 }  // namespace pyvmaf::kernels::vif

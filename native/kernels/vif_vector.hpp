@@ -132,6 +132,11 @@ struct Window {
   }
 };
 
+// A window while a loop uses it. A copy stays in registers, if there are enough of them for it:
+// what a reference names is loaded again, because each store might have changed it.
+template <int scale>
+using Held = std::conditional_t<(registers > 16), const Window<scale>, const Window<scale>&>;
+
 // What a scale of frames with some bits does. `Sample` is that of the picture.
 template <typename SampleType, int scale_index, int frame_bits>
 struct Shape {
@@ -266,8 +271,9 @@ PYVMAF_INLINE void vertical_products(Scratch& scratch, const Window<S::scale>& w
 
 // Lines 2 * pair and 2 * pair + 1 of the tile.
 template <typename S>
-__attribute__((noinline)) void vertical_pass(Scratch& scratch, const Window<S::scale>& window,
+__attribute__((noinline)) void vertical_pass(Scratch& scratch, const Window<S::scale>& shared,
                                              int pair, int columns, bool cross) {
+  Held<S::scale> window = shared;
   const auto each = [&](auto step) {
     int column = 0;
     for (; column + 2 * lanes16 <= columns; column += 2 * lanes16) {
@@ -330,8 +336,9 @@ PYVMAF_INLINE void horizontal(const std::uint16_t* const (&lines)[size(count)],
 
 template <int scale>
 __attribute__((noinline)) void horizontal_means(const std::uint16_t* line,
-                                                const Window<scale>& window, std::uint32_t* out,
+                                                const Window<scale>& shared, std::uint32_t* out,
                                                 int columns) {
+  Held<scale> window = shared;
   const Ints start[2] = {all32(shifted), all32(shifted)};
   for (int column = 0; column < columns; column += 2 * lanes16) {
     const std::uint16_t* lines[2] = {line + column, line + column + lanes16};
@@ -348,8 +355,9 @@ __attribute__((noinline)) void horizontal_means(const std::uint16_t* line,
 template <int scale>
 __attribute__((noinline)) void horizontal_products(const std::uint16_t* high,
                                                    const std::uint16_t* low,
-                                                   const Window<scale>& window, std::uint32_t* out,
+                                                   const Window<scale>& shared, std::uint32_t* out,
                                                    int columns) {
+  Held<scale> window = shared;
   const Ints whole = all32(shifted);
   const Ints half = all32(shifted + 32768);
   const Ints start[4] = {whole, half, whole, half};
@@ -368,14 +376,18 @@ __attribute__((noinline)) void horizontal_products(const std::uint16_t* high,
 
 // ---- logarithms ----
 
-constexpr int bias_exponent = 1023 + noise_exponent;
+// 2048 times the exponent of 2^17, as the lower five bits of a biased exponent have it.
+constexpr std::int32_t noise_logarithm = 2048 * ((1023 + noise_exponent) % 32);
 
-// 2048 (1023 + log2(v)) of doubles from 2^17 on, given by their high words, from the 16 highest
-// bits of v as libvmaf's table has it. The polynomial was found by search: it gives the table's
-// rounded value for every one of the 2^15 mantissas, which the tests and the self-check prove.
+// 2048 log2(v) by the lower five bits of the exponent, of doubles from 2^17 to below 2^33, given by
+// their high words, from the 16 highest bits of v as libvmaf's table has it. Five bits are enough:
+// an energy is below 2^30, and what is explained of it is not more but for the rounding of means,
+// which adds less than half. The polynomial was found by search: it gives the table's rounded value
+// for every one of the 2^15 mantissas, which the tests and the self-check prove.
 PYVMAF_INLINE Ints log2_2048(Ints high_words_of_values) {
-  const Ints mantissa = bit_and(high_words_of_values, all32(0xFFFE0));
-  const Floats one_to_two = as_floats(bit_or(left32<3>(mantissa), all32(0x3F800000)));
+  const Ints kept = bit_and(high_words_of_values, all32(-32));
+  const Floats one_to_two =
+      as_floats(bit_or(bit_and(left32<3>(kept), all32(0x7FFFFF)), all32(0x3F800000)));
   const Floats x = subtract(one_to_two, all(1.5F));
   const Floats x2 = multiply(x, x);
   const Floats x4 = multiply(x2, x2);
@@ -385,16 +397,15 @@ PYVMAF_INLINE Ints log2_2048(Ints high_words_of_values) {
                               fused(all(0x1.32f74ep+22F), x, all(-0x1.23e5f6p+23F)));
   const Floats high = fused(all(-0x1.1bf1dcp+20F), x4, middle);
   const Ints fraction = nearest_ints(fused(high, x4, low));
-  return add32(right32<16>(add32(fraction, left32<7>(mantissa))),
-               left32<11>(right32<20>(high_words_of_values)));
+  return right32<16>(add32(fraction, left32<7>(kept)));
 }
 
 void logarithms(const double* values, std::int32_t* logarithms, int count) {
   for (int i = 0; i < count; ++i) {
     const Doubles value = all(values[i]);
     alignas(64) std::int32_t lanes[lanes32];
-    store(lanes, subtract32(log2_2048(high_words(value, value)), all32(2048 * 1023)));
-    logarithms[i] = lanes[0];
+    store(lanes, log2_2048(high_words(value, value)));
+    logarithms[i] = lanes[0] + 2048 * noise_exponent - noise_logarithm;
   }
 }
 
@@ -416,7 +427,7 @@ __attribute__((noinline)) void reduce_reference(Scratch& scratch, std::ptrdiff_t
     const Ints value = add32(bit_and(has_log, energy), all32(noise));
     // Without logarithm the value is 2^17, whose logarithm is taken off with the others'.
     logs = add32(logs, subtract32(log2_2048(high_words(low_doubles(value), high_doubles(value))),
-                                  all32(2048 * bias_exponent)));
+                                  all32(noise_logarithm)));
   }
   denominator += sum32(logs);
   log_count += static_cast<int>(sum32(counted));
@@ -446,7 +457,7 @@ PYVMAF_INLINE int gather(Scratch& scratch, std::ptrdiff_t at, int count,
     store(scratch.energies2 + kept, energy2);
     // A covariance of 0 explains nothing: the difference of its logarithms is 0.
     store(scratch.energies12 + kept, bit_and(explains, energy12));
-    kept += any(explains) ? lanes32 : 0;
+    kept += any_lane32(explains) ? lanes32 : 0;
   }
   flat_energy += sum32(low) + (sum32(high) << 16);
   return kept;
@@ -456,10 +467,10 @@ PYVMAF_INLINE int gather(Scratch& scratch, std::ptrdiff_t at, int count,
 PYVMAF_INLINE void explained(Doubles energy1, Doubles energy2, Doubles energy12, Doubles limit,
                              Doubles& remainder, Doubles& total) {
   const Doubles gain = divide(energy12, add(energy1, all(epsilon)));
-  const Doubles rest = truncated(larger(subtract(energy2, multiply(gain, energy12)), all(0.0)));
+  const Doubles rest = wholes(larger(subtract(energy2, multiply(gain, energy12)), all(0.0)));
   const Doubles limited = smaller(gain, limit);
-  remainder = add(rest, all(static_cast<double>(noise)));
-  total = add(truncated(multiply(multiply(limited, limited), energy1)), remainder);
+  remainder = add_wholes(rest, all(static_cast<double>(noise)));
+  total = add_wholes(truncated(multiply(multiply(limited, limited), energy1)), remainder);
 }
 
 __attribute__((noinline)) void reduce_distorted(Scratch& scratch, std::ptrdiff_t at, int count,

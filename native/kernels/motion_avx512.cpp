@@ -1,0 +1,14 @@
+// Motion for processors with AVX-512; as vif_avx512.cpp.
+#include "kernels/vectors_avx512.hpp"
+
+// After the vectors, which it is written against.
+#include "kernels/motion_vector.hpp"
+
+namespace pyvmaf::kernels::motion {
+
+const Kernels& avx512() {
+  static constexpr Kernels kernels{"avx512", scratch_size, difference};
+  return kernels;
+}
+
+}  // namespace pyvmaf::kernels::motion
