@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.bench_kernels import SIZES, Case, compare
 from bench.clips import CACHE
-from pyvmaf.engines.kernels.check import instruction_set
+from pyvmaf.engines.libvmaf.build import native
 
 _SOURCE = Path(__file__).with_name("roofline.cpp")
 _TAPS = (17, 9, 5, 3)
@@ -56,14 +56,14 @@ def _peaks() -> tuple[float, float]:
 
 def main() -> bool:
     """Print the shares; there is no bar."""
-    if instruction_set() != "avx2":
+    if "avx2" not in native().instruction_sets():
         print("roofline: no AVX2 on this machine, nothing to measure")
         return True
     adds, read = _peaks()
     print(f"roofline: one thread does {adds / 1e9:.1f} G multiply-adds and reads {read / 1e9:.1f} GB a second")
     for width, height in SIZES:
         for case in (Case("VIF", 1, 8), Case("VIF", 4, 8), Case("VIF", 4, 10), Case("ADM", 1, 8), Case("ADM", 4, 8)):
-            own, _ = compare(case, width, height)
+            own, _ = compare(case, width, height, "avx2")
             once, each = vif_counts(case.bits) if case.what == "VIF" else adm_counts()
             per_pixel = once / case.rungs + each
             size = (1 / case.rungs + 1) * (1 if case.bits == 8 else 2)
