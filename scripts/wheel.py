@@ -27,6 +27,9 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 CARRIED = ("pyvmaf/py.typed", "pyvmaf/_native.pyi", "pyvmaf/_native_build.json")
 """Files that type checkers and `pyvmaf.engine` look for."""
 
+MOST_BYTES = 250e6
+"""Size of an environment that scores."""
+
 
 class WheelError(Exception):
     """The wheel lacks something, or does not do what the checkout does."""
@@ -131,6 +134,10 @@ def try_out(wheel: Path) -> dict[str, object]:
         version, home = json.loads(done.stdout)
         if not home.startswith(name):
             raise WheelError(f"the new environment took {home}")
+        files = (folder / "new").glob("lib/python*/site-packages/**/*")
+        size = sum(path.stat().st_size for path in files if path.is_file() and not path.is_symlink())
+        if size > MOST_BYTES:
+            raise WheelError(f"the new environment has {size / 1e6:.0f} MB, more than {MOST_BYTES / 1e6:.0f}")
     return {"libvmaf": version, "frames": new.count("\n") - 1}
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 # run that most others wait for.
 LONGEST = (
     "tests/docs/test_commands.py",
+    "tests/test_wheel.py",
     "tests/workflow/test_recovery.py",
     "tests/workflow/test_environments.py",
     "tests/workflow/test_plan.py",

@@ -66,7 +66,7 @@ NAMES = {
 RUN_BY = {
     "make test": "runs the tests of this folder with all others",
     "make setup CUDA=1": "builds with CUDA in place of the installed extension what `make cuda` builds beside it, which `make test` does first",
-    "make wheel": "takes two minutes of processor time and ends with checks of its own; run by hand before a release",
+    "make wheel": "tests/test_wheel.py runs it, where there is a package index",
 }
 """Commands that are not run here, and what is to be known of them."""
 
@@ -346,6 +346,8 @@ def test_everything_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     found = [command for page in PAGES for _, command in console(page)]
     for table in (RUN_BY, STATUS, EFFECTS):
         assert set(table) <= set(found), "a table names commands that no page has"
+    targets = re.findall(r"^(\w[\w-]*):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    assert {command.split()[1] for command in RUN_BY} <= set(targets)
     assert all(any(words in command for command in found) for words in NEEDS)
     for page, starts in COMPILED.items():
         texts = [block.text for block in blocks(PAGES[page]) if block.language == "python"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import subprocess
 import sys
 import tomllib
@@ -208,24 +207,3 @@ def test_an_environment_of_conda_has_what_its_verbs_refuse_to_start_without(rule
     assert set(ROWS[verb].packages) <= BASE | contents(extra_of(verb)) | (
         {"pyarrow"} if verb in ("report", "card") else set()
     )
-
-
-@pytest.mark.network
-@pytest.mark.slow
-@pytest.mark.skipif("PYVMAF_REQUIRE_NETWORK" not in os.environ, reason="needs a package index")
-def test_pip_installs_what_scoring_needs_in_an_empty_environment(tmp_path: Path, folder: Path) -> None:
-    """The wheel is not built anew: this package is a copy of the installed one."""
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "environment"], check=True)
-    programs = tmp_path / "environment" / "bin"
-    done = subprocess.run(
-        [programs / "python", "-m", "pip", "install", "--quiet", *PROJECT["dependencies"]],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    site = next((tmp_path / "environment").glob("lib/python*/site-packages"))
-    linked.add_package(site, programs)
-    size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file() and not path.is_symlink())
-    assert size < 250e6
-    done = run(programs, folder, "score", "a.mkv", "b.mkv", "-o", "installed.csv")
-    assert done.returncode == 0, done.stderr
-    assert (folder / "installed.csv").read_text().startswith("frame_index,")
