@@ -17,7 +17,12 @@ from tests.make.videos import REPOSITORY
 def test_a_wheel_scores_in_an_empty_environment() -> None:
     variables = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     done = subprocess.run(
-        ["make", "-o", "setup", "wheel"], cwd=REPOSITORY, env=variables, capture_output=True, text=True, check=False
+        ["make", "--no-print-directory", "-o", "setup", "wheel"],
+        cwd=REPOSITORY,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert re.search(r"manylinux\w+\.whl: .* equal to this checkout's$", done.stdout.strip())
