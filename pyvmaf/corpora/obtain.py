@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pyvmaf.base.files import confined, sha256_file, try_lock, write_json
-from pyvmaf.base.manifest import write_manifest
+from pyvmaf.base.manifest import manifest_path, write_manifest
+from pyvmaf.base.outputs import run
 from pyvmaf.corpora import archive as archives
 from pyvmaf.corpora.dataset import Dataset, Download
 from pyvmaf.corpora.fetched import FETCH_MANIFEST, FetchedArchive, FetchedFile, FetchManifest, Stems
@@ -101,7 +102,9 @@ def obtain(
     with _work_folder(root) as work:
         job = _Job(corpus, dataset, root, work, options, digest, say, advance)
         manifest = job.run()
-        _publish(corpus, manifest, root, options, started)
+        # They have their names before the journal goes: one of both always says what is there.
+        with run("fetch"):
+            _publish(corpus, manifest, root, options, started)
         shutil.rmtree(work, ignore_errors=True)
     videos = sum(is_video_name(item.path) for item in manifest.files)
     if dataset.videos is not None and videos != dataset.videos and dataset.listing is None and options.members is None:
@@ -166,7 +169,7 @@ def _work_folder(root: Path) -> Iterator[Path]:
 def _publish(corpus: Corpus, manifest: FetchManifest, root: Path, options: Options, started: float) -> None:
     target = root / FETCH_MANIFEST
     try:
-        if FetchManifest.read(target) == manifest:
+        if FetchManifest.read(target) == manifest and manifest_path(target).is_file():
             return
     except MissingFileError:
         pass
@@ -298,6 +301,16 @@ class _Job:
             self.say(f"note: {remote.url} redirected to {', '.join(got.redirected_to)}")
         return got.sha256, got.size
 
+    def _get_file(self, remote: Remote, path: str) -> None:
+        """Get a file, which is recorded before it has its name: a later call knows it whenever this one is killed."""
+        target = confined(self.root, path)
+        whole = self.work / "whole" / target.name
+        digest, size = self._get(remote, whole)
+        self.known[path] = FetchedFile(path=path, bytes=size, sha256=digest, url=remote.url, archive=None)
+        self._note()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(whole, target)
+
     def _remote(self, item: Download, sha256: str | None) -> Remote:
         assert item.url is not None
         return Remote(
@@ -315,8 +328,7 @@ class _Job:
             self._refuse_own(item.file)
             recorded = self.known.get(item.file)
             remote = self._remote(item, recorded.sha256 if recorded else None)
-            digest, size = self._get(remote, confined(self.root, item.file))
-            self.known[item.file] = FetchedFile(path=item.file, bytes=size, sha256=digest, url=item.url, archive=None)
+            self._get_file(remote, item.file)
         self.files[item.file] = self.known[item.file]
         self._note()
 
@@ -455,8 +467,7 @@ class _Job:
                 self._refuse_own(path)
                 recorded = self.known.get(path)
                 remote = remote_item(listing, item, self.dataset.hosts, recorded.sha256 if recorded else None)
-                digest, size = self._get(remote, confined(self.root, path))
-                self.known[path] = FetchedFile(path=path, bytes=size, sha256=digest, url=remote.url, archive=None)
+                self._get_file(remote, path)
             self.files[path] = self.known[path]
             self._note()
         self.selection = _selection(listing.url, folder, chosen)

@@ -414,6 +414,47 @@ def test_it_goes_on_after_it_was_killed(place: Place, video: bytes) -> None:
     assert {name: data for name, data in place.files().items() if not name.endswith(".manifest.json")} == expected
 
 
+def _die_before(changes: tuple[str, ...], most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End this process in place of a call of functions of `os`, after so many calls of them."""
+    left = iter(range(most))
+
+    def wrapped(plain: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *words, **keys: plain(*words, **keys) if next(left, None) is not None else os._exit(9)
+
+    for name in changes:
+        monkeypatch.setattr(os, name, wrapped(getattr(os, name)))
+
+
+def test_it_goes_on_wherever_it_was_killed(place: Place, video: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed before each change of a name, one after another: some windows are too short to be met by chance."""
+    place.server.serve("/videos.zip", zipped({f"V/{number}.mp4": video + bytes([number]) for number in range(2)}))
+    place.server.serve("/a.csv", b"a,b\n")
+    place.describe(
+        downloads=[
+            {"file": "a.csv", "url": f"{place.server.url}/a.csv"},
+            {"file": "videos.zip", "url": f"{place.server.url}/videos.zip", "members": r"V/[^/]+\.mp4"},
+        ]
+    )
+    assert place.fetch("--accept-licence").returncode == 0
+    expected = place.files().keys()
+    changes = ("replace", "rename", "link", "unlink", "rmdir")
+    for most in range(200):
+        shutil.rmtree(place.data)
+        if (child := os.fork()) == 0:
+            try:
+                _die_before(changes, most, monkeypatch)
+                place.fetch("--accept-licence")
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        done = place.fetch("--accept-licence")
+        assert done.returncode == 0, f"killed before change {most + 1}: {done.stderr}"
+        assert place.files().keys() == expected, f"killed before change {most + 1}"
+        if status == 0:
+            break
+    assert 10 < most < 199
+
+
 # --- buckets ----------------------------------------------------------------------------------------------------------
 
 PARTS = {"orig": "_orig.mp4", "cbr": "_cbr.webm", "vod": "_vod.webm", "vodlb": "_vodlb.webm"}
