@@ -28,6 +28,7 @@ from pyvmaf.corpora.http import Limits
 from pyvmaf.corpora.obtain import Options, obtain
 from pyvmaf.corpora.spec import load_corpus, parse_corpus
 from pyvmaf.errors import InputError
+from tests.make.archives import zipped
 from tests.make.commands import Done, command, refusal
 from tests.make.servers import Served, Server, running_server
 from tests.make.workflows import snakemake
@@ -40,14 +41,6 @@ QUICK = Limits(connect_s=5, stall_s=0.3, pause_s=0.01, longest_pause_s=0.05, che
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as bundle:
-        for name, data in files.items():
-            bundle.writestr(name, data)
-    return stream.getvalue()
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ from __future__ import annotations
 import atexit
 import base64
 import hashlib
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
@@ -29,6 +27,7 @@ from pyvmaf.models.export import export
 from pyvmaf.models.fit import fit
 from pyvmaf.models.judge import judge
 from tests.make import warm
+from tests.make.archives import zipped
 from tests.make.checkpoints import converted
 from tests.make.commands import command as run_verb
 from tests.make.images import blob, duts, save
@@ -231,14 +230,6 @@ def served(corpus: Path, host: str) -> str:
     assert host in text
     corpus.write_text(text.replace(host, server().url))
     return server().url
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as bundle:
-        for name, data in files.items():
-            bundle.writestr(name, data)
-    return stream.getvalue()
 
 
 def konvid(folder: Path) -> None:
